@@ -1,0 +1,58 @@
+# Every target but clean first makes sure that .venv holds the pinned packages and the project itself.
+# PYTHON=/path/to/python chooses the interpreter; PYTEST_ARGS, BENCH_ARGS and LOCK_ARGS are passed on.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+BENCHMARKS = $(filter-out benchmarks/_%.py,$(sort $(wildcard benchmarks/*.py)))
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test bench lint lock clean
+
+help:
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: $(VENV)/.installed ## Install the pinned packages and healthscore into .venv
+
+demo: setup ## Simulate a company, train, score and report in demo/
+	$(BIN)/healthscore demo --folder demo
+
+test: lint ## Lint, then run every test and doctest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
+
+bench: setup ## Run every benchmark
+	@set -e; for benchmark in $(BENCHMARKS); do \
+		echo "$$benchmark"; $(BIN)/python $$benchmark $(BENCH_ARGS); \
+	done
+
+lint: setup ## Check style, formatting and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# Pins stay as they are unless pyproject.toml forbids them; LOCK_ARGS=--upgrade renews them all.
+lock: setup ## Pin what pyproject.toml asks for in requirements.txt
+	$(PIP) install uv
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+		--fork-strategy fewest --generate-hashes --no-header --no-annotate --quiet --output-file requirements.txt $(LOCK_ARGS)
+
+clean: ## Remove .venv, demo/, caches and build products
+	rm -rf $(VENV) demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find features models pipelines tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+
+# The stamp comes last: an interrupted installation is taken up again by the next make.
+$(VENV)/.installed: requirements.txt pyproject.toml
+	@python=$$(for candidate in $(or $(PYTHON),python3.13 python3.12 python3.11 python3); do \
+		"$$candidate" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+			&& echo "$$candidate" && break; \
+	done); \
+	if [ -z "$$python" ]; then \
+		echo "Healthscore needs Python 3.11 or newer with its venv module, and $(or $(PYTHON),none of python3.13, python3.12, python3.11 and python3) is not one: install it or name it, as in 'make setup PYTHON=/usr/bin/python3.12'." >&2; \
+		exit 1; \
+	fi; \
+	echo "Installing into $(VENV) with $$python (some minutes the first time)"; \
+	"$$python" -m venv $(VENV)
+	$(PIP) install --require-hashes --requirement requirements.txt
+	$(PIP) install --no-index --no-deps --no-build-isolation --editable .
+	@touch $@

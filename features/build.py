@@ -1,0 +1,130 @@
+"""Builders → one feature table: every signal of every account, as known on each date."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+
+from features.adoption import AdoptionBuilder
+from features.builder import Builder, Request, SignalsSettings
+from features.catalog import Signal
+from features.company import Company, Progress
+from features.observations import active_accounts
+from features.outcomes import OutcomeSettings, churn_dates, with_label
+from features.payments import PaymentsBuilder
+from features.profile import ProfileBuilder
+from features.referrals import ReferralsBuilder
+from features.support import SupportBuilder
+from features.usage import UsageBuilder
+
+BUILDERS: tuple[Builder, ...] = (
+    UsageBuilder(),
+    AdoptionBuilder(),
+    SupportBuilder(),
+    PaymentsBuilder(),
+    ReferralsBuilder(),
+    ProfileBuilder(),
+)
+
+
+def active_builders(
+    company: Company, settings: SignalsSettings
+) -> dict[Builder, tuple[Signal, ...]]:
+    """Return the builders whose tables are there and not switched off, with their signals."""
+    found = {
+        builder: builder.signals(company, settings)
+        for builder in BUILDERS
+        if builder.group not in settings.groups_off
+    }
+    return {builder: signals for builder, signals in found.items() if signals}
+
+
+def signals_of(company: Company, settings: SignalsSettings) -> tuple[Signal, ...]:
+    """List every signal that can be built, in catalogue order."""
+    return tuple(
+        signal for signals in active_builders(company, settings).values() for signal in signals
+    )
+
+
+def build_features(
+    company: Company,
+    dates: Sequence[date],
+    outcome: OutcomeSettings,
+    settings: SignalsSettings,
+    *,
+    labelled: bool,
+    account_id: str | None = None,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Build the feature table.
+
+    Parameters
+    ----------
+    company : Company
+        The tables.
+    dates : sequence of date
+        Observation dates; matured ones where labels are wanted.
+    outcome : OutcomeSettings
+        What counts as churn, and over which window.
+    settings : SignalsSettings
+        Key features and what to leave out.
+    labelled : bool
+        Whether to add ``churned`` and drop accounts gone before their window opens.
+    account_id : str, optional
+        Build for this account only.
+    progress : callable, optional
+        Told of each builder.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``account_id``, ``observation_date``, ``churned`` if labelled, ``mrr`` where it is mapped,
+        and a column per signal: float64 with NaN for unknown, or text with None. Ordered by date
+        and account.
+    """
+    builders = active_builders(company, settings)
+    steps = len(builders) + 2
+    tell = progress or (lambda name, number, total: None)
+    tell("finding active accounts", 1, steps)
+    rows = active_accounts(company, dates, outcome)
+    if account_id is not None:
+        rows = rows.filter(rows.account_id == account_id)
+    if labelled:
+        rows = with_label(rows, churn_dates(company, outcome), outcome)
+    observations = _keep(company, "observations", rows)
+    request = Request(company, observations, tuple(dates), settings)
+    extra = [name for name in ("churned", "mrr") if name in observations.columns]
+    joined = observations.select("account_id", "observation_date", *extra)
+    for number, (builder, signals) in enumerate(builders.items(), start=2):
+        tell(f"building {builder.group} signals", number, steps)
+        names = [signal.name for signal in signals]
+        values = builder.build(request).select("account_id", "observation_date", *names)
+        values = _keep(company, f"{builder.group}_signals", values)
+        fresh = [name for name in names if name not in joined.columns]
+        joined = joined.left_join(
+            values.select("account_id", "observation_date", *fresh),
+            ["account_id", "observation_date"],
+        )
+        joined = joined.drop(*(name for name in joined.columns if name.endswith("_right")))
+    tell("collecting the feature table", steps, steps)
+    frame = joined.order_by("observation_date", "account_id").execute()
+    every = [signal for signals in builders.values() for signal in signals]
+    return _typed(frame, every)
+
+
+def _keep(company: Company, name: str, table: ir.Table) -> ir.Table:
+    """Compute a step once, in the engine, under a name of its own."""
+    return company.connection.create_table(ibis.util.gen_name(name), table, temp=True)
+
+
+def _typed(frame: pd.DataFrame, signals: Sequence[Signal]) -> pd.DataFrame:
+    types = {signal.name: "object" if signal.is_categorical else "float64" for signal in signals}
+    typed = frame.astype(types)
+    for signal in signals:
+        if signal.is_categorical:
+            typed[signal.name] = typed[signal.name].where(typed[signal.name].notna(), None)
+    return typed

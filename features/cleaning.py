@@ -1,0 +1,199 @@
+"""Raw source columns → contract columns: types, zones and impossible values.
+
+A value that cannot be read or cannot be true becomes missing, and :mod:`features.quality` counts
+it. Nothing is ever guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import ibis
+import ibis.expr.types as ir
+
+from features.contract import ACCOUNT_ID, CONTRACT, Column, Table
+from features.errors import DataError, nearest, sample
+from features.mapping import TableMapping
+from features.sources import Source
+
+TRUE_WORDS = ("true", "t", "yes", "y", "1", "1.0")
+FALSE_WORDS = ("false", "f", "no", "n", "0", "0.0")
+ZONE_PATTERN = r"\d{1,2}:\d{2}.*(Z|[+-]\d{2}(:?\d{2})?)$"
+CLOCK_PATTERN = r"\d{1,2}:\d{2}"
+
+
+@dataclass(frozen=True)
+class CleanTable:
+    """One contract table over a source table.
+
+    Parameters
+    ----------
+    contract : Table
+        What it fills.
+    source_name : str
+        The table's name in the source.
+    raw : ibis table
+        Mapped columns under their contract names, values untouched.
+    cleaned : ibis table
+        The same rows with contract types; impossible values are missing. Rows without an account
+        or without their own time are left out.
+    attributes : tuple of str
+        For accounts: descriptive columns, under their own names.
+    """
+
+    contract: Table
+    source_name: str
+    raw: ir.Table
+    cleaned: ir.Table
+    attributes: tuple[str, ...] = ()
+
+    def has(self, *columns: str) -> bool:
+        """Whether the user's table fills all these contract columns."""
+        return all(column in self.cleaned.columns for column in columns)
+
+
+def clean_table(name: str, mapping: TableMapping, source: Source) -> CleanTable:
+    """Map a source table to the contract.
+
+    Raises
+    ------
+    DataError
+        When a mapped table or column is missing, or a column's type cannot be converted.
+    """
+    contract = CONTRACT[name]
+    source_name = mapping.source or name
+    table = source.table(source_name, f"[tables.{name}]")
+    mapped = _mapped_columns(contract, mapping, table, source_name)
+    attributes = _attributes(mapping, mapped, table, source_name)
+    selected = {column: table[origin] for column, origin in mapped.items()}
+    selected |= {attribute: table[attribute] for attribute in attributes}
+    if mapping.account_via is not None:
+        table, selected["account_id"] = _join_account(name, mapping, table, source)
+        selected |= {
+            column: table[expression.get_name()]
+            for column, expression in selected.items()
+            if column != "account_id"
+        }
+    raw = table.select(**selected)
+    expressions = {
+        column: clean_value(raw[column], contract.column(column), source_name)
+        for column in selected
+        if column not in attributes
+    }
+    expressions |= {attribute: _clean_attribute(raw[attribute]) for attribute in attributes}
+    cleaned = raw.select(**expressions)
+    kept = cleaned.filter(cleaned.account_id.notnull() & cleaned[contract.time].notnull())
+    return CleanTable(contract, source_name, raw, kept, attributes)
+
+
+def clean_value(raw: ir.Value, column: Column, source_name: str) -> ir.Value:
+    """Convert one column to its contract type; what cannot be read or true becomes missing."""
+    kind = raw.type()
+    if column.kind in ("id", "text"):
+        text = raw.cast("string")
+        return ibis.ifelse(text.strip() == "", ibis.null("string"), text)
+    if column.kind == "time":
+        if kind.is_string():
+            return raw.try_cast("timestamp('UTC')").cast("timestamp")
+        if kind.is_timestamp() or kind.is_date():
+            return raw.cast("timestamp")
+    if column.kind == "number" and (kind.is_numeric() or kind.is_string() or kind.is_boolean()):
+        number = raw.try_cast("float64") if kind.is_string() else raw.cast("float64")
+        impossible = number.isinf() | number.isnan()
+        if column.nonnegative:
+            impossible = impossible | (number < 0)
+        return ibis.ifelse(impossible, ibis.null("float64"), number)
+    if column.kind == "flag":
+        if kind.is_boolean():
+            return raw
+        if kind.is_numeric():
+            return raw != 0
+        if kind.is_string():
+            word = raw.strip().lower()
+            return ibis.cases(
+                (word.isin(TRUE_WORDS), True),
+                (word.isin(FALSE_WORDS), False),
+                else_=ibis.null("boolean"),
+            )
+    if kind.is_null():
+        types = {"time": "timestamp", "number": "float64", "flag": "boolean"}
+        return raw.cast(types[column.kind])
+    wanted = {"time": "dates", "number": "numbers", "flag": "yes/no values"}[column.kind]
+    raise DataError(
+        f"Column '{raw.get_name()}' of table '{source_name}' must hold {wanted} and is of type"
+        f" {kind}; map another column or convert it"
+    )
+
+
+def _clean_attribute(raw: ir.Value) -> ir.Value:
+    kind = raw.type()
+    if kind.is_numeric() and not kind.is_boolean():
+        number = raw.cast("float64")
+        return ibis.ifelse(number.isinf() | number.isnan(), ibis.null("float64"), number)
+    return raw.cast("string")
+
+
+def _mapped_columns(
+    contract: Table, mapping: TableMapping, table: ir.Table, source_name: str
+) -> dict[str, str]:
+    mapped: dict[str, str] = {}
+    for column in contract.all_columns():
+        if column.name == "account_id" and mapping.account_via is not None:
+            continue
+        origin = mapping.columns.get(column.name)
+        if origin is None and column.name in table.columns:
+            origin = column.name
+        if origin and origin not in table.columns:
+            raise _missing_column(origin, column.name, contract, table.columns, source_name)
+        if origin:
+            mapped[column.name] = origin
+        elif column.required:
+            raise _missing_column(column.name, column.name, contract, table.columns, source_name)
+    return mapped
+
+
+def _missing_column(
+    origin: str, name: str, contract: Table, columns: Iterable[str], source_name: str
+) -> DataError:
+    hint = nearest(origin, columns) or f"; its columns are {sample(columns, 12)}"
+    return DataError(
+        f"Table '{source_name}' has no column '{origin}', needed as {contract.name}.{name}{hint}"
+        f" (set it under [tables.{contract.name}])"
+    )
+
+
+def _attributes(
+    mapping: TableMapping, mapped: dict[str, str], table: ir.Table, source_name: str
+) -> tuple[str, ...]:
+    for attribute in mapping.attributes:
+        if attribute not in table.columns:
+            hint = nearest(attribute, table.columns)
+            raise DataError(
+                f"Table '{source_name}' has no column '{attribute}', listed in"
+                f" [tables.accounts] attributes{hint or '; take it off the list'}"
+            )
+        if attribute in mapped:
+            raise DataError(
+                f"Column '{attribute}' of table '{source_name}' is a contract column and cannot be"
+                " an attribute too; take it off [tables.accounts] attributes"
+            )
+    return mapping.attributes
+
+
+def _join_account(
+    name: str, mapping: TableMapping, table: ir.Table, source: Source
+) -> tuple[ir.Table, ir.Value]:
+    via = mapping.account_via
+    assert via is not None
+    owner = source.table(via.table, f"[tables.{name}] account_via")
+    for holder, column in ((table, via.key), (owner, via.key), (owner, via.account_id)):
+        if column not in holder.columns:
+            held = via.table if holder is owner else mapping.source or name
+            raise DataError(
+                f"Table '{held}' has no column '{column}', needed by [tables.{name}]"
+                f" account_via{nearest(column, holder.columns)}"
+            )
+    owners = owner.group_by(__key=owner[via.key]).aggregate(__account=owner[via.account_id].min())
+    joined = table.left_join(owners, table[via.key] == owners["__key"]).drop("__key")
+    return joined, joined["__account"].name(ACCOUNT_ID.name)

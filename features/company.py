@@ -1,0 +1,156 @@
+"""A company's tables, mapped, cleaned and counted: what every builder starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import ibis
+import ibis.expr.types as ir
+from ibis.backends.duckdb import Backend
+
+from features.cleaning import CleanTable, clean_table
+from features.mapping import TablesSettings
+from features.quality import TableQuality, data_end, inspect_table
+from features.sources import Source
+
+Progress = Callable[[str, int, int], None]
+"""Called with a step's name, its number from 1 and the number of steps."""
+
+
+@dataclass(frozen=True)
+class Company:
+    """The contract tables of one company.
+
+    Parameters
+    ----------
+    connection : ibis.backends.duckdb.Backend
+        The engine that holds them.
+    tables : dict of str to CleanTable
+        The mapped tables by contract name.
+    quality : dict of str to TableQuality
+        What each holds and what is wrong with it.
+    data_end : date
+        The first day of which nothing is known.
+    """
+
+    connection: Backend
+    tables: dict[str, CleanTable]
+    quality: dict[str, TableQuality]
+    data_end: date
+
+    def has(self, table: str, *columns: str) -> bool:
+        """Whether a table is mapped and fills these columns."""
+        return table in self.tables and self.tables[table].has(*columns)
+
+    @property
+    def data_start(self) -> date:
+        """The day of the first row that tells of behaviour rather than of a contract."""
+        behaviour = set(self.tables) - {"accounts", "subscriptions", "churn_events"}
+        firsts = [
+            self.quality[name].first
+            for name in (behaviour or self.tables)
+            if self.quality[name].first is not None
+        ]
+        starts = [first.date() for first in firsts if first is not None]
+        return min(starts) if starts else self.data_end - timedelta(days=1)
+
+
+def load_company(
+    source: Source,
+    settings: TablesSettings,
+    *,
+    known_until: date | None = None,
+    progress: Progress | None = None,
+) -> Company:
+    """Map, clean and count every table of a source.
+
+    Parameters
+    ----------
+    source : Source
+        The opened source.
+    settings : TablesSettings
+        The mapping.
+    known_until : date, optional
+        The first day of which nothing is known; the day after the last row when left out.
+    progress : callable, optional
+        Told of each table.
+
+    Raises
+    ------
+    DataError
+        When a mapped table or column is missing or cannot be read as what it must be.
+    """
+    mappings = settings.mapped()
+    tables = {name: clean_table(name, mapping, source) for name, mapping in mappings.items()}
+    quality: dict[str, TableQuality] = {}
+    for number, (name, table) in enumerate(tables.items(), start=1):
+        if progress is not None:
+            progress(f"checking {name}", number, len(tables))
+        quality[name] = inspect_table(table, tables["accounts"])
+    return Company(source.connection, tables, quality, known_until or data_end(quality))
+
+
+def rows_known(
+    observations: ir.Table, table: CleanTable, lookback_days: int | None = None
+) -> ir.Table:
+    """Pair every observation with the source rows that were known before it.
+
+    This is the point-in-time rule in one place: a row counts when its own time (and
+    ``recorded_at``, where there is one) is before the observation date, and a value that is
+    filled in later counts only when that later moment is before it too.
+
+    Parameters
+    ----------
+    observations : ibis table
+        Rows with ``account_id`` and ``observation_date``.
+    table : CleanTable
+        The source rows.
+    lookback_days : int, optional
+        Leave out rows older than this many days.
+
+    Returns
+    -------
+    ibis table
+        ``account_id``, ``observation_date`` and the table's columns; one row per pair.
+    """
+    rows = table.cleaned
+    keys = observations.select("account_id", "observation_date")
+    own_time = rows[table.contract.time]
+    predicates = [keys.account_id == rows.account_id, own_time < keys.observation_date]
+    if lookback_days is not None:
+        window = ibis.interval(days=lookback_days)
+        predicates.append(own_time >= keys.observation_date - window)
+    if "recorded_at" in rows.columns:
+        recorded = rows.recorded_at.fill_null(own_time)
+        predicates.append(recorded < keys.observation_date)
+    joined = keys.inner_join(rows, predicates)
+    masked = {
+        column.name: ibis.ifelse(
+            joined[column.known_at] < joined.observation_date,
+            joined[column.name],
+            ibis.null(joined[column.name].type()),
+        )
+        for column in table.contract.columns
+        if column.known_at is not None
+        and column.name in rows.columns
+        and column.known_at in rows.columns
+    }
+    unknowable = [
+        column.name
+        for column in table.contract.columns
+        if column.known_at is not None
+        and column.name in rows.columns
+        and column.known_at not in rows.columns
+    ]
+    return joined.mutate(**masked).drop(*unknowable, *_doubled_keys(joined))
+
+
+def _doubled_keys(joined: ir.Table) -> list[str]:
+    return [name for name in joined.columns if name == "account_id_right"]
+
+
+def days_between(later: ir.Value, earlier: ir.Value) -> ir.Value:
+    """Return the days from one time to another, with fractions."""
+    return (later.epoch_seconds() - earlier.epoch_seconds()) / 86_400.0

@@ -1,0 +1,234 @@
+"""What the source tables hold, what is missing in them and what cannot be true."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+
+from features.cleaning import CLOCK_PATTERN, ZONE_PATTERN, CleanTable
+from features.contract import Column
+from features.errors import DataError, sample
+
+MOSTLY = 0.5
+"""A column of which more than this share cannot be read is mapped wrongly, not merely dirty."""
+
+
+@dataclass(frozen=True)
+class TableQuality:
+    """Counts over one contract table.
+
+    Parameters
+    ----------
+    name, source_name : str
+        Contract name and the user's own name.
+    rows, accounts : int
+        Rows that can be used, and the distinct accounts among them.
+    first, last : datetime or None
+        Range of the row's own time.
+    missing : dict of str to float
+        Share of rows without a value, per optional column that is mapped.
+    problems : tuple of str
+        One sentence per kind of impossible or unreadable value, with its count.
+    """
+
+    name: str
+    source_name: str
+    rows: int
+    accounts: int
+    first: datetime | None
+    last: datetime | None
+    missing: dict[str, float] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready description, times in ISO format."""
+        described = asdict(self)
+        described["first"] = self.first.isoformat() if self.first else None
+        described["last"] = self.last.isoformat() if self.last else None
+        return described
+
+
+def inspect_table(table: CleanTable, accounts: CleanTable) -> TableQuality:
+    """Count what one table holds and what is wrong with it, in one scan.
+
+    Raises
+    ------
+    DataError
+        When most values of a column cannot be read, or account ids are not unique.
+    """
+    is_accounts = table.contract.name == "accounts"
+    if is_accounts:
+        _refuse_duplicate_accounts(table)
+    now = datetime.now(tz=UTC).replace(tzinfo=None)
+    raw_counts = table.raw.aggregate(**_raw_measures(table, now)).execute().iloc[0].to_dict()
+    kept = table.cleaned
+    times = kept[table.contract.time]
+    measures: dict[str, ir.Value] = {
+        "rows": kept.count(),
+        "accounts": kept.account_id.nunique(),
+        "first": times.min(),
+        "last": times.max(where=times <= ibis.literal(now)),
+        **{f"missing:{name}": kept[name].isnull().sum() for name in kept.columns},
+    }
+    facts = kept.aggregate(**measures).execute().iloc[0].to_dict()
+    links = {} if is_accounts else _links_to_accounts(table, accounts)
+    rows = int(facts["rows"])
+    columns = [table.contract.column(name) for name in kept.columns if name not in table.attributes]
+    _refuse_unreadable(table, columns, raw_counts)
+    return TableQuality(
+        name=table.contract.name,
+        source_name=table.source_name,
+        rows=rows,
+        accounts=int(facts["accounts"]),
+        first=_moment(facts["first"]),
+        last=_moment(facts["last"]),
+        missing={
+            name: float(facts[f"missing:{name}"]) / rows
+            for name in kept.columns
+            if rows and name not in ("account_id", table.contract.time)
+        },
+        problems=tuple(_problems(table, columns, {**raw_counts, **links})),
+    )
+
+
+def data_end(qualities: Mapping[str, TableQuality]) -> date:
+    """Return the day after the last row of any table: nothing is known from then on.
+
+    Raises
+    ------
+    DataError
+        When no table holds a row that is not in the future.
+    """
+    lasts = [quality.last for quality in qualities.values() if quality.last is not None]
+    if not lasts:
+        raise DataError("The source holds no row with a readable time; check source.url")
+    return max(lasts).date() + timedelta(days=1)
+
+
+def _refuse_duplicate_accounts(table: CleanTable) -> None:
+    ids = table.cleaned.group_by("account_id").aggregate(copies=lambda t: t.count())
+    doubled = ids.filter(ids.copies > 1)
+    count = int(doubled.count().execute())
+    if count:
+        examples = doubled.order_by("account_id").limit(3).account_id.execute().tolist()
+        listed = sample(examples) + (f" and {count - 3} more" if count > 3 else "")
+        raise DataError(
+            f"Table '{table.source_name}' must hold each account once and repeats {listed};"
+            " remove the copies"
+        )
+
+
+def _raw_measures(table: CleanTable, now: datetime) -> dict[str, ir.Value]:
+    """Build the counts of unreadable and impossible values of every mapped column."""
+    from features.cleaning import clean_value
+
+    raw = table.raw
+    measures: dict[str, ir.Value] = {"all_rows": raw.count()}
+    for name in raw.columns:
+        if name in table.attributes:
+            continue
+        column = table.contract.column(name)
+        value = raw[name]
+        cleaned = clean_value(value, column, table.source_name)
+        measures[f"present:{name}"] = value.notnull().sum()
+        if column.kind in ("time", "flag") or value.type().is_string():
+            unread = value.notnull() & cleaned.isnull()
+            if value.type().is_string():
+                unread = unread & (value.strip() != "")
+            measures[f"unreadable:{name}"] = unread.sum()
+            measures[f"example:{name}"] = value.cast("string").min(where=unread)
+        if column.kind == "number":
+            text = value.type().is_string()
+            number = value.try_cast("float64") if text else value.cast("float64")
+            measures[f"infinite:{name}"] = number.isinf().sum()
+            if column.nonnegative:
+                measures[f"negative:{name}"] = ((number < 0) & ~number.isinf()).sum()
+        if column.kind == "time":
+            if not column.planned:
+                measures[f"future:{name}"] = (cleaned > ibis.literal(now)).sum()
+            if value.type().is_string():
+                zoned = value.re_search(ZONE_PATTERN)
+                measures[f"zoned:{name}"] = zoned.sum()
+                measures[f"unzoned:{name}"] = (value.re_search(CLOCK_PATTERN) & ~zoned).sum()
+    measures["no_account"] = raw.account_id.isnull().sum()
+    return measures
+
+
+def _links_to_accounts(table: CleanTable, accounts: CleanTable) -> dict[str, Any]:
+    known = accounts.cleaned.select(__known="account_id", __created="created_at")
+    rows = table.cleaned
+    joined = rows.left_join(known, rows.account_id == known["__known"])
+    orphan = joined["__known"].isnull() & joined.account_id.notnull()
+    early = joined[table.contract.time] < joined["__created"].truncate("D")
+    return (
+        joined.aggregate(
+            unknown=orphan.sum(),
+            unknown_example=joined.account_id.min(where=orphan),
+            early=early.sum(),
+        )
+        .execute()
+        .iloc[0]
+        .to_dict()
+    )
+
+
+def _refuse_unreadable(table: CleanTable, columns: list[Column], counts: dict[str, Any]) -> None:
+    for column in columns:
+        unreadable = _count(counts, f"unreadable:{column.name}")
+        present = _count(counts, f"present:{column.name}")
+        if unreadable > MOSTLY * present:
+            wanted = {"time": "a date", "number": "a number", "flag": "yes or no"}
+            raise DataError(
+                f"Column {column.name} of table '{table.source_name}' must hold"
+                f" {wanted.get(column.kind, column.kind)} and {unreadable:,} of {present:,} values"
+                f" cannot be read as one, such as {sample([counts[f'example:{column.name}']])};"
+                f" correct [tables.{table.contract.name}] or the data"
+            )
+
+
+def _problems(table: CleanTable, columns: list[Column], counts: dict[str, Any]) -> list[str]:
+    found: list[str] = []
+
+    def add(key: str, text: str) -> None:
+        count = _count(counts, key)
+        if count:
+            found.append(f"{count:,} {text}")
+
+    add("no_account", "rows without an account_id are ignored")
+    for column in columns:
+        name = column.name
+        if column.kind != "number" or _count(counts, f"unreadable:{name}"):
+            add(
+                f"unreadable:{name}",
+                f"values of {name} cannot be read, such as"
+                f" {sample([counts.get(f'example:{name}')])}, and count as missing",
+            )
+        add(f"infinite:{name}", f"infinite values of {name} count as missing")
+        add(f"negative:{name}", f"negative values of {name} are impossible and count as missing")
+        add(f"future:{name}", f"values of {name} lie in the future; they count when it comes")
+        if _count(counts, f"zoned:{name}") and _count(counts, f"unzoned:{name}"):
+            add(
+                f"unzoned:{name}",
+                f"values of {name} carry no time zone where others do; they are read as UTC",
+            )
+    add(
+        "unknown",
+        f"rows belong to accounts that are not in accounts, such as"
+        f" {sample([counts.get('unknown_example')])}, and are ignored",
+    )
+    add("early", f"rows have {table.contract.time} before the account's created_at")
+    return found
+
+
+def _count(counts: dict[str, Any], key: str) -> int:
+    value = counts.get(key)
+    return 0 if value is None or value != value else int(value)
+
+
+def _moment(value: Any) -> datetime | None:
+    return None if value is None or value != value else value.to_pydatetime()

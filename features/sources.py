@@ -1,0 +1,134 @@
+"""Where source tables live: a folder of Parquet and CSV files, or a DuckDB file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import ibis
+import ibis.expr.types as ir
+from ibis.backends.duckdb import Backend
+
+from features.errors import DataError, nearest, sample
+
+FILE_READERS = {".parquet": "read_parquet", ".csv": "read_csv"}
+DUCKDB_SUFFIXES = {".duckdb", ".ddb", ".db"}
+_ATTACHED = "company"
+
+
+class Source:
+    """The user's own tables, opened read-only.
+
+    Parameters
+    ----------
+    connection : ibis.backends.duckdb.Backend
+        The engine; temporary tables live in its memory, never in the user's files.
+    tables : dict of str to ibis table
+        Source tables by their own names.
+    url : str
+        Where they came from, for messages.
+    """
+
+    def __init__(self, connection: Backend, tables: dict[str, ir.Table], url: str) -> None:
+        self.connection = connection
+        self.tables = tables
+        self.url = url
+
+    def table(self, name: str, wanted_for: str) -> ir.Table:
+        """Return a source table.
+
+        Raises
+        ------
+        DataError
+            When the source has no table of that name.
+        """
+        if name not in self.tables:
+            hint = nearest(name, self.tables) or f"; it holds {sample(sorted(self.tables), 8)}"
+            raise DataError(
+                f"Table '{name}', mapped to {wanted_for}, is not in the source '{self.url}'{hint}"
+            )
+        return self.tables[name]
+
+    def close(self) -> None:
+        """Close the engine."""
+        self.connection.disconnect()
+
+
+@contextmanager
+def open_source(url: str, relative_to: Path) -> Iterator[Source]:
+    """Open a folder of Parquet/CSV files or a DuckDB file.
+
+    Parameters
+    ----------
+    url : str
+        A folder, a path to a DuckDB file, or ``duckdb://`` before such a path.
+    relative_to : Path
+        Folder that a relative path starts from.
+
+    Raises
+    ------
+    DataError
+        When nothing readable is there, or the file is held by another process.
+    """
+    path = relative_to / url.removeprefix("duckdb://")
+    connection = ibis.duckdb.connect()
+    try:
+        connection.raw_sql("SET TimeZone = 'UTC'")
+        connection.raw_sql("SET autoinstall_known_extensions = false")
+        if path.is_dir():
+            yield Source(connection, _folder_tables(connection, path), url)
+        elif path.suffix.lower() in DUCKDB_SUFFIXES and path.is_file():
+            yield Source(connection, _duckdb_tables(connection, path), url)
+        else:
+            raise DataError(
+                f"The source '{url}' is neither a folder nor a DuckDB file"
+                f" ({', '.join(sorted(DUCKDB_SUFFIXES))}) under '{relative_to}';"
+                " correct source.url"
+            )
+    finally:
+        connection.disconnect()
+
+
+def _folder_tables(connection: Backend, folder: Path) -> dict[str, ir.Table]:
+    tables: dict[str, ir.Table] = {}
+    for file in sorted(folder.iterdir()):
+        reader = FILE_READERS.get(file.suffix.lower())
+        if reader is None or not file.is_file() or file.name.startswith((".", "_")):
+            continue
+        if file.stem in tables:
+            raise DataError(
+                f"The folder '{folder}' holds table '{file.stem}' twice, as Parquet and as CSV;"
+                " keep one of them"
+            )
+        try:
+            tables[file.stem] = getattr(connection, reader)(str(file))
+        except duckdb.Error as error:
+            raise DataError(
+                f"The file '{file}' cannot be read as {file.suffix[1:].upper()}:"
+                f" {first_line(error)}; repair it or take it out of the folder"
+            ) from error
+    if not tables:
+        raise DataError(f"The folder '{folder}' holds no Parquet or CSV file; correct source.url")
+    return tables
+
+
+def _duckdb_tables(connection: Backend, file: Path) -> dict[str, ir.Table]:
+    try:
+        connection.attach(file, name=_ATTACHED, read_only=True)
+    except duckdb.Error as error:
+        raise DataError(
+            f"The DuckDB file '{file}' cannot be opened: {first_line(error)};"
+            " close the program that holds it, or correct source.url"
+        ) from error
+    names = connection.list_tables(database=(_ATTACHED, "main"))
+    if not names:
+        raise DataError(f"The DuckDB file '{file}' holds no table; correct source.url")
+    return {name: connection.table(name, database=(_ATTACHED, "main")) for name in names}
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of a library's message, without the closing full stop."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".")[:200] if lines else type(error).__name__

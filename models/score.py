@@ -1,0 +1,210 @@
+"""From churn probability to a 0-100 health score, its bands, its grades and its points."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from scipy.special import expit, logit
+
+from features.errors import SettingsError
+
+Band = Literal["at-risk", "watch", "healthy"]
+BANDS: tuple[Band, ...] = get_args(Band)
+
+# Ten points halve the odds of churn.
+POINTS_PER_LOG_ODDS = 10 / np.log(2)
+GRADES = ("F", "D", "C", "B", "A")
+
+
+@dataclass(frozen=True)
+class ScaleSettings:
+    """The probabilities that fix the scale; None where the matured base rate should decide.
+
+    Parameters
+    ----------
+    anchor_probability : float or None
+        Churn probability that scores 50. Freeze it once the first champion is in use.
+    at_risk_from, watch_from : float or None
+        Churn probability from which an account is at-risk or on watch. By default twice, and
+        nine tenths of, the anchor's odds.
+    """
+
+    anchor_probability: float | None = None
+    at_risk_from: float | None = None
+    watch_from: float | None = None
+
+    def scale(self, base_rate: float) -> ScoreScale:
+        """Fill what was left open from the base rate of churn.
+
+        Examples
+        --------
+        >>> scale = ScaleSettings(watch_from=0.03).scale(0.04)
+        >>> scale.anchor_probability, round(scale.at_risk_from, 4), scale.watch_from
+        (0.04, 0.0769, 0.03)
+        """
+        anchor = base_rate if self.anchor_probability is None else self.anchor_probability
+        at_risk, watch = self.at_risk_from, self.watch_from
+        # A default gives way to the cut the user did set.
+        if at_risk is None:
+            at_risk = max(_times_odds(anchor, 2.0), watch or 0.0)
+        if watch is None:
+            watch = min(_times_odds(anchor, 0.9), at_risk)
+        return ScoreScale(anchor_probability=anchor, at_risk_from=at_risk, watch_from=watch)
+
+
+@dataclass(frozen=True)
+class ScoreScale:
+    """Map of calibrated log-odds of churn to the score.
+
+    ``score = clip(50 + 10 log2(anchor odds / odds), 0, 100)``: the points-to-double-the-odds scale
+    of credit scorecards (Siddiqi 2006, "Credit Risk Scorecards", chapter 6).
+
+    Parameters
+    ----------
+    anchor_probability : float
+        Churn probability that scores 50.
+    at_risk_from, watch_from : float
+        Churn probability from which an account is at-risk or on watch.
+
+    Raises
+    ------
+    SettingsError
+        When a probability is outside (0, 1), or watch starts above at-risk.
+
+    Examples
+    --------
+    >>> scale = ScoreScale(anchor_probability=0.2, at_risk_from=0.3, watch_from=0.18)
+    >>> scale.score(np.log([0.125, 0.25, 0.5])).round(6)
+    array([60., 50., 40.])
+    >>> scale.band(np.array([0.3, 0.2, 0.1])).tolist()
+    ['at-risk', 'watch', 'healthy']
+    >>> scale.grade(np.array([0.0, 40.0, 79.9, 100.0])).tolist()
+    ['F', 'C', 'B', 'A']
+    """
+
+    anchor_probability: float
+    at_risk_from: float
+    watch_from: float
+
+    def __post_init__(self) -> None:
+        for name, probability in asdict(self).items():
+            if not 0 < probability < 1:
+                raise SettingsError(
+                    f"{name} must be a probability strictly between 0 and 1, but is "
+                    f"{probability}; set it to a churn rate such as 0.05."
+                )
+        if self.watch_from > self.at_risk_from:
+            raise SettingsError(
+                f"watch_from must not be above at_risk_from, but {self.watch_from:g} is above "
+                f"{self.at_risk_from:g}; lower watch_from."
+            )
+
+    def unclipped(self, log_odds: np.ndarray) -> np.ndarray:
+        """Score before it is cut to 0-100; it falls linearly in the log-odds."""
+        return 50 - POINTS_PER_LOG_ODDS * (log_odds - logit(self.anchor_probability))
+
+    def score(self, log_odds: np.ndarray) -> np.ndarray:
+        """Health score of calibrated log-odds of churn."""
+        return np.clip(self.unclipped(log_odds), 0, 100)
+
+    def band(self, probability: np.ndarray) -> np.ndarray:
+        """Band of calibrated churn probabilities, as an array of str."""
+        cuts = np.digitize(probability, [self.watch_from, self.at_risk_from])
+        return np.array(BANDS[::-1])[cuts]
+
+    def grade(self, score: np.ndarray) -> np.ndarray:
+        """Letter of a score, twenty points apart: A from 80, B from 60, C from 40, D from 20, F."""
+        return np.array(GRADES)[np.digitize(score, [20, 40, 60, 80])]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready description."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, described: Mapping[str, Any]) -> ScoreScale:
+        """Rebuild a scale from :meth:`to_dict`."""
+        return cls(**described)
+
+
+@dataclass(frozen=True)
+class PointTable:
+    """Scores and what they are made of; ``baseline + points.sum(axis=1) == score``.
+
+    Attributes
+    ----------
+    points : ndarray of shape (n, n_signals)
+        Points of each signal.
+    baseline : ndarray of shape (n,)
+        Score of the mean margin of the row's segment.
+    score : ndarray of shape (n,)
+        Health score.
+    log_odds : ndarray of shape (n,)
+        Calibrated log-odds of churn that the score was made of.
+    """
+
+    points: np.ndarray
+    baseline: np.ndarray
+    score: np.ndarray
+    log_odds: np.ndarray
+
+
+def points(
+    contributions: np.ndarray,
+    baseline_log_odds: np.ndarray,
+    slope: np.ndarray,
+    scale: ScoreScale,
+) -> PointTable:
+    """Split each score into points that sum to it exactly.
+
+    With S the map from margin to score, ``points_i = phi_i (S(z) - S(z_s)) / (z - z_s)``: one
+    factor per row, so the sum is exact and every sign survives, the clip included. Up to the clip
+    S is a line in the margin, hence the factor is that line's slope times the part of the way
+    from ``z_s`` to ``z`` that lies inside 0-100. Written so, nothing cancels when z is near z_s.
+
+    Parameters
+    ----------
+    contributions : ndarray of shape (n, n_signals)
+        SHAP values of the margin, recentred: they sum to ``z - z_s``.
+    baseline_log_odds : ndarray of shape (n,)
+        Calibrated log-odds of the segment's mean margin ``z_s``.
+    slope : ndarray of shape (n,)
+        Calibrated log-odds per unit of margin, above zero.
+    scale : ScoreScale
+        From log-odds to score.
+
+    Returns
+    -------
+    PointTable
+
+    Examples
+    --------
+    >>> scale = ScoreScale(anchor_probability=0.2, at_risk_from=0.3, watch_from=0.18)
+    >>> table = points(np.log([[4.0, 0.5]]), np.log([0.25]), np.array([1.0]), scale)
+    >>> table.points.round(6), table.baseline.round(6), table.score.round(6)
+    (array([[-20.,  10.]]), array([50.]), array([40.]))
+    """
+    factor = -POINTS_PER_LOG_ODDS * slope
+    start = scale.unclipped(baseline_log_odds)
+    way = factor * contributions.sum(axis=1)
+    end = start + way
+    baseline, score = np.clip(start, 0, 100), np.clip(end, 0, 100)
+    unmoved = end == start
+    inside = np.where(
+        unmoved,
+        # The limit: S'(z_s), which is zero where the baseline itself is cut off.
+        (start > 0) & (start < 100),
+        (score - baseline) / np.where(unmoved, 1.0, end - start),
+    )
+    return PointTable(
+        points=contributions * (factor * inside)[:, None],
+        baseline=baseline,
+        score=score,
+        log_odds=baseline_log_odds + slope * contributions.sum(axis=1),
+    )
+
+
+def _times_odds(probability: float, factor: float) -> float:
+    return float(expit(logit(probability) + np.log(factor)))

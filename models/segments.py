@@ -1,0 +1,184 @@
+"""Which segment a row belongs to, and which segments are too small to speak for themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from features.errors import DataError, sample
+
+# The root of the tree of parents.
+EVERYTHING = "all"
+BETWEEN = " / "
+
+
+@dataclass(frozen=True)
+class SegmentSettings:
+    """How accounts are split.
+
+    Parameters
+    ----------
+    columns : tuple of str
+        Columns whose values are combined, such as ``("plan",)`` to "plan=starter". With neither
+        columns nor lifecycle the frame's own ``segment`` column is taken as it is, and without
+        one there is a single segment.
+    lifecycle : tuple of (str, int or None)
+        Stages with the days of tenure each lasts until, shortest first; None for the last. After
+        the last limit a row has no stage: ``(("onboarding", 90),)`` gives
+        "plan=starter / onboarding" and, later, "plan=starter".
+    tenure_column : str
+        Days since the account began; read only for a lifecycle.
+    min_rows, min_churns : int
+        A segment with less joins its parent: the label without its last key.
+    """
+
+    columns: tuple[str, ...] = ()
+    lifecycle: tuple[tuple[str, int | None], ...] = ()
+    tenure_column: str = "tenure_days"
+    min_rows: int = 200
+    min_churns: int = 30
+
+    @property
+    def required_columns(self) -> tuple[str, ...]:
+        """Columns a frame must have for its rows to be assigned."""
+        return self.columns + ((self.tenure_column,) if self.lifecycle else ())
+
+
+@dataclass(frozen=True)
+class SegmentAssignment:
+    """A fitted assignment, used as it is when scoring.
+
+    Attributes
+    ----------
+    settings : SegmentSettings
+        How labels are formed.
+    names : tuple of str
+        Segments that were large enough.
+    merged : tuple of str
+        One sentence per label that joined its parent.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"plan": ["pro"] * 4 + ["free"], "churned": [1, 0, 1, 0, 1]})
+    >>> fitted = assign_segments(frame, SegmentSettings(("plan",), min_rows=2, min_churns=2))
+    >>> fitted.assign(pd.DataFrame({"plan": ["pro", "free", "new"]})).tolist()
+    ['plan=pro', 'all', 'all']
+    >>> fitted.merged
+    ("Segment 'plan=free' has 1 rows and 1 churns, fewer than 2 and 2: it is read as 'all'.",)
+    """
+
+    settings: SegmentSettings
+    names: tuple[str, ...]
+    merged: tuple[str, ...] = ()
+
+    def assign(self, frame: pd.DataFrame) -> pd.Series[Any]:
+        """Segment of each row, on the frame's index; an unseen label becomes its nearest parent.
+
+        Raises
+        ------
+        DataError
+            When a column the segments are read from is absent.
+        """
+        labels = _labels(frame, self.settings)
+        known = {label: _nearest(label, self.names) for label in labels.unique()}
+        return labels.map(known).astype(object)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready description."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, described: Mapping[str, Any]) -> SegmentAssignment:
+        """Rebuild an assignment from :meth:`to_dict`."""
+        settings = dict(described["settings"])
+        settings["columns"] = tuple(settings["columns"])
+        settings["lifecycle"] = tuple((name, days) for name, days in settings["lifecycle"])
+        return cls(
+            SegmentSettings(**settings), tuple(described["names"]), tuple(described["merged"])
+        )
+
+
+def assign_segments(frame: pd.DataFrame, settings: SegmentSettings) -> SegmentAssignment:
+    """Learn which segments are large enough.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Training rows with ``churned`` and the columns the segments are read from.
+    settings : SegmentSettings
+        How rows are split.
+
+    Returns
+    -------
+    SegmentAssignment
+    """
+    labels = _labels(frame, settings)
+    counts = (
+        frame["churned"].astype(int).groupby(labels.to_numpy(dtype=object)).agg(["size", "sum"])
+    )
+    sizes = {str(label): (int(row["size"]), int(row["sum"])) for label, row in counts.iterrows()}
+    merged = []
+    # Deepest labels first, so that a parent is judged with the children it has taken in.
+    for depth in range(max(map(_depth, sizes), default=0), 0, -1):
+        for label in sorted(label for label in sizes if _depth(label) == depth):
+            rows, churns = sizes[label]
+            if rows >= settings.min_rows and churns >= settings.min_churns:
+                continue
+            parent = _parent(label)
+            merged.append(
+                f"Segment {sample([label])} has {rows} rows and {churns} churns, fewer than "
+                f"{settings.min_rows} and {settings.min_churns}: it is read as {sample([parent])}."
+            )
+            del sizes[label]
+            above = sizes.get(parent, (0, 0))
+            sizes[parent] = (above[0] + rows, above[1] + churns)
+    return SegmentAssignment(settings, tuple(sorted(sizes)), tuple(merged))
+
+
+def _labels(frame: pd.DataFrame, settings: SegmentSettings) -> pd.Series[Any]:
+    absent = [column for column in settings.required_columns if column not in frame]
+    if absent:
+        raise DataError(
+            f"Segments are read from {sample(settings.required_columns)}, but the rows have no "
+            f"column {sample(absent)}; add it, or leave it out of the segment columns."
+        )
+    if not settings.required_columns:
+        if "segment" not in frame:
+            return pd.Series(EVERYTHING, index=frame.index, dtype=object)
+        own = frame["segment"].astype(object)
+        return own.where(own.notna(), EVERYTHING).map(str)
+    label = pd.Series("", index=frame.index, dtype=object)
+    for column in settings.columns:
+        values = frame[column].astype(object)
+        text = values.where(values.notna(), "unknown").map(str)
+        label = label + BETWEEN + column + "=" + text
+    if settings.lifecycle:
+        stage = _stage(frame[settings.tenure_column].to_numpy(dtype=float), settings.lifecycle)
+        label = label + np.where(stage == "", "", BETWEEN + stage)
+    return label.str.removeprefix(BETWEEN).replace("", EVERYTHING)
+
+
+def _stage(tenure: Any, lifecycle: tuple[tuple[str, int | None], ...]) -> Any:
+    limits = [np.inf if days is None else days for _, days in lifecycle]
+    names = np.array([name for name, _ in lifecycle] + [""], dtype=object)
+    # An unknown tenure is read as a long one: being new is the claim that needs evidence.
+    longest = np.finfo(float).max
+    return names[np.searchsorted(limits, np.where(np.isnan(tenure), longest, tenure), "right")]
+
+
+def _depth(label: str) -> int:
+    return 0 if label == EVERYTHING else label.count(BETWEEN) + 1
+
+
+def _parent(label: str) -> str:
+    return label.rpartition(BETWEEN)[0] or EVERYTHING
+
+
+def _nearest(label: str, names: tuple[str, ...]) -> str:
+    while label not in names and label != EVERYTHING:
+        label = _parent(label)
+    return label

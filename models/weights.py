@@ -1,0 +1,102 @@
+"""Learned weights: the share of each signal group in what moves the margin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from features.catalog import Signal
+from models.encoding import Floats
+from models.explain import group_points
+
+# Context of an account, not something a customer-success team could weigh.
+CONTEXT = "profile"
+OVERALL = "all"
+
+Weights = dict[str, dict[str, float]]
+
+
+def group_weights(
+    contributions: Floats, segment: Sequence[str] | Any, signals: Sequence[Signal]
+) -> Weights:
+    """Share of each group in the margin's movement, per segment and over all rows.
+
+    The weight of a group is the mean absolute sum of its signals' contributions, as a share of
+    that of all groups but the profile. Contributions are recentred in the segment, so a weight is
+    about what sets accounts of one segment apart.
+
+    Parameters
+    ----------
+    contributions : ndarray of shape (n, n_signals)
+        Recentred contributions to the margin.
+    segment : array of str, shape (n,)
+        Segments.
+    signals : sequence of Signal
+        What the columns are.
+
+    Returns
+    -------
+    dict of str to dict of str to float
+        Segment, or "all", to group to weight; a segment's weights sum to 100, or are all zero
+        when no signal moved its margin.
+    """
+    moved = group_points(contributions, signals).abs()
+    return _shares(moved.drop(columns=CONTEXT, errors="ignore"), segment)
+
+
+def signal_weights(
+    contributions: Floats, segment: Sequence[str] | Any, signals: Sequence[Signal]
+) -> Weights:
+    """Share of each signal, the profile included; otherwise as :func:`group_weights`."""
+    names = [signal.name for signal in signals]
+    return _shares(pd.DataFrame(np.abs(contributions), columns=names), segment)
+
+
+def coverage(
+    observed: Any,
+    segment: Sequence[str] | Any,
+    signals: Sequence[Signal],
+    weights: Mapping[str, Mapping[str, float]],
+) -> Floats:
+    """Share of weight that was observed, from 0 to 1.
+
+    Parameters
+    ----------
+    observed : ndarray of bool, shape (n, n_signals)
+        Whether a value was known.
+    segment : array of str, shape (n,)
+        Segments; one without weights of its own is read as "all".
+    signals : sequence of Signal
+        What the columns are.
+    weights : mapping of str to mapping of str to float
+        From :func:`signal_weights`.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        With no weight on any signal, the plain share of known signals.
+    """
+    codes, names = pd.factorize(np.asarray(segment, dtype=object))
+    table = np.array(
+        [[weights.get(name, weights[OVERALL])[s.name] for s in signals] for name in names]
+    ).reshape(len(names), len(signals))
+    table[table.sum(axis=1) == 0] = 1
+    table /= table.sum(axis=1, keepdims=True)
+    return np.clip((np.asarray(observed) * table[codes]).sum(axis=1), 0.0, 1.0)
+
+
+def _shares(moved: pd.DataFrame, segment: Any) -> Weights:
+    labels = np.asarray(segment, dtype=object)
+    means = {str(name): moved[labels == name].mean() for name in sorted(set(labels))}
+    means[OVERALL] = moved.mean()
+    return {
+        name: {str(part): float(share) for part, share in _to_hundred(mean).items()}
+        for name, mean in means.items()
+    }
+
+
+def _to_hundred(mean: pd.Series[Any]) -> pd.Series[Any]:
+    return 100 * mean / mean.sum() if mean.sum() else mean

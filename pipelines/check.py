@@ -1,0 +1,83 @@
+"""The data quality report: what the tables hold, what is wrong, and which groups are on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pipelines.company_data import open_company
+from pipelines.config import Project
+
+if TYPE_CHECKING:
+    from features.quality import TableQuality
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """What ``healthscore check`` says.
+
+    Parameters
+    ----------
+    tables : list of TableQuality
+        One entry per mapped table.
+    absent : list of str
+        Contract tables that are not mapped.
+    groups : dict of str to int
+        Signals per group; 0 where the group is off.
+    data_start, data_end : str
+        ISO dates of the first behaviour and of the first day of which nothing is known.
+    observation_dates : list of str
+        Matured observation dates.
+    """
+
+    tables: list[TableQuality]
+    absent: list[str]
+    groups: dict[str, int]
+    data_start: str
+    data_end: str
+    observation_dates: list[str]
+
+    @property
+    def problems(self) -> int:
+        """How many kinds of problems were counted."""
+        return sum(len(table.problems) for table in self.tables)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``check --json`` prints."""
+        return {
+            "tables": {table.name: table.to_dict() for table in self.tables},
+            "absent": self.absent,
+            "groups": self.groups,
+            "data_start": self.data_start,
+            "data_end": self.data_end,
+            "observation_dates": self.observation_dates,
+            "problems": self.problems,
+        }
+
+
+def check_data(project: Project) -> DataReport:
+    """Read every mapped table and report on it.
+
+    Raises
+    ------
+    DataError
+        When a table or column is missing or cannot be read as what it must be.
+    """
+    from features.build import active_builders
+    from features.catalog import GROUPS
+    from features.contract import CONTRACT
+    from features.outcomes import matured_dates
+
+    with open_company(project) as company:
+        builders = active_builders(company, project.settings.signals)
+        counts = {builder.group: len(signals) for builder, signals in builders.items()}
+        return DataReport(
+            tables=list(company.quality.values()),
+            absent=[name for name in CONTRACT if name not in company.tables],
+            groups={group: counts.get(group, 0) for group in GROUPS},
+            data_start=company.data_start.isoformat(),
+            data_end=company.data_end.isoformat(),
+            observation_dates=[
+                day.isoformat() for day in matured_dates(company, project.settings.outcome)
+            ],
+        )

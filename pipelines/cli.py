@@ -1,0 +1,321 @@
+"""The command line: ``healthscore COMMAND``. Heavy libraries are imported inside the commands."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import math
+import os
+import sys
+from collections.abc import Iterator
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from features.errors import HealthscoreError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pipelines.config import Project
+
+EXIT_CODES = """\
+Exit codes: 0 done · 1 unexpected failure · 2 wrong usage or configuration · 3 the data break the
+contract · 4 too few matured outcomes · 5 no usable champion · 6 the score store is held or full ·
+130 interrupted.
+"""
+
+app = typer.Typer(
+    name="healthscore",
+    help="Customer health scores learned from past churn, with points that add up exactly.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Config = Annotated[Path, typer.Option("-c", "--config", help="The configuration file.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+AsOf = Annotated[
+    datetime | None,
+    typer.Option(
+        "--as-of",
+        formats=["%Y-%m-%d"],
+        help="What was known before this date; by default the day after the last row.",
+    ),
+]
+DEFAULT_CONFIG = Path("healthscore.toml")
+
+
+@app.command()
+def simulate(
+    folder: Annotated[Path, typer.Argument(help="Folder for the tables; made if need be.")],
+    accounts: Annotated[int, typer.Option(help="Number of accounts.")] = 2000,
+    months: Annotated[int, typer.Option(help="Months of history.")] = 24,
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal companies.")] = 7,
+    drift: Annotated[
+        str, typer.Option(help="none, payment-crisis or usage-collapse.")
+    ] = "none",
+    drift_from: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="When the drift starts.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a simulated company with known true weights."""
+    from pipelines.progress import show_progress
+    from pipelines.simulate import Simulation
+    from pipelines.simulate import simulate as write_company
+
+    with _answer(as_json) as answer:
+        simulation = Simulation(
+            accounts=accounts,
+            months=months,
+            seed=seed,
+            drift=drift,  # type: ignore[arg-type]
+            drift_from=_day(drift_from),
+        )
+        with show_progress("Simulate") as step:
+            rows = write_company(
+                folder, simulation, progress=lambda done, total: step("accounts", done, total)
+            )
+        answer.give({"folder": str(folder), "rows": rows})
+        for table, count in rows.items():
+            answer.say(f"{table:<16}{count:>14,} rows")
+        answer.say(f"Next: healthscore init {folder}")
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder of Parquet/CSV files, or a DuckDB file.")],
+    config: Config = DEFAULT_CONFIG,
+    force: Annotated[bool, typer.Option(help="Replace an existing file.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Look at a folder of tables and draft a commented configuration."""
+    from pipelines.draft import write_draft
+
+    with _answer(as_json) as answer:
+        text, doubts = write_draft(folder, config, force=force)
+        answer.give({"config": str(config), "doubts": doubts, "text": text})
+        answer.say(f"Wrote {config}; read it, then run: healthscore check -c {config}")
+        answer.warn(doubts)
+
+
+@app.command()
+def check(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Report what the tables hold, what is missing or impossible, and which groups are on."""
+    from pipelines.check import check_data
+
+    with _answer(as_json) as answer:
+        report = check_data(_project(config))
+        answer.give(report.to_dict())
+        if answer.console is not None:
+            from pipelines.terminal import show_report
+
+            show_report(answer.console, report)
+
+
+@app.command()
+def train(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Teach a champion from matured history, judge it on later dates and register it."""
+    from pipelines.train import train as train_champion
+
+    with _answer(as_json) as answer:
+        trained = train_champion(_project(config))
+        answer.give(trained.to_dict())
+        if answer.console is not None:
+            from pipelines.terminal import show_trained
+
+            show_trained(answer.console, trained)
+
+
+@app.command()
+def score(config: Config = DEFAULT_CONFIG, as_of: AsOf = None, as_json: AsJson = False) -> None:
+    """Score every active account with the champion and issue the scores."""
+    from pipelines.portfolio import portfolio
+    from pipelines.score import score_accounts
+
+    with _answer(as_json) as answer:
+        project = _project(config)
+        issued = score_accounts(project, _day(as_of))
+        answer.give(
+            {
+                "rows": issued.rows,
+                "as_of": issued.as_of.isoformat(),
+                "model_version": issued.model_version,
+                "store": str(project.store_file),
+                "issued_before": not issued.fresh,
+                "warnings": issued.warnings,
+            }
+        )
+        if answer.console is not None:
+            from pipelines.terminal import show_portfolio
+
+            show_portfolio(answer.console, portfolio(project, issued))
+            answer.say(f"{issued.rows:,} scores in {project.store_file}")
+            answer.warn(issued.warnings)
+
+
+@app.command()
+def explain(
+    account: Annotated[str, typer.Argument(help="The account's id.")],
+    config: Config = DEFAULT_CONFIG,
+    as_of: AsOf = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what one account's score is made of, signal by signal."""
+    from pipelines.explain import explain_account
+
+    with _answer(as_json) as answer:
+        explained = explain_account(_project(config), account, _day(as_of))
+        answer.give(explained.to_dict())
+        if answer.console is not None:
+            from pipelines.terminal import show_explained
+
+            show_explained(answer.console, explained)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("demo"),
+    accounts: Annotated[int, typer.Option(help="Number of accounts.")] = 2000,
+    months: Annotated[int, typer.Option(help="Months of history.")] = 24,
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal companies.")] = 7,
+    as_json: AsJson = False,
+) -> None:
+    """Simulate a company, draft its configuration, train, score, and say whom to call."""
+    from pipelines.demo import run_demo, where_it_lies
+
+    with _answer(as_json) as answer:
+        made = run_demo(folder, accounts=accounts, months=months, seed=seed)
+        answer.give(
+            {
+                "folder": str(folder),
+                "simulated": made.rows,
+                "train": made.trained.to_dict(),
+                "scores": made.issued.rows,
+                "as_of": made.issued.as_of.isoformat(),
+            }
+        )
+        if answer.console is not None:
+            from pipelines.terminal import show_portfolio, show_trained
+
+            show_trained(answer.console, made.trained)
+            show_portfolio(answer.console, made.summed)
+            answer.say("")
+            for line in where_it_lies(made):
+                answer.say(line)
+
+
+class _Answer:
+    """Where a command's result goes: one JSON object, or text for people."""
+
+    def __init__(self, console: Console | None) -> None:
+        self.console = console
+        self.result: dict[str, Any] = {}
+
+    def give(self, result: dict[str, Any]) -> None:
+        """Set what ``--json`` prints."""
+        self.result = result
+
+    def say(self, line: str) -> None:
+        """Print a line for people."""
+        if self.console is not None:
+            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def warn(self, warnings: list[str]) -> None:
+        """Print a line per warning for people."""
+        if self.console is not None:
+            from pipelines.terminal import print_warnings
+
+            print_warnings(self.console, warnings)
+
+
+@contextlib.contextmanager
+def _answer(as_json: bool) -> Iterator[_Answer]:
+    """Keep standard output for the result alone, whatever libraries print."""
+    if not as_json:
+        from rich.console import Console
+
+        yield _Answer(Console(highlight=False))
+        return
+    answer = _Answer(None)
+    with contextlib.redirect_stdout(sys.stderr):
+        yield answer
+    print(json.dumps(_finite(answer.result), ensure_ascii=False, allow_nan=False, default=str))
+
+
+def _finite(value: Any) -> Any:
+    """Replace numbers that JSON cannot hold by null."""
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if hasattr(value, "item") and not isinstance(value, str):
+        return _finite(value.item())
+    return value
+
+
+def _project(config: Path) -> Project:
+    from pipelines.config import load_project
+
+    return load_project(config)
+
+
+def _day(moment: datetime | None) -> date | None:
+    return None if moment is None else moment.date()
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; every foreseeable failure ends in one sentence and an exit code."""
+    try:
+        result = app(arguments, standalone_mode=False)
+        sys.exit(result if isinstance(result, int) else 0)
+    except HealthscoreError as error:
+        _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _fail("Interrupted; nothing half-done was kept", 130)
+    except MemoryError:
+        _fail("Memory ran out; score fewer accounts or use a larger machine", 1)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(0)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        advice = "free some space and run again" if full else "check the path and its permissions"
+        _fail(f"{error.strerror or error}: '{error.filename or 'standard output'}'; {advice}", 1)
+    except Exception as error:
+        _fail_known(error)
+
+
+def _fail_known(error: Exception) -> None:
+    """Report what typer and the engine raise; anything else is a defect and keeps its traceback."""
+    import click
+
+    if isinstance(error, typer.Abort | click.exceptions.Abort):
+        _fail("Interrupted; nothing half-done was kept", 130)
+    if isinstance(error, click.ClickException):
+        error.show()
+        sys.exit(2)
+    import duckdb
+
+    if isinstance(error, duckdb.Error):
+        from features.sources import first_line
+
+        _fail(f"The engine stopped: {first_line(error)}; mend what it names and run again", 3)
+    raise error
+
+
+def _fail(sentence: str, code: int) -> None:
+    print(f"healthscore: {' '.join(sentence.split())}", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,261 @@
+"""The configuration file: one frozen tree of settings read from ``healthscore.toml``."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+import typing
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pydantic
+from pydantic import Field
+
+from features.builder import SignalsSettings
+from features.errors import SettingsError, nearest
+from features.mapping import Frozen, TablesSettings
+from features.outcomes import OutcomeSettings
+
+FILE_NAME = "healthscore.toml"
+
+
+class SourceSettings(Frozen):
+    """The ``[source]`` section: where the tables lie.
+
+    Parameters
+    ----------
+    url : str
+        A folder of Parquet and CSV files or a DuckDB file; relative to the configuration file.
+    data_end : date or None
+        The first day of which nothing is known; by default the day after the last row.
+    """
+
+    url: str
+    data_end: date | None = None
+
+
+class LifecycleStage(Frozen):
+    """One lifecycle stage: accounts younger than ``until_days`` (or all the rest)."""
+
+    name: str
+    until_days: int | None = Field(None, ge=1)
+
+
+class SegmentsSettings(Frozen):
+    """The ``[segments]`` section: which accounts are scored by weights of their own.
+
+    Parameters
+    ----------
+    columns : tuple of str
+        Profile signals whose values name the segments, the most important first.
+    lifecycle : tuple of LifecycleStage
+        Stages by tenure, in ascending order.
+    min_rows, min_churns : int
+        A segment with fewer rows or churns shares its parent's weights.
+    """
+
+    columns: tuple[str, ...] = ()
+    lifecycle: tuple[LifecycleStage, ...] = ()
+    min_rows: int = Field(200, ge=1)
+    min_churns: int = Field(30, ge=1)
+
+
+class ScoreSettings(Frozen):
+    """The ``[score]`` section: what a score means.
+
+    The first training fills these in; from then on they stay, so that a score means the same
+    after every retraining.
+
+    Parameters
+    ----------
+    anchor_probability : float or None
+        Churn probability of score 50.
+    at_risk_from, watch_from : float or None
+        Churn probabilities from which an account is in the band.
+    """
+
+    anchor_probability: float | None = Field(None, gt=0, lt=1)
+    at_risk_from: float | None = Field(None, gt=0, lt=1)
+    watch_from: float | None = Field(None, gt=0, lt=1)
+
+    @pydantic.model_validator(mode="after")
+    def _ordered(self) -> ScoreSettings:
+        low, high = self.watch_from, self.at_risk_from
+        if low is not None and high is not None and low >= high:
+            raise ValueError(
+                f"[score] watch_from must be below at_risk_from and is {low} against {high};"
+                " correct one of them"
+            )
+        return self
+
+
+class TrainingSettings(Frozen):
+    """The ``[training]`` section.
+
+    Parameters
+    ----------
+    seed : int
+        Fixes every random choice.
+    holdout_dates : int or None
+        How many of the newest observation dates judge the model; by default about a quarter.
+    threads : int
+        Threads of the booster; the result does not depend on it.
+    """
+
+    seed: int = 7
+    holdout_dates: int | None = Field(None, ge=1)
+    threads: int = Field(2, ge=1)
+
+
+class RegistrySettings(Frozen):
+    """The ``[registry]`` section: where models are kept (``MLFLOW_TRACKING_URI`` wins)."""
+
+    folder: str = "mlruns"
+    model_name: str = Field("healthscore", pattern=r"^[A-Za-z0-9_-]{1,100}$")
+
+
+class StoreSettings(Frozen):
+    """The ``[store]`` section: where issued scores are kept."""
+
+    file: str = "scores.duckdb"
+
+
+class Settings(Frozen):
+    """The whole tree."""
+
+    source: SourceSettings
+    tables: TablesSettings
+    outcome: OutcomeSettings = OutcomeSettings()
+    signals: SignalsSettings = SignalsSettings()
+    segments: SegmentsSettings = SegmentsSettings()
+    score: ScoreSettings = ScoreSettings()
+    training: TrainingSettings = TrainingSettings()
+    registry: RegistrySettings = RegistrySettings()
+    store: StoreSettings = StoreSettings()
+
+
+@dataclass(frozen=True)
+class Project:
+    """A configuration file and what it says.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    settings : Settings
+        The tree read from it.
+    text : str
+        The file's text, kept with each model.
+    """
+
+    path: Path
+    settings: Settings
+    text: str
+
+    @property
+    def folder(self) -> Path:
+        """The folder that relative paths of the file start from."""
+        return self.path.parent
+
+    @property
+    def registry_folder(self) -> Path:
+        """Where models are kept."""
+        return self.folder / self.settings.registry.folder
+
+    @property
+    def store_file(self) -> Path:
+        """Where scores are kept."""
+        return self.folder / self.settings.store.file
+
+
+def load_project(path: Path) -> Project:
+    """Read a configuration file.
+
+    Raises
+    ------
+    SettingsError
+        When the file is missing, is no TOML, or holds an unknown key or an impossible value.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise SettingsError(
+            f"The configuration '{path}' does not exist; write a draft with"
+            " 'healthscore init FOLDER' or name the file with -c"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"The configuration '{path}' cannot be read: {error}") from error
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"The configuration '{path}' is not valid TOML: {error}") from error
+    try:
+        settings = Settings.model_validate(raw)
+    except pydantic.ValidationError as error:
+        raise SettingsError(f"The configuration '{path}': {_first_problem(error)}") from error
+    return Project(path.resolve(), settings, text)
+
+
+def freeze_scale(project: Project, scale: dict[str, float]) -> None:
+    """Write the scale of the first champion into the file, keeping its comments.
+
+    The new text is put in place in one step, so a killed process leaves the old file.
+    """
+    import tomlkit
+
+    document = tomlkit.parse(project.path.read_text(encoding="utf-8"))
+    if "score" not in document:
+        document["score"] = tomlkit.table()
+    section: Any = document["score"]
+    for key, value in scale.items():
+        section[key] = value
+    fresh = project.path.with_name(project.path.name + ".new")
+    fresh.write_text(tomlkit.dumps(document), encoding="utf-8")
+    os.replace(fresh, project.path)
+
+
+def _first_problem(error: pydantic.ValidationError) -> str:
+    problems = error.errors()
+    first = problems[0]
+    where = _where(first["loc"])
+    more = f" ({len(problems) - 1} more problems follow)" if len(problems) > 1 else ""
+    if first["type"] == "extra_forbidden":
+        key = str(first["loc"][-1])
+        known = _known_keys(first["loc"][:-1])
+        hint = nearest(key, known) or f"; known are {', '.join(known)}"
+        section = _where(first["loc"][:-1]) or "the top level"
+        return f"{section} has no key '{key[:60]}'{hint}{more}"
+    if first["type"] == "value_error":
+        return f"{first['msg'].removeprefix('Value error, ')}{more}"
+    if first["type"] == "missing":
+        return f"{where} is required and missing; add it{more}"
+    value = repr(first["input"])[:60]
+    return f"{where}: {first['msg'][0].lower()}{first['msg'][1:]}, found {value}; correct it{more}"
+
+
+def _where(location: Sequence[int | str]) -> str:
+    return "[" + ".".join(str(part) for part in location) + "]" if location else ""
+
+
+def _known_keys(location: Sequence[int | str]) -> list[str]:
+    """Walk the settings tree to the node of a location and list its keys."""
+    node: type[pydantic.BaseModel] = Settings
+    for part in location:
+        field = node.model_fields.get(str(part))
+        found = _model_in(field.annotation) if field is not None else None
+        if found is not None:
+            node = found
+    return [field.alias or name for name, field in node.model_fields.items()]
+
+
+def _model_in(annotation: Any) -> type[pydantic.BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
+        return annotation
+    for argument in typing.get_args(annotation):
+        found = _model_in(argument)
+        if found is not None:
+            return found
+    return None

@@ -1,0 +1,68 @@
+"""The whole way on a simulated company: history, champion, scores, and where all of it lies."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.config import FILE_NAME, load_project
+from pipelines.draft import write_draft
+from pipelines.portfolio import Portfolio, portfolio
+from pipelines.progress import show_progress
+from pipelines.score import Issued, score_accounts
+from pipelines.train import Trained, train
+
+
+@dataclass(frozen=True)
+class Demonstrated:
+    """What the demo made."""
+
+    folder: Path
+    rows: dict[str, int]
+    trained: Trained
+    issued: Issued
+    summed: Portfolio
+
+
+def run_demo(folder: Path, *, accounts: int, months: int, seed: int) -> Demonstrated:
+    """Simulate a company, draft its configuration as for any stranger's, train and score.
+
+    Parameters
+    ----------
+    folder : Path
+        Where everything goes; a demo that is there already is replaced.
+    accounts, months, seed : int
+        Size and seed of the simulated company.
+    """
+    from pipelines.simulate import Simulation, simulate
+
+    config = folder / FILE_NAME
+    with show_progress("Simulate") as step:
+        rows = simulate(
+            folder / "data",
+            Simulation(accounts=accounts, months=months, seed=seed),
+            progress=lambda done, total: step("accounts", done, total),
+        )
+    (folder / "scores.duckdb").unlink(missing_ok=True)
+    write_draft(folder / "data", config, force=True)
+    trained = train(load_project(config))
+    project = load_project(config)
+    issued = score_accounts(project, None)
+    return Demonstrated(folder, rows, trained, issued, portfolio(project, issued))
+
+
+def where_it_lies(demonstrated: Demonstrated) -> list[str]:
+    """List what the demo left behind, one line each, and the next commands."""
+    folder = Path(os.path.relpath(demonstrated.folder))
+    config = folder / FILE_NAME
+    first = demonstrated.summed.calls[0].account_id if demonstrated.summed.calls else "ACCOUNT"
+    return [
+        f"Source tables      {folder / 'data'}  ({sum(demonstrated.rows.values()):,} rows)",
+        f"True weights       {folder / 'data' / 'truth'}",
+        f"Configuration      {config}",
+        f"Issued scores      {folder / 'scores.duckdb'}",
+        f"Models and plots   {folder / 'mlruns'}",
+        f"Next: healthscore explain {first} -c {config}",
+        f"      healthscore check -c {config}",
+    ]

@@ -1,0 +1,189 @@
+"""Write a first, commented configuration for a folder of tables nobody has described yet."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from features.errors import SettingsError, sample
+
+if TYPE_CHECKING:
+    from features.sources import Source
+    from pipelines.guess import TableGuess
+
+_HEAD = """\
+# Healthscore: which tables to read, what to predict, and what a score means.
+# Drafted from the files in {folder}: read every line marked "check" before you train.
+
+[source]
+# A folder of Parquet and CSV files, or a DuckDB file; relative to this file.
+url = {url}
+# The first day of which nothing is known; by default the day after the last row.
+# data_end = 2026-01-01
+"""
+_OUTCOME = """
+[outcome]
+kind = "churn"
+# The label is read over [observation + lead_days, observation + lead_days + horizon_days).
+horizon_days = 30
+# Days left to act before the window opens.
+lead_days = 14
+# Observation dates: "month" (the first of each), "week" (Mondays) or a number of days.
+spacing = "month"
+# Where churn is read from subscriptions: a gap up to this many days is no churn.
+grace_days = 7
+"""
+_TAIL = """
+[score]
+# The churn probability of score 50 and those from which an account is at-risk or on watch are
+# written here by the first training, and stay, so that a score means the same from then on.
+
+[training]
+seed = 7
+threads = 2
+# How many of the newest observation dates judge the model; by default about a quarter.
+# holdout_dates = 4
+
+[registry]
+folder = "mlruns"
+model_name = "healthscore"
+
+[store]
+file = "scores.duckdb"
+"""
+
+
+def write_draft(folder: Path, target: Path, *, force: bool = False) -> tuple[str, list[str]]:
+    """Look at a folder (or DuckDB file) and write a draft configuration.
+
+    Parameters
+    ----------
+    folder : Path
+        The source.
+    target : Path
+        The file to write.
+    force : bool
+        Whether an existing file may be replaced.
+
+    Returns
+    -------
+    str
+        The draft.
+    list of str
+        What could not be guessed, one sentence each.
+
+    Raises
+    ------
+    SettingsError
+        When the file exists already, or no table looks like accounts.
+    DataError
+        When the source cannot be read.
+    """
+    from features.sources import open_source
+
+    if target.exists() and not force:
+        raise SettingsError(
+            f"The configuration '{target}' exists already; pass --force to replace it or name"
+            " another with -c"
+        )
+    with open_source(str(folder.resolve()), Path()) as source:
+        text, doubts = draft(source, _relative(folder, target))
+    target.write_text(text, encoding="utf-8")
+    return text, doubts
+
+
+def draft(source: Source, url: str) -> tuple[str, list[str]]:
+    """Compose the configuration's text and the list of doubts."""
+    from pipelines.guess import attributes_of, common_features, guess_tables
+
+    guesses, left = guess_tables(source)
+    by_name = {guess.name: guess for guess in guesses}
+    if "accounts" not in by_name:
+        raise SettingsError(
+            f"No table of '{source.url}' looks like accounts (it holds"
+            f" {sample(sorted(source.tables), 8)}); name one file accounts or write"
+            " healthscore.toml by hand"
+        )
+    accounts = by_name["accounts"]
+    attributes, sensitive, skipped = attributes_of(accounts, source.tables[accounts.source])
+    parts = [_HEAD.format(folder=_comment(url), url=_toml(url))]
+    doubts = [] if {"subscriptions", "churn_events"} & set(by_name) else [_NO_OUTCOME]
+    for guess in guesses:
+        parts.append(_table_section(guess, attributes, skipped))
+        doubts += [f"{guess.source} has no column that looks like {name}" for name in guess.missing]
+        doubts += [f"{guess.source}: {note}" for note in guess.notes]
+    if left:
+        parts.append(f"\n# Not mapped: {', '.join(_comment(name) for name in left)}\n")
+        doubts.append(f"Tables that fit nothing: {sample(left, 8)}")
+    parts.append(_OUTCOME)
+    usage = by_name.get("usage_events")
+    features = common_features(usage, source.tables[usage.source]) if usage else []
+    parts.append(_signals_section(features, sensitive))
+    parts.append(_segments_section(by_name, attributes))
+    parts.append(_TAIL)
+    return "".join(parts), doubts
+
+
+_NO_OUTCOME = "No table tells of churn: map subscriptions (with ended_at) or churn_events"
+
+
+def _table_section(guess: TableGuess, attributes: list[str], skipped: list[str]) -> str:
+    # A table that lacks what it must have would stop every command: it is left as a comment.
+    mark = "# " if guess.missing else ""
+    lines = [f"\n{mark}[tables.{guess.name}]", f"{mark}from = {_toml(guess.source)}"]
+    lines += [f"# check: {_comment(note)}" for note in guess.notes]
+    lines += [f"{mark}{name} = {_toml(origin)}" for name, origin in guess.columns.items()]
+    lines += [f"# check: no column looks like {name}, which is required" for name in guess.missing]
+    if guess.account_via is not None:
+        table, key, account = guess.account_via
+        lines.append(
+            f"{mark}account_via = {{ table = {_toml(table)}, key = {_toml(key)},"
+            f" account_id = {_toml(account)} }}"
+        )
+    if guess.name == "accounts":
+        lines.append("# Columns that describe an account; they may name segments.")
+        lines.append(f"attributes = {_toml(attributes)}")
+        if skipped:
+            listed = ", ".join(_comment(name) for name in skipped)
+            lines.append(f"# check: left out, as outcome, free text or date: {listed}")
+    return "\n".join(lines) + "\n"
+
+
+def _signals_section(features: list[str], sensitive: list[str]) -> str:
+    return (
+        "\n[signals]\n"
+        "# Product features that get signals of their own: keep those that show value.\n"
+        f"key_features = {_toml(features)}\n"
+        "# Attributes that are never inputs; results are audited across them.\n"
+        f"sensitive = {_toml(sensitive)}\n"
+        "# Signal groups to leave out, such as \"referrals\".\n"
+        "groups_off = []\n"
+    )
+
+
+def _segments_section(guesses: dict[str, TableGuess], attributes: list[str]) -> str:
+    subscriptions = guesses.get("subscriptions")
+    plan = (subscriptions is not None and "plan" in subscriptions.columns) or "plan" in attributes
+    return (
+        "\n[segments]\n"
+        "# Profile signals whose values get weights of their own; small ones share their parent's.\n"
+        f"columns = {_toml(['plan'] if plan else [])}\n"
+        "# Lifecycle stages by tenure split segments further:\n"
+        '# lifecycle = [{ name = "onboarding", until_days = 90 }, { name = "established" }]\n'
+    )
+
+
+def _toml(value: Any) -> str:
+    import tomlkit
+
+    return tomlkit.item(value).as_string()
+
+
+def _comment(text: str) -> str:
+    """Keep a name from breaking out of a comment."""
+    return " ".join(text.split())[:80]
+
+
+def _relative(folder: Path, target: Path) -> str:
+    return Path(os.path.relpath(folder.resolve(), target.resolve().parent)).as_posix()

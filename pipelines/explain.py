@@ -1,0 +1,105 @@
+"""Explain one account's score, signal by signal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from features.errors import DataError, nearest
+from pipelines.company_data import open_company, scoring_date
+from pipelines.config import Project
+from pipelines.score import features_on
+
+if TYPE_CHECKING:
+    from features.company import Company
+    from models.explain import Reason
+
+
+@dataclass(frozen=True)
+class Explained:
+    """One account's score and what it is made of.
+
+    Parameters
+    ----------
+    account : dict
+        ``account_id``, ``as_of``, ``model_version``, ``segment``, ``score``, ``band``, ``grade``,
+        ``churn_probability``, ``coverage``, ``baseline_score``.
+    groups : dict of str to float
+        Points per signal group.
+    reasons : list of Reason
+        Every signal, largest absolute points first.
+    band_rate : dict or None
+        The band's observed churn on the hold-out.
+    """
+
+    account: dict[str, Any]
+    groups: dict[str, float]
+    reasons: list[Reason]
+    band_rate: dict[str, Any] | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``explain --json`` prints."""
+        return {
+            **self.account,
+            "groups": self.groups,
+            "signals": [reason.to_dict() for reason in self.reasons],
+            "band_rate": self.band_rate,
+        }
+
+
+def explain_account(project: Project, account_id: str, as_of: date | None) -> Explained:
+    """Score one account on a date and give the points of every signal.
+
+    Raises
+    ------
+    DataError
+        When the account is unknown or was not active on the date.
+    RegistryError
+        When there is no champion.
+    """
+    from models.registry import load_champion
+
+    settings = project.settings
+    model, version, _ = load_champion(project.registry_folder, settings.registry.model_name)
+    with open_company(project) as company:
+        day, _ = scoring_date(company, as_of)
+        _refuse_unknown_account(company, account_id)
+        frame = features_on(project, company, model, day, account_id)
+    if frame.empty:
+        raise DataError(
+            f"Account '{account_id[:60]}' was not active on {day}; choose a date on which a"
+            " subscription of it was running"
+        )
+    scored = model.score(frame)
+    row = scored.table.iloc[0].to_dict()
+    account = {
+        "account_id": account_id,
+        "as_of": day.isoformat(),
+        "model_version": version,
+        **{
+            name: row[name]
+            for name in (
+                "segment",
+                "score",
+                "band",
+                "grade",
+                "churn_probability",
+                "coverage",
+                "baseline_score",
+            )
+        },
+    }
+    groups = {str(name): float(points) for name, points in scored.group_points().iloc[0].items()}
+    reasons = scored.reasons(len(model.signals))[0]
+    band_rate = next((band for band in model.bands if band["band"] == row["band"]), None)
+    return Explained(account, groups, reasons, band_rate)
+
+
+def _refuse_unknown_account(company: Company, account_id: str) -> None:
+    ids = company.tables["accounts"].cleaned.account_id
+    if int((ids == account_id).sum().execute() or 0):
+        return
+    known = ids.order_by(ids.levenshtein(account_id)).limit(20).execute().tolist()
+    hint = nearest(account_id, known) or "; check its id in accounts"
+    raise DataError(f"Account '{account_id[:60]}' is not in accounts{hint}")

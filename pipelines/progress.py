@@ -1,0 +1,47 @@
+"""What long work shows while it runs: a bar on a terminal, a line per step in a log."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+Step = Callable[[str, int, int], None]
+"""Called with a step's name, its number from 1 and the number of steps."""
+
+
+@contextmanager
+def show_progress(title: str) -> Iterator[Step]:
+    """Show the steps of one piece of work on standard error.
+
+    Parameters
+    ----------
+    title : str
+        What the work is, such as "Building signals".
+
+    Yields
+    ------
+    callable
+        To be called when a step begins.
+    """
+    if not sys.stderr.isatty():
+        yield lambda name, number, total: print(
+            f"{title} [{number}/{total}] {name}", file=sys.stderr, flush=True
+        )
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.fields[title]}"),
+        BarColumn(bar_width=30),
+        TextColumn("{task.completed:.0f}/{task.total:.0f} {task.description}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=1, title=title)
+
+        def step(name: str, number: int, total: int) -> None:
+            bar.update(task, description=name, completed=number - 1, total=total)
+
+        yield step

@@ -1,0 +1,249 @@
+"""What people see on the terminal: tables and sentences on standard output.
+
+Account names and categories are somebody else's words: everything goes through ``Text``, which
+takes no markup, and control characters are taken out.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from pipelines.check import DataReport
+    from pipelines.explain import Explained
+    from pipelines.portfolio import Portfolio
+    from pipelines.train import Trained
+
+BAND_STYLES = {"at-risk": "red", "watch": "yellow", "healthy": "green"}
+BAND_MARKS = {"at-risk": "▼", "watch": "◆", "healthy": "▲"}
+BAR_WIDTH = 20
+
+
+def plain(text: object, limit: int = 80) -> str:
+    """Make one printable line of any text.
+
+    Examples
+    --------
+    >>> plain("Acme\\x1b[31m\\nLtd")
+    'Acme [31m Ltd'
+    """
+    clean = "".join(" " if unicodedata.category(c)[0] == "C" else c for c in str(text))
+    clean = " ".join(clean.split())
+    return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+
+
+def print_warnings(console: Console, warnings: Iterable[str]) -> None:
+    """Print one line per warning."""
+    for warning in warnings:
+        console.print(Text.assemble(("! ", "yellow"), plain(warning, 400)), soft_wrap=True)
+
+
+def show_report(console: Console, report: DataReport) -> None:
+    """Print the data quality report."""
+    table = _table("Table", "from", ">rows", ">accounts", "first", "last", "mostly missing")
+    for quality in report.tables:
+        sparse = [f"{name} {share:.0%}" for name, share in quality.missing.items() if share >= 0.2]
+        table.add_row(
+            quality.name,
+            plain(quality.source_name, 30),
+            f"{quality.rows:,}",
+            f"{quality.accounts:,}",
+            f"{quality.first:%Y-%m-%d}" if quality.first else "–",
+            f"{quality.last:%Y-%m-%d}" if quality.last else "–",
+            plain(", ".join(sparse) or "–", 60),
+        )
+    console.print(table)
+    on = [f"{group} ({count})" for group, count in report.groups.items() if count]
+    off = [group for group, count in report.groups.items() if not count]
+    console.print(Text(f"Signal groups on: {', '.join(on)}"))
+    if off:
+        console.print(Text(f"Signal groups off, for want of their tables: {', '.join(off)}"))
+    dates = report.observation_dates
+    span = f"{len(dates)} from {dates[0]} to {dates[-1]}" if dates else "none"
+    console.print(Text(f"Behaviour is known from {report.data_start} until {report.data_end}"))
+    console.print(Text(f"Matured observation dates: {span}"))
+    for quality in report.tables:
+        print_warnings(console, (f"{quality.name}: {problem}" for problem in quality.problems))
+    if not report.problems:
+        console.print(Text("No impossible or unreadable values were found", style="green"))
+
+
+def show_trained(console: Console, trained: Trained) -> None:
+    """Print how the champion did on dates it had not seen."""
+    result = trained.result
+    metrics = result.metrics.to_dict()
+    counts = result.counts
+    console.print(Text(f"Champion: version {trained.version}", style="bold"))
+    console.print(
+        Text(
+            f"Taught with {counts['rows']:,} rows of {counts['accounts']:,} accounts,"
+            f" {counts['churns']:,} churns; judged on {counts['holdout_rows']:,} later rows with"
+            f" {counts['holdout_churns']:,} churns"
+        )
+    )
+    show_metrics(console, metrics)
+    if not result.metrics.enough_evidence:
+        console.print(
+            Text(
+                "There is not enough evidence that the model tells churners apart: the interval of"
+                " its AUC reaches 0.5. Do not act on these scores.",
+                style="bold red",
+            )
+        )
+    show_bands(console, result.bands)
+    show_weights(console, trained.to_dict()["weights"])
+    print_warnings(console, trained.warnings)
+
+
+def show_metrics(console: Console, metrics: dict[str, Any]) -> None:
+    """Print the hold-out figures in one line."""
+    console.print(
+        Text(
+            f"AUC {_figure(metrics['auc'])} ({_figure(metrics['auc_low'])} to"
+            f" {_figure(metrics['auc_high'])}) · log loss {_figure(metrics['log_loss'], 4)}, base"
+            f" rate alone {_figure(metrics['log_loss_base'], 4)} · calibration error"
+            f" {_figure(metrics['ece'], 4)} · top-decile lift"
+            f" {_figure(metrics['top_decile_lift'], 1)}"
+        )
+    )
+
+
+def show_bands(console: Console, bands: list[dict[str, Any]]) -> None:
+    """Print what each band has meant on the hold-out."""
+    table = _table("Band", ">rows", ">churned", ">observed churn", "90 % interval")
+    for band in bands:
+        observed = band["observed_rate"]
+        table.add_row(
+            _band(band["band"]),
+            f"{band['rows']:,}",
+            f"{band['churns']:,}",
+            _percent(observed),
+            f"{_percent(band['low'])} to {_percent(band['high'])}" if band["rows"] else "–",
+        )
+    console.print(table)
+
+
+def show_weights(console: Console, weights: dict[str, dict[str, float]]) -> None:
+    """Print the weight of each signal group per segment."""
+    groups = list(dict.fromkeys(group for shares in weights.values() for group in shares))
+    table = _table("Weights by segment", *(f">{group}" for group in groups))
+    for segment, shares in weights.items():
+        cells = (f"{shares[group]:.0f} %" if group in shares else "–" for group in groups)
+        table.add_row(plain(segment, 40), *cells)
+    console.print(table)
+
+
+def show_portfolio(console: Console, summed: Portfolio) -> None:
+    """Print bands, money at risk and the accounts to call first."""
+    title = f"Portfolio on {summed.as_of} (model version {plain(summed.model_version, 20)})"
+    console.print(Text(title, style="bold"))
+    table = _table("Band", ">accounts", ">ARR", ">expected churn", ">observed before", "")
+    most = max((band.accounts for band in summed.bands), default=0) or 1
+    for band in summed.bands:
+        observed = band.observed["observed_rate"] if band.observed else None
+        width = round(BAR_WIDTH * band.accounts / most)
+        table.add_row(
+            _band(band.band),
+            f"{band.accounts:,}",
+            _money(band.arr),
+            _percent(band.expected_churn),
+            _percent(observed),
+            Text("█" * width, style=BAND_STYLES[band.band]),
+        )
+    console.print(table)
+    if summed.arr is not None and summed.expected_loss is not None:
+        at_risk = next(band.arr for band in summed.bands if band.band == "at-risk")
+        console.print(
+            Text(
+                f"ARR {_money(summed.arr)}, of which {_money(at_risk)} at-risk; expected loss in the"
+                f" outcome window {_money(summed.expected_loss)}"
+            )
+        )
+    console.print(Text("Call first", style="bold"))
+    for number, call in enumerate(summed.calls, start=1):
+        name = f" {plain(call.name, 40)}" if call.name else ""
+        line = Text.assemble(
+            f"{number}. {plain(call.account_id, 40)}{name}: score {call.score:.0f} ",
+            _band(call.band),
+            f", {_percent(call.churn_probability)} churn"
+            + (f", ARR {_money(call.arr)}" if call.arr is not None else "")
+            + f" ({plain(call.segment, 40)})",
+        )
+        console.print(line, soft_wrap=True)
+        for sentence in call.sentences:
+            console.print(Text(f"     {sentence}"), soft_wrap=True)
+
+
+def show_explained(console: Console, explained: Explained) -> None:
+    """Print one account's score with the points of every signal."""
+    account = explained.account
+    console.print(
+        Text.assemble(
+            (f"{plain(account['account_id'])} on {account['as_of']}: ", "bold"),
+            (f"{account['score']:.1f} ", "bold"),
+            _band(account["band"]),
+            f", grade {account['grade']}, {_percent(account['churn_probability'])} churn",
+        )
+    )
+    if explained.band_rate and explained.band_rate["rows"]:
+        rate = explained.band_rate
+        console.print(
+            Text(
+                f"Of accounts in this band {_percent(rate['observed_rate'])} churned in the window"
+                f" ({_percent(rate['low'])} to {_percent(rate['high'])})"
+            )
+        )
+    console.print(
+        Text(
+            f"Segment {plain(account['segment'])} starts from {account['baseline_score']:.1f};"
+            f" {account['coverage']:.0%} of the weight was observed;"
+            f" model version {plain(account['model_version'], 20)}"
+        )
+    )
+    groups = _table("Group", ">points", "")
+    most = max((abs(points) for points in explained.groups.values()), default=0.0) or 1.0
+    for group, points in sorted(explained.groups.items(), key=lambda item: item[1]):
+        groups.add_row(group, f"{points:+.1f}", _bar(points, most))
+    console.print(groups)
+    signals = _table("Signal", "group", ">points", "what was seen")
+    for reason in explained.reasons:
+        seen = reason.sentence.rsplit(":", 1)[0]
+        signals.add_row(plain(reason.label, 40), reason.group, f"{reason.points:+.2f}", plain(seen))
+    console.print(signals)
+
+
+def _table(*headings: str) -> Table:
+    """Make a table; a heading that starts with ``>`` is aligned to the right."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in headings:
+        right = heading.startswith(">")
+        table.add_column(heading.removeprefix(">"), justify="right" if right else "left")
+    return table
+
+
+def _band(band: str) -> Text:
+    return Text(f"{BAND_MARKS[band]} {band}", style=BAND_STYLES[band])
+
+
+def _bar(points: float, most: float) -> Text:
+    width = round(BAR_WIDTH * abs(points) / most)
+    return Text("█" * width, style="red" if points < 0 else "green")
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None or share != share else f"{100 * share:.1f} %"
+
+
+def _money(amount: float | None) -> str:
+    return "–" if amount is None else f"{amount:,.0f}"
+
+
+def _figure(value: float | None, digits: int = 3) -> str:
+    return "–" if value is None or value != value else f"{value:.{digits}f}"
