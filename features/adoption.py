@@ -25,7 +25,7 @@ _BREADTH = (
         "higher",
         "Features used",
         28,
-        "{value} different features used in 28 days",
+        "Different features used in 28 days: {value}",
     ),
     Signal(
         "features_used_change",
@@ -83,7 +83,7 @@ def _key_feature_signals(settings: SignalsSettings) -> tuple[Signal, ...]:
                     "none",
                     f"Uses of {shown}",
                     window.days,
-                    f"{{value}} uses of {shown} in {window.days} days",
+                    f"Uses of {shown} in {window.days} days: {{value}}",
                 )
             )
     return tuple(found)

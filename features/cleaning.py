@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 import ibis
 import ibis.expr.types as ir
@@ -15,12 +16,14 @@ import ibis.expr.types as ir
 from features.contract import ACCOUNT_ID, CONTRACT, Column, Table
 from features.errors import DataError, nearest, sample
 from features.mapping import TableMapping
-from features.sources import Source
+from features.sources import Source, same_name
 
 TRUE_WORDS = ("true", "t", "yes", "y", "1", "1.0")
 FALSE_WORDS = ("false", "f", "no", "n", "0", "0.0")
 ZONE_PATTERN = r"\d{1,2}:\d{2}.*(Z|[+-]\d{2}(:?\d{2})?)$"
 CLOCK_PATTERN = r"\d{1,2}:\d{2}"
+EARLIEST, LATEST = datetime.min, datetime.max
+"""The years 1 to 9999: outside them, and at infinity, lie typing errors."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,8 @@ class CleanTable:
         Mapped columns under their contract names, values untouched.
     cleaned : ibis table
         The same rows with contract types; impossible values are missing. Rows without an account
-        or without their own time are left out.
+        or without their own time are left out; an account without ``created_at`` stays, for its
+        subscriptions say when it was there.
     attributes : tuple of str
         For accounts: descriptive columns, under their own names.
     """
@@ -83,21 +87,24 @@ def clean_table(name: str, mapping: TableMapping, source: Source) -> CleanTable:
     }
     expressions |= {attribute: _clean_attribute(raw[attribute]) for attribute in attributes}
     cleaned = raw.select(**expressions)
-    kept = cleaned.filter(cleaned.account_id.notnull() & cleaned[contract.time].notnull())
+    kept = cleaned.filter(cleaned.account_id.notnull())
+    if name != "accounts":
+        kept = kept.filter(kept[contract.time].notnull())
     return CleanTable(contract, source_name, raw, kept, attributes)
 
 
 def clean_value(raw: ir.Value, column: Column, source_name: str) -> ir.Value:
     """Convert one column to its contract type; what cannot be read or true becomes missing."""
     kind = raw.type()
+    if column.kind == "id" and kind.is_floating():
+        # A tool that knows no missing integers wrote 7 as 7.0.
+        return _clean_text(raw.try_cast("int64").nullif(raw.isnan().ifelse(0, None)))
     if column.kind in ("id", "text"):
-        text = raw.cast("string")
-        return ibis.ifelse(text.strip() == "", ibis.null("string"), text)
-    if column.kind == "time":
-        if kind.is_string():
-            return raw.try_cast("timestamp('UTC')").cast("timestamp")
-        if kind.is_timestamp() or kind.is_date():
-            return raw.cast("timestamp")
+        return _clean_text(raw)
+    if column.kind == "time" and (kind.is_string() or kind.is_timestamp() or kind.is_date()):
+        moment = raw.try_cast("timestamp('UTC')") if kind.is_string() else raw
+        moment = moment.cast("timestamp")
+        return ibis.ifelse(moment.between(EARLIEST, LATEST), moment, ibis.null("timestamp"))
     if column.kind == "number" and (kind.is_numeric() or kind.is_string() or kind.is_boolean()):
         number = raw.try_cast("float64") if kind.is_string() else raw.cast("float64")
         impossible = number.isinf() | number.isnan()
@@ -108,7 +115,8 @@ def clean_value(raw: ir.Value, column: Column, source_name: str) -> ir.Value:
         if kind.is_boolean():
             return raw
         if kind.is_numeric():
-            return raw != 0
+            number = raw.cast("float64")
+            return ibis.ifelse(number.isnan(), ibis.null("boolean"), number != 0)
         if kind.is_string():
             word = raw.strip().lower()
             return ibis.cases(
@@ -126,12 +134,17 @@ def clean_value(raw: ir.Value, column: Column, source_name: str) -> ir.Value:
     )
 
 
+def _clean_text(raw: ir.Value) -> ir.Value:
+    text = raw.cast("string")
+    return ibis.ifelse(text.strip() == "", ibis.null("string"), text)
+
+
 def _clean_attribute(raw: ir.Value) -> ir.Value:
     kind = raw.type()
     if kind.is_numeric() and not kind.is_boolean():
         number = raw.cast("float64")
         return ibis.ifelse(number.isinf() | number.isnan(), ibis.null("float64"), number)
-    return raw.cast("string")
+    return _clean_text(raw)
 
 
 def _mapped_columns(
@@ -141,15 +154,13 @@ def _mapped_columns(
     for column in contract.all_columns():
         if column.name == "account_id" and mapping.account_via is not None:
             continue
-        origin = mapping.columns.get(column.name)
-        if origin is None and column.name in table.columns:
-            origin = column.name
-        if origin and origin not in table.columns:
-            raise _missing_column(origin, column.name, contract, table.columns, source_name)
-        if origin:
+        wanted = mapping.columns.get(column.name, column.name)
+        origin = same_name(wanted, table.columns)
+        if origin is not None:
             mapped[column.name] = origin
-        elif column.required:
-            raise _missing_column(column.name, column.name, contract, table.columns, source_name)
+        elif column.required or mapping.columns.get(column.name):
+            wanted = wanted or column.name
+            raise _missing_column(wanted, column.name, contract, table.columns, source_name)
     return mapped
 
 

@@ -17,7 +17,7 @@ _INVOICES = (
         "lower",
         "Overdue invoices",
         None,
-        "{value} invoices are overdue",
+        "Overdue invoices: {value}",
     ),
     Signal(
         "overdue_days",
@@ -46,7 +46,7 @@ _BY_INVOICE_COLUMN = {
         "lower",
         "Overdue amount",
         None,
-        "{value} are overdue",
+        "Overdue amount: {value}",
     ),
     "failed_attempts": Signal(
         "failed_payments_180d",
@@ -55,10 +55,10 @@ _BY_INVOICE_COLUMN = {
         "lower",
         "Failed payment attempts",
         180,
-        "{value} payment attempts failed before invoices of 180 days were paid",
+        "Failed attempts before invoices of 180 days were paid: {value}",
     ),
     "refunded_at": Signal(
-        "refunds_180d", "payments", "count", "lower", "Refunds", 180, "{value} refunds in 180 days"
+        "refunds_180d", "payments", "count", "lower", "Refunds", 180, "Refunds in 180 days: {value}"
     ),
 }
 _BY_SUBSCRIPTION_COLUMN = {

@@ -18,7 +18,7 @@ _MADE = (
         "higher",
         "Referrals made",
         LOOKBACK_DAYS,
-        "{value} referrals in a year",
+        "Referrals made in a year: {value}",
     ),
     Signal(
         "days_since_referral",
@@ -38,7 +38,7 @@ _CONVERTED = (
         "higher",
         "Referrals converted",
         LOOKBACK_DAYS,
-        "{value} referrals of a year became customers",
+        "Referrals of a year that became customers: {value}",
     ),
 )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import glob
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from ibis.backends.duckdb import Backend
 
 from features.errors import DataError, nearest, sample
 
-FILE_READERS = {".parquet": "read_parquet", ".csv": "read_csv"}
+FILE_SUFFIXES = {".parquet", ".csv"}
 DUCKDB_SUFFIXES = {".duckdb", ".ddb", ".db"}
 _ATTACHED = "company"
 
@@ -37,19 +38,20 @@ class Source:
         self.url = url
 
     def table(self, name: str, wanted_for: str) -> ir.Table:
-        """Return a source table.
+        """Return a source table; where none has exactly that name, upper and lower case are one.
 
         Raises
         ------
         DataError
             When the source has no table of that name.
         """
-        if name not in self.tables:
+        found = same_name(name, self.tables)
+        if found is None:
             hint = nearest(name, self.tables) or f"; it holds {sample(sorted(self.tables), 8)}"
             raise DataError(
                 f"Table '{name}', mapped to {wanted_for}, is not in the source '{self.url}'{hint}"
             )
-        return self.tables[name]
+        return self.tables[found]
 
     def close(self) -> None:
         """Close the engine."""
@@ -94,8 +96,8 @@ def open_source(url: str, relative_to: Path) -> Iterator[Source]:
 def _folder_tables(connection: Backend, folder: Path) -> dict[str, ir.Table]:
     tables: dict[str, ir.Table] = {}
     for file in sorted(folder.iterdir()):
-        reader = FILE_READERS.get(file.suffix.lower())
-        if reader is None or not file.is_file() or file.name.startswith((".", "_")):
+        is_table = file.suffix.lower() in FILE_SUFFIXES and file.is_file()
+        if not is_table or file.name.startswith((".", "_")):
             continue
         if file.stem in tables:
             raise DataError(
@@ -103,7 +105,7 @@ def _folder_tables(connection: Backend, folder: Path) -> dict[str, ir.Table]:
                 " keep one of them"
             )
         try:
-            tables[file.stem] = getattr(connection, reader)(str(file))
+            tables[file.stem] = _read_file(connection, file)
         except duckdb.Error as error:
             raise DataError(
                 f"The file '{file}' cannot be read as {file.suffix[1:].upper()}:"
@@ -114,9 +116,18 @@ def _folder_tables(connection: Backend, folder: Path) -> dict[str, ir.Table]:
     return tables
 
 
+def _read_file(connection: Backend, file: Path) -> ir.Table:
+    # The engine expands wildcards: a folder named "data[1]" must not open its neighbour "data1".
+    path = glob.escape(str(file))
+    if file.suffix.lower() == ".parquet":
+        return connection.read_parquet(path)
+    # Types are sniffed over the whole file: a late "A17" among numbers would end in a crash.
+    return connection.read_csv(path, header=True, sample_size=-1)
+
+
 def _duckdb_tables(connection: Backend, file: Path) -> dict[str, ir.Table]:
     try:
-        connection.attach(file, name=_ATTACHED, read_only=True)
+        connection.attach(str(file).replace("'", "''"), name=_ATTACHED, read_only=True)
     except duckdb.Error as error:
         raise DataError(
             f"The DuckDB file '{file}' cannot be opened: {first_line(error)};"
@@ -126,6 +137,23 @@ def _duckdb_tables(connection: Backend, file: Path) -> dict[str, ir.Table]:
     if not names:
         raise DataError(f"The DuckDB file '{file}' holds no table; correct source.url")
     return {name: connection.table(name, database=(_ATTACHED, "main")) for name in names}
+
+
+def same_name(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is this one, else the only one that differs in case alone.
+
+    Examples
+    --------
+    >>> same_name("account_id", ["ACCOUNT_ID", "CREATED_AT"])
+    'ACCOUNT_ID'
+    >>> same_name("plan", ["Plan", "PLAN"]) is None
+    True
+    """
+    listed = list(known)
+    if name in listed:
+        return name
+    alike = [candidate for candidate in listed if candidate.casefold() == name.casefold()]
+    return alike[0] if len(alike) == 1 else None
 
 
 def first_line(error: Exception) -> str:

@@ -16,7 +16,7 @@ _OPENED = Signal(
     "none",
     "Tickets opened",
     90,
-    "{value} tickets opened in 90 days",
+    "Tickets opened in 90 days: {value}",
 )
 _BY_COLUMN = {
     "closed_at": (
@@ -27,7 +27,7 @@ _BY_COLUMN = {
             "lower",
             "Tickets open now",
             None,
-            "{value} tickets are open",
+            "Tickets open now: {value}",
         ),
         Signal(
             "oldest_open_ticket",
@@ -67,7 +67,7 @@ _BY_COLUMN = {
             "lower",
             "Escalated tickets",
             180,
-            "{value} tickets closed in 180 days had been escalated",
+            "Tickets closed in 180 days that had been escalated: {value}",
         ),
     ),
     "csat": (

@@ -15,9 +15,9 @@ BEFORE = Window("before", 28, ends_days_before=28)
 LONG = Window("long", 90)
 
 _VOLUME = (
-    Signal("usage_28d", "usage", "count", "higher", "Usage volume", 28, "{value} uses in 28 days"),
+    Signal("usage_28d", "usage", "count", "higher", "Usage volume", 28, "Uses in 28 days: {value}"),
     Signal(
-        "usage_90d", "usage", "count", "higher", "Usage volume, long", 90, "{value} uses in 90 days"
+        "usage_90d", "usage", "count", "higher", "Usage volume, long", 90, "Uses in 90 days: {value}"
     ),
     Signal(
         "usage_change",
@@ -55,7 +55,7 @@ _USERS = (
         "higher",
         "Active users",
         28,
-        "{value} active users in 28 days",
+        "Active users in 28 days: {value}",
     ),
     Signal(
         "active_users_change",

@@ -53,7 +53,7 @@ class Design:
     @classmethod
     def fit(cls, values: Floats, categorical: Sequence[int]) -> Design:
         """Learn the columns from an encoded matrix."""
-        columns = []
+        columns: list[tuple[float, ...]] = []
         for signal in range(values.shape[1]):
             raw = values[:, signal]
             known = raw[~np.isnan(raw)]
@@ -106,6 +106,12 @@ class LinearBackbone:
     min_churns : int
         Fewer churns (or stays) than this and a segment speaks with its parent's coefficients.
     """
+
+    design_: Design
+    coefficients_: Floats
+    intercept_: Floats
+    mean_: Floats
+    row_: Codes
 
     def __init__(self, *, l2: float = 30.0, segment_l2: float = 60.0, min_churns: int = 20) -> None:
         self.l2 = l2
@@ -210,18 +216,19 @@ class LinearBackbone:
         by_column = (design - self._padded(self.mean_)[data.segment]) * self._theta(data.segment)
         owners = np.zeros((len(self.design_.owner), data.values.shape[1]))
         owners[np.arange(len(owners)), self.design_.owner] = 1
-        return by_column @ owners
+        return np.asarray(by_column @ owners)
 
     def base_margin(self, data: Encoded) -> Floats:
         """Margin of the mean row of each row's segment: (n,)."""
         rows = np.append(self.row_, 0)
         bases = self.intercept_ + (self._padded(self.mean_) * self.coefficients_[rows]).sum(axis=1)
-        return bases[data.segment]
+        return np.asarray(bases[data.segment])
 
     def margin(self, data: Encoded) -> Floats:
         """Log-odds of churn: (n,)."""
         design = self.design_.transform(data.values)
-        return (design * self._theta(data.segment)).sum(axis=1) + self.intercept_[data.segment]
+        own = self.intercept_[data.segment]
+        return np.asarray((design * self._theta(data.segment)).sum(axis=1) + own)
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready description of a fitted backbone."""
@@ -252,7 +259,7 @@ class LinearBackbone:
         return backbone
 
     def _theta(self, segment: Codes) -> Floats:
-        return self.coefficients_[np.append(self.row_, 0)[segment]]
+        return np.asarray(self.coefficients_[np.append(self.row_, 0)[segment]])
 
     @staticmethod
     def _padded(table: Floats) -> Floats:

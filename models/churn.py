@@ -30,7 +30,7 @@ from models.encoding import Encoded, Floats, SignalEncoder
 DIRECTIONS = {"higher": -1, "lower": 1}
 
 
-class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class ChurnClassifier(ClassifierMixin, BaseEstimator):
     """Binary classifier whose margin splits exactly into one value per signal.
 
     The margin (log-odds of churn) is a shrunken logistic regression per segment plus boosted
@@ -178,7 +178,8 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 "Only binary classification is supported. The type of the target is "
                 f"{kind}, with {len(np.unique(y))} class(es); two classes are needed."
             )
-        self.classes_, churned = np.unique(y, return_inverse=True)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        churned = codes.astype(float)
         self.encoder_ = SignalEncoder.fit(X, self.segment_column)
         direction = self._direction()
         data = self.encoder_.transform(X)
@@ -210,7 +211,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def predict(self, X: Any) -> Floats:
         """More probable class of each row: (n,)."""
         churns = self.decision_function(X) > 0
-        return np.where(churns, self.classes_[1], self.classes_[0])
+        return np.asarray(self.classes_[churns.astype(int)])
 
     def contributions(self, X: Any) -> Floats:
         """SHAP value of each signal on the margin: (n, n_signals).
@@ -359,11 +360,6 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _checked_frame(self, X: pd.DataFrame, *, reset: bool) -> pd.DataFrame:
         _check_feature_names(self, X, reset=reset)
         _check_n_features(self, X, reset=reset)
-        if not X.columns.is_unique:
-            raise ValueError(
-                "Column names of X must be unique. Got "
-                f"{sample(X.columns[X.columns.duplicated()])} more than once."
-            )
         if not len(X):
             raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
         # Names are text from here on, as those of a plain array are.

@@ -139,8 +139,8 @@ def _levels(column: pd.Series[Any]) -> tuple[str, ...]:
 
 
 def _codes(column: pd.Series[Any], levels: Sequence[str]) -> Floats:
-    codes = pd.Index(levels, dtype=object).get_indexer(pd.Index(column, dtype=object))
-    return np.where(codes < 0, np.nan, codes.astype(float))
+    positions = {level: float(position) for position, level in enumerate(levels)}
+    return column.map(positions).to_numpy(dtype=float)
 
 
 def _numbers(column: pd.Series[Any]) -> Floats:

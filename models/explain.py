@@ -89,7 +89,7 @@ def reasons(
         Per row, largest absolute points first; catalogue order decides a tie.
     """
     largest = np.argsort(-np.abs(points), axis=1, kind="stable")[:, :limit]
-    columns = [values[signal.name].to_numpy(dtype=object, na_value=None) for signal in signals]
+    columns = [values[signal.name].to_numpy(dtype=object) for signal in signals]
     return [
         [
             _reason(signals[i], columns[i][row], float(points[row, i]))

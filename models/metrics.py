@@ -103,10 +103,10 @@ def evaluate(
     outcome, risk = np.asarray(churned, dtype=float), np.asarray(probability, dtype=float)
     cluster, names = pd.factorize(np.asarray(accounts, dtype=object))
     rows, churns = len(outcome), int(outcome.sum())
-    counts = {"rows": rows, "accounts": len(names), "churns": churns}
+    counts: dict[str, Any] = {"rows": rows, "accounts": len(names), "churns": churns}
     if not rows:
-        nothing = dict.fromkeys(set(Metrics.__dataclass_fields__) - set(counts))
-        return Metrics(**counts, **nothing | {"reason": "there are no rows"})
+        nothing: dict[str, Any] = dict.fromkeys(set(Metrics.__dataclass_fields__) - set(counts))
+        return Metrics(**counts | nothing | {"reason": "there are no rows"})
     loss = row_log_loss(outcome, risk)
     ranking = Ranking(outcome, risk)
     everyone = np.ones(rows)
@@ -141,7 +141,7 @@ def evaluate(
     }
     numbers = {name: None if np.isnan(v) else float(v) for name, v in measured.items()}
     missing = {0: "no row churned", rows: "every row churned"}.get(churns)
-    return Metrics(**counts, **numbers, reason=missing)
+    return Metrics(**counts | numbers, reason=missing)
 
 
 def row_log_loss(outcome: Floats, risk: Floats) -> Floats:
@@ -181,7 +181,7 @@ class Ranking:
         return float((churned * (below + stayed / 2)).sum() / pairs) if pairs else float("nan")
 
     def lift(self, weight: Floats, share: float = 0.1) -> float:
-        """Churn rate of the riskiest share over that of all rows; a tie at the cut counts in part."""
+        """Churn rate of the riskiest share over the overall one; ties at the cut count in part."""
         churned, stayed = self._tied(weight)
         if not churned.sum():
             return float("nan")

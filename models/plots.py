@@ -92,11 +92,15 @@ def score_plot(holdout: pd.DataFrame) -> Figure:
         ``score`` and ``churned``.
     """
     figure, axes = _canvas("Which scores did churned accounts have?")
-    edges = np.arange(0, 101, 5)
+    edges = [float(edge) for edge in range(0, 101, 5)]
     score = holdout["score"].to_numpy(dtype=float)
     churned = holdout["churned"].to_numpy(dtype=bool)
-    stayed_style = {"color": BLUE, "alpha": 0.45, "label": f"stayed ({(~churned).sum():,} rows)"}
-    churned_style = {
+    stayed_style: dict[str, Any] = {
+        "color": BLUE,
+        "alpha": 0.45,
+        "label": f"stayed ({(~churned).sum():,} rows)",
+    }
+    churned_style: dict[str, Any] = {
         "histtype": "step",
         "color": ORANGE,
         "linewidth": 2,

@@ -136,7 +136,7 @@ def load_champion(folder: Path, name: str) -> tuple[HealthModel, str, dict[str, 
             found = client.get_model_version_by_alias(name, ALIAS)
         except MlflowException as error:
             raise RegistryError(_absent(folder, name)) from error
-        run = client.get_run(found.run_id)
+        run = client.get_run(str(found.run_id))
         with tempfile.TemporaryDirectory() as scratch:
             local = mlflow.artifacts.download_artifacts(
                 artifact_uri=f"models:/{name}/{found.version}", dst_path=scratch
@@ -161,7 +161,7 @@ def _log_model(model: HealthModel) -> ModelInfo:
     with tempfile.TemporaryDirectory() as scratch:
         files = Path(scratch) / serving.ARTIFACT
         model.save(files)
-        return mlflow.pyfunc.log_model(
+        logged: ModelInfo = mlflow.pyfunc.log_model(
             name=serving.ARTIFACT,
             python_model=str(Path(str(serving.__file__))),
             artifacts={serving.ARTIFACT: str(files)},
@@ -169,6 +169,7 @@ def _log_model(model: HealthModel) -> ModelInfo:
             pip_requirements=[f"{package}=={version(package)}" for package in REQUIREMENTS],
             signature=_signature(model),
         )
+    return logged
 
 
 def _register(logged: ModelInfo, name: str, run_id: str) -> str:
@@ -227,7 +228,7 @@ def _tracking(folder: Path, name: str, *, create: bool) -> Iterator[None]:
     finally:
         # Setting it also sets the environment variable, which would outrank the next folder.
         if not uri:
-            mlflow.set_tracking_uri(None)
+            mlflow.set_tracking_uri(None)  # type: ignore[arg-type]
         for logger, level in levels.items():
             logging.getLogger(logger).setLevel(level)
 

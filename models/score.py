@@ -7,15 +7,17 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from features.errors import SettingsError
+from models.encoding import Floats
 
 Band = Literal["at-risk", "watch", "healthy"]
 BANDS: tuple[Band, ...] = get_args(Band)
 
 # Ten points halve the odds of churn.
-POINTS_PER_LOG_ODDS = 10 / np.log(2)
+POINTS_PER_LOG_ODDS = float(10 / np.log(2))
 GRADES = ("F", "D", "C", "B", "A")
 
 
@@ -102,22 +104,22 @@ class ScoreScale:
                 f"{self.at_risk_from:g}; lower watch_from."
             )
 
-    def unclipped(self, log_odds: np.ndarray) -> np.ndarray:
+    def unclipped(self, log_odds: Floats) -> Floats:
         """Score before it is cut to 0-100; it falls linearly in the log-odds."""
-        return 50 - POINTS_PER_LOG_ODDS * (log_odds - logit(self.anchor_probability))
+        return 50 - POINTS_PER_LOG_ODDS * (log_odds - float(logit(self.anchor_probability)))
 
-    def score(self, log_odds: np.ndarray) -> np.ndarray:
+    def score(self, log_odds: Floats) -> Floats:
         """Health score of calibrated log-odds of churn."""
         return np.clip(self.unclipped(log_odds), 0, 100)
 
-    def band(self, probability: np.ndarray) -> np.ndarray:
+    def band(self, probability: Floats) -> NDArray[np.str_]:
         """Band of calibrated churn probabilities, as an array of str."""
         cuts = np.digitize(probability, [self.watch_from, self.at_risk_from])
-        return np.array(BANDS[::-1])[cuts]
+        return np.array(BANDS[::-1], dtype=np.str_)[cuts]
 
-    def grade(self, score: np.ndarray) -> np.ndarray:
+    def grade(self, score: Floats) -> NDArray[np.str_]:
         """Letter of a score, twenty points apart: A from 80, B from 60, C from 40, D from 20, F."""
-        return np.array(GRADES)[np.digitize(score, [20, 40, 60, 80])]
+        return np.array(GRADES, dtype=np.str_)[np.digitize(score, [20, 40, 60, 80])]
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready description."""
@@ -145,16 +147,16 @@ class PointTable:
         Calibrated log-odds of churn that the score was made of.
     """
 
-    points: np.ndarray
-    baseline: np.ndarray
-    score: np.ndarray
-    log_odds: np.ndarray
+    points: Floats
+    baseline: Floats
+    score: Floats
+    log_odds: Floats
 
 
 def points(
-    contributions: np.ndarray,
-    baseline_log_odds: np.ndarray,
-    slope: np.ndarray,
+    contributions: Floats,
+    baseline_log_odds: Floats,
+    slope: Floats,
     scale: ScoreScale,
 ) -> PointTable:
     """Split each score into points that sum to it exactly.

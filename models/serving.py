@@ -11,7 +11,7 @@ from typing import Any
 
 import mlflow
 import pandas as pd
-from mlflow.pyfunc import PythonModel, PythonModelContext
+from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from mlflow.types import DataType
 
 from models.health_model import HealthModel
@@ -27,7 +27,7 @@ OUTPUT = {
 }
 
 
-class ServedHealthModel(PythonModel):  # type: ignore[misc]
+class ServedHealthModel(PythonModel):
     """Health scores behind MLflow's pyfunc interface."""
 
     def load_context(self, context: PythonModelContext) -> None:

@@ -85,7 +85,8 @@ def coverage(
     ).reshape(len(names), len(signals))
     table[table.sum(axis=1) == 0] = 1
     table /= table.sum(axis=1, keepdims=True)
-    return np.clip((np.asarray(observed) * table[codes]).sum(axis=1), 0.0, 1.0)
+    share = (np.asarray(observed, dtype=float) * table[codes]).sum(axis=1)
+    return np.asarray(np.clip(share, 0.0, 1.0))
 
 
 def _shares(moved: pd.DataFrame, segment: Any) -> Weights:

@@ -57,9 +57,7 @@ def simulate(
     accounts: Annotated[int, typer.Option(help="Number of accounts.")] = 2000,
     months: Annotated[int, typer.Option(help="Months of history.")] = 24,
     seed: Annotated[int, typer.Option(help="Equal seeds give equal companies.")] = 7,
-    drift: Annotated[
-        str, typer.Option(help="none, payment-crisis or usage-collapse.")
-    ] = "none",
+    drift: Annotated[str, typer.Option(help="none, payment-crisis or usage-collapse.")] = "none",
     drift_from: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="When the drift starts.")
     ] = None,

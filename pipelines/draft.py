@@ -153,11 +153,13 @@ def _table_section(guess: TableGuess, attributes: list[str], skipped: list[str])
 def _signals_section(features: list[str], sensitive: list[str]) -> str:
     return (
         "\n[signals]\n"
-        "# Product features that get signals of their own: keep those that show value.\n"
-        f"key_features = {_toml(features)}\n"
+        "# Product features that get signals of their own. Name the few that show value: what all\n"
+        "# use alike says the same as usage volume.\n"
+        f"# most used: {_comment(_toml(features), 300)}\n"
+        "key_features = []\n"
         "# Attributes that are never inputs; results are audited across them.\n"
         f"sensitive = {_toml(sensitive)}\n"
-        "# Signal groups to leave out, such as \"referrals\".\n"
+        '# Signal groups to leave out, such as "referrals".\n'
         "groups_off = []\n"
     )
 
@@ -180,9 +182,9 @@ def _toml(value: Any) -> str:
     return tomlkit.item(value).as_string()
 
 
-def _comment(text: str) -> str:
+def _comment(text: str, limit: int = 80) -> str:
     """Keep a name from breaking out of a comment."""
-    return " ".join(text.split())[:80]
+    return "".join(c if c.isprintable() else " " for c in text)[:limit]
 
 
 def _relative(folder: Path, target: Path) -> str:

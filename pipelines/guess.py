@@ -28,11 +28,33 @@ TABLE_NAMES: Mapping[str, tuple[str, ...]] = {
     "churn_events": ("churn_events", "churn", "churns", "cancellations"),
 }
 COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
-    "account_id": ("customer_id", "company_id", "client_id", "organization_id", "org_id", "tenant_id"),
-    "created_at": ("signup_date", "signed_up_at", "created", "created_on", "customer_since", "start_date"),
+    "account_id": (
+        "customer_id",
+        "company_id",
+        "client_id",
+        "organization_id",
+        "org_id",
+        "tenant_id",
+    ),
+    "created_at": (
+        "signup_date",
+        "signed_up_at",
+        "created",
+        "created_on",
+        "customer_since",
+        "start_date",
+    ),
     "name": ("account_name", "customer_name", "company_name", "company"),
     "started_at": ("start_date", "started", "start", "begin_date", "valid_from", "contract_start"),
-    "ended_at": ("end_date", "ended", "end", "cancelled_at", "canceled_at", "valid_to", "contract_end"),
+    "ended_at": (
+        "end_date",
+        "ended",
+        "end",
+        "cancelled_at",
+        "canceled_at",
+        "valid_to",
+        "contract_end",
+    ),
     "renewal_at": ("renewal_date", "renews_at", "next_renewal", "term_end", "current_period_end"),
     "mrr": ("mrr_amount", "monthly_revenue", "monthly_price", "mrr_usd"),
     "seats": ("seat_count", "licenses", "quantity"),
@@ -40,7 +62,15 @@ COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
     "billing_period": ("billing_frequency", "billing_cycle", "billing_interval", "term"),
     "auto_renew": ("auto_renew_flag", "autorenew", "auto_renewal"),
     "discount": ("discount_rate", "discount_percent", "discount_pct"),
-    "occurred_at": ("event_time", "event_date", "usage_date", "timestamp", "occurred", "date", "event_at"),
+    "occurred_at": (
+        "event_time",
+        "event_date",
+        "usage_date",
+        "timestamp",
+        "occurred",
+        "date",
+        "event_at",
+    ),
     "feature": ("feature_name", "event_type", "event_name", "event", "action", "module"),
     "user_id": ("user", "member_id", "contact_id", "userid"),
     "quantity": ("n_events", "usage_count", "event_count", "count", "amount"),
@@ -74,11 +104,20 @@ COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
     "dimension": ("measure", "criterion", "category"),
     "rating": ("score", "value", "level"),
     "play": ("playbook", "type", "action", "name"),
-    "churned_at": ("churn_date", "cancelled_at", "canceled_at", "cancel_date", "churned_on", "date"),
+    "churned_at": (
+        "churn_date",
+        "cancelled_at",
+        "canceled_at",
+        "cancel_date",
+        "churned_on",
+        "date",
+    ),
     "reason": ("reason_code", "churn_reason", "cancel_reason"),
     "recorded_at": ("ingested_at", "loaded_at", "_loaded_at"),
 }
-OUTCOME_WORDS = re.compile(r"churn|cancel|lost|status|terminat|inactive|health|risk|end_|_end", re.I)
+OUTCOME_WORDS = re.compile(
+    r"churn|cancel|lost|status|terminat|inactive|health|risk|end_|_end", re.I
+)
 SENSITIVE_WORDS = re.compile(
     r"(^|_| )(gender|sex|age|birth|dob|date_of_birth|ethnic\w*|race|religion|marital|married|"
     r"nationality|disab\w*|senior)($|_| )",

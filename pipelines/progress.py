@@ -1,13 +1,16 @@
-"""What long work shows while it runs: a bar on a terminal, a line per step in a log."""
+"""What long work shows while it runs: a bar on a terminal, at most a line a second in a log."""
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 Step = Callable[[str, int, int], None]
 """Called with a step's name, its number from 1 and the number of steps."""
+
+SECONDS_BETWEEN_LINES = 1.0
 
 
 @contextmanager
@@ -25,9 +28,7 @@ def show_progress(title: str) -> Iterator[Step]:
         To be called when a step begins.
     """
     if not sys.stderr.isatty():
-        yield lambda name, number, total: print(
-            f"{title} [{number}/{total}] {name}", file=sys.stderr, flush=True
-        )
+        yield _log_lines(title)
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -45,3 +46,15 @@ def show_progress(title: str) -> Iterator[Step]:
             bar.update(task, description=name, completed=number - 1, total=total)
 
         yield step
+
+
+def _log_lines(title: str) -> Step:
+    last = time.monotonic()
+
+    def step(name: str, number: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
+            print(f"{title} [{number}/{total}] {name}", file=sys.stderr, flush=True)
+
+    return step

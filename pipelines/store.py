@@ -89,19 +89,19 @@ def write_scores(
     explained = reasons.assign(**run)
     with _open(file, read_only=False) as connection:
         connection.begin()
-        connection.execute(_SCORES)
-        connection.execute(_REASONS)
+        connection.execute(_SCORES).fetchall()
+        connection.execute(_REASONS).fetchall()
         issued = connection.execute(
-            "select count(*) from scores where as_of = ? and model_version = ?",
+            "select 1 from scores where as_of = ? and model_version = ? limit 1",
             [as_of, model_version],
-        ).fetchone()
-        if issued is not None and issued[0] > 0:
+        ).fetchall()
+        if issued:
             connection.rollback()
             return 0
         connection.register("stamped", stamped)
         connection.register("explained", explained)
-        connection.execute("insert into scores by name select * from stamped")
-        connection.execute("insert into score_reasons by name select * from explained")
+        connection.execute("insert into scores by name select * from stamped").fetchall()
+        connection.execute("insert into score_reasons by name select * from explained").fetchall()
         connection.commit()
     return len(scores)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 BAND_STYLES = {"at-risk": "red", "watch": "yellow", "healthy": "green"}
 BAND_MARKS = {"at-risk": "▼", "watch": "◆", "healthy": "▲"}
-BAR_WIDTH = 20
+BAR_WIDTH = 12
 
 
 def plain(text: object, limit: int = 80) -> str:
@@ -47,24 +47,27 @@ def print_warnings(console: Console, warnings: Iterable[str]) -> None:
 
 def show_report(console: Console, report: DataReport) -> None:
     """Print the data quality report."""
-    table = _table("Table", "from", ">rows", ">accounts", "first", "last", "mostly missing")
+    table = _table("Table", ">rows", ">accounts", "first", "last")
     for quality in report.tables:
-        sparse = [f"{name} {share:.0%}" for name, share in quality.missing.items() if share >= 0.2]
+        same = quality.source_name == quality.name
+        origin = "" if same else f" ({plain(quality.source_name, 24)})"
         table.add_row(
-            quality.name,
-            plain(quality.source_name, 30),
+            f"{quality.name}{origin}",
             f"{quality.rows:,}",
             f"{quality.accounts:,}",
             f"{quality.first:%Y-%m-%d}" if quality.first else "–",
             f"{quality.last:%Y-%m-%d}" if quality.last else "–",
-            plain(", ".join(sparse) or "–", 60),
         )
     console.print(table)
+    for quality in report.tables:
+        sparse = [f"{name} {share:.0%}" for name, share in quality.missing.items() if share >= 0.2]
+        if sparse:
+            console.print(Text(f"{quality.name}, without a value: {plain(', '.join(sparse), 400)}"))
     on = [f"{group} ({count})" for group, count in report.groups.items() if count]
     off = [group for group, count in report.groups.items() if not count]
     console.print(Text(f"Signal groups on: {', '.join(on)}"))
     if off:
-        console.print(Text(f"Signal groups off, for want of their tables: {', '.join(off)}"))
+        console.print(Text(f"Signal groups off: {', '.join(off)}"))
     dates = report.observation_dates
     span = f"{len(dates)} from {dates[0]} to {dates[-1]}" if dates else "none"
     console.print(Text(f"Behaviour is known from {report.data_start} until {report.data_end}"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from features.company import Company
     from models.score import ScaleSettings
     from models.training import TrainingResult
+
+TRAINING_STEPS = 4
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def train(project: Project) -> Trained:
     DataError, EvidenceError
         When the data break the contract or hold too few matured outcomes.
     """
-    from models.plots import training_figures
+    from models.plots import lift_plot, reliability_plot, score_plot
     from models.registry import log_champion
     from models.segments import SegmentSettings
     from models.training import fit_health_model
@@ -82,6 +85,7 @@ def train(project: Project) -> Trained:
         ]
         described = describe_data(company, frame)
     _refuse_unknown_segments(project, frame)
+    number = itertools.count(1)
     with show_progress("Train") as step:
         result = fit_health_model(
             frame,
@@ -99,8 +103,9 @@ def train(project: Project) -> Trained:
             holdout_dates=settings.training.holdout_dates,
             seed=settings.training.seed,
             n_jobs=settings.training.threads,
-            progress=step,
+            progress=lambda name: step(name, next(number), TRAINING_STEPS),
         )
+        step("registering the champion", TRAINING_STEPS, TRAINING_STEPS)
         version = log_champion(
             result,
             folder=project.registry_folder,
@@ -111,7 +116,11 @@ def train(project: Project) -> Trained:
                 "data.json": json.dumps(described, indent=2),
                 "signals.json": json.dumps([signal.to_dict() for signal in signals], indent=2),
             },
-            figures=training_figures(result),
+            figures={
+                "reliability.png": reliability_plot(result.calibration),
+                "lift.png": lift_plot(result.holdout),
+                "scores.png": score_plot(result.holdout),
+            },
         )
     _freeze_missing_scale(project, result)
     return Trained(version, result, problems + result.warnings)

@@ -213,7 +213,14 @@ def test_make_setup_refuses_an_old_python_in_one_sentence(tmp_path: Path) -> Non
 
 def test_help_imports_nothing_heavy() -> None:
     shown = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "pipelines.cli", "--help"],
+        [
+            sys.executable,
+            "-X",
+            "importtime",
+            "-c",
+            "from pipelines.cli import main; main()",
+            "--help",
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,

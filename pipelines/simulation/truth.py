@@ -29,12 +29,12 @@ CONTRIBUTIONS = (*WEIGHED, "profile")
 # Chosen so that the groups' sizes come to weights a vendor would recognise: usage and payments lead
 # on the small plan, adoption on the middle one, support and relationship on the large one.
 COEFFICIENTS = {
-    "starter": dict(zip(WEIGHED, (0.97, 0.62, 0.39, 0.65, 0.24, 0.29, 0.23, 0.11), strict=True)),
-    "growth": dict(zip(WEIGHED, (0.60, 1.06, 0.60, 0.39, 0.39, 0.32, 0.23, 0.20), strict=True)),
-    "enterprise": dict(zip(WEIGHED, (0.31, 0.64, 0.79, 0.49, 0.20, 0.32, 0.21, 0.49), strict=True)),
+    "starter": dict(zip(WEIGHED, (0.94, 0.61, 0.37, 0.45, 0.24, 0.28, 0.22, 0.11), strict=True)),
+    "growth": dict(zip(WEIGHED, (0.58, 0.99, 0.56, 0.36, 0.33, 0.32, 0.24, 0.20), strict=True)),
+    "enterprise": dict(zip(WEIGHED, (0.27, 0.58, 0.70, 0.39, 0.18, 0.31, 0.22, 0.49), strict=True)),
 }
 INTERACTIONS = {"starter": 0.4, "growth": 0.5, "enterprise": 0.6}
-INTERCEPTS = {"starter": -4.39, "growth": -4.45, "enterprise": -4.77}
+INTERCEPTS = {"starter": -4.23, "growth": -4.38, "enterprise": -4.61}
 
 REASONS = {
     "usage": "low usage",
@@ -173,7 +173,7 @@ def _support(seen: Recorded, plan: Ints) -> Floats:
 def _payments(seen: Recorded, lead_days: int, horizon_days: int) -> Floats:
     opens, closes = lead_days, lead_days + horizon_days
     renews = (seen.renewal_days >= opens) & (seen.renewal_days < closes)
-    term = np.where(renews, 4.5, -0.8) * seen.annual
+    term = np.where(renews, 5.5, -1.2) * seen.annual
     total: Floats = (
         1.0 * (seen.overdue > 0)
         + 0.3 * np.log1p(seen.overdue)
