@@ -4,6 +4,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+PYTHONS = $(or $(PYTHON),python3.13 python3.12 python3.11 python3)
 BENCHMARKS = $(filter-out benchmarks/_%.py,$(sort $(wildcard benchmarks/*.py)))
 
 .DEFAULT_GOAL := help
@@ -43,12 +44,12 @@ clean: ## Remove .venv, demo/, caches and build products
 
 # The stamp comes last: an interrupted installation is taken up again by the next make.
 $(VENV)/.installed: requirements.txt pyproject.toml
-	@python=$$(for candidate in $(or $(PYTHON),python3.13 python3.12 python3.11 python3); do \
+	@python=$$(for candidate in $(PYTHONS); do \
 		"$$candidate" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 			&& echo "$$candidate" && break; \
 	done); \
 	if [ -z "$$python" ]; then \
-		echo "Healthscore needs Python 3.11 or newer with its venv module, and $(or $(PYTHON),none of python3.13, python3.12, python3.11 and python3) is not one: install it or name it, as in 'make setup PYTHON=/usr/bin/python3.12'." >&2; \
+		echo "Healthscore needs Python 3.11 or newer with its venv module, and tried without success: $(PYTHONS); install it or name it, as in 'make setup PYTHON=/usr/bin/python3.12'." >&2; \
 		exit 1; \
 	fi; \
 	echo "Installing into $(VENV) with $$python (some minutes the first time)"; \

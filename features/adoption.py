@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from hashlib import sha256
 
 import ibis.expr.types as ir
 
@@ -40,14 +41,17 @@ _BREADTH = (
 
 
 def signal_name(text: str) -> str:
-    """Turn any text into a column name.
+    """Turn any text into a column name; a text in another script gets a digest for a name.
 
     Examples
     --------
     >>> signal_name("Export (CSV)")
     'export_csv'
+    >>> signal_name("業種")
+    'unnamed_ac16b6d4'
     """
-    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:60] or "unnamed"
+    plain = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:60]
+    return plain or f"unnamed_{sha256(text.encode()).hexdigest()[:8]}"
 
 
 def key_feature_names(settings: SignalsSettings) -> dict[str, str]:

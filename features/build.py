@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date
 
@@ -13,6 +14,7 @@ from features.adoption import AdoptionBuilder
 from features.builder import Builder, Request, SignalsSettings
 from features.catalog import Signal
 from features.company import Company, Progress
+from features.errors import SettingsError, sample
 from features.observations import active_accounts
 from features.outcomes import OutcomeSettings, churn_dates, with_label
 from features.payments import PaymentsBuilder
@@ -31,15 +33,33 @@ BUILDERS: tuple[Builder, ...] = (
 )
 
 
+KEYS = ("account_id", "observation_date", "churned")
+"""Columns of the feature table that are no signals."""
+
+
 def active_builders(
     company: Company, settings: SignalsSettings
 ) -> dict[Builder, tuple[Signal, ...]]:
-    """Return the builders whose tables are there and not switched off, with their signals."""
+    """Return the builders whose tables are there and not switched off, with their signals.
+
+    Raises
+    ------
+    SettingsError
+        When an attribute would get the name of another column of the feature table.
+    """
     found = {
         builder: builder.signals(company, settings)
         for builder in BUILDERS
         if builder.group not in settings.groups_off
     }
+    names = Counter(signal.name for signals in found.values() for signal in signals)
+    clashes = sorted(name for name, n in (names + Counter(KEYS)).items() if n > 1)
+    if clashes:
+        raise SettingsError(
+            f"Each column of the feature table needs a name of its own, and {sample(clashes)} would"
+            " be there twice; rename that column of accounts, or take it off [tables.accounts]"
+            " attributes"
+        )
     return {builder: signals for builder, signals in found.items() if signals}
 
 
@@ -90,7 +110,7 @@ def build_features(
     steps = len(builders) + 2
     tell = progress or (lambda name, number, total: None)
     tell("finding active accounts", 1, steps)
-    rows = active_accounts(company, dates, outcome)
+    rows = active_accounts(company, dates)
     if account_id is not None:
         rows = rows.filter(rows.account_id == account_id)
     if labelled:
@@ -105,11 +125,11 @@ def build_features(
         values = builder.build(request).select("account_id", "observation_date", *names)
         values = _keep(company, f"{builder.group}_signals", values)
         fresh = [name for name in names if name not in joined.columns]
-        joined = joined.left_join(
+        both = joined.left_join(
             values.select("account_id", "observation_date", *fresh),
             ["account_id", "observation_date"],
         )
-        joined = joined.drop(*(name for name in joined.columns if name.endswith("_right")))
+        joined = both.select(*joined.columns, *fresh)
     tell("collecting the feature table", steps, steps)
     frame = joined.order_by("observation_date", "account_id").execute()
     every = [signal for signals in builders.values() for signal in signals]

@@ -97,8 +97,9 @@ def clean_value(raw: ir.Value, column: Column, source_name: str) -> ir.Value:
     """Convert one column to its contract type; what cannot be read or true becomes missing."""
     kind = raw.type()
     if column.kind == "id" and kind.is_floating():
-        # A tool that knows no missing integers wrote 7 as 7.0.
-        return _clean_text(raw.try_cast("int64").nullif(raw.isnan().ifelse(0, None)))
+        # Some tools know no missing integer and write 7 as 7.0, which would not join with "7".
+        whole = raw.try_cast("int64").cast("string")
+        return ibis.ifelse(raw == raw.floor(), whole, raw.cast("string"))
     if column.kind in ("id", "text"):
         return _clean_text(raw)
     if column.kind == "time" and (kind.is_string() or kind.is_timestamp() or kind.is_date()):
@@ -205,6 +206,11 @@ def _join_account(
                 f"Table '{held}' has no column '{column}', needed by [tables.{name}]"
                 f" account_via{nearest(column, holder.columns)}"
             )
-    owners = owner.group_by(__key=owner[via.key]).aggregate(__account=owner[via.account_id].min())
-    joined = table.left_join(owners, table[via.key] == owners["__key"]).drop("__key")
+    account = clean_value(owner[via.account_id], ACCOUNT_ID, via.table)
+    key = clean_value(owner[via.key], ACCOUNT_ID, via.table)
+    owners = owner.group_by(__key=key).aggregate(__account=account.min(), __n=account.nunique())
+    # A key of two accounts belongs to neither: the row is counted as one without an account.
+    owners = owners.filter(owners["__n"] == 1).drop("__n")
+    own_key = clean_value(table[via.key], ACCOUNT_ID, mapping.source or name)
+    joined = table.left_join(owners, own_key == owners["__key"])
     return joined, joined["__account"].name(ACCOUNT_ID.name)

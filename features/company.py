@@ -6,14 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+import duckdb
 import ibis
 import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 
 from features.cleaning import CleanTable, clean_table
+from features.errors import DataError
 from features.mapping import TablesSettings
 from features.quality import TableQuality, data_end, inspect_table
-from features.sources import Source
+from features.sources import Source, first_line
 
 Progress = Callable[[str, int, int], None]
 """Called with a step's name, its number from 1 and the number of steps."""
@@ -88,7 +90,13 @@ def load_company(
     for number, (name, table) in enumerate(tables.items(), start=1):
         if progress is not None:
             progress(f"checking {name}", number, len(tables))
-        quality[name] = inspect_table(table, tables["accounts"])
+        try:
+            quality[name] = inspect_table(table, tables["accounts"])
+        except duckdb.Error as error:
+            raise DataError(
+                f"Table '{table.source_name}' of the source '{source.url}' cannot be read:"
+                f" {first_line(error)}; repair it or export it again"
+            ) from error
     return Company(source.connection, tables, quality, known_until or data_end(quality))
 
 

@@ -97,20 +97,20 @@ class TablesSettings(Frozen):
 
 
 def _gathered(table: str, node: Any) -> Any:
-    if not isinstance(node, dict) or table not in CONTRACT or "columns" in node:
+    if not isinstance(node, dict) or table not in CONTRACT:
         return node
     known = [column.name for column in CONTRACT[table].all_columns()]
-    options = {"from", "source", "account_via"} | ({"attributes"} if table == "accounts" else set())
-    columns: dict[str, Any] = {}
-    rest: dict[str, Any] = {}
-    for key, value in node.items():
-        if key in options:
-            rest[key] = value
-        elif key in known:
-            columns[key] = value
-        else:
+    options = {"from", "source", "columns", "account_via"}
+    options |= {"attributes"} if table == "accounts" or "columns" in node else set()
+    named = node.get("columns", {})
+    if not isinstance(named, dict):
+        return node
+    beside = {key: value for key, value in node.items() if key not in options}
+    for key in (*named, *beside):
+        if key not in known:
             raise ValueError(
-                f"[tables.{table}] has no column or option {key!r}"
-                f"{nearest(key, [*known, *options]) or '; known are ' + ', '.join(known)}"
+                f"[tables.{table}] has no column or option {str(key)[:60]!r}"
+                f"{nearest(str(key), [*known, *options]) or '; known are ' + ', '.join(known)}"
             )
-    return {**rest, "columns": columns}
+    rest = {key: value for key, value in node.items() if key in options}
+    return {**rest, "columns": {**named, **beside}}

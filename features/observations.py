@@ -10,7 +10,6 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from features.company import Company, rows_known
-from features.outcomes import OutcomeSettings, churn_dates
 
 
 def dates_table(dates: Sequence[date]) -> ir.Table:
@@ -19,40 +18,51 @@ def dates_table(dates: Sequence[date]) -> ir.Table:
     return ibis.memtable(pd.DataFrame({"observation_date": midnights.astype("datetime64[us]")}))
 
 
-def active_accounts(company: Company, dates: Sequence[date], outcome: OutcomeSettings) -> ir.Table:
+def active_accounts(company: Company, dates: Sequence[date]) -> ir.Table:
     """List every account active on each date, as far as was known on it.
 
-    An account is active when a subscription has started and not ended (or, without subscriptions,
-    when it was created), and no churn has come since its latest start. It may churn and come back.
+    An account is active when it was created, a subscription (where they are mapped) has started
+    and not ended, and no churn event has come since its latest start. It may churn and come back.
 
     Returns
     -------
     ibis table
-        ``account_id``, ``observation_date``, ``created_at`` and, where subscriptions are mapped,
+        ``account_id``, ``observation_date``, ``created_at``, ``latest_start`` (of a subscription,
+        else of the account) and, where subscriptions are mapped,
         the state of those running: ``mrr``, ``seats``, ``discount`` (sums, but the mean for
         discount), ``renewal_at`` (the next), ``plan``, ``billing_period``, ``auto_renew`` (of the
         latest).
     """
-    accounts = company.tables["accounts"].cleaned
-    grid = accounts.select("account_id", "created_at").cross_join(dates_table(dates))
+    grid = _accounts_known(company, dates)
     if "subscriptions" in company.tables:
         running = _running_subscriptions(company, grid)
         rows = grid.inner_join(running, ["account_id", "observation_date"])
     else:
-        born = grid.filter(grid.created_at < grid.observation_date)
-        rows = born.mutate(latest_start=born.created_at)
+        rows = grid.filter(grid.created_at.notnull()).mutate(latest_start=grid.created_at)
     rows = rows.drop(*(name for name in rows.columns if name.endswith("_right")))
-    churns = churn_dates(company, outcome)
-    past = rows.select("account_id", "observation_date").inner_join(
-        churns, [rows.account_id == churns.account_id, churns.churned_at < rows.observation_date]
-    )
+    if "churn_events" not in company.tables:
+        return rows
+    past = rows_known(rows, company.tables["churn_events"])
     last = past.group_by("account_id", "observation_date").aggregate(
         last_churn=past.churned_at.max()
     )
     joined = rows.left_join(last, ["account_id", "observation_date"])
     here = joined.last_churn.isnull() | (joined.last_churn <= joined.latest_start)
     doubled = [name for name in joined.columns if name.endswith("_right")]
-    return joined.filter(here).drop("last_churn", "latest_start", *doubled)
+    return joined.filter(here).drop("last_churn", *doubled)
+
+
+def _accounts_known(company: Company, dates: Sequence[date]) -> ir.Table:
+    """Pair each date with the accounts known before it.
+
+    One without ``created_at`` counts as known: its subscriptions say when it was there.
+    """
+    accounts = company.tables["accounts"].cleaned
+    grid = accounts.cross_join(dates_table(dates))
+    for moment in ("created_at", "recorded_at"):
+        if moment in accounts.columns:
+            grid = grid.filter(grid[moment].isnull() | (grid[moment] < grid.observation_date))
+    return grid.select("account_id", "created_at", "observation_date")
 
 
 def _running_subscriptions(company: Company, grid: ir.Table) -> ir.Table:
@@ -70,7 +80,8 @@ def _running_subscriptions(company: Company, grid: ir.Table) -> ir.Table:
     if "ended_at" in known.columns:
         running = running & rows.ended_at.isnull()
     if "renewal_at" in known.columns:
-        superseded = rows.renewal_at <= rows.latest_start
+        newer = rows.latest_start > rows.started_at
+        superseded = newer & (rows.renewal_at <= rows.latest_start)
         running = running & (rows.renewal_at.isnull() | ~superseded)
     rows = rows.filter(running)
     newest = rows.started_at == rows.started_at.max().over(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
-from typing import Literal
+from typing import Annotated, Literal
 
 import ibis
 import ibis.expr.types as ir
@@ -38,7 +38,7 @@ class OutcomeSettings(Frozen):
     kind: Literal["churn"] = "churn"
     horizon_days: int = Field(30, ge=1, le=730)
     lead_days: int = Field(0, ge=0, le=365)
-    spacing: Literal["month", "week"] | int = "month"
+    spacing: Literal["month", "week"] | Annotated[int, Field(ge=1, le=730)] = "month"
     first_observation: date | None = None
     dates: tuple[date, ...] = ()
     grace_days: int = Field(7, ge=0, le=365)
@@ -69,7 +69,7 @@ def matured_dates(company: Company, outcome: OutcomeSettings) -> list[date]:
 
 
 def _label_delay(company: Company, outcome: OutcomeSettings) -> int:
-    """A churn read from subscriptions is only certain once the grace period is over."""
+    """Return the days of grace, before which a churn read from subscriptions is not certain."""
     return 0 if "churn_events" in company.tables else outcome.grace_days
 
 
@@ -77,7 +77,8 @@ def churn_dates(company: Company, outcome: OutcomeSettings) -> ir.Table:
     """List every churn as ``account_id``, ``churned_at``.
 
     They are the user's churn events or, without those, the ends of continuous spells of
-    subscriptions: overlapping rows, and rows less than ``grace_days`` apart, are one spell.
+    subscriptions: overlapping rows, and rows up to ``grace_days`` apart, are one spell. A term that
+    was never ended runs until the term that renewed it.
     """
     if "churn_events" in company.tables:
         events = company.tables["churn_events"].cleaned
@@ -87,7 +88,10 @@ def churn_dates(company: Company, outcome: OutcomeSettings) -> ir.Table:
         return rows.select("account_id", churned_at=rows.started_at).limit(0)
     never = ibis.timestamp(datetime(9999, 1, 1))
     grace = ibis.interval(days=outcome.grace_days)
-    ends = rows.mutate(end=rows.ended_at.fill_null(never))
+    ends = _with_renewals(rows) if "renewal_at" in rows.columns else rows
+    ends = ends.mutate(end=ends.ended_at.fill_null(never))
+    # A row that ends before it starts never ran, so it cannot end anything.
+    ends = ends.filter(ends.end >= ends.started_at)
     order = ibis.window(group_by="account_id", order_by=["started_at", "end"])
     before = ibis.window(group_by="account_id", order_by=["started_at", "end"], preceding=(None, 1))
     ends = ends.mutate(seen_end=ends.end.max().over(before))
@@ -100,16 +104,32 @@ def churn_dates(company: Company, outcome: OutcomeSettings) -> ir.Table:
     return spells.filter(spells.churned_at < never).select("account_id", "churned_at")
 
 
+def _with_renewals(rows: ir.Table) -> ir.Table:
+    """Let a term without an end, whose renewal date has passed, end where a newer term begins."""
+    starts = rows.select("account_id", next_start="started_at")
+    keys = ["account_id", "started_at", "renewal_at"]
+    pairs = rows.filter(rows.ended_at.isnull() & rows.renewal_at.notnull()).inner_join(
+        starts, "account_id"
+    )
+    renewed = pairs.filter(
+        (pairs.next_start >= pairs.renewal_at) & (pairs.next_start > pairs.started_at)
+    )
+    renewed = renewed.group_by(keys).aggregate(renewed_at=renewed.next_start.min())
+    joined = rows.left_join(renewed, keys)
+    return joined.select(
+        "account_id", "started_at", ended_at=ibis.coalesce(joined.ended_at, joined.renewed_at)
+    )
+
+
 def with_label(observations: ir.Table, churns: ir.Table, outcome: OutcomeSettings) -> ir.Table:
     """Add ``churned`` (0 or 1) over ``[observation + lead, observation + lead + horizon)``.
 
-    Accounts that are gone before the window opens are dropped. The dates must be matured:
-    see :func:`matured_dates`.
+    Accounts that are gone before the window opens are dropped, even if that became known only
+    later. The dates must be matured: see :func:`matured_dates`.
     """
-    keys = observations.select("account_id", "observation_date")
+    keys = observations.select("account_id", "observation_date", "latest_start")
     later = keys.inner_join(
-        churns,
-        [keys.account_id == churns.account_id, churns.churned_at >= keys.observation_date],
+        churns, [keys.account_id == churns.account_id, churns.churned_at > keys.latest_start]
     )
     coming = later.group_by("account_id", "observation_date").aggregate(
         next_churn=later.churned_at.min()

@@ -95,12 +95,14 @@ def aggregate_windows(
         without an event in any window have no row.
     """
     days, members = _panes(dates, windows)
-    additive = {name: measure for name, measure in measures.items() if measure.kind != "distinct"}
+    # A day whose events were recorded on different days lies in several panes; it must count once.
+    alone = {"distinct", "days"} if table.has("recorded_at") else {"distinct"}
+    additive = {name: measure for name, measure in measures.items() if measure.kind not in alone}
     results = [_combine(table, days, members, windows, additive)] if additive else []
     results += [
-        _combine(table, days, members, windows, {name: measure}, distinct=measure.column)
+        _combine(table, days, members, windows, {name: measure}, distinct=True)
         for name, measure in measures.items()
-        if measure.kind == "distinct"
+        if measure.kind in alone
     ]
     combined = results[0]
     for result in results[1:]:
@@ -141,7 +143,7 @@ def _combine(
     members: ir.Table,
     windows: Sequence[Window],
     measures: Mapping[str, Measure],
-    distinct: str | None = None,
+    distinct: bool = False,
 ) -> ir.Table:
     events = table.cleaned
     occurred = events[table.contract.time]
@@ -150,12 +152,13 @@ def _combine(
     if recorded:
         known = ibis.greatest(occurred, events.recorded_at.fill_null(occurred))
         keys["known_day"] = known.truncate("D")
-    if distinct is not None:
-        keys["value"] = events[distinct]
+    if distinct:
+        (measure,) = measures.values()
+        keys["value"] = events[measure.column] if measure.column else keys["day"]
     daily = events.group_by(**keys).aggregate(
         **{name: _per_day(events, occurred, measure) for name, measure in measures.items()}
     )
-    if distinct is not None:
+    if distinct:
         daily = daily.filter(daily.value.notnull())
     daily = daily.inner_join(days, "day")
     if recorded:
@@ -172,7 +175,11 @@ def _combine(
         joined = joined.filter(joined.known_pane < joined.unknown_from)
     return joined.group_by("account_id", "observation_date").aggregate(
         **{
-            f"{name}_{window.name}": _merged(joined, name, measure, joined.window == window.name)
+            f"{name}_{window.name}": (
+                joined.value.nunique(where=joined.window == window.name)
+                if distinct
+                else _merged(joined, name, measure, joined.window == window.name)
+            )
             for name, measure in measures.items()
             for window in windows
         }
@@ -188,8 +195,6 @@ def _per_day(events: ir.Table, occurred: ir.Value, measure: Measure) -> ir.Value
 
 
 def _merged(rows: ir.Table, name: str, measure: Measure, where: ir.Value | None = None) -> ir.Value:
-    if measure.kind == "distinct" and where is not None:
-        return rows.value.nunique(where=where)
     if measure.kind == "last":
         return rows[name].max(where=where)
     if measure.kind == "days" and where is None:

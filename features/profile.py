@@ -8,6 +8,7 @@ from features.adoption import signal_name
 from features.builder import Request, SignalsSettings
 from features.catalog import Group, Signal
 from features.company import Company, days_between
+from features.errors import SettingsError, nearest
 
 _TENURE = Signal("tenure_days", "profile", "days", "none", "Tenure", None, "Customer for {value}")
 _BY_SUBSCRIPTION_COLUMN = {
@@ -30,43 +31,47 @@ class ProfileBuilder:
         The plan of the running subscription, known on each date, wins over an attribute ``plan``,
         which only says what the plan is today.
         """
-        contract = [
-            signal
-            for column, signal in _BY_SUBSCRIPTION_COLUMN.items()
-            if company.has("subscriptions", column)
-        ]
-        taken = {signal.name for signal in contract} | {"tenure_days"}
-        attributes = [
-            signal
-            for name, signal in _attribute_signals(company, settings).items()
-            if signal.name not in taken
-        ]
-        return (_TENURE, *contract, *attributes)
+        attributes = _attribute_signals(company, settings)
+        return (_TENURE, *_contract_signals(company), *attributes.values())
 
     def build(self, request: Request) -> ir.Table:
         """Read tenure, contract facts and attributes of each observation."""
-        wanted = [signal.name for signal in self.signals(request.company, request.settings)]
         rows = request.observations
-        rows = rows.mutate(tenure_days=days_between(rows.observation_date, rows.created_at))
-        attributes = {
-            signal.name: name
-            for name, signal in _attribute_signals(request.company, request.settings).items()
-            if signal.name in wanted and signal.name not in rows.columns
-        }
-        if attributes:
-            accounts = request.company.tables["accounts"].cleaned
-            chosen = accounts.select(
-                "account_id", **{n: accounts[o] for n, o in attributes.items()}
-            )
-            rows = rows.left_join(chosen, "account_id")
-        return rows.select("account_id", "observation_date", *wanted)
+        rows = rows.select(
+            "account_id",
+            "observation_date",
+            *(signal.name for signal in _contract_signals(request.company)),
+            tenure_days=days_between(rows.observation_date, rows.created_at),
+        )
+        accounts = request.company.tables["accounts"].cleaned
+        signals = _attribute_signals(request.company, request.settings)
+        chosen = {signal.name: accounts[column] for column, signal in signals.items()}
+        joined = rows.left_join(accounts.select("account_id", **chosen), "account_id")
+        return joined.select(*rows.columns, *chosen)
+
+
+def _contract_signals(company: Company) -> tuple[Signal, ...]:
+    return tuple(
+        signal
+        for column, signal in _BY_SUBSCRIPTION_COLUMN.items()
+        if company.has("subscriptions", column)
+    )
 
 
 def _attribute_signals(company: Company, settings: SignalsSettings) -> dict[str, Signal]:
     accounts = company.tables["accounts"]
+    known = {signal_name(name) for name in accounts.attributes}
+    sensitive = {signal_name(name): name for name in settings.sensitive}
+    for name in sensitive.keys() - known:
+        raise SettingsError(
+            f"[signals] sensitive names {sensitive[name][:60]!r}, which is not among"
+            f" [tables.accounts] attributes{nearest(name, known)}; correct it or take it off"
+        )
+    # The plan of the running subscription is known on each date; an attribute only says today's.
+    left_out = {*sensitive, *(signal.name for signal in _contract_signals(company))}
     found: dict[str, Signal] = {}
     for name in accounts.attributes:
-        if name in settings.sensitive:
+        if signal_name(name) in left_out:
             continue
         is_text = accounts.cleaned[name].type().is_string()
         label = name[:60].replace("_", " ").replace("{", "(").replace("}", ")").capitalize()

@@ -10,12 +10,14 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
-from features.cleaning import CLOCK_PATTERN, ZONE_PATTERN, CleanTable
+from features.cleaning import CLOCK_PATTERN, ZONE_PATTERN, CleanTable, clean_value
 from features.contract import Column
 from features.errors import DataError, sample
 
 MOSTLY = 0.5
 """A column of which more than this share cannot be read is mapped wrongly, not merely dirty."""
+MANY_LEVELS = 100
+"""An attribute with more values than this is nearer to a name than to a kind of account."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,11 @@ def inspect_table(table: CleanTable, accounts: CleanTable) -> TableQuality:
         "first": times.min(),
         "last": times.max(where=times <= ibis.literal(now)),
         **{f"missing:{name}": kept[name].isnull().sum() for name in kept.columns},
+        **{
+            f"backward:{column.name}": (kept[column.name] < times).sum()
+            for column in table.contract.columns
+            if column.known_at == column.name and table.has(column.name)
+        },
     }
     facts = kept.aggregate(**measures).execute().iloc[0].to_dict()
     links = {} if is_accounts else _links_to_accounts(table, accounts)
@@ -92,7 +99,7 @@ def inspect_table(table: CleanTable, accounts: CleanTable) -> TableQuality:
             for name in kept.columns
             if rows and name not in ("account_id", table.contract.time)
         },
-        problems=tuple(_problems(table, columns, {**raw_counts, **links})),
+        problems=tuple(_problems(table, columns, {**raw_counts, **facts, **links})),
     )
 
 
@@ -125,37 +132,39 @@ def _refuse_duplicate_accounts(table: CleanTable) -> None:
 
 def _raw_measures(table: CleanTable, now: datetime) -> dict[str, ir.Value]:
     """Build the counts of unreadable and impossible values of every mapped column."""
-    from features.cleaning import clean_value
-
     raw = table.raw
-    measures: dict[str, ir.Value] = {"all_rows": raw.count()}
+    measures: dict[str, ir.Value] = {
+        f"levels:{name}": raw[name].nunique()
+        for name in table.attributes
+        if table.cleaned[name].type().is_string()
+    }
     for name in raw.columns:
         if name in table.attributes:
             continue
         column = table.contract.column(name)
         value = raw[name]
         cleaned = clean_value(value, column, table.source_name)
-        measures[f"present:{name}"] = value.notnull().sum()
-        if column.kind in ("time", "flag") or value.type().is_string():
-            unread = value.notnull() & cleaned.isnull()
-            if value.type().is_string():
-                unread = unread & (value.strip() != "")
-            measures[f"unreadable:{name}"] = unread.sum()
-            measures[f"example:{name}"] = value.cast("string").min(where=unread)
+        is_text = value.type().is_string()
+        present = (value.strip() != "") if is_text else value.notnull()
+        measures[f"present:{name}"] = present.sum()
+        if column.name in ("account_id", table.contract.time):
+            measures[f"absent:{name}"] = raw.count() - present.sum()
+        unread = present & cleaned.isnull()
         if column.kind == "number":
-            text = value.type().is_string()
-            number = value.try_cast("float64") if text else value.cast("float64")
+            number = value.try_cast("float64") if is_text else value.cast("float64")
+            unread = present & number.isnull()
             measures[f"infinite:{name}"] = number.isinf().sum()
             if column.nonnegative:
                 measures[f"negative:{name}"] = ((number < 0) & ~number.isinf()).sum()
+        measures[f"unreadable:{name}"] = unread.sum()
+        measures[f"example:{name}"] = value.cast("string").min(where=unread)
         if column.kind == "time":
             if not column.planned:
                 measures[f"future:{name}"] = (cleaned > ibis.literal(now)).sum()
-            if value.type().is_string():
+            if is_text:
                 zoned = value.re_search(ZONE_PATTERN)
                 measures[f"zoned:{name}"] = zoned.sum()
                 measures[f"unzoned:{name}"] = (value.re_search(CLOCK_PATTERN) & ~zoned).sum()
-    measures["no_account"] = raw.account_id.isnull().sum()
     return measures
 
 
@@ -165,7 +174,7 @@ def _links_to_accounts(table: CleanTable, accounts: CleanTable) -> dict[str, Any
     joined = rows.left_join(known, rows.account_id == known["__known"])
     orphan = joined["__known"].isnull() & joined.account_id.notnull()
     early = joined[table.contract.time] < joined["__created"].truncate("D")
-    return (
+    counts: dict[str, Any] = (
         joined.aggregate(
             unknown=orphan.sum(),
             unknown_example=joined.account_id.min(where=orphan),
@@ -175,6 +184,7 @@ def _links_to_accounts(table: CleanTable, accounts: CleanTable) -> dict[str, Any
         .iloc[0]
         .to_dict()
     )
+    return counts
 
 
 def _refuse_unreadable(table: CleanTable, columns: list[Column], counts: dict[str, Any]) -> None:
@@ -199,17 +209,20 @@ def _problems(table: CleanTable, columns: list[Column], counts: dict[str, Any]) 
         if count:
             found.append(f"{count:,} {text}")
 
-    add("no_account", "rows without an account_id are ignored")
+    add("absent:account_id", "rows without an account_id are ignored")
+    is_accounts = table.contract.name == "accounts"
+    fate = "have an unknown tenure" if is_accounts else "are ignored"
+    add(f"absent:{table.contract.time}", f"rows without {table.contract.time} {fate}")
     for column in columns:
         name = column.name
-        if column.kind != "number" or _count(counts, f"unreadable:{name}"):
-            add(
-                f"unreadable:{name}",
-                f"values of {name} cannot be read, such as"
-                f" {sample([counts.get(f'example:{name}')])}, and count as missing",
-            )
+        add(
+            f"unreadable:{name}",
+            f"values of {name} cannot be read, such as"
+            f" {sample([counts.get(f'example:{name}')])}, and count as missing",
+        )
         add(f"infinite:{name}", f"infinite values of {name} count as missing")
         add(f"negative:{name}", f"negative values of {name} are impossible and count as missing")
+        add(f"backward:{name}", f"values of {name} lie before {table.contract.time}")
         add(f"future:{name}", f"values of {name} lie in the future; they count when it comes")
         if _count(counts, f"zoned:{name}") and _count(counts, f"unzoned:{name}"):
             add(
@@ -221,6 +234,13 @@ def _problems(table: CleanTable, columns: list[Column], counts: dict[str, Any]) 
         f"rows belong to accounts that are not in accounts, such as"
         f" {sample([counts.get('unknown_example')])}, and are ignored",
     )
+    for attribute in table.attributes:
+        if _count(counts, f"levels:{attribute}") > MANY_LEVELS:
+            add(
+                f"levels:{attribute}",
+                f"different values of attribute {sample([attribute])} are too many to learn from:"
+                " only the most frequent are told apart",
+            )
     add("early", f"rows have {table.contract.time} before the account's created_at")
     return found
 

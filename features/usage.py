@@ -17,7 +17,13 @@ LONG = Window("long", 90)
 _VOLUME = (
     Signal("usage_28d", "usage", "count", "higher", "Usage volume", 28, "Uses in 28 days: {value}"),
     Signal(
-        "usage_90d", "usage", "count", "higher", "Usage volume, long", 90, "Uses in 90 days: {value}"
+        "usage_90d",
+        "usage",
+        "count",
+        "higher",
+        "Usage volume, long",
+        90,
+        "Uses in 90 days: {value}",
     ),
     Signal(
         "usage_change",

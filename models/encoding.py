@@ -140,7 +140,7 @@ def _levels(column: pd.Series[Any]) -> tuple[str, ...]:
 
 def _codes(column: pd.Series[Any], levels: Sequence[str]) -> Floats:
     positions = {level: float(position) for position, level in enumerate(levels)}
-    return column.map(positions).to_numpy(dtype=float)
+    return np.asarray(column.map(positions), dtype=np.float64)
 
 
 def _numbers(column: pd.Series[Any]) -> Floats:

@@ -223,7 +223,7 @@ def rate_row(outcome: Floats, risk: Floats) -> dict[str, Any]:
     --------
     >>> row = rate_row(np.array([0.0, 1.0, 0.0, 0.0]), np.full(4, 0.2))
     >>> row["churns"], row["observed_rate"], round(row["low"], 3), round(row["high"], 3)
-    (1, 0.25, 0.065, 0.614)
+    (1, 0.25, 0.058, 0.644)
     """
     rows, churns = len(outcome), int(outcome.sum())
     if not rows:

@@ -169,7 +169,8 @@ def _segments_section(guesses: dict[str, TableGuess], attributes: list[str]) -> 
     plan = (subscriptions is not None and "plan" in subscriptions.columns) or "plan" in attributes
     return (
         "\n[segments]\n"
-        "# Profile signals whose values get weights of their own; small ones share their parent's.\n"
+        "# Profile signals whose values get weights of their own; small ones share their"
+        " parent's.\n"
         f"columns = {_toml(['plan'] if plan else [])}\n"
         "# Lifecycle stages by tenure split segments further:\n"
         '# lifecycle = [{ name = "onboarding", until_days = 90 }, { name = "established" }]\n'
@@ -179,7 +180,7 @@ def _segments_section(guesses: dict[str, TableGuess], attributes: list[str]) -> 
 def _toml(value: Any) -> str:
     import tomlkit
 
-    return tomlkit.item(value).as_string()
+    return str(tomlkit.item(value).as_string())
 
 
 def _comment(text: str, limit: int = 80) -> str:

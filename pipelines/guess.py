@@ -219,13 +219,10 @@ def attributes_of(guess: TableGuess, table: ir.Table) -> tuple[list[str], list[s
     sensitive: list[str] = []
     left: list[str] = []
     for origin in guess.unused:
-        kind = table[origin].type()
         if SENSITIVE_WORDS.search(origin):
             attributes.append(origin)
             sensitive.append(origin)
-        elif OUTCOME_WORDS.search(origin) or not (kind.is_string() or kind.is_numeric()):
-            left.append(origin)
-        elif kind.is_string() and int(table[origin].nunique().execute()) > MOST_LEVELS:
+        elif OUTCOME_WORDS.search(origin) or not _describes(table, origin):
             left.append(origin)
         else:
             attributes.append(origin)
@@ -241,6 +238,14 @@ def common_features(guess: TableGuess, table: ir.Table, most: int = 8) -> list[s
     top = counted.filter(counted.feature.notnull()).order_by(counted.n.desc(), counted.feature)
     names = [str(name) for name in top.limit(most).execute()["feature"]]
     return [name for name in names if len(name) <= 60]
+
+
+def _describes(table: ir.Table, origin: str) -> bool:
+    """Whether a column is a number or a category rather than free text, a flag or a date."""
+    kind = table[origin].type()
+    if kind.is_string():
+        return int(table[origin].nunique().execute()) <= MOST_LEVELS
+    return bool(kind.is_numeric() and not kind.is_boolean())
 
 
 def _by_name(candidates: Iterable[str], wanted: Iterable[str]) -> str | None:
@@ -264,7 +269,7 @@ def _readable(table: ir.Table, origin: str, kind: str) -> bool:
 
 
 def _correct_term_ends(guess: TableGuess, table: ir.Table) -> None:
-    """An end in every row is the end of a term, not of the relationship."""
+    """Take an end that every row has for the end of a term, not of the relationship."""
     origin = guess.columns.get("ended_at")
     if guess.name != "subscriptions" or origin is None or "renewal_at" in guess.columns:
         return

@@ -163,4 +163,6 @@ def _text(value: float | str | None) -> str | None:
 def _doubts(facts: dict[str, Any]) -> list[str]:
     if facts["metrics"].get("holdout_auc_low", 0.0) > 0.5:
         return []
-    return ["There is not enough evidence that this champion tells churners apart; see its training"]
+    return [
+        "There is not enough evidence that this champion tells churners apart; see its training"
+    ]

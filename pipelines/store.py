@@ -84,9 +84,8 @@ def write_scores(
         When the store is held by another process, or the disk is full.
     """
     issued_at = datetime.now(tz=UTC).replace(tzinfo=None)
-    run = {"as_of": as_of, "model_version": model_version}
-    stamped = scores.assign(**run, issued_at=issued_at)
-    explained = reasons.assign(**run)
+    explained = reasons.assign(as_of=as_of, model_version=model_version)
+    stamped = scores.assign(as_of=as_of, model_version=model_version, issued_at=issued_at)
     with _open(file, read_only=False) as connection:
         connection.begin()
         connection.execute(_SCORES).fetchall()

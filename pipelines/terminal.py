@@ -27,11 +27,11 @@ BAR_WIDTH = 12
 
 
 def plain(text: object, limit: int = 80) -> str:
-    """Make one printable line of any text.
+    r"""Make one printable line of any text.
 
     Examples
     --------
-    >>> plain("Acme\\x1b[31m\\nLtd")
+    >>> plain("Acme\x1b[31m\nLtd")
     'Acme [31m Ltd'
     """
     clean = "".join(" " if unicodedata.category(c)[0] == "C" else c for c in str(text))
@@ -165,8 +165,8 @@ def show_portfolio(console: Console, summed: Portfolio) -> None:
         at_risk = next(band.arr for band in summed.bands if band.band == "at-risk")
         console.print(
             Text(
-                f"ARR {_money(summed.arr)}, of which {_money(at_risk)} at-risk; expected loss in the"
-                f" outcome window {_money(summed.expected_loss)}"
+                f"ARR {_money(summed.arr)}, of which {_money(at_risk)} at-risk; expected loss in"
+                f" the outcome window {_money(summed.expected_loss)}"
             )
         )
     console.print(Text("Call first", style="bold"))

@@ -16,6 +16,7 @@ from pipelines.progress import show_progress
 if TYPE_CHECKING:
     import pandas as pd
 
+    from features.catalog import Signal
     from features.company import Company
     from models.score import ScaleSettings
     from models.training import TrainingResult
@@ -144,7 +145,15 @@ def describe_data(company: Company, frame: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _labelled_features(project: Project, company: Company) -> tuple[pd.DataFrame, Any]:
+def labelled_features(project: Project) -> tuple[pd.DataFrame, tuple[Signal, ...]]:
+    """Build the labelled feature table of a configuration, for work outside this command."""
+    with open_company(project) as company:
+        return _labelled_features(project, company)
+
+
+def _labelled_features(
+    project: Project, company: Company
+) -> tuple[pd.DataFrame, tuple[Signal, ...]]:
     from features.build import build_features, signals_of
     from features.outcomes import matured_dates
 

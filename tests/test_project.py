@@ -190,23 +190,35 @@ def test_make_alone_lists_every_target_with_its_comment() -> None:
     ]
 
 
-def test_make_setup_refuses_an_old_python_in_one_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "tried"),
+    [
+        ([], "python3.13 python3.12 python3.11 python3"),
+        (["PYTHON=./python3.8"], "./python3.8"),
+    ],
+)
+def test_make_setup_without_a_python_fails_in_one_sentence(
+    tmp_path: Path, arguments: list[str], tried: str
+) -> None:
     old = tmp_path / "python3.8"
     old.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
     old.chmod(0o755)
     for name in ("Makefile", "pyproject.toml", "requirements.txt"):
         shutil.copy(ROOT / name, tmp_path)
+    make = shutil.which("make")
+    assert make is not None
     refused = subprocess.run(
-        ["make", "setup", f"PYTHON={old}"],
+        [make, "setup", *arguments],
         cwd=tmp_path,
+        env={"PATH": str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,
     )
     assert refused.returncode == 2
     assert refused.stderr.splitlines()[0] == (
-        f"Healthscore needs Python 3.11 or newer with its venv module, and {old} is not one: "
-        "install it or name it, as in 'make setup PYTHON=/usr/bin/python3.12'."
+        "Healthscore needs Python 3.11 or newer with its venv module, and tried without success: "
+        f"{tried}; install it or name it, as in 'make setup PYTHON=/usr/bin/python3.12'."
     )
     assert not (tmp_path / ".venv").exists()
 

@@ -48,12 +48,18 @@ def test_probability_is_the_calibrated_margin(scored, model, frame):
     assert scored.table["churn_probability"].to_numpy() == pytest.approx(expected, abs=1e-12)
 
 
-def test_the_mean_row_of_a_segment_has_no_points(scored, model):
-    """Points are counted from the segment's mean, so on the training rows they average to zero."""
-    inside = (scored.table["score"] > 0) & (scored.table["score"] < 100)
-    means = pd.DataFrame(scored.points)[inside].groupby(scored.table["segment"][inside]).mean()
-    assert inside.mean() > 0.95
-    assert means.abs().to_numpy().max() < 0.5
+def test_points_are_counted_from_the_mean_of_the_segment(model, scored, frame):
+    segment = scored.table["segment"]
+    inputs = frame[[signal.name for signal in model.signals]].assign(segment=segment)
+    means = pd.DataFrame(model.classifier.contributions(inputs)).groupby(segment).mean()
+    for name, mean in means.iterrows():
+        assert model.centres[name] == pytest.approx(mean.to_numpy(), abs=1e-9)
+    margins = pd.Series(model.classifier.decision_function(inputs)).groupby(segment).mean()
+    lines = model.calibrator.log_odds(margins.to_numpy(), margins.index)
+    expected = pd.Series(model.scale.score(lines), margins.index)
+    assert scored.table["baseline_score"].to_numpy() == pytest.approx(
+        segment.map(expected).to_numpy(dtype=float), abs=1e-9
+    )
 
 
 def test_order_batches_and_extra_columns_do_not_matter(scored, model, frame, monkeypatch):

@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit
+
+from features.catalog import Signal
+from features.errors import DataError, EvidenceError
+from models.metrics import evaluate
+from models.score import ScaleSettings
+from models.segments import SegmentSettings
+from models.training import fit_health_model
+
+
+def fit(frame, signals, **settings):
+    return fit_health_model(frame, signals, maturity_days=44, **settings)
+
+
+def test_holdout_is_the_newest_dates_and_the_gap_is_purged(result, frame):
+    counts = result.counts
+    assert counts["holdout_from"] == "2025-07-01"
+    assert counts["rows"] == len(frame)
+    assert counts["churns"] == frame["churned"].sum()
+    # The outcome window of a row of June reaches into July.
+    assert counts["training_rows"] == (frame["observation_date"] < "2025-06-01").sum()
+    assert counts["holdout_rows"] == len(result.holdout)
+    assert (result.holdout["observation_date"] >= "2025-07-01").all()
+
+
+def test_metrics_are_those_of_the_holdout_rows(result, frame):
+    holdout, training = result.holdout, frame[frame["observation_date"] < "2025-06-01"]
+    expected = evaluate(
+        holdout["churned"],
+        holdout["churn_probability"],
+        holdout["account_id"],
+        base_rate=training["churned"].mean(),
+        seed=3,
+    )
+    assert result.metrics == expected
+    assert set(result.segment_metrics) == set(holdout["segment"])
+    assert sum(m.rows for m in result.segment_metrics.values()) == len(holdout)
+
+
+def test_most_of_what_can_be_known_is_captured(result, frame):
+    truth = frame[frame["observation_date"] >= "2025-07-01"]
+    best = evaluate(
+        truth["churned"], expit(truth["truth"]), truth["account_id"], base_rate=0.1
+    ).log_loss
+    found = result.metrics
+    assert (found.log_loss_base - found.log_loss) / (found.log_loss_base - best) > 0.8
+    assert found.enough_evidence
+    assert found.observed_rate == pytest.approx(found.expected_rate, abs=0.02)
+    assert result.warnings == [m for m in result.warnings if m.startswith("Segment ")]
+
+
+def test_holdout_outcomes_reach_neither_the_choice_nor_the_proof(frame, signals, result):
+    flipped = frame.assign(
+        churned=frame["churned"].where(
+            frame["observation_date"] < "2025-06-01", 1 - frame["churned"]
+        )
+    )
+    again = fit(
+        flipped,
+        signals,
+        segments=SegmentSettings(("plan",), (("onboarding", 90),)),
+        seed=3,
+    )
+    assert again.choice == result.choice
+    assert (again.holdout["churn_probability"] == result.holdout["churn_probability"]).all()
+
+
+def test_bands_are_counted_on_the_holdout(result):
+    bands = pd.DataFrame(result.bands).set_index("band")
+    assert bands.index.tolist() == ["at-risk", "watch", "healthy"]
+    assert bands["rows"].sum() == len(result.holdout)
+    assert bands["churns"].sum() == result.holdout["churned"].sum()
+    assert bands["observed_rate"].is_monotonic_decreasing
+    assert (bands["low"] <= bands["observed_rate"]).all()
+    assert (bands["observed_rate"] <= bands["high"]).all()
+    assert result.model.bands == result.bands
+
+
+def test_anchor_is_the_base_rate_unless_frozen(result, frame, signals):
+    assert result.model.scale.anchor_probability == pytest.approx(frame["churned"].mean())
+    frozen = fit(frame, signals, scale=ScaleSettings(anchor_probability=0.03))
+    assert frozen.model.scale.anchor_probability == 0.03
+
+
+def test_same_seed_same_model_whatever_the_threads(frame, signals, result):
+    again = fit(
+        frame,
+        signals,
+        segments=SegmentSettings(("plan",), (("onboarding", 90),)),
+        seed=3,
+        n_jobs=2,
+    )
+    one, two = result.model.score(frame), again.model.score(frame)
+    pd.testing.assert_frame_equal(one.table, two.table, check_exact=True)
+    assert again.metrics == result.metrics
+
+
+def test_rows_in_another_order_give_the_same_scores(frame, signals):
+    settings = {"segments": SegmentSettings(("plan",))}
+    straight = fit(frame, signals, **settings).model
+    mixed = fit(frame.sample(frac=1, random_state=2), signals, **settings).model
+    difference = straight.score(frame).table["score"] - mixed.score(frame).table["score"]
+    assert difference.abs().max() < 1
+
+
+def test_small_segments_share_and_say_so(frame, signals):
+    rare = frame.assign(plan=frame["plan"].where(frame["account_id"] != "A-0001", "trial"))
+    found = fit(rare, signals, segments=SegmentSettings(("plan",)))
+    assert any("'plan=trial'" in warning and "'all'" in warning for warning in found.warnings)
+    assert "plan=trial" not in found.model.segments.names
+
+
+def test_progress_is_told(frame, signals):
+    told = []
+    fit(frame, signals, progress=told.append)
+    assert len(told) == 3
+
+
+def test_noise_is_reported_as_no_evidence(frame):
+    noise = [Signal("tenure_days", "profile", "days", "none", "Tenure", None, "{value}")]
+    found = fit(frame.assign(segment="one"), noise)
+    assert not found.metrics.enough_evidence
+    assert any("not enough evidence that the score ranks churn" in w for w in found.warnings)
+    assert sum(found.model.weights["all"].values()) == 0
+
+
+def test_few_churns_in_the_holdout_are_said(frame, signals):
+    newest = frame["observation_date"] >= "2025-07-01"
+    keep = np.flatnonzero(newest & (frame["churned"] == 1))[:3]
+    rare = frame.assign(churned=frame["churned"].where(~newest, 0))
+    rare.loc[keep, "churned"] = 1
+    found = fit(rare, signals)
+    assert any(w.startswith("Only 3 churn(s) in the 1800 hold-out rows") for w in found.warnings)
+
+
+def test_no_churn_in_the_holdout_is_no_traceback(frame, signals):
+    newest = frame["observation_date"] >= "2025-07-01"
+    found = fit(frame.assign(churned=frame["churned"].where(~newest, 0)), signals)
+    assert found.metrics.auc is None
+    assert found.metrics.reason == "no row churned"
+
+
+def test_two_dates_are_enough_when_far_enough_apart(frame, signals):
+    two = frame[frame["observation_date"].isin(pd.to_datetime(["2025-01-01", "2025-04-01"]))]
+    found = fit(two, signals)
+    assert not found.choice["in_time"]
+    assert any("Too few dates had matured" in warning for warning in found.warnings)
+
+
+def test_history_too_short(frame, signals):
+    with pytest.raises(EvidenceError, match="span 31 days, but testing on a later date needs"):
+        fit(frame[frame["observation_date"] < "2025-03-01"], signals)
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        (0, "needs at least 30 churns in the matured rows, but 0 of 7200 rows churned"),
+        (1, "needs a row that stayed in the matured rows, but 7200 of 7200 rows churned"),
+    ],
+)
+def test_one_outcome(frame, signals, label, message):
+    with pytest.raises(EvidenceError, match=message):
+        fit(frame.assign(churned=label), signals)
+
+
+def test_too_few_churns(frame, signals):
+    few = frame.assign(churned=0)
+    few.loc[:28, "churned"] = 1
+    with pytest.raises(EvidenceError, match="at least 30 churns in the matured rows, but 29 of"):
+        fit(few, signals)
+    late = frame.assign(churned=0)
+    late.loc[late.index[-60:], "churned"] = 1
+    with pytest.raises(EvidenceError, match="at least 15 churns matured before the hold-out"):
+        fit(late, signals)
+
+
+@pytest.mark.parametrize("label", [np.nan, 2, "yes"])
+def test_labels_are_zero_or_one(frame, signals, label):
+    bad = frame.assign(churned=frame["churned"].astype(object))
+    bad.loc[4, "churned"] = label
+    with pytest.raises(DataError, match=r"must be 0 or 1 in every training row, but 1 row\(s\)"):
+        fit(bad, signals)
+
+
+def test_what_a_frame_and_signals_must_have(frame, signals):
+    with pytest.raises(DataError, match="at least one signal"):
+        fit(frame, [])
+    with pytest.raises(DataError, match="must have a column 'churned'"):
+        fit(frame.drop(columns="churned"), signals)
+    with pytest.raises(DataError, match="'usage_28d' is absent"):
+        fit(frame.drop(columns="usage_28d"), signals)
+    named = Signal("segment", "usage", "count", "higher", "Segment", None, "{value}")
+    with pytest.raises(DataError, match="No signal may be called 'segment'"):
+        fit(frame, [*signals, named])
