@@ -92,14 +92,15 @@ def churn_dates(company: Company, outcome: OutcomeSettings) -> ir.Table:
     ends = ends.mutate(end=ends.ended_at.fill_null(never))
     # A row that ends before it starts never ran, so it cannot end anything.
     ends = ends.filter(ends.end >= ends.started_at)
-    order = ibis.window(group_by="account_id", order_by=["started_at", "end"])
-    before = ibis.window(group_by="account_id", order_by=["started_at", "end"], preceding=(None, 1))
+    order = ["started_at", "end"]
+    so_far = ibis.cumulative_window(group_by="account_id", order_by=order)
+    before = ibis.window(group_by="account_id", order_by=order, preceding=(None, 1))
     ends = ends.mutate(seen_end=ends.end.max().over(before))
     opens = ends.seen_end.isnull() | (
         (ends.seen_end < never) & (ends.started_at > ends.seen_end + grace)
     )
     ends = ends.mutate(opens=opens.cast("int64"))
-    ends = ends.mutate(spell=ends.opens.sum().over(order))
+    ends = ends.mutate(spell=ends.opens.sum().over(so_far))
     spells = ends.group_by("account_id", "spell").aggregate(churned_at=ends.end.max())
     return spells.filter(spells.churned_at < never).select("account_id", "churned_at")
 

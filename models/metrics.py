@@ -38,6 +38,9 @@ class Metrics:
         Mean probability and share of churned rows.
     top_decile_lift, top_decile_lift_low, top_decile_lift_high : float or None
         Churn rate among the tenth of rows with the highest risk over that of all rows.
+    auc_behaviour, auc_behaviour_low, auc_behaviour_high : float or None
+        The AUC of what behaviour adds to the margin, among accounts of like context; None where
+        it was not given.
     reason : str or None
         Why something is None.
     """
@@ -59,12 +62,22 @@ class Metrics:
     top_decile_lift: float | None
     top_decile_lift_low: float | None
     top_decile_lift_high: float | None
+    auc_behaviour: float | None = None
+    auc_behaviour_low: float | None = None
+    auc_behaviour_high: float | None = None
     reason: str | None = None
 
     @property
     def enough_evidence(self) -> bool:
-        """Whether the ranking is better than chance beyond the interval."""
-        return self.auc_low is not None and self.auc_low > 0.5
+        """Whether the ranking, and behaviour's part in it, beat chance beyond the interval.
+
+        Age or plan alone can rank churn well while no behaviour foretells it: such a model has
+        no weights to recommend.
+        """
+        bounds = [self.auc_low]
+        if self.auc_behaviour is not None:
+            bounds.append(self.auc_behaviour_low)
+        return all(bound is not None and bound > 0.5 for bound in bounds)
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready description, ``enough_evidence`` included."""
@@ -77,6 +90,7 @@ def evaluate(
     accounts: Any,
     *,
     base_rate: float,
+    behaviour: Any = None,
     seed: int = 0,
     resamples: int = 300,
 ) -> Metrics:
@@ -93,6 +107,8 @@ def evaluate(
         Hinkley 1997, "Bootstrap Methods and their Application", section 3.8).
     base_rate : float
         Churn rate of the training rows, the constant a model has to beat.
+    behaviour : array of shape (n,) or None
+        What behaviour adds to each margin, as a rank among accounts of like context.
     seed, resamples : int
         Bootstrap seed and size.
 
@@ -109,17 +125,19 @@ def evaluate(
         return Metrics(**counts | nothing | {"reason": "there are no rows"})
     loss = row_log_loss(outcome, risk)
     ranking = Ranking(outcome, risk)
-    everyone = np.ones(rows)
+    acting = Ranking(outcome, risk if behaviour is None else np.asarray(behaviour, dtype=float))
+
+    def measure(w: Floats) -> tuple[float, float, float, float]:
+        return ranking.auc(w), float(w @ loss / w.sum()), ranking.lift(w), acting.auc(w)
+
     draws = _bootstrap(cluster, len(names), seed, resamples)
-    resampled = np.array(
-        [(ranking.auc(w), (w @ loss) / w.sum(), ranking.lift(w)) for w in draws]
-    ).reshape(-1, 3)
-    point = (ranking.auc(everyone), float(loss.mean()), ranking.lift(everyone))
+    resampled = np.array([measure(weights) for weights in draws]).reshape(-1, 4)
+    point = measure(np.ones(rows))
     tails = np.array([(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     # A resample without churns has no ranking; the interval is over those that have one.
     with_ranking = resampled[~np.isnan(resampled).any(axis=1)]
     spread = (
-        np.quantile(with_ranking, tails, axis=0) if len(with_ranking) else np.full((2, 3), np.nan)
+        np.quantile(with_ranking, tails, axis=0) if len(with_ranking) else np.full((2, 4), np.nan)
     )
     bins = calibration_table(outcome, risk)
     shift = (bins["expected_rate"] - bins["observed_rate"]).abs()
@@ -139,6 +157,9 @@ def evaluate(
         "top_decile_lift_low": spread[0, 2],
         "top_decile_lift_high": spread[1, 2],
     }
+    if behaviour is not None:
+        measured["auc_behaviour"] = point[3]
+        measured["auc_behaviour_low"], measured["auc_behaviour_high"] = spread[:, 3]
     numbers = {name: None if np.isnan(v) else float(v) for name, v in measured.items()}
     missing = {0: "no row churned", rows: "every row churned"}.get(churns)
     return Metrics(**counts | numbers, reason=missing)

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.base import clone
 
 from features.catalog import Signal
 from features.errors import DataError, EvidenceError
 from models.backtest import (
     Fold,
     Selection,
-    out_of_time_margins,
     select_rounds,
     time_holdout,
 )
@@ -160,11 +160,16 @@ def fit_health_model(
     tell("testing on dates the model has not seen")
     earlier = holdout.train[selection.rows]
     calibrator = LogisticCalibrator().fit(selection.margins, outcome[earlier], segment[earlier])
-    tested, margins = out_of_time_margins(classifier, inputs, outcome, [holdout])
+    tested = holdout.test
+    judged = clone(classifier).fit(inputs.iloc[holdout.train], outcome[holdout.train].astype(int))
+    margins = judged.decision_function(inputs.iloc[tested])
     log_odds = calibrator.log_odds(margins, segment[tested])
     held_out = _held_out(frame, segment, tested, log_odds, final_scale)
+    behaviour = _behaviour(
+        judged, inputs.iloc[tested], frame["observation_date"].iloc[tested], signals
+    )
     base_rate = float(outcome[holdout.train].mean())
-    metrics, by_segment = _measure(held_out, base_rate, seed)
+    metrics, by_segment = _measure(held_out.assign(behaviour=behaviour), base_rate, seed)
     bands = band_table(held_out, final_scale)
 
     tell("fitting on every matured row")
@@ -248,6 +253,33 @@ def _held_out(
     )
 
 
+def _behaviour(
+    classifier: ChurnClassifier,
+    inputs: pd.DataFrame,
+    dates: pd.Series[Any],
+    signals: tuple[Signal, ...],
+) -> Floats:
+    """Rank what behaviour adds to each margin among accounts of like context: (n,), 0 to 1.
+
+    Context is the date, the segment and what profile signals add, in fifths. Ranked over all rows
+    instead, a signal that only follows an account's age would look as if it foretold churn.
+    """
+    profile = np.array([signal.group == "profile" for signal in signals])
+    added = classifier.contributions(inputs)
+    parts = pd.DataFrame(
+        {
+            "date": dates.to_numpy(),
+            "segment": inputs[SEGMENT].to_numpy(dtype=object),
+            "context": added[:, profile].sum(axis=1),
+            "acting": added[:, ~profile].sum(axis=1),
+        }
+    )
+    parts["acting"] -= parts.groupby("segment")["acting"].transform("mean")
+    place = parts.groupby("date")["context"].rank(pct=True)
+    parts["fifth"] = np.ceil(5 * place)
+    return parts.groupby(["date", "fifth"])["acting"].rank(pct=True).to_numpy(dtype=float)
+
+
 def _measure(rows: pd.DataFrame, base_rate: float, seed: int) -> tuple[Metrics, dict[str, Metrics]]:
     def measured(part: pd.DataFrame) -> Metrics:
         return evaluate(
@@ -255,6 +287,7 @@ def _measure(rows: pd.DataFrame, base_rate: float, seed: int) -> tuple[Metrics, 
             part["churn_probability"],
             part["account_id"],
             base_rate=base_rate,
+            behaviour=part["behaviour"],
             seed=seed,
         )
 
@@ -321,6 +354,7 @@ def _counts(frame: pd.DataFrame, holdout: Fold, outcome: Floats) -> dict[str, An
 
 def _warnings(metrics: Metrics, selection: Selection, held_out: pd.DataFrame) -> list[str]:
     found = []
+    behaviour_low = float("nan") if metrics.auc_behaviour_low is None else metrics.auc_behaviour_low
     if metrics.churns < FEW_HOLDOUT_CHURNS:
         found.append(
             f"Only {metrics.churns} churn(s) in the {metrics.rows} hold-out rows: the measures "
@@ -328,8 +362,8 @@ def _warnings(metrics: Metrics, selection: Selection, held_out: pd.DataFrame) ->
         )
     elif not metrics.enough_evidence:
         found.append(
-            f"The hold-out AUC is {metrics.auc:.3f} with a 90 % interval from "
-            f"{metrics.auc_low:.3f}: not enough evidence that the score ranks churn."
+            "Not enough evidence that behaviour foretells churn: its hold-out AUC among accounts of "
+            f"like age and plan may be as low as {behaviour_low:.3f}, where 0.5 is chance."
             if metrics.auc is not None and metrics.auc_low is not None
             else f"The hold-out has no ranking to measure: {metrics.reason}."
         )

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import json
 import math
-import os
 import sys
 from collections.abc import Iterator
 from datetime import date, datetime
@@ -273,41 +272,28 @@ def _day(moment: datetime | None) -> date | None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; every foreseeable failure ends in one sentence and an exit code."""
     try:
-        result = app(arguments, standalone_mode=False)
-        sys.exit(result if isinstance(result, int) else 0)
+        app(arguments)
     except HealthscoreError as error:
         _fail(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        _fail("Interrupted; nothing half-done was kept", 130)
     except MemoryError:
         _fail("Memory ran out; score fewer accounts or use a larger machine", 1)
     except OSError as error:
-        if isinstance(error, BrokenPipeError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(0)
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         advice = "free some space and run again" if full else "check the path and its permissions"
         _fail(f"{error.strerror or error}: '{error.filename or 'standard output'}'; {advice}", 1)
     except Exception as error:
-        _fail_known(error)
+        _fail_in_engine(error)
 
 
-def _fail_known(error: Exception) -> None:
-    """Report what typer and the engine raise; anything else is a defect and keeps its traceback."""
-    import click
-
-    if isinstance(error, typer.Abort | click.exceptions.Abort):
-        _fail("Interrupted; nothing half-done was kept", 130)
-    if isinstance(error, click.ClickException):
-        error.show()
-        sys.exit(2)
+def _fail_in_engine(error: Exception) -> None:
+    """Report what the engine raises; anything else is a defect and keeps its traceback."""
     import duckdb
 
-    if isinstance(error, duckdb.Error):
-        from features.sources import first_line
+    if not isinstance(error, duckdb.Error):
+        raise error
+    from features.sources import first_line
 
-        _fail(f"The engine stopped: {first_line(error)}; mend what it names and run again", 3)
-    raise error
+    _fail(f"The engine stopped: {first_line(error)}; mend what it names and run again", 3)
 
 
 def _fail(sentence: str, code: int) -> None:

@@ -163,12 +163,12 @@ class Project:
     @property
     def registry_folder(self) -> Path:
         """Where models are kept."""
-        return self.folder / self.settings.registry.folder
+        return (self.folder / self.settings.registry.folder).resolve()
 
     @property
     def store_file(self) -> Path:
         """Where scores are kept."""
-        return self.folder / self.settings.store.file
+        return (self.folder / self.settings.store.file).resolve()
 
 
 def load_project(path: Path) -> Project:

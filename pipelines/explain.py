@@ -97,9 +97,10 @@ def explain_account(project: Project, account_id: str, as_of: date | None) -> Ex
 
 
 def _refuse_unknown_account(company: Company, account_id: str) -> None:
-    ids = company.tables["accounts"].cleaned.account_id
-    if int((ids == account_id).sum().execute() or 0):
+    accounts = company.tables["accounts"].cleaned
+    alike = accounts.order_by(accounts.account_id.levenshtein(account_id), "account_id")
+    known = alike.limit(20).account_id.execute().tolist()
+    if account_id in known:
         return
-    known = ids.order_by(ids.levenshtein(account_id)).limit(20).execute().tolist()
     hint = nearest(account_id, known) or "; check its id in accounts"
     raise DataError(f"Account '{account_id[:60]}' is not in accounts{hint}")

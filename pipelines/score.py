@@ -161,8 +161,6 @@ def _text(value: float | str | None) -> str | None:
 
 
 def _doubts(facts: dict[str, Any]) -> list[str]:
-    if facts["metrics"].get("holdout_auc_low", 0.0) > 0.5:
+    if facts["metrics"].get("holdout_enough_evidence"):
         return []
-    return [
-        "There is not enough evidence that this champion tells churners apart; see its training"
-    ]
+    return ["There is not enough evidence that behaviour foretells churn: do not act on the scores"]

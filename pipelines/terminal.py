@@ -95,18 +95,19 @@ def show_trained(console: Console, trained: Trained) -> None:
     if not result.metrics.enough_evidence:
         console.print(
             Text(
-                "There is not enough evidence that the model tells churners apart: the interval of"
-                " its AUC reaches 0.5. Do not act on these scores.",
+                "There is not enough evidence that behaviour foretells churn here: the interval"
+                " of its AUC reaches 0.5. Do not act on these scores or weights.",
                 style="bold red",
             )
         )
     show_bands(console, result.bands)
-    show_weights(console, trained.to_dict()["weights"])
+    if result.metrics.enough_evidence:
+        show_weights(console, trained.to_dict()["weights"])
     print_warnings(console, trained.warnings)
 
 
 def show_metrics(console: Console, metrics: dict[str, Any]) -> None:
-    """Print the hold-out figures in one line."""
+    """Print the hold-out figures."""
     console.print(
         Text(
             f"AUC {_figure(metrics['auc'])} ({_figure(metrics['auc_low'])} to"
@@ -114,6 +115,13 @@ def show_metrics(console: Console, metrics: dict[str, Any]) -> None:
             f" rate alone {_figure(metrics['log_loss_base'], 4)} · calibration error"
             f" {_figure(metrics['ece'], 4)} · top-decile lift"
             f" {_figure(metrics['top_decile_lift'], 1)}"
+        )
+    )
+    console.print(
+        Text(
+            f"AUC of behaviour among accounts of like age and plan"
+            f" {_figure(metrics['auc_behaviour'])} ({_figure(metrics['auc_behaviour_low'])} to"
+            f" {_figure(metrics['auc_behaviour_high'])})"
         )
     )
 

@@ -148,7 +148,7 @@ def filled_world(columns: dict[str, dict[str, str]], names: list[str], chance: R
     rows: dict[str, list[Row]] = {}
     for table, layout in columns.items():
         own = next(iter(layout))
-        count = 1 if table in ("accounts", "churn_events", "subscriptions") else 6
+        count = {"churn_events": 1, "subscriptions": 2}.get(table, 6)
         rows[table] = [
             {"account_id": name}
             | {column: random_value(chance, kind) for column, kind in layout.items()}
@@ -180,6 +180,19 @@ def filled_world(columns: dict[str, dict[str, str]], names: list[str], chance: R
 @pytest.fixture(scope="session")
 def worlds() -> st.SearchStrategy[World]:
     return random_worlds()
+
+
+@pytest.fixture(scope="session")
+def full_world() -> World:
+    """Return a company with every table and column, and sixty accounts."""
+    columns = {table: layout | {"recorded_at": "time"} for table, layout in LAYOUT.items()}
+    return filled_world(columns, [f"account {number}" for number in range(60)], Random(7))
+
+
+@pytest.fixture(scope="session")
+def value_by_chance() -> Callable[[Random, str], Any]:
+    """Return the function that draws a value for a column of a type."""
+    return random_value
 
 
 @pytest.fixture(scope="session")

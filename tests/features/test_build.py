@@ -25,6 +25,11 @@ SIGNALS = SignalsSettings(key_features=("a", KEY_FEATURE))
 STEMS = {"a": "feature_a", KEY_FEATURE: "feature_bung_x"}
 
 
+NO_CHURN = pd.DataFrame(
+    {"account_id": ["Z"], "churned_at": pd.to_datetime(["2024-01-05"]).astype("datetime64[us]")}
+)
+
+
 def days(later: datetime, earlier: datetime) -> float:
     return (later - earlier) / timedelta(days=1)
 
@@ -304,6 +309,73 @@ def test_every_signal_and_label_equals_the_plain_recomputation(
     assert_equal(build_features(company, DATES, outcome, SIGNALS, labelled=False), plain)
     kept = {key: row for key, row in expected.items() if row["churned"] is not None}
     assert_equal(build_features(company, DATES, outcome, SIGNALS, labelled=True), kept)
-    STATS.append((len(expected), sum(v is not None for r in expected.values() for v in r.values()), sum(1 for r in expected.values() if r['churned']), len(kept)))
-    print(STATS[-1])
-STATS=[]
+
+
+def test_every_signal_takes_a_value_in_a_full_world(
+    full_world: Any, company_of_world: Callable[[Any], Company]
+) -> None:
+    company = company_of_world(full_world)
+    frame = build_features(company, DATES, OutcomeSettings(), SIGNALS, labelled=True)
+    names = [signal.name for signal in signals_of(company, SIGNALS)]
+    assert [name for name in names if frame[name].nunique() < 2] == []
+    assert set(frame.churned) == {0, 1}
+    assert frame.dtypes[names].map(str).isin(["float64", "object"]).all()
+
+
+def test_one_account_is_built_as_among_all_others(
+    full_world: Any, company_of_world: Callable[[Any], Company]
+) -> None:
+    company = company_of_world(full_world)
+    frame = build_features(company, DATES, OutcomeSettings(), SIGNALS, labelled=False)
+    name = frame.account_id[0]
+    alone = build_features(
+        company, DATES, OutcomeSettings(), SIGNALS, labelled=False, account_id=name
+    )
+    wanted = frame[frame.account_id == name].reset_index(drop=True)
+    pd.testing.assert_frame_equal(alone, wanted)
+
+
+def test_progress_is_told_of_each_step_once(
+    full_world: Any, company_of_world: Callable[[Any], Company]
+) -> None:
+    company, told = company_of_world(full_world), []
+    off = SignalsSettings(groups_off=("usage", "adoption", "support", "referrals", "payments"))
+    frame = build_features(
+        company,
+        DATES,
+        OutcomeSettings(),
+        off,
+        labelled=False,
+        progress=lambda *step: told.append(step),
+    )
+    assert told == [
+        ("finding active accounts", 1, 3),
+        ("building profile signals", 2, 3),
+        ("collecting the feature table", 3, 3),
+    ]
+    assert {"tenure_days", "plan", "seats", "mrr", "industry"} < set(frame.columns)
+    assert "usage_28d" not in frame.columns
+
+
+@pytest.mark.parametrize("attribute", ["churned", "Observation Date", "usage 28d", "Industry!"])
+def test_an_attribute_may_not_take_the_name_of_another_column(
+    attribute: str, company_of: Callable[..., Company]
+) -> None:
+    accounts = pd.DataFrame({"account_id": ["A"], "created_at": [datetime(2023, 1, 1)]})
+    accounts = accounts.assign(industry="x", **{attribute: "y"})
+    usage_events = pd.DataFrame({"account_id": ["A"], "occurred_at": [datetime(2024, 1, 1)]})
+    company = company_of(
+        {"accounts": accounts, "usage_events": usage_events, "churn_events": NO_CHURN},
+        {
+            "accounts": {"attributes": list(dict.fromkeys(["industry", attribute]))},
+            "usage_events": {},
+            "churn_events": {},
+        },
+    )
+    name = attribute.lower().replace(" ", "_").strip("!")
+    with pytest.raises(SettingsError) as caught:
+        signals_of(company, SignalsSettings())
+    assert str(caught.value) == (
+        f"Each column of the feature table needs a name of its own, and '{name}' would be there"
+        " twice; rename that column of accounts, or take it off [tables.accounts] attributes"
+    )

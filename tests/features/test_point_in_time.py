@@ -1,0 +1,177 @@
+"""Nothing that came after an observation date may change what was known on it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from random import Random
+from typing import Any
+
+import ibis
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from features.build import build_features
+from features.builder import SignalsSettings
+from features.company import Company, rows_known
+from features.contract import CONTRACT
+from features.observations import dates_table
+from features.outcomes import OutcomeSettings
+
+Row = dict[str, Any]
+Value = Callable[[Random, str], Any]
+DAY = date(2024, 3, 1)
+MIDNIGHT = datetime(2024, 3, 1)
+SIGNALS = SignalsSettings(key_features=("a", "Übung 'x'; --"))
+# The moment from which each later-filled value is known, written out from the table contract.
+KNOWN_AT = {
+    "subscriptions": {"ended_at": "ended_at"},
+    "tickets": {
+        "first_response_at": "first_response_at",
+        "closed_at": "closed_at",
+        "escalated": "closed_at",
+        "reopened": "closed_at",
+        "csat": "closed_at",
+        "sentiment": "closed_at",
+    },
+    "invoices": {
+        "paid_at": "paid_at",
+        "failed_attempts": "paid_at",
+        "refunded_at": "refunded_at",
+    },
+    "referrals": {"converted_at": "converted_at"},
+}
+
+
+def after(chance: Random) -> datetime:
+    return MIDNIGHT + timedelta(days=chance.choice((0, 0, 1, 30, 400)), hours=chance.choice((0, 5)))
+
+
+def is_later(moment: datetime | None) -> bool:
+    return moment is None or moment >= MIDNIGHT
+
+
+def unknown_row(row: Row, layout: dict[str, str], chance: Random, value: Value) -> Row:
+    """Return another row that was as unknown on the day as this one."""
+    own = next(iter(layout))
+    changed = {name: value(chance, kind) for name, kind in layout.items()}
+    changed |= {"account_id": row["account_id"], own: value(chance, "time") or after(chance)}
+    if "recorded_at" in layout and chance.random() < 0.5:
+        changed["recorded_at"] = after(chance)
+    else:
+        changed[own] = after(chance)
+    return changed
+
+
+def scrambled(world: Any, chance: Random, value: Value) -> Any:
+    """Delete, change and add whatever was not known before the day, in every table."""
+    changed = copy.deepcopy(world)
+    for table, layout in world.columns.items():
+        own = next(iter(layout))
+        rows: list[Row] = []
+        for row in changed.rows[table]:
+            recorded = row.get("recorded_at") or row[own]
+            if row[own] is not None and (row[own] >= MIDNIGHT or recorded >= MIDNIGHT):
+                if chance.random() < 0.5:
+                    rows.append(unknown_row(row, layout, chance, value))
+                continue
+            known_at = KNOWN_AT.get(table, {})
+            later = [name for name, at in known_at.items() if name in row and is_later(row.get(at))]
+            for name in later:
+                filled_in = known_at[name] == name
+                row[name] = (
+                    chance.choice((None, after(chance)))
+                    if filled_in
+                    else value(chance, layout[name])
+                )
+            rows.append(row)
+        if table != "accounts":
+            rows += [
+                unknown_row(row, layout, chance, value) for row in rows if chance.random() < 0.5
+            ]
+        changed.rows[table] = rows
+    return changed
+
+
+def features_on_the_day(company: Company) -> pd.DataFrame:
+    return build_features(company, [DAY], OutcomeSettings(), SIGNALS, labelled=False)
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data(), seed=st.integers(0, 2**32))
+def test_what_comes_later_changes_no_feature(
+    data: st.DataObject,
+    seed: int,
+    worlds: st.SearchStrategy[Any],
+    value_by_chance: Value,
+    company_of_world: Callable[[Any], Company],
+) -> None:
+    world = data.draw(worlds)
+    later = scrambled(world, Random(seed), value_by_chance)
+    pd.testing.assert_frame_equal(
+        features_on_the_day(company_of_world(world)), features_on_the_day(company_of_world(later))
+    )
+
+
+def test_a_change_before_the_date_is_seen(
+    full_world: Any, company_of_world: Callable[[Any], Company]
+) -> None:
+    before = features_on_the_day(company_of_world(full_world))
+    changed = copy.deepcopy(full_world)
+    for row in changed.rows["usage_events"]:
+        row["quantity"] = 99.0
+    differing = before.compare(features_on_the_day(company_of_world(changed)))
+    assert {name for name, _ in differing.columns} >= {"usage_28d", "usage_90d", "feature_a_90d"}
+
+
+def test_the_contract_says_when_each_later_value_is_known() -> None:
+    found = {
+        name: {c.name: c.known_at for c in table.columns if c.known_at}
+        for name, table in CONTRACT.items()
+    }
+    assert {name: columns for name, columns in found.items() if columns} == KNOWN_AT
+
+
+LATER_TABLES = [name for name in CONTRACT if name not in ("accounts", "churn_events")]
+
+
+@pytest.mark.parametrize("table", LATER_TABLES)
+def test_rows_known_hides_rows_and_values_of_every_table(
+    table: str, company_of: Callable[..., Company]
+) -> None:
+    """Tables without a builder yet are held to the same rule."""
+    contract = CONTRACT[table]
+    types = {"id": "k", "text": "t", "number": 1.0, "flag": True, "time": datetime(2024, 1, 1)}
+
+    def row(own: datetime, later: datetime, recorded: datetime | None) -> Row:
+        values = {column.name: types[column.kind] for column in contract.columns}
+        known_at = {column.known_at for column in contract.columns if column.known_at}
+        return (
+            {"account_id": "A"}
+            | values
+            | dict.fromkeys(known_at, later)
+            | {contract.time: own, "recorded_at": recorded}
+        )
+
+    second = timedelta(seconds=1)
+    early = datetime(2024, 1, 1)
+    rows = pd.DataFrame(
+        [
+            row(early, MIDNIGHT - second, None),
+            row(early + second, MIDNIGHT, MIDNIGHT - second),
+            row(MIDNIGHT, MIDNIGHT, None),
+            row(early, early, MIDNIGHT),
+        ]
+    ).astype({"recorded_at": "datetime64[us]"})
+    created = pd.DataFrame({"account_id": ["A"], "created_at": [datetime(2023, 1, 1)]})
+    churns = pd.DataFrame({"account_id": ["A"], "churned_at": [datetime(2025, 1, 1)]})
+    company = company_of({"accounts": created, "churn_events": churns, table: rows})
+    keys = dates_table([DAY]).mutate(account_id=ibis.literal("A"))
+    known = rows_known(keys, company.tables[table]).order_by(contract.time).execute()
+    assert len(known) == 2
+    for column in contract.columns:
+        hidden = [False, column.known_at is not None]
+        assert known[column.name].isna().tolist() == hidden, column.name
