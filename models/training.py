@@ -362,8 +362,8 @@ def _warnings(metrics: Metrics, selection: Selection, held_out: pd.DataFrame) ->
         )
     elif not metrics.enough_evidence:
         found.append(
-            "Not enough evidence that behaviour foretells churn: its hold-out AUC among accounts of "
-            f"like age and plan may be as low as {behaviour_low:.3f}, where 0.5 is chance."
+            "Not enough evidence that behaviour foretells churn: its hold-out AUC among accounts "
+            f"of like age and plan may be as low as {behaviour_low:.3f}, where 0.5 is chance."
             if metrics.auc is not None and metrics.auc_low is not None
             else f"The hold-out has no ranking to measure: {metrics.reason}."
         )

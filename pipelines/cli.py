@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import json
 import math
+import os
 import sys
 from collections.abc import Iterator
 from datetime import date, datetime
@@ -48,6 +50,7 @@ AsOf = Annotated[
     ),
 ]
 DEFAULT_CONFIG = Path("healthscore.toml")
+INTERRUPTED = 130
 
 
 @app.command()
@@ -236,14 +239,15 @@ class _Answer:
 def _answer(as_json: bool) -> Iterator[_Answer]:
     """Keep standard output for the result alone, whatever libraries print."""
     if not as_json:
-        from rich.console import Console
+        from pipelines.terminal import plain_console
 
-        yield _Answer(Console(highlight=False))
+        yield _Answer(plain_console())
         return
     answer = _Answer(None)
     with contextlib.redirect_stdout(sys.stderr):
         yield answer
-    print(json.dumps(_finite(answer.result), ensure_ascii=False, allow_nan=False, default=str))
+    # In ASCII, so that it is JSON whatever encoding the terminal or the log has.
+    print(json.dumps(_finite(answer.result), allow_nan=False, default=str))
 
 
 def _finite(value: Any) -> Any:
@@ -271,12 +275,27 @@ def _day(moment: datetime | None) -> date | None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; every foreseeable failure ends in one sentence and an exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A log whose encoding lacks a bar or somebody's name must not end the run.
+        sys.stdout.reconfigure(errors="replace")
     try:
-        app(arguments)
+        try:
+            app(arguments)
+        finally:
+            # A full disk shows only when the last words are written.
+            sys.stdout.flush()
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:
+            _fail("Interrupted; nothing half-done was kept", INTERRUPTED)
+        raise
     except HealthscoreError as error:
         _fail(str(error), error.exit_code)
     except MemoryError:
         _fail("Memory ran out; score fewer accounts or use a larger machine", 1)
+    except BrokenPipeError:
+        # The reader has had enough; the interpreter must not complain of it at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         advice = "free some space and run again" if full else "check the path and its permissions"
@@ -297,7 +316,9 @@ def _fail_in_engine(error: Exception) -> None:
 
 
 def _fail(sentence: str, code: int) -> None:
-    print(f"healthscore: {' '.join(sentence.split())}", file=sys.stderr)
+    from pipelines.terminal import plain
+
+    print(f"healthscore: {plain(sentence, 2000)}", file=sys.stderr)
     sys.exit(code)
 
 

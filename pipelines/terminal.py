@@ -1,7 +1,7 @@
 """What people see on the terminal: tables and sentences on standard output.
 
-Account names and categories are somebody else's words: everything goes through ``Text``, which
-takes no markup, and control characters are taken out.
+Account names and categories are somebody else's words: the console reads no markup in them, and
+control characters are taken out.
 """
 
 from __future__ import annotations
@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 BAND_STYLES = {"at-risk": "red", "watch": "yellow", "healthy": "green"}
 BAND_MARKS = {"at-risk": "▼", "watch": "◆", "healthy": "▲"}
 BAR_WIDTH = 12
+
+
+def plain_console() -> Console:
+    """Open standard output as a console that prints brackets and colons as they are."""
+    return Console(highlight=False, markup=False, emoji=False)
 
 
 def plain(text: object, limit: int = 80) -> str:

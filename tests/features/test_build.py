@@ -283,7 +283,7 @@ def assert_equal(frame: pd.DataFrame, expected: dict[tuple[str, date], Row]) -> 
         assert not wrong, (key, wrong)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), lead=st.sampled_from((0, 7)), grace=st.sampled_from((0, 7)))
 def test_every_signal_and_label_equals_the_plain_recomputation(
     data: st.DataObject,

@@ -100,7 +100,7 @@ def features_on_the_day(company: Company) -> pd.DataFrame:
     return build_features(company, [DAY], OutcomeSettings(), SIGNALS, labelled=False)
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), seed=st.integers(0, 2**32))
 def test_what_comes_later_changes_no_feature(
     data: st.DataObject,

@@ -29,6 +29,19 @@ def test_point_values_are_those_of_scikit_learn(sample):
     assert (found.rows, found.accounts, found.churns) == (3000, len(set(accounts)), outcome.sum())
 
 
+def test_evidence_needs_behaviour_to_rank_churn_too(sample):
+    outcome, risk, accounts = sample
+    noise = np.random.default_rng(2).random(len(outcome))
+    ranked, guessed = (
+        evaluate(outcome, risk, accounts, base_rate=0.11, behaviour=part) for part in (risk, noise)
+    )
+    assert ranked.auc_behaviour == ranked.auc
+    assert ranked.enough_evidence
+    assert guessed.auc_behaviour == pytest.approx(oracle.roc_auc_score(outcome, noise), abs=1e-12)
+    assert guessed.auc_low > 0.5 > guessed.auc_behaviour_low
+    assert not guessed.enough_evidence
+
+
 @given(
     hnp.arrays(int, 40, elements=st.integers(0, 1)),
     hnp.arrays(float, 40, elements=st.sampled_from([0.1, 0.2, 0.3, 0.7])),

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -37,7 +39,8 @@ def test_metrics_are_those_of_the_holdout_rows(result, frame):
         base_rate=training["churned"].mean(),
         seed=3,
     )
-    assert result.metrics == expected
+    behaviour = ("auc_behaviour", "auc_behaviour_low", "auc_behaviour_high")
+    assert replace(result.metrics, **dict.fromkeys(behaviour)) == expected
     assert set(result.segment_metrics) == set(holdout["segment"])
     assert sum(m.rows for m in result.segment_metrics.values()) == len(holdout)
 
@@ -52,6 +55,23 @@ def test_most_of_what_can_be_known_is_captured(result, frame):
     assert found.enough_evidence
     assert found.observed_rate == pytest.approx(found.expected_rate, abs=0.02)
     assert result.warnings == [m for m in result.warnings if m.startswith("Segment ")]
+
+
+def test_age_alone_ranks_churn_and_is_no_evidence_of_behaviour(make_company, signals):
+    frame = make_company(seed=4)
+    young = frame["tenure_days"] < 300
+    # Usage follows age, as it does where accounts are still ramping up, and foretells nothing.
+    frame["usage_28d"] = np.where(young, frame["usage_28d"] / 3, frame["usage_28d"])
+    rng = np.random.default_rng(4)
+    frame["churned"] = (rng.random(len(frame)) < np.where(young, 0.25, 0.04)).astype("int8")
+    result = fit(frame, signals, seed=3)
+    assert result.metrics.auc_low > 0.6
+    assert result.metrics.auc_behaviour_low < 0.5 < result.metrics.auc_behaviour_high
+    assert not result.metrics.enough_evidence
+    assert any(
+        warning.startswith("Not enough evidence that behaviour foretells churn: its hold-out AUC")
+        for warning in result.warnings
+    )
 
 
 def test_holdout_outcomes_reach_neither_the_choice_nor_the_proof(frame, signals, result):
@@ -125,7 +145,7 @@ def test_noise_is_reported_as_no_evidence(frame):
     noise = [Signal("tenure_days", "profile", "days", "none", "Tenure", None, "{value}")]
     found = fit(frame.assign(segment="one"), noise)
     assert not found.metrics.enough_evidence
-    assert any("not enough evidence that the score ranks churn" in w for w in found.warnings)
+    assert any("Not enough evidence that behaviour" in w for w in found.warnings)
     assert sum(found.model.weights["all"].values()) == 0
 
 
