@@ -26,7 +26,7 @@ _BREADTH = (
         "higher",
         "Features used",
         28,
-        "Different features used in 28 days: {value}",
+        "{value} feature{s} used in 28 days",
     ),
     Signal(
         "features_used_change",
@@ -87,7 +87,7 @@ def _key_feature_signals(settings: SignalsSettings) -> tuple[Signal, ...]:
                     "none",
                     f"Uses of {shown}",
                     window.days,
-                    f"Uses of {shown} in {window.days} days: {{value}}",
+                    f"{{value}} use{{s}} of {shown} in {window.days} days",
                 )
             )
     return tuple(found)

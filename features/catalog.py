@@ -43,7 +43,8 @@ class Signal:
     window_days : int or None
         Length of the lookback window in days; None where the signal is a state.
     sentence : str
-        Template with ``{value}`` for a reason a customer-success manager would say.
+        Template with ``{value}`` for a reason a customer-success manager would say; ``{s}`` is
+        the plural's s, left out where the value is 1.
 
     Examples
     --------

@@ -13,17 +13,24 @@ from datetime import datetime
 import ibis
 import ibis.expr.types as ir
 
-from features.contract import ACCOUNT_ID, CONTRACT, Column, Table
+from features.contract import ACCOUNT_ID, CONTRACT, Column, Kind, Table
 from features.errors import DataError, nearest, sample
 from features.mapping import TableMapping
 from features.sources import Source, same_name
 
+TYPES: dict[Kind, str] = {
+    "id": "string",
+    "time": "timestamp",
+    "text": "string",
+    "number": "float64",
+    "flag": "boolean",
+}
 TRUE_WORDS = ("true", "t", "yes", "y", "1", "1.0")
 FALSE_WORDS = ("false", "f", "no", "n", "0", "0.0")
 ZONE_PATTERN = r"\d{1,2}:\d{2}.*(Z|[+-]\d{2}(:?\d{2})?)$"
 CLOCK_PATTERN = r"\d{1,2}:\d{2}"
-EARLIEST, LATEST = datetime.min, datetime.max
-"""The years 1 to 9999: outside them, and at infinity, lie typing errors."""
+EARLIEST, LATEST = datetime(1900, 1, 1), datetime.max
+"""Outside lie typing errors, infinity and two-digit years: the engine reads 13/1/24 as year 13."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,13 @@ def clean_table(name: str, mapping: TableMapping, source: Source) -> CleanTable:
             if column != "account_id"
         }
     raw = table.select(**selected)
+    raw = raw.mutate(
+        **{
+            column: _typed_if_empty(raw[column], contract.column(column))
+            for column in selected
+            if column not in attributes
+        }
+    )
     expressions = {
         column: clean_value(raw[column], contract.column(column), source_name)
         for column in selected
@@ -125,14 +139,25 @@ def clean_value(raw: ir.Value, column: Column, source_name: str) -> ir.Value:
                 (word.isin(FALSE_WORDS), False),
                 else_=ibis.null("boolean"),
             )
-    if kind.is_null():
-        types = {"time": "timestamp", "number": "float64", "flag": "boolean"}
-        return raw.cast(types[column.kind])
+    raise _wrong_type(raw, column, source_name)
+
+
+def _wrong_type(raw: ir.Value, column: Column, source_name: str) -> DataError:
     wanted = {"time": "dates", "number": "numbers", "flag": "yes/no values"}[column.kind]
-    raise DataError(
+    return DataError(
         f"Column '{raw.get_name()}' of table '{source_name}' must hold {wanted} and is of type"
-        f" {kind}; map another column or convert it"
+        f" {raw.type()}; map another column or convert it"
     )
+
+
+def _typed_if_empty(raw: ir.Value, column: Column) -> ir.Value:
+    """Give a column without any value the contract's type: files call such a column anything."""
+    kind = raw.type()
+    moment, number = kind.is_timestamp() or kind.is_date(), kind.is_numeric() or kind.is_boolean()
+    fits = kind.is_string() or (moment if column.kind == "time" else number)
+    if not fits and not bool(raw.notnull().any().execute()):
+        return ibis.null(TYPES[column.kind]).name(column.name)
+    return raw
 
 
 def _clean_text(raw: ir.Value) -> ir.Value:

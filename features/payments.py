@@ -17,7 +17,7 @@ _INVOICES = (
         "lower",
         "Overdue invoices",
         None,
-        "Overdue invoices: {value}",
+        "{value} invoice{s} overdue",
     ),
     Signal(
         "overdue_days",
@@ -46,7 +46,7 @@ _BY_INVOICE_COLUMN = {
         "lower",
         "Overdue amount",
         None,
-        "Overdue amount: {value}",
+        "An amount of {value} is overdue",
     ),
     "failed_attempts": Signal(
         "failed_payments_180d",
@@ -55,10 +55,16 @@ _BY_INVOICE_COLUMN = {
         "lower",
         "Failed payment attempts",
         180,
-        "Failed attempts before invoices of 180 days were paid: {value}",
+        "{value} failed payment attempt{s} on paid invoices of 180 days",
     ),
     "refunded_at": Signal(
-        "refunds_180d", "payments", "count", "lower", "Refunds", 180, "Refunds in 180 days: {value}"
+        "refunds_180d",
+        "payments",
+        "count",
+        "lower",
+        "Refunds",
+        180,
+        "{value} refund{s} in 180 days",
     ),
 }
 _BY_SUBSCRIPTION_COLUMN = {

@@ -13,7 +13,9 @@ from features.errors import SettingsError, nearest
 _TENURE = Signal("tenure_days", "profile", "days", "none", "Tenure", None, "Customer for {value}")
 _BY_SUBSCRIPTION_COLUMN = {
     "plan": Signal("plan", "profile", "category", "none", "Plan", None, "The plan is {value}"),
-    "seats": Signal("seats", "profile", "count", "none", "Paid seats", None, "Paid seats: {value}"),
+    "seats": Signal(
+        "seats", "profile", "count", "none", "Paid seats", None, "{value} paid seat{s}"
+    ),
     "mrr": Signal(
         "mrr", "profile", "money", "none", "Monthly revenue", None, "Pays {value} a month"
     ),

@@ -18,7 +18,7 @@ _MADE = (
         "higher",
         "Referrals made",
         LOOKBACK_DAYS,
-        "Referrals made in a year: {value}",
+        "{value} referral{s} made in a year",
     ),
     Signal(
         "days_since_referral",
@@ -38,7 +38,7 @@ _CONVERTED = (
         "higher",
         "Referrals converted",
         LOOKBACK_DAYS,
-        "Referrals of a year that became customers: {value}",
+        "{value} converted referral{s} of a year",
     ),
 )
 

@@ -133,7 +133,12 @@ def _duckdb_tables(connection: Backend, file: Path) -> dict[str, ir.Table]:
             f"The DuckDB file '{file}' cannot be opened: {first_line(error)};"
             " close the program that holds it, or correct source.url"
         ) from error
-    names = connection.list_tables(database=(_ATTACHED, "main"))
+    listed = connection.con.execute(
+        "SELECT table_name FROM information_schema.tables"
+        " WHERE table_catalog = ? AND table_schema = 'main' ORDER BY table_name",
+        [_ATTACHED],
+    )
+    names = [name for (name,) in listed.fetchall()]
     if not names:
         raise DataError(f"The DuckDB file '{file}' holds no table; correct source.url")
     return {name: connection.table(name, database=(_ATTACHED, "main")) for name in names}

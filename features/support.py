@@ -16,7 +16,7 @@ _OPENED = Signal(
     "none",
     "Tickets opened",
     90,
-    "Tickets opened in 90 days: {value}",
+    "{value} ticket{s} opened in 90 days",
 )
 _BY_COLUMN = {
     "closed_at": (
@@ -27,7 +27,7 @@ _BY_COLUMN = {
             "lower",
             "Tickets open now",
             None,
-            "Tickets open now: {value}",
+            "{value} ticket{s} open now",
         ),
         Signal(
             "oldest_open_ticket",
@@ -67,7 +67,7 @@ _BY_COLUMN = {
             "lower",
             "Escalated tickets",
             180,
-            "Tickets closed in 180 days that had been escalated: {value}",
+            "{value} escalated ticket{s} closed in 180 days",
         ),
     ),
     "csat": (

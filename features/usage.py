@@ -15,7 +15,9 @@ BEFORE = Window("before", 28, ends_days_before=28)
 LONG = Window("long", 90)
 
 _VOLUME = (
-    Signal("usage_28d", "usage", "count", "higher", "Usage volume", 28, "Uses in 28 days: {value}"),
+    Signal(
+        "usage_28d", "usage", "count", "higher", "Usage volume", 28, "{value} use{s} in 28 days"
+    ),
     Signal(
         "usage_90d",
         "usage",
@@ -23,7 +25,7 @@ _VOLUME = (
         "higher",
         "Usage volume, long",
         90,
-        "Uses in 90 days: {value}",
+        "{value} use{s} in 90 days",
     ),
     Signal(
         "usage_change",
@@ -61,7 +63,7 @@ _USERS = (
         "higher",
         "Active users",
         28,
-        "Active users in 28 days: {value}",
+        "{value} active user{s} in 28 days",
     ),
     Signal(
         "active_users_change",

@@ -122,12 +122,18 @@ def sentence(signal: Signal, value: object, points: float) -> str:
     'Active users fell 42 % against the month before: −8.1 points'
     >>> sentence(active, None, 0.5)
     'Active users is not known: +0.5 points'
+    >>> tickets = Signal("tickets_open", "support", "count", "lower", "Open tickets", None,
+    ...                  "{value} ticket{s} open now")
+    >>> sentence(tickets, 1, -3)
+    '1 ticket open now: −3.0 points'
     """
     if _unknown(value):
         said = f"{signal.label} is not known"
     else:
         # Not str.format: a brace in a category must stay a brace.
-        said = signal.sentence.replace("{value}", _value(signal, value))
+        shown = _value(signal, value)
+        plural = "" if shown == "1" else "s"
+        said = signal.sentence.replace("{s}", plural).replace("{value}", shown)
     return f"{said[:1].upper()}{said[1:]}: {_points(points)}"
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import secrets
+import shutil
 import tomllib
 import typing
 from collections.abc import Sequence
@@ -84,9 +86,9 @@ class ScoreSettings(Frozen):
     @pydantic.model_validator(mode="after")
     def _ordered(self) -> ScoreSettings:
         low, high = self.watch_from, self.at_risk_from
-        if low is not None and high is not None and low >= high:
+        if low is not None and high is not None and low > high:
             raise ValueError(
-                f"[score] watch_from must be below at_risk_from and is {low} against {high};"
+                f"[score] watch_from must not be above at_risk_from and is {low} against {high};"
                 " correct one of them"
             )
         return self
@@ -180,14 +182,22 @@ def load_project(path: Path) -> Project:
         When the file is missing, is no TOML, or holds an unknown key or an impossible value.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = _read(path)
     except FileNotFoundError as error:
         raise SettingsError(
             f"The configuration '{path}' does not exist; write a draft with"
             " 'healthscore init FOLDER' or name the file with -c"
         ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"The configuration '{path}' cannot be read: {error}") from error
+    except OSError as error:
+        raise SettingsError(
+            f"The configuration '{path}' cannot be read: {error.strerror}; name a readable file"
+            " with -c"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(
+            f"The configuration '{path}' must be UTF-8, and its byte {error.start} is not; save it"
+            " as UTF-8"
+        ) from error
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -200,21 +210,33 @@ def load_project(path: Path) -> Project:
 
 
 def freeze_scale(project: Project, scale: dict[str, float]) -> None:
-    """Write the scale of the first champion into the file, keeping its comments.
-
-    The new text is put in place in one step, so a killed process leaves the old file.
-    """
+    """Write the scale of the first champion into the file, keeping its comments."""
     import tomlkit
 
-    document = tomlkit.parse(project.path.read_text(encoding="utf-8"))
+    document = tomlkit.parse(_read(project.path))
     if "score" not in document:
         document["score"] = tomlkit.table()
     section: Any = document["score"]
     for key, value in scale.items():
         section[key] = value
-    fresh = project.path.with_name(project.path.name + ".new")
-    fresh.write_text(tomlkit.dumps(document), encoding="utf-8")
-    os.replace(fresh, project.path)
+    write_whole(project.path, tomlkit.dumps(document))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Put a text in place in one step: whoever is killed, or has no room, leaves the old file."""
+    fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
+    try:
+        fresh.write_bytes(text.encode())
+        if path.exists():
+            shutil.copymode(path, fresh)
+        os.replace(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> str:
+    """Read a text as it is, line ends included, but for the mark some editors put before it."""
+    return path.read_bytes().decode("utf-8-sig")
 
 
 def _first_problem(error: pydantic.ValidationError) -> str:

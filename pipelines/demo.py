@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from features.errors import SettingsError
 from pipelines.config import FILE_NAME, load_project
 from pipelines.draft import write_draft
 from pipelines.portfolio import Portfolio, portfolio
@@ -34,22 +35,38 @@ def run_demo(folder: Path, *, accounts: int, months: int, seed: int) -> Demonstr
         Where everything goes; a demo that is there already is replaced.
     accounts, months, seed : int
         Size and seed of the simulated company.
+
+    Raises
+    ------
+    SettingsError
+        When the folder holds a configuration or scores that no demo made.
     """
     from pipelines.simulate import Simulation, simulate
 
-    config = folder / FILE_NAME
+    config, store = folder / FILE_NAME, folder / "scores.duckdb"
+    _refuse_foreign(folder, config, store)
     with show_progress("Simulate") as step:
         rows = simulate(
             folder / "data",
             Simulation(accounts=accounts, months=months, seed=seed),
             progress=lambda done, total: step("accounts", done, total),
         )
-    (folder / "scores.duckdb").unlink(missing_ok=True)
+    store.unlink(missing_ok=True)
     write_draft(folder / "data", config, force=True)
     trained = train(load_project(config))
     project = load_project(config)
     issued = score_accounts(project, None)
     return Demonstrated(folder, rows, trained, issued, portfolio(project, issued))
+
+
+def _refuse_foreign(folder: Path, *ours: Path) -> None:
+    made_before = (folder / "data" / "truth" / "weights.json").exists()
+    found = [file for file in ours if file.exists()]
+    if found and not made_before:
+        raise SettingsError(
+            f"The folder '{folder}' must be missing, empty or an earlier demo, but holds"
+            f" '{found[0].name}'; choose another with --folder"
+        )
 
 
 def where_it_lies(demonstrated: Demonstrated) -> list[str]:

@@ -81,6 +81,7 @@ def write_draft(folder: Path, target: Path, *, force: bool = False) -> tuple[str
         When the source cannot be read.
     """
     from features.sources import open_source
+    from pipelines.config import write_whole
 
     if target.exists() and not force:
         raise SettingsError(
@@ -89,7 +90,7 @@ def write_draft(folder: Path, target: Path, *, force: bool = False) -> tuple[str
         )
     with open_source(str(folder.resolve()), Path()) as source:
         text, doubts = draft(source, _relative(folder, target))
-    target.write_text(text, encoding="utf-8")
+    write_whole(target, text)
     return text, doubts
 
 
@@ -143,7 +144,7 @@ def _table_section(guess: TableGuess, attributes: list[str], skipped: list[str])
         )
     if guess.name == "accounts":
         lines.append("# Columns that describe an account; they may name segments.")
-        lines.append(f"attributes = {_toml(attributes)}")
+        lines.append(f"{mark}attributes = {_toml(attributes)}")
         if skipped:
             listed = ", ".join(_comment(name) for name in skipped)
             lines.append(f"# check: left out, as outcome, free text or date: {listed}")

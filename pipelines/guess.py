@@ -116,11 +116,14 @@ COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
     "recorded_at": ("ingested_at", "loaded_at", "_loaded_at"),
 }
 OUTCOME_WORDS = re.compile(
-    r"churn|cancel|lost|status|terminat|inactive|health|risk|end_|_end", re.I
+    r"churn|attrit|cancel|lost|left|exit|status|terminat|(^|_)(in|de)?activ|closed|delet|suspend|"
+    r"retain|retention|renewed|health|risk|(^|_)end(ed)?(_|$)",
+    re.I,
 )
+"""What an account became, or is today: known only after the dates a model learns from."""
 SENSITIVE_WORDS = re.compile(
-    r"(^|_| )(gender|sex|age|birth|dob|date_of_birth|ethnic\w*|race|religion|marital|married|"
-    r"nationality|disab\w*|senior)($|_| )",
+    r"(^|_)(gender|sex|age|birth\w*|dob|ethnic\w*|race|religion|marital|married|"
+    r"nationality|disab\w*|senior)(_|$)",
     re.I,
 )
 MOST_LEVELS = 50
@@ -219,10 +222,11 @@ def attributes_of(guess: TableGuess, table: ir.Table) -> tuple[list[str], list[s
     sensitive: list[str] = []
     left: list[str] = []
     for origin in guess.unused:
-        if SENSITIVE_WORDS.search(origin):
+        words = _words(origin)
+        if SENSITIVE_WORDS.search(words):
             attributes.append(origin)
             sensitive.append(origin)
-        elif OUTCOME_WORDS.search(origin) or not _describes(table, origin):
+        elif OUTCOME_WORDS.search(words) or not _describes(table, origin):
             left.append(origin)
         else:
             attributes.append(origin)
@@ -255,6 +259,11 @@ def _by_name(candidates: Iterable[str], wanted: Iterable[str]) -> str | None:
         if found is not None:
             return found
     return None
+
+
+def _words(name: str) -> str:
+    """Part a name into words, as in ``Senior_Citizen`` for "SeniorCitizen"."""
+    return re.sub(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])", "_", name)
 
 
 def _plain(name: str) -> str:

@@ -55,6 +55,16 @@ def _open(file: Path, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]
         connection.close()
 
 
+def _make_folder(file: Path) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"The folder of the score store '{file}' cannot be made: {error.strerror}; set another"
+            " [store] file"
+        ) from error
+
+
 def write_scores(
     file: Path, scores: pd.DataFrame, reasons: pd.DataFrame, *, as_of: date, model_version: str
 ) -> int:
@@ -86,6 +96,7 @@ def write_scores(
     issued_at = datetime.now(tz=UTC).replace(tzinfo=None)
     explained = reasons.assign(as_of=as_of, model_version=model_version)
     stamped = scores.assign(as_of=as_of, model_version=model_version, issued_at=issued_at)
+    _make_folder(file)
     with _open(file, read_only=False) as connection:
         connection.begin()
         connection.execute(_SCORES).fetchall()

@@ -85,7 +85,7 @@ def train(project: Project) -> Trained:
             for problem in quality.problems
         ]
         described = describe_data(company, frame)
-    _refuse_unknown_segments(project, frame)
+    _refuse_unknown_segments(project, signals)
     number = itertools.count(1)
     with show_progress("Train") as step:
         result = fit_health_model(
@@ -177,12 +177,12 @@ def _labelled_features(
     return frame, signals_of(company, settings.signals)
 
 
-def _refuse_unknown_segments(project: Project, frame: pd.DataFrame) -> None:
+def _refuse_unknown_segments(project: Project, signals: tuple[Signal, ...]) -> None:
     from features.errors import SettingsError, nearest, sample
 
     for column in project.settings.segments.columns:
-        if column not in frame.columns:
-            texts = [name for name in frame.columns if frame[name].dtype == object]
+        if all(signal.name != column for signal in signals):
+            texts = [signal.name for signal in signals if signal.is_categorical]
             hint = nearest(column, texts) or f"; signals that could be are {sample(texts, 8)}"
             raise SettingsError(
                 f"[segments] columns names '{column}', which is no signal of this company{hint}"

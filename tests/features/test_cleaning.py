@@ -95,6 +95,8 @@ def test_uuids_are_read_as_text(company_of: CompanyOf) -> None:
         ("20240-02-20", None),
         ("0044-03-15 (BC)", None),
         ("2024-02-30", None),
+        ("13/1/24", None),
+        ("1899-12-31", None),
         (None, None),
     ],
 )
@@ -169,8 +171,11 @@ def test_a_column_of_the_wrong_type_is_named(
     assert message.endswith("; map another column or convert it")
 
 
-def test_columns_that_are_null_throughout_are_missing(company_of: CompanyOf) -> None:
-    nothing = pa.nulls(1)
+@pytest.mark.parametrize("kind", [pa.null(), pa.int32(), pa.timestamp("us"), pa.list_(pa.int8())])
+def test_columns_that_are_null_throughout_are_missing(
+    kind: pa.DataType, company_of: CompanyOf
+) -> None:
+    nothing = pa.nulls(1, kind)
     columns = dict.fromkeys(("closed_at", "escalated", "csat", "priority"), nothing)
     tickets = pa.table({"account_id": ["A"], "opened_at": [SOME_TIME], **columns})
     company = company_with(company_of, tickets=tickets)

@@ -44,10 +44,10 @@ GOOD = "2024-01-05"
     [
         (usage(GOOD), ()),
         (
-            usage(GOOD, "05/13/2024", "soon"[:0], GOOD),
+            usage(GOOD, "13/1/24", "", GOOD),
             (
                 "1 rows without occurred_at are ignored",
-                "1 values of occurred_at cannot be read, such as '05/13/2024', and count as missing",
+                "1 values of occurred_at cannot be read, such as '13/1/24', and count as missing",
             ),
         ),
         (usage(GOOD, None), ("1 rows without occurred_at are ignored",)),
@@ -126,7 +126,9 @@ def test_a_column_that_is_mostly_unreadable_is_refused(
 
 def test_half_unreadable_is_counted_and_not_refused(company_of: CompanyOf) -> None:
     company = company_with(company_of, usage_events=usage(GOOD, "soon"))
-    assert problems(company)[1].startswith("1 values of occurred_at cannot be read, such as 'soon'")
+    assert problems(company) == (
+        "1 values of occurred_at cannot be read, such as 'soon', and count as missing",
+    )
 
 
 def test_negative_amounts_written_as_text_are_no_reading_error(company_of: CompanyOf) -> None:
