@@ -17,7 +17,7 @@ help:
 setup: $(VENV)/.installed ## Install the pinned packages and healthscore into .venv
 
 demo: setup ## Simulate a company, train, score and report in demo/
-	$(BIN)/healthscore demo --folder demo
+	$(BIN)/healthscore demo --folder demo --registry mlruns
 
 test: lint ## Lint, then run every test and doctest
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)

@@ -182,6 +182,9 @@ def explain(
 @app.command()
 def demo(
     folder: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("demo"),
+    registry: Annotated[
+        Path | None, typer.Option(help="Where models go; by default mlruns in the folder.")
+    ] = None,
     accounts: Annotated[int, typer.Option(help="Number of accounts.")] = 2000,
     months: Annotated[int, typer.Option(help="Months of history.")] = 24,
     seed: Annotated[int, typer.Option(help="Equal seeds give equal companies.")] = 7,
@@ -191,7 +194,7 @@ def demo(
     from pipelines.demo import run_demo, where_it_lies
 
     with _answer(as_json) as answer:
-        made = run_demo(folder, accounts=accounts, months=months, seed=seed)
+        made = run_demo(folder, registry=registry, accounts=accounts, months=months, seed=seed)
         answer.give(
             {
                 "folder": str(folder),

@@ -243,22 +243,34 @@ def _first_problem(error: pydantic.ValidationError) -> str:
     problems = error.errors()
     first = problems[0]
     where = _where(first["loc"])
-    more = f" ({len(problems) - 1} more problems follow)" if len(problems) > 1 else ""
+    others = len({_where(problem["loc"]) for problem in problems}) - 1
+    more = f" (and {others} more)" if others else ""
     if first["type"] == "extra_forbidden":
         key = str(first["loc"][-1])
         known = _known_keys(first["loc"][:-1])
         hint = nearest(key, known) or f"; known are {', '.join(known)}"
-        section = _where(first["loc"][:-1]) or "the top level"
+        section = _section(first["loc"][:-1]) or "the top level"
         return f"{section} has no key '{key[:60]}'{hint}{more}"
     if first["type"] == "value_error":
         return f"{first['msg'].removeprefix('Value error, ')}{more}"
     if first["type"] == "missing":
         return f"{where} is required and missing; add it{more}"
     value = repr(first["input"])[:60]
-    return f"{where}: {first['msg'][0].lower()}{first['msg'][1:]}, found {value}; correct it{more}"
+    if first["type"] == "model_type":
+        return f"{where} must be a section, found {value}; write its keys below {where}{more}"
+    rules = [problem["msg"] for problem in problems if _where(problem["loc"]) == where]
+    rule = " or ".join(text[0].lower() + text[1:] for text in rules)
+    return f"{where}: {rule}, found {value}; correct it{more}"
 
 
 def _where(location: Sequence[int | str]) -> str:
+    """Name a key as ``[section] key``, without what pydantic adds to tell alternatives apart."""
+    names = [str(part) for part in location if isinstance(part, int) or part.isidentifier()]
+    names = [name for name in names if name != "columns" or names[0] != "tables"]
+    return f"{_section(names[:-1])} {names[-1]}" if len(names) > 1 else _section(names)
+
+
+def _section(location: Sequence[int | str]) -> str:
     return "[" + ".".join(str(part) for part in location) + "]" if location else ""
 
 

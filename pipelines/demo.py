@@ -20,19 +20,24 @@ class Demonstrated:
     """What the demo made."""
 
     folder: Path
+    registry: Path
     rows: dict[str, int]
     trained: Trained
     issued: Issued
     summed: Portfolio
 
 
-def run_demo(folder: Path, *, accounts: int, months: int, seed: int) -> Demonstrated:
+def run_demo(
+    folder: Path, *, registry: Path | None, accounts: int, months: int, seed: int
+) -> Demonstrated:
     """Simulate a company, draft its configuration as for any stranger's, train and score.
 
     Parameters
     ----------
     folder : Path
         Where everything goes; a demo that is there already is replaced.
+    registry : Path or None
+        Folder for models; beside the configuration when None.
     accounts, months, seed : int
         Size and seed of the simulated company.
 
@@ -52,11 +57,13 @@ def run_demo(folder: Path, *, accounts: int, months: int, seed: int) -> Demonstr
             progress=lambda done, total: step("accounts", done, total),
         )
     store.unlink(missing_ok=True)
-    write_draft(folder / "data", config, force=True)
+    write_draft(folder / "data", config, registry=registry, force=True)
     trained = train(load_project(config))
     project = load_project(config)
     issued = score_accounts(project, None)
-    return Demonstrated(folder, rows, trained, issued, portfolio(project, issued))
+    return Demonstrated(
+        folder, project.registry_folder, rows, trained, issued, portfolio(project, issued)
+    )
 
 
 def _refuse_foreign(folder: Path, *ours: Path) -> None:
@@ -79,7 +86,7 @@ def where_it_lies(demonstrated: Demonstrated) -> list[str]:
         f"True weights       {folder / 'data' / 'truth'}",
         f"Configuration      {config}",
         f"Issued scores      {folder / 'scores.duckdb'}",
-        f"Models and plots   {folder / 'mlruns'}",
+        f"Models and plots   {os.path.relpath(demonstrated.registry)}",
         f"Next: healthscore explain {first} -c {config}",
         f"      healthscore check -c {config}",
     ]

@@ -46,7 +46,8 @@ threads = 2
 # holdout_dates = 4
 
 [registry]
-folder = "mlruns"
+# Models, metrics and plots (MLflow); relative to this file.
+folder = {registry}
 model_name = "healthscore"
 
 [store]
@@ -54,7 +55,9 @@ file = "scores.duckdb"
 """
 
 
-def write_draft(folder: Path, target: Path, *, force: bool = False) -> tuple[str, list[str]]:
+def write_draft(
+    folder: Path, target: Path, *, registry: Path | None = None, force: bool = False
+) -> tuple[str, list[str]]:
     """Look at a folder (or DuckDB file) and write a draft configuration.
 
     Parameters
@@ -63,6 +66,8 @@ def write_draft(folder: Path, target: Path, *, force: bool = False) -> tuple[str
         The source.
     target : Path
         The file to write.
+    registry : Path, optional
+        Folder for models; ``mlruns`` beside the configuration when left out.
     force : bool
         Whether an existing file may be replaced.
 
@@ -89,12 +94,13 @@ def write_draft(folder: Path, target: Path, *, force: bool = False) -> tuple[str
             " another with -c"
         )
     with open_source(str(folder.resolve()), Path()) as source:
-        text, doubts = draft(source, _relative(folder, target))
+        models = "mlruns" if registry is None else _relative(registry, target)
+        text, doubts = draft(source, _relative(folder, target), models)
     write_whole(target, text)
     return text, doubts
 
 
-def draft(source: Source, url: str) -> tuple[str, list[str]]:
+def draft(source: Source, url: str, registry: str) -> tuple[str, list[str]]:
     """Compose the configuration's text and the list of doubts."""
     from pipelines.guess import attributes_of, common_features, guess_tables
 
@@ -122,7 +128,7 @@ def draft(source: Source, url: str) -> tuple[str, list[str]]:
     features = common_features(usage, source.tables[usage.source]) if usage else []
     parts.append(_signals_section(features, sensitive))
     parts.append(_segments_section(by_name, attributes))
-    parts.append(_TAIL)
+    parts.append(_TAIL.format(registry=_toml(registry)))
     return "".join(parts), doubts
 
 
