@@ -241,7 +241,8 @@ def _read(path: Path) -> str:
 
 def _first_problem(error: pydantic.ValidationError) -> str:
     problems = error.errors()
-    first = problems[0]
+    # A misspelt key is also one that is missing; the spelling is the better news.
+    first = min(problems, key=lambda problem: problem["type"] != "extra_forbidden")
     where = _where(first["loc"])
     others = len({_where(problem["loc"]) for problem in problems}) - 1
     more = f" (and {others} more)" if others else ""

@@ -42,7 +42,7 @@ def _open(file: Path, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]
     except duckdb.Error as error:
         raise StoreError(
             f"The score store '{file}' cannot be opened: {first_line(error)}; close the program"
-            " that holds it, or set another [store] file"
+            " that holds it, free the disk or set another [store] file"
         ) from error
     try:
         yield connection

@@ -23,15 +23,9 @@ Row = dict[str, Any]
 CompanyOf = Callable[..., Company]
 
 FIRST, SECOND = datetime(2024, 3, 1), datetime(2024, 4, 1)
-AGES = (-46, -45, -31, -30, -29, -8, -7, -1, 0, 1, 2, 3, 7, 8, 14, 21, 27, 28, 29, 40, 55, 56, 57)
-AGES += (70, 89, 90, 91, 120, 179, 180, 181, 200, 364, 365, 366)
-NUDGES = (
-    timedelta(0),
-    timedelta(0),
-    timedelta(microseconds=-1),
-    timedelta(seconds=1),
-    timedelta(hours=12),
-)
+# Days before an observation date: both sides of every window's edge, and the label's window ahead.
+AGES = (-46, -8, -7, -1, 0, 1, 8, 27, 28, 29, 55, 56, 57, 90, 90, 91, 180, 180, 181, 365, 366)
+NUDGES = (timedelta(0), timedelta(0), timedelta(microseconds=-1), timedelta(hours=12))
 # Every table a builder or a label reads: its own time, then each column and its type.
 LAYOUT: dict[str, dict[str, str]] = {
     "accounts": {"created_at": "time", "industry": "text", "employees": "number"},

@@ -60,7 +60,7 @@ def test_hostile_names_become_plain_columns_and_readable_sentences(company: Comp
         assert signal.name.replace("_", "").isalnum()
         assert signal.name.isascii()
         assert len(signal.name) <= 80
-        assert "7" in signal.sentence.format(value=7)
+        assert "7" in signal.sentence.format(value=7, s="s")
         assert len(signal.sentence) <= 130
         assert Signal.from_dict(signal.to_dict()) == signal
 

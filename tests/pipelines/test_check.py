@@ -1,0 +1,112 @@
+"""``healthscore check``: what the tables hold, counted against the tables themselves."""
+
+from __future__ import annotations
+
+import re
+
+import duckdb
+import pytest
+
+CHURN_ONLY = '[source]\nurl = "data"\n[tables.accounts]\n[tables.churn_events]\n'
+
+
+def test_the_report_counts_what_the_tables_hold(simulated, tmp_path, run) -> None:
+    config = tmp_path / "healthscore.toml"
+    run("init", simulated, "-c", config, "--json").answer  # noqa: B018
+    report = run("check", "-c", config, "--json").answer
+    assert set(report["tables"]) == {path.stem for path in simulated.glob("*.parquet")}
+    for name, table in report["tables"].items():
+        rows, accounts = duckdb.sql(
+            f"select count(*), count(distinct account_id) from '{simulated / name}.parquet'"
+        ).fetchone()
+        assert (table["rows"], table["accounts"]) == (rows, accounts)
+    assert report["absent"] == []
+    assert report["problems"] == 0
+    assert (report["data_start"], report["data_end"]) == ("2024-01-01", "2025-07-01")
+    assert report["observation_dates"][0] == "2024-03-01"
+    assert report["observation_dates"][-1] == "2025-05-01"
+    assert report["groups"]["usage"] > 0
+    shown = run("check", "-c", config)
+    assert shown.code == 0
+    assert "No impossible or unreadable values were found" in shown.out
+
+
+def test_problems_are_counted_and_shown_once_each(small, run) -> None:
+    config = small(
+        usage_events="account_id,occurred_at,quantity\n"
+        "C1,2024-01-01,-3\nC1,2024-05-01,2\n,2024-02-01,1\nstranger,2024-02-01,1\n",
+        config='[source]\nurl = "data"\n[tables.accounts]\n[tables.subscriptions]\n'
+        "[tables.usage_events]\n",
+    )
+    report = run("check", "-c", config, "--json").answer
+    problems = report["tables"]["usage_events"]["problems"]
+    assert report["problems"] == len(problems) == 3
+    assert "1 negative values of quantity are impossible and count as missing" in problems
+    assert "1 rows without an account_id are ignored" in problems
+    shown = run("check", "-c", config)
+    for problem in problems:
+        assert f"! usage_events: {problem}" in shown.out
+
+
+def test_hostile_words_in_a_report_are_harmless(small, run) -> None:
+    config = small(
+        config='[source]\nurl = "data"\n[tables.accounts]\n[tables.subscriptions]\n'
+        '[tables.usage_events]\nfrom = "[/red]events"\n',
+        **{"[/red]events": "account_id,occurred_at\n\x1b[31m[/bold]<b>,2024-01-01\n"},
+    )
+    shown = run("check", "-c", config)
+    assert shown.code == 0, shown.err
+    assert "usage_events ([/red]events)" in shown.out
+    assert "[31m[/bold]<b>" in shown.out
+    assert "\x1b" not in shown.out
+
+
+@pytest.mark.parametrize(
+    ("files", "config", "sentence"),
+    [
+        (
+            {},
+            CHURN_ONLY,
+            r"Table 'churn_events', mapped to \[tables\.churn_events\], is not in the source 'data'"
+            r"; it holds 'accounts', 'subscriptions', 'usage_events'",
+        ),
+        (
+            {"accounts": "acount_id,created_at\nC1,2024-01-01\n"},
+            None,
+            r"Table 'accounts' has no column 'account_id', needed as accounts\.account_id; did you"
+            r" mean 'acount_id'\? \(set it under \[tables\.accounts\]\)",
+        ),
+        (
+            {"accounts": "account_id,created_at\nC1,2024-01-01\nC1,2024-01-02\n"},
+            None,
+            r".*account_id.*'C1'.*",
+        ),
+        ({"subscriptions": "account_id,started_at\nC1,soon\nC2,later\n"}, None, r".*started_at.*"),
+        ({"usage_events": ""}, None, r".*usage_events.*"),
+    ],
+    ids=["missing table", "missing column", "doubled account", "no dates", "empty file"],
+)
+def test_tables_that_break_the_contract_are_refused(small, run, files, config, sentence) -> None:
+    path = small(**files, **({"config": config} if config else {}))
+    ran = run("check", "-c", path)
+    assert ran.code == 3
+    assert re.fullmatch(sentence, ran.sentence)
+    assert run("train", "-c", path).sentence == ran.sentence
+
+
+@pytest.mark.parametrize("url", ["nowhere", "healthscore.toml", "data/accounts.csv"])
+def test_a_source_that_is_none_is_named(small, run, url: str) -> None:
+    config = small()
+    config.write_text(config.read_text("utf-8").replace('"data"', f'"{url}"'), encoding="utf-8")
+    ran = run("check", "-c", config)
+    assert ran.code == 3
+    assert ran.sentence.startswith(f"The source '{url}' is neither a folder nor a DuckDB file")
+
+
+def test_a_broken_parquet_file_is_named(small, run) -> None:
+    config = small()
+    broken = config.parent / "data" / "tickets.parquet"
+    broken.write_bytes(b"PAR1 this is not it PAR1")
+    ran = run("check", "-c", config)
+    assert ran.code == 3
+    assert f"The file '{broken}' cannot be read as PARQUET" in ran.sentence

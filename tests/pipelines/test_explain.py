@@ -1,0 +1,127 @@
+"""``healthscore explain``: one account's points, the same as were issued."""
+
+from __future__ import annotations
+
+import pytest
+
+EARLIER = "2025-03-15"
+
+
+@pytest.fixture(scope="module")
+def accounts(scored) -> list[str]:
+    """The best and the worst of each band, and every hostile name."""
+    found = scored.sql(
+        "select account_id from scores where as_of = date '2025-07-01' qualify 1 in ("
+        " row_number() over (partition by band order by score),"
+        " row_number() over (partition by band order by score desc)) order by score"
+    )
+    return [account for (account,) in found]
+
+
+def stored(scored, account: str, day: str) -> dict:
+    names = "score band churn_probability coverage baseline_score segment".split()
+    (row,) = scored.sql(
+        f"select {', '.join(names)} from scores where account_id = ? and as_of = ?::date",
+        account,
+        day,
+    )
+    return dict(zip(names, row, strict=True))
+
+
+@pytest.mark.parametrize("day", ["2025-07-01", EARLIER])
+def test_signals_sum_to_the_score_that_was_issued(scored, run, accounts, day: str) -> None:
+    for account in accounts[::3] if day == "2025-07-01" else accounts[-2:]:
+        if not scored.sql("from scores where account_id = ? and as_of = ?::date", account, day):
+            continue
+        told = run("explain", account, "-c", scored.config, "--as-of", day, "--json").answer
+        issued = stored(scored, account, day)
+        assert told["account_id"] == account
+        assert (told["as_of"], told["model_version"]) == (day, "1")
+        for name, value in issued.items():
+            assert told[name] == (pytest.approx(value, abs=1e-9) if name in told else value)
+        signals = told["signals"]
+        total = told["baseline_score"] + sum(signal["points"] for signal in signals)
+        assert total == pytest.approx(told["score"], abs=1e-9)
+        groups = dict.fromkeys(told["groups"], 0.0)
+        for signal in signals:
+            groups[signal["group"]] += signal["points"]
+        assert told["groups"] == pytest.approx(groups, abs=1e-9)
+        sizes = [abs(signal["points"]) for signal in signals]
+        assert sizes == sorted(sizes, reverse=True)
+        reasons = scored.sql(
+            "select signal, points from score_reasons where account_id = ? and as_of = ?::date"
+            " order by rank",
+            account,
+            day,
+        )
+        assert reasons == [(s["signal"], pytest.approx(s["points"])) for s in signals[:5]]
+        assert told["band_rate"]["band"] == told["band"]
+
+
+def test_the_text_says_the_same(scored, run, accounts) -> None:
+    told = run("explain", accounts[0], "-c", scored.config, "--json").answer
+    ran = run("explain", accounts[0], "-c", scored.config)
+    assert ran.code == 0, ran.err
+    first = ran.out.splitlines()[0]
+    assert f"{told['score']:.1f}" in first
+    assert f"grade {told['grade']}" in first
+    for group, points in told["groups"].items():
+        assert any(line.split()[:2] == [group, f"{points:+.1f}"] for line in ran.out.splitlines())
+
+
+def test_hostile_names_are_printed_harmless_and_answered_intact(scored, run, hostile_ids) -> None:
+    here = {account for (account,) in scored.sql("select account_id from scores")}
+    for name in sorted(here & set(hostile_ids.values()))[:3]:
+        ran = run("explain", name, "-c", scored.config, "--as-of", EARLIER)
+        assert ran.code in (0, 3)
+        assert not [c for c in ran.out if c != "\n" and not c.isprintable()]
+        if ran.code == 0:
+            told = run("explain", name, "-c", scored.config, "--as-of", EARLIER, "--json").answer
+            assert told["account_id"] == name
+            assert "starter" not in told["segment"] or "[/bold]\x1b[31mstarter" in told["segment"]
+
+
+@pytest.mark.parametrize(
+    ("account", "sentence"),
+    [
+        ("A-0002", "Account 'A-0002' is not in accounts; did you mean 'A-0"),
+        ("nobody at all", "Account 'nobody at all' is not in accounts; check its id in accounts"),
+        ("", "Account '' is not in accounts; check its id in accounts"),
+        ("x" * 5000, f"Account '{'x' * 60}' is not in accounts; check its id in accounts"),
+        ("\x1b[2J", "Account ' [2J' is not in accounts; check its id in accounts"),
+        ("'; drop table accounts", "Account ''; drop table accounts' is not in accounts; check"),
+        ("A\x1b[31mred", "Account 'A [31mred' is not in accounts; did you mean 'A [31mred [0m'?"),
+    ],
+)
+def test_an_unknown_account_is_answered_with_the_nearest(
+    taught, run, account: str, sentence: str
+) -> None:
+    ran = run("explain", "-c", taught.config, "--", account)
+    assert ran.code == 3
+    assert sentence in ran.sentence
+    assert "\x1b" not in ran.err
+
+
+def test_an_account_that_has_left_is_refused(taught, run) -> None:
+    import duckdb
+
+    (gone,) = duckdb.sql(
+        f"select account_id from '{taught.data}/subscriptions.parquet' group by all"
+        " having count(ended_at) = count(*) and max(ended_at) < date '2025-06-01'"
+        " and account_id like 'A-%' and length(account_id) = 7 order by 1 limit 1"
+    ).fetchone()
+    ran = run("explain", gone, "-c", taught.config)
+    assert (ran.code, ran.sentence) == (
+        3,
+        f"Account '{gone}' was not active on 2025-07-01; choose a date on which a subscription of"
+        " it was running",
+    )
+
+
+def test_no_champion_and_no_such_day(small, taught, run) -> None:
+    ran = run("explain", "C1", "-c", small())
+    assert ran.code == 5
+    assert "No champion of 'healthscore'" in ran.sentence
+    ran = run("explain", "A-00001", "-c", taught.config, "--as-of", "2019-01-01")
+    assert ran.code == 3
+    assert "lies before the data" in ran.sentence
