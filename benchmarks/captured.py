@@ -22,7 +22,6 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import lightgbm
 import numpy as np
 import pandas as pd
 from sklearn.metrics import log_loss, roc_auc_score
@@ -79,6 +78,8 @@ def measure(accounts: int, seed: int) -> dict[str, Any]:
 
 def _plain_lightgbm(project: Project, first_held: pd.Timestamp) -> pd.DataFrame:
     """Predict the hold-out with LightGBM as most people would use it."""
+    import lightgbm
+
     frame, signals = labelled_features(project)
     X = frame[[signal.name for signal in signals]].copy()
     for signal in signals:

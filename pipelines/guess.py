@@ -274,7 +274,8 @@ def _readable(table: ir.Table, origin: str, kind: str) -> bool:
     texts = table.filter(table[origin].notnull()).limit(1000)
     facts = texts.aggregate(all=texts.count(), read=texts[origin].try_cast(kind).notnull().sum())
     row = facts.execute().iloc[0]
-    return bool(row["all"] > 0 and row["read"] >= 0.9 * row["all"])
+    # A column without any value contradicts nothing: nobody may have left yet.
+    return int(row["read"] or 0) >= 0.9 * int(row["all"])
 
 
 def _correct_term_ends(guess: TableGuess, table: ir.Table) -> None:

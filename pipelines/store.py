@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -55,14 +57,22 @@ def _open(file: Path, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]
         connection.close()
 
 
-def _make_folder(file: Path) -> None:
+def _make(file: Path) -> None:
+    """Make an empty store in one step: a disk that fills up must not leave half a file there."""
+    draft = file.with_name(f"{file.name}.{secrets.token_hex(4)}.new")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+        duckdb.connect(str(draft)).close()
+        if not file.exists():
+            os.link(draft, file)
+    except (OSError, duckdb.Error) as error:
         raise StoreError(
-            f"The folder of the score store '{file}' cannot be made: {error.strerror}; set another"
-            " [store] file"
+            f"The score store '{file}' cannot be made: {first_line(error)}; free the disk or set"
+            " another [store] file"
         ) from error
+    finally:
+        with suppress(OSError):
+            draft.unlink()
 
 
 def write_scores(
@@ -96,7 +106,8 @@ def write_scores(
     issued_at = datetime.now(tz=UTC).replace(tzinfo=None)
     explained = reasons.assign(as_of=as_of, model_version=model_version)
     stamped = scores.assign(as_of=as_of, model_version=model_version, issued_at=issued_at)
-    _make_folder(file)
+    if not file.exists():
+        _make(file)
     with _open(file, read_only=False) as connection:
         connection.begin()
         connection.execute(_SCORES).fetchall()

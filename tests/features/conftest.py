@@ -90,11 +90,6 @@ def random_value(chance: Random, kind: str) -> Any:
     return chance.choice(CHOICES[kind])
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    # Ibis still calls what DuckDB 2 has renamed.
-    config.addinivalue_line("filterwarnings", "ignore:fetch_arrow_table:DeprecationWarning")
-
-
 @dataclass
 class World:
     """The rows of a small company and the columns its tables have."""

@@ -22,6 +22,9 @@ import pytest
 
 from pipelines.cli import main
 
+# Read when LightGBM is first loaded: threads that spin while they wait starve the other workers.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 ROOT = Path(__file__).resolve().parents[2]
 PROGRESS = re.compile(r"\w+ \[\d+/\d+\] .+")
 HOSTILE_IDS = {
@@ -63,11 +66,6 @@ class Ran:
 
 
 Run = Callable[..., Ran]
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    # Raised by the engine against the calls of its own front end.
-    config.addinivalue_line("filterwarnings", "ignore:fetch_arrow_table:DeprecationWarning")
 
 
 def _run(*arguments: object) -> Ran:
@@ -233,10 +231,10 @@ url = "data"
 
 @pytest.fixture
 def small(tmp_path: Path) -> Callable[..., Path]:
-    """Write a company of a few CSV files: ``churned`` of ``accounts`` leave, one every third day."""
+    """Write a company of a few CSV files, where ``churned`` of ``count`` accounts leave."""
 
     def write(
-        accounts: int = 60, churned: int = 0, days: int = 300, config: str = CONFIG, **files: str
+        count: int = 60, churned: int = 0, days: int = 300, config: str = CONFIG, **files: str
     ) -> Path:
         folder = tmp_path / "small"
         (folder / "data").mkdir(parents=True, exist_ok=True)
@@ -246,13 +244,13 @@ def small(tmp_path: Path) -> Callable[..., Path]:
             "subscriptions": ["account_id,started_at,ended_at"],
             "usage_events": ["account_id,occurred_at"],
         }
-        for number in range(accounts):
+        for number in range(count):
             tables["accounts"].append(f"C{number},2023-06-01,{'ab'[number % 2]}")
             ended = start + timedelta(days=70 + 3 * number % (days - 80))
             last = ended.isoformat() if number < churned else ""
             tables["subscriptions"].append(f"C{number},2023-06-01,{last}")
         tables["usage_events"] += [
-            f"C{day % accounts},{start + timedelta(days=day)}" for day in range(days)
+            f"C{day % count},{start + timedelta(days=day)}" for day in range(days)
         ]
         texts = {name: "\n".join(lines) + "\n" for name, lines in tables.items()} | files
         for name, text in texts.items():

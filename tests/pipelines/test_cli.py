@@ -58,7 +58,7 @@ def test_help_lists_the_commands_and_the_exit_codes(run) -> None:
         (("score", "--as-of", "2025-13-45"), "'2025-13-45'"),
         (("score", "--as-off", "2025-01-01"), "--as-off"),
         (("explain",), "Missing argument 'account'."),
-        (("simulate", "x", "--accounts", "many"), "'many'"),
+        (("simulate", "x", "--accounts", "many"), "'--accounts'"),
     ],
 )
 def test_wrong_usage_is_exit_2_without_traceback(run, arguments, says: str) -> None:

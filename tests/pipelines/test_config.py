@@ -141,7 +141,7 @@ def test_freezing_keeps_every_line_that_was_there(tmp_path: Path) -> None:
     path = tmp_path / "healthscore.toml"
     text = (
         f"# ours\n{GOOD}\n[score] # the scale\n# agreed in May\nwatch_from = 0.03 # low\n\n"
-        '[training] # last\nseed = 7\n'
+        "[training] # last\nseed = 7\n"
     )
     path.write_text(text, encoding="utf-8")
     path.chmod(0o640)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import duckdb
 import pytest
 
 EARLIER = "2025-03-15"
@@ -89,7 +90,7 @@ def test_hostile_names_are_printed_harmless_and_answered_intact(scored, run, hos
         ("", "Account '' is not in accounts; check its id in accounts"),
         ("x" * 5000, f"Account '{'x' * 60}' is not in accounts; check its id in accounts"),
         ("\x1b[2J", "Account ' [2J' is not in accounts; check its id in accounts"),
-        ("'; drop table accounts", "Account ''; drop table accounts' is not in accounts; check"),
+        ("'; delete", "Account ''; delete' is not in accounts; check its id in accounts"),
         ("A\x1b[31mred", "Account 'A [31mred' is not in accounts; did you mean 'A [31mred [0m'?"),
     ],
 )
@@ -103,13 +104,11 @@ def test_an_unknown_account_is_answered_with_the_nearest(
 
 
 def test_an_account_that_has_left_is_refused(taught, run) -> None:
-    import duckdb
-
     (gone,) = duckdb.sql(
         f"select account_id from '{taught.data}/subscriptions.parquet' group by all"
         " having count(ended_at) = count(*) and max(ended_at) < date '2025-06-01'"
         " and account_id like 'A-%' and length(account_id) = 7 order by 1 limit 1"
-    ).fetchone()
+    ).fetchall()[0]
     ran = run("explain", gone, "-c", taught.config)
     assert (ran.code, ran.sentence) == (
         3,

@@ -146,7 +146,9 @@ def test_scores_of_a_day_do_not_know_what_came_after(scored, run, tmp_path) -> N
     assert why == scored.sql(f"select * {there.format('score_reasons')}")
 
 
-def test_hostile_names_are_stored_as_they_are_and_printed_harmless(scored, run, hostile_ids) -> None:
+def test_hostile_names_are_stored_as_they_are_and_printed_harmless(
+    scored, run, hostile_ids
+) -> None:
     with duckdb.connect(str(scored.store)) as connection:
         here = {row[0] for row in connection.execute("select account_id from scores").fetchall()}
     assert len(here & set(hostile_ids.values())) >= 4

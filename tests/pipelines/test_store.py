@@ -175,7 +175,7 @@ def test_a_store_that_is_none_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"cannot be opened: .*not a valid DuckDB database file"):
         write_scores(file, *rows("A"), as_of=DAY, model_version="1")
     assert file.read_bytes() == b"a spreadsheet, say" * 1000
-    with pytest.raises(StoreError, match=r"folder of the score store .*: (Not a dir|File exists)"):
+    with pytest.raises(StoreError, match=r"cannot be made: .*(Not a dir|File exists)"):
         write_scores(file / "below.duckdb", *rows("A"), as_of=DAY, model_version="1")
     with pytest.raises(StoreError, match=r"cannot be opened"):
         write_scores(tmp_path, *rows("A"), as_of=DAY, model_version="1")

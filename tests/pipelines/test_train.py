@@ -183,7 +183,7 @@ def test_segments_are_named_by_signals_only(small, run, column: str, hint: str) 
 @pytest.mark.slow
 def test_a_registry_that_cannot_be_made_is_named(small, run) -> None:
     text = f'{DATED}[registry]\nfolder = "occupied/mlruns"\n'
-    config = small(accounts=120, churned=110, config=text)
+    config = small(count=120, churned=110, config=text)
     (config.parent / "occupied").write_text("a file", encoding="utf-8")
     ran = run("train", "-c", config)
     assert ran.code == 5
@@ -193,7 +193,7 @@ def test_a_registry_that_cannot_be_made_is_named(small, run) -> None:
 
 @pytest.mark.slow
 def test_a_model_that_proves_nothing_freezes_no_scale(small, run) -> None:
-    config = small(accounts=200, churned=190, config=DATED)
+    config = small(count=200, churned=190, config=DATED)
     ran = run("train", "-c", config)
     assert ran.code == 0, ran.err
     assert "There is not enough evidence" in ran.out

@@ -1,0 +1,76 @@
+"""The example configurations on the public data sets they were written for."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import duckdb
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = ROOT.parent / "shared" / "data"
+
+pytestmark = [pytest.mark.thirdparty, pytest.mark.slow]
+
+
+@pytest.fixture
+def example(tmp_path: Path):
+    """Copy an example, with a registry and a store of its own."""
+
+    def copy(name: str) -> Path:
+        if not (DATA / name).is_dir():
+            pytest.skip(f"the public data set {name} is not in {DATA}")
+        text = (ROOT / "examples" / f"{name}.toml").read_text(encoding="utf-8")
+        text = re.sub(r'(?m)^url = ".*"', f'url = "{DATA / name}"', text)
+        text = text.replace('"../mlruns', f'"{tmp_path / "mlruns"}')
+        assert "../" not in re.sub(r"(?m)^#.*", "", text)
+        path = tmp_path / "healthscore.toml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return copy
+
+
+def test_the_social_network_is_learnt(example, run) -> None:
+    config = example("socialnet7")
+    before = config.read_text(encoding="utf-8")
+    trained = run("train", "-c", config, "--json").answer
+    metrics = trained["metrics"]
+    assert metrics["log_loss"] <= 0.165 < metrics["log_loss_base"]
+    assert 0.5 < metrics["auc_low"] < metrics["auc"] < metrics["auc_high"] < 1
+    assert trained["enough_evidence"]
+    assert trained["counts"]["holdout_from"] == trained["counts"]["last_date"] == "2020-08-15"
+    active, churned = duckdb.sql(
+        f"""
+        with there as (
+            select distinct account_id from '{DATA}/socialnet7/subscriptions.parquet'
+            where start_date < date '2020-08-15'
+        ), gone as (
+            select account_id, max(churn_date) as day from '{DATA}/socialnet7/churn.parquet'
+            group by all
+        )
+        select count(*), count(*) filter (day < date '2020-08-15' + interval 45 day)
+        from there left join gone using (account_id)
+        where day is null or day >= date '2020-08-15'
+        """
+    ).fetchall()[0]
+    assert (metrics["rows"], metrics["churns"]) == (active, churned)
+    assert config.read_text(encoding="utf-8") == before
+    answer = run("score", "-c", config, "--as-of", "2020-08-15", "--json").answer
+    assert answer["rows"] == active
+    assert answer["warnings"] == []
+
+
+def test_a_company_whose_churn_is_chance_gets_no_verdict(example, run) -> None:
+    config = example("ravenstack")
+    ran = run("train", "-c", config)
+    assert ran.code == 0, ran.err
+    assert "There is not enough evidence" in ran.out
+    assert "Weights by segment" not in ran.out
+    answer = run("score", "-c", config, "--json").answer
+    assert any("not enough evidence" in warning for warning in answer["warnings"])
+    shown = run("score", "-c", config)
+    assert "not enough evidence" in shown.out
+    shutil.rmtree(config.parent / "mlruns")

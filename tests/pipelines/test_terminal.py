@@ -1,0 +1,48 @@
+"""What people see: anybody's words, on one line, without power over the terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.terminal import plain, plain_console, print_warnings, show_weights
+
+HOSTILE = ["[red]x[/red]", "[/]", "[link=http://a]b[/link]", ":smile:", "{x}", "<b>", "a\x1b[2Jb"]
+
+
+def shown(show, *given) -> str:
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        show(plain_console(), *given)
+    return out.getvalue()
+
+
+@given(st.text(), st.integers(1, 100))
+def test_plain_is_one_printable_line(text: str, limit: int) -> None:
+    clean = plain(text, limit)
+    assert len(clean) <= limit
+    assert not any(unicodedata.category(c)[0] == "C" for c in clean)
+    assert clean == " ".join(clean.split())
+    assert plain(clean, limit) == clean
+
+
+@given(st.text(st.characters(categories=["L", "N", "P", "S"]), max_size=80))
+def test_plain_keeps_what_is_harmless(text: str) -> None:
+    assert plain(text) == text
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_markup_in_a_table_is_text(name: str) -> None:
+    assert plain(name) in shown(show_weights, {name: {"usage": 60.0, "support": 40.0}})
+    assert f"! {plain(name)}\n" in shown(print_warnings, [name])
+
+
+def test_a_group_without_weight_in_a_segment_is_a_dash() -> None:
+    text = shown(show_weights, {"all": {"usage": 100.0}, "b": {"support": 99.6}})
+    rows = [line.split() for line in text.splitlines() if line.strip().startswith(("all", "b "))]
+    assert rows == [["all", "100", "%", "–"], ["b", "–", "100", "%"]]
