@@ -59,7 +59,7 @@ def test_csv_files_and_a_duckdb_file_are_drafted_alike(simulated, tmp_path, run)
         assert run("init", source, "-c", config, "--json").answer["doubts"] == []
         mapped = load_project(config).settings.tables
         texts.append(mapped.model_dump())
-        if source != simulated:
+        if source == database:
             assert run("check", "-c", config).code == 0
     assert texts[0] == texts[1] == texts[2]
 
@@ -210,10 +210,11 @@ class Columns:
         self.tables = tables
 
 
-NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=80)
+# Anything the engine can hold as a name.
+NAMES = st.text(st.characters(exclude_categories=["Cs"], min_codepoint=1), min_size=1, max_size=80)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(names=st.lists(NAMES, max_size=5, unique_by=str.casefold), url=NAMES, table=NAMES)
 def test_any_draft_loads(tmp_path: Path, names: list[str], url: str, table: str) -> None:
     reserved = {"account_id", "created_at", "started_at"}

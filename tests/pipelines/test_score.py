@@ -216,53 +216,25 @@ def test_a_champion_whose_files_are_gone_is_refused(taught, project, run) -> Non
     assert "could not be used" in ran.sentence
 
 
-# The process meets its end just before the engine is asked for ``call`` the n-th time.
-AT = """
+# The process dies just before the engine is told to commit.
+KILLED = """
 import os, signal, pipelines.store as store
 connect = store.duckdb.connect
-class Watched:
+class Dying:
     def __init__(self, connection):
-        self.connection, self.left = connection, {number}
+        self.connection = connection
     def __getattr__(self, name):
-        self.left -= name == {call!r}
-        if name == {call!r} and not self.left:
-            os.kill(os.getpid(), signal.{signal})
+        if name == "commit":
+            os.kill(os.getpid(), signal.SIGKILL)
         return getattr(self.connection, name)
-store.duckdb.connect = lambda *given, **options: Watched(connect(*given, **options))
+store.duckdb.connect = lambda *given, **options: Dying(connect(*given, **options))
 """
 
 
 def test_a_run_killed_before_it_commits_leaves_no_row(project, run, spawned) -> None:
-    before = AT.format(call="commit", number=1, signal="SIGKILL")
-    ran = spawned("score", "-c", project.config, "--json", before=before)
+    ran = spawned("score", "-c", project.config, "--json", before=KILLED)
     assert (ran.code, ran.out) == (-signal.SIGKILL, "")
     assert project.sql("select count(*) from information_schema.tables") == [(0,)]
-    answer = run("score", "-c", project.config, "--json").answer
-    assert not answer["issued_before"]
-    assert project.sql("select count(*) from scores") == [(answer["rows"],)]
-
-
-def test_ctrl_c_while_it_writes_leaves_no_row(project, run, spawned) -> None:
-    before = AT.format(call="execute", number=5, signal="SIGINT")
-    ran = spawned("score", "-c", project.config, before=before)
-    assert (ran.code, ran.sentence) == (130, "Interrupted; nothing half-done was kept")
-    assert project.sql("select count(*) from information_schema.tables") == [(0,)]
-    assert run("score", "-c", project.config, "--json").answer["issued_before"] is False
-
-
-def test_a_full_disk_leaves_no_row(project, run, spawned) -> None:
-    # The limit falls when the store is opened: no file of the process may grow beyond it.
-    before = """
-import resource, pipelines.store as store
-connect = store.duckdb.connect
-def limited(*given, **options):
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
-    return connect(*given, **options)
-store.duckdb.connect = limited
-"""
-    ran = spawned("score", "-c", project.config, before=before)
-    assert ran.code == 6, ran.err
-    assert f"The score store '{project.store}' could not be used" in ran.sentence
     answer = run("score", "-c", project.config, "--json").answer
     assert not answer["issued_before"]
     assert project.sql("select count(*) from scores") == [(answer["rows"],)]

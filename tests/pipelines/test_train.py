@@ -8,8 +8,9 @@ import tomllib
 import duckdb
 import pytest
 
+from pipelines.company_data import open_company
 from pipelines.config import load_project
-from pipelines.train import labelled_features
+from pipelines.train import describe_data, labelled_features
 
 METRICS = "auc auc_low auc_high log_loss log_loss_base ece top_decile_lift".split()
 
@@ -101,12 +102,14 @@ def test_a_second_training_is_version_2_on_the_same_scale(project, run) -> None:
     ) == [(True,)]
 
 
-def test_equal_settings_build_an_equal_table(taught) -> None:
-    first, signals = labelled_features(load_project(taught.config))
-    second, _ = labelled_features(load_project(taught.config))
-    assert first.equals(second)
-    assert len(first) == taught.trained["counts"]["rows"]
-    assert {signal.name for signal in signals} <= set(first.columns)
+def test_the_table_it_was_taught_with_can_be_built_again(taught) -> None:
+    project = load_project(taught.config)
+    frame, signals = labelled_features(project)
+    assert {signal.name for signal in signals} <= set(frame.columns)
+    (logged,) = (taught.folder / "mlruns").rglob("data.json")
+    with open_company(project) as company:
+        again = describe_data(company, frame)
+    assert again["fingerprint"] == json.loads(logged.read_text(encoding="utf-8"))["fingerprint"]
 
 
 @pytest.mark.parametrize(
