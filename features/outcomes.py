@@ -45,7 +45,7 @@ class OutcomeSettings(Frozen):
 
     @property
     def maturity_days(self) -> int:
-        """Days after an observation date until its label is known."""
+        """Days from an observation date to the end of its outcome window."""
         return self.lead_days + self.horizon_days
 
 
@@ -54,7 +54,7 @@ WARM_UP_DAYS = 56
 
 def matured_dates(company: Company, outcome: OutcomeSettings) -> list[date]:
     """List the observation dates whose outcome window lies wholly inside the data, ascending."""
-    last = company.data_end - timedelta(days=outcome.maturity_days + _label_delay(company, outcome))
+    last = company.data_end - timedelta(days=days_to_label(company, outcome))
     if outcome.dates:
         return sorted(day for day in set(outcome.dates) if day <= last)
     first = outcome.first_observation or company.data_start + timedelta(days=WARM_UP_DAYS)
@@ -68,9 +68,13 @@ def matured_dates(company: Company, outcome: OutcomeSettings) -> list[date]:
     ][::-1]
 
 
-def _label_delay(company: Company, outcome: OutcomeSettings) -> int:
-    """Return the days of grace, before which a churn read from subscriptions is not certain."""
-    return 0 if "churn_events" in company.tables else outcome.grace_days
+def days_to_label(company: Company, outcome: OutcomeSettings) -> int:
+    """Return the days after an observation date until its label is certain.
+
+    A churn read from subscriptions is certain only once the days of grace are over too.
+    """
+    delay = 0 if "churn_events" in company.tables else outcome.grace_days
+    return outcome.maturity_days + delay
 
 
 def churn_dates(company: Company, outcome: OutcomeSettings) -> ir.Table:

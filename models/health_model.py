@@ -88,7 +88,7 @@ class HealthModel:
     bands : list of dict
         What each band's accounts did in the hold-out; see :class:`models.training.TrainingResult`.
     maturity_days : int
-        Days from an observation date to the end of its outcome window.
+        Days from an observation date until its label is certain.
     """
 
     signals: tuple[Signal, ...]

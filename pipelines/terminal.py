@@ -169,7 +169,7 @@ def show_portfolio(console: Console, summed: Portfolio) -> None:
             _band(band.band),
             f"{band.accounts:,}",
             _money(band.arr),
-            _percent(band.expected_churn),
+            _percent(band.expected_churn if band.accounts else None),
             _percent(observed),
             Text("█" * width, style=BAND_STYLES[band.band]),
         )

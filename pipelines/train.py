@@ -71,6 +71,7 @@ def train(project: Project) -> Trained:
     DataError, EvidenceError
         When the data break the contract or hold too few matured outcomes.
     """
+    from features.outcomes import days_to_label
     from models.plots import lift_plot, reliability_plot, score_plot
     from models.registry import log_champion
     from models.segments import SegmentSettings
@@ -79,6 +80,7 @@ def train(project: Project) -> Trained:
     settings = project.settings
     with open_company(project) as company:
         frame, signals = _labelled_features(project, company)
+        label_days = days_to_label(company, settings.outcome)
         problems = [
             f"{quality.source_name}: {problem}"
             for quality in company.quality.values()
@@ -91,7 +93,7 @@ def train(project: Project) -> Trained:
         result = fit_health_model(
             frame,
             signals,
-            maturity_days=settings.outcome.maturity_days,
+            maturity_days=label_days,
             segments=SegmentSettings(
                 columns=settings.segments.columns,
                 lifecycle=tuple(
@@ -155,15 +157,15 @@ def _labelled_features(
     project: Project, company: Company
 ) -> tuple[pd.DataFrame, tuple[Signal, ...]]:
     from features.build import build_features, signals_of
-    from features.outcomes import matured_dates
+    from features.outcomes import days_to_label, matured_dates
 
     settings = project.settings
     dates = matured_dates(company, settings.outcome)
     if not dates:
         raise EvidenceError(
             f"No observation date has matured: the data run from {company.data_start} to"
-            f" {company.data_end}, and a date needs {settings.outcome.maturity_days} days after it;"
-            " load a longer history or shorten [outcome] horizon_days"
+            f" {company.data_end}, and a date needs {days_to_label(company, settings.outcome)} days"
+            " after it; load a longer history or shorten [outcome] horizon_days"
         )
     with show_progress("Signals") as step:
         frame = build_features(

@@ -176,6 +176,11 @@ class Project:
     def store(self) -> Path:
         return self.folder / "scores.duckdb"
 
+    def logged(self, name: str) -> Path:
+        """A file logged with the first champion; copies register theirs beside it."""
+        found = (self.folder / "mlruns").rglob(name)
+        return min(found, key=lambda path: path.stat().st_mtime_ns)
+
     def sql(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Ask the score store."""
         with duckdb.connect(str(self.store), read_only=True) as connection:

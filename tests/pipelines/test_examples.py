@@ -63,12 +63,26 @@ def test_the_social_network_is_learnt(example, run) -> None:
     assert answer["warnings"] == []
 
 
+def test_age_that_gives_the_labels_away_is_no_evidence(example, run) -> None:
+    config = example("ravenstack")
+    text = config.read_text(encoding="utf-8")
+    config.write_text(text.replace('groups_off = ["profile"]', ""), encoding="utf-8")
+    metrics = run("train", "-c", config, "--json").answer["metrics"]
+    # Tenure alone ranks these labels; no behaviour does.
+    assert metrics["auc_low"] > 0.5
+    assert metrics["auc_behaviour_low"] < 0.5 < metrics["auc_behaviour_high"]
+    assert not metrics["enough_evidence"]
+
+
 def test_a_company_whose_churn_is_chance_gets_no_verdict(example, run) -> None:
     config = example("ravenstack")
     ran = run("train", "-c", config)
     assert ran.code == 0, ran.err
     assert "There is not enough evidence" in ran.out
     assert "Weights by segment" not in ran.out
+    metrics = run("train", "-c", config, "--json").answer["metrics"]
+    assert metrics["auc_low"] < 0.5 < metrics["auc_high"]
+    assert metrics["auc_behaviour_low"] < 0.5 < metrics["auc_behaviour_high"]
     answer = run("score", "-c", config, "--json").answer
     assert any("not enough evidence" in warning for warning in answer["warnings"])
     shown = run("score", "-c", config)

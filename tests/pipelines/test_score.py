@@ -231,6 +231,7 @@ store.duckdb.connect = lambda *given, **options: Dying(connect(*given, **options
 """
 
 
+@pytest.mark.slow
 def test_a_run_killed_before_it_commits_leaves_no_row(project, run, spawned) -> None:
     ran = spawned("score", "-c", project.config, "--json", before=KILLED)
     assert (ran.code, ran.out) == (-signal.SIGKILL, "")

@@ -8,6 +8,7 @@ import tomllib
 import duckdb
 import pytest
 
+from models.registry import load_champion
 from pipelines.company_data import open_company
 from pipelines.config import load_project
 from pipelines.train import describe_data, labelled_features
@@ -74,7 +75,7 @@ def test_the_first_training_freezes_the_scale_and_keeps_the_rest(taught, tmp_pat
 
 
 def test_what_is_logged_beside_the_model(taught) -> None:
-    (described,) = (taught.folder / "mlruns").rglob("data.json")
+    described = taught.logged("data.json")
     data = json.loads(described.read_text(encoding="utf-8"))
     assert data["rows"] == taught.trained["counts"]["rows"]
     assert (data["data_start"], data["data_end"]) == ("2024-01-01", "2025-07-01")
@@ -106,10 +107,10 @@ def test_the_table_it_was_taught_with_can_be_built_again(taught) -> None:
     project = load_project(taught.config)
     frame, signals = labelled_features(project)
     assert {signal.name for signal in signals} <= set(frame.columns)
-    (logged,) = (taught.folder / "mlruns").rglob("data.json")
+    logged = json.loads(taught.logged("data.json").read_text(encoding="utf-8"))
     with open_company(project) as company:
         again = describe_data(company, frame)
-    assert again["fingerprint"] == json.loads(logged.read_text(encoding="utf-8"))["fingerprint"]
+    assert again["fingerprint"] == logged["fingerprint"]
 
 
 @pytest.mark.parametrize(
@@ -203,3 +204,6 @@ def test_a_model_that_proves_nothing_freezes_no_scale(small, run) -> None:
     assert config.read_text(encoding="utf-8") == DATED
     warnings = run("score", "-c", config, "--json").answer["warnings"]
     assert any("not enough evidence" in line for line in warnings)
+    # Churn is read from subscriptions here: a label is only known once the days of grace are over.
+    model, _, _ = load_champion(config.parent / "mlruns", "healthscore")
+    assert model.maturity_days == 30 + 7
