@@ -12,7 +12,7 @@ import ibis.expr.types as ir
 from pydantic import Field
 
 from features.catalog import Group, Signal
-from features.company import Company
+from features.company import Company, without_doubled_keys
 from features.mapping import Frozen
 
 
@@ -75,7 +75,7 @@ def fill_rows(
 ) -> ir.Table:
     """Give every observation a row: counts of nothing are zero, everything else is unknown."""
     joined = observations.left_join(values, ["account_id", "observation_date"])
-    joined = joined.drop(*(name for name in joined.columns if name.endswith("_right")))
+    joined = without_doubled_keys(joined)
     zeros = {name: joined[name].cast("float64").fill_null(0.0) for name in zero_where_absent}
     return joined.mutate(**zeros)
 

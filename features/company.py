@@ -152,11 +152,13 @@ def rows_known(
         and column.name in rows.columns
         and column.known_at not in rows.columns
     ]
-    return joined.mutate(**masked).drop(*unknowable, *_doubled_keys(joined))
+    return without_doubled_keys(joined.mutate(**masked).drop(*unknowable))
 
 
-def _doubled_keys(joined: ir.Table) -> list[str]:
-    return [name for name in joined.columns if name == "account_id_right"]
+def without_doubled_keys(joined: ir.Table) -> ir.Table:
+    """Drop the second copy of the keys that a join may leave, and nothing else."""
+    doubled = {"account_id_right", "observation_date_right"}
+    return joined.drop(*(name for name in joined.columns if name in doubled))
 
 
 def days_between(later: ir.Value, earlier: ir.Value) -> ir.Value:

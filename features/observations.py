@@ -9,7 +9,7 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
-from features.company import Company, rows_known
+from features.company import Company, rows_known, without_doubled_keys
 
 
 def dates_table(dates: Sequence[date]) -> ir.Table:
@@ -39,7 +39,7 @@ def active_accounts(company: Company, dates: Sequence[date]) -> ir.Table:
         rows = grid.inner_join(running, ["account_id", "observation_date"])
     else:
         rows = grid.filter(grid.created_at.notnull()).mutate(latest_start=grid.created_at)
-    rows = rows.drop(*(name for name in rows.columns if name.endswith("_right")))
+    rows = without_doubled_keys(rows)
     if "churn_events" not in company.tables:
         return rows
     past = rows_known(rows, company.tables["churn_events"])
@@ -48,8 +48,7 @@ def active_accounts(company: Company, dates: Sequence[date]) -> ir.Table:
     )
     joined = rows.left_join(last, ["account_id", "observation_date"])
     here = joined.last_churn.isnull() | (joined.last_churn <= joined.latest_start)
-    doubled = [name for name in joined.columns if name.endswith("_right")]
-    return joined.filter(here).drop("last_churn", *doubled)
+    return without_doubled_keys(joined.filter(here).drop("last_churn"))
 
 
 def _accounts_known(company: Company, dates: Sequence[date]) -> ir.Table:

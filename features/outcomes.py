@@ -9,7 +9,7 @@ import ibis
 import ibis.expr.types as ir
 from pydantic import Field
 
-from features.company import Company
+from features.company import Company, without_doubled_keys
 from features.mapping import Frozen
 
 
@@ -140,7 +140,7 @@ def with_label(observations: ir.Table, churns: ir.Table, outcome: OutcomeSetting
         next_churn=later.churned_at.min()
     )
     joined = observations.left_join(coming, ["account_id", "observation_date"])
-    joined = joined.drop(*(name for name in joined.columns if name.endswith("_right")))
+    joined = without_doubled_keys(joined)
     opens = joined.observation_date + ibis.interval(days=outcome.lead_days)
     closes = joined.observation_date + ibis.interval(days=outcome.maturity_days)
     kept = joined.filter(joined.next_churn.isnull() | (joined.next_churn >= opens))
