@@ -4,7 +4,10 @@
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet
 PYTHONS = $(or $(PYTHON),python3.13 python3.12 python3.11 python3)
+# Spark, 400 MB, is tested where there is Java to run it.
+SPARK = $(if $(shell which java 2>/dev/null),$(VENV)/.spark)
 BENCHMARKS = $(filter-out benchmarks/_%.py,$(sort $(wildcard benchmarks/*.py)))
 
 .DEFAULT_GOAL := help
@@ -19,8 +22,8 @@ setup: $(VENV)/.installed ## Install the pinned packages and healthscore into .v
 demo: setup ## Simulate a company, train, score and report in demo/
 	$(BIN)/healthscore demo --folder demo --registry mlruns
 
-test: lint ## Lint, then run every test and doctest
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
+test: lint $(SPARK) ## Lint, then run every test and doctest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
 
 bench: setup ## Run every benchmark
 	@set -e; for benchmark in $(BENCHMARKS); do \
@@ -33,10 +36,11 @@ lint: setup ## Check style, formatting and types
 	$(BIN)/mypy
 
 # Pins stay as they are unless pyproject.toml forbids them; LOCK_ARGS=--upgrade renews them all.
-lock: setup ## Pin what pyproject.toml asks for in requirements.txt
+lock: setup ## Pin what pyproject.toml asks for in requirements.txt and requirements-spark.txt
 	$(PIP) install uv
-	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
-		--fork-strategy fewest --generate-hashes --no-header --no-annotate --quiet --output-file requirements.txt $(LOCK_ARGS)
+	$(COMPILE) pyproject.toml --extra dev --fork-strategy fewest --output-file requirements.txt $(LOCK_ARGS)
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["spark"], sep="\n")' \
+		| $(COMPILE) - --output-file requirements-spark.txt $(LOCK_ARGS)
 
 clean: ## Remove .venv, demo/, caches and build products
 	rm -rf $(VENV) demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -56,4 +60,8 @@ $(VENV)/.installed: requirements.txt pyproject.toml
 	"$$python" -m venv $(VENV)
 	$(PIP) install --require-hashes --requirement requirements.txt
 	$(PIP) install --no-index --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.spark: $(VENV)/.installed requirements-spark.txt
+	$(PIP) install --require-hashes --no-deps --no-build-isolation --requirement requirements-spark.txt
 	@touch $@

@@ -6,21 +6,25 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import date
 
-import ibis
-import ibis.expr.types as ir
 import pandas as pd
 
 from features.adoption import AdoptionBuilder
-from features.builder import Builder, Request, SignalsSettings
+from features.builder import Builder, Request
 from features.catalog import Signal
 from features.company import Company, Progress
+from features.enablement import EnablementBuilder
 from features.errors import SettingsError, sample
 from features.observations import active_accounts
-from features.outcomes import OutcomeSettings, churn_dates, with_label
+from features.outcomes import OutcomeSettings, with_label
+from features.own_builders import own_builders
 from features.payments import PaymentsBuilder
 from features.profile import ProfileBuilder
 from features.referrals import ReferralsBuilder
+from features.relationship import RelationshipBuilder
+from features.signal_settings import SignalsSettings
+from features.snapshots import SnapshotsBuilder
 from features.support import SupportBuilder
+from features.surveys import SurveysBuilder
 from features.usage import UsageBuilder
 
 BUILDERS: tuple[Builder, ...] = (
@@ -29,7 +33,11 @@ BUILDERS: tuple[Builder, ...] = (
     SupportBuilder(),
     PaymentsBuilder(),
     ReferralsBuilder(),
+    SurveysBuilder(),
+    EnablementBuilder(),
+    RelationshipBuilder(),
     ProfileBuilder(),
+    SnapshotsBuilder(),
 )
 
 
@@ -45,20 +53,21 @@ def active_builders(
     Raises
     ------
     SettingsError
-        When an attribute would get the name of another column of the feature table.
+        When two columns of the feature table would get the same name.
     """
+    off = settings.groups_off
     found = {
-        builder: builder.signals(company, settings)
-        for builder in BUILDERS
-        if builder.group not in settings.groups_off
+        builder: tuple(s for s in builder.signals(company, settings) if s.group not in off)
+        for builder in (*BUILDERS, *own_builders(settings.builders))
+        if builder.group not in off
     }
     names = Counter(signal.name for signals in found.values() for signal in signals)
     clashes = sorted(name for name, n in (names + Counter(KEYS)).items() if n > 1)
     if clashes:
         raise SettingsError(
             f"Each column of the feature table needs a name of its own, and {sample(clashes)} would"
-            " be there twice; rename that column of accounts, or take it off [tables.accounts]"
-            " attributes"
+            " be there twice; rename the attribute, the column of snapshots or the signal of your"
+            " own builder that takes it"
         )
     return {builder: signals for builder, signals in found.items() if signals}
 
@@ -114,16 +123,16 @@ def build_features(
     if account_id is not None:
         rows = rows.filter(rows.account_id == account_id)
     if labelled:
-        rows = with_label(rows, churn_dates(company, outcome), outcome)
-    observations = _keep(company, "observations", rows)
-    request = Request(company, observations, tuple(dates), settings)
+        rows = with_label(rows, company, outcome)
+    observations = company.keep("observations", rows)
+    request = Request(company, observations, tuple(dates), settings, account_id)
     extra = [name for name in ("churned", "mrr") if name in observations.columns]
     joined = observations.select("account_id", "observation_date", *extra)
     for number, (builder, signals) in enumerate(builders.items(), start=2):
         tell(f"building {builder.group} signals", number, steps)
         names = [signal.name for signal in signals]
         values = builder.build(request).select("account_id", "observation_date", *names)
-        values = _keep(company, f"{builder.group}_signals", values)
+        values = company.keep(f"{builder.group}_signals", values)
         fresh = [name for name in names if name not in joined.columns]
         both = joined.left_join(
             values.select("account_id", "observation_date", *fresh),
@@ -134,11 +143,6 @@ def build_features(
     frame = joined.order_by("observation_date", "account_id").execute()
     every = [signal for signals in builders.values() for signal in signals]
     return _typed(frame, every)
-
-
-def _keep(company: Company, name: str, table: ir.Table) -> ir.Table:
-    """Compute a step once, in the engine, under a name of its own."""
-    return company.connection.create_table(ibis.util.gen_name(name), table, temp=True)
 
 
 def _typed(frame: pd.DataFrame, signals: Sequence[Signal]) -> pd.DataFrame:

@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
 
 import ibis
 import ibis.expr.types as ir
-from pydantic import Field
 
-from features.catalog import Group, Signal
-from features.company import Company, without_doubled_keys
-from features.mapping import Frozen
-
-
-class SignalsSettings(Frozen):
-    """The ``[signals]`` section.
-
-    Parameters
-    ----------
-    key_features : tuple of str
-        Product features (values of ``usage_events.feature``) that get signals of their own.
-    groups_off : tuple of str
-        Signal groups to leave out.
-    sensitive : tuple of str
-        Account attributes that are never inputs (gender, age …).
-    """
-
-    key_features: tuple[str, ...] = Field((), max_length=50)
-    groups_off: tuple[Group, ...] = ()
-    sensitive: tuple[str, ...] = ()
+from features.catalog import Signal
+from features.company import Company, rows_known, without_doubled_keys
+from features.panes import Events, Measure, Window, aggregate_windows, events_of
+from features.signal_settings import SignalsSettings
 
 
 @dataclass(frozen=True)
@@ -48,18 +30,46 @@ class Request:
         The observation dates that occur.
     settings : SignalsSettings
         The ``[signals]`` section.
+    account_id : str or None
+        The only account to build for, if it is one.
     """
 
     company: Company
     observations: ir.Table
     dates: Sequence[date]
     settings: SignalsSettings
+    account_id: str | None = None
+
+    @property
+    def keys(self) -> ir.Table:
+        """``account_id`` and ``observation_date`` of every row to build."""
+        return self.observations.select("account_id", "observation_date")
+
+    def events(self, table: str, at: str | None = None, **columns: ir.Value) -> Events:
+        """Read a table as events: see :func:`features.panes.events_of`."""
+        events = events_of(self.company.tables[table], at, **columns)
+        if self.account_id is None:
+            return events
+        return Events(events.rows.filter(events.rows.account_id == self.account_id))
+
+    def over_windows(
+        self, events: Events, windows: Sequence[Window], measures: Mapping[str, Measure]
+    ) -> ir.Table:
+        """Measure events over windows: see :func:`features.panes.aggregate_windows`."""
+        return aggregate_windows(self.observations, self.dates, events, windows, measures)
+
+    def known(self, table: str, lookback_days: int | None = None) -> ir.Table:
+        """Pair observations with what was known: see :func:`features.company.rows_known`."""
+        return rows_known(self.observations, self.company.tables[table], lookback_days)
 
 
 class Builder(Protocol):
-    """Builds the signals of one group from one or more tables."""
+    """Builds signals, mostly those of one group, from one or more tables."""
 
-    group: Group
+    @property
+    def group(self) -> str:
+        """What progress calls it: its signal group, or a word where each signal says its own."""
+        ...
 
     def signals(self, company: Company, settings: SignalsSettings) -> tuple[Signal, ...]:
         """List the signals these tables can fill; none switches the group off."""
@@ -78,6 +88,13 @@ def fill_rows(
     joined = without_doubled_keys(joined)
     zeros = {name: joined[name].cast("float64").fill_null(0.0) for name in zero_where_absent}
     return joined.mutate(**zeros)
+
+
+def all_history(request: Request, table: str) -> Window:
+    """Return a window that reaches back to the first row of a table from every date."""
+    first = request.company.quality[table].first
+    days = (max(request.dates) - first.date()).days if first is not None else 1
+    return Window("ever", max(days, 1))
 
 
 def relative_change(now: ir.Value, before: ir.Value) -> ir.Value:

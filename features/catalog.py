@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
 from typing import Any, Literal, get_args
 
 Group = Literal[
@@ -19,7 +21,7 @@ Group = Literal[
 ]
 GROUPS: tuple[Group, ...] = get_args(Group)
 
-Unit = Literal["count", "days", "share", "money", "change", "category", "flag"]
+Unit = Literal["count", "score", "days", "share", "money", "change", "category", "flag"]
 Direction = Literal["higher", "lower", "none"]
 
 
@@ -45,6 +47,9 @@ class Signal:
     sentence : str
         Template with ``{value}`` for a reason a customer-success manager would say; ``{s}`` is
         the plural's s, left out where the value is 1.
+    levels : tuple of (str, str)
+        What a level of a rated scale means, as (level, text); the text of the nearest level is
+        said beside the value.
 
     Examples
     --------
@@ -61,11 +66,16 @@ class Signal:
     label: str
     window_days: int | None
     sentence: str
+    levels: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_categorical(self) -> bool:
         """Whether values are names rather than numbers."""
         return self.unit == "category"
+
+    def with_levels(self, levels: Mapping[str, str]) -> Signal:
+        """Return the signal with the texts of its levels, in ascending order."""
+        return replace(self, levels=tuple(sorted(levels.items(), key=lambda pair: float(pair[0]))))
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready description."""
@@ -74,7 +84,34 @@ class Signal:
     @classmethod
     def from_dict(cls, described: Mapping[str, Any]) -> Signal:
         """Rebuild a signal from :meth:`to_dict`."""
-        return cls(**described)
+        levels = tuple((level, text) for level, text in described.get("levels", ()))
+        return cls(**{**described, "levels": levels})
+
+
+def signal_name(text: str) -> str:
+    """Turn any text into a column name; a text in another script gets a digest for a name.
+
+    Examples
+    --------
+    >>> signal_name("Export (CSV)")
+    'export_csv'
+    >>> signal_name("業種")
+    'unnamed_ac16b6d4'
+    """
+    plain = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:60]
+    return plain or f"unnamed_{sha256(text.encode()).hexdigest()[:8]}"
+
+
+def signal_label(text: str) -> str:
+    """Turn any text into a label that no template mistakes for its own.
+
+    Examples
+    --------
+    >>> signal_label("executive_sponsor {value}")
+    'Executive sponsor (value)'
+    """
+    label = text[:60].replace("_", " ").replace("{", "(").replace("}", ")")
+    return label[:1].upper() + label[1:]
 
 
 def groups_of(signals: Iterable[Signal]) -> tuple[Group, ...]:

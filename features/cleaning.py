@@ -6,7 +6,7 @@ it. Nothing is ever guessed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,6 +17,7 @@ from features.contract import ACCOUNT_ID, CONTRACT, Column, Kind, Table
 from features.errors import DataError, nearest, sample
 from features.mapping import TableMapping
 from features.sources import Source, same_name
+from features.written import written_number, written_time
 
 TYPES: dict[Kind, str] = {
     "id": "string",
@@ -27,7 +28,7 @@ TYPES: dict[Kind, str] = {
 }
 TRUE_WORDS = ("true", "t", "yes", "y", "1", "1.0")
 FALSE_WORDS = ("false", "f", "no", "n", "0", "0.0")
-ZONE_PATTERN = r"\d{1,2}:\d{2}.*(Z|[+-]\d{2}(:?\d{2})?)$"
+ZONE_PATTERN = r"\d{1,2}:\d{2}.*(Z|UTC|GMT|[+-]\d{2}(:?\d{2})?)$"
 CLOCK_PATTERN = r"\d{1,2}:\d{2}"
 EARLIEST, LATEST = datetime(1900, 1, 1), datetime.max
 """Outside lie typing errors, infinity and two-digit years: the engine reads 13/1/24 as year 13."""
@@ -46,11 +47,12 @@ class CleanTable:
     raw : ibis table
         Mapped columns under their contract names, values untouched.
     cleaned : ibis table
-        The same rows with contract types; impossible values are missing. Rows without an account
-        or without their own time are left out; an account without ``created_at`` stays, for its
-        subscriptions say when it was there.
+        The same rows with contract types; impossible values are missing, and the own time that a
+        row lacks is filled from ``time_else``. Rows without an account or without their own time
+        are left out; an account without ``created_at`` stays, for its subscriptions say when it
+        was there.
     attributes : tuple of str
-        For accounts: descriptive columns, under their own names.
+        For accounts: descriptive columns, under their own names; for snapshots: all others.
     """
 
     contract: Table
@@ -59,13 +61,21 @@ class CleanTable:
     cleaned: ir.Table
     attributes: tuple[str, ...] = ()
 
+    @property
+    def is_dated(self) -> bool:
+        """Whether rows say when they happened; an open table may leave that out."""
+        own = (self.contract.time, self.contract.time_else)
+        return any(name in self.raw.columns for name in own)
+
     def has(self, *columns: str) -> bool:
         """Whether the user's table fills all these contract columns."""
         return all(column in self.cleaned.columns for column in columns)
 
 
-def clean_table(name: str, mapping: TableMapping, source: Source) -> CleanTable:
-    """Map a source table to the contract.
+def clean_table(
+    name: str, mapping: TableMapping, source: Source, *, is_dated: bool = True
+) -> CleanTable:
+    """Map a source table to the contract; without dates, accounts may lack ``created_at``.
 
     Raises
     ------
@@ -75,8 +85,9 @@ def clean_table(name: str, mapping: TableMapping, source: Source) -> CleanTable:
     contract = CONTRACT[name]
     source_name = mapping.source or name
     table = source.table(source_name, f"[tables.{name}]")
-    mapped = _mapped_columns(contract, mapping, table, source_name)
-    attributes = _attributes(mapping, mapped, table, source_name)
+    optional = () if is_dated else ("created_at",)
+    mapped = _mapped_columns(contract, mapping, table, source_name, optional)
+    attributes = _attributes(contract, mapping, mapped, table, source_name)
     selected = {column: table[origin] for column, origin in mapped.items()}
     selected |= {attribute: table[attribute] for attribute in attributes}
     if mapping.account_via is not None:
@@ -100,9 +111,14 @@ def clean_table(name: str, mapping: TableMapping, source: Source) -> CleanTable:
         if column not in attributes
     }
     expressions |= {attribute: _clean_attribute(raw[attribute]) for attribute in attributes}
+    if contract.time_else in expressions:
+        own = expressions.get(contract.time, ibis.null("timestamp"))
+        expressions[contract.time] = own.fill_null(expressions[contract.time_else])
+    if name == "accounts" and contract.time not in expressions:
+        expressions[contract.time] = ibis.null("timestamp")
     cleaned = raw.select(**expressions)
     kept = cleaned.filter(cleaned.account_id.notnull())
-    if name != "accounts":
+    if name != "accounts" and contract.time in expressions:
         kept = kept.filter(kept[contract.time].notnull())
     return CleanTable(contract, source_name, raw, kept, attributes)
 
@@ -112,16 +128,16 @@ def clean_value(raw: ir.Value, column: Column, source_name: str) -> ir.Value:
     kind = raw.type()
     if column.kind == "id" and kind.is_floating():
         # Some tools know no missing integer and write 7 as 7.0, which would not join with "7".
-        whole = raw.try_cast("int64").cast("string")
-        return ibis.ifelse(raw == raw.floor(), whole, raw.cast("string"))
-    if column.kind in ("id", "text"):
+        whole = raw.try_cast("int64")
+        text = ibis.ifelse(whole.cast("float64") == raw, whole.cast("string"), raw.cast("string"))
+        return ibis.ifelse(raw.isnan() | raw.isinf(), ibis.null("string"), text)
+    if column.kind in ("id", "text") and not (kind.is_nested() or kind.is_json()):
         return _clean_text(raw)
     if column.kind == "time" and (kind.is_string() or kind.is_timestamp() or kind.is_date()):
-        moment = raw.try_cast("timestamp('UTC')") if kind.is_string() else raw
-        moment = moment.cast("timestamp")
+        moment = written_time(raw) if kind.is_string() else raw.cast("timestamp")
         return ibis.ifelse(moment.between(EARLIEST, LATEST), moment, ibis.null("timestamp"))
     if column.kind == "number" and (kind.is_numeric() or kind.is_string() or kind.is_boolean()):
-        number = raw.try_cast("float64") if kind.is_string() else raw.cast("float64")
+        number = written_number(raw) if kind.is_string() else raw.cast("float64")
         impossible = number.isinf() | number.isnan()
         if column.nonnegative:
             impossible = impossible | (number < 0)
@@ -143,7 +159,9 @@ def clean_value(raw: ir.Value, column: Column, source_name: str) -> ir.Value:
 
 
 def _wrong_type(raw: ir.Value, column: Column, source_name: str) -> DataError:
-    wanted = {"time": "dates", "number": "numbers", "flag": "yes/no values"}[column.kind]
+    wanted = {"time": "dates", "number": "numbers", "flag": "yes/no values"}.get(
+        column.kind, "plain values"
+    )
     return DataError(
         f"Column '{raw.get_name()}' of table '{source_name}' must hold {wanted} and is of type"
         f" {raw.type()}; map another column or convert it"
@@ -174,7 +192,11 @@ def _clean_attribute(raw: ir.Value) -> ir.Value:
 
 
 def _mapped_columns(
-    contract: Table, mapping: TableMapping, table: ir.Table, source_name: str
+    contract: Table,
+    mapping: TableMapping,
+    table: ir.Table,
+    source_name: str,
+    optional: Sequence[str],
 ) -> dict[str, str]:
     mapped: dict[str, str] = {}
     for column in contract.all_columns():
@@ -184,7 +206,7 @@ def _mapped_columns(
         origin = same_name(wanted, table.columns)
         if origin is not None:
             mapped[column.name] = origin
-        elif column.required or mapping.columns.get(column.name):
+        elif mapping.columns.get(column.name) or (column.required and column.name not in optional):
             wanted = wanted or column.name
             raise _missing_column(wanted, column.name, contract, table.columns, source_name)
     return mapped
@@ -201,8 +223,15 @@ def _missing_column(
 
 
 def _attributes(
-    mapping: TableMapping, mapped: dict[str, str], table: ir.Table, source_name: str
+    contract: Table,
+    mapping: TableMapping,
+    mapped: dict[str, str],
+    table: ir.Table,
+    source_name: str,
 ) -> tuple[str, ...]:
+    if contract.is_open:
+        taken = {*mapped, *mapped.values()}
+        return tuple(column for column in table.columns if column not in taken)
     for attribute in mapping.attributes:
         if attribute not in table.columns:
             hint = nearest(attribute, table.columns)

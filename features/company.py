@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
-import duckdb
 import ibis
 import ibis.expr.types as ir
-from ibis.backends.duckdb import Backend
+from ibis.backends import BaseBackend
 
 from features.cleaning import CleanTable, clean_table
+from features.engine import Engine
 from features.errors import DataError
 from features.mapping import TablesSettings
 from features.quality import TableQuality, data_end, inspect_table
-from features.sources import Source, first_line
+from features.sources import Source
 
 Progress = Callable[[str, int, int], None]
 """Called with a step's name, its number from 1 and the number of steps."""
@@ -27,8 +27,8 @@ class Company:
 
     Parameters
     ----------
-    connection : ibis.backends.duckdb.Backend
-        The engine that holds them.
+    engine : Engine
+        What holds and computes them.
     tables : dict of str to CleanTable
         The mapped tables by contract name.
     quality : dict of str to TableQuality
@@ -37,10 +37,24 @@ class Company:
         The first day of which nothing is known.
     """
 
-    connection: Backend
+    engine: Engine
     tables: dict[str, CleanTable]
     quality: dict[str, TableQuality]
     data_end: date
+
+    @property
+    def connection(self) -> BaseBackend:
+        """The engine's Ibis connection."""
+        return self.engine.connection
+
+    def keep(self, name: str, table: ir.Table) -> ir.Table:
+        """Compute a step once, in the engine, under a name of its own."""
+        return self.engine.keep(name, table)
+
+    @property
+    def is_dated(self) -> bool:
+        """False for a single snapshot: outcomes come as labels, and nothing need have a date."""
+        return "labels" not in self.tables
 
     def has(self, table: str, *columns: str) -> bool:
         """Whether a table is mapped and fills these columns."""
@@ -49,13 +63,9 @@ class Company:
     @property
     def data_start(self) -> date:
         """The day of the first row that tells of behaviour rather than of a contract."""
-        behaviour = set(self.tables) - {"accounts", "subscriptions", "churn_events"}
-        firsts = [
-            self.quality[name].first
-            for name in (behaviour or self.tables)
-            if self.quality[name].first is not None
-        ]
-        starts = [first.date() for first in firsts if first is not None]
+        firsts = {name: quality.first for name, quality in self.quality.items() if quality.first}
+        behaviour = firsts.keys() - {"accounts", "subscriptions", "churn_events"}
+        starts = [firsts[name].date() for name in behaviour or firsts]
         return min(starts) if starts else self.data_end - timedelta(days=1)
 
 
@@ -75,7 +85,8 @@ def load_company(
     settings : TablesSettings
         The mapping.
     known_until : date, optional
-        The first day of which nothing is known; the day after the last row when left out.
+        The first day of which nothing is known; when left out, the day after the last row, or
+        today for a snapshot without dates.
     progress : callable, optional
         Told of each table.
 
@@ -85,19 +96,24 @@ def load_company(
         When a mapped table or column is missing or cannot be read as what it must be.
     """
     mappings = settings.mapped()
-    tables = {name: clean_table(name, mapping, source) for name, mapping in mappings.items()}
+    tables = {
+        name: clean_table(name, mapping, source, is_dated=settings.is_dated)
+        for name, mapping in mappings.items()
+    }
     quality: dict[str, TableQuality] = {}
     for number, (name, table) in enumerate(tables.items(), start=1):
         if progress is not None:
             progress(f"checking {name}", number, len(tables))
         try:
             quality[name] = inspect_table(table, tables["accounts"])
-        except duckdb.Error as error:
+        except source.engine.errors as error:
             raise DataError(
                 f"Table '{table.source_name}' of the source '{source.url}' cannot be read:"
-                f" {first_line(error)}; repair it or export it again"
+                f" {source.engine.explain(error)}; repair the table or the"
+                " connection and run again"
             ) from error
-    return Company(source.connection, tables, quality, known_until or data_end(quality))
+    end = known_until or (data_end(quality) if settings.is_dated else datetime.now(tz=UTC).date())
+    return Company(source.engine, tables, quality, end)
 
 
 def rows_known(
@@ -162,5 +178,5 @@ def without_doubled_keys(joined: ir.Table) -> ir.Table:
 
 
 def days_between(later: ir.Value, earlier: ir.Value) -> ir.Value:
-    """Return the days from one time to another, with fractions."""
-    return (later.epoch_seconds() - earlier.epoch_seconds()) / 86_400.0
+    """Return the days from one time to another, exact to the microsecond."""
+    return later.delta(earlier, unit="microsecond") / 86_400_000_000.0

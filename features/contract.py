@@ -53,11 +53,17 @@ class Table:
         The row's own time: a row counts on a date only if this moment lies before the date.
     columns : tuple of Column
         All columns but ``account_id`` and ``recorded_at``, which every table has.
+    time_else : str or None
+        The time column that stands for the row's own time where that is missing or not mapped.
+    is_open : bool
+        Whether every other column of the source belongs to it too, and its time may be missing.
     """
 
     name: str
     time: str
     columns: tuple[Column, ...]
+    time_else: str | None = None
+    is_open: bool = False
 
     def all_columns(self) -> tuple[Column, ...]:
         """Return the columns with the two that every table shares."""
@@ -113,6 +119,7 @@ _TABLES = (
             Column("feature", "text"),
             Column("user_id", "id"),
             _amount("quantity"),
+            _amount("errors"),
         ),
     ),
     Table(
@@ -146,18 +153,24 @@ _TABLES = (
     Table("referrals", "referred_at", (_own_time("referred_at"), _later("converted_at"))),
     Table(
         "surveys",
-        "responded_at",
+        "sent_at",
         (
-            _own_time("responded_at"),
-            Column("kind", "text", required=True),
-            Column("score", "number", required=True),
             Column("sent_at", "time"),
+            Column("responded_at", "time", required=True, known_at="responded_at"),
+            Column("kind", "text", required=True),
+            Column("score", "number", required=True, known_at="responded_at"),
         ),
+        time_else="responded_at",
     ),
     Table(
         "trainings",
         "attended_at",
-        (_own_time("attended_at"), Column("course", "text"), Column("completed", "flag")),
+        (
+            _own_time("attended_at"),
+            Column("user_id", "id"),
+            Column("course", "text"),
+            Column("completed", "flag"),
+        ),
     ),
     Table(
         "ratings",
@@ -169,6 +182,15 @@ _TABLES = (
             Column("rating", "number", required=True),
         ),
     ),
+    Table(
+        "snapshots",
+        "observed_at",
+        (Column("observed_at", "time"),),
+        time_else="recorded_at",
+        is_open=True,
+    ),
+    # Outcomes of a single snapshot, for data in which nothing has a date.
+    Table("labels", "recorded_at", (Column("churned", "flag", required=True),)),
     Table(
         "interventions",
         "occurred_at",

@@ -70,8 +70,10 @@ class TablesSettings(Frozen):
     surveys: TableMapping | None = None
     trainings: TableMapping | None = None
     ratings: TableMapping | None = None
+    snapshots: TableMapping | None = None
     interventions: TableMapping | None = None
     churn_events: TableMapping | None = None
+    labels: TableMapping | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -83,12 +85,23 @@ class TablesSettings(Frozen):
 
     @model_validator(mode="after")
     def _one_source_of_outcomes(self) -> Self:
-        if self.subscriptions is None and self.churn_events is None:
+        dated = self.subscriptions is not None or self.churn_events is not None
+        if not dated and self.labels is None:
             raise ValueError(
                 "[tables] needs one source of outcomes, subscriptions or churn_events, and names"
                 " neither; map one of them"
             )
+        if dated and self.labels is not None:
+            raise ValueError(
+                "[tables] labels are for data without dates, and it maps subscriptions or"
+                " churn_events too; take one of them out"
+            )
         return self
+
+    @property
+    def is_dated(self) -> bool:
+        """False for a single snapshot, whose outcomes come as labels."""
+        return self.labels is None
 
     def mapped(self) -> dict[str, TableMapping]:
         """Return the mappings that are present, in the order of the contract."""

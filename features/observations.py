@@ -38,7 +38,8 @@ def active_accounts(company: Company, dates: Sequence[date]) -> ir.Table:
         running = _running_subscriptions(company, grid)
         rows = grid.inner_join(running, ["account_id", "observation_date"])
     else:
-        rows = grid.filter(grid.created_at.notnull()).mutate(latest_start=grid.created_at)
+        known = grid.filter(grid.created_at.notnull()) if company.is_dated else grid
+        rows = known.mutate(latest_start=known.created_at)
     rows = without_doubled_keys(rows)
     if "churn_events" not in company.tables:
         return rows

@@ -53,7 +53,12 @@ WARM_UP_DAYS = 56
 
 
 def matured_dates(company: Company, outcome: OutcomeSettings) -> list[date]:
-    """List the observation dates whose outcome window lies wholly inside the data, ascending."""
+    """List the observation dates whose outcome window lies wholly inside the data, ascending.
+
+    A snapshot without dates is observed once, at its end.
+    """
+    if not company.is_dated:
+        return [company.data_end]
     last = company.data_end - timedelta(days=days_to_label(company, outcome))
     if outcome.dates:
         return sorted(day for day in set(outcome.dates) if day <= last)
@@ -126,12 +131,19 @@ def _with_renewals(rows: ir.Table) -> ir.Table:
     )
 
 
-def with_label(observations: ir.Table, churns: ir.Table, outcome: OutcomeSettings) -> ir.Table:
+def with_label(observations: ir.Table, company: Company, outcome: OutcomeSettings) -> ir.Table:
     """Add ``churned`` (0 or 1) over ``[observation + lead, observation + lead + horizon)``.
 
     Accounts that are gone before the window opens are dropped, even if that became known only
-    later. The dates must be matured: see :func:`matured_dates`.
+    later. The dates must be matured: see :func:`matured_dates`. Where the company has labels, they
+    are taken as they are, and accounts without one are dropped.
     """
+    if not company.is_dated:
+        labels = company.tables["labels"].cleaned
+        given = labels.filter(labels.churned.notnull())
+        given = given.select("account_id", churned=given.churned.ifelse(1, 0).cast("int8"))
+        return without_doubled_keys(observations.inner_join(given, "account_id"))
+    churns = churn_dates(company, outcome)
     keys = observations.select("account_id", "observation_date", "latest_start")
     later = keys.inner_join(
         churns, [keys.account_id == churns.account_id, churns.churned_at > keys.latest_start]

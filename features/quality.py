@@ -13,6 +13,7 @@ import ibis.expr.types as ir
 from features.cleaning import CLOCK_PATTERN, ZONE_PATTERN, CleanTable, clean_value
 from features.contract import Column
 from features.errors import DataError, sample
+from features.written import written_number
 
 MOSTLY = 0.5
 """A column of which more than this share cannot be read is mapped wrongly, not merely dirty."""
@@ -64,11 +65,13 @@ def inspect_table(table: CleanTable, accounts: CleanTable) -> TableQuality:
         When most values of a column cannot be read, or account ids are not unique.
     """
     is_accounts = table.contract.name == "accounts"
-    if is_accounts:
+    if is_accounts or table.contract.name == "labels":
         _refuse_duplicate_accounts(table)
     now = datetime.now(tz=UTC).replace(tzinfo=None)
     raw_counts = table.raw.aggregate(**_raw_measures(table, now)).execute().iloc[0].to_dict()
     kept = table.cleaned
+    if not table.is_dated:
+        kept = kept.mutate(**{table.contract.time: ibis.null("timestamp")})
     times = kept[table.contract.time]
     measures: dict[str, ir.Value] = {
         "rows": kept.count(),
@@ -136,7 +139,7 @@ def _raw_measures(table: CleanTable, now: datetime) -> dict[str, ir.Value]:
     measures: dict[str, ir.Value] = {
         f"levels:{name}": raw[name].nunique()
         for name in table.attributes
-        if table.cleaned[name].type().is_string()
+        if table.cleaned[name].type().is_string() and not table.contract.is_open
     }
     for name in raw.columns:
         if name in table.attributes:
@@ -145,13 +148,13 @@ def _raw_measures(table: CleanTable, now: datetime) -> dict[str, ir.Value]:
         value = raw[name]
         cleaned = clean_value(value, column, table.source_name)
         is_text = value.type().is_string()
-        present = (value.strip() != "") if is_text else value.notnull()
+        present = _is_present(value)
         measures[f"present:{name}"] = present.sum()
-        if column.name in ("account_id", table.contract.time):
+        if name == "account_id":
             measures[f"absent:{name}"] = raw.count() - present.sum()
         unread = present & cleaned.isnull()
         if column.kind == "number":
-            number = value.try_cast("float64") if is_text else value.cast("float64")
+            number = written_number(value) if is_text else value.cast("float64")
             unread = present & number.isnull()
             measures[f"infinite:{name}"] = number.isinf().sum()
             if column.nonnegative:
@@ -165,7 +168,21 @@ def _raw_measures(table: CleanTable, now: datetime) -> dict[str, ir.Value]:
                 zoned = value.re_search(ZONE_PATTERN)
                 measures[f"zoned:{name}"] = zoned.sum()
                 measures[f"unzoned:{name}"] = (value.re_search(CLOCK_PATTERN) & ~zoned).sum()
+    if table.is_dated:
+        timed = ibis.or_(*(_is_present(raw[name]) for name in _own_times(table)))
+        measures[f"absent:{table.contract.time}"] = raw.count() - timed.sum()
     return measures
+
+
+def _is_present(value: ir.Value) -> ir.Value:
+    text = value.type().is_string()
+    return (value.strip() != "").fill_null(False) if text else value.notnull()
+
+
+def _own_times(table: CleanTable) -> list[str]:
+    """List the mapped columns that say when a row happened: one of them is enough."""
+    times = {table.contract.time, table.contract.time_else}
+    return [name for name in table.raw.columns if name in times]
 
 
 def _links_to_accounts(table: CleanTable, accounts: CleanTable) -> dict[str, Any]:
@@ -173,7 +190,8 @@ def _links_to_accounts(table: CleanTable, accounts: CleanTable) -> dict[str, Any
     rows = table.cleaned
     joined = rows.left_join(known, rows.account_id == known["__known"])
     orphan = joined["__known"].isnull() & joined.account_id.notnull()
-    early = joined[table.contract.time] < joined["__created"].truncate("D")
+    own_time = joined[table.contract.time] if table.is_dated else ibis.null("timestamp")
+    early = own_time < joined["__created"].truncate("D")
     counts: dict[str, Any] = (
         joined.aggregate(
             unknown=orphan.sum(),
@@ -209,10 +227,21 @@ def _problems(table: CleanTable, columns: list[Column], counts: dict[str, Any]) 
         if count:
             found.append(f"{count:,} {text}")
 
+    if not table.is_dated and table.contract.is_open:
+        found.append(
+            f"it has no {table.contract.time}: its values count on every date, as if they had never"
+            " changed"
+        )
+        repeats = _count(counts, "rows") - _count(counts, "accounts")
+        if repeats:
+            found.append(
+                f"{repeats:,} rows repeat an account and have no date: means of numbers count, and"
+                " of texts the last in order"
+            )
     add("absent:account_id", "rows without an account_id are ignored")
     is_accounts = table.contract.name == "accounts"
     fate = "have an unknown tenure" if is_accounts else "are ignored"
-    add(f"absent:{table.contract.time}", f"rows without {table.contract.time} {fate}")
+    add(f"absent:{table.contract.time}", f"rows without {' or '.join(_own_times(table))} {fate}")
     for column in columns:
         name = column.name
         add(
@@ -241,6 +270,11 @@ def _problems(table: CleanTable, columns: list[Column], counts: dict[str, Any]) 
                 f"different values of attribute {sample([attribute])} are too many to learn from:"
                 " only the most frequent are told apart",
             )
+    if table.contract.name == "labels":
+        found.append(
+            "nothing has a date: a model is judged on other accounts, not on later dates, and"
+            " what was written down after the outcome flatters it"
+        )
     add("early", f"rows have {table.contract.time} before the account's created_at")
     return found
 

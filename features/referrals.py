@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ibis.expr.types as ir
 
-from features.builder import Request, SignalsSettings, fill_rows
+from features.builder import Request, fill_rows
 from features.catalog import Group, Signal
-from features.company import Company, days_between, rows_known
+from features.company import Company, days_between
+from features.panes import Measure, Window
+from features.signal_settings import SignalsSettings
 
-LOOKBACK_DAYS = 365
+_YEAR = Window("365d", 365)
 
 _MADE = (
     Signal(
@@ -17,7 +19,7 @@ _MADE = (
         "count",
         "higher",
         "Referrals made",
-        LOOKBACK_DAYS,
+        _YEAR.days,
         "{value} referral{s} made in a year",
     ),
     Signal(
@@ -26,20 +28,18 @@ _MADE = (
         "days",
         "lower",
         "Time since last referral",
-        LOOKBACK_DAYS,
+        _YEAR.days,
         "The last referral was {value} ago (365 at most)",
     ),
 )
-_CONVERTED = (
-    Signal(
-        "referrals_converted_365d",
-        "referrals",
-        "count",
-        "higher",
-        "Referrals converted",
-        LOOKBACK_DAYS,
-        "{value} converted referral{s} of a year",
-    ),
+_CONVERTED = Signal(
+    "referrals_converted_365d",
+    "referrals",
+    "count",
+    "higher",
+    "Referrals converted",
+    _YEAR.days,
+    "{value} referral{s} became customers in a year",
 )
 
 
@@ -52,22 +52,17 @@ class ReferralsBuilder:
         """List referrals made and, where their conversion is recorded, converted."""
         if not company.has("referrals"):
             return ()
-        return (*_MADE, *(_CONVERTED if company.has("referrals", "converted_at") else ()))
+        return (*_MADE, _CONVERTED) if company.has("referrals", "converted_at") else _MADE
 
     def build(self, request: Request) -> ir.Table:
-        """Count the referrals known before each observation."""
-        table = request.company.tables["referrals"]
-        made = rows_known(request.observations, table, LOOKBACK_DAYS)
-        measures: dict[str, ir.Value] = {
-            "referrals_365d": made.count(),
-            "days_since_referral": days_between(made.observation_date, made.referred_at).min(),
-        }
-        if "converted_at" in made.columns:
-            measures["referrals_converted_365d"] = made.converted_at.notnull().sum()
-        values = made.group_by("account_id", "observation_date").aggregate(**measures)
-        counted = [name for name in measures if name != "days_since_referral"]
-        keys = request.observations.select("account_id", "observation_date")
-        rows = fill_rows(keys, values, counted)
-        return rows.mutate(
-            days_since_referral=rows.days_since_referral.fill_null(float(LOOKBACK_DAYS))
-        )
+        """Count referrals when they were made, and again when they converted."""
+        wanted = [signal.name for signal in self.signals(request.company, request.settings)]
+        made = {"referrals": Measure("count"), "last": Measure("last")}
+        rows = request.over_windows(request.events("referrals"), [_YEAR], made)
+        if request.company.has("referrals", "converted_at"):
+            conversions = request.events("referrals", at="converted_at")
+            converted = {"referrals_converted": Measure("count")}
+            rows = fill_rows(rows, request.over_windows(conversions, [_YEAR], converted), [])
+        since = days_between(rows.observation_date, rows.last_365d)
+        rows = rows.mutate(days_since_referral=since.fill_null(float(_YEAR.days)))
+        return rows.select("account_id", "observation_date", *wanted)

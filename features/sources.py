@@ -1,39 +1,63 @@
-"""Where source tables live: a folder of Parquet and CSV files, or a DuckDB file."""
+"""Where source tables live: files, a DuckDB file, a PostgreSQL server or a Spark cluster."""
 
 from __future__ import annotations
 
-import glob
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import duckdb
-import ibis
 import ibis.expr.types as ir
-from ibis.backends.duckdb import Backend
 
-from features.errors import DataError, nearest, sample
+from features.engine import Engine
+from features.errors import DataError, HealthscoreError, nearest, sample
+from features.source_url import scheme_of, with_environment
 
 FILE_SUFFIXES = {".parquet", ".csv"}
-DUCKDB_SUFFIXES = {".duckdb", ".ddb", ".db"}
-_ATTACHED = "company"
 
 
-class Source:
-    """The user's own tables, opened read-only.
+class Tables(Mapping[str, ir.Table]):
+    """Tables by name, each looked up in the engine only when it is asked for.
 
     Parameters
     ----------
-    connection : ibis.backends.duckdb.Backend
-        The engine; temporary tables live in its memory, never in the user's files.
-    tables : dict of str to ibis table
-        Source tables by their own names.
-    url : str
-        Where they came from, for messages.
+    names : iterable of str
+        The tables there are.
+    read : callable
+        Returns the table of a name.
     """
 
-    def __init__(self, connection: Backend, tables: dict[str, ir.Table], url: str) -> None:
-        self.connection = connection
+    def __init__(self, names: Iterable[str], read: Callable[[str], ir.Table]) -> None:
+        self._found: dict[str, ir.Table | None] = dict.fromkeys(names)
+        self._read = read
+
+    def __getitem__(self, name: str) -> ir.Table:
+        table = self._found[name]
+        if table is None:
+            table = self._found[name] = self._read(name)
+        return table
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+
+class Source:
+    """The user's own tables, opened for reading.
+
+    Parameters
+    ----------
+    engine : Engine
+        What computes; its temporary tables are never among the user's.
+    tables : mapping of str to ibis table
+        Source tables by their own names.
+    url : str
+        Where they came from, without a password, for messages.
+    """
+
+    def __init__(self, engine: Engine, tables: Mapping[str, ir.Table], url: str) -> None:
+        self.engine = engine
         self.tables = tables
         self.url = url
 
@@ -53,95 +77,80 @@ class Source:
             )
         return self.tables[found]
 
-    def close(self) -> None:
-        """Close the engine."""
-        self.connection.disconnect()
-
 
 @contextmanager
 def open_source(url: str, relative_to: Path) -> Iterator[Source]:
-    """Open a folder of Parquet/CSV files or a DuckDB file.
+    """Open the tables of an address.
 
     Parameters
     ----------
     url : str
-        A folder, a path to a DuckDB file, or ``duckdb://`` before such a path.
+        A folder of Parquet and CSV files, a DuckDB file (``duckdb://`` may stand before either),
+        ``postgresql://user@host:port/database?schema=crm``, or ``spark://?master=yarn&folder=data``
+        and ``spark://?database=crm``. ``${NAME}`` stands for an environment variable.
     relative_to : Path
         Folder that a relative path starts from.
 
     Raises
     ------
+    SettingsError
+        When the address has the wrong form, or the engine's driver is not installed.
     DataError
-        When nothing readable is there, or the file is held by another process.
+        When nothing readable is there, or the engine stops while it is used.
     """
-    path = relative_to / url.removeprefix("duckdb://")
-    connection = ibis.duckdb.connect()
+    source = _opened(with_environment(url), relative_to)
+    engine = source.engine
     try:
-        connection.raw_sql("SET TimeZone = 'UTC'")
-        connection.raw_sql("SET autoinstall_known_extensions = false")
-        if path.is_dir():
-            yield Source(connection, _folder_tables(connection, path), url)
-        elif path.suffix.lower() in DUCKDB_SUFFIXES and path.is_file():
-            yield Source(connection, _duckdb_tables(connection, path), url)
-        else:
-            raise DataError(
-                f"The source '{url}' is neither a folder nor a DuckDB file"
-                f" ({', '.join(sorted(DUCKDB_SUFFIXES))}) under '{relative_to}';"
-                " correct source.url"
-            )
+        yield source
+    except HealthscoreError:
+        raise
+    except engine.errors as error:
+        raise DataError(
+            f"The engine {engine.name} stopped: {engine.explain(error)}; mend what it names and run"
+            " again"
+        ) from error
     finally:
-        connection.disconnect()
+        engine.close()
 
 
-def _folder_tables(connection: Backend, folder: Path) -> dict[str, ir.Table]:
-    tables: dict[str, ir.Table] = {}
+def _opened(url: str, relative_to: Path) -> Source:
+    """Open the engine an address asks for; its driver is imported only then."""
+    scheme = scheme_of(url)
+    if scheme in ("postgresql", "postgres"):
+        from features.postgres_source import open_postgres
+
+        return open_postgres(url)
+    if scheme == "spark":
+        from features.spark_source import open_spark
+
+        return open_spark(url, relative_to)
+    from features.duckdb_source import open_duckdb
+
+    return open_duckdb(url, relative_to)
+
+
+def table_files(folder: Path) -> dict[str, Path]:
+    """List a folder's Parquet and CSV files by the names of the tables they hold.
+
+    Raises
+    ------
+    DataError
+        When there is none, or one table is there twice.
+    """
+    found: dict[str, Path] = {}
     for file in sorted(folder.iterdir()):
         is_table = file.suffix.lower() in FILE_SUFFIXES and file.is_file()
         if not is_table or file.name.startswith((".", "_")):
             continue
-        if file.stem in tables:
+        if file.stem in found:
             raise DataError(
                 f"The folder '{folder}' holds table '{file.stem}' twice, as Parquet and as CSV;"
                 " keep one of them"
             )
-        try:
-            tables[file.stem] = _read_file(connection, file)
-        except duckdb.Error as error:
-            raise DataError(
-                f"The file '{file}' cannot be read as {file.suffix[1:].upper()}:"
-                f" {first_line(error)}; repair it or take it out of the folder"
-            ) from error
-    if not tables:
+        found[file.stem] = file
+    if not found:
         raise DataError(f"The folder '{folder}' holds no Parquet or CSV file; correct source.url")
-    return tables
-
-
-def _read_file(connection: Backend, file: Path) -> ir.Table:
-    # The engine expands wildcards: a folder named "data[1]" must not open its neighbour "data1".
-    path = glob.escape(str(file))
-    if file.suffix.lower() == ".parquet":
-        return connection.read_parquet(path)
-    # Types are sniffed over the whole file: a late "A17" among numbers would end in a crash.
-    return connection.read_csv(path, header=True, sample_size=-1)
-
-
-def _duckdb_tables(connection: Backend, file: Path) -> dict[str, ir.Table]:
-    try:
-        connection.attach(str(file).replace("'", "''"), name=_ATTACHED, read_only=True)
-    except duckdb.Error as error:
-        raise DataError(
-            f"The DuckDB file '{file}' cannot be opened: {first_line(error)};"
-            " close the program that holds it, or correct source.url"
-        ) from error
-    listed = connection.con.execute(
-        "SELECT table_name FROM information_schema.tables"
-        " WHERE table_catalog = ? AND table_schema = 'main' ORDER BY table_name",
-        [_ATTACHED],
-    )
-    names = [name for (name,) in listed.fetchall()]
-    if not names:
-        raise DataError(f"The DuckDB file '{file}' holds no table; correct source.url")
-    return {name: connection.table(name, database=(_ATTACHED, "main")) for name in names}
+    return found
 
 
 def same_name(name: str, known: Iterable[str]) -> str | None:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 from sklearn.base import clone
-from sklearn.model_selection import GroupKFold
+from sklearn.model_selection import GroupKFold, GroupShuffleSplit
 
 from features.errors import EvidenceError
 from models.churn import ChurnClassifier
@@ -134,6 +134,29 @@ def time_holdout(
     return Fold(
         train=np.flatnonzero(days + maturity_days <= first), test=np.flatnonzero(days >= first)
     )
+
+
+def account_holdout(accounts: Any, seed: int, *, share: float = 0.25) -> Fold:
+    """Hold out accounts drawn by chance, for rows that carry no dates.
+
+    Parameters
+    ----------
+    accounts : array of shape (n,)
+        Account of each row; all rows of an account fall on the same side.
+    seed : int
+        Fixes the draw.
+    share : float
+        Share of accounts to hold out.
+
+    Examples
+    --------
+    >>> fold = account_holdout(["a", "b", "a", "c", "d"], seed=0)
+    >>> len(fold.test), sorted(set(fold.train) | set(fold.test)) == [0, 1, 2, 3, 4]
+    (1, True)
+    """
+    splitter = GroupShuffleSplit(n_splits=1, test_size=share, random_state=seed)
+    train, test = next(splitter.split(np.zeros(len(accounts)), groups=np.asarray(accounts)))
+    return Fold(train=train, test=test)
 
 
 def rolling_origins(dates: Any, maturity_days: int, *, n_folds: int = 3) -> list[Fold]:

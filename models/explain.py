@@ -15,6 +15,7 @@ from models.encoding import Floats
 
 MINUS = "\N{MINUS SIGN}"
 LONGEST_CATEGORY = 60
+LONGEST_LEVEL = 160
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,10 @@ def sentence(signal: Signal, value: object, points: float) -> str:
     ...                  "{value} ticket{s} open now")
     >>> sentence(tickets, 1, -3)
     '1 ticket open now: −3.0 points'
+    >>> sponsor = Signal("rating_sponsor", "relationship", "score", "higher", "Sponsor rating", 365,
+    ...                  "Sponsor is rated {value}", (("3", "Replies"), ("4", "Meets monthly")))
+    >>> sentence(sponsor, 4.2, 2.5)
+    "Sponsor is rated 4.2 (4: 'Meets monthly'): +2.5 points"
     """
     if _unknown(value):
         said = f"{signal.label} is not known"
@@ -133,6 +138,7 @@ def sentence(signal: Signal, value: object, points: float) -> str:
         # Not str.format: a brace in a category must stay a brace.
         shown = _value(signal, value)
         plural = "" if shown == "1" else "s"
+        shown += _level(signal, value)
         said = signal.sentence.replace("{s}", plural).replace("{value}", shown)
     return f"{said[:1].upper()}{said[1:]}: {_points(points)}"
 
@@ -172,6 +178,14 @@ def _value(signal: Signal, value: Any) -> str:
             return _number(float(value))
 
 
+def _level(signal: Signal, value: Any) -> str:
+    """Say what the nearest level of a rated scale means; halfway, the lower one."""
+    if not signal.levels:
+        return ""
+    near = min(signal.levels, key=lambda level: (abs(float(level[0]) - value), float(level[0])))
+    return f" ({near[0]}: '{_one_line(near[1], LONGEST_LEVEL)}')"
+
+
 def _change(value: float) -> str:
     if abs(value) < 0.005:
         return "held steady"
@@ -196,8 +210,8 @@ def _points(points: float) -> str:
     return f"{sign}{text} {'point' if text == '1.0' else 'points'}"
 
 
-def _one_line(text: str) -> str:
+def _one_line(text: str, longest: int = LONGEST_CATEGORY) -> str:
     """Control characters and line breaks out of a name somebody else has typed."""
     clean = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text)
     clean = " ".join(clean.split())
-    return clean if len(clean) <= LONGEST_CATEGORY else clean[: LONGEST_CATEGORY - 1] + "…"
+    return clean if len(clean) <= longest else clean[: longest - 1] + "…"

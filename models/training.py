@@ -15,6 +15,7 @@ from features.errors import DataError, EvidenceError
 from models.backtest import (
     Fold,
     Selection,
+    account_holdout,
     select_rounds,
     time_holdout,
 )
@@ -80,6 +81,7 @@ def fit_health_model(
     segments: SegmentSettings | None = None,
     scale: ScaleSettings | None = None,
     holdout_dates: int | None = None,
+    is_dated: bool = True,
     seed: int = 0,
     n_jobs: int = 1,
     progress: Callable[[str], None] | None = None,
@@ -106,6 +108,9 @@ def fit_health_model(
         What fixes the score; None leaves it to the matured base rate.
     holdout_dates : int or None
         Distinct dates to hold out; None for a quarter of them.
+    is_dated : bool
+        False where the rows are one snapshot without dates: a quarter of the accounts is held out
+        instead, which says nothing about later dates.
     seed : int
         Of the model and of the bootstrap.
     n_jobs : int
@@ -127,7 +132,10 @@ def fit_health_model(
     tell = progress or (lambda stage: None)
     signals = tuple(signals)
     _check_labels(frame, signals)
-    holdout = time_holdout(frame["observation_date"], maturity_days, n_dates=holdout_dates)
+    if is_dated:
+        holdout = time_holdout(frame["observation_date"], maturity_days, n_dates=holdout_dates)
+    else:
+        holdout = account_holdout(frame["account_id"], seed)
     past = frame.iloc[holdout.train]
     _check_evidence(past["churned"], MIN_EARLIER_CHURNS, "matured before the hold-out dates")
     assignment = assign_segments(past, segments or SegmentSettings())
@@ -190,7 +198,7 @@ def fit_health_model(
         holdout=held_out,
         choice=_choice(selection),
         counts=_counts(frame, holdout, outcome),
-        warnings=[*assignment.merged, *_warnings(metrics, selection, held_out)],
+        warnings=[*assignment.merged, *_warnings(metrics, selection, is_dated)],
     )
 
 
@@ -352,7 +360,7 @@ def _counts(frame: pd.DataFrame, holdout: Fold, outcome: Floats) -> dict[str, An
     }
 
 
-def _warnings(metrics: Metrics, selection: Selection, held_out: pd.DataFrame) -> list[str]:
+def _warnings(metrics: Metrics, selection: Selection, is_dated: bool) -> list[str]:
     found = []
     behaviour_low = float("nan") if metrics.auc_behaviour_low is None else metrics.auc_behaviour_low
     if metrics.churns < FEW_HOLDOUT_CHURNS:
@@ -367,7 +375,12 @@ def _warnings(metrics: Metrics, selection: Selection, held_out: pd.DataFrame) ->
             if metrics.auc is not None and metrics.auc_low is not None
             else f"The hold-out has no ranking to measure: {metrics.reason}."
         )
-    if not selection.in_time:
+    if not is_dated:
+        found.append(
+            "The rows carry no dates: the model was judged on accounts it had not seen, not on "
+            "later dates, and what was written down after the outcome may flatter it."
+        )
+    elif not selection.in_time:
         found.append(
             "Too few dates had matured to choose and calibrate on later ones, so held-out accounts "
             "of the same dates were used; expect the probabilities to be less certain."

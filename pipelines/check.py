@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -70,11 +71,11 @@ def check_data(project: Project) -> DataReport:
 
     with open_company(project) as company:
         builders = active_builders(company, project.settings.signals)
-        counts = {builder.group: len(signals) for builder, signals in builders.items()}
+        counts = Counter(signal.group for signals in builders.values() for signal in signals)
         return DataReport(
             tables=list(company.quality.values()),
             absent=[name for name in CONTRACT if name not in company.tables],
-            groups={group: counts.get(group, 0) for group in GROUPS},
+            groups={group: counts[group] for group in GROUPS},
             data_start=company.data_start.isoformat(),
             data_end=company.data_end.isoformat(),
             observation_dates=[

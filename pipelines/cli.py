@@ -120,6 +120,62 @@ def check(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def signals(
+    config: Config = DEFAULT_CONFIG,
+    every: Annotated[
+        bool, typer.Option("--all", help="All there are, not those your tables give.")
+    ] = False,
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print a page of tables.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the signals, what each says, and which way is healthy."""
+    from pipelines.catalogue import company_signals, markdown
+
+    with _answer(as_json) as answer:
+        if every:
+            from features.full_contract import every_signal
+
+            listed = every_signal()
+        else:
+            listed = company_signals(_project(config))
+        answer.give({"signals": [signal.to_dict() for signal in listed]})
+        if answer.console is not None and as_markdown:
+            print(markdown(listed), end="")
+        elif answer.console is not None:
+            from pipelines.terminal import show_signals
+
+            show_signals(answer.console, listed)
+
+
+@app.command()
+def features(
+    config: Config = DEFAULT_CONFIG,
+    as_of: AsOf = None,
+    labelled: Annotated[
+        bool, typer.Option(help="Every matured date with its label, as train reads them.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="A .parquet or .csv file to write.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the feature table: every signal of every active account, as known on a date."""
+    from pipelines.feature_table import write_features
+
+    with _answer(as_json) as answer:
+        written = write_features(_project(config), _day(as_of), out, labelled=labelled)
+        answer.give(written.to_dict())
+        span = written.dates[0]
+        if len(written.dates) > 1:
+            span = f"{len(written.dates)} dates from {written.dates[0]} to {written.dates[-1]}"
+        answer.say(f"{written.rows:,} rows of {written.signals} signals on {span}")
+        answer.say(f"Wrote {written.file}")
+        answer.warn(written.warnings)
+
+
+@app.command()
 def train(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Teach a champion from matured history, judge it on later dates and register it."""
     from pipelines.train import train as train_champion
@@ -303,19 +359,6 @@ def main(arguments: list[str] | None = None) -> None:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         advice = "free some space and run again" if full else "check the path and its permissions"
         _fail(f"{error.strerror or error}: '{error.filename or 'standard output'}'; {advice}", 1)
-    except Exception as error:
-        _fail_in_engine(error)
-
-
-def _fail_in_engine(error: Exception) -> None:
-    """Report what the engine raises; anything else is a defect and keeps its traceback."""
-    import duckdb
-
-    if not isinstance(error, duckdb.Error):
-        raise error
-    from features.sources import first_line
-
-    _fail(f"The engine stopped: {first_line(error)}; mend what it names and run again", 3)
 
 
 def _fail(sentence: str, code: int) -> None:

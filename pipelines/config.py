@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-import shutil
 import tomllib
 import typing
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,10 +13,12 @@ from typing import Any
 import pydantic
 from pydantic import Field
 
-from features.builder import SignalsSettings
 from features.errors import SettingsError, nearest
 from features.mapping import Frozen, TablesSettings
 from features.outcomes import OutcomeSettings
+from features.signal_settings import SignalsSettings
+from features.source_url import masked, masked_comments
+from pipelines.whole_file import replaced_whole
 
 FILE_NAME = "healthscore.toml"
 
@@ -30,12 +29,13 @@ class SourceSettings(Frozen):
     Parameters
     ----------
     url : str
-        A folder of Parquet and CSV files or a DuckDB file; relative to the configuration file.
+        A folder of Parquet and CSV files or a DuckDB file, relative to the configuration file; or
+        the address of a PostgreSQL server or of Spark (see ``docs/engines.md``).
     data_end : date or None
         The first day of which nothing is known; by default the day after the last row.
     """
 
-    url: str
+    url: str = Field(repr=False)
     data_end: date | None = None
 
 
@@ -150,12 +150,21 @@ class Project:
     settings : Settings
         The tree read from it.
     text : str
-        The file's text, kept with each model.
+        The file's text.
     """
 
     path: Path
     settings: Settings
-    text: str
+    text: str = field(repr=False)
+
+    @property
+    def shown_text(self) -> str:
+        """The file's text as it is kept with each model: without passwords."""
+        import tomlkit
+
+        document: Any = tomlkit.parse(self.text)
+        document["source"]["url"] = masked(self.settings.source.url)
+        return masked_comments(tomlkit.dumps(document))
 
     @property
     def folder(self) -> Path:
@@ -206,7 +215,14 @@ def load_project(path: Path) -> Project:
         settings = Settings.model_validate(raw)
     except pydantic.ValidationError as error:
         raise SettingsError(f"The configuration '{path}': {_first_problem(error)}") from error
-    return Project(path.resolve(), settings, text)
+    return Project(path.resolve(), _with_whole_paths(settings, path.resolve().parent), text)
+
+
+def _with_whole_paths(settings: Settings, folder: Path) -> Settings:
+    """Let the files of own builders be found from wherever the command runs."""
+    files = tuple(str(folder / file) for file in settings.signals.builders)
+    signals = settings.signals.model_copy(update={"builders": files})
+    return settings.model_copy(update={"signals": signals})
 
 
 def freeze_scale(project: Project, scale: dict[str, float]) -> None:
@@ -219,19 +235,8 @@ def freeze_scale(project: Project, scale: dict[str, float]) -> None:
     section: Any = document["score"]
     for key, value in scale.items():
         section[key] = value
-    write_whole(project.path, tomlkit.dumps(document))
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Put a text in place in one step: whoever is killed, or has no room, leaves the old file."""
-    fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
-    try:
-        fresh.write_bytes(text.encode())
-        if path.exists():
-            shutil.copymode(path, fresh)
-        os.replace(fresh, path)
-    finally:
-        fresh.unlink(missing_ok=True)
+    with replaced_whole(project.path) as fresh:
+        fresh.write_bytes(tomlkit.dumps(document).encode())
 
 
 def _read(path: Path) -> str:
@@ -256,7 +261,7 @@ def _first_problem(error: pydantic.ValidationError) -> str:
         return f"{first['msg'].removeprefix('Value error, ')}{more}"
     if first["type"] == "missing":
         return f"{where} is required and missing; add it{more}"
-    value = repr(first["input"])[:60]
+    value = masked(repr(first["input"]))[:60]
     if first["type"] == "model_type":
         return f"{where} must be a section, found {value}; write its keys below {where}{more}"
     rules = [problem["msg"] for problem in problems if _where(problem["loc"]) == where]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from features.errors import SettingsError, sample
+from pipelines.whole_file import replaced_whole
 
 if TYPE_CHECKING:
     from features.sources import Source
@@ -86,7 +87,6 @@ def write_draft(
         When the source cannot be read.
     """
     from features.sources import open_source
-    from pipelines.config import write_whole
 
     if target.exists() and not force:
         raise SettingsError(
@@ -96,7 +96,8 @@ def write_draft(
     with open_source(str(folder.resolve()), Path()) as source:
         models = "mlruns" if registry is None else _relative(registry, target)
         text, doubts = draft(source, _relative(folder, target), models)
-    write_whole(target, text)
+    with replaced_whole(target) as fresh:
+        fresh.write_bytes(text.encode())
     return text, doubts
 
 

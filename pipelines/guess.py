@@ -61,7 +61,7 @@ COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
     "plan": ("plan_tier", "plan_name", "tier", "product"),
     "billing_period": ("billing_frequency", "billing_cycle", "billing_interval", "term"),
     "auto_renew": ("auto_renew_flag", "autorenew", "auto_renewal"),
-    "discount": ("discount_rate", "discount_percent", "discount_pct"),
+    "discount": ("discount_rate", "discount_share"),
     "occurred_at": (
         "event_time",
         "event_date",
@@ -72,7 +72,7 @@ COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
         "event_at",
     ),
     "feature": ("feature_name", "event_type", "event_name", "event", "action", "module"),
-    "user_id": ("user", "member_id", "contact_id", "userid"),
+    "user_id": ("user", "member_id", "contact_id", "userid", "attendee_id"),
     "quantity": ("n_events", "usage_count", "event_count", "count", "amount"),
     "opened_at": ("submitted_at", "created_at", "opened", "created", "open_date", "opened_on"),
     "first_response_at": ("first_reply_at", "first_responded_at", "responded_at"),

@@ -151,7 +151,8 @@ def account_names(project: Project, ids: list[str]) -> dict[str, str]:
     from features.sources import open_source
 
     with open_source(project.settings.source.url, project.folder) as source:
-        table = clean_table("accounts", project.settings.tables.accounts, source)
+        tables = project.settings.tables
+        table = clean_table("accounts", tables.accounts, source, is_dated=tables.is_dated)
         if not table.has("name"):
             return {}
         rows = table.cleaned.filter(table.cleaned.account_id.isin(ids))

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from features.catalog import Signal
     from pipelines.check import DataReport
     from pipelines.explain import Explained
     from pipelines.portfolio import Portfolio
@@ -83,6 +84,26 @@ def show_report(console: Console, report: DataReport) -> None:
         console.print(Text("No impossible or unreadable values were found", style="green"))
 
 
+def show_signals(console: Console, signals: Iterable[Signal]) -> None:
+    """Print the catalogue, a section per group."""
+    table = _table("Signal", "What it says", ">Lookback", "Healthy")
+    table.columns[0].no_wrap = True
+    healthy = {"higher": Text("▲ more", "green"), "lower": Text("▼ less", "green")}
+    group = ""
+    for signal in signals:
+        if signal.group != group:
+            group = signal.group
+            table.add_section()
+            table.add_row(Text(group.capitalize(), "bold"))
+        table.add_row(
+            signal.name,
+            plain(signal.sentence.replace("{value}", "…").replace("{s}", "s")),
+            f"{signal.window_days} d" if signal.window_days else "state",
+            healthy.get(signal.healthy, Text("either", "dim")),
+        )
+    console.print(table)
+
+
 def show_trained(console: Console, trained: Trained) -> None:
     """Print how the champion did on dates it had not seen."""
     result = trained.result
@@ -92,7 +113,7 @@ def show_trained(console: Console, trained: Trained) -> None:
     console.print(
         Text(
             f"Taught with {counts['rows']:,} rows of {counts['accounts']:,} accounts,"
-            f" {counts['churns']:,} churns; judged on {counts['holdout_rows']:,} later rows with"
+            f" {counts['churns']:,} churns; judged on {counts['holdout_rows']:,} unseen rows with"
             f" {counts['holdout_churns']:,} churns"
         )
     )

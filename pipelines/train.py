@@ -87,6 +87,7 @@ def train(project: Project) -> Trained:
             for problem in quality.problems
         ]
         described = describe_data(company, frame)
+        is_dated = company.is_dated
     _refuse_unknown_segments(project, signals)
     number = itertools.count(1)
     with show_progress("Train") as step:
@@ -104,6 +105,7 @@ def train(project: Project) -> Trained:
             ),
             scale=_scale(project, float(frame["churned"].mean())),
             holdout_dates=settings.training.holdout_dates,
+            is_dated=is_dated,
             seed=settings.training.seed,
             n_jobs=settings.training.threads,
             progress=lambda name: step(name, next(number), TRAINING_STEPS),
@@ -115,7 +117,7 @@ def train(project: Project) -> Trained:
             name=settings.registry.model_name,
             params=_parameters(project),
             files={
-                "healthscore.toml": project.text,
+                "healthscore.toml": project.shown_text,
                 "data.json": json.dumps(described, indent=2),
                 "signals.json": json.dumps([signal.to_dict() for signal in signals], indent=2),
             },

@@ -9,15 +9,26 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import duckdb
 import ibis
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import strategies as st
 from ibis.backends.duckdb import Backend
 
 from features.company import Company, load_company
+from features.duckdb_source import duckdb_engine
+from features.engine import Engine
 from features.mapping import TablesSettings
-from features.sources import Source
+from features.sources import Source, first_line
+from tests.features.servers import (
+    PostgresServer,
+    as_arrow,
+    running_postgres,
+    running_spark,
+    write_postgres,
+)
 
 Row = dict[str, Any]
 CompanyOf = Callable[..., Company]
@@ -45,13 +56,18 @@ LAYOUT: dict[str, dict[str, str]] = {
         "feature": "text",
         "user_id": "text",
         "quantity": "number",
+        "errors": "number",
     },
     "tickets": {
         "opened_at": "time",
         "first_response_at": "time",
         "closed_at": "time",
+        "priority": "text",
+        "category": "text",
         "escalated": "flag",
+        "reopened": "flag",
         "csat": "number",
+        "sentiment": "number",
     },
     "invoices": {
         "issued_at": "time",
@@ -62,12 +78,39 @@ LAYOUT: dict[str, dict[str, str]] = {
         "refunded_at": "time",
     },
     "referrals": {"referred_at": "time", "converted_at": "time"},
+    "surveys": {"sent_at": "time", "responded_at": "time", "kind": "text", "score": "number"},
+    "trainings": {
+        "attended_at": "time",
+        "user_id": "text",
+        "course": "text",
+        "completed": "flag",
+    },
+    "ratings": {"rated_at": "time", "rater": "text", "dimension": "text", "rating": "number"},
+    "snapshots": {"observed_at": "time", "own_number": "number", "own_text": "text"},
     "churn_events": {"churned_at": "time"},
 }
-OPTIONAL = ("usage_events", "tickets", "invoices", "referrals")
-NEVER_DROPPED = {"created_at", "industry", "employees", "due_at"}
+OPTIONAL = (
+    "usage_events",
+    "tickets",
+    "invoices",
+    "referrals",
+    "surveys",
+    "trainings",
+    "ratings",
+    "snapshots",
+)
+NEVER_DROPPED = {
+    *("created_at", "industry", "employees", "due_at", "responded_at", "kind", "score"),
+    *("rater", "dimension", "rating", "own_number", "own_text"),
+}
+# Another time stands for the row's own where that is missing.
+MAY_LACK_TIME = ("surveys",)
 CHOICES: dict[str, tuple[Any, ...]] = {
     "text": (None, "a", "b", "Übung 'x'; --"),
+    "kind": ("nps", "NPS", "csat", "ces", None),
+    "rating": (1.0, 2.0, 3.0, 4.0, 5.0, None),
+    "priority": ("urgent", "High", "low", None),
+    "category": ("bug", "How-To", "feature request", "billing", None),
     "number": (None, 0.0, 0.5, 1.0, 2.0, 3.25),
     "flag": (None, True, False),
 }
@@ -84,10 +127,10 @@ def random_moment(chance: Random) -> datetime:
     return chance.choice((FIRST, SECOND)) - age + chance.choice(NUDGES)
 
 
-def random_value(chance: Random, kind: str) -> Any:
+def random_value(chance: Random, kind: str, column: str = "") -> Any:
     if kind == "time":
         return None if chance.random() < 0.3 else random_moment(chance)
-    return chance.choice(CHOICES[kind])
+    return chance.choice(CHOICES.get(column, CHOICES[kind]))
 
 
 @dataclass
@@ -140,21 +183,24 @@ def filled_world(columns: dict[str, dict[str, str]], names: list[str], chance: R
         count = {"churn_events": 1, "subscriptions": 2}.get(table, 6)
         rows[table] = [
             {"account_id": name}
-            | {column: random_value(chance, kind) for column, kind in layout.items()}
-            | {own: random_moment(chance)}
+            | {column: random_value(chance, kind, column) for column, kind in layout.items()}
+            | ({} if table in MAY_LACK_TIME else {own: random_moment(chance)})
             for name in [*names, "ghost"]
             for _ in range(chance.randint(0, count))
         ]
     rows["accounts"] = [
         {"account_id": name}
-        | {column: random_value(chance, kind) for column, kind in columns["accounts"].items()}
+        | {
+            column: random_value(chance, kind, column)
+            for column, kind in columns["accounts"].items()
+        }
         | chance.choice(({}, {"created_at": datetime(2022, 5, 6, 7)}))
         for name in names
     ]
     if "subscriptions" in rows:
         for name in names:
             term = {
-                column: random_value(chance, kind)
+                column: random_value(chance, kind, column)
                 for column, kind in columns["subscriptions"].items()
             }
             start = datetime(2023, 6, chance.randint(1, 3))
@@ -173,9 +219,9 @@ def worlds() -> st.SearchStrategy[World]:
 
 @pytest.fixture(scope="session")
 def full_world() -> World:
-    """Return a company with every table and column, and sixty accounts."""
+    """Return every table and column, and so many accounts that every signal varies."""
     columns = {table: layout | {"recorded_at": "time"} for table, layout in LAYOUT.items()}
-    return filled_world(columns, [f"account {number}" for number in range(60)], Random(7))
+    return filled_world(columns, [f"account {number}" for number in range(240)], Random(7))
 
 
 @pytest.fixture(scope="session")
@@ -186,31 +232,131 @@ def value_by_chance() -> Callable[[Random, str], Any]:
 
 @pytest.fixture(scope="session")
 def connection() -> Iterator[Backend]:
-    backend = ibis.duckdb.connect()
-    backend.raw_sql("SET TimeZone = 'UTC'")
-    yield backend
-    backend.disconnect()
+    engine = duckdb_engine()
+    yield engine.connection
+    engine.close()
 
 
 @pytest.fixture(scope="session")
-def company_of(connection: Backend) -> CompanyOf:
-    """Return a function that maps tables, under their contract names, to a company."""
+def postgres() -> Iterator[PostgresServer]:
+    """Return a running PostgreSQL server."""
+    with running_postgres() as server:
+        yield server
 
-    def load(
-        tables: Mapping[str, Any],
-        mapping: Mapping[str, Any] | None = None,
-        known_until: date | None = None,
-    ) -> Company:
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[Any]:
+    """Return a Spark session with two executors."""
+    with running_spark() as session:
+        yield session
+
+
+ENGINES = (
+    "duckdb",
+    pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.xdist_group("postgres")]),
+    pytest.param("spark", marks=[pytest.mark.spark, pytest.mark.xdist_group("spark")]),
+)
+Load = Callable[[Mapping[str, Any]], Source]
+
+
+@pytest.fixture(scope="session", params=ENGINES)
+def engine_name(request: pytest.FixtureRequest) -> str:
+    """Return the name of one engine after the other."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def load_duckdb(connection: Backend) -> Load:
+    engine = Engine("DuckDB", connection, (duckdb.Error,), lambda: None, first_line)
+
+    def load(tables: Mapping[str, Any]) -> Source:
         held = {}
         for name, rows in tables.items():
             unique = ibis.util.gen_name(name)
             connection.con.register(unique, rows)
             held[name] = connection.table(unique)
-        source = Source(connection, held, "memory")
-        settings = TablesSettings.model_validate(mapping or {name: {} for name in tables})
-        return load_company(source, settings, known_until=known_until)
+        return Source(engine, held, "memory")
 
     return load
+
+
+@pytest.fixture(scope="session")
+def load_postgres(postgres: PostgresServer) -> Iterator[Load]:
+    from features.postgres_source import open_postgres, schema_tables
+
+    with postgres.connect() as admin:
+        admin.execute("CREATE SCHEMA empty; CREATE TABLE empty.nothing ()")
+        engine = open_postgres(postgres.url(schema="empty")).engine
+
+        def load(tables: Mapping[str, Any]) -> Source:
+            schema = ibis.util.gen_name("loaded")
+            admin.execute(f"CREATE SCHEMA {schema}")
+            for name, rows in tables.items():
+                write_postgres(admin, f'{schema}."{name}"', as_arrow(rows))
+            return Source(engine, schema_tables(engine, schema, "memory"), "memory")
+
+        yield load
+        engine.close()
+
+
+@pytest.fixture(scope="session")
+def load_spark(spark: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Load]:
+    from features.spark_session import engine_of_session
+    from features.spark_source import folder_tables
+
+    engine = engine_of_session(spark)
+
+    def load(tables: Mapping[str, Any]) -> Source:
+        folder = tmp_path_factory.mktemp("spark")
+        for name, rows in tables.items():
+            pq.write_table(as_arrow(rows), folder / f"{name}.parquet")
+        return Source(engine, folder_tables(engine, folder), "memory")
+
+    yield load
+    engine.close()
+
+
+@pytest.fixture(scope="session")
+def load_on(request: pytest.FixtureRequest, engine_name: str) -> Load:
+    """Return a function that puts tables, given as Arrow or pandas, into one of the engines."""
+    load: Load = request.getfixturevalue(f"load_{engine_name}")
+    return load
+
+
+def company_from(load: Load) -> CompanyOf:
+    def company(
+        tables: Mapping[str, Any],
+        mapping: Mapping[str, Any] | None = None,
+        known_until: date | None = None,
+    ) -> Company:
+        settings = TablesSettings.model_validate(mapping or {name: {} for name in tables})
+        return load_company(load(tables), settings, known_until=known_until)
+
+    return company
+
+
+@pytest.fixture(scope="session")
+def company_of(load_duckdb: Load) -> CompanyOf:
+    """Return a function that maps tables, under their contract names, to a company."""
+    return company_from(load_duckdb)
+
+
+@pytest.fixture(scope="session", params=ENGINES[:2])
+def company_quick(request: pytest.FixtureRequest) -> CompanyOf:
+    """Return the same function for the engines whose queries start at once, unlike Spark's."""
+    return company_from(request.getfixturevalue(f"load_{request.param}"))
+
+
+@pytest.fixture(scope="session", params=ENGINES[1:])
+def company_elsewhere(request: pytest.FixtureRequest) -> CompanyOf:
+    """Return the same function for the engines that are compared with DuckDB."""
+    return company_from(request.getfixturevalue(f"load_{request.param}"))
+
+
+@pytest.fixture(scope="session")
+def company_on(load_on: Load) -> CompanyOf:
+    """Return the same function for one of the engines."""
+    return company_from(load_on)
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,11 @@
-"""Every signal against a plain recomputation, row by row, that shares no code with the builders."""
+"""Every signal against plain SQL, and every label row by row; neither shares code with us."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import pytest
@@ -13,35 +13,29 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from features.build import build_features, signals_of
-from features.builder import SignalsSettings
+from features.catalog import GROUPS, Signal, groups_of
 from features.company import Company
 from features.errors import SettingsError
 from features.outcomes import OutcomeSettings
+from features.signal_settings import OwnSignal, SignalsSettings
+from tests.features.sql_oracle import FOLDER, SqlOracle
 
 Row = dict[str, Any]
+Layout = dict[str, dict[str, str]]
 # A failure names the account and the column; shrinking rows made by chance would tell no more.
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 DATES = (date(2024, 3, 1), date(2024, 4, 1))
+# The oracle of adoption knows these two key features too.
 KEY_FEATURE = "Übung 'x'; --"
-SIGNALS = SignalsSettings(key_features=("a", KEY_FEATURE))
-STEMS = {"a": "feature_a", KEY_FEATURE: "feature_bung_x"}
+RUBRIC = {"A": {"5": "Calls us first", "1": "Does not call back"}, KEY_FEATURE: {"3": "Fair"}}
+SIGNALS = SignalsSettings(key_features=("a", KEY_FEATURE), rubric=RUBRIC)
+# The columns of snapshots, in groups that have signals of their own too.
+OWN = {"own_number": OwnSignal(group="adoption"), "own_text": OwnSignal(group="profile")}
 
 
 NO_CHURN = pd.DataFrame(
     {"account_id": ["Z"], "churned_at": pd.to_datetime(["2024-01-05"]).astype("datetime64[us]")}
 )
-
-
-def days(later: datetime, earlier: datetime) -> float:
-    return (later - earlier) / timedelta(days=1)
-
-
-def mean(numbers: list[float]) -> float | None:
-    return sum(numbers) / len(numbers) if numbers else None
-
-
-def change(now: float, before: float) -> float | None:
-    return (now - before) / before if before > 0 else None
 
 
 def known_rows(world: Any, table: str, own: str, account: str, day: datetime) -> list[Row]:
@@ -97,172 +91,52 @@ def churn_moments(world: Any, account: str, grace: timedelta) -> list[datetime]:
     ]
 
 
-def usage(world: Any, account: str, day: datetime, seats: float | None) -> Row:
-    rows = known_rows(world, "usage_events", "occurred_at", account, day)
-
-    def inside(first: int, last: int) -> list[Row]:
-        start, end = day - timedelta(days=last), day - timedelta(days=first)
-        return [row for row in rows if start <= row["occurred_at"] < end]
-
-    def volume(chosen: list[Row]) -> float:
-        return float(sum(row["quantity"] or 0 if "quantity" in row else 1 for row in chosen))
-
-    def distinct(chosen: list[Row], column: str) -> float:
-        return float(len({row[column] for row in chosen if row[column] is not None}))
-
-    recent, before, long = inside(0, 28), inside(28, 56), inside(0, 90)
-    found: Row = {
-        "usage_28d": volume(recent),
-        "usage_90d": volume(long),
-        "usage_change": change(volume(recent), volume(before)),
-        "active_days_28d": float(len({row["occurred_at"].date() for row in recent})),
-        "days_since_use": min((days(day, row["occurred_at"]) for row in long), default=90.0),
-    }
-    if world.has("usage_events", "user_id"):
-        users = distinct(recent, "user_id")
-        found["active_users_28d"] = users
-        found["active_users_change"] = change(users, distinct(before, "user_id"))
-        if world.has("subscriptions", "seats"):
-            found["seat_utilisation"] = users / seats if seats else None
-    if world.has("usage_events", "feature"):
-        used = distinct(recent, "feature")
-        found["features_used_28d"] = used
-        found["features_used_change"] = change(used, distinct(before, "feature"))
-        for feature, stem in STEMS.items():
-            for chosen, length in ((recent, 28), (long, 90)):
-                of_feature = [row for row in chosen if row["feature"] == feature]
-                found[f"{stem}_{length}d"] = volume(of_feature)
-    return found
-
-
-def support(world: Any, account: str, day: datetime) -> Row:
-    rows = known_rows(world, "tickets", "opened_at", account, day)
-    found: Row = {
-        "tickets_opened_90d": float(sum(days(day, row["opened_at"]) <= 90 for row in rows))
-    }
-    if not world.has("tickets", "closed_at"):
-        return found
-    still_open = [row for row in rows if moment_known(row, "closed_at", day) is None]
-    closed = [row for row in rows if row not in still_open]
-    closed = [row for row in closed if days(day, row["closed_at"]) <= 180]
-    found["tickets_open"] = float(len(still_open))
-    ages = [days(day, row["opened_at"]) for row in still_open]
-    found["oldest_open_ticket"] = max(ages, default=0.0)
-    found["days_to_close_180d"] = mean([days(r["closed_at"], r["opened_at"]) for r in closed])
-    if world.has("tickets", "first_response_at"):
-        answered = [
-            days(row["first_response_at"], row["opened_at"])
-            for row in rows
-            if moment_known(row, "first_response_at", day) and days(day, row["opened_at"]) <= 180
-        ]
-        found["first_response_180d"] = mean(answered)
-    if world.has("tickets", "escalated"):
-        found["escalated_180d"] = float(sum(row["escalated"] is True for row in closed))
-    if world.has("tickets", "csat"):
-        found["ticket_csat_180d"] = mean([r["csat"] for r in closed if r["csat"] is not None])
-    return found
-
-
-def invoices(world: Any, account: str, day: datetime) -> Row:
-    rows = known_rows(world, "invoices", "issued_at", account, day)
-    due = [row for row in rows if row["due_at"] is not None]
-    unpaid = [r for r in due if r["due_at"] < day and moment_known(r, "paid_at", day) is None]
-    delays = [
-        max(days(moment_known(row, "paid_at", day) or day, row["due_at"]), 0.0)
-        for row in due
-        if 0 < days(day, row["due_at"]) <= 180
-    ]
-    found: Row = {
-        "overdue_invoices": float(len(unpaid)),
-        "overdue_days": max((days(day, row["due_at"]) for row in unpaid), default=0.0),
-        "days_late_180d": mean(delays),
-    }
-    if world.has("invoices", "amount"):
-        found["overdue_amount"] = float(sum(row["amount"] or 0 for row in unpaid))
-    if world.has("invoices", "failed_attempts"):
-        tried = [
-            r for r in due if moment_known(r, "paid_at", day) and days(day, r["due_at"]) <= 180
-        ]
-        found["failed_payments_180d"] = float(sum(row["failed_attempts"] or 0 for row in tried))
-    if world.has("invoices", "refunded_at"):
-        moments = [moment_known(row, "refunded_at", day) for row in rows]
-        found["refunds_180d"] = float(sum(m is not None and days(day, m) <= 180 for m in moments))
-    return found
-
-
-def contract_state(world: Any, running: list[Row], day: datetime) -> Row:
-    newest = [r for r in running if r["started_at"] == max(x["started_at"] for x in running)]
-
-    def given(rows: list[Row], column: str) -> list[Any]:
-        return [row[column] for row in rows if row[column] is not None]
-
-    found: Row = {}
-    for column in (
-        "mrr",
-        "seats",
-        "discount",
-        "renewal_at",
-        "plan",
-        "billing_period",
-        "auto_renew",
-    ):
-        if not world.has("subscriptions", column):
-            continue
-        numbers = given(running, column)
-        if column in ("mrr", "seats"):
-            found[column] = sum(numbers) if numbers else None
-        elif column == "discount":
-            found[column] = mean(numbers)
-        elif column == "renewal_at":
-            coming = [days(at, day) for at in numbers if at >= day]
-            found["days_to_renewal"] = min(coming, default=None)
-        elif column == "auto_renew":
-            found[column] = min((float(flag) for flag in given(newest, column)), default=None)
-        else:
-            found[column] = max(given(newest, column), default=None)
-    return found
-
-
-def expected_row(world: Any, account: Row, day: datetime, outcome: OutcomeSettings) -> Row | None:
-    """Return the signals of one account on one day and its label; None when it is not active."""
+def expected_label(
+    world: Any, account: Row, day: datetime, outcome: OutcomeSettings
+) -> Literal["away", "gone", 0, 1]:
+    """Say whether an account is away on a day, gone before its window opens, or churns in it."""
     name, created = account["account_id"], account["created_at"]
     if any(m is not None and m >= day for m in (created, account.get("recorded_at"))):
-        return None
+        return "away"
     running, latest = [], created
     if "subscriptions" in world.columns:
         running, latest = running_terms(world, name, day)
         if not running:
-            return None
+            return "away"
     if latest is None:
-        return None
+        return "away"
     if "churn_events" in world.columns:
         churns = known_rows(world, "churn_events", "churned_at", name, day)
         if any(row["churned_at"] > latest for row in churns):
-            return None
-    found = contract_state(world, running, day)
-    if "usage_events" in world.columns:
-        found |= usage(world, name, day, found.get("seats"))
-    if "tickets" in world.columns:
-        found |= support(world, name, day)
-    if world.has("invoices", "paid_at"):
-        found |= invoices(world, name, day)
-    if "referrals" in world.columns:
-        rows = known_rows(world, "referrals", "referred_at", name, day)
-        rows = [row for row in rows if days(day, row["referred_at"]) <= 365]
-        found["referrals_365d"] = float(len(rows))
-        ages = [days(day, row["referred_at"]) for row in rows]
-        found["days_since_referral"] = min(ages, default=365.0)
-        if world.has("referrals", "converted_at"):
-            converted = [row for row in rows if moment_known(row, "converted_at", day)]
-            found["referrals_converted_365d"] = float(len(converted))
-    found["tenure_days"] = days(day, created) if created else None
-    found |= {name: account[name] for name in ("industry", "employees")}
+            return "away"
     grace = timedelta(days=outcome.grace_days)
     coming = [at for at in churn_moments(world, name, grace) if at > latest]
     opens = day + timedelta(days=outcome.lead_days)
-    gone = any(at < opens for at in coming)
-    churned = any(at < opens + timedelta(days=outcome.horizon_days) for at in coming)
-    return found | {"churned": None if gone else int(churned)}
+    if any(at < opens for at in coming):
+        return "gone"
+    return int(any(at < opens + timedelta(days=outcome.horizon_days) for at in coming))
+
+
+@pytest.fixture(scope="session")
+def layout(full_world: Any) -> Layout:
+    """Return every column there may be: the oracle adds ``recorded_at`` itself."""
+    return {
+        table: {name: kind for name, kind in columns.items() if name != "recorded_at"}
+        for table, columns in full_world.columns.items()
+    }
+
+
+def expected_signals(
+    oracle: SqlOracle, signals: tuple[Signal, ...], account: str, day: datetime
+) -> Row:
+    known: Row = {}
+    for group in (*groups_of(signals), "snapshots"):
+        known |= oracle.signals(group, account, day)
+    return {signal.name: known[signal.name] for signal in signals}
+
+
+def settings_of(world: Any) -> SignalsSettings:
+    return SIGNALS.model_copy(update={"own": OWN}) if "snapshots" in world.columns else SIGNALS
 
 
 def same(actual: Any, expected: Any) -> bool:
@@ -297,33 +171,41 @@ def test_every_signal_and_label_equals_the_plain_recomputation(
     lead: int,
     grace: int,
     worlds: st.SearchStrategy[Any],
+    layout: Layout,
     company_of_world: Callable[[Any], Company],
 ) -> None:
     world = data.draw(worlds)
     outcome = OutcomeSettings(lead_days=lead, grace_days=grace)
     company = company_of_world(world)
-    expected = {}
+    chosen = settings_of(world)
+    signals = signals_of(company, chosen)
+    oracle = SqlOracle(world.rows, layout)
+    plain, labelled = {}, {}
     for account in world.rows["accounts"]:
         for day in DATES:
             midnight = datetime(day.year, day.month, day.day)
-            row = expected_row(world, account, midnight, outcome)
-            if row is not None:
-                expected[account["account_id"], day] = row
-    plain = {
-        key: {name: value for name, value in row.items() if name != "churned"}
-        for key, row in expected.items()
-    }
-    assert_equal(build_features(company, DATES, outcome, SIGNALS, labelled=False), plain)
-    kept = {key: row for key, row in expected.items() if row["churned"] is not None}
-    assert_equal(build_features(company, DATES, outcome, SIGNALS, labelled=True), kept)
+            label = expected_label(world, account, midnight, outcome)
+            if label == "away":
+                continue
+            key = account["account_id"], day
+            plain[key] = expected_signals(oracle, signals, account["account_id"], midnight)
+            if label != "gone":
+                labelled[key] = plain[key] | {"churned": label}
+    assert_equal(build_features(company, DATES, outcome, chosen, labelled=False), plain)
+    assert_equal(build_features(company, DATES, outcome, chosen, labelled=True), labelled)
+
+
+def test_every_group_has_an_oracle() -> None:
+    assert {file.stem for file in FOLDER.glob("*.sql")} == {*GROUPS, "snapshots"}
 
 
 def test_every_signal_takes_a_value_in_a_full_world(
     full_world: Any, company_of_world: Callable[[Any], Company]
 ) -> None:
     company = company_of_world(full_world)
-    frame = build_features(company, DATES, OutcomeSettings(), SIGNALS, labelled=True)
-    names = [signal.name for signal in signals_of(company, SIGNALS)]
+    chosen = settings_of(full_world)
+    frame = build_features(company, DATES, OutcomeSettings(), chosen, labelled=True)
+    names = [signal.name for signal in signals_of(company, chosen)]
     assert [name for name in names if frame[name].nunique() < 2] == []
     assert set(frame.churned) == {0, 1}
     assert frame.dtypes[names].map(str).isin(["float64", "object"]).all()
@@ -333,10 +215,11 @@ def test_one_account_is_built_as_among_all_others(
     full_world: Any, company_of_world: Callable[[Any], Company]
 ) -> None:
     company = company_of_world(full_world)
-    frame = build_features(company, DATES, OutcomeSettings(), SIGNALS, labelled=False)
+    chosen = settings_of(full_world)
+    frame = build_features(company, DATES, OutcomeSettings(), chosen, labelled=False)
     name = frame.account_id[0]
     alone = build_features(
-        company, DATES, OutcomeSettings(), SIGNALS, labelled=False, account_id=name
+        company, DATES, OutcomeSettings(), chosen, labelled=False, account_id=name
     )
     wanted = frame[frame.account_id == name].reset_index(drop=True)
     pd.testing.assert_frame_equal(alone, wanted)
@@ -346,7 +229,7 @@ def test_progress_is_told_of_each_step_once(
     full_world: Any, company_of_world: Callable[[Any], Company]
 ) -> None:
     company, told = company_of_world(full_world), []
-    off = SignalsSettings(groups_off=("usage", "adoption", "support", "referrals", "payments"))
+    off = SignalsSettings(groups_off=tuple(group for group in GROUPS if group != "profile"))
     frame = build_features(
         company,
         DATES,
@@ -384,5 +267,6 @@ def test_an_attribute_may_not_take_the_name_of_another_column(
         signals_of(company, SignalsSettings())
     assert str(caught.value) == (
         f"Each column of the feature table needs a name of its own, and '{name}' would be there"
-        " twice; rename that column of accounts, or take it off [tables.accounts] attributes"
+        " twice; rename the attribute, the column of snapshots or the signal of your own builder"
+        " that takes it"
     )

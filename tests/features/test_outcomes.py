@@ -11,9 +11,9 @@ import pytest
 from pydantic import ValidationError
 
 from features.build import build_features
-from features.builder import SignalsSettings
 from features.company import Company
 from features.outcomes import OutcomeSettings, churn_dates, matured_dates
+from features.signal_settings import SignalsSettings
 
 CompanyOf = Callable[..., Company]
 ACCOUNTS = pd.DataFrame({"account_id": ["A"], "created_at": [datetime(2022, 1, 1)]})

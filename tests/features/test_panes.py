@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 import ibis
+import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
@@ -16,7 +17,8 @@ from ibis.backends.duckdb import Backend
 
 from features.cleaning import CleanTable
 from features.contract import CONTRACT
-from features.panes import Measure, Window, aggregate_windows
+from features.observations import dates_table
+from features.panes import Measure, Window, aggregate_windows, events_of
 
 Event = dict[str, Any]
 # A failure names the account and the column; shrinking rows made by chance would tell no more.
@@ -28,6 +30,9 @@ MEASURES = {
     "last": Measure("last"),
     "users": Measure("distinct", "user_id"),
     "features": Measure("distinct", "feature"),
+    "kinds": Measure("distinct", "feature", few=True),
+    "mean": Measure("mean", "quantity"),
+    "most": Measure("max", "quantity"),
 }
 SCHEMA = pa.schema(
     {
@@ -70,30 +75,39 @@ def by_definition(
                 found.setdefault((account, day), {}).update(
                     {
                         f"rows_{window.name}": len(own),
-                        f"total_{window.name}": sum(amounts) if amounts else None,
+                        f"total_{window.name}": sum(amounts),
+                        f"mean_{window.name}": sum(amounts) / len(amounts) if amounts else None,
+                        f"most_{window.name}": max(amounts, default=None),
                         f"days_{window.name}": len({e["occurred_at"].date() for e in own}),
                         f"last_{window.name}": max(e["occurred_at"] for e in own),
                         f"users_{window.name}": len({e["user_id"] for e in own} - {None}),
                         f"features_{window.name}": len({e["feature"] for e in own} - {None}),
+                        f"kinds_{window.name}": len({e["feature"] for e in own} - {None}),
                     }
                 )
     return found
 
 
 def computed(table: CleanTable, dates: list[date], windows: list[Window]) -> dict[Any, Any]:
-    rows = aggregate_windows(table, dates, windows, MEASURES).to_pyarrow().to_pylist()
+    columns = ("feature", "user_id", "quantity")
+    events = events_of(table, **{name: table.cleaned[name] for name in columns})
+    accounts = ibis.memtable(pd.DataFrame({"account_id": list("ABCZ")}))
+    grid = accounts.cross_join(dates_table(dates))
+    rows = aggregate_windows(grid, dates, events, windows, MEASURES).to_pyarrow().to_pylist()
     found = {(row.pop("account_id"), row.pop("observation_date").date()): row for row in rows}
-    assert len(found) == len(rows)
+    assert len(found) == len(rows) == 4 * len(set(dates))
     return found
 
 
 def assert_same(actual: dict[Any, Any], expected: dict[Any, Any]) -> None:
-    assert set(actual) == set(expected)
+    assert set(actual) >= set(expected)
     for key, row in actual.items():
         for column, value in row.items():
-            # An empty window counts nothing: no row, a null and a zero are the same to a builder.
-            wanted = expected[key].get(column)
-            assert (value or None) == (wanted or None), (key, column)
+            missing = column.startswith(("last_", "mean_", "most_"))
+            wanted = expected.get(key, {}).get(column, None if missing else 0)
+            if isinstance(wanted, float):
+                wanted = pytest.approx(wanted, rel=1e-12)
+            assert value == wanted, (key, column)
 
 
 DAYS = st.dates(date(2023, 1, 1), date(2024, 6, 1))
@@ -188,12 +202,37 @@ def test_a_row_recorded_on_the_observation_midnight_is_not_known_yet(
     assert rows["A", date(2024, 3, 1)]["rows_w"] == 1
 
 
-def test_a_table_without_events_gives_no_rows(clean: Callable[..., CleanTable]) -> None:
+def test_without_events_counts_are_zero_and_the_rest_is_missing(
+    clean: Callable[..., CleanTable],
+) -> None:
     windows = [Window("a", 28), Window("b", 90)]
-    assert computed(clean([]), [date(2024, 3, 1)], windows) == {}
-    result = aggregate_windows(clean([]), [date(2024, 3, 1)], windows, MEASURES)
+    rows = computed(clean([]), [date(2024, 3, 1)], windows)
     names = {f"{measure}_{window.name}" for measure in MEASURES for window in windows}
-    assert set(result.columns) == {"account_id", "observation_date"} | names
+    assert set(rows["Z", date(2024, 3, 1)]) == names
+    assert_same(rows, {})
+
+
+@pytest.mark.parametrize("values", [62, 63, 64, 126, 127])
+def test_few_values_and_many_are_counted_alike(
+    values: int, clean: Callable[..., CleanTable]
+) -> None:
+    dates, windows = [date(2024, 3, 1), date(2024, 4, 1)], [Window("w", 40), Window("x", 10)]
+    events = [
+        event(datetime(2024, 1, 20) + timedelta(hours=13 * number), None, feature=f"f{number}")
+        for number in range(values)
+    ]
+    assert_same(computed(clean(events), dates, windows), by_definition(events, dates, windows))
+
+
+def test_more_panes_than_one_word_has_bits(clean: Callable[..., CleanTable]) -> None:
+    dates = [date(2024, 1, 1) + timedelta(days=number) for number in range(150)]
+    windows = [Window("w", 1), Window("x", 100), Window("y", 3, 64)]
+    events = [
+        event(datetime(2023, 11, 1) + timedelta(days=number), None, user_id=user, feature=user)
+        for number in range(0, 200, 3)
+        for user in ("u", "v" if number % 2 else "w")
+    ]
+    assert_same(computed(clean(events), dates, windows), by_definition(events, dates, windows))
 
 
 def test_windows_of_leap_day_have_whole_days() -> None:

@@ -15,19 +15,21 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from features.build import build_features
-from features.builder import SignalsSettings
 from features.company import Company, rows_known
 from features.contract import CONTRACT
 from features.observations import dates_table
 from features.outcomes import OutcomeSettings
+from features.signal_settings import OwnSignal, SignalsSettings
 
 Row = dict[str, Any]
-Value = Callable[[Random, str], Any]
+Value = Callable[..., Any]
 # A failure names the account and the column; shrinking rows made by chance would tell no more.
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 DAY = date(2024, 3, 1)
 MIDNIGHT = datetime(2024, 3, 1)
-SIGNALS = SignalsSettings(key_features=("a", "Übung 'x'; --"))
+RUBRIC = {"a": {"5": "Calls us first"}, "b": {"1": "Does not call back"}}
+SIGNALS = SignalsSettings(key_features=("a", "Übung 'x'; --"), rubric=RUBRIC)
+OWN = {"own_number": OwnSignal(group="usage"), "own_text": OwnSignal(group="profile")}
 # The moment from which each later-filled value is known, written out from the table contract.
 KNOWN_AT = {
     "subscriptions": {"ended_at": "ended_at"},
@@ -45,7 +47,10 @@ KNOWN_AT = {
         "refunded_at": "refunded_at",
     },
     "referrals": {"converted_at": "converted_at"},
+    "surveys": {"responded_at": "responded_at", "score": "responded_at"},
 }
+# What stands for a row's own time where that is missing.
+OWN_TIME_ELSE = {"surveys": "responded_at", "snapshots": "recorded_at"}
 
 
 def after(chance: Random) -> datetime:
@@ -59,7 +64,7 @@ def is_later(moment: datetime | None) -> bool:
 def unknown_row(row: Row, layout: dict[str, str], chance: Random, value: Value) -> Row:
     """Return another row that was as unknown on the day as this one."""
     own = next(iter(layout))
-    changed = {name: value(chance, kind) for name, kind in layout.items()}
+    changed = {name: value(chance, kind, name) for name, kind in layout.items()}
     changed |= {"account_id": row["account_id"], own: value(chance, "time") or after(chance)}
     if "recorded_at" in layout and chance.random() < 0.5:
         changed["recorded_at"] = after(chance)
@@ -75,8 +80,9 @@ def scrambled(world: Any, chance: Random, value: Value) -> Any:
         own = next(iter(layout))
         rows: list[Row] = []
         for row in changed.rows[table]:
-            recorded = row.get("recorded_at") or row[own]
-            if row[own] is not None and (row[own] >= MIDNIGHT or recorded >= MIDNIGHT):
+            moment = row[own] or row.get(OWN_TIME_ELSE.get(table, own))
+            recorded = row.get("recorded_at") or moment
+            if moment is not None and (moment >= MIDNIGHT or recorded >= MIDNIGHT):
                 if chance.random() < 0.5:
                     rows.append(unknown_row(row, layout, chance, value))
                 continue
@@ -87,7 +93,7 @@ def scrambled(world: Any, chance: Random, value: Value) -> Any:
                 row[name] = (
                     chance.choice((None, after(chance)))
                     if filled_in
-                    else value(chance, layout[name])
+                    else value(chance, layout[name], name)
                 )
             rows.append(row)
         if table != "accounts":
@@ -99,7 +105,9 @@ def scrambled(world: Any, chance: Random, value: Value) -> Any:
 
 
 def features_on_the_day(company: Company) -> pd.DataFrame:
-    return build_features(company, [DAY], OutcomeSettings(), SIGNALS, labelled=False)
+    own = OWN if company.has("snapshots") else {}
+    chosen = SIGNALS.model_copy(update={"own": own})
+    return build_features(company, [DAY], OutcomeSettings(), chosen, labelled=False)
 
 
 @settings(
@@ -123,15 +131,46 @@ def test_what_comes_later_changes_no_feature(
     )
 
 
+# Values that nobody has had, and the signals that must notice each.
+SEEN: dict[str, dict[str, tuple[Any, set[str]]]] = {
+    "usage_events": {
+        "quantity": (99.0, {"usage_28d", "usage_90d", "usage_change_90d", "feature_a_90d"}),
+        "errors": (99.0, {"error_rate_28d"}),
+    },
+    "ratings": {"rating": (99.0, {"rating_overall", "rating_a", "rating_b"})},
+    "snapshots": {
+        "own_number": (99.0, {"own_number"}),
+        "own_text": ("zz", {"own_text"}),
+    },
+    "subscriptions": {"mrr": (99.0, {"mrr", "mrr_change_180d", "price_change_180d"})},
+    "tickets": {
+        "category": ("incident", {"bug_share_180d", "repeat_tickets_90d"}),
+        "priority": ("urgent", {"severe_share_90d"}),
+        "sentiment": (-9.0, {"ticket_sentiment_180d"}),
+    },
+    "invoices": {"amount": (99.0, {"overdue_amount", "refunded_amount_180d"})},
+    "surveys": {
+        "score": (99.0, {"nps_last", "csat_last", "ces_last", "nps_trend"}),
+        "sent_at": (datetime(2024, 2, 29), {"surveys_unanswered_180d"}),
+    },
+    "trainings": {
+        "course": ("welcome", {"courses_365d"}),
+        "user_id": ("one and the same", {"users_trained_share"}),
+    },
+}
+
+
 def test_a_change_before_the_date_is_seen(
     full_world: Any, company_of_world: Callable[[Any], Company]
 ) -> None:
-    before = features_on_the_day(company_of_world(full_world))
     changed = copy.deepcopy(full_world)
-    for row in changed.rows["usage_events"]:
-        row["quantity"] = 99.0
+    for table, columns in SEEN.items():
+        for row in changed.rows[table]:
+            row |= {column: value for column, (value, _) in columns.items()}
+    before = features_on_the_day(company_of_world(full_world))
     differing = before.compare(features_on_the_day(company_of_world(changed)))
-    assert {name for name, _ in differing.columns} >= {"usage_28d", "usage_90d", "feature_a_90d"}
+    noticing = set().union(*(names for columns in SEEN.values() for _, names in columns.values()))
+    assert {name for name, _ in differing.columns} >= noticing
 
 
 def test_the_contract_says_when_each_later_value_is_known() -> None:
@@ -140,9 +179,12 @@ def test_the_contract_says_when_each_later_value_is_known() -> None:
         for name, table in CONTRACT.items()
     }
     assert {name: columns for name, columns in found.items() if columns} == KNOWN_AT
+    otherwise = {name: table.time_else for name, table in CONTRACT.items() if table.time_else}
+    assert otherwise == OWN_TIME_ELSE
 
 
-LATER_TABLES = [name for name in CONTRACT if name not in ("accounts", "churn_events")]
+# Labels belong to data without dates, where nothing is later than anything else.
+LATER_TABLES = [name for name in CONTRACT if name not in ("accounts", "churn_events", "labels")]
 
 
 @pytest.mark.parametrize("table", LATER_TABLES)

@@ -9,13 +9,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from features.adoption import signal_name
 from features.build import build_features, signals_of
-from features.builder import SignalsSettings
-from features.catalog import Signal
+from features.catalog import Signal, signal_name
 from features.company import Company
 from features.errors import SettingsError
 from features.outcomes import OutcomeSettings
+from features.signal_settings import SignalsSettings
 
 CompanyOf = Callable[..., Company]
 DAY, OUTCOME = date(2024, 3, 1), OutcomeSettings()
@@ -95,3 +94,52 @@ def test_key_features_that_read_alike_are_refused(company: Company) -> None:
         "[signals] key_features needs names that differ in letters or digits, and 'export csv'"
         " reads like another one; take one of them off the list"
     )
+
+
+@pytest.mark.parametrize(
+    ("created", "renewal", "stage"),
+    [
+        (datetime(2023, 12, 3), datetime(2024, 3, 2), "onboarding"),
+        (datetime(2023, 12, 2), datetime(2024, 3, 2), "renewal"),
+        (datetime(2023, 12, 2), datetime(2024, 5, 30), "renewal"),
+        (datetime(2023, 12, 2), datetime(2024, 5, 30, 0, 0, 1), "established"),
+        (datetime(2023, 12, 2), datetime(2024, 2, 20), "established"),
+        (datetime(2023, 12, 2), None, "established"),
+        (None, datetime(2024, 3, 2), None),
+    ],
+)
+def test_the_lifecycle_stage_follows_tenure_and_then_renewal(
+    created: datetime | None, renewal: datetime | None, stage: str | None, company_of: CompanyOf
+) -> None:
+    accounts = pd.DataFrame({"account_id": ["A"], "created_at": [created]})
+    terms = pd.DataFrame(
+        {"account_id": ["A"], "started_at": [datetime(2023, 12, 2)], "renewal_at": [renewal]}
+    )
+    company = company_of(
+        {
+            "accounts": accounts.astype({"created_at": "datetime64[us]"}),
+            "subscriptions": terms.astype({"renewal_at": "datetime64[us]"}),
+        }
+    )
+    frame = build_features(company, [DAY], OUTCOME, SignalsSettings(), labelled=False)
+    assert frame.lifecycle_stage.tolist() == [stage]
+
+
+def test_the_ends_of_lifecycle_stages_are_settings(company_of: CompanyOf) -> None:
+    accounts = pd.DataFrame({"account_id": ["A"], "created_at": [datetime(2023, 3, 1)]})
+    terms = pd.DataFrame(
+        {
+            "account_id": ["A"],
+            "started_at": [datetime(2023, 3, 1)],
+            "renewal_at": [datetime(2024, 3, 20)],
+        }
+    )
+    company = company_of({"accounts": accounts, "subscriptions": terms})
+    for lifecycle, stage in (
+        ({"onboarding_days": 367}, "onboarding"),
+        ({"onboarding_days": 366}, "renewal"),
+        ({"renewal_days": 18}, "established"),
+    ):
+        settings = SignalsSettings.model_validate({"lifecycle": lifecycle})
+        frame = build_features(company, [DAY], OUTCOME, settings, labelled=False)
+        assert frame.lifecycle_stage.tolist() == [stage]

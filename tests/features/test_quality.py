@@ -11,14 +11,20 @@ import pandas as pd
 import pytest
 
 from features.build import build_features
-from features.builder import SignalsSettings
 from features.company import Company
 from features.errors import DataError
 from features.outcomes import OutcomeSettings
+from features.signal_settings import SignalsSettings
 
 CompanyOf = Callable[..., Company]
 ACCOUNTS = pd.DataFrame({"account_id": ["A", "B"], "created_at": [datetime(2023, 1, 1, 9)] * 2})
 CHURNS = pd.DataFrame({"account_id": ["A"], "churned_at": [datetime(2024, 6, 1)]})
+
+
+@pytest.fixture(scope="session")
+def company_of(company_quick: CompanyOf) -> CompanyOf:
+    """Put every case below into DuckDB and PostgreSQL; test_engines.py asks Spark the same."""
+    return company_quick
 
 
 def company_with(

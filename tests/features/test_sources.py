@@ -95,7 +95,7 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["nowhere", "accounts.xlsx", "gone.duckdb", "postgres://a/b"])
+@pytest.mark.parametrize("name", ["nowhere", "accounts.xlsx", "gone.duckdb", "mysql://a/b"])
 def test_a_source_that_is_not_there_is_refused(name: str, tmp_path: Path) -> None:
     assert failure(name, tmp_path) == (
         f"The source '{name}' is neither a folder nor a DuckDB file (.db, .ddb, .duckdb) under"
@@ -181,9 +181,9 @@ def test_the_users_file_is_never_written(tmp_path: Path) -> None:
         connection.execute("CREATE TABLE accounts AS SELECT 'A' AS account_id")
     before = path.read_bytes()
     with open_source(str(path), tmp_path) as source:
-        source.connection.create_table("kept", source.tables["accounts"], temp=True)
+        source.engine.connection.create_table("kept", source.tables["accounts"], temp=True)
         with pytest.raises(duckdb.Error, match="read-only"):
-            source.connection.raw_sql("DELETE FROM company.main.accounts")
+            source.engine.connection.raw_sql("DELETE FROM company.main.accounts")
     assert path.read_bytes() == before
 
 

@@ -55,6 +55,28 @@ def test_points_carry_their_sign(points, said):
     assert sentence(signal("count"), 1, points) == f"1: {said}"
 
 
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (4.2, "4.2 (4: 'Meets monthly')"),
+        (4.5, "4.5 (4: 'Meets monthly')"),
+        (4.51, "4.5 (5: 'Meets {value} weekly')"),
+        (9.0, "9 (5: 'Meets {value} weekly')"),
+        (-3.0, "−3 (1.5: 'Gone for good')"),
+        (None, "Sponsor is not known"),
+    ],
+)
+def test_a_rating_is_said_with_the_text_of_the_nearest_level(value, said):
+    levels = {"5": "Meets {value} weekly", "1.5": "Gone\nfor good", "4": "Meets monthly"}
+    sponsor = signal("score", label="Sponsor").with_levels(levels)
+    assert sentence(sponsor, value, 2) == f"{said}: +2.0 points"
+
+
+def test_a_long_level_is_cut():
+    said = sentence(signal("score").with_levels({"1": "x" * 500}), 1.0, 2)
+    assert said == f"1 (1: '{'x' * 159}…'): +2.0 points"
+
+
 @given(st.text(max_size=200))
 def test_a_hostile_category_stays_on_one_line(text):
     said = sentence(signal("category", "The plan is {value}"), text, 1.5)

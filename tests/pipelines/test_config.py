@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.errors import SettingsError
-from pipelines.config import freeze_scale, load_project, write_whole
+from pipelines.config import freeze_scale, load_project
+from pipelines.whole_file import replaced_whole
 
 GOOD = '[source]\nurl = "data"\n[tables.accounts]\n[tables.subscriptions]\n'
 SCALE = {"anchor_probability": 0.04, "at_risk_from": 0.08, "watch_from": 0.036}
@@ -42,6 +43,10 @@ def refused(tmp_path: Path):
         (f"{GOOD}creatd_at = 'x'", "[tables.subscriptions] has no column or option 'creatd_at'"),
         (f"{GOOD}[outcome]\nhorizn_days = 3", "did you mean 'horizon_days'?"),
         (f"{GOOD}[signals]\nkey_feature = []", "did you mean 'key_features'?"),
+        (
+            f"{GOOD}[signals.own.growth]\ngroop = 'usage'",
+            "[signals.own.growth] has no key 'groop'; did you mean 'group'?",
+        ),
         (f"{GOOD}[segments]\ncolums = []", "[segments] has no key 'colums'; did you mean"),
         (
             f"{GOOD}[segments]\nlifecycle = [{{nme = 'a'}}]",
@@ -84,6 +89,15 @@ def test_an_unknown_key_is_answered_with_the_nearest(refused, text: str, message
         (f"{GOOD}[training]\nthreads = 0", "[training] threads: input should be greater than"),
         (f"{GOOD}[registry]\nmodel_name = 'a/b'", "[registry] model_name: string should match"),
         (f"{GOOD}[signals]\ngroups_off = ['usages']", "[signals.groups_off] 0: input should be"),
+        (
+            f"{GOOD}[signals.own.growth]\nhealthy = 'higher'",
+            "[signals.own.growth] group is required and missing; add it",
+        ),
+        (
+            f"{GOOD}[signals.rubric.sponsor]\ntop = 'Calls us'",
+            "[signals.rubric.sponsor] must name levels by their number and has 'top'; write for"
+            ' example 5 = "Calls us"',
+        ),
         (f"{GOOD}[score]\nanchor_probability = 1", "[score] anchor_probability: input should be"),
         ("[tables.accounts]\n[tables.subscriptions]", "[source] is required and missing; add it"),
         ("[source]\n[tables.subscriptions]", "[source] url is required and missing; add it"),
@@ -101,6 +115,12 @@ def test_an_unknown_key_is_answered_with_the_nearest(refused, text: str, message
 )
 def test_a_wrong_value_is_named_with_its_rule(refused, text: str, message: str) -> None:
     assert message in refused(text)
+
+
+def test_own_builders_are_found_from_the_folder_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "healthscore.toml"
+    path.write_text(f"{GOOD}[signals]\nbuilders = ['a.py', '/b/c.py']", encoding="utf-8")
+    assert load_project(path).settings.signals.builders == (str(tmp_path / "a.py"), "/b/c.py")
 
 
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
@@ -178,8 +198,8 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
     try:
-        with pytest.raises(OSError, match="File too large"):
-            write_whole(path, GOOD * 1000)
+        with pytest.raises(OSError, match="File too large"), replaced_whole(path) as fresh:
+            fresh.write_text(GOOD * 1000, encoding="utf-8")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert path.read_text(encoding="utf-8") == GOOD
@@ -198,3 +218,42 @@ def test_any_scale_a_training_may_find_can_be_frozen_and_read(
     scale = {"anchor_probability": anchor, "at_risk_from": max(cuts), "watch_from": min(cuts)}
     freeze_scale(load_project(path), scale)
     assert load_project(path).settings.score.model_dump() == scale
+
+
+HOSTILE_PASSWORD = "p%40ss%3Aw%2Frd%25'"
+
+
+def test_the_stored_configuration_holds_no_password(tmp_path: Path) -> None:
+    url = f"postgresql://me:{HOSTILE_PASSWORD}@server/crm?sslpassword=hidden-too&schema=sales"
+    path = tmp_path / "healthscore.toml"
+    path.write_text(
+        f'# old: postgresql://me:before@server/crm\n[source]\nurl = "{url}" # now\n'
+        "[tables.accounts]\n[tables.churn_events]\n",
+        encoding="utf-8",
+    )
+    project = load_project(path)
+    assert project.settings.source.url == url
+    assert project.shown_text == (
+        "# old: postgresql://me:***@server/crm\n[source]\n"
+        'url = "postgresql://me:***@server/crm?sslpassword=***&schema=sales" # now\n'
+        "[tables.accounts]\n[tables.churn_events]\n"
+    )
+    for shown in (repr(project), repr(project.settings), str(project.settings)):
+        assert HOSTILE_PASSWORD not in shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[source]\nurl = ["postgresql://me:s3cr3t@server/crm"]\n',
+        'source = "postgresql://me:s3cr3t@server/crm"\n',
+        '[source]\nurl = "x"\ndata_end = "postgresql://me:s3cr3t@server/crm"\n',
+        'url = "postgresql://me:s3cr3t@server/crm"\n',
+    ],
+)
+def test_what_is_said_about_a_wrong_key_holds_no_password(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "healthscore.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError) as caught:
+        load_project(path)
+    assert "s3cr3t" not in str(caught.value)

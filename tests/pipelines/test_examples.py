@@ -88,3 +88,15 @@ def test_a_company_whose_churn_is_chance_gets_no_verdict(example, run) -> None:
     shown = run("score", "-c", config)
     assert "not enough evidence" in shown.out
     shutil.rmtree(config.parent / "mlruns")
+
+
+def test_a_snapshot_without_dates_is_learnt(example, run) -> None:
+    config = example("telco")
+    trained = run("train", "-c", config, "--json").answer
+    assert trained["metrics"]["auc_low"] > 0.86
+    assert trained["counts"]["rows"] == 7043
+    weights = trained["weights"]["all"]
+    # Gender, age and marriage are sensitive; the rest of the profile has no weight.
+    assert set(weights) == {"usage", "adoption", "support", "payments", "referrals"}
+    answer = run("score", "-c", config, "--json").answer
+    assert answer["rows"] == 7043

@@ -1,0 +1,124 @@
+"""Write the feature table to a file, for work outside this program."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from features.errors import DataError, SettingsError
+from pipelines.company_data import open_company, scoring_date
+from pipelines.config import Project
+from pipelines.progress import show_progress
+from pipelines.whole_file import replaced_whole
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SUFFIXES = (".parquet", ".csv")
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """A feature table that was written.
+
+    Parameters
+    ----------
+    file : str
+        Where it is.
+    rows, signals : int
+        Its size; beside the signals it holds the account, the date and, if labelled, ``churned``.
+    dates : list of str
+        Observation dates.
+    warnings : list of str
+        One sentence each.
+    """
+
+    file: str
+    rows: int
+    signals: int
+    dates: list[str]
+    warnings: list[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``features --json`` prints."""
+        return asdict(self)
+
+
+def write_features(
+    project: Project, as_of: date | None, file: Path | None, *, labelled: bool
+) -> FeatureTable:
+    """Build the feature table of a date, or of every matured date with its label.
+
+    Parameters
+    ----------
+    project : Project
+        The configuration.
+    as_of : date or None
+        Date whose signals are wanted; the day after the last row when None.
+    file : Path or None
+        Where to write, as Parquet or CSV by its suffix; by default a Parquet file beside the
+        configuration.
+    labelled : bool
+        Whether to write the matured observation dates with labels, as ``train`` reads them.
+
+    Raises
+    ------
+    SettingsError
+        When the file's suffix is neither.
+    DataError
+        When the date lies outside the data, no account was active, or the data break the contract.
+    EvidenceError
+        When labels are wanted and no observation date has matured.
+    """
+    if labelled and as_of is not None:
+        raise SettingsError(
+            "Option --as-of asks for one date and --labelled for every matured one; give one of"
+            " them"
+        )
+    if file is not None and file.suffix.lower() not in SUFFIXES:
+        raise SettingsError(
+            f"The feature table is written as {' or '.join(SUFFIXES)}, and '{file}' ends in"
+            f" '{file.suffix}'; name another file with --out"
+        )
+    warnings: list[str] = []
+    if labelled:
+        from pipelines.train import labelled_features
+
+        frame, signals = labelled_features(project)
+        count, name = len(signals), "features-labelled.parquet"
+    else:
+        frame, count, day, warnings = _as_of(project, as_of)
+        name = f"features-{day}.parquet"
+    file = file or project.folder / name
+    _write(frame, file)
+    dates = [f"{moment:%Y-%m-%d}" for moment in frame["observation_date"].drop_duplicates()]
+    return FeatureTable(str(file), len(frame), count, dates, warnings)
+
+
+def _as_of(project: Project, as_of: date | None) -> tuple[pd.DataFrame, int, date, list[str]]:
+    from features.build import build_features, signals_of
+
+    settings = project.settings
+    with open_company(project) as company:
+        day, warnings = scoring_date(company, as_of)
+        signals = signals_of(company, settings.signals)
+        with show_progress("Signals") as step:
+            frame = build_features(
+                company, [day], settings.outcome, settings.signals, labelled=False, progress=step
+            )
+    if frame.empty:
+        raise DataError(
+            f"No account was active on {day}; the data run from {company.data_start} to"
+            f" {company.data_end}, so choose a date between or check [tables.subscriptions]"
+        )
+    return frame, len(signals), day, warnings
+
+
+def _write(frame: pd.DataFrame, file: Path) -> None:
+    with replaced_whole(file) as fresh:
+        if file.suffix.lower() == ".csv":
+            frame.to_csv(fresh, index=False)
+        else:
+            frame.to_parquet(fresh, index=False)

@@ -1,0 +1,89 @@
+"""A single labelled snapshot in which nothing has a date."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+CONFIG = """\
+[source]
+url = "data"
+[tables.accounts]
+account_id = "id"
+attributes = ["region"]
+[tables.snapshots]
+account_id = "id"
+[tables.labels]
+account_id = "id"
+churned = "left"
+[signals.own]
+logins = { group = "usage", healthy = "higher" }
+"""
+NOTHING_HAS_A_DATE = (
+    "nothing has a date: a model is judged on other accounts, not on later dates, and what was"
+    " written down after the outcome flatters it"
+)
+
+
+@pytest.fixture
+def undated(tmp_path):
+    """Write a company of 400 accounts, a third of which left: those that logged in little."""
+    ids = [f"C{number}" for number in range(400)]
+    left = [int(number % 7 < 2 + (number % 5 == 0)) for number in range(400)]
+    logins = [(3 if gone else 9) + number % 8 for number, gone in enumerate(left)]
+    data = tmp_path / "data"
+    data.mkdir()
+    tables = {
+        "accounts": {"id": ids, "region": ["north", "south"] * 200},
+        "snapshots": {"id": ids, "logins": logins},
+        "labels": {"id": [*ids[:-1], "stranger"], "left": left},
+    }
+    for name, columns in tables.items():
+        pd.DataFrame(columns).to_csv(data / f"{name}.csv", index=False)
+    path = tmp_path / "healthscore.toml"
+    path.write_text(CONFIG, "utf-8")
+    return path
+
+
+def test_it_is_accepted_with_a_warning(undated, run) -> None:
+    report = run("check", "-c", undated, "--json").answer
+    assert NOTHING_HAS_A_DATE in report["tables"]["labels"]["problems"]
+    assert report["tables"]["accounts"]["problems"] == []
+    assert len(report["observation_dates"]) == 1
+    assert (report["groups"]["usage"], report["groups"]["profile"]) == (1, 1)
+
+
+def test_the_labelled_table_holds_the_labels_as_they_are(undated, run, tmp_path) -> None:
+    file = tmp_path / "table.parquet"
+    answer = run("features", "-c", undated, "--labelled", "--out", file, "--json").answer
+    frame = pd.read_parquet(file).set_index("account_id")
+    labels = pd.read_csv(undated.parent / "data" / "labels.csv").set_index("id")["left"]
+    assert answer["rows"] == len(frame) == 399
+    assert frame.churned.to_dict() == labels.drop("stranger").to_dict()
+    assert set(frame.columns) == {"observation_date", "churned", "region", "logins"}
+
+
+def test_it_is_learnt_from_and_scored(undated, run) -> None:
+    trained = run("train", "-c", undated, "--json").answer
+    assert trained["counts"]["holdout_rows"] == 100
+    assert trained["metrics"]["auc"] > 0.7
+    assert trained["warnings"][-1].startswith("The rows carry no dates: the model was judged on")
+    assert run("score", "-c", undated, "--json").answer["rows"] == 400
+    assert run("score", "-c", undated).code == 0
+
+
+def test_labels_hold_each_account_once(undated, run) -> None:
+    file = undated.parent / "data" / "labels.csv"
+    file.write_text(file.read_text("utf-8") + "C1,1\n", "utf-8")
+    ran = run("check", "-c", undated)
+    assert (ran.code, ran.sentence) == (
+        3,
+        "Table 'labels' must hold each account once and repeats 'C1'; remove the copies",
+    )
+
+
+def test_labels_beside_dated_outcomes_are_refused(undated, run) -> None:
+    undated.write_text(CONFIG + "[tables.churn_events]\n", "utf-8")
+    ran = run("check", "-c", undated)
+    assert ran.code == 2
+    assert "labels are for data without dates, and it maps subscriptions or" in ran.sentence
