@@ -11,7 +11,7 @@ import pandas as pd
 from features.adoption import AdoptionBuilder
 from features.builder import Builder, Request
 from features.catalog import Signal
-from features.company import Company, Progress
+from features.company import Company, Progress, days_between
 from features.enablement import EnablementBuilder
 from features.errors import SettingsError, sample
 from features.observations import active_accounts
@@ -41,7 +41,9 @@ BUILDERS: tuple[Builder, ...] = (
 )
 
 
-KEYS = ("account_id", "observation_date", "churned")
+AGE = "account_age_days"
+"""How long an account had been there: what evidence is judged by, whatever the signals are."""
+KEYS = ("account_id", "observation_date", "churned", AGE)
 """Columns of the feature table that are no signals."""
 
 
@@ -111,9 +113,9 @@ def build_features(
     Returns
     -------
     pandas.DataFrame
-        ``account_id``, ``observation_date``, ``churned`` if labelled, ``mrr`` where it is mapped,
-        and a column per signal: float64 with NaN for unknown, or text with None. Ordered by date
-        and account.
+        ``account_id``, ``observation_date``, ``churned`` and ``account_age_days`` if labelled,
+        ``mrr`` where it is mapped, and a column per signal: float64 with NaN for unknown, or text
+        with None. Ordered by date and account.
     """
     builders = active_builders(company, settings)
     steps = len(builders) + 2
@@ -124,9 +126,10 @@ def build_features(
         rows = rows.filter(rows.account_id == account_id)
     if labelled:
         rows = with_label(rows, company, outcome)
+        rows = rows.mutate(**{AGE: days_between(rows.observation_date, rows.created_at)})
     observations = company.keep("observations", rows)
     request = Request(company, observations, tuple(dates), settings, account_id)
-    extra = [name for name in ("churned", "mrr") if name in observations.columns]
+    extra = [name for name in ("churned", AGE, "mrr") if name in observations.columns]
     joined = observations.select("account_id", "observation_date", *extra)
     for number, (builder, signals) in enumerate(builders.items(), start=2):
         tell(f"building {builder.group} signals", number, steps)

@@ -14,6 +14,9 @@ from features.observations import dates_table
 from features.signal_settings import SignalsSettings
 
 YEAR, QUARTER = 365, 90
+STEPS = 2**20
+"""Leniency is rounded to this part of a level: sums of fair ratings are exact then, and the same in
+whatever order an engine adds."""
 
 
 def _signal(name: str, unit: Unit, healthy: Direction, label: str, sentence: str) -> Signal:
@@ -122,7 +125,8 @@ def _fair_ratings(request: Request) -> ir.Table:
         request.keys.inner_join(known, ["account_id", "observation_date"])
     )
     fair = wanted.left_join(leniency, ["rater", "observation_date"])
-    return fair.select(*wanted.columns, fair=fair.rating - fair.leniency.fill_null(0.0))
+    steps = (fair.leniency.fill_null(0.0) * STEPS).round()
+    return fair.select(*wanted.columns, fair=fair.rating - steps / float(STEPS))
 
 
 def _normal_dimension(dimension: ir.Value, settings: SignalsSettings) -> ir.Value:

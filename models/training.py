@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
+from features.build import AGE
 from features.catalog import Signal
 from features.errors import DataError, EvidenceError
 from models.backtest import (
@@ -22,6 +23,7 @@ from models.backtest import (
 from models.calibration import LogisticCalibrator
 from models.churn import ChurnClassifier
 from models.encoding import Codes, Floats
+from models.evidence import behaviour_rank
 from models.health_model import SEGMENT, HealthModel, model_input
 from models.metrics import Metrics, calibration_table, evaluate, rate_row
 from models.score import BANDS, ScaleSettings, ScoreScale
@@ -97,7 +99,7 @@ def fit_health_model(
     ----------
     frame : DataFrame of n rows
         Matured rows: ``account_id``, ``observation_date``, ``churned`` (0 or 1), one column per
-        signal, and the columns segments are read from.
+        signal, the columns segments are read from and, where it is known, ``account_age_days``.
     signals : sequence of Signal
         What the model may read.
     maturity_days : int
@@ -173,9 +175,7 @@ def fit_health_model(
     margins = judged.decision_function(inputs.iloc[tested])
     log_odds = calibrator.log_odds(margins, segment[tested])
     held_out = _held_out(frame, segment, tested, log_odds, final_scale)
-    behaviour = _behaviour(
-        judged, inputs.iloc[tested], frame["observation_date"].iloc[tested], signals
-    )
+    behaviour = _behaviour(judged, inputs.iloc[tested], frame.iloc[tested], signals)
     base_rate = float(outcome[holdout.train].mean())
     metrics, by_segment = _measure(held_out.assign(behaviour=behaviour), base_rate, seed)
     bands = band_table(held_out, final_scale)
@@ -264,28 +264,21 @@ def _held_out(
 def _behaviour(
     classifier: ChurnClassifier,
     inputs: pd.DataFrame,
-    dates: pd.Series[Any],
+    tested: pd.DataFrame,
     signals: tuple[Signal, ...],
 ) -> Floats:
-    """Rank what behaviour adds to each margin among accounts of like context: (n,), 0 to 1.
-
-    Context is the date, the segment and what profile signals add, in fifths. Ranked over all rows
-    instead, a signal that only follows an account's age would look as if it foretold churn.
-    """
+    """Rank what behaviour adds to the margins of held-out rows among like accounts."""
     profile = np.array([signal.group == "profile" for signal in signals])
     added = classifier.contributions(inputs)
-    parts = pd.DataFrame(
-        {
-            "date": dates.to_numpy(),
-            "segment": inputs[SEGMENT].to_numpy(dtype=object),
-            "context": added[:, profile].sum(axis=1),
-            "acting": added[:, ~profile].sum(axis=1),
-        }
+    unknown = np.full(len(tested), np.nan)
+    age = tested[AGE].to_numpy(dtype=float) if AGE in tested else unknown
+    return behaviour_rank(
+        tested["observation_date"].to_numpy(),
+        inputs[SEGMENT].to_numpy(dtype=object),
+        age,
+        added[:, profile].sum(axis=1),
+        added[:, ~profile].sum(axis=1),
     )
-    parts["acting"] -= parts.groupby("segment")["acting"].transform("mean")
-    place = parts.groupby("date")["context"].rank(pct=True)
-    parts["fifth"] = np.ceil(5 * place)
-    return parts.groupby(["date", "fifth"])["acting"].rank(pct=True).to_numpy(dtype=float)
 
 
 def _measure(rows: pd.DataFrame, base_rate: float, seed: int) -> tuple[Metrics, dict[str, Metrics]]:

@@ -18,7 +18,8 @@ _HEAD = """\
 # Drafted from the files in {folder}: read every line marked "check" before you train.
 
 [source]
-# A folder of Parquet and CSV files, or a DuckDB file; relative to this file.
+# A folder of Parquet and CSV files, or a DuckDB file; relative to this file. Also a server:
+# "postgresql://user@host:5432/crm?schema=sales" or "spark://?master=yarn&database=crm".
 url = {url}
 # The first day of which nothing is known; by default the day after the last row.
 # data_end = 2026-01-01
@@ -169,7 +170,34 @@ def _signals_section(features: list[str], sensitive: list[str]) -> str:
         f"sensitive = {_toml(sensitive)}\n"
         '# Signal groups to leave out, such as "referrals".\n'
         "groups_off = []\n"
+        "# Python files with builders of your own, relative to this file.\n"
+        "builders = []\n" + _SIGNAL_OPTIONS
     )
+
+
+_SIGNAL_OPTIONS = """
+# The words that tickets are sorted by (case is ignored), where yours are others:
+# [signals.tickets]
+# severe = ["urgent", "critical", "p1"]
+# bug = ["bug", "incident"]
+# how_to = ["how-to", "question"]
+# feature_request = ["feature request"]
+
+# What the levels of a manager's rating mean. Each dimension named so becomes a signal of its own.
+# [signals.rubric.sponsor]
+# 5 = "Meets monthly, answers within a day"
+# 4 = "Meets each quarter"
+
+# Columns of a table of snapshots that become signals: see [tables.snapshots].
+# [signals.own.seat_growth]
+# group = "usage"
+# healthy = "higher"
+
+# Accounts are in onboarding, then established, and in renewal when the contract renews soon:
+# [signals.lifecycle]
+# onboarding_days = 90
+# renewal_days = 90
+"""
 
 
 def _segments_section(guesses: dict[str, TableGuess], attributes: list[str]) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 BAND_STYLES = {"at-risk": "red", "watch": "yellow", "healthy": "green"}
 BAND_MARKS = {"at-risk": "▼", "watch": "◆", "healthy": "▲"}
 BAR_WIDTH = 12
+SEGMENTS_ABREAST = 4
 
 
 def plain_console() -> Console:
@@ -168,13 +169,16 @@ def show_bands(console: Console, bands: list[dict[str, Any]]) -> None:
 
 
 def show_weights(console: Console, weights: dict[str, dict[str, float]]) -> None:
-    """Print the weight of each signal group per segment."""
+    """Print the weight of each signal group per segment, a few segments side by side."""
     groups = list(dict.fromkeys(group for shares in weights.values() for group in shares))
-    table = _table("Weights by segment", *(f">{group}" for group in groups))
-    for segment, shares in weights.items():
-        cells = (f"{shares[group]:.0f} %" if group in shares else "–" for group in groups)
-        table.add_row(plain(segment, 40), *cells)
-    console.print(table)
+    segments = list(weights)
+    for first in range(0, len(segments), SEGMENTS_ABREAST):
+        abreast = segments[first : first + SEGMENTS_ABREAST]
+        table = _table("Weights", *(f">{plain(segment, 40)}" for segment in abreast))
+        for group in groups:
+            shares = (weights[segment].get(group) for segment in abreast)
+            table.add_row(group, *("–" if x is None else f"{x:.0f} %" for x in shares))
+        console.print(table)
 
 
 def show_portfolio(console: Console, summed: Portfolio) -> None:

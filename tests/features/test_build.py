@@ -190,7 +190,8 @@ def test_every_signal_and_label_equals_the_plain_recomputation(
             key = account["account_id"], day
             plain[key] = expected_signals(oracle, signals, account["account_id"], midnight)
             if label != "gone":
-                labelled[key] = plain[key] | {"churned": label}
+                age = plain[key]["tenure_days"]
+                labelled[key] = plain[key] | {"churned": label, "account_age_days": age}
     assert_equal(build_features(company, DATES, outcome, chosen, labelled=False), plain)
     assert_equal(build_features(company, DATES, outcome, chosen, labelled=True), labelled)
 

@@ -238,3 +238,21 @@ def test_more_panes_than_one_word_has_bits(clean: Callable[..., CleanTable]) -> 
 def test_windows_of_leap_day_have_whole_days() -> None:
     assert Window("w", 1).bounds(date(2024, 3, 1)) == (date(2024, 2, 29), date(2024, 3, 1))
     assert Window("w", 365, 1).bounds(date(2024, 3, 1)) == (date(2023, 3, 1), date(2024, 2, 29))
+
+
+@pytest.mark.slow
+def test_ten_million_events_of_one_account(connection: Backend) -> None:
+    connection.con.execute(
+        "create or replace temp view ten_million as select 'A' as account_id,"
+        " timestamp '2024-02-01' + to_seconds(n // 4) as occurred_at, 'f' || (n % 9) as feature,"
+        " 'u' || (n % 1000000) as user_id, 1.0 as quantity, null::timestamp as recorded_at"
+        " from range(10000000) t(n)"
+    )
+    table = connection.table("ten_million").drop("recorded_at")
+    events = CleanTable(CONTRACT["usage_events"], "ten_million", table, table)
+    rows = computed(events, [date(2024, 3, 1)], [Window("w", 28), Window("x", 5)])
+    found = rows["A", date(2024, 3, 1)]
+    seconds = (datetime(2024, 2, 1) + timedelta(seconds=2_500_000)) - datetime(2024, 2, 25)
+    recent = 4 * int(seconds.total_seconds())
+    assert (found["rows_x"], found["total_x"], found["days_x"]) == (recent, recent, 5)
+    assert (found["users_x"], found["features_x"], found["kinds_x"]) == (1_000_000, 9, 9)

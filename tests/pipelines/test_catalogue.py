@@ -15,7 +15,8 @@ def test_a_company_lists_what_its_tables_give(scored, run) -> None:
     listed = run("signals", "-c", scored.config, "--json").answer["signals"]
     account = scored.sql("select min(account_id) from scores")[0][0]
     model = run("explain", account, "-c", scored.config, "--json").answer["signals"]
-    assert {signal["name"] for signal in listed} == {signal["signal"] for signal in model}
+    # Explained are the signals that moved the score.
+    assert {signal["name"] for signal in listed} > {signal["signal"] for signal in model} > set()
     shown = run("signals", "-c", scored.config)
     assert shown.code == 0
     for signal in listed:

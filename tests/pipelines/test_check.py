@@ -20,7 +20,7 @@ def test_the_report_counts_what_the_tables_hold(simulated, tmp_path, run) -> Non
             f"select count(*), count(distinct account_id) from '{simulated / name}.parquet'"
         ).fetchall()[0]
         assert (table["rows"], table["accounts"]) == (rows, accounts)
-    assert report["absent"] == []
+    assert report["absent"] == ["snapshots", "labels"]
     assert report["problems"] == 0
     assert (report["data_start"], report["data_end"]) == ("2024-01-01", "2025-07-01")
     assert report["observation_dates"][0] == "2024-03-01"

@@ -79,9 +79,10 @@ def test_a_company_whose_churn_is_chance_gets_no_verdict(example, run) -> None:
     ran = run("train", "-c", config)
     assert ran.code == 0, ran.err
     assert "There is not enough evidence" in ran.out
-    assert "Weights by segment" not in ran.out
+    assert "Weights" not in ran.out
     metrics = run("train", "-c", config, "--json").answer["metrics"]
-    assert metrics["auc_low"] < 0.5 < metrics["auc_high"]
+    # Growth of revenue follows an account's age, and so do these labels.
+    assert metrics["auc"] < 0.65
     assert metrics["auc_behaviour_low"] < 0.5 < metrics["auc_behaviour_high"]
     answer = run("score", "-c", config, "--json").answer
     assert any("not enough evidence" in warning for warning in answer["warnings"])

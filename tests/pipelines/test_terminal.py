@@ -44,5 +44,13 @@ def test_markup_in_a_table_is_text(name: str) -> None:
 
 def test_a_group_without_weight_in_a_segment_is_a_dash() -> None:
     text = shown(show_weights, {"all": {"usage": 100.0}, "b": {"support": 99.6}})
-    rows = [line.split() for line in text.splitlines() if line.strip().startswith(("all", "b "))]
-    assert rows == [["all", "100", "%", "–"], ["b", "–", "100", "%"]]
+    rows = [line.split() for line in text.splitlines() if "%" in line]
+    assert rows == [["usage", "100", "%", "–"], ["support", "–", "100", "%"]]
+
+
+def test_many_segments_are_shown_a_few_side_by_side() -> None:
+    weights = {f"segment {number}": {"usage": 100.0} for number in range(9)}
+    text = shown(show_weights, weights)
+    headings = [line for line in text.splitlines() if "segment" in line]
+    assert [line.count("segment") for line in headings] == [4, 4, 1]
+    assert all(f"segment {number}" in text for number in range(9))

@@ -170,7 +170,7 @@ def test_nobody_active_on_any_date_is_refused(small, run) -> None:
     ("column", "hint"),
     [
         ("plann", "did you mean 'plan'?"),
-        ("zzzzzz", "signals that could be are 'plan'"),
+        ("zzzzzz", "signals that could be are 'lifecycle_stage', 'plan'"),
         # What the rows are told apart by, and what is to be predicted, are no kinds of account.
         ("churned", "which is no signal of this company"),
         ("account_id", "which is no signal of this company"),

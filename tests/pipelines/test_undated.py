@@ -60,7 +60,9 @@ def test_the_labelled_table_holds_the_labels_as_they_are(undated, run, tmp_path)
     labels = pd.read_csv(undated.parent / "data" / "labels.csv").set_index("id")["left"]
     assert answer["rows"] == len(frame) == 399
     assert frame.churned.to_dict() == labels.drop("stranger").to_dict()
-    assert set(frame.columns) == {"observation_date", "churned", "region", "logins"}
+    assert set(frame.columns) == {
+        *("observation_date", "churned", "account_age_days", "region", "logins")
+    }
 
 
 def test_it_is_learnt_from_and_scored(undated, run) -> None:

@@ -112,7 +112,7 @@ round_4 as (
     from weighed as w group by rater
 ),
 fair as (
-    select dimension, rater, rated_at, rating - lenient as rating
+    select dimension, rater, rated_at, rating - round(lenient * 1048576) / 1048576 as rating
     from known join round_4 using (rater)
     where account_id = :account
 ),
