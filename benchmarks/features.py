@@ -81,6 +81,9 @@ class Bench:
             Events(rows),
             [Window(f"{length}d", length) for length in days],
             MEASURES,
+            lambda name, table: self.connection.create_table(
+                ibis.util.gen_name(name), table, temp=True
+            ),
         )
         self.run("drop table if exists from_panes")
         self.connection.create_table("from_panes", result, temp=True)

@@ -56,7 +56,9 @@ class Request:
         self, events: Events, windows: Sequence[Window], measures: Mapping[str, Measure]
     ) -> ir.Table:
         """Measure events over windows: see :func:`features.panes.aggregate_windows`."""
-        return aggregate_windows(self.observations, self.dates, events, windows, measures)
+        return aggregate_windows(
+            self.observations, self.dates, events, windows, measures, self.company.keep
+        )
 
     def known(self, table: str, lookback_days: int | None = None) -> ir.Table:
         """Pair observations with what was known: see :func:`features.company.rows_known`."""

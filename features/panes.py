@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
@@ -32,6 +32,7 @@ from features.pane_calendar import BITS, PaneCalendar, Window, bits_of
 __all__ = ["Events", "Measure", "Window", "aggregate_windows", "events_of"]
 
 KEYS = ["account_id", "observation_date"]
+Keep = Callable[[str, ir.Table], ir.Table]
 
 
 @ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]
@@ -113,6 +114,7 @@ def aggregate_windows(
     events: Events,
     windows: Sequence[Window],
     measures: Mapping[str, Measure],
+    keep: Keep,
 ) -> ir.Table:
     """Compute measures over windows before every observation date.
 
@@ -129,6 +131,8 @@ def aggregate_windows(
         Lookback windows.
     measures : mapping of str to Measure
         Measures by name.
+    keep : callable
+        Computes a step once, in the engine: see :meth:`features.company.Company.keep`.
 
     Returns
     -------
@@ -147,11 +151,13 @@ def aggregate_windows(
     alone = days if events.may_be_late else []
     together = [name for name in measures if name not in (*apart, *alone)]
     parts = [
-        _over_panes(dated, events, calendar, {name: measures[name] for name in names}, sets)
+        _over_panes(dated, events, calendar, {name: measures[name] for name in names}, sets, keep)
         for names in (together, alone)
         if names
     ]
-    parts += [_over_values(plain, events, calendar, name, measures[name].column) for name in apart]
+    parts += [
+        _over_values(plain, events, calendar, name, measures[name].column, keep) for name in apart
+    ]
     result = observations.select(*KEYS)
     for part in parts:
         result = without_doubled_keys(result.left_join(part, KEYS))
@@ -206,6 +212,7 @@ def _over_panes(
     calendar: PaneCalendar,
     measures: Mapping[str, Measure],
     sets: Mapping[str, int],
+    keep: Keep,
 ) -> ir.Table:
     """Aggregate per account and pane, then combine the panes of each window."""
     late = ["late"] if events.may_be_late else []
@@ -221,7 +228,8 @@ def _over_panes(
         }
     )
     # In the order of accounts, the few sums that an account needs stay in the processor's cache.
-    joined = cells.order_by("account_id").inner_join(calendar.members(), "pane")
+    cells = keep("cells", cells.order_by("account_id"))
+    joined = cells.inner_join(calendar.members(), "pane")
     if late:
         joined = joined.filter(joined.late <= joined.observation_number)
     windows = joined.group_by(KEYS).aggregate(
@@ -289,7 +297,12 @@ def _finished(windows: ir.Table, result: str, measure: Measure, words: int) -> i
 
 
 def _over_values(
-    dated: ir.Table, events: Events, calendar: PaneCalendar, name: str, column: str
+    dated: ir.Table,
+    events: Events,
+    calendar: PaneCalendar,
+    name: str,
+    column: str,
+    keep: Keep,
 ) -> ir.Table:
     """Give each value of an account a bit per pane, then count those with a bit in each window."""
     late = ["late"] if events.may_be_late else []
@@ -299,7 +312,7 @@ def _over_values(
         **{f"bits_{word}": present[f"bit_{word}"].bit_or() for word in words}
     )
     masks = calendar.masks()
-    joined = values.order_by("account_id").cross_join(masks)
+    joined = keep("values", values.order_by("account_id")).cross_join(masks)
     if late:
         joined = joined.filter(joined.late <= joined.observation_number)
         same = [name for name in joined.columns if name not in ("late", *values.columns)]

@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 import ibis
+import ibis.expr.types as ir
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -93,7 +94,12 @@ def computed(table: CleanTable, dates: list[date], windows: list[Window]) -> dic
     events = events_of(table, **{name: table.cleaned[name] for name in columns})
     accounts = ibis.memtable(pd.DataFrame({"account_id": list("ABCZ")}))
     grid = accounts.cross_join(dates_table(dates))
-    rows = aggregate_windows(grid, dates, events, windows, MEASURES).to_pyarrow().to_pylist()
+
+    def keep(name: str, step: ir.Table) -> ir.Table:
+        backend = table.cleaned.get_backend()
+        return backend.create_table(ibis.util.gen_name(name), step, temp=True)
+
+    rows = aggregate_windows(grid, dates, events, windows, MEASURES, keep).to_pyarrow().to_pylist()
     found = {(row.pop("account_id"), row.pop("observation_date").date()): row for row in rows}
     assert len(found) == len(rows) == 4 * len(set(dates))
     return found
