@@ -67,8 +67,7 @@ class SurveysBuilder:
         """List the signals of answers and, where it is recorded what was sent, of silence."""
         if not company.has("surveys"):
             return ()
-        sent = "sent_at" in company.tables["surveys"].raw.columns
-        return (*_ANSWERS, _AGE, *((_SILENT,) if sent else ()))
+        return (*_ANSWERS, _AGE, *((_SILENT,) if _tells_of_silence(company) else ()))
 
     def build(self, request: Request) -> ir.Table:
         """Read the surveys known before each observation."""
@@ -91,6 +90,18 @@ class SurveysBuilder:
         rows = fill_rows(request.keys, values, [])
         capped = rows[_AGE.name].fill_null(float(LOOKBACK_DAYS))
         return rows.mutate(**{_AGE.name: capped}).select("account_id", "observation_date", *wanted)
+
+
+def _tells_of_silence(company: Company) -> bool:
+    """Whether surveys are there that nobody answered.
+
+    Where answers alone are recorded, a survey that is still open on a date is one that will be
+    answered: to call it silent would tell the future.
+    """
+    if "sent_at" not in company.tables["surveys"].raw.columns:
+        return False
+    quality = company.quality.get("surveys")
+    return quality is None or quality.missing.get("responded_at", 0.0) > 0
 
 
 def _with_latest(surveys: ir.Table) -> ir.Table:

@@ -287,11 +287,11 @@ class Behaviour:
         sent = month.low + (rng.random(count) * (month.high - month.low)).astype(np.int64)
         answered = sent + (DAY * (0.05 + 4 * rng.exponential(size=count))).astype(np.int64)
         answers = rng.random(count) < _logistic(0.4 * engagement + 0.3 * advocacy - 0.9)
-        answers &= (month.high > month.low) & (answered < self.accounts.churn_day * DAY)
-        who = np.flatnonzero(answers)
+        answers &= answered < self.accounts.churn_day * DAY
+        who = np.flatnonzero(month.high > month.low)
         self.records.surveys.append(
             account=who,
-            responded_at=answered[who],
+            responded_at=np.where(answers, answered, NEVER)[who],
             kind=turn[who],
             score=np.choose(turn, scores)[who],
             sent_at=sent[who],

@@ -167,8 +167,9 @@ def _write_rest(accounts: Accounts, records: Records, writer: Writer, end: int) 
     invoices = records.invoices.columns
     untried = records.invoices.ints("due_at") >= end
     invoices["failed_attempts"] = np.where(untried, 0, invoices["failed_attempts"])
-    answered = records.surveys.ints("responded_at") < end
-    surveys = {name: values[answered] for name, values in records.surveys.columns.items()}
+    surveys = records.surveys.columns
+    silent = records.surveys.ints("responded_at") >= end
+    surveys["score"] = np.where(silent, np.nan, records.surveys.floats("score"))
     for name, columns in (
         ("tickets", tickets),
         ("invoices", invoices),

@@ -166,3 +166,13 @@ def test_a_table_that_cannot_tell_an_answer_is_refused(company_of: CompanyOf) ->
         "Table 'surveys' has no column 'responded_at', needed as surveys.responded_at; its columns"
         " are 'account_id', 'sent_at', 'kind', 'score' (set it under [tables.surveys])"
     )
+
+
+def test_where_answers_alone_are_recorded_an_open_survey_says_nothing(
+    company_of: CompanyOf,
+) -> None:
+    rows = [answer(40, 9), {**silence(3), "responded_at": MIDNIGHT, "score": 3.0}]
+    company = company_by_hand(company_of, {"surveys": {"A": rows}})
+    names = [signal.name for signal in signals_of(company, SignalsSettings())]
+    assert "nps_last" in names
+    assert "surveys_unanswered_180d" not in names

@@ -35,7 +35,7 @@ TIMES = {
         {"paid_at": "paid_at", "failed_attempts": "paid_at", "refunded_at": "refunded_at"},
     ),
     "referrals": ("referred_at", {"converted_at": "converted_at"}),
-    "surveys": ("responded_at", {}),
+    "surveys": ("sent_at", dict.fromkeys(["responded_at", "score"], "responded_at")),
     "trainings": ("attended_at", {}),
     "ratings": ("rated_at", {}),
     "interventions": ("occurred_at", {}),

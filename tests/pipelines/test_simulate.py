@@ -34,7 +34,7 @@ OWN_TIME = {
     "tickets": "opened_at",
     "invoices": "issued_at",
     "referrals": "referred_at",
-    "surveys": "responded_at",
+    "surveys": "sent_at",
     "trainings": "attended_at",
     "ratings": "rated_at",
     "interventions": "occurred_at",
@@ -43,7 +43,7 @@ LATER = {
     "tickets": ("first_response_at", "closed_at"),
     "invoices": ("due_at", "paid_at", "refunded_at"),
     "referrals": ("converted_at",),
-    "surveys": (),
+    "surveys": ("responded_at",),
 }
 WEIGHED = (
     "usage", "adoption", "support", "payments", "referrals", "surveys", "enablement", "relationship"
@@ -123,10 +123,10 @@ def test_numbers_stay_in_range(tables: dict[str, pd.DataFrame]) -> None:
         numbers = table.select_dtypes("number").drop(columns="sentiment", errors="ignore")
         assert (numbers.fillna(0) >= 0).all().all(), name
     limits = {"nps": (0, 10), "csat": (1, 5), "ces": (1, 7)}
-    answers = tables["surveys"].groupby("kind").score
+    answers = tables["surveys"].dropna(subset="responded_at").groupby("kind").score
     for kind, (low, high) in limits.items():
         assert answers.get_group(kind).between(low, high).all()
-    assert (tables["surveys"].score % 1 == 0).all()
+    assert (tables["surveys"].score.dropna() % 1 == 0).all()
     assert tables["ratings"].rating.between(1, 5).all()
     assert tables["tickets"].csat.dropna().between(1, 5).all()
     assert tables["tickets"].sentiment.between(-1, 1).all()
@@ -183,7 +183,10 @@ def test_later_moments_follow_their_row(tables: dict[str, pd.DataFrame]) -> None
     assert invoices.paid_at[invoices.refunded_at.notna()].notna().all()
     assert (invoices.failed_attempts[invoices.due_at >= END] == 0).all()
     surveys = tables["surveys"]
-    assert (surveys.sent_at < surveys.responded_at).all()
+    answered = surveys.responded_at.notna()
+    assert (surveys.sent_at < surveys.responded_at)[answered].all()
+    assert (surveys.score.notna() == answered).all()
+    assert 0.2 < answered.mean() < 0.5
 
 
 def test_subscriptions_are_unbroken_and_end_with_the_churn(
