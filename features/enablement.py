@@ -98,7 +98,7 @@ class EnablementBuilder:
             measures["training_completion"] = Measure("mean", "completed")
         if "course" in trainings.columns:
             columns["course"] = trainings.course.strip().lower()
-            measures["courses"] = Measure("distinct", "course")
+            measures["courses"] = Measure("distinct", "course", few=True)
         if _knows_users(request.company):
             columns["user_id"] = trainings.user_id
             measures["trained"] = Measure("distinct", "user_id")

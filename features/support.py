@@ -225,7 +225,7 @@ def _opened(request: Request) -> ir.Table:
         columns["category"] = _plain(tickets.category)
         columns["has_category"] = tickets.category.notnull().cast("int64")
         measures["with_category"] = Measure("sum", "has_category")
-        measures["categories"] = Measure("distinct", "category")
+        measures["categories"] = Measure("distinct", "category", few=True)
         for kind in ("bug", "how_to", "feature_request"):
             columns[kind] = _is_one_of(tickets.category, getattr(words, kind))
             measures[f"{kind}_share"] = Measure("mean", kind)

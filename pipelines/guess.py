@@ -73,6 +73,7 @@ COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
     ),
     "feature": ("feature_name", "event_type", "event_name", "event", "action", "module"),
     "user_id": ("user", "member_id", "contact_id", "userid", "attendee_id"),
+    "errors": ("error_count", "n_errors", "error_events", "failures"),
     "quantity": ("n_events", "usage_count", "event_count", "count", "amount"),
     "opened_at": ("submitted_at", "created_at", "opened", "created", "open_date", "opened_on"),
     "first_response_at": ("first_reply_at", "first_responded_at", "responded_at"),

@@ -26,7 +26,7 @@ ALLOWED_IMPORTS = {
 }
 CODE_LOADERS = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 HEAVY = {"duckdb", "ibis", "lightgbm", "matplotlib", "mlflow", "pandas", "pyarrow", "scipy", "shap"}
-HEAVY |= {"numpy", "sklearn"}
+HEAVY |= {"numpy", "psycopg", "pyspark", "sklearn"}
 SOURCES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 TEXTS = [
     path
@@ -133,8 +133,12 @@ def test_no_unfinished_work_is_marked(path: Path) -> None:
     assert not re.search(rf"\b({marks})\b", path.read_text(encoding="utf-8"))
 
 
-def test_every_requirement_is_hashed_and_names_no_registry() -> None:
-    requirements = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+PINNED = ("requirements.txt", "requirements-spark.txt")
+
+
+@pytest.mark.parametrize("name", PINNED)
+def test_every_requirement_is_hashed_and_names_no_registry(name: str) -> None:
+    requirements = (ROOT / name).read_text(encoding="utf-8")
     assert unhashed(requirements) == []
     assert not re.search(r"https?:|file:|^\s*-(?!-hash)", requirements, flags=re.MULTILINE)
 
@@ -147,12 +151,13 @@ def test_an_unhashed_requirement_is_seen() -> None:
 
 
 def test_the_pins_satisfy_what_the_project_asks_for() -> None:
-    requirements = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    requirements = "".join((ROOT / name).read_text(encoding="utf-8") for name in PINNED)
     pins = {
         canonicalize_name(name): version
         for name, version in re.findall(r"^([\w.-]+)==(\S+)", requirements, flags=re.MULTILINE)
     }
-    asked = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]
+    extras = PROJECT["optional-dependencies"]
+    asked = PROJECT["dependencies"] + extras["dev"] + extras["postgres"] + extras["spark"]
     for requirement in map(Requirement, asked):
         assert pins.get(canonicalize_name(requirement.name), "0") in requirement.specifier, (
             requirement
