@@ -152,7 +152,7 @@ def bits_of(values: Iterable[str], name: str, words: int) -> ir.Table:
     return _table(rows, [f"{name}_of", *(f"{name}_bit_{word}" for word in range(words))])
 
 
-def _table(rows: list[tuple[object, ...]], names: list[str]) -> ir.Table:
+def _table(rows: Sequence[tuple[object, ...]], names: list[str]) -> ir.Table:
     frame = pd.DataFrame(rows, columns=names)
     moments = frame.columns.intersection(["day", "observation_date"])
     return ibis.memtable(frame.astype(dict.fromkeys(moments, "datetime64[us]")))

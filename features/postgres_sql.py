@@ -16,11 +16,13 @@ import sqlglot.expressions as sge
 from ibis.backends.sql.compilers.base import NULL
 from ibis.backends.sql.compilers.postgres import PostgresCompiler
 
+from features.null_division import NullDivision
+
 _LONGEST_NAME = 63
 _BIGGEST_WHOLE = 9_223_372_036_854_774_784.0
 
 
-class Compiler(PostgresCompiler):
+class Compiler(NullDivision, PostgresCompiler):
     """Ibis operations as PostgreSQL, where Ibis' own would differ from DuckDB."""
 
     __slots__ = ()
@@ -62,15 +64,6 @@ class Compiler(PostgresCompiler):
             written = self.visit_DefaultLiteral(op, value=value, dtype=dtype)
             return self.cast(written, dt.float64)
         return written
-
-    def visit_Divide(self, op: Any, *, left: Any, right: Any) -> Any:
-        """Divide; by zero gives NULL."""
-        return self.binop(sge.Div, self.cast(left, dt.float64), self.f.nullif(right, 0))
-
-    def visit_FloorDivide(self, op: Any, *, left: Any, right: Any) -> Any:
-        """Divide and round down; by zero gives NULL."""
-        quotient = self.visit_Divide(op, left=left, right=right)
-        return self.cast(self.f.floor(quotient), op.dtype)
 
     def visit_Sum(self, op: Any, *, arg: Any, where: Any) -> Any:
         """Sum without leaving the type: whole numbers would become decimals."""

@@ -19,9 +19,10 @@ from ibis.backends.sql.compilers.base import NULL, SQLGlotCompiler
 from ibis.backends.sql.compilers.pyspark import PySparkCompiler
 
 from features.engine import to_pandas
+from features.null_division import NullDivision
 
 
-class Compiler(PySparkCompiler):
+class Compiler(NullDivision, PySparkCompiler):
     """Ibis operations as Spark SQL, where Ibis' own would differ from DuckDB."""
 
     __slots__ = ()
@@ -56,15 +57,6 @@ class Compiler(PySparkCompiler):
     def visit_IsInf(self, op: Any, *, arg: Any) -> Any:
         """Ask for both infinities; Ibis compares the expressions themselves, which never match."""
         return arg.isin(self.POS_INF, self.NEG_INF)
-
-    def visit_Divide(self, op: Any, *, left: Any, right: Any) -> Any:
-        """Divide; by zero gives NULL."""
-        return self.binop(sge.Div, self.cast(left, dt.float64), self.f.nullif(right, 0))
-
-    def visit_FloorDivide(self, op: Any, *, left: Any, right: Any) -> Any:
-        """Divide and round down; by zero gives NULL."""
-        quotient = self.visit_Divide(op, left=left, right=right)
-        return self.cast(self.f.floor(quotient), op.dtype)
 
     def visit_Sum(self, op: Any, *, arg: Any, where: Any) -> Any:
         """Sum whole numbers as wide as possible."""

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 
 from features.company import Company, load_company
 from features.errors import DataError
-from features.sources import open_source
+from features.open_source import open_source
 from pipelines.config import Project
 from pipelines.progress import show_progress
 

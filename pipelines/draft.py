@@ -87,7 +87,7 @@ def write_draft(
     DataError
         When the source cannot be read.
     """
-    from features.sources import open_source
+    from features.open_source import open_source
 
     if target.exists() and not force:
         raise SettingsError(

@@ -148,7 +148,7 @@ def _costly_sentences(issued: Issued, reasons: pd.DataFrame, limit: int = 3) -> 
 def account_names(project: Project, ids: list[str]) -> dict[str, str]:
     """Look up the names of some accounts, where the source has them."""
     from features.cleaning import clean_table
-    from features.sources import open_source
+    from features.open_source import open_source
 
     with open_source(project.settings.source.url, project.folder) as source:
         tables = project.settings.tables

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import pytest
 
 from features.errors import DataError, HealthscoreError, SettingsError
-from features.sources import open_source
+from features.open_source import open_source
 from tests.features.servers import PostgresServer
 
 pytestmark = [pytest.mark.postgres, pytest.mark.xdist_group("postgres")]

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.errors import DataError, HealthscoreError, SettingsError
-from features.sources import open_source
+from features.open_source import open_source
 
 pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("spark")]
 FORM = "spark://?master=MASTER&folder=FOLDER or spark://?master=MASTER&database=DATABASE"

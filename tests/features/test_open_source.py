@@ -14,7 +14,7 @@ import pytest
 from features.company import load_company
 from features.errors import DataError
 from features.mapping import TablesSettings
-from features.sources import open_source
+from features.open_source import open_source
 
 Folder = Callable[[dict[str, str]], Path]
 HOLD = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); input()"
