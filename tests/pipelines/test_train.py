@@ -6,6 +6,7 @@ import json
 import tomllib
 
 import duckdb
+import pandas as pd
 import pytest
 
 from models.registry import load_champion
@@ -101,6 +102,20 @@ def test_a_second_training_is_version_2_on_the_same_scale(project, run) -> None:
         "select max(abs(score - least(100, greatest(0, 50 + 10 * log2("
         "0.0301 / 0.9699 * (1 - churn_probability) / churn_probability))))) < 1e-9 from scores"
     ) == [(True,)]
+
+
+def test_the_fingerprint_is_blind_to_rounding_and_to_nothing_else(taught) -> None:
+    with open_company(load_project(taught.config)) as company:
+
+        def fingerprint(numbers: list[float], texts: list[str]) -> str:
+            frame = pd.DataFrame({"number": numbers, "text": texts})
+            return str(describe_data(company, frame)["fingerprint"])
+
+        base = fingerprint([0.0, 0.3, 1e6 / 3], ["a", "b", "c"])
+        assert fingerprint([-1e-17, 0.1 + 0.2, 1e6 / 3 * (1 + 2e-16)], ["a", "b", "c"]) == base
+        assert fingerprint([0.0, 0.30001, 1e6 / 3], ["a", "b", "c"]) != base
+        assert fingerprint([0.0, 0.3, float("nan")], ["a", "b", "c"]) != base
+        assert fingerprint([0.0, 0.3, 1e6 / 3], ["a", "b", "d"]) != base
 
 
 def test_the_table_it_was_taught_with_can_be_built_again(taught) -> None:
