@@ -135,14 +135,14 @@ def describe_data(company: Company, frame: pd.DataFrame) -> dict[str, Any]:
     """Describe the tables and fingerprint the feature table a model was taught with.
 
     The fingerprint is the SHA-256 of every value in order, so equal data give equal fingerprints.
-    Numbers count to six decimals and in single precision: engines add in any order, which shows
+    Numbers count to nine decimals and in single precision: engines add in any order, which shows
     in the last digits, and where a sum should be nothing.
     """
     import pandas as pd
 
     numbers = frame.select_dtypes("float64")
     # Adding zero turns the minus zero that rounding leaves into zero.
-    rounded = (numbers.round(6) + 0.0).astype("float32")
+    rounded = (numbers.round(9) + 0.0).astype("float32")
     hashes = pd.util.hash_pandas_object(frame.assign(**rounded), index=False).to_numpy()
     return {
         "fingerprint": hashlib.sha256(hashes.tobytes()).hexdigest(),
