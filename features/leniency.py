@@ -20,12 +20,10 @@ Science 6(1), 1991.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import ibis
 import ibis.expr.types as ir
 
-Keep = Callable[[str, ir.Table], ir.Table]
+from features.panes import Keep
 
 ROUNDS = 4
 """Rounds of correcting the others' leniency too; the remaining change is in the tests."""

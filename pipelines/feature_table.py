@@ -16,6 +16,8 @@ from pipelines.whole_file import replaced_whole
 if TYPE_CHECKING:
     import pandas as pd
 
+    from features.company import Company
+
 SUFFIXES = (".parquet", ".csv")
 
 
@@ -97,23 +99,44 @@ def write_features(
     return FeatureTable(str(file), len(frame), count, dates, warnings)
 
 
-def _as_of(project: Project, as_of: date | None) -> tuple[pd.DataFrame, int, date, list[str]]:
-    from features.build import build_features, signals_of
+def features_of_date(
+    project: Project, company: Company, day: date, account_id: str | None = None
+) -> pd.DataFrame:
+    """Build the signals of every active account on a date, or of one account if it was active.
+
+    Raises
+    ------
+    DataError
+        When no account at all was active.
+    """
+    from features.build import build_features
 
     settings = project.settings
-    with open_company(project) as company:
-        day, warnings = scoring_date(company, as_of)
-        signals = signals_of(company, settings.signals)
-        with show_progress("Signals") as step:
-            frame = build_features(
-                company, [day], settings.outcome, settings.signals, labelled=False, progress=step
-            )
-    if frame.empty:
+    with show_progress("Signals") as step:
+        frame = build_features(
+            company,
+            [day],
+            settings.outcome,
+            settings.signals,
+            labelled=False,
+            account_id=account_id,
+            progress=step,
+        )
+    if frame.empty and account_id is None:
         raise DataError(
             f"No account was active on {day}; the data run from {company.data_start} to"
             f" {company.data_end}, so choose a date between or check [tables.subscriptions]"
         )
-    return frame, len(signals), day, warnings
+    return frame
+
+
+def _as_of(project: Project, as_of: date | None) -> tuple[pd.DataFrame, int, date, list[str]]:
+    from features.build import signals_of
+
+    with open_company(project) as company:
+        day, warnings = scoring_date(company, as_of)
+        count = len(signals_of(company, project.settings.signals))
+        return features_of_date(project, company, day), count, day, warnings
 
 
 def _write(frame: pd.DataFrame, file: Path) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from features.errors import DataError
 from pipelines.company_data import open_company, scoring_date
 from pipelines.config import Project
+from pipelines.feature_table import features_of_date
 from pipelines.progress import show_progress
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def features_on(
     DataError
         When no account is active on the date, or the model needs a signal the tables cannot give.
     """
-    from features.build import build_features, signals_of
+    from features.build import signals_of
 
     settings = project.settings
     built = {signal.name for signal in signals_of(company, settings.signals)}
@@ -112,22 +113,7 @@ def features_on(
             f"The champion needs the signals {sample(lost, 5)}, which the configuration no longer"
             " gives; map their tables and columns again or train a new champion"
         )
-    with show_progress("Signals") as step:
-        frame = build_features(
-            company,
-            [day],
-            settings.outcome,
-            settings.signals,
-            labelled=False,
-            account_id=account_id,
-            progress=step,
-        )
-    if frame.empty and account_id is None:
-        raise DataError(
-            f"No account was active on {day}; the data run from {company.data_start} to"
-            f" {company.data_end}, so choose a date between or check [tables.subscriptions]"
-        )
-    return frame
+    return features_of_date(project, company, day, account_id)
 
 
 def score_rows(frame: pd.DataFrame, scored: ScoredAccounts) -> pd.DataFrame:

@@ -86,12 +86,14 @@ def show_report(console: Console, report: DataReport) -> None:
 
 
 def show_signals(console: Console, signals: Iterable[Signal]) -> None:
-    """Print the catalogue, a section per group."""
+    """Print the catalogue, a section per group, whichever builder a signal came from."""
+    from features.catalog import GROUPS
+
     table = _table("Signal", "What it says", ">Lookback", "Healthy")
     table.columns[0].no_wrap = True
     healthy = {"higher": Text("▲ more", "green"), "lower": Text("▼ less", "green")}
     group = ""
-    for signal in signals:
+    for signal in sorted(signals, key=lambda each: GROUPS.index(each.group)):
         if signal.group != group:
             group = signal.group
             table.add_section()

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.terminal import plain, plain_console, print_warnings, show_weights
+from features.catalog import Signal
+from pipelines.terminal import plain, plain_console, print_warnings, show_signals, show_weights
 
 HOSTILE = ["[red]x[/red]", "[/]", "[link=http://a]b[/link]", ":smile:", "{x}", "<b>", "a\x1b[2Jb"]
 
@@ -46,6 +47,18 @@ def test_a_group_without_weight_in_a_segment_is_a_dash() -> None:
     text = shown(show_weights, {"all": {"usage": 100.0}, "b": {"support": 99.6}})
     rows = [line.split() for line in text.splitlines() if "%" in line]
     assert rows == [["usage", "100", "%", "–"], ["support", "–", "100", "%"]]
+
+
+def test_signals_of_a_group_stand_together() -> None:
+    listed = [
+        Signal(f"s{number}", group, "count", "none", "s", None, "{value}")
+        for number, group in enumerate(("usage", "profile", "usage"))
+    ]
+    rows = [line.split()[0] for line in shown(show_signals, listed).splitlines() if line.split()]
+    assert [row for row in rows if row in ("Usage", "Profile", "s0", "s1", "s2")] == [
+        *("Usage", "s0", "s2"),
+        *("Profile", "s1"),
+    ]
 
 
 def test_many_segments_are_shown_a_few_side_by_side() -> None:
