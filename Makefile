@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet
+EXTRA = $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["$(1)"], sep="\n")'
 PYTHONS = $(or $(PYTHON),python3.13 python3.12 python3.11 python3)
 # Spark, 400 MB, is tested where there is Java to run it.
 SPARK = $(if $(shell which java 2>/dev/null),$(VENV)/.spark)
@@ -25,7 +26,7 @@ demo: setup ## Simulate a company, train, score and report in demo/
 test: lint $(SPARK) ## Lint, then run every test and doctest
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
 
-bench: setup ## Run every benchmark
+bench: setup $(VENV)/.bench ## Run every benchmark
 	@set -e; for benchmark in $(BENCHMARKS); do \
 		echo "$$benchmark"; $(BIN)/python $$benchmark $(BENCH_ARGS); \
 	done
@@ -36,11 +37,11 @@ lint: setup ## Check style, formatting and types
 	$(BIN)/mypy
 
 # Pins stay as they are unless pyproject.toml forbids them; LOCK_ARGS=--upgrade renews them all.
-lock: setup ## Pin what pyproject.toml asks for in requirements.txt and requirements-spark.txt
+lock: setup ## Pin what pyproject.toml asks for in requirements*.txt
 	$(PIP) install uv
 	$(COMPILE) pyproject.toml --extra dev --fork-strategy fewest --output-file requirements.txt $(LOCK_ARGS)
-	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["spark"], sep="\n")' \
-		| $(COMPILE) - --output-file requirements-spark.txt $(LOCK_ARGS)
+	$(call EXTRA,spark) | $(COMPILE) - --output-file requirements-spark.txt $(LOCK_ARGS)
+	$(call EXTRA,bench) | $(COMPILE) - --constraint requirements.txt --output-file requirements-bench.txt $(LOCK_ARGS)
 
 clean: ## Remove .venv, demo/, caches and build products
 	rm -rf $(VENV) demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -64,4 +65,9 @@ $(VENV)/.installed: requirements.txt pyproject.toml
 
 $(VENV)/.spark: $(VENV)/.installed requirements-spark.txt
 	$(PIP) install --require-hashes --no-deps --no-build-isolation --requirement requirements-spark.txt
+	@touch $@
+
+# Packages that requirements.txt pins too have the same pin here.
+$(VENV)/.bench: $(VENV)/.installed requirements-bench.txt
+	$(PIP) install --require-hashes --no-deps --requirement requirements-bench.txt
 	@touch $@

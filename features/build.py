@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 
 import pandas as pd
@@ -15,7 +16,7 @@ from features.company import Company, Progress, days_between
 from features.enablement import EnablementBuilder
 from features.errors import SettingsError, sample
 from features.observations import active_accounts
-from features.outcomes import OutcomeSettings, with_label
+from features.outcomes import OutcomeSettings, candidates, with_label
 from features.own_builders import own_builders
 from features.payments import PaymentsBuilder
 from features.profile import ProfileBuilder
@@ -43,7 +44,7 @@ BUILDERS: tuple[Builder, ...] = (
 
 AGE = "account_age_days"
 """How long an account had been there: what evidence is judged by, whatever the signals are."""
-KEYS = ("account_id", "observation_date", "churned", AGE)
+KEYS = ("account_id", "observation_date", "happened", AGE)
 """Columns of the feature table that are no signals."""
 
 
@@ -55,7 +56,8 @@ def active_builders(
     Raises
     ------
     SettingsError
-        When two columns of the feature table would get the same name.
+        When two columns of the feature table would get the same name, or a healthy direction is
+        declared for a signal that is not there.
     """
     off = settings.groups_off
     found = {
@@ -71,7 +73,12 @@ def active_builders(
             " be there twice; rename the attribute, the column of snapshots or the signal of your"
             " own builder that takes it"
         )
-    return {builder: signals for builder, signals in found.items() if signals}
+    settings.check_healthy([signal for signals in found.values() for signal in signals])
+    return {
+        builder: tuple(replace(s, healthy=settings.healthy.get(s.name, s.healthy)) for s in signals)
+        for builder, signals in found.items()
+        if signals
+    }
 
 
 def signals_of(company: Company, settings: SignalsSettings) -> tuple[Signal, ...]:
@@ -100,11 +107,11 @@ def build_features(
     dates : sequence of date
         Observation dates; matured ones where labels are wanted.
     outcome : OutcomeSettings
-        What counts as churn, and over which window.
+        What is foretold, and over which window.
     settings : SignalsSettings
         Key features and what to leave out.
     labelled : bool
-        Whether to add ``churned`` and drop accounts gone before their window opens.
+        Whether to add ``happened`` and drop accounts gone before their window opens.
     account_id : str, optional
         Build for this account only.
     progress : callable, optional
@@ -113,7 +120,7 @@ def build_features(
     Returns
     -------
     pandas.DataFrame
-        ``account_id``, ``observation_date``, ``churned`` and ``account_age_days`` if labelled,
+        ``account_id``, ``observation_date``, ``happened`` and ``account_age_days`` if labelled,
         ``mrr`` where it is mapped, and a column per signal: float64 with NaN for unknown, or text
         with None. Ordered by date and account.
     """
@@ -124,12 +131,13 @@ def build_features(
     rows = active_accounts(company, dates)
     if account_id is not None:
         rows = rows.filter(rows.account_id == account_id)
+    rows = candidates(rows, company, outcome, dates)
     if labelled:
-        rows = with_label(rows, company, outcome)
+        rows = with_label(rows, company, outcome, dates)
         rows = rows.mutate(**{AGE: days_between(rows.observation_date, rows.created_at)})
     observations = company.keep("observations", rows)
-    request = Request(company, observations, tuple(dates), settings, account_id)
-    extra = [name for name in ("churned", AGE, "mrr") if name in observations.columns]
+    request = Request(company, observations, tuple(dates), settings, outcome, account_id)
+    extra = [name for name in ("happened", AGE, "mrr") if name in observations.columns]
     joined = observations.select("account_id", "observation_date", *extra)
     for number, (builder, signals) in enumerate(builders.items(), start=2):
         tell(f"building {builder.group} signals", number, steps)

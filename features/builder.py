@@ -12,6 +12,7 @@ import ibis.expr.types as ir
 
 from features.catalog import Signal
 from features.company import Company, rows_known, without_doubled_keys
+from features.outcome_settings import OutcomeSettings
 from features.panes import Events, Measure, Window, aggregate_windows, events_of
 from features.signal_settings import SignalsSettings
 
@@ -30,6 +31,8 @@ class Request:
         The observation dates that occur.
     settings : SignalsSettings
         The ``[signals]`` section.
+    outcome : OutcomeSettings
+        What is foretold, and over which window.
     account_id : str or None
         The only account to build for, if it is one.
     """
@@ -38,6 +41,7 @@ class Request:
     observations: ir.Table
     dates: Sequence[date]
     settings: SignalsSettings
+    outcome: OutcomeSettings
     account_id: str | None = None
 
     @property

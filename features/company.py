@@ -54,7 +54,7 @@ class Company:
     @property
     def is_dated(self) -> bool:
         """False for a single snapshot: outcomes come as labels, and nothing need have a date."""
-        return "labels" not in self.tables
+        return "labels" not in self.tables or self.tables["labels"].is_dated
 
     def has(self, table: str, *columns: str) -> bool:
         """Whether a table is mapped and fills these columns."""
@@ -64,7 +64,7 @@ class Company:
     def data_start(self) -> date:
         """The day of the first row that tells of behaviour rather than of a contract."""
         firsts = {name: quality.first for name, quality in self.quality.items() if quality.first}
-        behaviour = firsts.keys() - {"accounts", "subscriptions", "churn_events"}
+        behaviour = firsts.keys() - {"accounts", "subscriptions", "churn_events", "labels"}
         starts = [firsts[name].date() for name in behaviour or firsts]
         return min(starts) if starts else self.data_end - timedelta(days=1)
 
@@ -95,10 +95,10 @@ def load_company(
     DataError
         When a mapped table or column is missing or cannot be read as what it must be.
     """
-    mappings = settings.mapped()
+    is_dated = _is_dated(source, settings)
     tables = {
-        name: clean_table(name, mapping, source, is_dated=settings.is_dated)
-        for name, mapping in mappings.items()
+        name: clean_table(name, mapping, source, is_dated=is_dated)
+        for name, mapping in settings.mapped().items()
     }
     quality: dict[str, TableQuality] = {}
     for number, (name, table) in enumerate(tables.items(), start=1):
@@ -112,8 +112,28 @@ def load_company(
                 f" {source.engine.explain(error)}; repair the table or the"
                 " connection and run again"
             ) from error
-    end = known_until or (data_end(quality) if settings.is_dated else datetime.now(tz=UTC).date())
+    end = known_until or (data_end(quality) if is_dated else datetime.now(tz=UTC).date())
     return Company(source.engine, tables, quality, end)
+
+
+def _is_dated(source: Source, settings: TablesSettings) -> bool:
+    """Whether outcomes have dates; labels without them stand for a snapshot that has none at all.
+
+    Raises
+    ------
+    DataError
+        When labels have no dates and the tables beside them do.
+    """
+    if settings.labels is None:
+        return True
+    labels = clean_table("labels", settings.labels, source)
+    if settings.tells_of_churn and not labels.is_dated:
+        raise DataError(
+            f"Table '{labels.source_name}' holds labels without observed_at, and beside"
+            " subscriptions or churn_events a label must name its observation date; map"
+            " [tables.labels] observed_at or take one of the tables out"
+        )
+    return labels.is_dated
 
 
 def rows_known(

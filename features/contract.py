@@ -189,8 +189,12 @@ _TABLES = (
         time_else="recorded_at",
         is_open=True,
     ),
-    # Outcomes of a single snapshot, for data in which nothing has a date.
-    Table("labels", "recorded_at", (Column("churned", "flag", required=True),)),
+    # Outcomes the user brings: for an observation date, or for a snapshot in which nothing has one.
+    Table(
+        "labels",
+        "observed_at",
+        (Column("observed_at", "time"), Column("happened", "flag", required=True)),
+    ),
     Table(
         "interventions",
         "occurred_at",

@@ -85,23 +85,17 @@ class TablesSettings(Frozen):
 
     @model_validator(mode="after")
     def _one_source_of_outcomes(self) -> Self:
-        dated = self.subscriptions is not None or self.churn_events is not None
-        if not dated and self.labels is None:
+        if not self.tells_of_churn and self.labels is None:
             raise ValueError(
-                "[tables] needs one source of outcomes, subscriptions or churn_events, and names"
-                " neither; map one of them"
-            )
-        if dated and self.labels is not None:
-            raise ValueError(
-                "[tables] labels are for data without dates, and it maps subscriptions or"
-                " churn_events too; take one of them out"
+                "[tables] needs one source of outcomes, subscriptions, churn_events or labels, and"
+                " names none; map one of them"
             )
         return self
 
     @property
-    def is_dated(self) -> bool:
-        """False for a single snapshot, whose outcomes come as labels."""
-        return self.labels is None
+    def tells_of_churn(self) -> bool:
+        """Whether a table says when accounts came and went."""
+        return self.subscriptions is not None or self.churn_events is not None
 
     def mapped(self) -> dict[str, TableMapping]:
         """Return the mappings that are present, in the order of the contract."""

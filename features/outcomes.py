@@ -1,68 +1,118 @@
-"""When accounts churned, and the label over the outcome window."""
+"""The label over the outcome window, and the dates on which it is known."""
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, timedelta
 
-import ibis
 import ibis.expr.types as ir
-from pydantic import Field
 
+from features.adoption_target import not_there_yet, with_target_reached
+from features.catalog import Signal
+from features.churn import churn_dates, with_churn
 from features.company import Company, without_doubled_keys
-from features.mapping import Frozen
+from features.errors import SettingsError, nearest
+from features.outcome_settings import AdoptionTarget, OutcomeSettings, OutcomeWords
+from features.recurring_revenue import with_revenue_change
 
-
-class OutcomeSettings(Frozen):
-    """The ``[outcome]`` section: what is predicted, how far ahead, and from which dates.
-
-    Parameters
-    ----------
-    kind : {"churn"}
-        The outcome.
-    horizon_days : int
-        Length of the outcome window in days.
-    lead_days : int
-        Days between the observation date and the start of the window: the time left to act.
-    spacing : {"month", "week"} or int
-        Distance of observation dates: the first of each month, every Monday, or so many days.
-    first_observation : date or None
-        Earliest observation date; by default 56 days after behaviour is first seen, when the
-        28-day windows and those before them are full.
-    dates : tuple of date
-        The observation dates themselves, instead of a spacing.
-    grace_days : int
-        Where churn is read from subscriptions: a gap up to this long is no churn.
-    """
-
-    kind: Literal["churn"] = "churn"
-    horizon_days: int = Field(30, ge=1, le=730)
-    lead_days: int = Field(0, ge=0, le=365)
-    spacing: Literal["month", "week"] | Annotated[int, Field(ge=1, le=730)] = "month"
-    first_observation: date | None = None
-    dates: tuple[date, ...] = ()
-    grace_days: int = Field(7, ge=0, le=365)
-
-    @property
-    def maturity_days(self) -> int:
-        """Days from an observation date to the end of its outcome window."""
-        return self.lead_days + self.horizon_days
-
+__all__ = [
+    "AdoptionTarget",
+    "OutcomeSettings",
+    "OutcomeWords",
+    "candidates",
+    "churn_dates",
+    "days_to_label",
+    "declared_for",
+    "matured_dates",
+    "refuse_unreadable",
+    "why_no_date",
+    "why_no_row",
+    "with_label",
+]
 
 WARM_UP_DAYS = 56
 
 
-def matured_dates(company: Company, outcome: OutcomeSettings) -> list[date]:
-    """List the observation dates whose outcome window lies wholly inside the data, ascending.
+def refuse_unreadable(company: Company, outcome: OutcomeSettings) -> None:
+    """Check that the tables tell of an outcome.
 
-    A snapshot without dates is observed once, at its end.
+    Raises
+    ------
+    SettingsError
+        When a table or column that the outcome is read from is not mapped, or a target names a
+        feature that nobody has used.
     """
+    needed = _needed(company, outcome)
+    if not company.is_dated and outcome.kind not in ("churn", "label"):
+        raise SettingsError(
+            f"The outcome {outcome.kind} is read from rows with dates, and nothing here has one:"
+            ' labels are all there is; set kind = "label" or map tables with dates'
+        )
+    for table, columns in needed.items():
+        absent = [name for name in columns if not company.has(table, name)]
+        if table not in company.tables or absent:
+            what = f"column {absent[0]} of table {table}" if absent else f"table {table}"
+            raise SettingsError(
+                f"The outcome {outcome.kind} is read from {what}, which is not mapped; map it under"
+                f" [tables.{table}] or choose another outcome"
+            )
+    if outcome.target is not None and outcome.target.feature is not None:
+        _refuse_unused_feature(company, outcome.target.feature)
+
+
+def _needed(company: Company, outcome: OutcomeSettings) -> dict[str, tuple[str, ...]]:
+    """List the tables and optional columns an outcome is read from."""
+    target = outcome.target
+    if _is_labelled(company, outcome):
+        return {"labels": ()}
+    if target is not None:
+        column = {"users": ("user_id",), "features": ("feature",), "events": ()}[target.measure]
+        return {"usage_events": (*column, *(("feature",) if target.feature is not None else ()))}
+    return {} if outcome.kind == "churn" else {"subscriptions": ("mrr",)}
+
+
+def _refuse_unused_feature(company: Company, feature: str) -> None:
+    uses = company.tables["usage_events"].cleaned
+    if bool(uses.filter(uses.feature == feature).limit(1).count().execute()):
+        return
+    alike = uses.filter(uses.feature.notnull()).select("feature").distinct()
+    alike = alike.order_by(alike.feature.levenshtein(feature), "feature").limit(20)
+    known = alike.feature.execute().tolist()
+    hint = nearest(feature, known) or "; correct the target's feature"
+    raise SettingsError(f"The target's feature {feature[:60]!r} was never used{hint}")
+
+
+def _is_labelled(company: Company, outcome: OutcomeSettings) -> bool:
+    """Whether labels are read: they stand for churn too where nothing else tells of it."""
+    tells_of_churn = company.tables.keys() & {"subscriptions", "churn_events"}
+    return outcome.kind == "label" or (outcome.kind == "churn" and not tells_of_churn)
+
+
+def matured_dates(company: Company, outcome: OutcomeSettings) -> list[date]:
+    """List the observation dates whose outcome is known, ascending.
+
+    Their outcome windows lie wholly inside the data. Labels that the user brings are known when
+    they are written: their dates count up to the data's end. A snapshot without dates is observed
+    once, at its end.
+
+    Raises
+    ------
+    SettingsError
+        When the tables do not tell of the outcome.
+    """
+    refuse_unreadable(company, outcome)
     if not company.is_dated:
         return [company.data_end]
+    if _is_labelled(company, outcome):
+        return _label_dates(company, outcome)
     last = company.data_end - timedelta(days=days_to_label(company, outcome))
     if outcome.dates:
         return sorted(day for day in set(outcome.dates) if day <= last)
-    first = outcome.first_observation or company.data_start + timedelta(days=WARM_UP_DAYS)
+    # Whether a target was reached before is known only when the days before are on record.
+    before = outcome.horizon_days if outcome.kind == "adoption" else 0
+    warm_up = timedelta(days=max(WARM_UP_DAYS, before))
+    first = outcome.first_observation or company.data_start + warm_up
     days = (first + timedelta(days=step) for step in range((last - first).days + 1))
     if outcome.spacing == "month":
         return [day for day in days if day.day == 1]
@@ -73,88 +123,144 @@ def matured_dates(company: Company, outcome: OutcomeSettings) -> list[date]:
     ][::-1]
 
 
+def _label_dates(company: Company, outcome: OutcomeSettings) -> list[date]:
+    """List the days for which there are labels, or those of them that are configured."""
+    days = _labels(company).select("observation_date").distinct().observation_date.execute()
+    known = sorted(day.date() for day in days if day.date() <= company.data_end)
+    if outcome.dates:
+        return [day for day in known if day in outcome.dates]
+    first = outcome.first_observation
+    return [day for day in known if first is None or day >= first]
+
+
+def why_no_date(company: Company, outcome: OutcomeSettings, section: str = "outcome") -> str:
+    """Say in one sentence why no observation date has matured, and what to do.
+
+    ``section`` is the one of the configuration that describes the outcome.
+    """
+    span = f"the data run from {company.data_start} to {company.data_end}"
+    if _is_labelled(company, outcome):
+        rows = company.quality["labels"].rows
+        return (
+            f"No label can be learnt from: {span}, and none of {rows:,} labels has a value of"
+            f" happened and an observed_at that [{section}] asks for within them; correct"
+            " [tables.labels] or the dates"
+        )
+    return (
+        f"No observation date has matured: {span}, and a date needs"
+        f" {days_to_label(company, outcome)} days after it; load a longer history or shorten"
+        f" [{section}] horizon_days"
+    )
+
+
+def why_no_row(company: Company, outcome: OutcomeSettings, dates: Sequence[date]) -> str:
+    """Say in one sentence why no account is left to learn from, and what to do."""
+    span = f"the {len(dates)} observation dates from {dates[0]} to {dates[-1]}"
+    if _is_labelled(company, outcome):
+        return (
+            f"No account with a label was active on its date among {span}; check account_id and"
+            " observed_at under [tables.labels]"
+        )
+    if outcome.kind == "adoption":
+        return (
+            f"No account on {span} was active and had not reached the target before; check"
+            " target and started_at under [tables.subscriptions]"
+        )
+    if outcome.kind in ("contraction", "expansion"):
+        return (
+            f"No account on {span} was active with a known MRR at both ends of the outcome window;"
+            " check started_at, ended_at and mrr under [tables.subscriptions]"
+        )
+    return (
+        f"No account was active on any of {span}; check started_at and ended_at under"
+        " [tables.subscriptions]"
+    )
+
+
 def days_to_label(company: Company, outcome: OutcomeSettings) -> int:
     """Return the days after an observation date until its label is certain.
 
     A churn read from subscriptions is certain only once the days of grace are over too.
     """
-    delay = 0 if "churn_events" in company.tables else outcome.grace_days
-    return outcome.maturity_days + delay
+    in_spells = "churn_events" not in company.tables and "subscriptions" in company.tables
+    grace = outcome.grace_days if in_spells else 0
+    if outcome.kind == "churn":
+        return outcome.maturity_days + grace
+    if outcome.kind == "adoption":
+        return max(outcome.maturity_days, outcome.lead_days + grace)
+    return outcome.maturity_days
 
 
-def churn_dates(company: Company, outcome: OutcomeSettings) -> ir.Table:
-    """List every churn as ``account_id``, ``churned_at``.
-
-    They are the user's churn events or, without those, the ends of continuous spells of
-    subscriptions: overlapping rows, and rows up to ``grace_days`` apart, are one spell. A term that
-    was never ended runs until the term that renewed it.
-    """
-    if "churn_events" in company.tables:
-        events = company.tables["churn_events"].cleaned
-        return events.select("account_id", "churned_at").distinct()
-    rows = company.tables["subscriptions"].cleaned
-    if "ended_at" not in rows.columns:
-        return rows.select("account_id", churned_at=rows.started_at).limit(0)
-    never = ibis.timestamp(datetime(9999, 1, 1))
-    grace = ibis.interval(days=outcome.grace_days)
-    ends = _with_renewals(rows) if "renewal_at" in rows.columns else rows
-    ends = ends.mutate(end=ends.ended_at.fill_null(never))
-    # A row that ends before it starts never ran, so it cannot end anything.
-    ends = ends.filter(ends.end >= ends.started_at)
-    order = ["started_at", "end"]
-    so_far = ibis.cumulative_window(group_by="account_id", order_by=order)
-    before = ibis.window(group_by="account_id", order_by=order, preceding=(None, 1))
-    ends = ends.mutate(seen_end=ends.end.max().over(before))
-    opens = ends.seen_end.isnull() | (
-        (ends.seen_end < never) & (ends.started_at > ends.seen_end + grace)
-    )
-    ends = ends.mutate(opens=opens.cast("int64"))
-    ends = ends.mutate(spell=ends.opens.sum().over(so_far))
-    spells = ends.group_by("account_id", "spell").aggregate(churned_at=ends.end.max())
-    return spells.filter(spells.churned_at < never).select("account_id", "churned_at")
+def candidates(
+    observations: ir.Table, company: Company, outcome: OutcomeSettings, dates: Sequence[date]
+) -> ir.Table:
+    """Keep the observations that can have the outcome, as far as was known on their date."""
+    if outcome.kind != "adoption":
+        return observations
+    refuse_unreadable(company, outcome)
+    return not_there_yet(observations, company, outcome, dates)
 
 
-def _with_renewals(rows: ir.Table) -> ir.Table:
-    """Let a term without an end, whose renewal date has passed, end where a newer term begins."""
-    starts = rows.select("account_id", next_start="started_at")
-    keys = ["account_id", "started_at", "renewal_at"]
-    pairs = rows.filter(rows.ended_at.isnull() & rows.renewal_at.notnull()).inner_join(
-        starts, "account_id"
-    )
-    renewed = pairs.filter(
-        (pairs.next_start >= pairs.renewal_at) & (pairs.next_start > pairs.started_at)
-    )
-    renewed = renewed.group_by(keys).aggregate(renewed_at=renewed.next_start.min())
-    joined = rows.left_join(renewed, keys)
-    return joined.select(
-        "account_id", "started_at", ended_at=ibis.coalesce(joined.ended_at, joined.renewed_at)
-    )
-
-
-def with_label(observations: ir.Table, company: Company, outcome: OutcomeSettings) -> ir.Table:
-    """Add ``churned`` (0 or 1) over ``[observation + lead, observation + lead + horizon)``.
+def with_label(
+    observations: ir.Table, company: Company, outcome: OutcomeSettings, dates: Sequence[date]
+) -> ir.Table:
+    """Add ``happened`` (0 or 1) over ``[observation + lead, observation + lead + horizon)``.
 
     Accounts that are gone before the window opens are dropped, even if that became known only
-    later. The dates must be matured: see :func:`matured_dates`. Where the company has labels, they
-    are taken as they are, and accounts without one are dropped.
+    later. Labels that the user brings are taken as they are, on the day they name; accounts without
+    one are dropped.
+
+    Parameters
+    ----------
+    observations : ibis table
+        What :func:`features.observations.active_accounts` returned.
+    company : Company
+        The tables.
+    outcome : OutcomeSettings
+        What is foretold.
+    dates : sequence of date
+        The observation dates that occur; they must be matured: see :func:`matured_dates`.
+
+    Raises
+    ------
+    SettingsError
+        When the tables do not tell of the outcome.
     """
-    if not company.is_dated:
-        labels = company.tables["labels"].cleaned
-        given = labels.filter(labels.churned.notnull())
-        given = given.select("account_id", churned=given.churned.ifelse(1, 0).cast("int8"))
-        return without_doubled_keys(observations.inner_join(given, "account_id"))
-    churns = churn_dates(company, outcome)
-    keys = observations.select("account_id", "observation_date", "latest_start")
-    later = keys.inner_join(
-        churns, [keys.account_id == churns.account_id, churns.churned_at > keys.latest_start]
-    )
-    coming = later.group_by("account_id", "observation_date").aggregate(
-        next_churn=later.churned_at.min()
-    )
-    joined = observations.left_join(coming, ["account_id", "observation_date"])
-    joined = without_doubled_keys(joined)
-    opens = joined.observation_date + ibis.interval(days=outcome.lead_days)
-    closes = joined.observation_date + ibis.interval(days=outcome.maturity_days)
-    kept = joined.filter(joined.next_churn.isnull() | (joined.next_churn >= opens))
-    churned = (kept.next_churn.notnull() & (kept.next_churn < closes)).cast("int8")
-    return kept.mutate(churned=churned).drop("next_churn")
+    refuse_unreadable(company, outcome)
+    if _is_labelled(company, outcome):
+        keys = ["account_id", *(["observation_date"] if company.is_dated else [])]
+        return without_doubled_keys(observations.inner_join(_labels(company), keys))
+    if outcome.kind == "churn":
+        return with_churn(observations, company, outcome)
+    if outcome.kind == "adoption":
+        return with_target_reached(observations, company, outcome, dates)
+    return with_revenue_change(observations, company, outcome, dates)
+
+
+def _labels(company: Company) -> ir.Table:
+    """Return the labels that say something: account, day where there are days, and 0 or 1."""
+    labels = company.tables["labels"].cleaned
+    given = labels.filter(labels.happened.notnull())
+    day = {"observation_date": given.observed_at.truncate("D")} if company.is_dated else {}
+    happened = given.happened.ifelse(1, 0).cast("int8")
+    # The same label may be written twice; two that disagree were refused when they were read.
+    return given.select("account_id", **day, happened=happened).distinct()
+
+
+def declared_for(signals: Sequence[Signal], outcome: OutcomeSettings) -> tuple[Signal, ...]:
+    """Return signals with the healthy directions that hold for an outcome.
+
+    The catalogue declares what is healthy for an account that may leave. Contraction is a milder
+    form of the same. A good outcome is no mirror of churn: who grows opens more tickets, fails more
+    often at more, and asks for more training, so nothing is declared and the data decide.
+
+    Examples
+    --------
+    >>> tickets = Signal("tickets", "support", "count", "lower", "Tickets", 28, "{value}")
+    >>> target = OutcomeSettings(kind="expansion")
+    >>> [signal.healthy for signal in declared_for([tickets], target)]
+    ['none']
+    """
+    if not outcome.is_good:
+        return tuple(signals)
+    return tuple(replace(signal, healthy="none") for signal in signals)

@@ -109,6 +109,15 @@ _BY_SUBSCRIPTION_COLUMNS: dict[tuple[str, ...], tuple[Signal, ...]] = {
             None,
             "The contract that renews next runs for {value}",
         ),
+        Signal(
+            "renewal_due",
+            "payments",
+            "flag",
+            "none",
+            "Renewal due",
+            None,
+            "The contract renews within the outcome window: {value}",
+        ),
     ),
     ("billing_period",): (
         Signal(
@@ -210,6 +219,9 @@ class PaymentsBuilder:
         if has("subscriptions", "renewal_at"):
             rows = fill_rows(rows, _term(request), [])
             rows = rows.mutate(days_to_renewal=days_between(rows.renewal_at, rows.observation_date))
+            opens, closes = request.outcome.lead_days, request.outcome.maturity_days
+            due = (rows.days_to_renewal >= opens) & (rows.days_to_renewal < closes)
+            rows = rows.mutate(renewal_due=due.cast("float64"))
         if has("subscriptions", "mrr"):
             rows = _with_changes(request, rows)
         return rows.select("account_id", "observation_date", *wanted)

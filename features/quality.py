@@ -13,6 +13,7 @@ import ibis.expr.types as ir
 from features.cleaning import CLOCK_PATTERN, ZONE_PATTERN, CleanTable, clean_value
 from features.contract import Column
 from features.errors import DataError, sample
+from features.label_quality import refuse_wrong_labels
 from features.written import written_number
 
 MOSTLY = 0.5
@@ -65,7 +66,9 @@ def inspect_table(table: CleanTable, accounts: CleanTable) -> TableQuality:
         When most values of a column cannot be read, or account ids are not unique.
     """
     is_accounts = table.contract.name == "accounts"
-    if is_accounts or table.contract.name == "labels":
+    if table.contract.name == "labels":
+        refuse_wrong_labels(table)
+    if is_accounts or (table.contract.name == "labels" and not table.is_dated):
         _refuse_duplicate_accounts(table)
     now = datetime.now(tz=UTC).replace(tzinfo=None)
     raw_counts = table.raw.aggregate(**_raw_measures(table, now)).execute().iloc[0].to_dict()
@@ -114,7 +117,9 @@ def data_end(qualities: Mapping[str, TableQuality]) -> date:
     DataError
         When no table holds a row that is not in the future.
     """
-    lasts = [quality.last for quality in qualities.values() if quality.last is not None]
+    # A label tells of what comes after its date, not of what was known until then.
+    known = (quality for quality in qualities.values() if quality.name != "labels")
+    lasts = [quality.last for quality in known if quality.last is not None]
     if not lasts:
         raise DataError("The source holds no row with a readable time; check source.url")
     return max(lasts).date() + timedelta(days=1)
@@ -271,6 +276,8 @@ def _problems(table: CleanTable, columns: list[Column], counts: dict[str, Any]) 
                 " only the most frequent are told apart",
             )
     if table.contract.name == "labels":
+        add("missing:happened", "labels hold nothing and teach nothing")
+    if table.contract.name == "labels" and not table.is_dated:
         found.append(
             "nothing has a date: a model is judged on other accounts, not on later dates, and"
             " what was written down after the outcome flatters it"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from features.catalog import Direction, Group, Unit
+from features.catalog import Direction, Group, Signal, Unit
+from features.errors import SettingsError, nearest, sample
 from features.mapping import Frozen
 
 Words = tuple[str, ...]
@@ -90,6 +92,9 @@ class SignalsSettings(Frozen):
         Where one lifecycle stage ends and the next begins.
     own : dict of str to OwnSignal
         Columns of ``snapshots`` that become signals.
+    healthy : dict of str to {"higher", "lower", "none"}
+        Healthy directions by name of signal that replace the catalogue's: a model never holds a
+        move in the healthy direction against an account, unless it is "none".
     rubric : dict of str to dict of str to str
         Per dimension of ``ratings``, what each level means; shown beside the rating.
     """
@@ -101,6 +106,7 @@ class SignalsSettings(Frozen):
     tickets: TicketWords = TicketWords()
     lifecycle: LifecycleSettings = LifecycleSettings()
     own: dict[str, OwnSignal] = Field({}, max_length=500)
+    healthy: dict[str, Direction] = Field({}, max_length=500)
     rubric: dict[str, dict[str, Annotated[str, Field(max_length=500)]]] = Field({}, max_length=50)
 
     @field_validator("rubric")
@@ -114,3 +120,24 @@ class SignalsSettings(Frozen):
                         f' has {level[:60]!r}; write for example 5 = "{levels[level][:40]}"'
                     )
         return rubric
+
+    def check_healthy(self, signals: Sequence[Signal]) -> None:
+        """Refuse a healthy direction that no signal could have.
+
+        Raises
+        ------
+        SettingsError
+            When ``healthy`` names no signal, or gives a direction to one whose values are names.
+        """
+        known = {signal.name: signal for signal in signals}
+        for name, direction in self.healthy.items():
+            if name not in known:
+                raise SettingsError(
+                    f"[signals.healthy] names '{name[:60]}', which is no signal of this company"
+                    f"{nearest(name, known) or f'; its signals are {sample(known, 8)}'}"
+                )
+            if known[name].is_categorical and direction != "none":
+                raise SettingsError(
+                    f'[signals.healthy] {name} must be "none", for its values are names, and is'
+                    f' "{direction}"; take it off'
+                )

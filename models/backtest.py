@@ -1,320 +1,380 @@
-"""Rolling origins: a model tested on a date has seen only labels that had matured by then."""
+"""The only judge of a churn model: rolling origins, the same rows for every contender."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.special import expit
-from sklearn.base import clone
-from sklearn.model_selection import GroupKFold, GroupShuffleSplit
 
-from features.errors import EvidenceError
-from models.churn import ChurnClassifier
-from models.encoding import Codes, Floats
-from models.metrics import row_log_loss
+from features.catalog import Signal
+from features.errors import EvidenceError, SettingsError, sample
+from models.comparison import column_of, compare, measure_contenders, origin_name
+from models.contenders import DEFAULT, Contender
+from models.encoding import Codes
+from models.fairness_audit import fairness_audit
+from models.lead_time import lead_time
+from models.leakage import Leakage, leakage
+from models.metrics import calibration_table, rate_row
+from models.score import BANDS, ScaleSettings, ScoreScale
+from models.segments import EVERYTHING, SegmentSettings, assign_segments
+from models.splits import Fold, account_folds, rolling_origins, time_holdout
+from models.training import _check_labels as check_labels
+from models.trial import OriginResult, Trial
 
-# Roughly geometric: the loss changes by the logarithm of the rounds.
-ROUNDS = (0, 10, 20, 40, 70, 110, 160, 240)
-
-
-@dataclass(frozen=True)
-class Fold:
-    """Row positions to learn from and to test on.
-
-    Attributes
-    ----------
-    train, test : ndarray of int
-        Positions.
-    """
-
-    train: Codes
-    test: Codes
+OURS = "healthscore"
+# Rows of no segment of their own, where there are segments.
+OTHERS = "others"
+UNDATED_FOLDS = 5
+FEW_POSITIVES = 5
+NO_EVENTS = pd.DataFrame({"account_id": [], "happened_at": []})
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """One way to set the model, and how it did out of time.
+class Backtest:
+    """How a churn model and its contenders did on dates none of them had seen.
 
     Attributes
     ----------
-    backbone : bool
-        Whether the margin starts from the linear backbone.
-    rounds : int
-        Boosting rounds of the correction.
-    log_loss : float
-        Mean over all tested rows, in nats.
-    behind_best : float
-        Its distance from the lowest mean.
-    noise : float
-        Standard error of that distance over accounts.
+    predictions : DataFrame
+        One row per tested row: ``account_id``, ``observation_date``, ``origin`` (first tested date
+        of the fold; "fold 1" and so on without dates), ``segment``, ``happened``, ``treated``
+        (bool), ``score`` and one column ``p_<contender>`` each; ours is ``p_healthscore``.
+    measures : DataFrame
+        One row per ``contender``, ``origin`` ("all", an ISO date or "fold 1"), ``segment`` ("all"
+        or its name) and ``population`` ("all" or "untreated"), with every field of
+        :class:`models.metrics.Metrics`. Origins and segments are not crossed: where one is
+        named, the other is "all".
+    versus : list of dict
+        Per contender: ``contender``, ``difference`` in log loss of ours minus theirs on the same
+        rows, ``low`` and ``high`` (90 % over accounts) and ``verdict``: "better", "level" or
+        "worse".
+    lead : DataFrame
+        As :func:`models.lead_time.lead_time`; empty without events.
+    leaks : Leakage
+        What a random split would have claimed, and signals that know too much.
+    audit : DataFrame
+        As :func:`models.fairness_audit.fairness_audit`; empty without sensitive attributes.
+    bands : list of dict
+        Per band ``band``, ``rows``, ``positives``, ``expected_rate``, ``observed_rate`` and its
+        90 % interval ``low``, ``high``, clustered by account (None without rows).
+    calibration : DataFrame
+        As :func:`models.metrics.calibration_table` of ours, clustered by account.
+    counts : dict
+        ``rows``, ``accounts``, ``positives`` of the frame; ``tested_rows``, ``tested_accounts``,
+        ``tested_positives``, ``tested_dates``, ``treated_rows``, ``origins``; ``first_date``,
+        ``last_date``, ``tested_from``, ``tested_until`` (ISO).
+    warnings : list of str
+        One sentence each.
     """
 
-    backbone: bool
-    rounds: int
-    log_loss: float
-    behind_best: float
-    noise: float
+    predictions: pd.DataFrame
+    measures: pd.DataFrame
+    versus: list[dict[str, Any]]
+    lead: pd.DataFrame
+    leaks: Leakage
+    audit: pd.DataFrame
+    bands: list[dict[str, Any]]
+    calibration: pd.DataFrame
+    counts: dict[str, Any]
+    warnings: list[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready description, without the predictions."""
+        return {
+            "measures": _records(self.measures),
+            "versus": self.versus,
+            "lead": _records(self.lead),
+            "leaks": self.leaks.to_dict(),
+            "audit": _records(self.audit),
+            "bands": self.bands,
+            "calibration": _records(self.calibration),
+            "counts": self.counts,
+            "warnings": self.warnings,
+        }
 
 
-@dataclass(frozen=True)
-class Selection:
-    """The chosen candidate and what it said about rows it had not seen.
-
-    Attributes
-    ----------
-    chosen : Candidate
-        What to fit with.
-    candidates : tuple of Candidate
-        Everything tried.
-    rows : ndarray of int
-        Positions of the tested rows.
-    margins : ndarray of shape (len(rows),)
-        Their margins under the chosen candidate.
-    in_time : bool
-        False when there were too few dates and accounts were held out instead.
-    """
-
-    chosen: Candidate
-    candidates: tuple[Candidate, ...]
-    rows: Codes
-    margins: Floats
-    in_time: bool
-
-
-def time_holdout(
-    dates: Any, maturity_days: int, *, n_dates: int | None = None, share: float = 0.25
-) -> Fold:
-    """Hold out the newest observation dates, purging what had not matured before them.
-
-    Parameters
-    ----------
-    dates : array of datetime64, shape (n,)
-        Observation dates.
-    maturity_days : int
-        Days from an observation date to the end of its outcome window (lead and horizon). A row
-        is learnt from when ``date + maturity_days <= first test date`` (purging: López de Prado
-        2018, "Advances in Financial Machine Learning", chapter 7).
-    n_dates : int or None
-        Distinct dates to hold out; by default a share of them. Fewer are held out when too short
-        a history would be left.
-    share : float
-        Share of distinct dates when ``n_dates`` is None.
-
-    Returns
-    -------
-    Fold
-
-    Raises
-    ------
-    EvidenceError
-        When no two dates are far enough apart.
-
-    Examples
-    --------
-    >>> dates = pd.to_datetime(["2025-01-01", "2025-02-01", "2025-03-01", "2025-04-01"])
-    >>> fold = time_holdout(dates, maturity_days=44)
-    >>> fold.train.tolist(), fold.test.tolist()
-    ([0, 1], [3])
-    """
-    days, distinct = _days(dates)
-    testable = distinct[distinct >= distinct[0] + maturity_days] if len(distinct) else distinct
-    if not len(testable):
-        span = int(distinct[-1] - distinct[0]) if len(distinct) else 0
-        raise EvidenceError(
-            f"The {len(distinct)} matured observation date(s) span {span} days, but testing on a "
-            f"later date needs at least {maturity_days} days between the first and the last; "
-            "observe more dates or wait until more outcomes have matured."
-        )
-    wanted = round(share * len(distinct)) if n_dates is None else n_dates
-    first = testable[-min(max(wanted, 1), len(testable))]
-    return Fold(
-        train=np.flatnonzero(days + maturity_days <= first), test=np.flatnonzero(days >= first)
-    )
-
-
-def account_holdout(accounts: Any, seed: int, *, share: float = 0.25) -> Fold:
-    """Hold out accounts drawn by chance, for rows that carry no dates.
-
-    Parameters
-    ----------
-    accounts : array of shape (n,)
-        Account of each row; all rows of an account fall on the same side.
-    seed : int
-        Fixes the draw.
-    share : float
-        Share of accounts to hold out.
-
-    Examples
-    --------
-    >>> fold = account_holdout(["a", "b", "a", "c", "d"], seed=0)
-    >>> len(fold.test), sorted(set(fold.train) | set(fold.test)) == [0, 1, 2, 3, 4]
-    (1, True)
-    """
-    splitter = GroupShuffleSplit(n_splits=1, test_size=share, random_state=seed)
-    train, test = next(splitter.split(np.zeros(len(accounts)), groups=np.asarray(accounts)))
-    return Fold(train=train, test=test)
-
-
-def rolling_origins(dates: Any, maturity_days: int, *, n_folds: int = 3) -> list[Fold]:
-    """Split the newer half of the testable dates into successive test blocks.
-
-    Parameters
-    ----------
-    dates, maturity_days
-        As for :func:`time_holdout`; each fold is purged in the same way.
-    n_folds : int
-        Most folds; fewer when there are fewer testable dates.
-
-    Returns
-    -------
-    list of Fold
-        Oldest test block first; empty when no date can be tested.
-    """
-    days, distinct = _days(dates)
-    testable = distinct[distinct >= distinct[0] + maturity_days] if len(distinct) else distinct
-    newer = testable[-max(n_folds, len(testable) // 2) :]
-    blocks = [block for block in np.array_split(newer, n_folds) if len(block)]
-    return [
-        Fold(
-            train=np.flatnonzero(days + maturity_days <= block[0]),
-            test=np.flatnonzero((days >= block[0]) & (days <= block[-1])),
-        )
-        for block in blocks
-    ]
-
-
-def select_rounds(
-    classifier: ChurnClassifier,
-    X: pd.DataFrame,
-    churned: Any,
+def backtest(
+    frame: pd.DataFrame,
+    signals: Sequence[Signal],
     *,
-    dates: Any,
-    accounts: Any,
     maturity_days: int,
-    rounds: Sequence[int] = ROUNDS,
-    n_folds: int = 3,
-) -> Selection:
-    """Choose boosting rounds and the use of the backbone by out-of-time log loss.
+    segments: SegmentSettings | None = None,
+    scale: ScaleSettings | None = None,
+    n_origins: int = 4,
+    contenders: Sequence[Contender] = DEFAULT,
+    sensitive: pd.DataFrame | None = None,
+    treated: Any = None,
+    events: pd.DataFrame | None = None,
+    is_dated: bool = True,
+    tuned: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    n_jobs: int = 1,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Backtest:
+    """Test a health model and its contenders on later dates, origin after origin.
 
-    The chosen candidate is the simplest whose loss is within one standard error of the lowest
-    (Breiman et al. 1984, "Classification and Regression Trees", section 3.4), the error being that
-    of the paired difference over accounts. A backbone is simpler than none, fewer rounds are
-    simpler than more.
+    The newer half of the testable dates is cut into successive blocks. For each, everything that is
+    learnt (segments, rounds, calibration, coefficients, trees) comes from rows whose outcomes had
+    matured by the block's first date; nothing that was tested is ever learnt from.
 
     Parameters
     ----------
-    classifier : ChurnClassifier
-        Everything but ``backbone`` and ``n_rounds`` is taken from it.
-    X : DataFrame of n rows
-        Signals and the segment column.
-    churned, dates, accounts : arrays of shape (n,)
-        Outcomes, observation dates and accounts.
+    frame : DataFrame of n rows
+        As for :func:`models.learning.learn`, one row per account and date.
+    signals : sequence of Signal
+        What a model may read.
     maturity_days : int
         Days from an observation date to the end of its outcome window.
-    rounds : sequence of int
-        Increasing numbers of rounds to compare; 0 is the backbone alone.
-    n_folds : int
-        Most folds.
+    segments : SegmentSettings or None
+        How rows are split; None takes the frame's ``segment`` column.
+    scale : ScaleSettings or None
+        What fixes the score and its bands; what it leaves open is filled from the base rate of
+        all rows, as training does.
+    n_origins : int
+        Most blocks of tested dates; without dates five folds over accounts are tested.
+    contenders : sequence of Contender
+        Whom to compare with.
+    sensitive : DataFrame of n rows or None
+        On the index of ``frame``, one column per sensitive attribute to audit by.
+    treated : array of bool, shape (n,), or None
+        Whether an intervention fell between the observation and the end of its window.
+    events : DataFrame or None
+        ``account_id`` and ``happened_at``: when the outcome happened, for the lead time.
+    is_dated : bool
+        False where the rows are one snapshot without dates.
+    tuned : mapping of str to object, or None
+        Parameters of :class:`models.churn.ChurnClassifier` that replace the defaults.
+    seed, n_jobs : int
+        Of the models and of the bootstrap.
+    progress : callable or None
+        Told a stage in words, the steps done and all steps.
 
     Returns
     -------
-    Selection
+    Backtest
 
     Raises
     ------
     EvidenceError
-        When no split leaves both outcomes to learn from.
+        When one outcome is absent, positives are too few or the history is too short.
+    DataError
+        When a column is absent or holds what it must not.
+    SettingsError
+        When ``n_origins`` is below one.
     """
-    outcome = np.asarray(churned, dtype=float)
-    clusters, _ = pd.factorize(np.asarray(accounts, dtype=object))
-    folds = list(_learnable(rolling_origins(dates, maturity_days, n_folds=n_folds), outcome))
-    in_time = bool(folds)
-    if not in_time:
-        folds = list(_learnable(_account_folds(clusters, n_folds), outcome))
-    if not folds:
-        raise EvidenceError(
-            "Neither earlier dates nor other accounts hold both churned and retained rows to learn "
-            "from; observe more dates or more accounts."
+    signals, settings = tuple(signals), segments or SegmentSettings()
+    check_labels(frame, signals)
+    folds = _folds(frame, maturity_days, n_origins, is_dated)
+    total = len(folds) * (1 + len(contenders)) + 2
+    done = itertools.count()
+
+    def tell(stage: str) -> None:
+        if progress is not None:
+            progress(stage, next(done), total)
+
+    trial = Trial(
+        frame=frame,
+        signals=signals,
+        contenders=contenders,
+        maturity_days=maturity_days,
+        segments=settings,
+        is_dated=is_dated,
+        tuned=tuned,
+        seed=seed,
+        n_jobs=n_jobs,
+    )
+    tested, warnings = _run(trial, folds, tell)
+    rows = np.concatenate([part.rows for part in tested])
+    fixed = (scale or ScaleSettings()).scale(float(frame["happened"].mean()))
+    predictions = _predictions(frame, rows, tested, treated, settings, fixed)
+    band = fixed.band(predictions[column_of(OURS)].to_numpy(dtype=float))
+
+    tell("measuring")
+    names = [contender.name for contender in contenders]
+    base_rate = np.concatenate([np.full(len(part.rows), part.base_rate) for part in tested])
+    measures = measure_contenders(predictions, [OURS, *names], base_rate, seed=seed)
+    versus = compare(predictions, OURS, names, seed=seed)
+    audit = _audit(sensitive, rows, predictions, band)
+
+    tell("looking for leaks")
+    leaks = leakage(
+        frame, signals, maturity_days=maturity_days, is_dated=is_dated, seed=seed, n_jobs=n_jobs
+    )
+    if progress is not None:
+        progress("done", total, total)
+    known_events = NO_EVENTS if events is None or not is_dated else events
+    return Backtest(
+        predictions=predictions,
+        measures=measures,
+        versus=versus,
+        lead=lead_time(predictions.assign(band=band), known_events),
+        leaks=leaks,
+        audit=audit,
+        bands=_bands(predictions, band),
+        calibration=calibration_table(
+            predictions["happened"],
+            predictions[column_of(OURS)],
+            accounts=predictions["account_id"].to_numpy(dtype=object),
+        ),
+        counts=_counts(frame, predictions),
+        warnings=[
+            *tested[-1].merged,
+            *warnings,
+            *_doubts(frame, signals, int(predictions["happened"].sum()), is_dated),
+        ],
+    )
+
+
+def _folds(
+    frame: pd.DataFrame, maturity_days: int, n_origins: int, is_dated: bool
+) -> list[tuple[Any, Fold]]:
+    if n_origins < 1:
+        raise SettingsError(
+            f"A backtest needs at least 1 origin, but {n_origins} was asked for; ask for 4, say."
         )
-    grid = [(True, count) for count in rounds] + [(False, count) for count in rounds if count > 0]
-    rows = np.concatenate([fold.test for fold in folds])
-    margins = np.concatenate([_margins(classifier, X, outcome, fold, rounds) for fold in folds])
-    losses = row_log_loss(outcome[rows, None], expit(margins))
-    means = losses.mean(axis=0)
-    behind = losses - losses[:, [means.argmin()]]
-    noise = [_clustered_error(column, clusters[rows]) for column in behind.T]
-    candidates = tuple(
-        Candidate(backbone, count, float(mean), float(mean - means.min()), error)
-        for (backbone, count), mean, error in zip(grid, means, noise, strict=True)
+    if not is_dated:
+        codes, _ = pd.factorize(frame["account_id"].to_numpy(dtype=object))
+        folds = account_folds(codes, UNDATED_FOLDS)
+        if not folds:
+            raise EvidenceError(
+                "Rows without dates are tested on other accounts, but all of them are of one "
+                "account; add more accounts."
+            )
+        return [(f"fold {place}", fold) for place, fold in enumerate(folds, start=1)]
+    dates = pd.to_datetime(frame["observation_date"])
+    # What it finds is not needed; what it says when no date can be tested is.
+    time_holdout(dates, maturity_days, n_dates=1)
+    folds = rolling_origins(dates, maturity_days, n_folds=n_origins)
+    return [(dates.iloc[fold.test].min(), fold) for fold in folds]
+
+
+def _run(
+    trial: Trial, folds: Sequence[tuple[Any, Fold]], tell: Callable[[str], None]
+) -> tuple[list[OriginResult], list[str]]:
+    """Test every origin that can be; say why the others cannot."""
+    tested: list[OriginResult] = []
+    warnings: list[str] = []
+    reasons: list[str] = []
+    for origin, fold in folds:
+        try:
+            part = trial.run(origin, fold, tell)
+        except EvidenceError as error:
+            reasons.append(f"{origin_name(origin)} could not be tested: {error}".rstrip("."))
+        else:
+            tested.append(part)
+            warnings += part.notes
+    if not tested:
+        raise EvidenceError(
+            f"None of {len(folds)} origins could be tested, as too little had matured before "
+            f"them ({reasons[-1]}); use a longer history or a longer outcome window."
+        )
+    return tested, [*(f"{reason}." for reason in reasons), *warnings]
+
+
+def _predictions(
+    frame: pd.DataFrame,
+    rows: Codes,
+    tested: Sequence[OriginResult],
+    treated: Any,
+    settings: SegmentSettings,
+    scale: ScoreScale,
+) -> pd.DataFrame:
+    was_treated = np.zeros(len(frame), dtype=bool) if treated is None else np.asarray(treated, bool)
+    # One division into segments for all origins, or their measures would be of different rows.
+    segment = assign_segments(frame, settings).assign(frame).to_numpy(dtype=object)[rows]
+    if len(set(segment)) > 1:
+        segment[segment == EVERYTHING] = OTHERS
+    log_odds = np.concatenate([part.log_odds for part in tested])
+    found = frame.iloc[rows][["account_id", "observation_date"]].reset_index(drop=True)
+    found = found.assign(
+        origin=pd.Series([part.origin for part in tested])
+        .repeat([len(part.rows) for part in tested])
+        .to_numpy(),
+        segment=segment,
+        happened=frame["happened"].to_numpy(dtype=np.int8)[rows],
+        treated=was_treated[rows],
+        score=scale.score(log_odds),
     )
-    place = next(i for i, c in enumerate(candidates) if c.behind_best <= c.noise)
-    return Selection(candidates[place], candidates, rows, margins[:, place], in_time)
+    found[column_of(OURS)] = expit(log_odds)
+    for name in tested[0].probability:
+        found[column_of(name)] = np.concatenate([part.probability[name] for part in tested])
+    return found
 
 
-def out_of_time_margins(
-    classifier: ChurnClassifier, X: pd.DataFrame, churned: Any, folds: Sequence[Fold]
-) -> tuple[Codes, Floats]:
-    """Margins of each fold's test rows from a model fitted on its training rows.
-
-    Returns
-    -------
-    rows : ndarray of int
-        Positions of the tested rows.
-    margins : ndarray
-        Their margins.
-    """
-    outcome = np.asarray(churned, dtype=float)
-    usable = list(_learnable(folds, outcome))
-    margins = [
-        clone(classifier)
-        .fit(X.iloc[fold.train], outcome[fold.train])
-        .decision_function(X.iloc[fold.test])
-        for fold in usable
+def _bands(predictions: pd.DataFrame, band: Any) -> list[dict[str, Any]]:
+    happened = predictions["happened"].to_numpy(dtype=float)
+    risk = predictions[column_of(OURS)].to_numpy(dtype=float)
+    accounts = predictions["account_id"].to_numpy(dtype=object)
+    inside = {name: band == name for name in BANDS}
+    return [
+        {"band": name, **rate_row(happened[own], risk[own], accounts[own])}
+        for name, own in inside.items()
     ]
-    return (
-        np.concatenate([fold.test for fold in usable] or [np.zeros(0, dtype=np.intp)]),
-        np.concatenate(margins or [np.zeros(0)]),
+
+
+def _audit(
+    sensitive: pd.DataFrame | None, rows: Codes, predictions: pd.DataFrame, band: Any
+) -> pd.DataFrame:
+    return fairness_audit(
+        pd.DataFrame(index=rows) if sensitive is None else sensitive.iloc[rows],
+        predictions["happened"],
+        predictions[column_of(OURS)],
+        band == BANDS[0],
+        predictions["account_id"],
     )
 
 
-def _margins(
-    classifier: ChurnClassifier, X: pd.DataFrame, outcome: Floats, fold: Fold, rounds: Sequence[int]
-) -> Floats:
-    """Margins of the fold's test rows, one column per candidate."""
-    known, unknown = X.iloc[fold.train], X.iloc[fold.test]
-    stages = []
-    for backbone in (True, False):
-        model = clone(classifier).set_params(backbone=backbone, n_rounds=max(rounds))
-        steps = rounds if backbone else [count for count in rounds if count > 0]
-        stages.append(model.fit(known, outcome[fold.train]).staged_margins(unknown, steps))
-    return np.hstack(stages)
+def _counts(frame: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, Any]:
+    every, tested = frame["observation_date"], predictions["observation_date"]
+    return {
+        "rows": len(frame),
+        "accounts": int(frame["account_id"].nunique()),
+        "positives": int(frame["happened"].sum()),
+        "tested_rows": len(predictions),
+        "tested_accounts": int(predictions["account_id"].nunique()),
+        "tested_positives": int(predictions["happened"].sum()),
+        "tested_dates": int(tested.nunique()),
+        "treated_rows": int(predictions["treated"].sum()),
+        "origins": int(predictions["origin"].nunique()),
+        "first_date": origin_name(pd.to_datetime(every).min()),
+        "last_date": origin_name(pd.to_datetime(every).max()),
+        "tested_from": origin_name(pd.to_datetime(tested).min()),
+        "tested_until": origin_name(pd.to_datetime(tested).max()),
+    }
 
 
-def _learnable(folds: Sequence[Fold], outcome: Floats) -> Iterator[Fold]:
-    for fold in folds:
-        if len(fold.test) and 0 < outcome[fold.train].sum() < len(fold.train):
-            yield fold
+def _doubts(
+    frame: pd.DataFrame, signals: Sequence[Signal], tested_positives: int, is_dated: bool
+) -> list[str]:
+    found = []
+    if not is_dated:
+        found.append(
+            "The rows carry no dates: models were tested on accounts they had not seen, not on "
+            "later dates, and what was written down after the outcome may flatter them."
+        )
+    if tested_positives < FEW_POSITIVES:
+        found.append(
+            f"Only {tested_positives} of the tested rows are positive: the measures say little "
+            "until more outcomes have matured."
+        )
+    still = [s.name for s in signals if frame[s.name].nunique(dropna=False) < 2]
+    if still:
+        found.append(
+            f"{len(still)} signal(s) have the same value, or none, in every row and say nothing: "
+            f"{sample(still)}."
+        )
+    return found
 
 
-def _account_folds(clusters: Codes, n_folds: int) -> list[Fold]:
-    count = min(n_folds, len(np.unique(clusters)))
-    if count < 2:
-        return []
-    return [Fold(*pair) for pair in GroupKFold(count).split(clusters, groups=clusters)]
-
-
-def _clustered_error(difference: Floats, clusters: Codes) -> float:
-    """Estimate the standard error of a mean whose rows come in accounts."""
-    sums = np.bincount(clusters, difference - difference.mean())
-    count = len(np.unique(clusters))
-    inflation = count / (count - 1) if count > 1 else 1.0
-    return float(np.sqrt((sums**2).sum() * inflation) / len(difference))
-
-
-def _days(dates: Any) -> tuple[Codes, Codes]:
-    days = np.asarray(pd.to_datetime(dates), dtype="datetime64[D]").astype(np.intp)
-    return days, np.unique(days)
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as JSON has them: nothing where a number is missing."""
+    plain = table.astype(object).where(table.notna(), None)
+    return [
+        {str(k): v.item() if isinstance(v, np.generic) else v for k, v in row.items()}
+        for row in plain.to_dict("records")
+    ]

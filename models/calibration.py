@@ -22,7 +22,7 @@ class LogisticCalibrator:
 
     ``log-odds = centre + intercept + slope (margin - centre)``, where intercept and log(slope) are
     a shared value plus a segment's own, all under normal priors around the identity. The slope is
-    therefore above zero, the order of accounts in a segment never changes, and with few churns the
+    therefore above zero, the order of accounts in a segment never changes, and with few positives the
     margin passes almost untouched.
 
     Attributes
@@ -38,8 +38,8 @@ class LogisticCalibrator:
     --------
     >>> rng = np.random.default_rng(0)
     >>> truth = rng.normal(-2, 1, 20_000)
-    >>> churned = rng.random(20_000) < expit(truth)
-    >>> calibrator = LogisticCalibrator().fit(2 * truth + 1, churned, np.repeat("all", 20_000))
+    >>> happened = rng.random(20_000) < expit(truth)
+    >>> calibrator = LogisticCalibrator().fit(2 * truth + 1, happened, np.repeat("all", 20_000))
     >>> calibrator.log_odds(np.array([-3.0]), np.array(["all"])).round(1)
     array([-2.])
     """
@@ -48,19 +48,19 @@ class LogisticCalibrator:
     lines_: dict[str, tuple[float, float]]
     shared_: tuple[float, float]
 
-    def fit(self, margin: Floats, churned: Any, segment: Any) -> LogisticCalibrator:
+    def fit(self, margin: Floats, happened: Any, segment: Any) -> LogisticCalibrator:
         """Fit to margins of rows the model had not seen.
 
         Parameters
         ----------
         margin : ndarray of shape (n,)
             Out-of-time margins.
-        churned : array of 0 and 1, shape (n,)
+        happened : array of 0 and 1, shape (n,)
             Outcomes.
         segment : array of str, shape (n,)
             Segments.
         """
-        churned = np.asarray(churned, dtype=float)
+        happened = np.asarray(happened, dtype=float)
         codes, names = pd.factorize(np.asarray(segment, dtype=object), sort=True)
         count = len(names)
         self.centre_ = float(margin.mean())
@@ -74,8 +74,8 @@ class LogisticCalibrator:
             intercept = vector[0] + vector[2 : 2 + count]
             slope = np.exp(vector[1] + vector[2 + count :])
             log_odds = self.centre_ + intercept[codes] + slope[codes] * centred
-            loss = np.logaddexp(0, log_odds).sum() - churned @ log_odds
-            residual = expit(log_odds) - churned
+            loss = np.logaddexp(0, log_odds).sum() - happened @ log_odds
+            residual = expit(log_odds) - happened
             by_intercept = np.bincount(codes, residual, minlength=count)
             by_slope = np.bincount(codes, residual * centred, minlength=count) * slope
             gradient = np.concatenate(

@@ -57,15 +57,18 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
         Share of signals a tree may use.
     reg_lambda : float, default=10.0
         L2 penalty on leaf values.
-    backbone_l2 : float, default=30.0
-        L2 penalty on the coefficients all segments share.
-    segment_l2 : float, default=60.0
-        L2 penalty on a segment's distance from the shared coefficients.
-    min_segment_churns : int, default=20
-        With fewer churns a segment uses the shared coefficients.
+    shrinkage : float, default=1.0
+        Factor on the learnt penalty of the backbone's shared coefficients.
+    segment_shrinkage : float, default=1.0
+        Factor on the learnt penalty of a segment's distance from its parent.
+    min_segment_positives : int, default=20
+        With fewer positives a segment uses the shared coefficients.
     healthy : dict of str to {"higher", "lower"} or None, default=None
         Declared healthy directions: the margin never rises in a signal that is healthy when
         higher, in neither part. The backbone's step between known and unknown is left free.
+    groups : dict of str to str or None, default=None
+        Group of each signal: those of one group are shrunk alike in the backbone. Signals left out
+        form one more.
     random_state : int or None, default=None
         Seed of the column sampling; None is 0, so a fit is always reproducible.
     n_jobs : int or None, default=None
@@ -112,10 +115,11 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
         "min_child_samples": [Interval(Integral, 1, None, closed="left")],
         "feature_fraction": [Interval(Real, 0, 1, closed="right")],
         "reg_lambda": [Interval(Real, 0, None, closed="left")],
-        "backbone_l2": [Interval(Real, 0, None, closed="neither")],
-        "segment_l2": [Interval(Real, 0, None, closed="neither")],
-        "min_segment_churns": [Interval(Integral, 1, None, closed="left")],
+        "shrinkage": [Interval(Real, 0, None, closed="neither")],
+        "segment_shrinkage": [Interval(Real, 0, None, closed="neither")],
+        "min_segment_positives": [Interval(Integral, 1, None, closed="left")],
         "healthy": [dict, None],
+        "groups": [dict, None],
         "random_state": [Interval(Integral, 0, 2**31 - 1, closed="left"), None],
         "n_jobs": [Integral, None],
     }
@@ -132,10 +136,11 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
         min_child_samples: int = 50,
         feature_fraction: float = 0.8,
         reg_lambda: float = 10.0,
-        backbone_l2: float = 30.0,
-        segment_l2: float = 60.0,
-        min_segment_churns: int = 20,
+        shrinkage: float = 1.0,
+        segment_shrinkage: float = 1.0,
+        min_segment_positives: int = 20,
         healthy: Mapping[str, str] | None = None,
+        groups: Mapping[str, str] | None = None,
         random_state: int | None = None,
         n_jobs: int | None = None,
     ) -> None:
@@ -148,10 +153,11 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
         self.min_child_samples = min_child_samples
         self.feature_fraction = feature_fraction
         self.reg_lambda = reg_lambda
-        self.backbone_l2 = backbone_l2
-        self.segment_l2 = segment_l2
-        self.min_segment_churns = min_segment_churns
+        self.shrinkage = shrinkage
+        self.segment_shrinkage = segment_shrinkage
+        self.min_segment_positives = min_segment_positives
         self.healthy = healthy
+        self.groups = groups
         self.random_state = random_state
         self.n_jobs = n_jobs
 
@@ -179,23 +185,28 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
                 f"{kind}, with {len(np.unique(y))} class(es); two classes are needed."
             )
         self.classes_, codes = np.unique(y, return_inverse=True)
-        churned = codes.astype(float)
+        happened = codes.astype(float)
         self.encoder_ = SignalEncoder.fit(X, self.segment_column)
         direction = self._direction()
         data = self.encoder_.transform(X)
-        self.prior_ = float(logit(churned.mean()))
+        self.prior_ = float(logit(happened.mean()))
         self.backbone_ = None
         if self.backbone:
+            groups = dict(self.groups or {})
+            kinds = [groups.get(name, "") for name in self.encoder_.names]
             self.backbone_ = LinearBackbone(
-                l2=self.backbone_l2, segment_l2=self.segment_l2, min_churns=self.min_segment_churns
+                shrinkage=self.shrinkage,
+                segment_shrinkage=self.segment_shrinkage,
+                min_positives=self.min_segment_positives,
             ).fit(
                 data,
-                churned,
+                happened,
                 categorical=self.encoder_.categorical,
                 direction=direction,
-                n_segments=len(self.encoder_.segments),
+                segments=self.encoder_.segments,
+                group=[sorted(set(kinds)).index(kind) for kind in kinds],
             )
-        self.booster_ = self._correction(data, churned, direction) if self.n_rounds else None
+        self.booster_ = self._correction(data, happened, direction) if self.n_rounds else None
         return self
 
     def decision_function(self, X: Any) -> Floats:
@@ -210,8 +221,8 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: Any) -> Floats:
         """More probable class of each row: (n,)."""
-        churns = self.decision_function(X) > 0
-        return np.asarray(self.classes_[churns.astype(int)])
+        positives = self.decision_function(X) > 0
+        return np.asarray(self.classes_[positives.astype(int)])
 
     def contributions(self, X: Any) -> Floats:
         """SHAP value of each signal on the margin: (n, n_signals).
@@ -225,9 +236,13 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
         total = np.zeros_like(data.values)
         if self.backbone_ is not None:
             total += self.backbone_.contributions(data)
-        if self.booster_ is not None:
-            total += self._trees(data.values, pred_contrib=True)[:, :-1]
-        return total
+        return total + self.tree_contributions(data)
+
+    def tree_contributions(self, data: Encoded) -> Floats:
+        """SHAP value of each signal on the correction alone, from encoded rows: (n, n_signals)."""
+        if self.booster_ is None:
+            return np.zeros_like(data.values)
+        return self._trees(data.values, pred_contrib=True)[:, :-1]
 
     def base_margin(self, X: Any) -> Floats:
         """Part of the margin no signal of the row has moved; one value per segment: (n,)."""
@@ -285,10 +300,10 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
         model.booster_ = None if correction is None else lgb.Booster(model_str=correction)
         return model
 
-    def _correction(self, data: Encoded, churned: Floats, direction: Floats) -> lgb.Booster:
+    def _correction(self, data: Encoded, happened: Floats, direction: Floats) -> lgb.Booster:
         rows = lgb.Dataset(
             data.values,
-            churned,
+            happened,
             init_score=self._start(data),
             categorical_feature=self.encoder_.categorical,
             params={"verbosity": -1},

@@ -37,7 +37,7 @@ class ScoredAccounts:
     ----------
     table : DataFrame of n rows
         In the order of the input: ``account_id``, ``observation_date``, ``segment`` (as the model
-        used it), ``score`` (0 to 100), ``band``, ``grade``, ``churn_probability``, ``coverage``
+        used it), ``score`` (0 to 100), ``band``, ``grade``, ``probability``, ``coverage``
         (0 to 1) and ``baseline_score`` (the score of the segment's mean margin).
     points : ndarray of shape (n, n_signals)
         ``table.baseline_score + points.sum(axis=1)`` is ``table.score``, to 1e-9.
@@ -152,7 +152,7 @@ class HealthModel:
                 "score": table.score,
                 "band": self.scale.band(probability),
                 "grade": self.scale.grade(table.score),
-                "churn_probability": probability,
+                "probability": probability,
                 "coverage": coverage(observed, segment, self.signals, self.signal_weights),
                 "baseline_score": table.baseline,
             }

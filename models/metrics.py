@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-from models.encoding import Floats
+from models.calibration_error import BINS, CalibrationError, equal_count_bins
+from models.encoding import Codes, Floats
+from models.recalibration import recalibrate
+from models.resampling import CONFIDENCE, TAILS, AccountBootstrap, clustered_rate_interval
 
 # log(0) must not end a comparison; scikit-learn clips at the same order.
 SMALLEST = float(np.finfo(np.float64).eps)
-CONFIDENCE = 0.9
 
 
 @dataclass(frozen=True)
@@ -22,22 +24,31 @@ class Metrics:
 
     Attributes
     ----------
-    rows, accounts, churns : int
+    rows, accounts, positives : int
         Size of the set.
     auc, auc_low, auc_high : float or None
-        Probability that a churned row has the higher risk; None when one class is absent.
+        Probability that a positive row has the higher risk; None when one class is absent.
     log_loss, log_loss_low, log_loss_high : float
         Mean negative log-likelihood in nats.
     log_loss_base : float
         The same for the training base rate, given to every row.
-    brier : float
+    brier, brier_low, brier_high : float
         Mean squared error of the probability.
-    ece : float
-        Expected calibration error over ten equal-count bins.
+    ece, ece_low, ece_high : float
+        Expected calibration error over ten equal-count bins. It is above zero even for true
+        probabilities, the more so the fewer rows there are; the interval is for the error without
+        that bias.
+    ece_by_chance : float
+        The expected calibration error that true probabilities would be measured to have.
     expected_rate, observed_rate : float
-        Mean probability and share of churned rows.
+        Mean probability and share of positive rows.
     top_decile_lift, top_decile_lift_low, top_decile_lift_high : float or None
         Churn rate among the tenth of rows with the highest risk over that of all rows.
+    calibration_in_the_large, calibration_in_the_large_low, ..._high : float or None
+        What to add to every log-odds; above zero where more happened than was expected.
+    calibration_slope, calibration_slope_low, calibration_slope_high : float or None
+        Factor of the log-odds; below one where the probabilities are too bold. None, as the
+        former, where one class is absent; see :class:`models.recalibration.Recalibration`.
     auc_behaviour, auc_behaviour_low, auc_behaviour_high : float or None
         The AUC of what behaviour adds to the margin, among accounts of like context; None where
         it was not given.
@@ -47,7 +58,7 @@ class Metrics:
 
     rows: int
     accounts: int
-    churns: int
+    positives: int
     auc: float | None
     auc_low: float | None
     auc_high: float | None
@@ -65,6 +76,17 @@ class Metrics:
     auc_behaviour: float | None = None
     auc_behaviour_low: float | None = None
     auc_behaviour_high: float | None = None
+    brier_low: float | None = None
+    brier_high: float | None = None
+    ece_low: float | None = None
+    ece_high: float | None = None
+    ece_by_chance: float | None = None
+    calibration_in_the_large: float | None = None
+    calibration_in_the_large_low: float | None = None
+    calibration_in_the_large_high: float | None = None
+    calibration_slope: float | None = None
+    calibration_slope_low: float | None = None
+    calibration_slope_high: float | None = None
     reason: str | None = None
 
     @property
@@ -85,11 +107,11 @@ class Metrics:
 
 
 def evaluate(
-    churned: Any,
+    happened: Any,
     probability: Any,
     accounts: Any,
     *,
-    base_rate: float,
+    base_rate: Any,
     behaviour: Any = None,
     seed: int = 0,
     resamples: int = 300,
@@ -98,15 +120,16 @@ def evaluate(
 
     Parameters
     ----------
-    churned : array of 0 and 1, shape (n,)
+    happened : array of 0 and 1, shape (n,)
         Outcomes.
     probability : array of shape (n,)
         Calibrated churn probabilities.
     accounts : array of shape (n,)
         Account of each row; an account is drawn with all its rows (cluster bootstrap; Davison and
         Hinkley 1997, "Bootstrap Methods and their Application", section 3.8).
-    base_rate : float
-        Churn rate of the training rows, the constant a model has to beat.
+    base_rate : float or array of shape (n,)
+        Churn rate of the training rows, the constant a model has to beat; an array where rows
+        were tested against different training rows.
     behaviour : array of shape (n,) or None
         What behaviour adds to each margin, as a rank among accounts of like context.
     seed, resamples : int
@@ -116,53 +139,50 @@ def evaluate(
     -------
     Metrics
     """
-    outcome, risk = np.asarray(churned, dtype=float), np.asarray(probability, dtype=float)
-    cluster, names = pd.factorize(np.asarray(accounts, dtype=object))
-    rows, churns = len(outcome), int(outcome.sum())
-    counts: dict[str, Any] = {"rows": rows, "accounts": len(names), "churns": churns}
+    outcome, risk = np.asarray(happened, dtype=float), np.asarray(probability, dtype=float)
+    bootstrap = AccountBootstrap(accounts, seed=seed, resamples=resamples)
+    rows, positives = len(outcome), int(outcome.sum())
+    counts: dict[str, Any] = {"rows": rows, "accounts": bootstrap.count, "positives": positives}
     if not rows:
         nothing: dict[str, Any] = dict.fromkeys(set(Metrics.__dataclass_fields__) - set(counts))
         return Metrics(**counts | nothing | {"reason": "there are no rows"})
-    loss = row_log_loss(outcome, risk)
-    ranking = Ranking(outcome, risk)
-    acting = Ranking(outcome, risk if behaviour is None else np.asarray(behaviour, dtype=float))
+    rankings = [Ranking(outcome, risk, bootstrap.cluster)]
+    if behaviour is not None:
+        acting = np.asarray(behaviour, dtype=float)
+        rankings.append(Ranking(outcome, acting, bootstrap.cluster))
+    error = CalibrationError(outcome, risk, bootstrap)
+    totals = bootstrap.totals(_means(outcome, risk))
 
-    def measure(w: Floats) -> tuple[float, float, float, float]:
-        return ranking.auc(w), float(w @ loss / w.sum()), ranking.lift(w), acting.auc(w)
+    def measure(weight: Floats) -> list[float]:
+        size, loss, brier = weight @ totals
+        ranked = [rankings[0].auc(weight), rankings[0].lift(weight), rankings[-1].auc(weight)]
+        return [loss / size, brier / size, error.of(weight, size), *ranked]
 
-    draws = _bootstrap(cluster, len(names), seed, resamples)
-    resampled = np.array([measure(weights) for weights in draws]).reshape(-1, 4)
-    point = measure(np.ones(rows))
-    tails = np.array([(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    # A resample without churns has no ranking; the interval is over those that have one.
-    with_ranking = resampled[~np.isnan(resampled).any(axis=1)]
-    spread = (
-        np.quantile(with_ranking, tails, axis=0) if len(with_ranking) else np.full((2, 4), np.nan)
-    )
-    bins = calibration_table(outcome, risk)
-    shift = (bins["expected_rate"] - bins["observed_rate"]).abs()
-    measured = {
-        "auc": point[0],
-        "auc_low": spread[0, 0],
-        "auc_high": spread[1, 0],
-        "log_loss": point[1],
-        "log_loss_low": np.quantile(resampled[:, 1], tails[0]),
-        "log_loss_high": np.quantile(resampled[:, 1], tails[1]),
-        "log_loss_base": row_log_loss(outcome, np.full(rows, base_rate)).mean(),
-        "brier": ((outcome - risk) ** 2).mean(),
-        "ece": (bins["rows"] * shift).sum() / rows,
+    loss, brier, ece, auc, lift, auc_behaviour = measure(np.ones(bootstrap.count))
+    resampled = np.array([measure(weight) for weight in bootstrap.draws()]).reshape(-1, 6)
+    # A resample without positives has no ranking; the interval is over those that have one.
+    ranked = resampled[~np.isnan(resampled).any(axis=1), 3:]
+    spread = np.quantile(ranked, TAILS, axis=0) if len(ranked) else np.full((2, 3), np.nan)
+    tails = np.quantile(resampled[:, :2], TAILS, axis=0)
+    line = recalibrate(outcome, risk, bootstrap.cluster)
+    numbers = {
+        **_bounded("auc", auc, spread[:, 0]),
+        **_bounded("log_loss", loss, tails[:, 0]),
+        "log_loss_base": row_log_loss(outcome, np.broadcast_to(base_rate, rows)).mean(),
+        **_bounded("brier", brier, tails[:, 1]),
+        **_bounded("ece", ece, error.interval(ece, resampled[:, 2])),
+        "ece_by_chance": error.by_chance,
         "expected_rate": risk.mean(),
-        "observed_rate": churns / rows,
-        "top_decile_lift": point[2],
-        "top_decile_lift_low": spread[0, 2],
-        "top_decile_lift_high": spread[1, 2],
+        "observed_rate": positives / rows,
+        **_bounded("top_decile_lift", lift, spread[:, 1]),
+        **_bounded("calibration_in_the_large", line.offset, (line.offset_low, line.offset_high)),
+        **_bounded("calibration_slope", line.slope, (line.slope_low, line.slope_high)),
     }
     if behaviour is not None:
-        measured["auc_behaviour"] = point[3]
-        measured["auc_behaviour_low"], measured["auc_behaviour_high"] = spread[:, 3]
-    numbers = {name: None if np.isnan(v) else float(v) for name, v in measured.items()}
-    missing = {0: "no row churned", rows: "every row churned"}.get(churns)
-    return Metrics(**counts | numbers, reason=missing)
+        numbers |= _bounded("auc_behaviour", auc_behaviour, spread[:, 2])
+    measured = {k: None if v is None or np.isnan(v) else float(v) for k, v in numbers.items()}
+    missing = {0: "no row is positive", rows: "every row is positive"}.get(positives)
+    return Metrics(**counts | measured, reason=missing)
 
 
 def row_log_loss(outcome: Floats, risk: Floats) -> Floats:
@@ -180,6 +200,8 @@ class Ranking:
         Outcomes.
     risk : ndarray of shape (n,)
         Anything that ranks.
+    cluster : ndarray of int, shape (n,), or None
+        Which weight is a row's; by default each row has its own.
 
     Examples
     --------
@@ -188,82 +210,120 @@ class Ranking:
     0.75
     """
 
-    def __init__(self, outcome: Floats, risk: Floats) -> None:
-        self._order = np.argsort(-risk, kind="stable")
-        self._churned = outcome[self._order] > 0
-        ordered = risk[self._order]
-        self._ties = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    def __init__(self, outcome: Floats, risk: Floats, cluster: Codes | None = None) -> None:
+        order = np.argsort(-risk, kind="stable")
+        self._cluster = order if cluster is None else cluster[order]
+        ordered = risk[order]
+        ties = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1], True])
+        self._positives = np.flatnonzero(outcome[order] > 0)
+        # Rows of the same risk as a positive one: from its first to before its after.
+        place = np.searchsorted(ties, self._positives, "right")
+        self._first, self._after = ties[place - 1], ties[place]
 
     def auc(self, weight: Floats) -> float:
         """Area under the ROC curve of weighted rows, ties counted half; NaN with one class."""
-        churned, stayed = self._tied(weight)
-        pairs = churned.sum() * stayed.sum()
-        below = stayed.sum() - stayed.cumsum()
-        return float((churned * (below + stayed / 2)).sum() / pairs) if pairs else float("nan")
+        happened, upto = self._weighed(weight)
+        positives, everything = happened.sum(), upto[-1]
+        pairs = positives * (everything - positives)
+        if not pairs:
+            return float("nan")
+        below = everything - (upto[self._first] + upto[self._after]) / 2
+        # Positives are among the rows below; their pairs with each other sum to half a square.
+        return float((happened @ below - positives**2 / 2) / pairs)
+
+    def resampled_auc(self, bootstrap: AccountBootstrap) -> Floats:
+        """AUC of each draw of the accounts, which are the clusters: (resamples,)."""
+        return np.array([self.auc(weight) for weight in bootstrap.draws()])
 
     def lift(self, weight: Floats, share: float = 0.1) -> float:
         """Churn rate of the riskiest share over the overall one; ties at the cut count in part."""
-        churned, stayed = self._tied(weight)
-        if not churned.sum():
+        happened, upto = self._weighed(weight)
+        if not happened.sum():
             return float("nan")
-        size = churned + stayed
-        reach = share * size.sum()
-        taken = np.clip(reach - (size.cumsum() - size), 0, size)
-        caught = (churned * np.divide(taken, size, out=np.zeros_like(size), where=size > 0)).sum()
-        return float(caught / churned.sum() / share)
+        before = upto[self._first]
+        size = upto[self._after] - before
+        taken = np.clip(share * upto[-1] - before, 0, size)
+        caught = happened @ np.divide(taken, size, out=np.zeros_like(size), where=size > 0)
+        return float(caught / happened.sum() / share)
 
-    def _tied(self, weight: Floats) -> tuple[Floats, Floats]:
-        ordered = weight[self._order]
-        churned = np.add.reduceat(np.where(self._churned, ordered, 0.0), self._ties)
-        return churned, np.add.reduceat(ordered, self._ties) - churned
+    def _weighed(self, weight: Floats) -> tuple[Floats, Floats]:
+        """Weights of the positive rows, and of all rows before each place."""
+        ordered = weight[self._cluster]
+        return ordered[self._positives], np.concatenate([[0.0], ordered.cumsum()])
 
 
-def calibration_table(churned: Any, probability: Any, bins: int = 10) -> pd.DataFrame:
+def calibration_table(
+    happened: Any, probability: Any, bins: int = BINS, *, accounts: Any = None
+) -> pd.DataFrame:
     """Compare expected with observed churn in equal-count bins of risk.
+
+    Parameters
+    ----------
+    happened, probability : array of shape (n,)
+        Outcomes and probabilities.
+    bins : int
+        Most bins.
+    accounts : array of shape (n,) or None
+        Account of each row, where an interval should count rows of one account as alike as they
+        were; by default every row counts in full.
 
     Returns
     -------
     DataFrame
-        Columns ``rows``, ``churns``, ``expected_rate``, ``observed_rate`` and the bounds ``low``
-        and ``high`` of its 90 % Wilson interval; at most ``bins`` rows, lowest risk first.
+        Columns ``rows``, ``positives``, ``expected_rate``, ``observed_rate`` and the bounds ``low``
+        and ``high`` of its 90 % Wilson interval; at most ``bins`` rows, lowest risk first. Rows of
+        the same risk share a bin.
     """
-    risk = np.asarray(probability, dtype=float)
-    order = np.argsort(risk, kind="stable")
-    outcome = np.asarray(churned, dtype=float)[order]
-    parts = [part for part in np.array_split(np.arange(len(order)), bins) if len(part)]
+    risk, outcome = np.asarray(probability, dtype=float), np.asarray(happened, dtype=float)
+    cluster = None if accounts is None else np.asarray(accounts)
+    code = equal_count_bins(risk, bins)
+    parts = [np.flatnonzero(code == place) for place in np.unique(code)]
     return pd.DataFrame(
-        [rate_row(outcome[part], risk[order][part]) for part in parts],
-        columns=["rows", "churns", "expected_rate", "observed_rate", "low", "high"],
+        [
+            rate_row(outcome[part], risk[part], None if cluster is None else cluster[part])
+            for part in parts
+        ],
+        columns=["rows", "positives", "expected_rate", "observed_rate", "low", "high"],
     )
 
 
-def rate_row(outcome: Floats, risk: Floats) -> dict[str, Any]:
+def rate_row(outcome: Floats, risk: Floats, cluster: Any = None) -> dict[str, Any]:
     """Compare expected with observed churn in some rows, with a 90 % Wilson interval.
+
+    With a ``cluster`` per row, its account, the interval is that of
+    :func:`models.resampling.clustered_rate_interval`.
 
     Examples
     --------
     >>> row = rate_row(np.array([0.0, 1.0, 0.0, 0.0]), np.full(4, 0.2))
-    >>> row["churns"], row["observed_rate"], round(row["low"], 3), round(row["high"], 3)
+    >>> row["positives"], row["observed_rate"], round(row["low"], 3), round(row["high"], 3)
     (1, 0.25, 0.058, 0.644)
     """
-    rows, churns = len(outcome), int(outcome.sum())
+    rows, positives = len(outcome), int(outcome.sum())
     if not rows:
         nothing = dict.fromkeys(("expected_rate", "observed_rate", "low", "high"))
-        return {"rows": 0, "churns": 0, **nothing}
-    interval = binomtest(churns, rows).proportion_ci(CONFIDENCE, method="wilson")
+        return {"rows": 0, "positives": 0, **nothing}
+    if cluster is None:
+        interval = binomtest(positives, rows).proportion_ci(CONFIDENCE, method="wilson")
+        low, high = float(interval.low), float(interval.high)
+    else:
+        low, high = clustered_rate_interval(outcome, cluster)
     return {
         "rows": rows,
-        "churns": churns,
+        "positives": positives,
         "expected_rate": float(risk.mean()),
-        "observed_rate": churns / rows,
-        "low": float(interval.low),
-        "high": float(interval.high),
+        "observed_rate": positives / rows,
+        "low": low,
+        "high": high,
     }
 
 
-def _bootstrap(cluster: np.ndarray, count: int, seed: int, resamples: int) -> Any:
-    """Yield one weight per row: how often its account was drawn."""
-    generator = np.random.default_rng(seed)
-    for _ in range(resamples):
-        drawn = generator.integers(count, size=count)
-        yield np.bincount(drawn, minlength=count).astype(float)[cluster]
+def _means(outcome: Floats, risk: Floats) -> Floats:
+    """Columns whose sums give the size, the log loss and the Brier score: (n, 3)."""
+    return np.column_stack(
+        [np.ones(len(outcome)), row_log_loss(outcome, risk), (outcome - risk) ** 2]
+    )
+
+
+def _bounded(name: str, value: Any, bounds: Any) -> dict[str, Any]:
+    return {name: value, f"{name}_low": bounds[0], f"{name}_high": bounds[1]}

@@ -1,4 +1,4 @@
-"""Figures of the hold-out: are the probabilities true, and does the score rank churn."""
+"""Figures of tested rows: are the probabilities true, and does the score rank the outcome."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from matplotlib.ticker import PercentFormatter
 # Okabe and Ito's palette, told apart by the colour-blind; outcomes also differ in shape or hatch.
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#6b6b6b"
 SIZE = (6.4, 4.8)
+RATES = (0.0, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 
 
 def reliability_plot(calibration: pd.DataFrame) -> Figure:
-    """Observed against expected churn rate per bin of risk.
+    """Observed against expected rate per bin of risk, on axes that give low rates room.
 
     Parameters
     ----------
     calibration : DataFrame
         From :func:`models.metrics.calibration_table`.
     """
-    figure, axes = _canvas("Are the churn probabilities true?")
+    figure, axes = canvas("Are the probabilities true?")
     expected = calibration["expected_rate"].to_numpy(dtype=float)
     observed = calibration["observed_rate"].to_numpy(dtype=float)
     low = calibration["low"].to_numpy(dtype=float)
     high = calibration["high"].to_numpy(dtype=float)
-    top = 1.05 * max([*high, *expected, 0.01])
+    top = min(1.1 * max([*high, *expected, 0.01]), 1.0)
     axes.plot([0, top], [0, top], linestyle="--", color=GREY, label="exactly as expected")
     axes.errorbar(
         expected,
@@ -38,36 +39,40 @@ def reliability_plot(calibration: pd.DataFrame) -> Figure:
         color=BLUE,
         ecolor=BLUE,
         capsize=3,
-        label="a tenth of the hold-out, with 90 % interval",
+        label="a tenth of the tested rows, with 90 % interval",
     )
+    # Most risks are small: square roots keep them from one corner, and the diagonal straight.
+    ticks = _ticks(top)
+    axes.set_xscale("function", functions=(_root, np.square))
+    axes.set_yscale("function", functions=(_root, np.square))
     axes.set(xlim=(0, top), ylim=(0, top))
-    axes.set_xlabel("Expected churn probability (mean of the bin)")
-    axes.set_ylabel("Observed churn rate")
-    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+    axes.set_xticks(ticks, [f"{100 * rate:g} %" for rate in ticks])
+    axes.set_yticks(ticks, [f"{100 * rate:g} %" for rate in ticks])
+    axes.set_xlabel("Expected probability (mean of the bin)")
+    axes.set_ylabel("Observed rate")
     axes.legend(loc="upper left", frameon=False)
     return figure
 
 
 def lift_plot(holdout: pd.DataFrame) -> Figure:
-    """Share of churns found when accounts are worked through by risk.
+    """Share of positives found when accounts are worked through by risk.
 
     Parameters
     ----------
     holdout : DataFrame
-        ``churn_probability`` and ``churned``.
+        ``probability`` and ``happened``.
     """
-    figure, axes = _canvas("How many churns does a call list find?")
-    ordered = holdout.sort_values("churn_probability", ascending=False, kind="stable")
-    churned = ordered["churned"].to_numpy(dtype=float)
-    worked = np.arange(len(churned) + 1) / max(len(churned), 1)
-    found = np.concatenate([[0.0], churned.cumsum()]) / max(churned.sum(), 1.0)
+    figure, axes = canvas("How many positives does a call list find?")
+    ordered = holdout.sort_values("probability", ascending=False, kind="stable")
+    happened = ordered["happened"].to_numpy(dtype=float)
+    worked = np.arange(len(happened) + 1) / max(len(happened), 1)
+    found = np.concatenate([[0.0], happened.cumsum()]) / max(happened.sum(), 1.0)
     axes.plot(worked, found, color=BLUE, linewidth=2, label="riskiest first")
     axes.plot([0, 1], [0, 1], linestyle="--", color=GREY, label="in random order")
     tenth = float(np.interp(0.1, worked, found))
     axes.plot([0.1], [tenth], "o", color=ORANGE)
     axes.annotate(
-        f"the riskiest 10 % hold {100 * tenth:.0f} % of churns",
+        f"the riskiest 10 % hold {100 * tenth:.0f} % of positives",
         (0.1, tenth),
         xytext=(12, 0),
         textcoords="offset points",
@@ -76,7 +81,7 @@ def lift_plot(holdout: pd.DataFrame) -> Figure:
     )
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
     axes.set_xlabel("Share of hold-out rows worked through")
-    axes.set_ylabel("Share of churns among them")
+    axes.set_ylabel("Share of positives among them")
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
     axes.legend(loc="lower right", frameon=False)
@@ -84,30 +89,30 @@ def lift_plot(holdout: pd.DataFrame) -> Figure:
 
 
 def score_plot(holdout: pd.DataFrame) -> Figure:
-    """Scores of rows that churned against those that stayed.
+    """Scores of rows that happened against those that stayed.
 
     Parameters
     ----------
     holdout : DataFrame
-        ``score`` and ``churned``.
+        ``score`` and ``happened``.
     """
-    figure, axes = _canvas("Which scores did churned accounts have?")
+    figure, axes = canvas("Which scores did happened accounts have?")
     edges = [float(edge) for edge in range(0, 101, 5)]
     score = holdout["score"].to_numpy(dtype=float)
-    churned = holdout["churned"].to_numpy(dtype=bool)
+    happened = holdout["happened"].to_numpy(dtype=bool)
     stayed_style: dict[str, Any] = {
         "color": BLUE,
         "alpha": 0.45,
-        "label": f"stayed ({(~churned).sum():,} rows)",
+        "label": f"stayed ({(~happened).sum():,} rows)",
     }
     churned_style: dict[str, Any] = {
         "histtype": "step",
         "color": ORANGE,
         "linewidth": 2,
         "hatch": "///",
-        "label": f"churned ({churned.sum():,} rows)",
+        "label": f"happened ({happened.sum():,} rows)",
     }
-    for rows, style in ((~churned, stayed_style), (churned, churned_style)):
+    for rows, style in ((~happened, stayed_style), (happened, churned_style)):
         share = np.full(rows.sum(), 1 / max(rows.sum(), 1))
         axes.hist(score[rows], bins=edges, weights=share, **style)
     axes.set(xlim=(0, 100))
@@ -119,7 +124,21 @@ def score_plot(holdout: pd.DataFrame) -> Figure:
     return figure
 
 
-def _canvas(title: str) -> tuple[Figure, Axes]:
+def _ticks(top: float) -> list[float]:
+    """Choose round rates whose labels do not touch."""
+    kept: list[float] = []
+    for rate in RATES:
+        if rate <= top and (not kept or np.sqrt(rate) - np.sqrt(kept[-1]) > 0.09 * np.sqrt(top)):
+            kept.append(rate)
+    return kept
+
+
+def _root(rate: Any) -> Any:
+    """Square root; the axes ask for values below zero too."""
+    return np.sqrt(np.clip(rate, 0, None))
+
+
+def canvas(title: str) -> tuple[Figure, Axes]:
     """Make a figure that belongs to no window and no global state."""
     figure = Figure(figsize=SIZE, layout="constrained")
     axes: Any = figure.subplots()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import posixpath
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 # Set before MLflow is imported: it reads them once, and a score job has nothing to report home.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -20,12 +21,16 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 import mlflow
+import pandas as pd
 from matplotlib.figure import Figure
 from mlflow import MlflowClient
+from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.models.model import ModelInfo
 from mlflow.types import ColSpec, DataType, Schema
+from mlflow.utils.validation import MAX_METRICS_PER_BATCH
+from pandas.api.types import is_numeric_dtype
 from sqlalchemy.exc import SQLAlchemyError
 
 import features
@@ -34,6 +39,9 @@ from features.errors import RegistryError
 from models import serving
 from models.health_model import HealthModel
 from models.training import TrainingResult
+
+if TYPE_CHECKING:
+    from models.backtest import Backtest
 
 ALIAS = "champion"
 REQUIREMENTS = ("mlflow", "lightgbm", "scikit-learn", "pandas", "numpy", "scipy")
@@ -156,6 +164,104 @@ def load_champion(folder: Path, name: str) -> tuple[HealthModel, str, dict[str, 
     )
 
 
+def has_champion(folder: Path, name: str) -> bool:
+    """Whether there is a champion to load; a registry that was never made has none.
+
+    Raises
+    ------
+    RegistryError
+        When the registry cannot be read.
+    """
+    if not os.environ.get("MLFLOW_TRACKING_URI") and not (folder / "mlflow.db").exists():
+        return False
+    with _tracking(folder, name, create=False):
+        found = MlflowClient().search_registered_models(filter_string=f"name = '{name}'")
+        return any(ALIAS in model.aliases for model in found)
+
+
+def log_backtest(
+    result: Backtest,
+    *,
+    folder: Path,
+    name: str,
+    params: Mapping[str, object],
+    files: Mapping[str, str],
+    figures: Mapping[str, Figure],
+) -> str:
+    """Log a backtest as a run beside the champions' runs; no model is registered.
+
+    A measure of one origin is logged under ``by_origin/`` with the origin's number as its step and
+    its date as its time, so that MLflow draws it along the history. The tested rows become
+    ``predictions.parquet``, everything else that was found ``backtest.json``.
+
+    Parameters
+    ----------
+    result : Backtest
+        What was found.
+    folder, name, params, figures
+        As for :func:`log_champion`.
+    files : mapping of str to str
+        Artifact name to its text.
+
+    Returns
+    -------
+    str
+        Id of the run.
+
+    Raises
+    ------
+    RegistryError
+        When MLflow refuses.
+    """
+    with (
+        _tracking(folder, name, create=True),
+        mlflow.start_run(
+            experiment_id=_experiment(folder, name),
+            run_name="backtest",
+            tags={"healthscore.kind": "backtest"},
+        ) as run,
+        tempfile.TemporaryDirectory() as scratch,
+    ):
+        mlflow.log_params({key: str(value)[:500] for key, value in params.items()})
+        measured = _measured(result.measures)
+        for first in range(0, len(measured), MAX_METRICS_PER_BATCH):
+            batch = measured[first : first + MAX_METRICS_PER_BATCH]
+            MlflowClient().log_batch(run.info.run_id, metrics=batch)
+        predictions = Path(scratch) / "predictions.parquet"
+        result.predictions.to_parquet(predictions, index=False)
+        mlflow.log_artifact(str(predictions))
+        mlflow.log_text(json.dumps(result.to_dict(), indent=1, allow_nan=False), "backtest.json")
+        for file, text in files.items():
+            mlflow.log_text(text, file)
+        for file, figure in figures.items():
+            mlflow.log_figure(figure, file)
+    return str(run.info.run_id)
+
+
+def _measured(measures: pd.DataFrame) -> list[Metric]:
+    """Turn the tidy table into metrics: whole history, per segment, untreated rows, per origin."""
+    now = int(datetime.now(UTC).timestamp() * 1000)
+    fields = [name for name in measures if is_numeric_dtype(measures[name])]
+    named = measures.loc[measures["origin"] != "all", "origin"].unique()
+    origins = {origin: step for step, origin in enumerate(named)}
+    found = []
+    for row in measures.to_dict("records"):
+        place = f"{_safe(row['contender'])}/{_safe(row['segment'])}"
+        step, moment = 0, now
+        if row["origin"] != "all":
+            place, step = f"by_origin/{place}", origins[row["origin"]]
+            dated = pd.to_datetime(row["origin"], format="ISO8601", errors="coerce")
+            moment = now if dated is pd.NaT else int(dated.timestamp() * 1000)
+        if row["population"] != "all":
+            place = f"{_safe(row['population'])}/{place}"
+        found += [
+            Metric(f"{place}/{name}", float(row[name]), moment, step)
+            for name in fields
+            if pd.notna(row[name])
+        ]
+    return found
+
+
 def _log_model(model: HealthModel) -> ModelInfo:
     """Log the model as files and code; requirements are given, for working them out is slow."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -198,9 +304,17 @@ def _signature(model: HealthModel) -> ModelSignature:
 def _numbers(result: TrainingResult) -> dict[str, float]:
     numbers = {f"holdout_{key}": value for key, value in result.metrics.to_dict().items()}
     for segment, measured in result.segment_metrics.items():
-        safe = "".join(c if c.isalnum() or c in " _-./" else "_" for c in segment)[:100]
-        numbers |= {f"holdout_{k}/{safe}": v for k, v in measured.to_dict().items()}
+        numbers |= {f"holdout_{k}/{_safe(segment)}": v for k, v in measured.to_dict().items()}
     return {k: float(v) for k, v in numbers.items() if isinstance(v, int | float)}
+
+
+def _safe(name: object) -> str:
+    """Spell a name with the characters that every MLflow server takes in a metric."""
+    clean = "".join(c if c.isalnum() or c in " _-./" else "_" for c in str(name))[:100]
+    # MLflow takes a name for a path, and refuses one that leads elsewhere.
+    if posixpath.normpath(f"_/{clean}") != f"_/{clean}":
+        clean = clean.replace("/", "_").replace(".", "_") or "_"
+    return clean
 
 
 @contextmanager

@@ -1,10 +1,10 @@
-"""From churn probability to a 0-100 health score, its bands, its grades and its points."""
+"""From the probability of an outcome to a 0-100 score, its bands, its grades and its points."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,10 @@ from scipy.special import expit, logit
 from features.errors import SettingsError
 from models.encoding import Floats
 
-Band = Literal["at-risk", "watch", "healthy"]
-BANDS: tuple[Band, ...] = get_args(Band)
+Band = Literal["at-risk", "watch", "healthy", "likely", "possible", "unlikely"]
+BANDS: tuple[Band, ...] = ("at-risk", "watch", "healthy")
+GOOD_BANDS: tuple[Band, ...] = ("likely", "possible", "unlikely")
+"""From the highest probability to the lowest, of a bad outcome and of a good one."""
 
 # Ten points halve the odds of churn.
 POINTS_PER_LOG_ODDS = float(10 / np.log(2))
@@ -28,18 +30,21 @@ class ScaleSettings:
     Parameters
     ----------
     anchor_probability : float or None
-        Churn probability that scores 50. Freeze it once the first champion is in use.
+        Probability that scores 50. Freeze it once the first champion is in use.
     at_risk_from, watch_from : float or None
-        Churn probability from which an account is at-risk or on watch. By default twice, and
+        Probability from which an account is in the first or the second band. By default twice, and
         nine tenths of, the anchor's odds.
+    good : bool
+        Whether the outcome is good news.
     """
 
     anchor_probability: float | None = None
     at_risk_from: float | None = None
     watch_from: float | None = None
+    good: bool = False
 
     def scale(self, base_rate: float) -> ScoreScale:
-        """Fill what was left open from the base rate of churn.
+        """Fill what was left open from the base rate of the outcome.
 
         Examples
         --------
@@ -54,27 +59,34 @@ class ScaleSettings:
             at_risk = max(_times_odds(anchor, 2.0), watch or 0.0)
         if watch is None:
             watch = min(_times_odds(anchor, 0.9), at_risk)
-        return ScoreScale(anchor_probability=anchor, at_risk_from=at_risk, watch_from=watch)
+        return ScoreScale(
+            anchor_probability=anchor, at_risk_from=at_risk, watch_from=watch, good=self.good
+        )
 
 
 @dataclass(frozen=True)
 class ScoreScale:
-    """Map of calibrated log-odds of churn to the score.
+    """Map of calibrated log-odds of an outcome to the score.
 
     ``score = clip(50 + 10 log2(anchor odds / odds), 0, 100)``: the points-to-double-the-odds scale
-    of credit scorecards (Siddiqi 2006, "Credit Risk Scorecards", chapter 6).
+    of credit scorecards (Siddiqi 2006, "Credit Risk Scorecards", chapter 6). Of a good outcome the
+    score rises with the odds: ``clip(50 + 10 log2(odds / anchor odds), 0, 100)``. A high score and
+    a positive point are good news either way.
 
     Parameters
     ----------
     anchor_probability : float
-        Churn probability that scores 50.
+        Probability that scores 50.
     at_risk_from, watch_from : float
-        Churn probability from which an account is at-risk or on watch.
+        Probability from which an account is at-risk or on watch; of a good outcome, from which it
+        is likely or possible. People read and write them by those names.
+    good : bool
+        Whether the outcome is good news.
 
     Raises
     ------
     SettingsError
-        When a probability is outside (0, 1), or watch starts above at-risk.
+        When a probability is outside (0, 1), or the second band starts above the first.
 
     Examples
     --------
@@ -85,50 +97,81 @@ class ScoreScale:
     ['at-risk', 'watch', 'healthy']
     >>> scale.grade(np.array([0.0, 40.0, 79.9, 100.0])).tolist()
     ['F', 'C', 'B', 'A']
+    >>> growth = ScoreScale(0.2, at_risk_from=0.3, watch_from=0.18, good=True)
+    >>> growth.score(np.log([0.125, 0.25, 0.5])).round(6)
+    array([40., 50., 60.])
+    >>> growth.band(np.array([0.3, 0.2, 0.1])).tolist()
+    ['likely', 'possible', 'unlikely']
     """
 
     anchor_probability: float
     at_risk_from: float
     watch_from: float
+    good: bool = False
 
     def __post_init__(self) -> None:
-        for name, probability in asdict(self).items():
+        first, second = self.cut_names
+        cuts = ("anchor_probability", "at_risk_from", "watch_from")
+        for name, shown in zip(cuts, ("anchor_probability", first, second), strict=True):
+            probability = getattr(self, name)
             if not 0 < probability < 1:
                 raise SettingsError(
-                    f"{name} must be a probability strictly between 0 and 1, but is "
-                    f"{probability}; set it to a churn rate such as 0.05."
+                    f"{shown} must be a probability strictly between 0 and 1, but is "
+                    f"{probability}; set it to a rate such as 0.05."
                 )
         if self.watch_from > self.at_risk_from:
             raise SettingsError(
-                f"watch_from must not be above at_risk_from, but {self.watch_from:g} is above "
-                f"{self.at_risk_from:g}; lower watch_from."
+                f"{second} must not be above {first}, but {self.watch_from:g} is above "
+                f"{self.at_risk_from:g}; lower {second}."
             )
 
+    @property
+    def bands(self) -> tuple[Band, ...]:
+        """The bands, from the highest probability to the lowest."""
+        return GOOD_BANDS if self.good else BANDS
+
+    @property
+    def cut_names(self) -> tuple[str, str]:
+        """What people call the two cuts."""
+        return ("likely_from", "possible_from") if self.good else ("at_risk_from", "watch_from")
+
+    @property
+    def points_per_log_odds(self) -> float:
+        """What the score gains with each unit of log-odds; below zero for a bad outcome."""
+        return POINTS_PER_LOG_ODDS if self.good else -POINTS_PER_LOG_ODDS
+
     def unclipped(self, log_odds: Floats) -> Floats:
-        """Score before it is cut to 0-100; it falls linearly in the log-odds."""
-        return 50 - POINTS_PER_LOG_ODDS * (log_odds - float(logit(self.anchor_probability)))
+        """Score before it is cut to 0-100; it is linear in the log-odds."""
+        return 50 + self.points_per_log_odds * (log_odds - float(logit(self.anchor_probability)))
 
     def score(self, log_odds: Floats) -> Floats:
-        """Health score of calibrated log-odds of churn."""
+        """Score of calibrated log-odds of the outcome."""
         return np.clip(self.unclipped(log_odds), 0, 100)
 
     def band(self, probability: Floats) -> NDArray[np.str_]:
-        """Band of calibrated churn probabilities, as an array of str."""
+        """Band of calibrated probabilities, as an array of str."""
         cuts = np.digitize(probability, [self.watch_from, self.at_risk_from])
-        return np.array(BANDS[::-1], dtype=np.str_)[cuts]
+        return np.array(self.bands[::-1], dtype=np.str_)[cuts]
 
     def grade(self, score: Floats) -> NDArray[np.str_]:
         """Letter of a score, twenty points apart: A from 80, B from 60, C from 40, D from 20, F."""
         return np.array(GRADES, dtype=np.str_)[np.digitize(score, [20, 40, 60, 80])]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready description."""
-        return asdict(self)
+        """Return a JSON-ready description, in the words of the outcome's direction."""
+        first, second = self.cut_names
+        return {
+            "anchor_probability": self.anchor_probability,
+            first: self.at_risk_from,
+            second: self.watch_from,
+            **({"good": True} if self.good else {}),
+        }
 
     @classmethod
     def from_dict(cls, described: Mapping[str, Any]) -> ScoreScale:
         """Rebuild a scale from :meth:`to_dict`."""
-        return cls(**described)
+        names = {"likely_from": "at_risk_from", "possible_from": "watch_from"}
+        return cls(**{names.get(name, name): value for name, value in described.items()})
 
 
 @dataclass(frozen=True)
@@ -144,7 +187,7 @@ class PointTable:
     score : ndarray of shape (n,)
         Health score.
     log_odds : ndarray of shape (n,)
-        Calibrated log-odds of churn that the score was made of.
+        Calibrated log-odds of the outcome that the score was made of.
     """
 
     points: Floats
@@ -188,7 +231,7 @@ def points(
     >>> table.points.round(6), table.baseline.round(6), table.score.round(6)
     (array([[-20.,  10.]]), array([50.]), array([40.]))
     """
-    factor = -POINTS_PER_LOG_ODDS * slope
+    factor = scale.points_per_log_odds * slope
     start = scale.unclipped(baseline_log_odds)
     way = factor * contributions.sum(axis=1)
     end = start + way

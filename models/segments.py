@@ -32,7 +32,7 @@ class SegmentSettings:
         "plan=starter / onboarding" and, later, "plan=starter".
     tenure_column : str
         Days since the account began; read only for a lifecycle.
-    min_rows, min_churns : int
+    min_rows, min_positives : int
         A segment with less joins its parent: the label without its last key.
     """
 
@@ -40,7 +40,7 @@ class SegmentSettings:
     lifecycle: tuple[tuple[str, int | None], ...] = ()
     tenure_column: str = "tenure_days"
     min_rows: int = 200
-    min_churns: int = 30
+    min_positives: int = 30
 
     @property
     def required_columns(self) -> tuple[str, ...]:
@@ -63,12 +63,12 @@ class SegmentAssignment:
 
     Examples
     --------
-    >>> frame = pd.DataFrame({"plan": ["pro"] * 4 + ["free"], "churned": [1, 0, 1, 0, 1]})
-    >>> fitted = assign_segments(frame, SegmentSettings(("plan",), min_rows=2, min_churns=2))
+    >>> frame = pd.DataFrame({"plan": ["pro"] * 4 + ["free"], "happened": [1, 0, 1, 0, 1]})
+    >>> fitted = assign_segments(frame, SegmentSettings(("plan",), min_rows=2, min_positives=2))
     >>> fitted.assign(pd.DataFrame({"plan": ["pro", "free", "new"]})).tolist()
     ['plan=pro', 'all', 'all']
     >>> fitted.merged
-    ("Segment 'plan=free' has 1 rows and 1 churns, fewer than 2 and 2: it is read as 'all'.",)
+    ("Segment 'plan=free' has 1 rows and 1 positives, fewer than 2 and 2: it is read as 'all'.",)
     """
 
     settings: SegmentSettings
@@ -108,7 +108,7 @@ def assign_segments(frame: pd.DataFrame, settings: SegmentSettings) -> SegmentAs
     Parameters
     ----------
     frame : DataFrame
-        Training rows with ``churned`` and the columns the segments are read from.
+        Training rows with ``happened`` and the columns the segments are read from.
     settings : SegmentSettings
         How rows are split.
 
@@ -118,24 +118,24 @@ def assign_segments(frame: pd.DataFrame, settings: SegmentSettings) -> SegmentAs
     """
     labels = _labels(frame, settings)
     counts = (
-        frame["churned"].astype(int).groupby(labels.to_numpy(dtype=object)).agg(["size", "sum"])
+        frame["happened"].astype(int).groupby(labels.to_numpy(dtype=object)).agg(["size", "sum"])
     )
     sizes = {str(label): (int(row["size"]), int(row["sum"])) for label, row in counts.iterrows()}
     merged = []
     # Deepest labels first, so that a parent is judged with the children it has taken in.
     for depth in range(max(map(_depth, sizes), default=0), 0, -1):
         for label in sorted(label for label in sizes if _depth(label) == depth):
-            rows, churns = sizes[label]
-            if rows >= settings.min_rows and churns >= settings.min_churns:
+            rows, positives = sizes[label]
+            if rows >= settings.min_rows and positives >= settings.min_positives:
                 continue
-            parent = _parent(label)
+            parent = parent_of(label)
             merged.append(
-                f"Segment {sample([label])} has {rows} rows and {churns} churns, fewer than "
-                f"{settings.min_rows} and {settings.min_churns}: it is read as {sample([parent])}."
+                f"Segment {sample([label])} has {rows} rows and {positives} positives, fewer than "
+                f"{settings.min_rows} and {settings.min_positives}: it is read as {sample([parent])}."
             )
             del sizes[label]
             above = sizes.get(parent, (0, 0))
-            sizes[parent] = (above[0] + rows, above[1] + churns)
+            sizes[parent] = (above[0] + rows, above[1] + positives)
     return SegmentAssignment(settings, tuple(sorted(sizes)), tuple(merged))
 
 
@@ -174,11 +174,12 @@ def _depth(label: str) -> int:
     return 0 if label == EVERYTHING else label.count(BETWEEN) + 1
 
 
-def _parent(label: str) -> str:
+def parent_of(label: str) -> str:
+    """Return the label without its last key, or "all"."""
     return label.rpartition(BETWEEN)[0] or EVERYTHING
 
 
 def _nearest(label: str, names: tuple[str, ...]) -> str:
     while label not in names and label != EVERYTHING:
-        label = _parent(label)
+        label = parent_of(label)
     return label

@@ -21,7 +21,7 @@ OUTPUT = {
     "score": DataType.double,
     "band": DataType.string,
     "grade": DataType.string,
-    "churn_probability": DataType.double,
+    "probability": DataType.double,
     "coverage": DataType.double,
     "reasons": DataType.string,
 }

@@ -13,13 +13,6 @@ from sklearn.base import clone
 from features.build import AGE
 from features.catalog import Signal
 from features.errors import DataError, EvidenceError
-from models.backtest import (
-    Fold,
-    Selection,
-    account_holdout,
-    select_rounds,
-    time_holdout,
-)
 from models.calibration import LogisticCalibrator
 from models.churn import ChurnClassifier
 from models.encoding import Codes, Floats
@@ -28,11 +21,13 @@ from models.health_model import SEGMENT, HealthModel, model_input
 from models.metrics import Metrics, calibration_table, evaluate, rate_row
 from models.score import BANDS, ScaleSettings, ScoreScale
 from models.segments import SegmentAssignment, SegmentSettings, assign_segments
+from models.selection import Selection, select_rounds
+from models.splits import Fold, account_holdout, time_holdout
 from models.weights import OVERALL, group_weights, signal_weights
 
 # Of all matured rows, and of those that had matured before the hold-out.
-MIN_CHURNS, MIN_EARLIER_CHURNS = 30, 15
-FEW_HOLDOUT_CHURNS = 5
+MIN_POSITIVES, MIN_EARLIER_POSITIVES = 30, 15
+FEW_HOLDOUT_POSITIVES = 5
 
 
 @dataclass(frozen=True)
@@ -48,18 +43,18 @@ class TrainingResult:
     segment_metrics : dict of str to Metrics
         Hold-out, per segment.
     bands : list of dict
-        Hold-out, per band: ``band``, ``rows``, ``churns``, ``expected_rate``, ``observed_rate``
+        Hold-out, per band: ``band``, ``rows``, ``positives``, ``expected_rate``, ``observed_rate``
         and its 90 % Wilson interval ``low``, ``high`` (None without rows).
     calibration : DataFrame
         Hold-out, as :func:`models.metrics.calibration_table`.
     holdout : DataFrame
-        ``account_id``, ``observation_date``, ``segment``, ``churn_probability``, ``score`` and
-        ``churned`` of every held-out row.
+        ``account_id``, ``observation_date``, ``segment``, ``probability``, ``score`` and
+        ``happened`` of every held-out row.
     choice : dict
         ``backbone``, ``rounds``, ``in_time`` and ``candidates`` with their out-of-time log losses.
     counts : dict
-        ``rows``, ``accounts``, ``churns``; ``training_rows``, ``training_churns``,
-        ``holdout_rows``, ``holdout_churns``; ``first_date``, ``last_date``, ``holdout_from`` (ISO).
+        ``rows``, ``accounts``, ``positives``; ``training_rows``, ``training_positives``,
+        ``holdout_rows``, ``holdout_positives``; ``first_date``, ``last_date``, ``holdout_from`` (ISO).
     warnings : list of str
         One sentence each.
     """
@@ -98,7 +93,7 @@ def fit_health_model(
     Parameters
     ----------
     frame : DataFrame of n rows
-        Matured rows: ``account_id``, ``observation_date``, ``churned`` (0 or 1), one column per
+        Matured rows: ``account_id``, ``observation_date``, ``happened`` (0 or 1), one column per
         signal, the columns segments are read from and, where it is known, ``account_age_days``.
     signals : sequence of Signal
         What the model may read.
@@ -127,7 +122,7 @@ def fit_health_model(
     Raises
     ------
     EvidenceError
-        When one outcome is absent, churns are too few or the history is too short.
+        When one outcome is absent, positives are too few or the history is too short.
     DataError
         When a column is absent or holds what it must not.
     """
@@ -139,10 +134,10 @@ def fit_health_model(
     else:
         holdout = account_holdout(frame["account_id"], seed)
     past = frame.iloc[holdout.train]
-    _check_evidence(past["churned"], MIN_EARLIER_CHURNS, "matured before the hold-out dates")
+    _check_evidence(past["happened"], MIN_EARLIER_POSITIVES, "matured before the hold-out dates")
     assignment = assign_segments(past, segments or SegmentSettings())
     inputs = model_input(frame, signals, assignment)
-    outcome = frame["churned"].to_numpy(dtype=float)
+    outcome = frame["happened"].to_numpy(dtype=float)
     accounts = frame["account_id"].to_numpy(dtype=object)
     segment = inputs[SEGMENT].to_numpy(dtype=object)
     scale_settings = scale or ScaleSettings()
@@ -154,6 +149,7 @@ def fit_health_model(
         healthy={
             s.name: s.healthy for s in signals if s.healthy != "none" and not s.is_categorical
         },
+        groups={signal.name: signal.group for signal in signals},
         random_state=seed,
         n_jobs=n_jobs,
     )
@@ -194,7 +190,7 @@ def fit_health_model(
         metrics=metrics,
         segment_metrics=by_segment,
         bands=bands,
-        calibration=calibration_table(held_out["churned"], held_out["churn_probability"]),
+        calibration=calibration_table(held_out["happened"], held_out["probability"]),
         holdout=held_out,
         choice=_choice(selection),
         counts=_counts(frame, holdout, outcome),
@@ -208,12 +204,12 @@ def band_table(rows: pd.DataFrame, scale: ScoreScale) -> list[dict[str, Any]]:
     Parameters
     ----------
     rows : DataFrame
-        ``churn_probability`` and ``churned``.
+        ``probability`` and ``happened``.
     scale : ScoreScale
         What cuts the bands.
     """
-    risk = rows["churn_probability"].to_numpy(dtype=float)
-    outcome, band = rows["churned"].to_numpy(dtype=float), scale.band(risk)
+    risk = rows["probability"].to_numpy(dtype=float)
+    outcome, band = rows["happened"].to_numpy(dtype=float), scale.band(risk)
     return [{"band": name, **rate_row(outcome[band == name], risk[band == name])} for name in BANDS]
 
 
@@ -253,10 +249,10 @@ def _refit(
 def _held_out(
     frame: pd.DataFrame, segment: Any, tested: Codes, log_odds: Floats, scale: ScoreScale
 ) -> pd.DataFrame:
-    rows = frame.iloc[tested][["account_id", "observation_date", "churned"]].reset_index(drop=True)
+    rows = frame.iloc[tested][["account_id", "observation_date", "happened"]].reset_index(drop=True)
     return rows.assign(
         segment=segment[tested],
-        churn_probability=1 / (1 + np.exp(-log_odds)),
+        probability=1 / (1 + np.exp(-log_odds)),
         score=scale.score(log_odds),
     )
 
@@ -284,8 +280,8 @@ def _behaviour(
 def _measure(rows: pd.DataFrame, base_rate: float, seed: int) -> tuple[Metrics, dict[str, Metrics]]:
     def measured(part: pd.DataFrame) -> Metrics:
         return evaluate(
-            part["churned"],
-            part["churn_probability"],
+            part["happened"],
+            part["probability"],
             part["account_id"],
             base_rate=base_rate,
             behaviour=part["behaviour"],
@@ -307,23 +303,23 @@ def _check_labels(frame: pd.DataFrame, signals: tuple[Signal, ...]) -> None:
             f"No signal may be called {SEGMENT!r}, the column that splits the model; "
             "give the signal another name."
         )
-    if "churned" not in frame:
-        raise DataError("Training rows must have a column 'churned'; label them first.")
-    if not frame["churned"].isin([0, 1]).all():
-        wrong = frame["churned"][~frame["churned"].isin([0, 1])]
+    if "happened" not in frame:
+        raise DataError("Training rows must have a column 'happened'; label them first.")
+    if not frame["happened"].isin([0, 1]).all():
+        wrong = frame["happened"][~frame["happened"].isin([0, 1])]
         raise DataError(
-            f"The label 'churned' must be 0 or 1 in every training row, but {len(wrong)} row(s) "
+            f"The label 'happened' must be 0 or 1 in every training row, but {len(wrong)} row(s) "
             f"hold something else, such as {wrong.iloc[0]!r}; leave out rows not matured yet."
         )
-    _check_evidence(frame["churned"], MIN_CHURNS, "in the matured rows")
+    _check_evidence(frame["happened"], MIN_POSITIVES, "in the matured rows")
 
 
-def _check_evidence(churned: pd.Series[Any], least: int, where: str) -> None:
-    churns, rows = int(churned.sum()), len(churned)
-    if not least <= churns < rows:
-        needed = "a row that stayed" if churns >= least else f"at least {least} churns"
+def _check_evidence(happened: pd.Series[Any], least: int, where: str) -> None:
+    positives, rows = int(happened.sum()), len(happened)
+    if not least <= positives < rows:
+        needed = "a row that stayed" if positives >= least else f"at least {least} positives"
         raise EvidenceError(
-            f"Learning needs {needed} {where}, but {churns} of {rows} rows churned; "
+            f"Learning needs {needed} {where}, but {positives} of {rows} rows are positive; "
             "use a longer history or a longer outcome window."
         )
 
@@ -342,11 +338,11 @@ def _counts(frame: pd.DataFrame, holdout: Fold, outcome: Floats) -> dict[str, An
     return {
         "rows": len(frame),
         "accounts": int(frame["account_id"].nunique()),
-        "churns": int(outcome.sum()),
+        "positives": int(outcome.sum()),
         "training_rows": len(holdout.train),
-        "training_churns": int(outcome[holdout.train].sum()),
+        "training_positives": int(outcome[holdout.train].sum()),
         "holdout_rows": len(holdout.test),
-        "holdout_churns": int(outcome[holdout.test].sum()),
+        "holdout_positives": int(outcome[holdout.test].sum()),
         "first_date": dates.min().date().isoformat(),
         "last_date": dates.max().date().isoformat(),
         "holdout_from": dates.iloc[holdout.test].min().date().isoformat(),
@@ -356,9 +352,9 @@ def _counts(frame: pd.DataFrame, holdout: Fold, outcome: Floats) -> dict[str, An
 def _warnings(metrics: Metrics, selection: Selection, is_dated: bool) -> list[str]:
     found = []
     behaviour_low = float("nan") if metrics.auc_behaviour_low is None else metrics.auc_behaviour_low
-    if metrics.churns < FEW_HOLDOUT_CHURNS:
+    if metrics.positives < FEW_HOLDOUT_POSITIVES:
         found.append(
-            f"Only {metrics.churns} churn(s) in the {metrics.rows} hold-out rows: the measures "
+            f"Only {metrics.positives} churn(s) in the {metrics.rows} hold-out rows: the measures "
             "say little until more outcomes have matured."
         )
     elif not metrics.enough_evidence:

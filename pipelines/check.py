@@ -3,14 +3,36 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from features.errors import SettingsError
 from pipelines.company_data import open_company
 from pipelines.config import Project
+from pipelines.score_settings import MAIN
 
 if TYPE_CHECKING:
+    from features.company import Company
     from features.quality import TableQuality
+
+
+@dataclass(frozen=True)
+class OutcomeReport:
+    """Whether one outcome can be read from the tables.
+
+    Parameters
+    ----------
+    kind : str
+        Churn, contraction, expansion, adoption or label.
+    observation_dates : list of str
+        Matured observation dates.
+    problem : str or None
+        Why it cannot be read.
+    """
+
+    kind: str
+    observation_dates: list[str]
+    problem: str | None
 
 
 @dataclass(frozen=True)
@@ -28,7 +50,9 @@ class DataReport:
     data_start, data_end : str
         ISO dates of the first behaviour and of the first day of which nothing is known.
     observation_dates : list of str
-        Matured observation dates.
+        Matured observation dates of the main outcome.
+    outcomes : dict of str to OutcomeReport
+        Per name of an outcome, whether it can be read.
     """
 
     tables: list[TableQuality]
@@ -37,6 +61,7 @@ class DataReport:
     data_start: str
     data_end: str
     observation_dates: list[str]
+    outcomes: dict[str, OutcomeReport]
 
     @property
     def problems(self) -> int:
@@ -52,6 +77,7 @@ class DataReport:
             "data_start": self.data_start,
             "data_end": self.data_end,
             "observation_dates": self.observation_dates,
+            "outcomes": {name: asdict(outcome) for name, outcome in self.outcomes.items()},
             "problems": self.problems,
         }
 
@@ -67,10 +93,13 @@ def check_data(project: Project) -> DataReport:
     from features.build import active_builders
     from features.catalog import GROUPS
     from features.contract import CONTRACT
-    from features.outcomes import matured_dates
 
     with open_company(project) as company:
         builders = active_builders(company, project.settings.signals)
+        outcomes = {
+            name: _outcome_report(company, project.for_outcome(name))
+            for name in (MAIN, *project.settings.outcomes)
+        }
         counts = Counter(signal.group for signals in builders.values() for signal in signals)
         return DataReport(
             tables=list(company.quality.values()),
@@ -78,7 +107,18 @@ def check_data(project: Project) -> DataReport:
             groups={group: counts[group] for group in GROUPS},
             data_start=company.data_start.isoformat(),
             data_end=company.data_end.isoformat(),
-            observation_dates=[
-                day.isoformat() for day in matured_dates(company, project.settings.outcome)
-            ],
+            observation_dates=outcomes[MAIN].observation_dates,
+            outcomes=outcomes,
         )
+
+
+def _outcome_report(company: Company, project: Project) -> OutcomeReport:
+    from features.outcomes import matured_dates, why_no_date
+
+    outcome = project.settings.outcome
+    try:
+        dates = matured_dates(company, outcome)
+    except SettingsError as error:
+        return OutcomeReport(outcome.kind, [], str(error))
+    problem = None if dates else why_no_date(company, outcome, project.outcome_section)
+    return OutcomeReport(outcome.kind, [day.isoformat() for day in dates], problem)

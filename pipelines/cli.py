@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import io
-import json
-import math
 import os
 import sys
-from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from features.errors import HealthscoreError
+from pipelines.answer import answering
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from pipelines.config import Project
 
 EXIT_CODES = """\
@@ -49,6 +44,12 @@ AsOf = Annotated[
         help="What was known before this date; by default the day after the last row.",
     ),
 ]
+Outcome = Annotated[
+    str | None,
+    typer.Option(
+        "--outcome", help="A further outcome, as named under [outcomes]; by default [outcome]."
+    ),
+]
 DEFAULT_CONFIG = Path("healthscore.toml")
 INTERRUPTED = 130
 
@@ -70,7 +71,7 @@ def simulate(
     from pipelines.simulate import Simulation
     from pipelines.simulate import simulate as write_company
 
-    with _answer(as_json) as answer:
+    with answering(as_json) as answer:
         simulation = Simulation(
             accounts=accounts,
             months=months,
@@ -98,7 +99,7 @@ def init(
     """Look at a folder of tables and draft a commented configuration."""
     from pipelines.draft import write_draft
 
-    with _answer(as_json) as answer:
+    with answering(as_json) as answer:
         text, doubts = write_draft(folder, config, force=force)
         answer.give({"config": str(config), "doubts": doubts, "text": text})
         answer.say(f"Wrote {config}; read it, then run: healthscore check -c {config}")
@@ -110,7 +111,7 @@ def check(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Report what the tables hold, what is missing or impossible, and which groups are on."""
     from pipelines.check import check_data
 
-    with _answer(as_json) as answer:
+    with answering(as_json) as answer:
         report = check_data(_project(config))
         answer.give(report.to_dict())
         if answer.console is not None:
@@ -133,7 +134,7 @@ def signals(
     """List the signals, what each says, and which way is healthy."""
     from pipelines.catalogue import company_signals, markdown
 
-    with _answer(as_json) as answer:
+    with answering(as_json) as answer:
         if every:
             from features.full_contract import every_signal
 
@@ -156,6 +157,7 @@ def features(
     labelled: Annotated[
         bool, typer.Option(help="Every matured date with its label, as train reads them.")
     ] = False,
+    outcome: Outcome = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="A .parquet or .csv file to write.")
     ] = None,
@@ -164,8 +166,9 @@ def features(
     """Write the feature table: every signal of every active account, as known on a date."""
     from pipelines.feature_table import write_features
 
-    with _answer(as_json) as answer:
-        written = write_features(_project(config), _day(as_of), out, labelled=labelled)
+    with answering(as_json) as answer:
+        project = _project(config, outcome)
+        written = write_features(project, _day(as_of), out, labelled=labelled)
         answer.give(written.to_dict())
         span = written.dates[0]
         if len(written.dates) > 1:
@@ -176,30 +179,78 @@ def features(
 
 
 @app.command()
-def train(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+def train(
+    config: Config = DEFAULT_CONFIG,
+    outcome: Outcome = None,
+    tune: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="First search so long for better parameters; by default as configured.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Teach a champion from matured history, judge it on later dates and register it."""
     from pipelines.train import train as train_champion
 
-    with _answer(as_json) as answer:
-        trained = train_champion(_project(config))
+    with answering(as_json) as answer:
+        trained = train_champion(_project(config, outcome), tune_seconds=tune)
         answer.give(trained.to_dict())
         if answer.console is not None:
             from pipelines.terminal import show_trained
 
             show_trained(answer.console, trained)
+            if trained.tuning is not None:
+                answer.say(f"Tuning: {trained.tuning.sentence}")
 
 
 @app.command()
-def score(config: Config = DEFAULT_CONFIG, as_of: AsOf = None, as_json: AsJson = False) -> None:
+def backtest(
+    config: Config = DEFAULT_CONFIG,
+    outcome: Outcome = None,
+    origins: Annotated[
+        int | None,
+        typer.Option(min=1, max=50, help="Spans of later dates to test; by default as configured."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="A .parquet or .csv file for the tested rows' predictions."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Judge the model and its contenders on later dates; the champion stays as it is."""
+    from pipelines.backtest import backtest as run_backtest
+
+    with answering(as_json) as answer:
+        tested = run_backtest(_project(config, outcome), origins=origins, out=out)
+        answer.give(tested.to_dict())
+        if answer.console is not None:
+            from pipelines.backtest_screen import show_backtest
+
+            show_backtest(answer.console, tested)
+            answer.say(f"Logged as run {tested.run_id}")
+            if tested.file is not None:
+                answer.say(f"Wrote {tested.file}")
+
+
+@app.command()
+def score(
+    config: Config = DEFAULT_CONFIG,
+    as_of: AsOf = None,
+    outcome: Outcome = None,
+    as_json: AsJson = False,
+) -> None:
     """Score every active account with the champion and issue the scores."""
     from pipelines.portfolio import portfolio
     from pipelines.score import score_accounts
 
-    with _answer(as_json) as answer:
-        project = _project(config)
+    with answering(as_json) as answer:
+        project = _project(config, outcome)
         issued = score_accounts(project, _day(as_of))
         answer.give(
             {
+                "outcome": issued.outcome,
                 "rows": issued.rows,
                 "as_of": issued.as_of.isoformat(),
                 "model_version": issued.model_version,
@@ -221,13 +272,14 @@ def explain(
     account: Annotated[str, typer.Argument(help="The account's id.")],
     config: Config = DEFAULT_CONFIG,
     as_of: AsOf = None,
+    outcome: Outcome = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what one account's score is made of, signal by signal."""
     from pipelines.explain import explain_account
 
-    with _answer(as_json) as answer:
-        explained = explain_account(_project(config), account, _day(as_of))
+    with answering(as_json) as answer:
+        explained = explain_account(_project(config, outcome), account, _day(as_of))
         answer.give(explained.to_dict())
         if answer.console is not None:
             from pipelines.terminal import show_explained
@@ -249,7 +301,7 @@ def demo(
     """Simulate a company, draft its configuration, train, score, and say whom to call."""
     from pipelines.demo import run_demo, where_it_lies
 
-    with _answer(as_json) as answer:
+    with answering(as_json) as answer:
         made = run_demo(folder, registry=registry, accounts=accounts, months=months, seed=seed)
         answer.give(
             {
@@ -270,62 +322,11 @@ def demo(
                 answer.say(line)
 
 
-class _Answer:
-    """Where a command's result goes: one JSON object, or text for people."""
-
-    def __init__(self, console: Console | None) -> None:
-        self.console = console
-        self.result: dict[str, Any] = {}
-
-    def give(self, result: dict[str, Any]) -> None:
-        """Set what ``--json`` prints."""
-        self.result = result
-
-    def say(self, line: str) -> None:
-        """Print a line for people."""
-        if self.console is not None:
-            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-    def warn(self, warnings: list[str]) -> None:
-        """Print a line per warning for people."""
-        if self.console is not None:
-            from pipelines.terminal import print_warnings
-
-            print_warnings(self.console, warnings)
-
-
-@contextlib.contextmanager
-def _answer(as_json: bool) -> Iterator[_Answer]:
-    """Keep standard output for the result alone, whatever libraries print."""
-    if not as_json:
-        from pipelines.terminal import plain_console
-
-        yield _Answer(plain_console())
-        return
-    answer = _Answer(None)
-    with contextlib.redirect_stdout(sys.stderr):
-        yield answer
-    # In ASCII, so that it is JSON whatever encoding the terminal or the log has.
-    print(json.dumps(_finite(answer.result), allow_nan=False, default=str))
-
-
-def _finite(value: Any) -> Any:
-    """Replace numbers that JSON cannot hold by null."""
-    if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if hasattr(value, "item") and not isinstance(value, str):
-        return _finite(value.item())
-    return value
-
-
-def _project(config: Path) -> Project:
+def _project(config: Path, outcome: str | None = None) -> Project:
     from pipelines.config import load_project
 
-    return load_project(config)
+    project = load_project(config)
+    return project if outcome is None else project.for_outcome(outcome)
 
 
 def _day(moment: datetime | None) -> date | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 import typing
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,12 @@ from typing import Any
 import pydantic
 from pydantic import Field
 
-from features.errors import SettingsError, nearest
+from features.errors import SettingsError, nearest, sample
 from features.mapping import Frozen, TablesSettings
 from features.outcomes import OutcomeSettings
 from features.signal_settings import SignalsSettings
 from features.source_url import masked, masked_comments
+from pipelines.score_settings import MAIN, FurtherOutcome, ScoreSettings, with_inherited
 from pipelines.whole_file import replaced_whole
 
 FILE_NAME = "healthscore.toml"
@@ -55,43 +56,14 @@ class SegmentsSettings(Frozen):
         Profile signals whose values name the segments, the most important first.
     lifecycle : tuple of LifecycleStage
         Stages by tenure, in ascending order.
-    min_rows, min_churns : int
+    min_rows, min_positives : int
         A segment with fewer rows or churns shares its parent's weights.
     """
 
     columns: tuple[str, ...] = ()
     lifecycle: tuple[LifecycleStage, ...] = ()
     min_rows: int = Field(200, ge=1)
-    min_churns: int = Field(30, ge=1)
-
-
-class ScoreSettings(Frozen):
-    """The ``[score]`` section: what a score means.
-
-    The first training fills these in; from then on they stay, so that a score means the same
-    after every retraining.
-
-    Parameters
-    ----------
-    anchor_probability : float or None
-        Churn probability of score 50.
-    at_risk_from, watch_from : float or None
-        Churn probabilities from which an account is in the band.
-    """
-
-    anchor_probability: float | None = Field(None, gt=0, lt=1)
-    at_risk_from: float | None = Field(None, gt=0, lt=1)
-    watch_from: float | None = Field(None, gt=0, lt=1)
-
-    @pydantic.model_validator(mode="after")
-    def _ordered(self) -> ScoreSettings:
-        low, high = self.watch_from, self.at_risk_from
-        if low is not None and high is not None and low > high:
-            raise ValueError(
-                f"[score] watch_from must not be above at_risk_from and is {low} against {high};"
-                " correct one of them"
-            )
-        return self
+    min_positives: int = Field(30, ge=1)
 
 
 class TrainingSettings(Frozen):
@@ -110,6 +82,38 @@ class TrainingSettings(Frozen):
     seed: int = 7
     holdout_dates: int | None = Field(None, ge=1)
     threads: int = Field(2, ge=1)
+
+
+class BacktestSettings(Frozen):
+    """The ``[backtest]`` section.
+
+    Parameters
+    ----------
+    origins : int
+        How many later spans of dates are tested, each by models that saw only what had matured
+        before it.
+    """
+
+    origins: int = Field(4, ge=1, le=50)
+
+
+class TuningSettings(Frozen):
+    """The ``[tuning]`` section: how long training searches for better parameters of the model.
+
+    Parameters
+    ----------
+    seconds : float
+        Budget of a search; 0 trains with the defaults. ``train --tune`` outranks it.
+    max_depth : int
+        Deepest tree that is tried.
+    trials : int or None
+        Most trials, those of earlier runs on the same data included; by default as many as the
+        time allows. A search that this ends gives equal results whenever it is run.
+    """
+
+    seconds: float = Field(0, ge=0, allow_inf_nan=False)
+    max_depth: int = Field(6, ge=1, le=20)
+    trials: int | None = Field(None, ge=1)
 
 
 class RegistrySettings(Frozen):
@@ -131,12 +135,51 @@ class Settings(Frozen):
     source: SourceSettings
     tables: TablesSettings
     outcome: OutcomeSettings = OutcomeSettings()
+    outcomes: dict[str, FurtherOutcome] = Field({}, max_length=50)
     signals: SignalsSettings = SignalsSettings()
     segments: SegmentsSettings = SegmentsSettings()
     score: ScoreSettings = ScoreSettings()
     training: TrainingSettings = TrainingSettings()
+    backtest: BacktestSettings = BacktestSettings()
+    tuning: TuningSettings = TuningSettings()
     registry: RegistrySettings = RegistrySettings()
     store: StoreSettings = StoreSettings()
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _inherit(cls, raw: Any) -> Any:
+        return with_inherited(raw)
+
+    @pydantic.model_validator(mode="after")
+    def _scores_fit(self) -> Settings:
+        self.score.refuse_other_direction(self.outcome, "score")
+        for name, further in self.outcomes.items():
+            further.score.refuse_other_direction(further, f"outcomes.{name}.score")
+        return self
+
+    def for_outcome(self, name: str) -> Settings:
+        """Return the tree with a further outcome, its score and its model in the main place.
+
+        Raises
+        ------
+        SettingsError
+            When no outcome has that name.
+        """
+        if name == MAIN:
+            return self
+        if name not in self.outcomes:
+            known = [MAIN, *self.outcomes]
+            hint = nearest(name, known) or f"; known are {sample(known, 8)}"
+            raise SettingsError(f"There is no outcome {sample([name])}{hint}")
+        further = self.outcomes[name]
+        model_name = f"{self.registry.model_name}-{name}"
+        return self.model_copy(
+            update={
+                "outcome": further.outcome(),
+                "score": further.score,
+                "registry": self.registry.model_copy(update={"model_name": model_name}),
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -151,11 +194,36 @@ class Project:
         The tree read from it.
     text : str
         The file's text.
+    outcome_name : str
+        Which of the file's outcomes the tree is for: "main" or a name under ``[outcomes]``.
     """
 
     path: Path
     settings: Settings
     text: str = field(repr=False)
+    outcome_name: str = MAIN
+
+    def for_outcome(self, name: str) -> Project:
+        """Return the project of one of its outcomes.
+
+        ``settings.outcome``, ``settings.score`` and the registered model's name are then those of
+        the outcome, and everything else stays.
+
+        Raises
+        ------
+        SettingsError
+            When no outcome has that name.
+        """
+        if name == self.outcome_name:
+            return self
+        if self.outcome_name != MAIN:
+            return load_project(self.path).for_outcome(name)
+        return replace(self, settings=self.settings.for_outcome(name), outcome_name=name)
+
+    @property
+    def outcome_section(self) -> str:
+        """The section that describes the outcome."""
+        return "outcome" if self.outcome_name == MAIN else f"outcomes.{self.outcome_name}"
 
     @property
     def shown_text(self) -> str:
@@ -226,13 +294,16 @@ def _with_whole_paths(settings: Settings, folder: Path) -> Settings:
 
 
 def freeze_scale(project: Project, scale: dict[str, float]) -> None:
-    """Write the scale of the first champion into the file, keeping its comments."""
+    """Write the scale of an outcome's first champion into the file, keeping its comments."""
     import tomlkit
 
     document = tomlkit.parse(_read(project.path))
-    if "score" not in document:
-        document["score"] = tomlkit.table()
-    section: Any = document["score"]
+    holder: Any = document
+    if project.outcome_name != MAIN:
+        holder = holder["outcomes"][project.outcome_name]
+    if "score" not in holder:
+        holder["score"] = tomlkit.table()
+    section = holder["score"]
     for key, value in scale.items():
         section[key] = value
     with replaced_whole(project.path) as fresh:
@@ -258,11 +329,14 @@ def _first_problem(error: pydantic.ValidationError) -> str:
         section = _section(first["loc"][:-1]) or "the top level"
         return f"{section} has no key '{key[:60]}'{hint}{more}"
     if first["type"] == "value_error":
-        return f"{first['msg'].removeprefix('Value error, ')}{more}"
+        text = first["msg"].removeprefix("Value error, ")
+        named = text if text.startswith("[") else f"{_section(first['loc'])} {text}"
+        return f"{named}{more}"
     if first["type"] == "missing":
         return f"{where} is required and missing; add it{more}"
     value = masked(repr(first["input"]))[:60]
     if first["type"] == "model_type":
+        where = _section(first["loc"])
         return f"{where} must be a section, found {value}; write its keys below {where}{more}"
     rules = [problem["msg"] for problem in problems if _where(problem["loc"]) == where]
     rule = " or ".join(text[0].lower() + text[1:] for text in rules)
@@ -271,7 +345,13 @@ def _first_problem(error: pydantic.ValidationError) -> str:
 
 def _where(location: Sequence[int | str]) -> str:
     """Name a key as ``[section] key``, without what pydantic adds to tell alternatives apart."""
-    names = [str(part) for part in location if isinstance(part, int) or part.isidentifier()]
+    # The name of an outcome may hold a hyphen, which no key does.
+    free = location[1:2] if location[:1] == ("outcomes",) else ()
+    names = [
+        str(part)
+        for part in location
+        if isinstance(part, int) or part.isidentifier() or part in free
+    ]
     names = [name for name in names if name != "columns" or names[0] != "tables"]
     return f"{_section(names[:-1])} {names[-1]}" if len(names) > 1 else _section(names)
 

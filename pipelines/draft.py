@@ -35,6 +35,19 @@ lead_days = 14
 spacing = "month"
 # Where churn is read from subscriptions: a gap up to this many days is no churn.
 grace_days = 7
+
+# Further outcomes, each with a model, a score and a place in the store of its own; what one leaves
+# out is as in [outcome]. Train and score it with --outcome growth:
+# [outcomes.growth]
+# kind = "expansion"  # or contraction: MRR at the window's end, by change_share or more
+# horizon_days = 90
+# change_share = 0.1
+# [outcomes.rollout]
+# kind = "adoption"
+# target = { measure = "users", at_least = 5 }  # or events, features; feature = "report"
+# [outcomes.renewal]
+# kind = "label"  # what [tables.labels] says: account_id, observed_at, happened
+# good = true
 """
 _TAIL = """
 [score]
@@ -46,6 +59,18 @@ seed = 7
 threads = 2
 # How many of the newest observation dates judge the model; by default about a quarter.
 # holdout_dates = 4
+
+[backtest]
+# How many later spans of dates test models that saw only what had matured before each.
+origins = 4
+
+[tuning]
+# How many seconds each training searches for better parameters; 0 trains with the defaults.
+seconds = 0
+# Deepest tree that is tried: deeper ones foretell no better and take longer to explain.
+max_depth = 6
+# Most trials, for a search that ends alike on every machine:
+# trials = 60
 
 [registry]
 # Models, metrics and plots (MLflow); relative to this file.
@@ -117,7 +142,12 @@ def draft(source: Source, url: str, registry: str) -> tuple[str, list[str]]:
     accounts = by_name["accounts"]
     attributes, sensitive, skipped = attributes_of(accounts, source.tables[accounts.source])
     parts = [_HEAD.format(folder=_comment(url), url=_toml(url))]
-    doubts = [] if {"subscriptions", "churn_events"} & set(by_name) else [_NO_OUTCOME]
+    tells_of_churn = bool({"subscriptions", "churn_events"} & set(by_name))
+    labels = by_name.get("labels")
+    doubts = [] if tells_of_churn or labels is not None else [_NO_OUTCOME]
+    if tells_of_churn and labels is not None and "observed_at" not in labels.columns:
+        # Beside tables with dates a label must name its own.
+        labels.missing.append("observed_at")
     for guess in guesses:
         parts.append(_table_section(guess, attributes, skipped))
         doubts += [f"{guess.source} has no column that looks like {name}" for name in guess.missing]
@@ -125,7 +155,7 @@ def draft(source: Source, url: str, registry: str) -> tuple[str, list[str]]:
     if left:
         parts.append(f"\n# Not mapped: {', '.join(_comment(name) for name in left)}\n")
         doubts.append(f"Tables that fit nothing: {sample(left, 8)}")
-    parts.append(_OUTCOME)
+    parts.append(_OUTCOME if tells_of_churn else _OUTCOME.replace(_CHURN, _LABEL))
     usage = by_name.get("usage_events")
     features = common_features(usage, source.tables[usage.source]) if usage else []
     parts.append(_signals_section(features, sensitive))
@@ -134,7 +164,13 @@ def draft(source: Source, url: str, registry: str) -> tuple[str, list[str]]:
     return "".join(parts), doubts
 
 
-_NO_OUTCOME = "No table tells of churn: map subscriptions (with ended_at) or churn_events"
+_NO_OUTCOME = "No table tells of churn: map subscriptions (with ended_at), churn_events or labels"
+_CHURN = 'kind = "churn"\n'
+_LABEL = """\
+# What the labels say. Whether that is good news, so that a high score means it is likely:
+kind = "label"
+good = false  # check
+"""
 
 
 def _table_section(guess: TableGuess, attributes: list[str], skipped: list[str]) -> str:
@@ -192,6 +228,11 @@ _SIGNAL_OPTIONS = """
 # [signals.own.seat_growth]
 # group = "usage"
 # healthy = "higher"
+
+# Healthy directions of your own, in place of the catalogue's: "higher", "lower", or "none" where
+# the model may learn either way.
+# [signals.healthy]
+# usage_28d = "none"
 
 # Accounts are in onboarding, then established, and in renewal when the contract renews soon:
 # [signals.lifecycle]

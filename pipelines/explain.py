@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from features.errors import DataError, nearest
 from pipelines.company_data import open_company, scoring_date
 from pipelines.config import Project
-from pipelines.score import features_on
+from pipelines.score import champion, features_on
 
 if TYPE_CHECKING:
     from features.company import Company
+    from features.outcomes import OutcomeWords
     from models.explain import Reason
 
 
@@ -23,20 +24,23 @@ class Explained:
     Parameters
     ----------
     account : dict
-        ``account_id``, ``as_of``, ``model_version``, ``segment``, ``score``, ``band``, ``grade``,
-        ``churn_probability``, ``coverage``, ``baseline_score``.
+        ``account_id``, ``outcome``, ``as_of``, ``model_version``, ``segment``, ``score``, ``band``,
+        ``grade``, ``probability``, ``coverage``, ``baseline_score``.
     groups : dict of str to float
         Points per signal group.
     reasons : list of Reason
         Every signal, largest absolute points first.
     band_rate : dict or None
-        The band's observed churn on the hold-out.
+        How often the outcome happened in the band on the hold-out.
+    words : OutcomeWords
+        How people speak of the outcome.
     """
 
     account: dict[str, Any]
     groups: dict[str, float]
     reasons: list[Reason]
     band_rate: dict[str, Any] | None
+    words: OutcomeWords
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``explain --json`` prints."""
@@ -58,23 +62,23 @@ def explain_account(project: Project, account_id: str, as_of: date | None) -> Ex
     RegistryError
         When there is no champion.
     """
-    from models.registry import load_champion
-
-    settings = project.settings
-    model, version, _ = load_champion(project.registry_folder, settings.registry.model_name)
+    outcome = project.settings.outcome
+    model, version, _ = champion(project)
     with open_company(project) as company:
         day, _ = scoring_date(company, as_of)
         _refuse_unknown_account(company, account_id)
         frame = features_on(project, company, model, day, account_id)
     if frame.empty:
+        reached = " or had reached the target before it" if outcome.kind == "adoption" else ""
         raise DataError(
-            f"Account '{account_id[:60]}' was not active on {day}; choose a date on which a"
-            " subscription of it was running"
+            f"Account '{account_id[:60]}' was not active on {day}{reached}; choose a date on which"
+            " a subscription of it was running"
         )
     scored = model.score(frame)
     row = scored.table.iloc[0].to_dict()
     account = {
         "account_id": account_id,
+        "outcome": project.outcome_name,
         "as_of": day.isoformat(),
         "model_version": version,
         **{
@@ -84,7 +88,7 @@ def explain_account(project: Project, account_id: str, as_of: date | None) -> Ex
                 "score",
                 "band",
                 "grade",
-                "churn_probability",
+                "probability",
                 "coverage",
                 "baseline_score",
             )
@@ -93,7 +97,7 @@ def explain_account(project: Project, account_id: str, as_of: date | None) -> Ex
     groups = {str(name): float(points) for name, points in scored.group_points().iloc[0].items()}
     reasons = scored.reasons(len(model.signals))[0]
     band_rate = next((band for band in model.bands if band["band"] == row["band"]), None)
-    return Explained(account, groups, reasons, band_rate)
+    return Explained(account, groups, reasons, band_rate, outcome.words)
 
 
 def _refuse_unknown_account(company: Company, account_id: str) -> None:

@@ -11,14 +11,12 @@ from features.errors import DataError, SettingsError
 from pipelines.company_data import open_company, scoring_date
 from pipelines.config import Project
 from pipelines.progress import show_progress
-from pipelines.whole_file import replaced_whole
+from pipelines.whole_file import refuse_other_suffix, write_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from features.company import Company
-
-SUFFIXES = (".parquet", ".csv")
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ class FeatureTable:
     file : str
         Where it is.
     rows, signals : int
-        Its size; beside the signals it holds the account, the date and, if labelled, ``churned``.
+        Its size; beside the signals it holds the account, the date and, if labelled, ``happened``.
     dates : list of str
         Observation dates.
     warnings : list of str
@@ -79,11 +77,7 @@ def write_features(
             "Option --as-of asks for one date and --labelled for every matured one; give one of"
             " them"
         )
-    if file is not None and file.suffix.lower() not in SUFFIXES:
-        raise SettingsError(
-            f"The feature table is written as {' or '.join(SUFFIXES)}, and '{file}' ends in"
-            f" '{file.suffix}'; name another file with --out"
-        )
+    refuse_other_suffix(file, "The feature table")
     warnings: list[str] = []
     if labelled:
         from pipelines.train import labelled_features
@@ -94,7 +88,7 @@ def write_features(
         frame, count, day, warnings = _as_of(project, as_of)
         name = f"features-{day}.parquet"
     file = file or project.folder / name
-    _write(frame, file)
+    write_table(frame, file)
     dates = [f"{moment:%Y-%m-%d}" for moment in frame["observation_date"].drop_duplicates()]
     return FeatureTable(str(file), len(frame), count, dates, warnings)
 
@@ -137,11 +131,3 @@ def _as_of(project: Project, as_of: date | None) -> tuple[pd.DataFrame, int, dat
         day, warnings = scoring_date(company, as_of)
         count = len(signals_of(company, project.settings.signals))
         return features_of_date(project, company, day), count, day, warnings
-
-
-def _write(frame: pd.DataFrame, file: Path) -> None:
-    with replaced_whole(file) as fresh:
-        if file.suffix.lower() == ".csv":
-            frame.to_csv(fresh, index=False)
-        else:
-            frame.to_parquet(fresh, index=False)

@@ -26,6 +26,7 @@ TABLE_NAMES: Mapping[str, tuple[str, ...]] = {
     "ratings": ("ratings", "csm_ratings", "pulse", "sentiments"),
     "interventions": ("interventions", "plays", "ctas", "outreach"),
     "churn_events": ("churn_events", "churn", "churns", "cancellations"),
+    "labels": ("labels", "outcomes", "targets", "ground_truth"),
 }
 COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
     "account_id": (
@@ -114,6 +115,8 @@ COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
         "date",
     ),
     "reason": ("reason_code", "churn_reason", "cancel_reason"),
+    "happened": ("label", "outcome", "target", "y", "churned", "churn", "renewed"),
+    "observed_at": ("observation_date", "as_of", "as_of_date", "snapshot_date", "date"),
     "recorded_at": ("ingested_at", "loaded_at", "_loaded_at"),
 }
 OUTCOME_WORDS = re.compile(

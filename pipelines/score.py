@@ -27,6 +27,8 @@ class Issued:
 
     Parameters
     ----------
+    outcome : str
+        Name of the outcome the scores foretell.
     as_of : date
         Date the scores speak of.
     model_version : str
@@ -41,6 +43,7 @@ class Issued:
         The champion that made the scores.
     """
 
+    outcome: str
     as_of: date
     model_version: str
     rows: int
@@ -61,11 +64,9 @@ def score_accounts(project: Project, as_of: date | None) -> Issued:
     StoreError
         When the store cannot be written; it then holds what it held before.
     """
-    from models.registry import load_champion
     from pipelines.store import write_scores
 
-    settings = project.settings
-    model, version, facts = load_champion(project.registry_folder, settings.registry.model_name)
+    model, version, facts = champion(project)
     with open_company(project) as company:
         day, warnings = scoring_date(company, as_of)
         frame = features_on(project, company, model, day)
@@ -76,15 +77,48 @@ def score_accounts(project: Project, as_of: date | None) -> Issued:
         reasons = reason_rows(frame, scored)
         step(f"writing {project.store_file.name}", 2, 2)
         written = write_scores(
-            project.store_file, scores, reasons, as_of=day, model_version=version
+            project.store_file,
+            scores,
+            reasons,
+            as_of=day,
+            model_version=version,
+            outcome=project.outcome_name,
         )
-    warnings += _doubts(facts)
+    warnings += _doubts(project, facts)
     if not written:
         warnings.append(
             f"Scores of {day} by model version {version} had been issued before and stay as they"
             " are"
         )
-    return Issued(day, version, len(scores), bool(written), warnings, model)
+    return Issued(
+        project.outcome_name, day, version, len(scores), bool(written), warnings, model
+    )
+
+
+def champion(project: Project) -> tuple[HealthModel, str, dict[str, Any]]:
+    """Load the champion of a project's outcome, with its version and the facts of its run.
+
+    Raises
+    ------
+    RegistryError
+        When there is none, or it foretells another outcome than the configuration describes.
+    """
+    from features.errors import RegistryError
+    from models.registry import load_champion
+
+    settings = project.settings
+    name, kind = settings.registry.model_name, settings.outcome.kind
+    model, version, facts = load_champion(project.registry_folder, name)
+    # Champions from before there were other outcomes foretell churn.
+    taught = facts["params"].get("outcome", "churn")
+    if taught != kind or model.scale.good != settings.outcome.is_good:
+        news = "good" if model.scale.good else "bad"
+        raise RegistryError(
+            f"The champion {name!r} was taught to foretell {taught} as {news} news, and"
+            f" [{project.outcome_section}] now says kind = {kind!r}; train again or give the new"
+            " outcome a section of its own under [outcomes]"
+        )
+    return model, version, facts
 
 
 def features_on(
@@ -120,7 +154,7 @@ def score_rows(frame: pd.DataFrame, scored: ScoredAccounts) -> pd.DataFrame:
     """Arrange scores as table ``scores`` of the store; groups without a signal hold 0 points."""
     from features.catalog import GROUPS
 
-    columns = ["account_id", "segment", "score", "band", "churn_probability", "coverage"]
+    columns = ["account_id", "segment", "score", "band", "probability", "coverage"]
     rows = scored.table[[*columns, "baseline_score"]].copy()
     by_group = scored.group_points()
     for group in GROUPS:
@@ -146,7 +180,10 @@ def _text(value: float | str | None) -> str | None:
     return None if value is None else str(value)
 
 
-def _doubts(facts: dict[str, Any]) -> list[str]:
+def _doubts(project: Project, facts: dict[str, Any]) -> list[str]:
     if facts["metrics"].get("holdout_enough_evidence"):
         return []
-    return ["There is not enough evidence that behaviour foretells churn: do not act on the scores"]
+    return [
+        "There is not enough evidence that behaviour foretells"
+        f" {project.settings.outcome.words.noun}: do not act on the scores"
+    ]

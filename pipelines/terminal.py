@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from pipelines.train import Trained
 
 BAND_STYLES = {"at-risk": "red", "watch": "yellow", "healthy": "green"}
+BAND_STYLES |= {"unlikely": "dim", "possible": "yellow", "likely": "green"}
 BAND_MARKS = {"at-risk": "▼", "watch": "◆", "healthy": "▲"}
+BAND_MARKS |= {"unlikely": "▽", "possible": "◆", "likely": "▲"}
 BAR_WIDTH = 12
 SEGMENTS_ABREAST = 4
 
@@ -54,7 +56,7 @@ def print_warnings(console: Console, warnings: Iterable[str]) -> None:
 
 def show_report(console: Console, report: DataReport) -> None:
     """Print the data quality report."""
-    table = _table("Table", ">rows", ">accounts", "first", "last")
+    table = table_of("Table", ">rows", ">accounts", "first", "last")
     for quality in report.tables:
         same = quality.source_name == quality.name
         origin = "" if same else f" ({plain(quality.source_name, 24)})"
@@ -79,6 +81,12 @@ def show_report(console: Console, report: DataReport) -> None:
     span = f"{len(dates)} from {dates[0]} to {dates[-1]}" if dates else "none"
     console.print(Text(f"Behaviour is known from {report.data_start} until {report.data_end}"))
     console.print(Text(f"Matured observation dates: {span}"))
+    for name, outcome in report.outcomes.items():
+        if outcome.problem is not None:
+            print_warnings(console, [f"outcome {name}: {outcome.problem}"])
+        elif name != "main":
+            count = len(outcome.observation_dates)
+            console.print(Text(f"Outcome {name} ({outcome.kind}): {count} matured dates"))
     for quality in report.tables:
         print_warnings(console, (f"{quality.name}: {problem}" for problem in quality.problems))
     if not report.problems:
@@ -89,7 +97,7 @@ def show_signals(console: Console, signals: Iterable[Signal]) -> None:
     """Print the catalogue, a section per group, whichever builder a signal came from."""
     from features.catalog import GROUPS
 
-    table = _table("Signal", "What it says", ">Lookback", "Healthy")
+    table = table_of("Signal", "What it says", ">Lookback", "Healthy")
     table.columns[0].no_wrap = True
     healthy = {"higher": Text("▲ more", "green"), "lower": Text("▼ less", "green")}
     group = ""
@@ -116,8 +124,8 @@ def show_trained(console: Console, trained: Trained) -> None:
     console.print(
         Text(
             f"Taught with {counts['rows']:,} rows of {counts['accounts']:,} accounts,"
-            f" {counts['churns']:,} churns; judged on {counts['holdout_rows']:,} unseen rows with"
-            f" {counts['holdout_churns']:,} churns"
+            f" {counts['positives']:,} churns; judged on {counts['holdout_rows']:,} unseen rows with"
+            f" {counts['holdout_positives']:,} churns"
         )
     )
     show_metrics(console, metrics)
@@ -139,33 +147,34 @@ def show_metrics(console: Console, metrics: dict[str, Any]) -> None:
     """Print the hold-out figures."""
     console.print(
         Text(
-            f"AUC {_figure(metrics['auc'])} ({_figure(metrics['auc_low'])} to"
-            f" {_figure(metrics['auc_high'])}) · log loss {_figure(metrics['log_loss'], 4)}, base"
-            f" rate alone {_figure(metrics['log_loss_base'], 4)} · calibration error"
-            f" {_figure(metrics['ece'], 4)} · top-decile lift"
-            f" {_figure(metrics['top_decile_lift'], 1)}"
+            f"AUC {figure(metrics['auc'])} ({figure(metrics['auc_low'])} to"
+            f" {figure(metrics['auc_high'])}) · log loss {figure(metrics['log_loss'], 4)}, base"
+            f" rate alone {figure(metrics['log_loss_base'], 4)} · calibration error"
+            f" {figure(metrics['ece'], 4)} · top-decile lift"
+            f" {figure(metrics['top_decile_lift'], 1)}"
         )
     )
     console.print(
         Text(
             f"AUC of behaviour among accounts of like age and plan"
-            f" {_figure(metrics['auc_behaviour'])} ({_figure(metrics['auc_behaviour_low'])} to"
-            f" {_figure(metrics['auc_behaviour_high'])})"
+            f" {figure(metrics['auc_behaviour'])} ({figure(metrics['auc_behaviour_low'])} to"
+            f" {figure(metrics['auc_behaviour_high'])})"
         )
     )
 
 
 def show_bands(console: Console, bands: list[dict[str, Any]]) -> None:
     """Print what each band has meant on the hold-out."""
-    table = _table("Band", ">rows", ">churned", ">observed churn", "90 % interval")
+    table = table_of("Band", ">rows", ">positives", ">expected", ">observed", "90 % interval")
     for band in bands:
         observed = band["observed_rate"]
         table.add_row(
-            _band(band["band"]),
+            band_text(band["band"]),
             f"{band['rows']:,}",
-            f"{band['churns']:,}",
-            _percent(observed),
-            f"{_percent(band['low'])} to {_percent(band['high'])}" if band["rows"] else "–",
+            f"{band['positives']:,}",
+            percent(band["expected_rate"]),
+            percent(observed),
+            f"{percent(band['low'])} to {percent(band['high'])}" if band["rows"] else "–",
         )
     console.print(table)
 
@@ -176,7 +185,7 @@ def show_weights(console: Console, weights: dict[str, dict[str, float]]) -> None
     segments = list(weights)
     for first in range(0, len(segments), SEGMENTS_ABREAST):
         abreast = segments[first : first + SEGMENTS_ABREAST]
-        table = _table("Weights", *(f">{plain(segment, 40)}" for segment in abreast))
+        table = table_of("Weights", *(f">{plain(segment, 40)}" for segment in abreast))
         for group in groups:
             shares = (weights[segment].get(group) for segment in abreast)
             table.add_row(group, *("–" if x is None else f"{x:.0f} %" for x in shares))
@@ -185,28 +194,34 @@ def show_weights(console: Console, weights: dict[str, dict[str, float]]) -> None
 
 def show_portfolio(console: Console, summed: Portfolio) -> None:
     """Print bands, money at risk and the accounts to call first."""
-    title = f"Portfolio on {summed.as_of} (model version {plain(summed.model_version, 20)})"
+    words = summed.outcome.words
+    title = f"Portfolio on {summed.as_of}, {words.noun} (model version"
+    title = f"{title} {plain(summed.model_version, 20)})"
     console.print(Text(title, style="bold"))
-    table = _table("Band", ">accounts", ">ARR", ">expected churn", ">observed before", "")
+    expected = f">expected {words.noun}"
+    table = table_of("Band", ">accounts", ">ARR", expected, ">observed before", "")
     most = max((band.accounts for band in summed.bands), default=0) or 1
     for band in summed.bands:
         observed = band.observed["observed_rate"] if band.observed else None
         width = round(BAR_WIDTH * band.accounts / most)
         table.add_row(
-            _band(band.band),
+            band_text(band.band),
             f"{band.accounts:,}",
             _money(band.arr),
-            _percent(band.expected_churn if band.accounts else None),
-            _percent(observed),
+            percent(band.expected_rate if band.accounts else None),
+            percent(observed),
             Text("█" * width, style=BAND_STYLES[band.band]),
         )
     console.print(table)
-    if summed.arr is not None and summed.expected_loss is not None:
-        at_risk = next(band.arr for band in summed.bands if band.band == "at-risk")
+    if summed.arr is not None and summed.expected_arr is not None:
+        first = summed.bands[0]
+        expected = f"{words.noun} in the outcome window is expected of accounts with ARR"
+        if summed.outcome.kind == "churn":
+            expected = "expected loss in the outcome window"
         console.print(
             Text(
-                f"ARR {_money(summed.arr)}, of which {_money(at_risk)} at-risk; expected loss in"
-                f" the outcome window {_money(summed.expected_loss)}"
+                f"ARR {_money(summed.arr)}, of which {_money(first.arr)} {first.band};"
+                f" {expected} {_money(summed.expected_arr)}"
             )
         )
     console.print(Text("Call first", style="bold"))
@@ -214,8 +229,8 @@ def show_portfolio(console: Console, summed: Portfolio) -> None:
         name = f" {plain(call.name, 40)}" if call.name else ""
         line = Text.assemble(
             f"{number}. {plain(call.account_id, 40)}{name}: score {call.score:.0f} ",
-            _band(call.band),
-            f", {_percent(call.churn_probability)} churn"
+            band_text(call.band),
+            f", {percent(call.probability)} {words.noun}"
             + (f", ARR {_money(call.arr)}" if call.arr is not None else "")
             + f" ({plain(call.segment, 40)})",
         )
@@ -231,16 +246,18 @@ def show_explained(console: Console, explained: Explained) -> None:
         Text.assemble(
             (f"{plain(account['account_id'])} on {account['as_of']}: ", "bold"),
             (f"{account['score']:.1f} ", "bold"),
-            _band(account["band"]),
-            f", grade {account['grade']}, {_percent(account['churn_probability'])} churn",
+            band_text(account["band"]),
+            f", grade {account['grade']}, {percent(account['probability'])}"
+            f" {explained.words.noun}",
         )
     )
     if explained.band_rate and explained.band_rate["rows"]:
         rate = explained.band_rate
         console.print(
             Text(
-                f"Of accounts in this band {_percent(rate['observed_rate'])} churned in the window"
-                f" ({_percent(rate['low'])} to {_percent(rate['high'])})"
+                f"Of accounts in this band {percent(rate['observed_rate'])}"
+                f" {explained.words.past} in the window"
+                f" ({percent(rate['low'])} to {percent(rate['high'])})"
             )
         )
     console.print(
@@ -250,19 +267,19 @@ def show_explained(console: Console, explained: Explained) -> None:
             f" model version {plain(account['model_version'], 20)}"
         )
     )
-    groups = _table("Group", ">points", "")
+    groups = table_of("Group", ">points", "")
     most = max((abs(points) for points in explained.groups.values()), default=0.0) or 1.0
     for group, points in sorted(explained.groups.items(), key=lambda item: item[1]):
         groups.add_row(group, f"{points:+.1f}", _bar(points, most))
     console.print(groups)
-    signals = _table("Signal", "group", ">points", "what was seen")
+    signals = table_of("Signal", "group", ">points", "what was seen")
     for reason in explained.reasons:
         seen = reason.sentence.rsplit(":", 1)[0]
         signals.add_row(plain(reason.label, 40), reason.group, f"{reason.points:+.2f}", plain(seen))
     console.print(signals)
 
 
-def _table(*headings: str) -> Table:
+def table_of(*headings: str) -> Table:
     """Make a table; a heading that starts with ``>`` is aligned to the right."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in headings:
@@ -271,7 +288,8 @@ def _table(*headings: str) -> Table:
     return table
 
 
-def _band(band: str) -> Text:
+def band_text(band: str) -> Text:
+    """Write a band's name in its colour."""
     return Text(f"{BAND_MARKS[band]} {band}", style=BAND_STYLES[band])
 
 
@@ -280,7 +298,8 @@ def _bar(points: float, most: float) -> Text:
     return Text("█" * width, style="red" if points < 0 else "green")
 
 
-def _percent(share: float | None) -> str:
+def percent(share: float | None) -> str:
+    """Write a share with one digit; what is unknown as a dash."""
     return "–" if share is None or share != share else f"{100 * share:.1f} %"
 
 
@@ -288,5 +307,6 @@ def _money(amount: float | None) -> str:
     return "–" if amount is None else f"{amount:,.0f}"
 
 
-def _figure(value: float | None, digits: int = 3) -> str:
+def figure(value: float | None, digits: int = 3) -> str:
+    """Write a number; what is unknown as a dash."""
     return "–" if value is None or value != value else f"{value:.{digits}f}"

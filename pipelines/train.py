@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ from features.errors import EvidenceError
 from pipelines.company_data import open_company
 from pipelines.config import Project, freeze_scale
 from pipelines.progress import show_progress
+from pipelines.score_settings import MAIN
+from pipelines.tuning import search_parameters, tuning_parameters, tuning_seconds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from features.catalog import Signal
     from features.company import Company
     from models.score import ScaleSettings
+    from models.segments import SegmentSettings
     from models.training import TrainingResult
+    from models.tuning import Tuned
 
 TRAINING_STEPS = 4
 
@@ -36,16 +39,23 @@ class Trained:
         The model and its out-of-time proof.
     warnings : list of str
         Data problems and doubts, one sentence each.
+    tuning : Tuned or None
+        What a search for parameters found; None where there was none.
+    outcome : str
+        Name of the outcome it foretells.
     """
 
     version: str
     result: TrainingResult
     warnings: list[str]
+    tuning: Tuned | None = None
+    outcome: str = MAIN
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``train --json`` prints."""
         result = self.result
         return {
+            "outcome": self.outcome,
             "model_version": self.version,
             "metrics": result.metrics.to_dict(),
             "enough_evidence": result.metrics.enough_evidence,
@@ -57,29 +67,38 @@ class Trained:
             "scale": result.model.scale.to_dict(),
             "choice": result.choice,
             "counts": result.counts,
+            "tuning": None if self.tuning is None else self.tuning.to_dict(),
             "warnings": self.warnings,
         }
 
 
-def train(project: Project) -> Trained:
+def train(project: Project, *, tune_seconds: float | None = None) -> Trained:
     """Build the labelled feature table, fit, judge on later dates, and register the champion.
 
     The first champion's scale is written into the configuration, where it stays.
 
+    Parameters
+    ----------
+    project : Project
+        The configuration.
+    tune_seconds : float, optional
+        Budget of a search for parameters, in place of the configured one.
+
     Raises
     ------
-    DataError, EvidenceError
-        When the data break the contract or hold too few matured outcomes.
+    SettingsError, DataError, EvidenceError
+        When a setting is impossible, or the data break the contract or hold too few matured
+        outcomes.
     """
     from features.outcomes import days_to_label
     from models.plots import lift_plot, reliability_plot, score_plot
     from models.registry import log_champion
-    from models.segments import SegmentSettings
     from models.training import fit_health_model
 
     settings = project.settings
+    seconds = tuning_seconds(project, tune_seconds)
     with open_company(project) as company:
-        frame, signals = _labelled_features(project, company)
+        frame, signals = labelled_rows(project, company)
         label_days = days_to_label(company, settings.outcome)
         problems = [
             f"{quality.source_name}: {problem}"
@@ -88,26 +107,29 @@ def train(project: Project) -> Trained:
         ]
         described = describe_data(company, frame)
         is_dated = company.is_dated
-    _refuse_unknown_segments(project, signals)
+    segments = segment_settings(project, signals)
+    tuning = search_parameters(
+        project,
+        frame,
+        signals,
+        segments=segments,
+        maturity_days=label_days,
+        is_dated=is_dated,
+        seconds=seconds,
+    )
     number = itertools.count(1)
     with show_progress("Train") as step:
         result = fit_health_model(
             frame,
             signals,
             maturity_days=label_days,
-            segments=SegmentSettings(
-                columns=settings.segments.columns,
-                lifecycle=tuple(
-                    (stage.name, stage.until_days) for stage in settings.segments.lifecycle
-                ),
-                min_rows=settings.segments.min_rows,
-                min_churns=settings.segments.min_churns,
-            ),
-            scale=_scale(project, float(frame["churned"].mean())),
+            segments=segments,
+            scale=scale_settings(project, float(frame["happened"].mean())),
             holdout_dates=settings.training.holdout_dates,
             is_dated=is_dated,
             seed=settings.training.seed,
             n_jobs=settings.training.threads,
+            **({} if tuning is None else {"tuned": tuning.parameters}),
             progress=lambda name: step(name, next(number), TRAINING_STEPS),
         )
         step("registering the champion", TRAINING_STEPS, TRAINING_STEPS)
@@ -115,7 +137,7 @@ def train(project: Project) -> Trained:
             result,
             folder=project.registry_folder,
             name=settings.registry.model_name,
-            params=_parameters(project),
+            params=run_parameters(project) | tuning_parameters(tuning),
             files={
                 "healthscore.toml": project.shown_text,
                 "data.json": json.dumps(described, indent=2),
@@ -128,24 +150,15 @@ def train(project: Project) -> Trained:
             },
         )
     _freeze_missing_scale(project, result)
-    return Trained(version, result, problems + result.warnings)
+    return Trained(version, result, problems + result.warnings, tuning, project.outcome_name)
 
 
 def describe_data(company: Company, frame: pd.DataFrame) -> dict[str, Any]:
-    """Describe the tables and fingerprint the feature table a model was taught with.
+    """Describe the tables and fingerprint the feature table a model was taught with."""
+    from models.fingerprint import fingerprint
 
-    The fingerprint is the SHA-256 of every value in order, so equal data give equal fingerprints.
-    Numbers count to nine decimals and in single precision: engines add in any order, which shows
-    in the last digits, and where a sum should be nothing.
-    """
-    import pandas as pd
-
-    numbers = frame.select_dtypes("float64")
-    # Adding zero turns the minus zero that rounding leaves into zero.
-    rounded = (numbers.round(9) + 0.0).astype("float32")
-    hashes = pd.util.hash_pandas_object(frame.assign(**rounded), index=False).to_numpy()
     return {
-        "fingerprint": hashlib.sha256(hashes.tobytes()).hexdigest(),
+        "fingerprint": fingerprint(frame),
         "rows": len(frame),
         "columns": list(frame.columns),
         "data_start": company.data_start.isoformat(),
@@ -157,50 +170,65 @@ def describe_data(company: Company, frame: pd.DataFrame) -> dict[str, Any]:
 def labelled_features(project: Project) -> tuple[pd.DataFrame, tuple[Signal, ...]]:
     """Build the labelled feature table of a configuration, for work outside this command."""
     with open_company(project) as company:
-        return _labelled_features(project, company)
+        return labelled_rows(project, company)
 
 
-def _labelled_features(
-    project: Project, company: Company
-) -> tuple[pd.DataFrame, tuple[Signal, ...]]:
+def labelled_rows(project: Project, company: Company) -> tuple[pd.DataFrame, tuple[Signal, ...]]:
+    """Build the labelled feature table of an opened company.
+
+    Raises
+    ------
+    EvidenceError
+        When no observation date has matured, or no account was active on any.
+    """
     from features.build import build_features, signals_of
-    from features.outcomes import days_to_label, matured_dates
+    from features.outcomes import declared_for, matured_dates, why_no_date, why_no_row
 
     settings = project.settings
     dates = matured_dates(company, settings.outcome)
     if not dates:
-        raise EvidenceError(
-            f"No observation date has matured: the data run from {company.data_start} to"
-            f" {company.data_end}, and a date needs {days_to_label(company, settings.outcome)} days"
-            " after it; load a longer history or shorten [outcome] horizon_days"
-        )
+        raise EvidenceError(why_no_date(company, settings.outcome, project.outcome_section))
     with show_progress("Signals") as step:
         frame = build_features(
             company, dates, settings.outcome, settings.signals, labelled=True, progress=step
         )
     if frame.empty:
-        raise EvidenceError(
-            f"No account was active on any of the {len(dates)} observation dates from {dates[0]} to"
-            f" {dates[-1]}; check started_at and ended_at under [tables.subscriptions]"
-        )
-    return frame, signals_of(company, settings.signals)
+        raise EvidenceError(why_no_row(company, settings.outcome, dates))
+    return frame, declared_for(signals_of(company, settings.signals), settings.outcome)
 
 
-def _refuse_unknown_segments(project: Project, signals: tuple[Signal, ...]) -> None:
+def segment_settings(project: Project, signals: tuple[Signal, ...]) -> SegmentSettings:
+    """Read how accounts are split.
+
+    Raises
+    ------
+    SettingsError
+        When a column is no signal of this company.
+    """
     from features.errors import SettingsError, nearest, sample
+    from models.segments import SegmentSettings
 
-    for column in project.settings.segments.columns:
+    given = project.settings.segments
+    for column in given.columns:
         if all(signal.name != column for signal in signals):
             texts = [signal.name for signal in signals if signal.is_categorical]
             hint = nearest(column, texts) or f"; signals that could be are {sample(texts, 8)}"
             raise SettingsError(
                 f"[segments] columns names '{column}', which is no signal of this company{hint}"
             )
+    return SegmentSettings(
+        columns=given.columns,
+        lifecycle=tuple((stage.name, stage.until_days) for stage in given.lifecycle),
+        min_rows=given.min_rows,
+        min_positives=given.min_positives,
+    )
 
 
-def _parameters(project: Project) -> dict[str, object]:
+def run_parameters(project: Project) -> dict[str, object]:
+    """List the settings worth comparing between runs."""
     settings = project.settings
     return {
+        "outcome": settings.outcome.kind,
         "horizon_days": settings.outcome.horizon_days,
         "lead_days": settings.outcome.lead_days,
         "segments": ", ".join(settings.segments.columns),
@@ -208,23 +236,33 @@ def _parameters(project: Project) -> dict[str, object]:
     }
 
 
-def _scale(project: Project, base_rate: float) -> ScaleSettings:
+def scale_settings(project: Project, base_rate: float) -> ScaleSettings:
     """Fill what the configuration leaves open from the base rate, to three digits.
 
     Rounded before training, so that the champion and the configuration say the same.
     """
     from models.score import ScaleSettings
 
-    given = ScaleSettings(**project.settings.score.model_dump())
+    settings = project.settings
+    given = ScaleSettings(**settings.score.scale_of(settings.outcome))
     if not 0 < base_rate < 1:
         return given
-    filled = given.scale(float(f"{base_rate:.3g}"))
-    return ScaleSettings(**{key: float(f"{cut:.3g}") for key, cut in filled.to_dict().items()})
+    filled = given.scale(_three_digits(base_rate))
+    return ScaleSettings(
+        anchor_probability=_three_digits(filled.anchor_probability),
+        at_risk_from=_three_digits(filled.at_risk_from),
+        watch_from=_three_digits(filled.watch_from),
+        good=filled.good,
+    )
+
+
+def _three_digits(probability: float) -> float:
+    return float(f"{probability:.3g}")
 
 
 def _freeze_missing_scale(project: Project, result: TrainingResult) -> None:
     given = project.settings.score.model_dump()
     learnt = result.model.scale.to_dict()
-    fresh = {key: learnt[key] for key, cut in given.items() if cut is None}
+    fresh = {key: learnt[key] for key, cut in given.items() if cut is None and key in learnt}
     if fresh and result.metrics.enough_evidence:
         freeze_scale(project, fresh)

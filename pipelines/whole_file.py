@@ -8,6 +8,14 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from features.errors import SettingsError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TABLE_SUFFIXES = (".parquet", ".csv")
 
 
 @contextmanager
@@ -31,3 +39,33 @@ def replaced_whole(path: Path) -> Iterator[Path]:
         os.replace(fresh, path)
     finally:
         fresh.unlink(missing_ok=True)
+
+
+def refuse_other_suffix(file: Path | None, what: str) -> None:
+    """Stop before long work whose result could not be written.
+
+    Raises
+    ------
+    SettingsError
+        When the file's suffix is none that tables are written with.
+
+    Examples
+    --------
+    >>> refuse_other_suffix(Path("table.xlsx"), "The feature table")
+    Traceback (most recent call last):
+    features.errors.SettingsError: The feature table is written as .parquet or .csv, and ...
+    """
+    if file is not None and file.suffix.lower() not in TABLE_SUFFIXES:
+        raise SettingsError(
+            f"{what} is written as {' or '.join(TABLE_SUFFIXES)}, and '{file}' ends in"
+            f" '{file.suffix}'; name another file with --out"
+        )
+
+
+def write_table(frame: pd.DataFrame, file: Path) -> None:
+    """Write a table as Parquet or CSV, by the file's suffix."""
+    with replaced_whole(file) as fresh:
+        if file.suffix.lower() == ".csv":
+            frame.to_csv(fresh, index=False)
+        else:
+            frame.to_parquet(fresh, index=False)

@@ -133,7 +133,13 @@ def test_no_unfinished_work_is_marked(path: Path) -> None:
     assert not re.search(rf"\b({marks})\b", path.read_text(encoding="utf-8"))
 
 
-PINNED = ("requirements.txt", "requirements-spark.txt")
+PINNED = ("requirements.txt", "requirements-spark.txt", "requirements-bench.txt")
+
+
+def pins(name: str) -> dict[str, str]:
+    requirements = (ROOT / name).read_text(encoding="utf-8")
+    found = re.findall(r"^([\w.-]+)==(\S+)", requirements, flags=re.MULTILINE)
+    return {canonicalize_name(package): version for package, version in found}
 
 
 @pytest.mark.parametrize("name", PINNED)
@@ -151,17 +157,22 @@ def test_an_unhashed_requirement_is_seen() -> None:
 
 
 def test_the_pins_satisfy_what_the_project_asks_for() -> None:
-    requirements = "".join((ROOT / name).read_text(encoding="utf-8") for name in PINNED)
-    pins = {
-        canonicalize_name(name): version
-        for name, version in re.findall(r"^([\w.-]+)==(\S+)", requirements, flags=re.MULTILINE)
-    }
+    pinned = {package: version for name in PINNED for package, version in pins(name).items()}
     extras = PROJECT["optional-dependencies"]
-    asked = PROJECT["dependencies"] + extras["dev"] + extras["postgres"] + extras["spark"]
+    asked = [*PROJECT["dependencies"]]
+    asked += [one for name in ("dev", "postgres", "spark", "bench") for one in extras[name]]
     for requirement in map(Requirement, asked):
-        assert pins.get(canonicalize_name(requirement.name), "0") in requirement.specifier, (
-            requirement
-        )
+        version = pinned.get(canonicalize_name(requirement.name), "0")
+        assert version in requirement.specifier, requirement
+
+
+@pytest.mark.parametrize("name", PINNED[1:])
+def test_what_is_pinned_twice_is_pinned_alike(name: str) -> None:
+    main, further = pins(PINNED[0]), pins(name)
+    assert further
+    assert {package: main[package] for package in further if package in main}.items() <= (
+        further.items()
+    )
 
 
 def test_the_changelog_knows_the_version() -> None:

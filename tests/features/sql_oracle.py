@@ -2,8 +2,8 @@
 
 Each file of ``oracle/`` holds one query that returns one row with a column per signal of a group.
 It runs in SQLite over the untouched rows. Times are whole microseconds since 1970, flags 0 or 1.
-Parameters: ``:account``, ``:midnight`` (of the observation date) and ``:day`` (microseconds of a
-day).
+Parameters: ``:account``, ``:midnight`` (of the observation date), ``:day`` (microseconds of a day),
+and ``:lead`` and ``:horizon`` (of the outcome window, in days).
 """
 
 from __future__ import annotations
@@ -43,9 +43,10 @@ class SqlOracle:
             )
             self.connection.execute(f'create index "{table}_account" on "{table}" (account_id)')
 
-    def signals(self, group: str, account: str, day: datetime) -> dict[str, Any]:
+    def signals(self, group: str, account: str, day: datetime, lead: int = 0) -> dict[str, Any]:
         """Return every signal of a group as known on a day."""
         parameters = {"account": account, "midnight": microseconds(day), "day": DAY}
+        parameters |= {"lead": lead, "horizon": 30}
         (row,) = self.connection.execute(self.queries[group], parameters).fetchall()
         return dict(row)
 

@@ -127,11 +127,11 @@ def layout(full_world: Any) -> Layout:
 
 
 def expected_signals(
-    oracle: SqlOracle, signals: tuple[Signal, ...], account: str, day: datetime
+    oracle: SqlOracle, signals: tuple[Signal, ...], account: str, day: datetime, lead: int
 ) -> Row:
     known: Row = {}
     for group in (*groups_of(signals), "snapshots"):
-        known |= oracle.signals(group, account, day)
+        known |= oracle.signals(group, account, day, lead)
     return {signal.name: known[signal.name] for signal in signals}
 
 
@@ -188,10 +188,12 @@ def test_every_signal_and_label_equals_the_plain_recomputation(
             if label == "away":
                 continue
             key = account["account_id"], day
-            plain[key] = expected_signals(oracle, signals, account["account_id"], midnight)
+            plain[key] = expected_signals(
+                oracle, signals, account["account_id"], midnight, lead
+            )
             if label != "gone":
                 age = plain[key]["tenure_days"]
-                labelled[key] = plain[key] | {"churned": label, "account_age_days": age}
+                labelled[key] = plain[key] | {"happened": label, "account_age_days": age}
     assert_equal(build_features(company, DATES, outcome, chosen, labelled=False), plain)
     assert_equal(build_features(company, DATES, outcome, chosen, labelled=True), labelled)
 
@@ -208,7 +210,7 @@ def test_every_signal_takes_a_value_in_a_full_world(
     frame = build_features(company, DATES, OutcomeSettings(), chosen, labelled=True)
     names = [signal.name for signal in signals_of(company, chosen)]
     assert [name for name in names if frame[name].nunique() < 2] == []
-    assert set(frame.churned) == {0, 1}
+    assert set(frame.happened) == {0, 1}
     assert frame.dtypes[names].map(str).isin(["float64", "object"]).all()
 
 
@@ -248,7 +250,7 @@ def test_progress_is_told_of_each_step_once(
     assert "usage_28d" not in frame.columns
 
 
-@pytest.mark.parametrize("attribute", ["churned", "Observation Date", "usage 28d", "Industry!"])
+@pytest.mark.parametrize("attribute", ["happened", "Observation Date", "usage 28d", "Industry!"])
 def test_an_attribute_may_not_take_the_name_of_another_column(
     attribute: str, company_of: Callable[..., Company]
 ) -> None:

@@ -49,7 +49,7 @@ def test_the_feature_table_is_the_same(reference: Company, other: Company) -> No
     expected = build_features(reference, DATES, OUTCOME, SETTINGS, labelled=True)
     found = build_features(other, DATES, OUTCOME, SETTINGS, labelled=True)
     assert len(expected) > 50
-    assert set(expected.churned) == {0, 1}
+    assert set(expected.happened) == {0, 1}
     pd.testing.assert_frame_equal(found, expected, rtol=0, atol=1e-9)
 
 

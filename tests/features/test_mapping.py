@@ -59,8 +59,8 @@ def test_settings_survive_a_round_trip() -> None:
         ),
         (
             {"accounts": {}},
-            "[tables] needs one source of outcomes, subscriptions or churn_events, and names"
-            " neither; map one of them",
+            "[tables] needs one source of outcomes, subscriptions, churn_events or labels, and"
+            " names none; map one of them",
         ),
         (OUTCOMES | {"ticket": {}}, "Extra inputs are not permitted"),
         (OUTCOMES | {"accounts": {"account_id": 7}}, "Input should be a valid string"),

@@ -93,7 +93,7 @@ def label(company: Company, day: date, **settings: Any) -> int | None:
     frame = build_features(
         company, [day], OutcomeSettings(**settings), SignalsSettings(), labelled=True
     )
-    return None if frame.empty else int(frame.churned[0])
+    return None if frame.empty else int(frame.happened[0])
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_an_account_may_churn_and_come_back(company_of: CompanyOf) -> None:
     days = [date(2024, 1, 1), date(2024, 2, 1), MARCH, APRIL]
     frame = build_features(company, days, OutcomeSettings(), SignalsSettings(), labelled=True)
     assert [moment.date() for moment in frame.observation_date] == [days[0], APRIL]
-    assert frame.churned.tolist() == [1, 0]
+    assert frame.happened.tolist() == [1, 0]
 
 
 @pytest.mark.parametrize("spacing", ["month", "week", 10])

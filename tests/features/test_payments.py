@@ -142,17 +142,17 @@ def test_the_term_is_that_of_the_contract_that_renews_next(company_of: CompanyOf
             "no renewal": [term(400, None)],
         },
     )
-    names = ("days_to_renewal", "term_days")
+    names = ("days_to_renewal", "term_days", "renewal_due")
     assert {account: tuple(row[name] for name in names) for account, row in found.items()} == {
-        "a year": (300, 365),
-        "renews today": (0, 365),
-        "month beside year": (20, 30),
-        "two end together": (35, 150),
-        "one of two ended": (35, 200),
-        "ended one": (300, 365),
-        "ends later": (20, 30),
-        "ran over": (None, None),
-        "no renewal": (None, None),
+        "a year": (300, 365, 0),
+        "renews today": (0, 365, 1),
+        "month beside year": (20, 30, 1),
+        "two end together": (35, 150, 0),
+        "one of two ended": (35, 200, 0),
+        "ended one": (300, 365, 0),
+        "ends later": (20, 30, 1),
+        "ran over": (None, None, None),
+        "no renewal": (None, None, None),
     }
 
 

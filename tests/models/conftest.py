@@ -42,7 +42,7 @@ def company(accounts: int = 900, dates: int = 8, seed: int = 0) -> pd.DataFrame:
                     "always_one": 1.0,
                     "tenure_days": rng.integers(0, 900, accounts).astype(float),
                     "truth": log_odds,
-                    "churned": (rng.random(accounts) < expit(log_odds)).astype("int8"),
+                    "happened": (rng.random(accounts) < expit(log_odds)).astype("int8"),
                 }
             )
         )

@@ -18,40 +18,42 @@ def data():
     values[rng.random((3000, 3)) < 0.1] = np.nan
     segment = rng.choice(3, 3000, p=[0.6, 0.38, 0.02])
     margin = -1 - np.nan_to_num(values[:, 0]) * np.array([0.2, 1.5, 0])[segment]
-    churned = (rng.random(3000) < 1 / (1 + np.exp(-margin))).astype(float)
-    return Encoded(values, segment.astype(np.intp)), churned
+    happened = (rng.random(3000) < 1 / (1 + np.exp(-margin))).astype(float)
+    return Encoded(values, segment.astype(np.intp)), happened
 
 
-def fit(data, churned, direction=(0, 0, 0), min_churns=20):
-    backbone = LinearBackbone(l2=L2, segment_l2=SEGMENT_L2, min_churns=min_churns)
-    return backbone.fit(data, churned, categorical=[2], direction=np.array(direction), n_segments=3)
+def fit(data, happened, direction=(0, 0, 0), min_positives=20):
+    backbone = LinearBackbone(l2=L2, segment_l2=SEGMENT_L2, min_positives=min_positives)
+    return backbone.fit(
+        data, happened, categorical=[2], direction=np.array(direction), n_segments=3
+    )
 
 
 def test_same_as_one_logistic_regression_on_the_augmented_design(data):
     """Daumé's form: shared columns, a copy per segment, weights by how much each is shrunk."""
-    rows, churned = data
-    churns = np.bincount(rows.segment, churned)
-    assert churns[2] < 20 < churns[1]  # the third segment is too small to speak
-    backbone = fit(rows, churned)
+    rows, happened = data
+    positives = np.bincount(rows.segment, happened)
+    assert positives[2] < 20 < positives[1]  # the third segment is too small to speak
+    backbone = fit(rows, happened)
     design = backbone.design_.transform(rows.values)
     ratio = np.sqrt(L2 / SEGMENT_L2)
     copies = [ratio * design * (rows.segment == s)[:, None] for s in (0, 1)]
     intercepts = np.eye(3)[rows.segment]
     augmented = np.hstack([design, *copies, intercepts])
-    oracle = LogisticRegression(C=1 / L2, tol=1e-10, max_iter=10_000).fit(augmented, churned)
+    oracle = LogisticRegression(C=1 / L2, tol=1e-10, max_iter=10_000).fit(augmented, happened)
     assert backbone.margin(rows) == pytest.approx(oracle.decision_function(augmented), abs=2e-3)
 
 
 def test_a_small_segment_shares_the_parents_coefficients(data):
     backbone = fit(*data)
     assert backbone.row_.tolist() == [1, 2, 0]
-    assert fit(*data, min_churns=10_000).row_.tolist() == [0, 0, 0]
+    assert fit(*data, min_positives=10_000).row_.tolist() == [0, 0, 0]
 
 
 def test_heavy_shrinkage_leaves_one_line_for_all(data):
-    rows, churned = data
+    rows, happened = data
     backbone = LinearBackbone(l2=L2, segment_l2=1e7).fit(
-        rows, churned, categorical=[2], direction=np.zeros(3), n_segments=3
+        rows, happened, categorical=[2], direction=np.zeros(3), n_segments=3
     )
     assert backbone.coefficients_[1:] == pytest.approx(
         np.tile(backbone.coefficients_[0], (2, 1)), abs=1e-3
@@ -66,9 +68,9 @@ def test_signs_are_bounded_on_numbers_only(data):
 
 
 def test_parts_sum_to_the_margin_also_in_unseen_segments(data):
-    rows, churned = data
-    backbone = fit(rows, churned)
-    unseen = Encoded(rows.values, np.full(len(churned), -1))
+    rows, happened = data
+    backbone = fit(rows, happened)
+    unseen = Encoded(rows.values, np.full(len(happened), -1))
     for part in (rows, unseen):
         total = backbone.base_margin(part) + backbone.contributions(part).sum(axis=1)
         assert total == pytest.approx(backbone.margin(part), abs=1e-10)

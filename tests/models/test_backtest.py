@@ -1,166 +1,298 @@
 from __future__ import annotations
 
-import itertools
+import json
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from scipy.special import expit
 
-from features.errors import EvidenceError
-from models.backtest import (
-    _clustered_error,
-    out_of_time_margins,
-    rolling_origins,
-    select_rounds,
-    time_holdout,
-)
-from models.churn import ChurnClassifier
+from features.errors import DataError, EvidenceError, SettingsError
+from models.backtest import OURS, backtest
+from models.comparison import compare
+from models.contenders import DEFAULT, Contender, Forecast, base_rate
+from models.metrics import evaluate, row_log_loss
+from models.score import ScaleSettings
+from models.segments import SegmentSettings
 
-NAMES = ["plan", "usage_28d", "usage_change", "tickets_90d", "billing_period"]
-dates_of_rows = st.lists(st.integers(0, 400), min_size=2, max_size=60)
-
-
-def as_dates(days):
-    return pd.Timestamp("2025-01-01") + pd.to_timedelta(days, unit="D")
-
-
-@given(dates_of_rows, st.integers(1, 120), st.integers(1, 5))
-def test_no_training_window_reaches_into_the_test(days, maturity, count):
-    """The purge: what a fold learns from was over before its first test date."""
-    dates = as_dates(days)
-    folds = rolling_origins(dates, maturity, n_folds=count)
-    try:
-        folds.append(time_holdout(dates, maturity, n_dates=count))
-    except EvidenceError:
-        assert not folds
-        assert max(days) - min(days) < maturity
-    for fold in folds:
-        over = dates[fold.train] + pd.Timedelta(days=maturity)
-        assert len(fold.train)
-        assert len(fold.test)
-        assert over.max() <= dates[fold.test].min()
-        assert not set(fold.train) & set(fold.test)
-
-
-@given(dates_of_rows, st.integers(1, 120), st.integers(1, 5))
-def test_test_blocks_follow_each_other_and_use_every_row_that_may_be_used(days, maturity, count):
-    dates = as_dates(days)
-    folds = rolling_origins(dates, maturity, n_folds=count)
-    assert len(folds) <= count
-    for earlier, later in itertools.pairwise(folds):
-        assert dates[earlier.test].max() < dates[later.test].min()
-    for fold in folds:
-        first = dates[fold.test].min()
-        usable = np.flatnonzero(dates + pd.Timedelta(days=maturity) <= first)
-        assert fold.train.tolist() == usable.tolist()
-
-
-def test_holdout_takes_a_quarter_of_the_dates():
-    dates = pd.date_range("2025-01-01", periods=12, freq="MS")
-    fold = time_holdout(dates, 44)
-    assert fold.test.tolist() == [9, 10, 11]
-    assert fold.train.tolist() == list(range(8))
-    assert time_holdout(dates, 44, n_dates=1).test.tolist() == [11]
-
-
-def test_holdout_gives_way_to_a_short_history():
-    dates = pd.date_range("2025-01-01", periods=3, freq="MS")
-    fold = time_holdout(dates, 44, n_dates=3)
-    assert (fold.train.tolist(), fold.test.tolist()) == ([0], [2])
-
-
-@pytest.mark.parametrize("dates", [[], ["2025-01-01"], ["2025-01-01", "2025-02-01"]])
-def test_history_too_short(dates):
-    with pytest.raises(
-        EvidenceError, match=r"needs at least 44 days between the first and the last"
-    ):
-        time_holdout(pd.to_datetime(dates), 44)
+PLANS = SegmentSettings(("plan",))
+BASE = Contender("base rate", base_rate)
+MATURITY = 44
 
 
 @pytest.fixture(scope="module")
-def selection(frame):
-    return select_rounds(
-        ChurnClassifier(segment_column="plan"),
-        frame[NAMES],
-        frame["churned"],
-        dates=frame["observation_date"],
-        accounts=frame["account_id"],
-        maturity_days=44,
-        rounds=(0, 10, 40),
-    )
+def history(make_company):
+    return make_company(accounts=300, seed=2)
 
 
-def test_candidates_and_choice(selection):
-    tried = [(c.backbone, c.rounds) for c in selection.candidates]
-    assert tried == [(True, 0), (True, 10), (True, 40), (False, 10), (False, 40)]
-    assert min(c.behind_best for c in selection.candidates) == 0
-    assert selection.chosen.behind_best <= selection.chosen.noise
-    simpler = selection.candidates[: selection.candidates.index(selection.chosen)]
-    assert all(c.behind_best > c.noise for c in simpler)
-    # Churn is linear in the signals and differs by plan: trees alone cannot be within noise.
-    assert selection.chosen.backbone
-    assert selection.in_time
+@pytest.fixture(scope="module")
+def seen():
+    return []
 
 
-def test_margins_are_those_of_a_model_that_had_not_seen_the_rows(frame, selection):
-    fold = rolling_origins(frame["observation_date"], 44)[0]
-    model = ChurnClassifier(
-        segment_column="plan",
-        backbone=selection.chosen.backbone,
-        n_rounds=selection.chosen.rounds,
-    ).fit(frame[NAMES].iloc[fold.train], frame["churned"].iloc[fold.train])
-    expected = model.decision_function(frame[NAMES].iloc[fold.test])
-    assert selection.rows[: len(fold.test)].tolist() == fold.test.tolist()
-    assert selection.margins[: len(fold.test)] == pytest.approx(expected, abs=1e-9)
+@pytest.fixture(scope="module")
+def steps():
+    return []
 
 
-def test_later_outcomes_cannot_change_what_was_said_earlier(frame):
-    """Flip every outcome of the newest dates: they are tested on, so nobody learnt from them."""
-    folds = rolling_origins(frame["observation_date"], 44)
-    flipped = frame["churned"].to_numpy().copy()
-    newest = (frame["observation_date"] >= "2025-07-01").to_numpy()
-    flipped[newest] = 1 - flipped[newest]
-    model = ChurnClassifier(segment_column="plan", n_rounds=10)
-    rows, margins = out_of_time_margins(model, frame[NAMES], frame["churned"], folds)
-    again_rows, again = out_of_time_margins(model, frame[NAMES], flipped, folds)
-    assert newest[rows].any()
-    assert (rows == again_rows).all()
-    assert (margins == again).all()
+@pytest.fixture(scope="module")
+def judged(history, signals, seen, steps):
+    def spy(task):
+        seen.append(task)
+        return Forecast(np.full(len(task.new), 0.1))
 
-
-def test_one_date_is_split_by_accounts(frame):
-    one = frame[frame["observation_date"] == "2025-03-01"].reset_index(drop=True)
-    found = select_rounds(
-        ChurnClassifier(segment_column="plan"),
-        one[NAMES],
-        one["churned"],
-        dates=one["observation_date"],
-        accounts=one["account_id"],
-        maturity_days=44,
-        rounds=(0, 10),
-    )
-    assert not found.in_time
-    assert sorted(found.rows) == list(range(len(one)))
-
-
-def test_nothing_to_learn_from(frame):
-    one = frame.iloc[:50]
-    with pytest.raises(EvidenceError, match="Neither earlier dates nor other accounts"):
-        select_rounds(
-            ChurnClassifier(),
-            one[NAMES[1:]],
-            np.zeros(50),
-            dates=one["observation_date"],
-            accounts=one["account_id"],
-            maturity_days=44,
-        )
-
-
-def test_clustered_error_is_that_of_a_bootstrap_over_accounts():
+    happened = history[history["happened"] == 1]
     rng = np.random.default_rng(0)
-    clusters = np.repeat(np.arange(200), 5)
-    values = np.repeat(rng.normal(size=200), 5) + 0.1 * rng.normal(size=1000)
-    means = [values.reshape(200, 5)[rng.integers(200, size=200)].mean() for _ in range(2000)]
-    assert _clustered_error(values, clusters) == pytest.approx(np.std(means), rel=0.1)
+    return backtest(
+        history,
+        signals,
+        maturity_days=MATURITY,
+        segments=PLANS,
+        scale=ScaleSettings(anchor_probability=0.1, at_risk_from=0.2, watch_from=0.1),
+        n_origins=2,
+        contenders=(*DEFAULT, Contender("spy", spy)),
+        sensitive=pd.DataFrame(
+            {"country": rng.choice(["DK", "PL"], len(history)), "plan": history["plan"]},
+            index=history.index,
+        ),
+        treated=np.arange(len(history)) % 5 == 0,
+        events=pd.DataFrame(
+            {
+                "account_id": happened["account_id"],
+                "happened_at": happened["observation_date"] + pd.Timedelta(days=30),
+            }
+        ),
+        progress=lambda *step: steps.append(step),
+    )
+
+
+def few(history, signals, **settings):
+    return backtest(
+        history,
+        signals,
+        **{"maturity_days": MATURITY, "n_origins": 1, "contenders": (BASE,)} | settings,
+    )
+
+
+@pytest.fixture(scope="module")
+def single(history, signals):
+    return few(history, signals)
+
+
+def test_nothing_is_learnt_from_that_had_not_matured(judged, history, seen):
+    origins = sorted(judged.predictions["origin"].unique())
+    assert len(origins) == len(seen) == 2
+    for origin, task in zip(origins, seen, strict=True):
+        purged = history["observation_date"] + pd.Timedelta(days=MATURITY) <= origin
+        assert len(task.X) == purged.sum()
+        assert (pd.to_datetime(task.dates) + pd.Timedelta(days=MATURITY) <= origin).all()
+        assert task.happened.tolist() == history["happened"][purged].tolist()
+
+
+def test_every_contender_forecasts_every_row_of_the_newest_dates_once(judged, history):
+    rows = judged.predictions
+    assert not rows.duplicated(["account_id", "observation_date"]).any()
+    newest = history[history["observation_date"] >= rows["origin"].min()]
+    merged = rows.merge(newest, on=["account_id", "observation_date"], validate="one_to_one")
+    assert len(merged) == len(newest) == len(rows)
+    assert (merged["happened_x"] == merged["happened_y"]).all()
+    names = [f"p_{name}" for name in (OURS, *(c.name for c in DEFAULT), "spy")]
+    assert [column for column in rows if column.startswith("p_")] == names
+    assert rows[names].dtypes.eq(float).all()
+    assert ((rows[names] > 0) & (rows[names] < 1)).all(axis=None)
+    assert (rows["observation_date"] >= rows["origin"]).all()
+
+
+def test_what_has_not_matured_cannot_change_a_forecast(single, history, signals):
+    origin = single.predictions["origin"].min()
+    unknown = history["observation_date"] + pd.Timedelta(days=MATURITY) > origin
+    scrambled = history.assign(
+        happened=history["happened"].where(~unknown, 1 - history["happened"])
+    )
+    after = few(scrambled, signals)
+    column = f"p_{OURS}"
+    assert after.predictions[column].tolist() == single.predictions[column].tolist()
+    assert after.measures["auc"].tolist() != single.measures["auc"].tolist()
+
+
+def test_measures_are_those_of_their_rows(judged, history):
+    rows, table = judged.predictions, judged.measures
+    keys = ["contender", "origin", "segment", "population"]
+    assert not table.duplicated(keys).any()
+    cells = table[["origin", "segment"]].drop_duplicates()
+    assert sorted(map(tuple, cells.to_numpy())) == sorted(
+        [("all", "all"), *(("all", f"plan={p}") for p in ("enterprise", "growth", "starter"))]
+        + [(o.date().isoformat(), "all") for o in rows["origin"].unique()]
+    )
+    known = history["observation_date"] + pd.Timedelta(days=MATURITY)
+    rates = {o: history["happened"][known <= o].mean() for o in rows["origin"].unique()}
+    for population, kept in (("all", rows), ("untreated", rows[~rows["treated"]])):
+        for name in (OURS, "pooled LightGBM"):
+            for segment in ("all", "plan=growth"):
+                part = kept if segment == "all" else kept[kept["segment"] == segment]
+                expected = evaluate(
+                    part["happened"],
+                    part[f"p_{name}"],
+                    part["account_id"],
+                    base_rate=part["origin"].map(rates),
+                    resamples=200,
+                )
+                key = (name, "all", segment, population)
+                found = table.set_index(keys).loc[key].to_dict()
+                wanted = {k: v for k, v in vars(expected).items() if v is not None}
+                assert {k: found[k] for k in wanted} == pytest.approx(wanted, nan_ok=True)
+
+
+def test_versus_is_the_paired_difference(judged):
+    rows = judged.predictions
+    happened = rows["happened"].to_numpy(dtype=float)
+    assert [row["contender"] for row in judged.versus] == [*(c.name for c in DEFAULT), "spy"]
+    for row in judged.versus:
+        ours, theirs = (rows[f"p_{n}"].to_numpy() for n in (OURS, row["contender"]))
+        apart = row_log_loss(happened, ours).mean() - row_log_loss(happened, theirs).mean()
+        assert row["difference"] == pytest.approx(apart)
+        assert row["low"] < row["difference"] < row["high"]
+    verdicts = {row["contender"]: row["verdict"] for row in judged.versus}
+    assert verdicts["base rate"] == verdicts["spy"] == "better"
+
+
+def test_verdicts_of_the_truth_a_copy_and_noise(judged, history):
+    rows = judged.predictions
+    truth = rows.merge(history, on=["account_id", "observation_date"])["truth"]
+    rng = np.random.default_rng(0)
+    table = rows.assign(
+        p_truth=expit(truth), p_copy=rows[f"p_{OURS}"], p_noise=rng.random(len(rows))
+    )
+    found = {v["contender"]: v["verdict"] for v in compare(table, OURS, ["truth", "copy", "noise"])}
+    assert found == {"truth": "worse", "copy": "level", "noise": "better"}
+
+
+def test_bands_and_calibration_are_of_our_rows(judged):
+    rows = judged.predictions
+    risk = rows[f"p_{OURS}"]
+    expected = np.select([risk >= 0.2, risk >= 0.1], ["at-risk", "watch"], "healthy")
+    for band in judged.bands:
+        own = rows[expected == band["band"]]
+        assert band["rows"] == len(own)
+        assert band["observed_rate"] == pytest.approx(own["happened"].mean())
+        assert band["low"] < band["observed_rate"] < band["high"]
+    assert judged.calibration["rows"].sum() == len(rows)
+    score = 50 - 10 * np.log2((risk / (1 - risk)) / (0.1 / 0.9))
+    assert rows["score"].to_numpy() == pytest.approx(score.clip(0, 100).to_numpy())
+
+
+def test_lead_audit_leaks_and_counts_are_there(judged, history):
+    assert judged.lead["days_before"].tolist() == [30, 60, 90, 180]
+    # An outcome 30 days after an observation date has that date's score 30 days before.
+    assert judged.lead["events"][0] == judged.predictions["happened"].sum()
+    assert set(judged.audit["attribute"]) == {"country", "plan"}
+    assert not judged.audit.query("attribute == 'country'")["flagged"].any()
+    assert judged.leaks.suspects == []
+    assert judged.counts["rows"] == len(history)
+    assert judged.counts["origins"] == 2
+    assert judged.counts["treated_rows"] == judged.predictions["treated"].sum() > 0
+    assert judged.counts["tested_from"] == judged.predictions["origin"].min().date().isoformat()
+    assert judged.warnings == [
+        "2 signal(s) have the same value, or none, in every row and say nothing: 'never_known', "
+        "'always_one'."
+    ]
+
+
+def test_json_holds_everything_but_the_predictions(judged):
+    described = json.loads(json.dumps(judged.to_dict(), allow_nan=False))
+    assert set(described) == set(vars(judged)) - {"predictions"}
+    assert len(described["measures"]) == len(judged.measures)
+    assert described["measures"][0]["contender"] == OURS
+
+
+def test_progress_counts_every_step_once(steps):
+    assert [done for _, done, _ in steps] == list(range(len(steps)))
+    assert {total for *_, total in steps} == {len(steps) - 1}
+    assert steps[0][0].endswith(": healthscore")
+
+
+def test_without_dates_accounts_are_tested_instead(make_company, signals):
+    snapshot = make_company(accounts=450, dates=1, seed=3)
+    found = backtest(
+        snapshot,
+        signals,
+        maturity_days=MATURITY,
+        contenders=(BASE,),
+        is_dated=False,
+        events=pd.DataFrame(
+            {"account_id": ["A-0001"], "happened_at": [pd.Timestamp("2025-02-01")]}
+        ),
+    )
+    assert sorted(found.predictions["account_id"]) == sorted(snapshot["account_id"])
+    assert list(found.predictions["origin"].unique()) == [f"fold {i}" for i in range(1, 6)]
+    assert found.lead.empty
+    assert "The rows carry no dates" in found.warnings[-2]
+    assert "fold 1" in set(found.measures["origin"])
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_horizon_longer_than_the_history(history, signals):
+    with pytest.raises(EvidenceError) as caught:
+        few(history, signals, maturity_days=400)
+    assert str(caught.value) == (
+        "The 8 matured observation date(s) span 212 days, but testing on a later date needs at "
+        "least 400 days between the first and the last; observe more dates or wait until more "
+        "outcomes have matured."
+    )
+
+
+def test_no_origins_asked_for(history, signals):
+    with pytest.raises(SettingsError, match="needs at least 1 origin, but 0 was asked for"):
+        few(history, signals, n_origins=0)
+
+
+def test_labels_that_are_none(history, signals):
+    with pytest.raises(DataError, match="must be 0 or 1 in every training row"):
+        few(history.assign(happened=2), signals)
+    with pytest.raises(EvidenceError, match="at least 30 positives"):
+        few(history.assign(happened=0), signals)
+
+
+def test_origins_before_which_too_little_had_matured(history, signals):
+    late = history["observation_date"] >= "2025-07-01"
+    with pytest.raises(EvidenceError) as caught:
+        few(history.assign(happened=history["happened"].where(late, 0)), signals, n_origins=2)
+    message = str(caught.value)
+    assert message.startswith("None of 2 origins could be tested, as too little had matured")
+    assert "hold 0 positives, where learning needs at least 15" in message
+    early = history["observation_date"] >= "2025-02-01"
+    found = few(history.assign(happened=history["happened"].where(early, 0)), signals, n_origins=2)
+    assert found.counts["origins"] >= 1
+
+
+def test_strangers_and_tiny_segments_are_told_of(history, signals):
+    newest = history["observation_date"] == history["observation_date"].max()
+    plan = history["plan"].mask(history["account_id"] == "A-0007", "bespoke")
+    odd = history.assign(
+        plan=plan.mask(newest & (history["account_id"] == "A-0011"), "<b>new</b>"),
+        billing_period=history["billing_period"].mask(newest, "weekly"),
+    )
+    loose = SegmentSettings(("plan",), min_rows=1, min_positives=0)
+    found = few(odd, signals, segments=loose, contenders=DEFAULT[1:3])
+    told = "\n".join(found.warnings)
+    assert "1 tested rows are of segments that no earlier row was of ('plan=<b>new</b>')" in told
+    assert "'billing_period' has values that no earlier row had ('weekly')" in told
+    columns = [c for c in found.predictions if c.startswith("p_")]
+    assert np.isfinite(found.predictions[columns]).all(axis=None)
+    assert {"plan=bespoke", "plan=<b>new</b>"} <= set(found.measures["segment"])
+    one_class = found.measures.query("segment == 'plan=<b>new</b>'")
+    assert one_class["reason"].isin(["no row is positive", "every row is positive"]).all()
+
+
+def test_rows_of_no_segment_are_not_taken_for_everybody(history, signals):
+    found = few(history, signals, segments=SegmentSettings(("plan",), min_rows=600))
+    assert "others" in set(found.predictions["segment"])
+    everybody = found.measures.query("segment == 'all' and origin == 'all' and contender == @OURS")
+    assert everybody["rows"].tolist() == [len(found.predictions)]
+    assert any(w.startswith("Segment 'plan=enterprise' has ") for w in found.warnings)
+
+
+def test_same_seed_same_backtest(single, history, signals):
+    again = few(history, signals)
+    assert single.to_dict() == again.to_dict()
+    pd.testing.assert_frame_equal(single.predictions, again.predictions)

@@ -25,7 +25,7 @@ def _signals_and_segment(frame):
 
 @pytest.fixture(scope="module")
 def y(frame):
-    return frame["churned"].to_numpy()
+    return frame["happened"].to_numpy()
 
 
 @pytest.fixture(scope="module")

@@ -22,35 +22,35 @@ def world():
     return chance, age, trait, dates, segment
 
 
-def auc(churned, rank) -> float:
-    return float(roc_auc_score(churned, rank))
+def auc(happened, rank) -> float:
+    return float(roc_auc_score(happened, rank))
 
 
 def test_a_signal_that_follows_age_earns_nothing(world) -> None:
     chance, age, _, dates, segment = world
-    churned = chance.random(ROWS) < 0.4 * np.exp(-age / 200)
+    happened = chance.random(ROWS) < 0.4 * np.exp(-age / 200)
     growth = 180 / (age + 20)
-    assert auc(churned, growth) > 0.65
+    assert auc(happened, growth) > 0.65
     rank = behaviour_rank(dates, segment, age, np.zeros(ROWS), growth)
-    assert auc(churned, rank) == pytest.approx(0.5, abs=0.05)
+    assert auc(happened, rank) == pytest.approx(0.5, abs=0.05)
     blind = behaviour_rank(dates, segment, np.full(ROWS, np.nan), np.zeros(ROWS), growth)
-    assert auc(churned, blind) > 0.65
+    assert auc(happened, blind) > 0.65
 
 
 def test_behaviour_earns_it_at_every_age(world) -> None:
     chance, age, trait, dates, segment = world
-    churned = chance.random(ROWS) < 0.1 * np.exp(trait - age / 300)
+    happened = chance.random(ROWS) < 0.1 * np.exp(trait - age / 300)
     rank = behaviour_rank(dates, segment, age, np.zeros(ROWS), trait)
-    alone = auc(churned, trait)
-    assert auc(churned, rank) == pytest.approx(alone, abs=0.03)
+    alone = auc(happened, trait)
+    assert auc(happened, rank) == pytest.approx(alone, abs=0.03)
 
 
 def test_a_signal_that_follows_the_kind_of_account_earns_nothing(world) -> None:
     chance, age, _, dates, segment = world
     kind = chance.integers(0, 5, ROWS).astype(float)
-    churned = chance.random(ROWS) < 0.02 + 0.05 * kind
+    happened = chance.random(ROWS) < 0.02 + 0.05 * kind
     rank = behaviour_rank(dates, segment, age, kind, kind + 0.001 * chance.normal(size=ROWS))
-    assert auc(churned, rank) == pytest.approx(0.5, abs=0.04)
+    assert auc(happened, rank) == pytest.approx(0.5, abs=0.04)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 7, 60])

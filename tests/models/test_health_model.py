@@ -31,11 +31,11 @@ def test_score_is_baseline_and_points(scored, signals):
 
 def test_score_band_and_grade_follow_the_probability(scored, model):
     table = scored.table
-    log_odds = logit(table["churn_probability"].to_numpy())
+    log_odds = logit(table["probability"].to_numpy())
     anchor = logit(model.scale.anchor_probability)
     expected = np.clip(50 - 10 * (log_odds - anchor) / np.log(2), 0, 100)
     assert table["score"].to_numpy() == pytest.approx(expected, abs=1e-6)
-    assert (table["band"] == model.scale.band(table["churn_probability"].to_numpy())).all()
+    assert (table["band"] == model.scale.band(table["probability"].to_numpy())).all()
     assert table["score"].between(0, 100).all()
 
 
@@ -45,7 +45,7 @@ def test_probability_is_the_calibrated_margin(scored, model, frame):
     inputs = frame[names].assign(segment=segment)
     log_odds = model.calibrator.log_odds(model.classifier.decision_function(inputs), segment)
     expected = expit(log_odds)
-    assert scored.table["churn_probability"].to_numpy() == pytest.approx(expected, abs=1e-12)
+    assert scored.table["probability"].to_numpy() == pytest.approx(expected, abs=1e-12)
 
 
 def test_points_are_counted_from_the_mean_of_the_segment(model, scored, frame):

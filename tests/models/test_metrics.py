@@ -8,6 +8,8 @@ from hypothesis.extra import numpy as hnp
 from sklearn import metrics as oracle
 
 from models.metrics import Ranking, calibration_table, evaluate, rate_row
+from models.recalibration import recalibrate
+from models.resampling import AccountBootstrap
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +28,11 @@ def test_point_values_are_those_of_scikit_learn(sample):
     assert found.brier == pytest.approx(oracle.brier_score_loss(outcome, risk), abs=1e-12)
     base = oracle.log_loss(outcome, np.full(len(outcome), 0.11))
     assert found.log_loss_base == pytest.approx(base, abs=1e-12)
-    assert (found.rows, found.accounts, found.churns) == (3000, len(set(accounts)), outcome.sum())
+    assert (found.rows, found.accounts, found.positives) == (
+        3000,
+        len(set(accounts)),
+        outcome.sum(),
+    )
 
 
 def test_evidence_needs_behaviour_to_rank_churn_too(sample):
@@ -86,6 +92,65 @@ def test_lift_of_a_perfect_ranking_and_of_none():
     assert Ranking(outcome, -outcome).lift(np.ones(1000)) == 0
 
 
+@given(
+    hnp.arrays(int, 30, elements=st.integers(0, 1)),
+    hnp.arrays(float, 30, elements=st.sampled_from([0.1, 0.2, 0.3, 0.7])),
+    hnp.arrays(int, 30, elements=st.integers(0, 3)),
+)
+def test_weighted_lift_is_that_of_copied_rows(outcome, risk, weight):
+    copies = np.repeat(np.arange(30), weight)
+    found = Ranking(outcome, risk).lift(weight.astype(float))
+    if not outcome[copies].sum():
+        assert np.isnan(found)
+        return
+    # Ties at the cut count by their share, which is the mean over every order of them.
+    reach, caught = 0.1 * len(copies), 0.0
+    for level in np.unique(risk)[::-1]:
+        same = copies[risk[copies] == level]
+        if len(same):
+            taken = min(max(reach, 0.0), len(same))
+            caught += taken * outcome[same].mean()
+            reach -= len(same)
+    assert found == pytest.approx(caught / outcome[copies].sum() / 0.1)
+
+
+def test_weights_of_accounts_are_weights_of_their_rows(sample):
+    outcome, risk, accounts = sample
+    weight = np.random.default_rng(0).integers(0, 4, 400).astype(float)
+    by_account, by_row = Ranking(outcome, risk, accounts), Ranking(outcome, risk)
+    assert by_account.auc(weight) == by_row.auc(weight[accounts])
+    assert by_account.lift(weight) == by_row.lift(weight[accounts])
+
+
+def test_every_row_may_have_a_base_rate_of_its_own(sample):
+    outcome, risk, accounts = sample
+    rates = np.where(np.arange(3000) < 1000, 0.1, 0.2)
+    found = evaluate(outcome, risk, accounts, base_rate=rates, resamples=2)
+    assert found.log_loss_base == pytest.approx(oracle.log_loss(outcome, rates), abs=1e-12)
+
+
+def test_calibration_measures_are_those_of_their_modules(sample):
+    outcome, risk, accounts = sample
+    found = evaluate(outcome, risk, accounts, base_rate=0.1)
+    line = recalibrate(outcome, risk, accounts)
+    assert found.calibration_in_the_large == pytest.approx(line.offset)
+    assert found.calibration_slope_low == pytest.approx(line.slope_low)
+    assert found.brier_low < found.brier < found.brier_high
+    bootstrap = AccountBootstrap(accounts, seed=0, resamples=300)
+    interval = bootstrap.mean_interval((outcome - risk) ** 2)
+    assert (found.brier_low, found.brier_high) == pytest.approx(interval)
+
+
+def test_table_counts_rows_of_an_account_as_alike_as_they_were(sample):
+    outcome, risk, _ = sample
+    copies = np.tile(np.arange(3000), 4)
+    once = calibration_table(outcome, risk, accounts=np.arange(3000))
+    again = calibration_table(outcome[copies], risk[copies], accounts=copies)
+    naive = calibration_table(outcome[copies], risk[copies])
+    assert again["low"].tolist() == pytest.approx(once["low"].tolist())
+    assert (naive["low"] > again["low"]).all()
+
+
 def test_same_seed_same_interval(sample):
     assert evaluate(*sample, base_rate=0.1, seed=4) == evaluate(*sample, base_rate=0.1, seed=4)
     assert evaluate(*sample, base_rate=0.1, seed=4) != evaluate(*sample, base_rate=0.1, seed=5)
@@ -93,7 +158,11 @@ def test_same_seed_same_interval(sample):
 
 @pytest.mark.parametrize(
     ("outcome", "reason"),
-    [([0, 0, 0], "no row churned"), ([1, 1, 1], "every row churned"), ([], "there are no rows")],
+    [
+        ([0, 0, 0], "no row is positive"),
+        ([1, 1, 1], "every row is positive"),
+        ([], "there are no rows"),
+    ],
 )
 def test_one_class_has_a_reason_instead_of_a_ranking(outcome, reason):
     found = evaluate(outcome, [0.2] * len(outcome), list("abc")[: len(outcome)], base_rate=0.2)
@@ -125,12 +194,12 @@ def test_ece_by_hand():
 
 
 @given(st.integers(0, 50), st.integers(1, 50))
-def test_wilson_interval_by_hand(churns, stayed):
-    n, z = churns + stayed, 1.6448536269514722
-    p = churns / n
+def test_wilson_interval_by_hand(positives, stayed):
+    n, z = positives + stayed, 1.6448536269514722
+    p = positives / n
     middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    row = rate_row(np.r_[np.ones(churns), np.zeros(stayed)], np.full(n, 0.1))
+    row = rate_row(np.r_[np.ones(positives), np.zeros(stayed)], np.full(n, 0.1))
     assert [row["low"], row["high"]] == pytest.approx([middle - half, middle + half], abs=1e-9)
 
 

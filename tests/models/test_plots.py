@@ -29,18 +29,18 @@ def test_figures_of_a_holdout(result):
 
 
 def test_lift_curve_ends_at_one_and_shows_the_tenth():
-    holdout = pd.DataFrame({"churn_probability": np.linspace(1, 0, 100), "churned": 0})
-    holdout.loc[:4, "churned"] = 1
-    holdout.loc[50:54, "churned"] = 1
+    holdout = pd.DataFrame({"probability": np.linspace(1, 0, 100), "happened": 0})
+    holdout.loc[:4, "happened"] = 1
+    holdout.loc[50:54, "happened"] = 1
     axes = render(lift_plot(holdout))
     x, y = axes.lines[0].get_data()
     assert (x[0], y[0], x[-1], y[-1]) == (0, 0, 1, 1)
-    assert axes.texts[0].get_text() == "the riskiest 10 % hold 50 % of churns"
+    assert axes.texts[0].get_text() == "the riskiest 10 % hold 50 % of positives"
 
 
-@pytest.mark.parametrize("churned", [0, 1])
-def test_one_outcome_still_draws(churned):
-    holdout = pd.DataFrame({"churn_probability": [0.1, 0.2], "score": [40, 60], "churned": churned})
+@pytest.mark.parametrize("happened", [0, 1])
+def test_one_outcome_still_draws(happened):
+    holdout = pd.DataFrame({"probability": [0.1, 0.2], "score": [40, 60], "happened": happened})
     render(lift_plot(holdout))
     render(score_plot(holdout))
-    render(reliability_plot(calibration_table(holdout["churned"], holdout["churn_probability"])))
+    render(reliability_plot(calibration_table(holdout["happened"], holdout["probability"])))

@@ -115,3 +115,44 @@ def test_watch_above_at_risk():
 
 def test_round_trip():
     assert ScoreScale.from_dict(SCALE.to_dict()) == SCALE
+
+
+GROWTH = ScoreScale(anchor_probability=0.05, at_risk_from=0.1, watch_from=0.04, good=True)
+
+
+@given(st.floats(-30, 30))
+def test_a_good_outcome_mirrors_the_scale(log_odds):
+    assert GROWTH.score(np.array([log_odds]))[0] == pytest.approx(
+        100 - brute_force(log_odds), abs=1e-9
+    )
+
+
+@given(st.lists(finite, min_size=1, max_size=12), st.floats(-60, 60), st.floats(1e-3, 20))
+def test_a_positive_point_is_good_news_whichever_way_it_goes(contributions, baseline, slope):
+    row = np.array([contributions])
+    good = points(row, np.array([baseline]), np.array([slope]), GROWTH)
+    bad = points(row, np.array([baseline]), np.array([slope]), SCALE)
+    assert good.baseline[0] + good.points.sum() == pytest.approx(good.score[0], abs=1e-9)
+    assert good.points == pytest.approx(-bad.points, abs=1e-9)
+    assert (np.sign(good.points) * np.sign(row) >= 0).all()
+    assert good.log_odds.tolist() == bad.log_odds.tolist()
+
+
+def test_bands_of_a_good_outcome():
+    probability = np.array([0.1, 0.0999, 0.04, 0.0399])
+    assert GROWTH.band(probability).tolist() == ["likely", "possible", "possible", "unlikely"]
+    assert (SCALE.bands, GROWTH.bands) == (
+        ("at-risk", "watch", "healthy"),
+        ("likely", "possible", "unlikely"),
+    )
+
+
+def test_a_good_scale_speaks_its_own_words():
+    described = {"anchor_probability": 0.05, "likely_from": 0.1, "possible_from": 0.04}
+    assert GROWTH.to_dict() == described | {"good": True}
+    assert ScoreScale.from_dict(GROWTH.to_dict()) == GROWTH
+    assert ScaleSettings(good=True).scale(0.2).good
+    with pytest.raises(SettingsError, match="possible_from must not be above likely_from"):
+        ScoreScale(0.05, at_risk_from=0.1, watch_from=0.2, good=True)
+    with pytest.raises(SettingsError, match="likely_from must be a probability strictly"):
+        ScoreScale(0.05, at_risk_from=1.0, watch_from=0.2, good=True)

@@ -12,10 +12,10 @@ from models.segments import SegmentAssignment, SegmentSettings, assign_segments
 
 def rows(**columns):
     frame = pd.DataFrame(columns)
-    return frame if "churned" in frame else frame.assign(churned=np.arange(len(frame)) % 2)
+    return frame if "happened" in frame else frame.assign(happened=np.arange(len(frame)) % 2)
 
 
-LARGE = {"min_rows": 1, "min_churns": 0}
+LARGE = {"min_rows": 1, "min_positives": 0}
 
 
 def test_labels_from_columns_and_lifecycle():
@@ -56,14 +56,16 @@ def test_small_segments_join_their_parent_from_the_leaves_up():
     frame = rows(
         plan=["pro"] * 30 + ["free"] * 8 + ["old"] * 3,
         region=["EU"] * 20 + ["US"] * 10 + ["EU"] * 4 + ["US"] * 4 + ["EU"] * 3,
-        churned=[1, 0] * 20 + [1],
+        happened=[1, 0] * 20 + [1],
     )
-    fitted = assign_segments(frame, SegmentSettings(("plan", "region"), min_rows=8, min_churns=4))
+    fitted = assign_segments(
+        frame, SegmentSettings(("plan", "region"), min_rows=8, min_positives=4)
+    )
     # Neither region of "free" is large enough, together they are; "old" is not even so.
     assert fitted.names == ("all", "plan=free", "plan=pro / region=EU", "plan=pro / region=US")
     assert len(fitted.merged) == 4
     assert fitted.merged[0] == (
-        "Segment 'plan=free / region=EU' has 4 rows and 2 churns, fewer than 8 and 4: it is read "
+        "Segment 'plan=free / region=EU' has 4 rows and 2 positives, fewer than 8 and 4: it is read "
         "as 'plan=free'."
     )
     assert set(fitted.assign(frame)) == set(fitted.names)

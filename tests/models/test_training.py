@@ -23,7 +23,7 @@ def test_holdout_is_the_newest_dates_and_the_gap_is_purged(result, frame):
     counts = result.counts
     assert counts["holdout_from"] == "2025-07-01"
     assert counts["rows"] == len(frame)
-    assert counts["churns"] == frame["churned"].sum()
+    assert counts["positives"] == frame["happened"].sum()
     # The outcome window of a row of June reaches into July.
     assert counts["training_rows"] == (frame["observation_date"] < "2025-06-01").sum()
     assert counts["holdout_rows"] == len(result.holdout)
@@ -33,10 +33,10 @@ def test_holdout_is_the_newest_dates_and_the_gap_is_purged(result, frame):
 def test_metrics_are_those_of_the_holdout_rows(result, frame):
     holdout, training = result.holdout, frame[frame["observation_date"] < "2025-06-01"]
     expected = evaluate(
-        holdout["churned"],
-        holdout["churn_probability"],
+        holdout["happened"],
+        holdout["probability"],
         holdout["account_id"],
-        base_rate=training["churned"].mean(),
+        base_rate=training["happened"].mean(),
         seed=3,
     )
     behaviour = ("auc_behaviour", "auc_behaviour_low", "auc_behaviour_high")
@@ -48,7 +48,7 @@ def test_metrics_are_those_of_the_holdout_rows(result, frame):
 def test_most_of_what_can_be_known_is_captured(result, frame):
     truth = frame[frame["observation_date"] >= "2025-07-01"]
     best = evaluate(
-        truth["churned"], expit(truth["truth"]), truth["account_id"], base_rate=0.1
+        truth["happened"], expit(truth["truth"]), truth["account_id"], base_rate=0.1
     ).log_loss
     found = result.metrics
     assert (found.log_loss_base - found.log_loss) / (found.log_loss_base - best) > 0.8
@@ -63,7 +63,7 @@ def test_age_alone_ranks_churn_and_is_no_evidence_of_behaviour(make_company, sig
     # Usage follows age, as it does where accounts are still ramping up, and foretells nothing.
     frame["usage_28d"] = np.where(young, frame["usage_28d"] / 3, frame["usage_28d"])
     rng = np.random.default_rng(4)
-    frame["churned"] = (rng.random(len(frame)) < np.where(young, 0.25, 0.04)).astype("int8")
+    frame["happened"] = (rng.random(len(frame)) < np.where(young, 0.25, 0.04)).astype("int8")
     result = fit(frame, signals, seed=3)
     assert result.metrics.auc_low > 0.6
     assert result.metrics.auc_behaviour_low < 0.5 < result.metrics.auc_behaviour_high
@@ -76,8 +76,8 @@ def test_age_alone_ranks_churn_and_is_no_evidence_of_behaviour(make_company, sig
 
 def test_holdout_outcomes_reach_neither_the_choice_nor_the_proof(frame, signals, result):
     flipped = frame.assign(
-        churned=frame["churned"].where(
-            frame["observation_date"] < "2025-06-01", 1 - frame["churned"]
+        happened=frame["happened"].where(
+            frame["observation_date"] < "2025-06-01", 1 - frame["happened"]
         )
     )
     again = fit(
@@ -87,14 +87,14 @@ def test_holdout_outcomes_reach_neither_the_choice_nor_the_proof(frame, signals,
         seed=3,
     )
     assert again.choice == result.choice
-    assert (again.holdout["churn_probability"] == result.holdout["churn_probability"]).all()
+    assert (again.holdout["probability"] == result.holdout["probability"]).all()
 
 
 def test_bands_are_counted_on_the_holdout(result):
     bands = pd.DataFrame(result.bands).set_index("band")
     assert bands.index.tolist() == ["at-risk", "watch", "healthy"]
     assert bands["rows"].sum() == len(result.holdout)
-    assert bands["churns"].sum() == result.holdout["churned"].sum()
+    assert bands["positives"].sum() == result.holdout["happened"].sum()
     assert bands["observed_rate"].is_monotonic_decreasing
     assert (bands["low"] <= bands["observed_rate"]).all()
     assert (bands["observed_rate"] <= bands["high"]).all()
@@ -102,7 +102,7 @@ def test_bands_are_counted_on_the_holdout(result):
 
 
 def test_anchor_is_the_base_rate_unless_frozen(result, frame, signals):
-    assert result.model.scale.anchor_probability == pytest.approx(frame["churned"].mean())
+    assert result.model.scale.anchor_probability == pytest.approx(frame["happened"].mean())
     frozen = fit(frame, signals, scale=ScaleSettings(anchor_probability=0.03))
     assert frozen.model.scale.anchor_probability == 0.03
 
@@ -151,18 +151,18 @@ def test_noise_is_reported_as_no_evidence(frame):
 
 def test_few_churns_in_the_holdout_are_said(frame, signals):
     newest = frame["observation_date"] >= "2025-07-01"
-    keep = np.flatnonzero(newest & (frame["churned"] == 1))[:3]
-    rare = frame.assign(churned=frame["churned"].where(~newest, 0))
-    rare.loc[keep, "churned"] = 1
+    keep = np.flatnonzero(newest & (frame["happened"] == 1))[:3]
+    rare = frame.assign(happened=frame["happened"].where(~newest, 0))
+    rare.loc[keep, "happened"] = 1
     found = fit(rare, signals)
     assert any(w.startswith("Only 3 churn(s) in the 1800 hold-out rows") for w in found.warnings)
 
 
 def test_no_churn_in_the_holdout_is_no_traceback(frame, signals):
     newest = frame["observation_date"] >= "2025-07-01"
-    found = fit(frame.assign(churned=frame["churned"].where(~newest, 0)), signals)
+    found = fit(frame.assign(happened=frame["happened"].where(~newest, 0)), signals)
     assert found.metrics.auc is None
-    assert found.metrics.reason == "no row churned"
+    assert found.metrics.reason == "no row is positive"
 
 
 def test_two_dates_are_enough_when_far_enough_apart(frame, signals):
@@ -180,30 +180,30 @@ def test_history_too_short(frame, signals):
 @pytest.mark.parametrize(
     ("label", "message"),
     [
-        (0, "needs at least 30 churns in the matured rows, but 0 of 7200 rows churned"),
-        (1, "needs a row that stayed in the matured rows, but 7200 of 7200 rows churned"),
+        (0, "needs at least 30 positives in the matured rows, but 0 of 7200 rows are positive"),
+        (1, "needs a row that stayed in the matured rows, but 7200 of 7200 rows are positive"),
     ],
 )
 def test_one_outcome(frame, signals, label, message):
     with pytest.raises(EvidenceError, match=message):
-        fit(frame.assign(churned=label), signals)
+        fit(frame.assign(happened=label), signals)
 
 
 def test_too_few_churns(frame, signals):
-    few = frame.assign(churned=0)
-    few.loc[:28, "churned"] = 1
-    with pytest.raises(EvidenceError, match="at least 30 churns in the matured rows, but 29 of"):
+    few = frame.assign(happened=0)
+    few.loc[:28, "happened"] = 1
+    with pytest.raises(EvidenceError, match="at least 30 positives in the matured rows, but 29 of"):
         fit(few, signals)
-    late = frame.assign(churned=0)
-    late.loc[late.index[-60:], "churned"] = 1
-    with pytest.raises(EvidenceError, match="at least 15 churns matured before the hold-out"):
+    late = frame.assign(happened=0)
+    late.loc[late.index[-60:], "happened"] = 1
+    with pytest.raises(EvidenceError, match="at least 15 positives matured before the hold-out"):
         fit(late, signals)
 
 
 @pytest.mark.parametrize("label", [np.nan, 2, "yes"])
 def test_labels_are_zero_or_one(frame, signals, label):
-    bad = frame.assign(churned=frame["churned"].astype(object))
-    bad.loc[4, "churned"] = label
+    bad = frame.assign(happened=frame["happened"].astype(object))
+    bad.loc[4, "happened"] = label
     with pytest.raises(DataError, match=r"must be 0 or 1 in every training row, but 1 row\(s\)"):
         fit(bad, signals)
 
@@ -211,8 +211,8 @@ def test_labels_are_zero_or_one(frame, signals, label):
 def test_what_a_frame_and_signals_must_have(frame, signals):
     with pytest.raises(DataError, match="at least one signal"):
         fit(frame, [])
-    with pytest.raises(DataError, match="must have a column 'churned'"):
-        fit(frame.drop(columns="churned"), signals)
+    with pytest.raises(DataError, match="must have a column 'happened'"):
+        fit(frame.drop(columns="happened"), signals)
     with pytest.raises(DataError, match="'usage_28d' is absent"):
         fit(frame.drop(columns="usage_28d"), signals)
     named = Signal("segment", "usage", "count", "higher", "Segment", None, "{value}")

@@ -18,7 +18,7 @@ from features.errors import (
     StoreError,
 )
 
-COMMANDS = "simulate init check signals features train score explain demo".split()
+COMMANDS = "simulate init check signals features train backtest score explain demo".split()
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -103,8 +103,8 @@ def test_an_unknown_key_is_answered_with_the_nearest(refused, text: str, message
         ("[source]\n[tables.subscriptions]", "[source] url is required and missing; add it"),
         (
             "[source]\nurl = 'x'\n[tables.accounts]",
-            "[tables] needs one source of outcomes, subscriptions or churn_events, and names"
-            " neither; map one of them",
+            "[tables] needs one source of outcomes, subscriptions, churn_events or labels, and"
+            " names none; map one of them",
         ),
         (
             f"{GOOD}[score]\nwatch_from = 0.2\nat_risk_from = 0.1",
@@ -180,7 +180,7 @@ def test_freezing_finds_or_makes_its_section(tmp_path: Path, given_as: str) -> N
     path = tmp_path / "healthscore.toml"
     path.write_text(given_as + GOOD, encoding="utf-8")
     freeze_scale(load_project(path), SCALE)
-    assert load_project(path).settings.score.model_dump() == SCALE
+    assert load_project(path).settings.score.model_dump(exclude_none=True) == SCALE
 
 
 def test_freezing_keeps_what_was_edited_while_training_ran(tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ def test_any_scale_a_training_may_find_can_be_frozen_and_read(
     path.write_text(GOOD, encoding="utf-8")
     scale = {"anchor_probability": anchor, "at_risk_from": max(cuts), "watch_from": min(cuts)}
     freeze_scale(load_project(path), scale)
-    assert load_project(path).settings.score.model_dump() == scale
+    assert load_project(path).settings.score.model_dump(exclude_none=True) == scale
 
 
 HOSTILE_PASSWORD = "p%40ss%3Aw%2Frd%25'"

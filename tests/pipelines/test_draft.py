@@ -250,3 +250,41 @@ def test_the_path_is_relative_to_the_file(folder, tmp_path) -> None:
     project = load_project(config)
     assert project.settings.source.url == "../../data"
     assert project.registry_folder.resolve() == tmp_path / "models"
+
+
+def test_the_further_outcomes_that_are_shown_load_when_uncommented(folder, tmp_path) -> None:
+    config = tmp_path / "h.toml"
+    text, _ = write_draft(folder(MINIMAL), config)
+    start = text.index("# [outcomes.growth]")
+    end = text.index("\n[signals]", start)
+    shown = "".join(line.removeprefix("# ") for line in text[start:end].splitlines(keepends=True))
+    config.write_text(text[:start] + shown + text[end:], encoding="utf-8")
+    outcomes = load_project(config).settings.outcomes
+    assert {name: outcome.kind for name, outcome in outcomes.items()} == {
+        "growth": "expansion",
+        "rollout": "adoption",
+        "renewal": "label",
+    }
+    assert outcomes["growth"].lead_days == 14
+    assert all(outcome.is_good for outcome in outcomes.values())
+
+
+LABELS = {"labels": "account_id,as_of,renewed\nA1,2024-02-01,1\n"}
+
+
+def test_labels_alone_are_what_is_foretold(folder, tmp_path) -> None:
+    data = folder({"accounts": MINIMAL["accounts"], **LABELS})
+    _, doubts = write_draft(data, tmp_path / "h.toml")
+    settings = load_project(tmp_path / "h.toml").settings
+    assert doubts == []
+    assert (settings.outcome.kind, settings.outcome.good) == ("label", False)
+    assert settings.tables.labels.columns["observed_at"] == "as_of"
+    assert settings.tables.labels.columns["happened"] == "renewed"
+
+
+def test_labels_without_dates_beside_dated_tables_are_left_as_a_comment(folder, tmp_path) -> None:
+    undated = {"labels": "account_id,renewed\nA1,1\n"}
+    _, doubts = write_draft(folder({**MINIMAL, **undated}), tmp_path / "h.toml")
+    settings = load_project(tmp_path / "h.toml").settings
+    assert doubts == ["labels has no column that looks like observed_at"]
+    assert (settings.outcome.kind, settings.tables.labels) == ("churn", None)

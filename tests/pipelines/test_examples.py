@@ -41,24 +41,25 @@ def test_the_social_network_is_learnt(example, run) -> None:
     assert metrics["log_loss"] <= 0.165 < metrics["log_loss_base"]
     assert 0.5 < metrics["auc_low"] < metrics["auc"] < metrics["auc_high"] < 1
     assert trained["enough_evidence"]
-    assert trained["counts"]["holdout_from"] == trained["counts"]["last_date"] == "2020-08-15"
+    assert trained["counts"]["holdout_from"] == trained["counts"]["last_date"] == "2020-08-16"
     active, churned = duckdb.sql(
         f"""
         with there as (
             select distinct account_id from '{DATA}/socialnet7/subscriptions.parquet'
-            where start_date < date '2020-08-15'
+            where start_date < date '2020-08-16'
         ), gone as (
             select account_id, max(churn_date) as day from '{DATA}/socialnet7/churn.parquet'
             group by all
         )
-        select count(*), count(*) filter (day < date '2020-08-15' + interval 45 day)
+        select count(*), count(*) filter (day < date '2020-08-16' + interval 45 day)
         from there left join gone using (account_id)
-        where day is null or day >= date '2020-08-15'
+        where day is null or day >= date '2020-08-16'
         """
     ).fetchall()[0]
-    assert (metrics["rows"], metrics["churns"]) == (active, churned)
+    assert (metrics["rows"], metrics["positives"]) == (active, churned) == (1851, 82)
+    assert trained["counts"]["training_rows"] == 7055
     assert config.read_text(encoding="utf-8") == before
-    answer = run("score", "-c", config, "--as-of", "2020-08-15", "--json").answer
+    answer = run("score", "-c", config, "--as-of", "2020-08-16", "--json").answer
     assert answer["rows"] == active
     assert answer["warnings"] == []
 

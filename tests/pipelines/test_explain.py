@@ -20,7 +20,7 @@ def accounts(scored) -> list[str]:
 
 
 def stored(scored, account: str, day: str) -> dict:
-    names = "score band churn_probability coverage baseline_score segment".split()
+    names = "score band probability coverage baseline_score segment".split()
     (row,) = scored.sql(
         f"select {', '.join(names)} from scores where account_id = ? and as_of = ?::date",
         account,

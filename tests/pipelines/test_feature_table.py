@@ -38,7 +38,7 @@ def test_the_labelled_table_is_what_train_reads(scored, run, tmp_path) -> None:
     written = pd.read_csv(file, parse_dates=["observation_date"])
     assert answer["rows"] == len(wanted) == len(written)
     assert list(written.columns) == list(wanted.columns)
-    assert written.churned.tolist() == wanted.churned.tolist()
+    assert written.happened.tolist() == wanted.happened.tolist()
     numbers = [signal.name for signal in signals if not signal.is_categorical]
     pd.testing.assert_frame_equal(
         written[numbers].astype("float64"), wanted[numbers], check_dtype=False, rtol=1e-12

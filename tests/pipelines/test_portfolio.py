@@ -23,12 +23,12 @@ def summed(scored):
 def test_bands_add_up_to_the_store(scored, summed) -> None:
     for band in summed.bands:
         assert scored.sql(
-            "select count(*), coalesce(sum(12 * mrr), 0), avg(churn_probability) from scores"
+            "select count(*), coalesce(sum(12 * mrr), 0), avg(probability) from scores"
             " where as_of = ? and band = ?",
             DAY,
             band.band,
         ) == [
-            (band.accounts, pytest.approx(band.arr), pytest.approx(band.expected_churn, abs=1e-12))
+            (band.accounts, pytest.approx(band.arr), pytest.approx(band.expected_rate, abs=1e-12))
         ]
         assert band.observed["band"] == band.band
     assert [band.band for band in summed.bands] == ["at-risk", "watch", "healthy"]
@@ -41,16 +41,14 @@ def test_money_comes_from_the_subscriptions_that_run(scored, summed) -> None:
         " and (ended_at is null or ended_at >= date '2025-07-01')"
     ).fetchall()[0][0]
     assert summed.arr == pytest.approx(12 * mrr)
-    expected = scored.sql(
-        "select sum(12 * mrr * churn_probability) from scores where as_of = ?", DAY
-    )
-    assert expected == [(pytest.approx(summed.expected_loss),)]
+    expected = scored.sql("select sum(12 * mrr * probability) from scores where as_of = ?", DAY)
+    assert expected == [(pytest.approx(summed.expected_arr),)]
 
 
 def test_the_costliest_are_called_first_with_their_costliest_reasons(scored, summed) -> None:
     first = scored.sql(
         "select account_id from scores where as_of = ?"
-        " order by 12 * mrr * churn_probability desc, account_id limit 7",
+        " order by 12 * mrr * probability desc, account_id limit 7",
         DAY,
     )
     assert [(call.account_id,) for call in summed.calls] == first

@@ -13,11 +13,11 @@ import pytest
 from features.catalog import GROUPS
 
 SCORES = [
-    *"account_id as_of segment score band churn_probability coverage baseline_score".split(),
+    *"outcome account_id as_of segment score band probability coverage baseline_score".split(),
     *(f"points_{group}" for group in GROUPS),
     *"mrr model_version issued_at".split(),
 ]
-REASONS = "account_id as_of model_version rank signal signal_group value points".split()
+REASONS = "outcome account_id as_of model_version rank signal signal_group value points".split()
 EARLIER = "2025-03-15"
 
 # Each table's own time, and the columns that are filled in later, with the time they came.
@@ -47,6 +47,7 @@ def test_the_answer(scored, run) -> None:
     answer = run("score", "-c", scored.config, "--json").answer
     rows = scored.sql("select count(*) from scores where as_of = date '2025-07-01'")[0][0]
     assert answer == {
+        "outcome": "main",
         "rows": rows,
         "as_of": "2025-07-01",
         "model_version": "1",
@@ -82,12 +83,12 @@ def test_the_score_and_its_band_say_the_churn_probability(scored) -> None:
     anchor = scale["anchor_probability"]
     assert scored.sql(
         "select max(abs(score - least(100, greatest(0, 50 + 10 * log2("
-        "$1 / (1 - $1) * (1 - churn_probability) / churn_probability))))) < 1e-9 from scores",
+        "$1 / (1 - $1) * (1 - probability) / probability))))) < 1e-9 from scores",
         anchor,
     ) == [(True,)]
     assert scored.sql(
-        "select count(*) filter (band <> case when churn_probability >= $1 then 'at-risk'"
-        " when churn_probability >= $2 then 'watch' else 'healthy' end), count(distinct band)"
+        "select count(*) filter (band <> case when probability >= $1 then 'at-risk'"
+        " when probability >= $2 then 'watch' else 'healthy' end), count(distinct band)"
         " from scores",
         scale["at_risk_from"],
         scale["watch_from"],

@@ -5,8 +5,9 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pandas as pd
@@ -28,7 +29,7 @@ sys.stdin.read()
 
 def rows(*accounts: str, score: float = 50.0) -> tuple[pd.DataFrame, pd.DataFrame]:
     scores = pd.DataFrame({"account_id": list(accounts), "segment": "all", "score": score})
-    scores = scores.assign(band="watch", churn_probability=0.1, coverage=1.0, baseline_score=50.0)
+    scores = scores.assign(band="watch", probability=0.1, coverage=1.0, baseline_score=50.0)
     scores = scores.assign(**{f"points_{group}": 0.0 for group in GROUPS}, mrr=float("nan"))
     reasons = pd.DataFrame({"account_id": list(accounts), "rank": 1, "signal": "plan"})
     return scores, reasons.assign(signal_group="profile", value=None, points=-1.5)
@@ -231,3 +232,95 @@ def test_a_source_that_another_process_holds_is_refused(held, small, run) -> Non
     ran = run("init", held, "-c", config.parent / "fresh.toml")
     assert ran.code == 3
     assert not (config.parent / "fresh.toml").exists()
+
+
+def columns_before() -> str:
+    """The columns of a store of the earlier form."""
+    return ", ".join(f"points_{group} double not null" for group in GROUPS)
+
+
+@pytest.fixture
+def earlier(tmp_path: Path) -> Path:
+    """A store as it was written before scores had outcomes, with 20,000 scores and reasons."""
+    file = tmp_path / "earlier.duckdb"
+    with duckdb.connect(str(file)) as connection:
+        connection.execute(
+            "create table scores (account_id varchar not null, as_of date not null,"
+            " segment varchar not null, score double not null, band varchar not null,"
+            " probability double not null, coverage double not null,"
+            f" baseline_score double not null, {columns_before()}, mrr double,"
+            " model_version varchar not null, issued_at timestamp not null,"
+            " primary key (account_id, as_of, model_version))"
+        )
+        connection.execute(
+            "create table score_reasons (account_id varchar not null, as_of date not null,"
+            " model_version varchar not null, rank tinyint not null, signal varchar not null,"
+            " signal_group varchar not null, value varchar, points double not null,"
+            " primary key (account_id, as_of, model_version, rank))"
+        )
+        scores, reasons = rows(*(f"A{n}" for n in range(20_000)))
+        scores = scores.assign(as_of=DAY, model_version="0", issued_at=datetime(2025, 1, 1, 3))
+        reasons = reasons.assign(as_of=DAY, model_version="0")
+        connection.register("given_scores", scores)
+        connection.register("given_reasons", reasons)
+        connection.execute("insert into scores by name select * from given_scores")
+        connection.execute("insert into score_reasons by name select * from given_reasons")
+    return file
+
+
+def contents(file: Path) -> dict[str, list[tuple[Any, ...]]]:
+    with duckdb.connect(str(file), read_only=True) as connection:
+        names = [name for (name,) in connection.execute("show tables").fetchall()]
+        order = "order by account_id, model_version, rank"
+        return {
+            name: connection.execute(
+                f"select * from {name} {order if 'reasons' in name else order[:-6]}"
+            ).fetchall()
+            for name in names
+        }
+
+
+def test_a_store_of_the_earlier_form_is_carried_over_whole(earlier: Path) -> None:
+    before = contents(earlier)
+    with pytest.raises(StoreError, match="written before scores had outcomes; run 'healthscore"):
+        read_scores(earlier, DAY, "0")
+    with pytest.raises(StoreError, match="which brings it up to date and keeps every score"):
+        read_reasons(earlier, DAY, "0", ["A1"])
+    assert contents(earlier) == before
+    # The run had been issued before: nothing is written, and the store is brought up to date.
+    assert write_scores(earlier, *rows("A1"), as_of=DAY, model_version="0") == 0
+    after = contents(earlier)
+    assert after == {name: [("main", *row) for row in held] for name, held in before.items()}
+    assert write_scores(earlier, *rows("A1"), as_of=DAY, model_version="0", outcome="growth") == 1
+    assert len(read_scores(earlier, DAY, "0")) == 20_000
+    assert read_reasons(earlier, DAY, "0", ["A7"])["account_id"].tolist() == ["A7"]
+
+
+@pytest.mark.parametrize(
+    ("call", "number", "kept"),
+    [("execute", 6, False), ("commit", 1, False)],
+)
+def test_a_store_killed_while_it_is_carried_over_is_the_old_or_the_new_one(
+    earlier: Path, write_elsewhere, call: str, number: int, kept: bool
+) -> None:
+    before = contents(earlier)
+    killed = write_elsewhere(earlier, call, number, signal.SIGKILL)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    if not kept:
+        assert contents(earlier) == before
+    assert write_scores(earlier, *rows("B"), as_of=DAY, model_version="1") == (0 if kept else 1)
+    held = read_scores(earlier, DAY, "0")
+    assert (len(held), set(held["outcome"])) == (20_000, {"main"})
+
+
+def test_outcomes_are_kept_apart(tmp_path: Path) -> None:
+    file = tmp_path / "scores.duckdb"
+    for outcome, score in (("main", 10.0), ("growth", 90.0)):
+        given = rows("A", score=score)
+        written = write_scores(file, *given, as_of=DAY, model_version="1", outcome=outcome)
+        assert written == 1
+        assert write_scores(file, *given, as_of=DAY, model_version="1", outcome=outcome) == 0
+    assert read_scores(file, DAY, "1")["score"].tolist() == [10.0]
+    assert read_scores(file, DAY, "1", "growth")["score"].tolist() == [90.0]
+    assert read_scores(file, DAY, "1", "'; drop table scores --").empty
+    assert len(read_reasons(file, DAY, "1", ["A"], "growth")) == 1

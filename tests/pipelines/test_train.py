@@ -52,13 +52,13 @@ def test_the_answer_has_what_schedulers_read(taught) -> None:
         assert "profile" not in shares
     assert sum(part["rows"] for part in trained["segments"].values()) == metrics["rows"]
     assert sum(band["rows"] for band in trained["bands"]) == metrics["rows"]
-    assert sum(band["churns"] for band in trained["bands"]) == metrics["churns"]
+    assert sum(band["positives"] for band in trained["bands"]) == metrics["positives"]
 
 
 def test_rows_and_churns_are_those_the_tables_tell_of(taught) -> None:
     rows, accounts, churns = duckdb.sql(LABELS.format(data=taught.data)).fetchall()[0]
     counts = taught.trained["counts"]
-    assert (counts["rows"], counts["accounts"], counts["churns"]) == (rows, accounts, churns)
+    assert (counts["rows"], counts["accounts"], counts["positives"]) == (rows, accounts, churns)
     assert churns >= 30
 
 
@@ -71,7 +71,7 @@ def test_the_first_training_freezes_the_scale_and_keeps_the_rest(taught, tmp_pat
     assert set(kept) - set(text.splitlines()) <= {url, *(k for k in kept if k.startswith("# Draf"))}
     score = tomllib.loads(text)["score"]
     counts = taught.trained["counts"]
-    assert score["anchor_probability"] == float(f"{counts['churns'] / counts['rows']:.3g}")
+    assert score["anchor_probability"] == float(f"{counts['positives'] / counts['rows']:.3g}")
     assert score == taught.trained["scale"]
 
 
@@ -100,7 +100,7 @@ def test_a_second_training_is_version_2_on_the_same_scale(project, run) -> None:
     assert answer["model_version"] == "2"
     assert project.sql(
         "select max(abs(score - least(100, greatest(0, 50 + 10 * log2("
-        "0.0301 / 0.9699 * (1 - churn_probability) / churn_probability))))) < 1e-9 from scores"
+        "0.0301 / 0.9699 * (1 - probability) / probability))))) < 1e-9 from scores"
     ) == [(True,)]
 
 
@@ -131,8 +131,8 @@ def test_the_table_it_was_taught_with_can_be_built_again(taught) -> None:
 @pytest.mark.parametrize(
     ("company", "sentence"),
     [
-        ({"churned": 0}, "Learning needs at least 30 churns in the matured rows, but 0 of "),
-        ({"churned": 20}, "Learning needs at least 30 churns in the matured rows, but "),
+        ({"churned": 0}, "Learning needs at least 30 positives in the matured rows, but 0 of "),
+        ({"churned": 20}, "Learning needs at least 30 positives in the matured rows, but "),
         (
             {"days": 90},
             "No observation date has matured: the data run from 2024-01-01 to 2024-03-31, and a"
@@ -187,7 +187,7 @@ def test_nobody_active_on_any_date_is_refused(small, run) -> None:
         ("plann", "did you mean 'plan'?"),
         ("zzzzzz", "signals that could be are 'lifecycle_stage', 'plan'"),
         # What the rows are told apart by, and what is to be predicted, are no kinds of account.
-        ("churned", "which is no signal of this company"),
+        ("happened", "which is no signal of this company"),
         ("account_id", "which is no signal of this company"),
     ],
 )

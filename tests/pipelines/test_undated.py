@@ -15,7 +15,7 @@ attributes = ["region"]
 account_id = "id"
 [tables.labels]
 account_id = "id"
-churned = "left"
+happened = "left"
 [signals.own]
 logins = { group = "usage", healthy = "higher" }
 """
@@ -59,9 +59,9 @@ def test_the_labelled_table_holds_the_labels_as_they_are(undated, run, tmp_path)
     frame = pd.read_parquet(file).set_index("account_id")
     labels = pd.read_csv(undated.parent / "data" / "labels.csv").set_index("id")["left"]
     assert answer["rows"] == len(frame) == 399
-    assert frame.churned.to_dict() == labels.drop("stranger").to_dict()
+    assert frame.happened.to_dict() == labels.drop("stranger").to_dict()
     assert set(frame.columns) == {
-        *("observation_date", "churned", "account_age_days", "region", "logins")
+        *("observation_date", "happened", "account_age_days", "region", "logins")
     }
 
 
@@ -72,6 +72,22 @@ def test_it_is_learnt_from_and_scored(undated, run) -> None:
     assert trained["warnings"][-1].startswith("The rows carry no dates: the model was judged on")
     assert run("score", "-c", undated, "--json").answer["rows"] == 400
     assert run("score", "-c", undated).code == 0
+
+
+def test_it_is_backtested_on_other_accounts(undated, run, tmp_path) -> None:
+    rows = tmp_path / "rows.csv"
+    ran = run("backtest", "-c", undated, "--out", rows)
+    assert ran.code == 0, ran.err
+    assert "On accounts it had not seen (nothing here has a date) Healthscore ranked" in (
+        " ".join(ran.out.split())
+    )
+    assert "How early it warned" not in ran.out
+    assert f"Wrote {rows}" in ran.out
+    tested = pd.read_csv(rows)
+    assert sorted(tested["origin"].unique()) == [f"fold {number}" for number in range(1, 6)]
+    assert len(tested) == tested["account_id"].nunique() == 399
+    assert not tested["treated"].any()
+    assert "no dates" in ran.out
 
 
 def test_labels_hold_each_account_once(undated, run) -> None:
@@ -86,6 +102,11 @@ def test_labels_hold_each_account_once(undated, run) -> None:
 
 def test_labels_beside_dated_outcomes_are_refused(undated, run) -> None:
     undated.write_text(CONFIG + "[tables.churn_events]\n", "utf-8")
+    events = undated.parent / "data" / "churn_events.csv"
+    events.write_text("account_id,churned_at\nC1,2024-01-01\n", "utf-8")
     ran = run("check", "-c", undated)
-    assert ran.code == 2
-    assert "labels are for data without dates, and it maps subscriptions or" in ran.sentence
+    assert ran.code == 3
+    assert ran.sentence.startswith(
+        "Table 'labels' holds labels without observed_at, and beside subscriptions or churn_events"
+        " a label must name its observation date; map"
+    )

@@ -68,6 +68,11 @@ select
         select avg(renewal_at - started_at) / :day from renewing
         where renewal_at = (select min(renewal_at) from renewing)
     ) as term_days,
+    (
+        select renewal_at >= :midnight + :lead * :day
+            and renewal_at < :midnight + (:lead + :horizon) * :day
+        from renewing order by renewal_at limit 1
+    ) as renewal_due,
     (select max(billing_period) from newest) as billing_period,
     (select min(auto_renew) from newest) as auto_renew,
     (select avg(discount) from today) as discount,
