@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -138,6 +139,12 @@ class LinearBackbone:
             found[batch] = (design * self._theta(part.segment)).sum(axis=1)
         return found
 
+    def with_theta(self, theta: Floats) -> LinearBackbone:
+        """Return a copy with other coefficients."""
+        other = copy.copy(self)
+        other.theta_ = theta
+        return other
+
     def owners(self, n_signals: int) -> Floats:
         """Which signal each column belongs to, as (q + 1, n_signals) of 0 and 1."""
         owners = np.zeros((len(self.design_.owner) + 1, n_signals))
@@ -183,5 +190,5 @@ class LinearBackbone:
         return np.vstack([self.mean_, overall])
 
 
-def _batches(rows: int) -> list[slice]:
-    return [slice(start, start + BATCH) for start in range(0, rows, BATCH)]
+def _batches(rows: int) -> list[Codes]:
+    return [np.arange(start, min(start + BATCH, rows)) for start in range(0, rows, BATCH)]

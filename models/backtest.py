@@ -19,11 +19,12 @@ from models.encoding import Codes
 from models.fairness_audit import fairness_audit
 from models.lead_time import lead_time
 from models.leakage import Leakage, leakage
-from models.metrics import calibration_table, rate_row
-from models.score import BANDS, ScaleSettings, ScoreScale
+from models.matured_rows import check_labels
+from models.metrics import calibration_table
+from models.proof import band_table
+from models.score import ScaleSettings, ScoreScale
 from models.segments import EVERYTHING, SegmentSettings, assign_segments
 from models.splits import Fold, account_folds, rolling_origins, time_holdout
-from models.training import _check_labels as check_labels
 from models.trial import OriginResult, Trial
 
 OURS = "healthscore"
@@ -199,7 +200,7 @@ def backtest(
     base_rate = np.concatenate([np.full(len(part.rows), part.base_rate) for part in tested])
     measures = measure_contenders(predictions, [OURS, *names], base_rate, seed=seed)
     versus = compare(predictions, OURS, names, seed=seed)
-    audit = _audit(sensitive, rows, predictions, band)
+    audit = _audit(sensitive, rows, predictions, band == fixed.bands[0])
 
     tell("looking for leaks")
     leaks = leakage(
@@ -215,7 +216,7 @@ def backtest(
         lead=lead_time(predictions.assign(band=band), known_events),
         leaks=leaks,
         audit=audit,
-        bands=_bands(predictions, band),
+        bands=band_table(predictions.assign(probability=predictions[column_of(OURS)]), fixed),
         calibration=calibration_table(
             predictions["happened"],
             predictions[column_of(OURS)],
@@ -306,25 +307,14 @@ def _predictions(
     return found
 
 
-def _bands(predictions: pd.DataFrame, band: Any) -> list[dict[str, Any]]:
-    happened = predictions["happened"].to_numpy(dtype=float)
-    risk = predictions[column_of(OURS)].to_numpy(dtype=float)
-    accounts = predictions["account_id"].to_numpy(dtype=object)
-    inside = {name: band == name for name in BANDS}
-    return [
-        {"band": name, **rate_row(happened[own], risk[own], accounts[own])}
-        for name, own in inside.items()
-    ]
-
-
 def _audit(
-    sensitive: pd.DataFrame | None, rows: Codes, predictions: pd.DataFrame, band: Any
+    sensitive: pd.DataFrame | None, rows: Codes, predictions: pd.DataFrame, called: Any
 ) -> pd.DataFrame:
     return fairness_audit(
         pd.DataFrame(index=rows) if sensitive is None else sensitive.iloc[rows],
         predictions["happened"],
         predictions[column_of(OURS)],
-        band == BANDS[0],
+        called,
         predictions["account_id"],
     )
 

@@ -22,8 +22,8 @@ class LogisticCalibrator:
 
     ``log-odds = centre + intercept + slope (margin - centre)``, where intercept and log(slope) are
     a shared value plus a segment's own, all under normal priors around the identity. The slope is
-    therefore above zero, the order of accounts in a segment never changes, and with few positives the
-    margin passes almost untouched.
+    therefore above zero, the order of accounts in a segment never changes, and with few positives
+    the margin passes almost untouched.
 
     Attributes
     ----------

@@ -244,6 +244,10 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
             return np.zeros_like(data.values)
         return self._trees(data.values, pred_contrib=True)[:, :-1]
 
+    def tree_margin(self, data: Encoded) -> Floats:
+        """Margin the correction adds to encoded rows: (n,)."""
+        return self._trees(data.values, raw_score=True)
+
     def base_margin(self, X: Any) -> Floats:
         """Part of the margin no signal of the row has moved; one value per segment: (n,)."""
         data = self._encoded(X)

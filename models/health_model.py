@@ -20,10 +20,11 @@ from models.encoding import Floats
 from models.explain import Reason, group_points, reasons
 from models.score import PointTable, ScoreScale, points
 from models.segments import EVERYTHING, SegmentAssignment
+from models.weight_certainty import WeightCertainty
 from models.weights import coverage
 
 MODEL_FILE, TREES_FILE = "health_model.json", "correction.txt"
-FORMAT = 1
+FORMAT = 2
 # Rows explained at a time: keeps memory level, whatever the number of accounts.
 BATCH = 50_000
 SEGMENT = "segment"
@@ -85,6 +86,8 @@ class HealthModel:
         Segment, or "all", to group to weight; sums to 100, profile left out.
     signal_weights : dict of str to dict of str to float
         The same per signal, profile included.
+    certainty : WeightCertainty
+        How sure those weights are, and which way signals were healthy.
     bands : list of dict
         What each band's accounts did in the hold-out; see :class:`models.training.TrainingResult`.
     maturity_days : int
@@ -99,8 +102,17 @@ class HealthModel:
     centres: Mapping[str, list[float]]
     weights: Mapping[str, Mapping[str, float]]
     signal_weights: Mapping[str, Mapping[str, float]]
+    certainty: WeightCertainty
     bands: list[dict[str, Any]]
     maturity_days: int
+
+    @property
+    def weight_intervals(self) -> dict[str, dict[str, tuple[float, float]]]:
+        """90 % interval of each group's weight, by segment or "all" and group."""
+        return {
+            segment: {name: (found.low, found.high) for name, found in parts.items()}
+            for segment, parts in self.certainty.groups.items()
+        }
 
     @property
     def required_columns(self) -> tuple[str, ...]:
@@ -186,6 +198,7 @@ class HealthModel:
             "centres": self.centres,
             "weights": self.weights,
             "signal_weights": self.signal_weights,
+            "certainty": self.certainty.to_dict(),
             "bands": self.bands,
             "maturity_days": self.maturity_days,
         }
@@ -224,6 +237,7 @@ class HealthModel:
                 centres=described["centres"],
                 weights=described["weights"],
                 signal_weights=described["signal_weights"],
+                certainty=WeightCertainty.from_dict(described["certainty"]),
                 bands=described["bands"],
                 maturity_days=described["maturity_days"],
             )

@@ -1,11 +1,12 @@
-"""Everything that is learnt from a set of rows: segments, rounds, calibration and the churn model."""
+"""All that is learnt from a set of rows: segments, rounds, calibration and the churn model."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from scipy.special import expit
 
@@ -58,11 +59,24 @@ class Learnt:
 
     def probability(self, frame: pd.DataFrame) -> Floats:
         """Calibrated probability of the outcome: (n,)."""
-        return expit(self.log_odds(frame))
+        return np.asarray(expit(self.log_odds(frame)))
 
     def contributions(self, frame: pd.DataFrame) -> Floats:
         """SHAP value of each signal on the margin: (n, n_signals)."""
         return self.classifier.contributions(self.inputs(frame))
+
+
+def classifier_of(signals: Sequence[Signal], *, seed: int, n_jobs: int) -> ChurnClassifier:
+    """Make an unfitted classifier that knows what the catalogue declares."""
+    return ChurnClassifier(
+        segment_column=SEGMENT,
+        healthy={
+            s.name: s.healthy for s in signals if s.healthy != "none" and not s.is_categorical
+        },
+        groups={signal.name: signal.group for signal in signals},
+        random_state=seed,
+        n_jobs=n_jobs,
+    )
 
 
 def learn(
@@ -116,15 +130,7 @@ def learn(
     assignment = assign_segments(frame, segments or SegmentSettings())
     inputs = model_input(frame, signals, assignment)
     happened = frame["happened"].to_numpy(dtype=float)
-    classifier = ChurnClassifier(
-        segment_column=SEGMENT,
-        healthy={
-            s.name: s.healthy for s in signals if s.healthy != "none" and not s.is_categorical
-        },
-        groups={signal.name: signal.group for signal in signals},
-        random_state=seed,
-        n_jobs=n_jobs,
-    ).set_params(**(tuned or {}))
+    classifier = classifier_of(signals, seed=seed, n_jobs=n_jobs).set_params(**(tuned or {}))
     selection = select_rounds(
         classifier,
         inputs,

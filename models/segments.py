@@ -131,7 +131,8 @@ def assign_segments(frame: pd.DataFrame, settings: SegmentSettings) -> SegmentAs
             parent = parent_of(label)
             merged.append(
                 f"Segment {sample([label])} has {rows} rows and {positives} positives, fewer than "
-                f"{settings.min_rows} and {settings.min_positives}: it is read as {sample([parent])}."
+                f"{settings.min_rows} and {settings.min_positives}: it is read as "
+                f"{sample([parent])}."
             )
             del sizes[label]
             above = sizes.get(parent, (0, 0))

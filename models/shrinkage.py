@@ -28,9 +28,9 @@ def learn_shrinkage(
     """Fit coefficients together with the precisions of their priors.
 
     Signals of one group share two precisions: of the coefficients all segments share, around zero,
-    and of a segment's around its parent's. They maximise the evidence (MacKay 1992, "Bayesian interpolation"; for logistic models
-    Bishop 2006, "Pattern Recognition and Machine Learning", section 4.4), so that a group without
-    effect is shrunk away and a strong one hardly touched.
+    and of a segment's around its parent's. They maximise the evidence (MacKay 1992, "Bayesian
+    interpolation"; for logistic models Bishop 2006, "Pattern Recognition and Machine Learning",
+    section 4.4), so that a group without effect is shrunk away and a strong one hardly touched.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def _precision(
     precision: Floats, guess: float, group: Codes, squares: Floats, variances: Floats
 ) -> Floats:
     """Re-estimate a precision: coefficients the data determine, over the sum of their squares."""
-    # A coefficient that rests on its bound in a node and its parent says nothing of how far it may go.
+    # A coefficient at its bound, here and in the parent, says nothing of how far it may go.
     there = ((squares > 0) | (variances > 0)).sum(axis=0)
     count = np.bincount(group, there)
     determined = count - precision * np.bincount(group, variances.sum(axis=0))

@@ -2,15 +2,16 @@
 
 Minimises ``sum of log losses + ½ Σ_k Σ_j P_kj (θ_kj - θ_parent(k)j)²`` over the coefficients θ_k of
 all nodes k, some of them bounded to one sign; the root's parent is nothing. With P the precisions
-of Gaussian priors this is the posterior mode of a hierarchical model (Gelman and Hill 2007, "Data Analysis Using Regression and
-Multilevel/Hierarchical Models", chapter 13). It is solved by projected Newton steps (Bertsekas
-1982, "Projected Newton methods for optimization problems with simple constraints"), whose linear
-systems are eliminated node by node, leaves first: the cost grows with the number of nodes, not
-with its cube.
+of Gaussian priors this is the posterior mode of a hierarchical model (Gelman and Hill 2007, "Data
+Analysis Using Regression and Multilevel/Hierarchical Models", chapter 13). It is solved by
+projected Newton steps (Bertsekas 1982, "Projected Newton methods for optimization problems with
+simple constraints"), whose linear systems are eliminated node by node, leaves first: the cost grows
+with the number of nodes, not with its cube.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,7 +65,7 @@ class NodeRows:
     ) -> None:
         order = np.argsort(node, kind="stable")
         limits = np.searchsorted(node[order], np.arange(n_nodes + 1))
-        self._members = [order[a:b] for a, b in zip(limits[:-1], limits[1:], strict=True)]
+        self._members = [order[a:b] for a, b in itertools.pairwise(limits)]
         self._design, self._happened = design, happened
         self.shape = (n_nodes, design.shape[1])
 
@@ -82,7 +83,7 @@ class NodeRows:
         return float(np.log(base / (1 - base)))
 
     def loss(self, theta: Floats) -> float:
-        """Summed log loss, in nats."""
+        """Sum the log losses, in nats."""
         total = 0.0
         for node, rows in self.chunks():
             margin = self._design[rows].astype(float) @ theta[node]

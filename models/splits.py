@@ -131,6 +131,7 @@ def rolling_origins(dates: Any, maturity_days: int, *, n_folds: int = 3) -> list
 
 
 def account_folds(clusters: Codes, n_folds: int) -> list[Fold]:
+    """Split accounts into folds of like size; none where there is only one account."""
     count = min(n_folds, len(np.unique(clusters)))
     if count < 2:
         return []
@@ -138,6 +139,7 @@ def account_folds(clusters: Codes, n_folds: int) -> list[Fold]:
 
 
 def learnable(folds: Sequence[Fold], outcome: Floats) -> Iterator[Fold]:
+    """Keep the folds that have rows to test on and both outcomes to learn from."""
     for fold in folds:
         if len(fold.test) and 0 < outcome[fold.train].sum() < len(fold.train):
             yield fold

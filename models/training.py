@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
-from features.build import AGE
 from features.catalog import Signal
-from features.errors import DataError, EvidenceError
 from models.calibration import LogisticCalibrator
-from models.churn import ChurnClassifier
-from models.encoding import Codes, Floats
-from models.evidence import behaviour_rank
+from models.encoding import Codes
 from models.health_model import SEGMENT, HealthModel, model_input
-from models.metrics import Metrics, calibration_table, evaluate, rate_row
-from models.score import BANDS, ScaleSettings, ScoreScale
-from models.segments import SegmentAssignment, SegmentSettings, assign_segments
-from models.selection import Selection, select_rounds
-from models.splits import Fold, account_holdout, time_holdout
+from models.learning import Learnt, learn
+from models.matured_rows import MIN_EARLIER_POSITIVES, check_evidence, check_labels
+from models.metrics import Metrics
+from models.proof import Unseen, doubts, judge, prove, together
+from models.score import ScaleSettings, ScoreScale
+from models.segments import SegmentSettings
+from models.selection import Selection
+from models.splits import Fold, account_folds, time_holdout
+from models.weight_certainty import weight_certainty
 from models.weights import OVERALL, group_weights, signal_weights
 
-# Of all matured rows, and of those that had matured before the hold-out.
-MIN_POSITIVES, MIN_EARLIER_POSITIVES = 30, 15
-FEW_HOLDOUT_POSITIVES = 5
+# Folds of accounts that judge rows without dates.
+ACCOUNT_FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class TrainingResult:
         Hold-out, per segment.
     bands : list of dict
         Hold-out, per band: ``band``, ``rows``, ``positives``, ``expected_rate``, ``observed_rate``
-        and its 90 % Wilson interval ``low``, ``high`` (None without rows).
+        and its 90 % interval over accounts ``low``, ``high`` (None without rows).
     calibration : DataFrame
         Hold-out, as :func:`models.metrics.calibration_table`.
     holdout : DataFrame
@@ -54,7 +53,8 @@ class TrainingResult:
         ``backbone``, ``rounds``, ``in_time`` and ``candidates`` with their out-of-time log losses.
     counts : dict
         ``rows``, ``accounts``, ``positives``; ``training_rows``, ``training_positives``,
-        ``holdout_rows``, ``holdout_positives``; ``first_date``, ``last_date``, ``holdout_from`` (ISO).
+        ``holdout_rows``, ``holdout_positives``; ``first_date``, ``last_date``, ``holdout_from``
+        (ISO).
     warnings : list of str
         One sentence each.
     """
@@ -79,6 +79,7 @@ def fit_health_model(
     scale: ScaleSettings | None = None,
     holdout_dates: int | None = None,
     is_dated: bool = True,
+    tuned: Mapping[str, Any] | None = None,
     seed: int = 0,
     n_jobs: int = 1,
     progress: Callable[[str], None] | None = None,
@@ -106,8 +107,10 @@ def fit_health_model(
     holdout_dates : int or None
         Distinct dates to hold out; None for a quarter of them.
     is_dated : bool
-        False where the rows are one snapshot without dates: a quarter of the accounts is held out
-        instead, which says nothing about later dates.
+        False where the rows are one snapshot without dates: five folds of accounts judge each
+        other instead, which says nothing about later dates, and the hold-out is every row.
+    tuned : mapping of str to object, or None
+        Parameters of :class:`models.churn.ChurnClassifier` that replace the defaults.
     seed : int
         Of the model and of the bootstrap.
     n_jobs : int
@@ -128,103 +131,93 @@ def fit_health_model(
     """
     tell = progress or (lambda stage: None)
     signals = tuple(signals)
-    _check_labels(frame, signals)
+    check_labels(frame, signals)
+    how: dict[str, Any] = {
+        "maturity_days": maturity_days,
+        "segments": segments,
+        "is_dated": is_dated,
+        "tuned": tuned,
+        "seed": seed,
+        "n_jobs": n_jobs,
+    }
+    final_scale = (scale or ScaleSettings()).scale(float(frame["happened"].mean()))
+
     if is_dated:
-        holdout = time_holdout(frame["observation_date"], maturity_days, n_dates=holdout_dates)
+        tell("choosing how much the trees may add")
+        fold = time_holdout(frame["observation_date"], maturity_days, n_dates=holdout_dates)
+        past = frame.iloc[fold.train]
+        where = "matured before the hold-out dates"
+        check_evidence(past["happened"], MIN_EARLIER_POSITIVES, where)
+        learnt = learn(past, signals, **how)
+        tell("testing on dates the model has not seen")
+        unseen = judge(learnt, frame, fold.test, float(past["happened"].mean()))
+        tell("fitting on every matured row")
+        final = _refitted(learnt, frame, fold, unseen)
     else:
-        holdout = account_holdout(frame["account_id"], seed)
-    past = frame.iloc[holdout.train]
-    _check_evidence(past["happened"], MIN_EARLIER_POSITIVES, "matured before the hold-out dates")
-    assignment = assign_segments(past, segments or SegmentSettings())
-    inputs = model_input(frame, signals, assignment)
-    outcome = frame["happened"].to_numpy(dtype=float)
-    accounts = frame["account_id"].to_numpy(dtype=object)
-    segment = inputs[SEGMENT].to_numpy(dtype=object)
-    scale_settings = scale or ScaleSettings()
-    final_scale = scale_settings.scale(float(outcome.mean()))
+        tell("testing on accounts the model has not seen")
+        fold, unseen = _cross_validated(frame, signals, how)
+        tell("fitting on every row")
+        final = learn(frame, signals, **how)
+    proof = prove(unseen, frame, final_scale, seed)
 
-    tell("choosing how much the trees may add")
-    classifier = ChurnClassifier(
-        segment_column=SEGMENT,
-        healthy={
-            s.name: s.healthy for s in signals if s.healthy != "none" and not s.is_categorical
-        },
-        groups={signal.name: signal.group for signal in signals},
-        random_state=seed,
-        n_jobs=n_jobs,
-    )
-    selection = select_rounds(
-        classifier,
-        inputs.iloc[holdout.train],
-        outcome[holdout.train],
-        dates=past["observation_date"],
-        accounts=accounts[holdout.train],
-        maturity_days=maturity_days,
-    )
-    classifier.set_params(backbone=selection.chosen.backbone, n_rounds=selection.chosen.rounds)
-
-    tell("testing on dates the model has not seen")
-    earlier = holdout.train[selection.rows]
-    calibrator = LogisticCalibrator().fit(selection.margins, outcome[earlier], segment[earlier])
-    tested = holdout.test
-    judged = clone(classifier).fit(inputs.iloc[holdout.train], outcome[holdout.train].astype(int))
-    margins = judged.decision_function(inputs.iloc[tested])
-    log_odds = calibrator.log_odds(margins, segment[tested])
-    held_out = _held_out(frame, segment, tested, log_odds, final_scale)
-    behaviour = _behaviour(judged, inputs.iloc[tested], frame.iloc[tested], signals)
-    base_rate = float(outcome[holdout.train].mean())
-    metrics, by_segment = _measure(held_out.assign(behaviour=behaviour), base_rate, seed)
-    bands = band_table(held_out, final_scale)
-
-    tell("fitting on every matured row")
-    final = LogisticCalibrator().fit(
-        np.concatenate([selection.margins, margins]),
-        outcome[np.concatenate([earlier, tested])],
-        segment[np.concatenate([earlier, tested])],
-    )
-    model = _refit(
-        classifier, inputs, outcome, signals, final, final_scale, assignment, bands, maturity_days
+    tell("asking how sure the weights are")
+    model = _with_weights(
+        final, frame, final_scale, proof.bands, maturity_days, proof.metrics.enough_evidence, seed
     )
     return TrainingResult(
         model=model,
-        metrics=metrics,
-        segment_metrics=by_segment,
-        bands=bands,
-        calibration=calibration_table(held_out["happened"], held_out["probability"]),
-        holdout=held_out,
-        choice=_choice(selection),
-        counts=_counts(frame, holdout, outcome),
-        warnings=[*assignment.merged, *_warnings(metrics, selection, is_dated)],
+        metrics=proof.metrics,
+        segment_metrics=proof.segment_metrics,
+        bands=proof.bands,
+        calibration=proof.calibration,
+        holdout=proof.holdout,
+        choice=_choice(final.selection),
+        counts=_counts(frame, fold),
+        warnings=[
+            *final.assignment.merged,
+            *doubts(proof.metrics, is_dated=is_dated, in_time=final.selection.in_time),
+        ],
     )
 
 
-def band_table(rows: pd.DataFrame, scale: ScoreScale) -> list[dict[str, Any]]:
-    """Compare expected with observed churn in each band.
+def _cross_validated(
+    frame: pd.DataFrame, signals: tuple[Signal, ...], how: Mapping[str, Any]
+) -> tuple[Fold, Unseen]:
+    """Judge every row by a model of other accounts."""
+    clusters = pd.factorize(frame["account_id"].to_numpy(dtype=object))[0]
+    parts = []
+    for fold in account_folds(clusters, ACCOUNT_FOLDS):
+        known = frame.iloc[fold.train]
+        check_evidence(known["happened"], MIN_EARLIER_POSITIVES, "among the accounts learnt from")
+        base_rate = float(known["happened"].mean())
+        parts.append(judge(learn(known, signals, **how), frame, fold.test, base_rate))
+    everything = np.arange(len(frame))
+    return Fold(train=everything, test=everything), together(parts)
 
-    Parameters
-    ----------
-    rows : DataFrame
-        ``probability`` and ``happened``.
-    scale : ScoreScale
-        What cuts the bands.
-    """
-    risk = rows["probability"].to_numpy(dtype=float)
-    outcome, band = rows["happened"].to_numpy(dtype=float), scale.band(risk)
-    return [{"band": name, **rate_row(outcome[band == name], risk[band == name])} for name in BANDS]
+
+def _refitted(learnt: Learnt, frame: pd.DataFrame, fold: Fold, unseen: Unseen) -> Learnt:
+    """Fit to every row with the choices made on the older ones; the hold-out's margins join in."""
+    happened = frame["happened"].to_numpy(dtype=float)
+    inputs = learnt.inputs(frame)
+    segment = inputs[SEGMENT].to_numpy(dtype=object)
+    rows = np.concatenate([fold.train[learnt.selection.rows], fold.test])
+    margins = np.concatenate([learnt.selection.margins, unseen.margins])
+    calibrator = LogisticCalibrator().fit(margins, happened[rows], segment[rows])
+    classifier = clone(learnt.classifier).fit(inputs, happened.astype(int))
+    return replace(learnt, classifier=classifier, calibrator=calibrator)
 
 
-def _refit(
-    classifier: ChurnClassifier,
-    inputs: pd.DataFrame,
-    outcome: Floats,
-    signals: tuple[Signal, ...],
-    calibrator: LogisticCalibrator,
+def _with_weights(
+    learnt: Learnt,
+    frame: pd.DataFrame,
     scale: ScoreScale,
-    assignment: SegmentAssignment,
     bands: list[dict[str, Any]],
     maturity_days: int,
+    enough_evidence: bool,
+    seed: int,
 ) -> HealthModel:
-    classifier.fit(inputs, outcome.astype(int))
+    signals, classifier = learnt.signals, learnt.classifier
+    inputs = model_input(frame, signals, learnt.assignment)
     segment = inputs[SEGMENT].to_numpy(dtype=object)
     contributions = classifier.contributions(inputs)
     centres = {OVERALL: contributions.mean(axis=0).tolist()}
@@ -232,96 +225,33 @@ def _refit(
         inside = segment == name
         centres[name] = contributions[inside].mean(axis=0).tolist()
         contributions[inside] -= centres[name]
+    weights = group_weights(contributions, segment, signals)
+    shares = signal_weights(contributions, segment, signals)
+    certainty = weight_certainty(
+        classifier,
+        inputs,
+        frame["happened"].to_numpy(dtype=float),
+        frame["account_id"].to_numpy(dtype=object),
+        segment,
+        signals,
+        weights,
+        shares,
+        good=scale.good,
+        seed=seed,
+    )
     return HealthModel(
         signals=signals,
         classifier=classifier,
-        calibrator=calibrator,
+        calibrator=learnt.calibrator,
         scale=scale,
-        segments=assignment,
+        segments=learnt.assignment,
         centres=centres,
-        weights=group_weights(contributions, segment, signals),
-        signal_weights=signal_weights(contributions, segment, signals),
+        weights=weights,
+        signal_weights=shares,
+        certainty=certainty if enough_evidence else certainty.without_evidence(),
         bands=bands,
         maturity_days=maturity_days,
     )
-
-
-def _held_out(
-    frame: pd.DataFrame, segment: Any, tested: Codes, log_odds: Floats, scale: ScoreScale
-) -> pd.DataFrame:
-    rows = frame.iloc[tested][["account_id", "observation_date", "happened"]].reset_index(drop=True)
-    return rows.assign(
-        segment=segment[tested],
-        probability=1 / (1 + np.exp(-log_odds)),
-        score=scale.score(log_odds),
-    )
-
-
-def _behaviour(
-    classifier: ChurnClassifier,
-    inputs: pd.DataFrame,
-    tested: pd.DataFrame,
-    signals: tuple[Signal, ...],
-) -> Floats:
-    """Rank what behaviour adds to the margins of held-out rows among like accounts."""
-    profile = np.array([signal.group == "profile" for signal in signals])
-    added = classifier.contributions(inputs)
-    unknown = np.full(len(tested), np.nan)
-    age = tested[AGE].to_numpy(dtype=float) if AGE in tested else unknown
-    return behaviour_rank(
-        tested["observation_date"].to_numpy(),
-        inputs[SEGMENT].to_numpy(dtype=object),
-        age,
-        added[:, profile].sum(axis=1),
-        added[:, ~profile].sum(axis=1),
-    )
-
-
-def _measure(rows: pd.DataFrame, base_rate: float, seed: int) -> tuple[Metrics, dict[str, Metrics]]:
-    def measured(part: pd.DataFrame) -> Metrics:
-        return evaluate(
-            part["happened"],
-            part["probability"],
-            part["account_id"],
-            base_rate=base_rate,
-            behaviour=part["behaviour"],
-            seed=seed,
-        )
-
-    parts = {str(name): measured(part) for name, part in rows.groupby(SEGMENT, sort=True)}
-    return measured(rows), parts
-
-
-def _check_labels(frame: pd.DataFrame, signals: tuple[Signal, ...]) -> None:
-    if not signals:
-        raise DataError(
-            "A model needs at least one signal, but none was given; map a source table such as "
-            "usage_events."
-        )
-    if any(signal.name == SEGMENT for signal in signals):
-        raise DataError(
-            f"No signal may be called {SEGMENT!r}, the column that splits the model; "
-            "give the signal another name."
-        )
-    if "happened" not in frame:
-        raise DataError("Training rows must have a column 'happened'; label them first.")
-    if not frame["happened"].isin([0, 1]).all():
-        wrong = frame["happened"][~frame["happened"].isin([0, 1])]
-        raise DataError(
-            f"The label 'happened' must be 0 or 1 in every training row, but {len(wrong)} row(s) "
-            f"hold something else, such as {wrong.iloc[0]!r}; leave out rows not matured yet."
-        )
-    _check_evidence(frame["happened"], MIN_POSITIVES, "in the matured rows")
-
-
-def _check_evidence(happened: pd.Series[Any], least: int, where: str) -> None:
-    positives, rows = int(happened.sum()), len(happened)
-    if not least <= positives < rows:
-        needed = "a row that stayed" if positives >= least else f"at least {least} positives"
-        raise EvidenceError(
-            f"Learning needs {needed} {where}, but {positives} of {rows} rows are positive; "
-            "use a longer history or a longer outcome window."
-        )
 
 
 def _choice(selection: Selection) -> dict[str, Any]:
@@ -333,45 +263,22 @@ def _choice(selection: Selection) -> dict[str, Any]:
     }
 
 
-def _counts(frame: pd.DataFrame, holdout: Fold, outcome: Floats) -> dict[str, Any]:
+def _counts(frame: pd.DataFrame, fold: Fold) -> dict[str, Any]:
     dates = pd.to_datetime(frame["observation_date"])
+    happened = frame["happened"].to_numpy()
+
+    def positives(rows: Codes) -> int:
+        return int(happened[rows].sum())
+
     return {
         "rows": len(frame),
         "accounts": int(frame["account_id"].nunique()),
-        "positives": int(outcome.sum()),
-        "training_rows": len(holdout.train),
-        "training_positives": int(outcome[holdout.train].sum()),
-        "holdout_rows": len(holdout.test),
-        "holdout_positives": int(outcome[holdout.test].sum()),
+        "positives": int(happened.sum()),
+        "training_rows": len(fold.train),
+        "training_positives": positives(fold.train),
+        "holdout_rows": len(fold.test),
+        "holdout_positives": positives(fold.test),
         "first_date": dates.min().date().isoformat(),
         "last_date": dates.max().date().isoformat(),
-        "holdout_from": dates.iloc[holdout.test].min().date().isoformat(),
+        "holdout_from": dates.iloc[fold.test].min().date().isoformat(),
     }
-
-
-def _warnings(metrics: Metrics, selection: Selection, is_dated: bool) -> list[str]:
-    found = []
-    behaviour_low = float("nan") if metrics.auc_behaviour_low is None else metrics.auc_behaviour_low
-    if metrics.positives < FEW_HOLDOUT_POSITIVES:
-        found.append(
-            f"Only {metrics.positives} churn(s) in the {metrics.rows} hold-out rows: the measures "
-            "say little until more outcomes have matured."
-        )
-    elif not metrics.enough_evidence:
-        found.append(
-            "Not enough evidence that behaviour foretells churn: its hold-out AUC among accounts "
-            f"of like age and plan may be as low as {behaviour_low:.3f}, where 0.5 is chance."
-            if metrics.auc is not None and metrics.auc_low is not None
-            else f"The hold-out has no ranking to measure: {metrics.reason}."
-        )
-    if not is_dated:
-        found.append(
-            "The rows carry no dates: the model was judged on accounts it had not seen, not on "
-            "later dates, and what was written down after the outcome may flatter it."
-        )
-    elif not selection.in_time:
-        found.append(
-            "Too few dates had matured to choose and calibrate on later ones, so held-out accounts "
-            "of the same dates were used; expect the probabilities to be less certain."
-        )
-    return found

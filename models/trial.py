@@ -15,9 +15,9 @@ from models.comparison import origin_name
 from models.contenders import Contender, Task
 from models.encoding import Codes, Floats
 from models.learning import learn
+from models.matured_rows import MIN_EARLIER_POSITIVES
 from models.segments import SegmentSettings, assign_segments
 from models.splits import Fold
-from models.training import MIN_EARLIER_POSITIVES
 
 
 @dataclass(frozen=True)

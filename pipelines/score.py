@@ -90,9 +90,7 @@ def score_accounts(project: Project, as_of: date | None) -> Issued:
             f"Scores of {day} by model version {version} had been issued before and stay as they"
             " are"
         )
-    return Issued(
-        project.outcome_name, day, version, len(scores), bool(written), warnings, model
-    )
+    return Issued(project.outcome_name, day, version, len(scores), bool(written), warnings, model)
 
 
 def champion(project: Project) -> tuple[HealthModel, str, dict[str, Any]]:

@@ -171,9 +171,7 @@ def write_scores(
     return len(scores)
 
 
-def read_scores(
-    file: Path, as_of: date, model_version: str, outcome: str = MAIN
-) -> pd.DataFrame:
+def read_scores(file: Path, as_of: date, model_version: str, outcome: str = MAIN) -> pd.DataFrame:
     """Read one run.
 
     Raises

@@ -17,6 +17,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from features.catalog import Signal
+    from models.health_model import HealthModel
     from pipelines.check import DataReport
     from pipelines.explain import Explained
     from pipelines.portfolio import Portfolio
@@ -117,29 +118,30 @@ def show_signals(console: Console, signals: Iterable[Signal]) -> None:
 
 def show_trained(console: Console, trained: Trained) -> None:
     """Print how the champion did on dates it had not seen."""
-    result = trained.result
+    result, words = trained.result, trained.words
     metrics = result.metrics.to_dict()
     counts = result.counts
     console.print(Text(f"Champion: version {trained.version}", style="bold"))
     console.print(
         Text(
             f"Taught with {counts['rows']:,} rows of {counts['accounts']:,} accounts,"
-            f" {counts['positives']:,} churns; judged on {counts['holdout_rows']:,} unseen rows with"
-            f" {counts['holdout_positives']:,} churns"
+            f" {counts['positives']:,} of which {words.past}; judged on"
+            f" {counts['holdout_rows']:,} unseen rows, {counts['holdout_positives']:,} of which"
+            f" {words.past}"
         )
     )
     show_metrics(console, metrics)
     if not result.metrics.enough_evidence:
         console.print(
             Text(
-                "There is not enough evidence that behaviour foretells churn here: the interval"
-                " of its AUC reaches 0.5. Do not act on these scores or weights.",
+                f"There is not enough evidence that behaviour foretells {words.noun} here: the"
+                " interval of its AUC reaches 0.5. Do not act on these scores or weights.",
                 style="bold red",
             )
         )
     show_bands(console, result.bands)
     if result.metrics.enough_evidence:
-        show_weights(console, trained.to_dict()["weights"])
+        show_weights(console, result.model)
     print_warnings(console, trained.warnings)
 
 
@@ -179,17 +181,29 @@ def show_bands(console: Console, bands: list[dict[str, Any]]) -> None:
     console.print(table)
 
 
-def show_weights(console: Console, weights: dict[str, dict[str, float]]) -> None:
+def show_weights(console: Console, model: HealthModel) -> None:
     """Print the weight of each signal group per segment, a few segments side by side."""
+    weights = model.weights
     groups = list(dict.fromkeys(group for shares in weights.values() for group in shares))
     segments = list(weights)
     for first in range(0, len(segments), SEGMENTS_ABREAST):
         abreast = segments[first : first + SEGMENTS_ABREAST]
         table = table_of("Weights", *(f">{plain(segment, 40)}" for segment in abreast))
         for group in groups:
-            shares = (weights[segment].get(group) for segment in abreast)
-            table.add_row(group, *("–" if x is None else f"{x:.0f} %" for x in shares))
+            table.add_row(group, *(_weight(model, segment, group) for segment in abreast))
         console.print(table)
+    console.print(
+        Text("Weights with 90 % intervals; dim with a question mark: not enough evidence.", "dim")
+    )
+
+
+def _weight(model: HealthModel, segment: str, group: str) -> Text:
+    share = model.weights[segment].get(group)
+    if share is None:
+        return Text("–")
+    certainty = model.certainty.groups[segment][group]
+    text = f"{share:.0f} % ({certainty.low:.0f}–{certainty.high:.0f})"
+    return Text(f"{text}  ") if certainty.enough_evidence else Text(f"{text} ?", "dim")
 
 
 def show_portfolio(console: Console, summed: Portfolio) -> None:
@@ -247,8 +261,7 @@ def show_explained(console: Console, explained: Explained) -> None:
             (f"{plain(account['account_id'])} on {account['as_of']}: ", "bold"),
             (f"{account['score']:.1f} ", "bold"),
             band_text(account["band"]),
-            f", grade {account['grade']}, {percent(account['probability'])}"
-            f" {explained.words.noun}",
+            f", grade {account['grade']}, {percent(account['probability'])} {explained.words.noun}",
         )
     )
     if explained.band_rate and explained.band_rate["rows"]:

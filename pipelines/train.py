@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from features.errors import EvidenceError
+from features.outcome_settings import WORDS, OutcomeWords
 from pipelines.company_data import open_company
 from pipelines.config import Project, freeze_scale
 from pipelines.progress import show_progress
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from models.training import TrainingResult
     from models.tuning import Tuned
 
-TRAINING_STEPS = 4
+TRAINING_STEPS = 5
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Trained:
         What a search for parameters found; None where there was none.
     outcome : str
         Name of the outcome it foretells.
+    words : OutcomeWords
+        How people speak of it.
     """
 
     version: str
@@ -50,6 +53,7 @@ class Trained:
     warnings: list[str]
     tuning: Tuned | None = None
     outcome: str = MAIN
+    words: OutcomeWords = WORDS["churn"]
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``train --json`` prints."""
@@ -63,6 +67,7 @@ class Trained:
                 name: metrics.to_dict() for name, metrics in result.segment_metrics.items()
             },
             "weights": {name: dict(shares) for name, shares in result.model.weights.items()},
+            "weight_certainty": result.model.certainty.to_dict(),
             "bands": result.bands,
             "scale": result.model.scale.to_dict(),
             "choice": result.choice,
@@ -129,7 +134,7 @@ def train(project: Project, *, tune_seconds: float | None = None) -> Trained:
             is_dated=is_dated,
             seed=settings.training.seed,
             n_jobs=settings.training.threads,
-            **({} if tuning is None else {"tuned": tuning.parameters}),
+            tuned=None if tuning is None else tuning.parameters,
             progress=lambda name: step(name, next(number), TRAINING_STEPS),
         )
         step("registering the champion", TRAINING_STEPS, TRAINING_STEPS)
@@ -150,7 +155,14 @@ def train(project: Project, *, tune_seconds: float | None = None) -> Trained:
             },
         )
     _freeze_missing_scale(project, result)
-    return Trained(version, result, problems + result.warnings, tuning, project.outcome_name)
+    return Trained(
+        version,
+        result,
+        problems + result.warnings,
+        tuning,
+        project.outcome_name,
+        settings.outcome.words,
+    )
 
 
 def describe_data(company: Company, frame: pd.DataFrame) -> dict[str, Any]:

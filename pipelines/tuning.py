@@ -72,11 +72,11 @@ def search_parameters(
     """
     if seconds == 0:
         return None
-    from models.churn import ChurnClassifier
-    from models.health_model import SEGMENT, model_input
+    from models.health_model import model_input
+    from models.learning import classifier_of
+    from models.matured_rows import MIN_EARLIER_POSITIVES, MIN_POSITIVES
     from models.segments import assign_segments
     from models.splits import account_holdout, time_holdout
-    from models.training import MIN_EARLIER_POSITIVES, MIN_POSITIVES
     from models.tuning import tune
 
     settings = project.settings
@@ -92,15 +92,7 @@ def search_parameters(
         MIN_EARLIER_POSITIVES <= positives < len(past)
     ):
         return None
-    classifier = ChurnClassifier(
-        segment_column=SEGMENT,
-        healthy={
-            s.name: s.healthy for s in signals if s.healthy != "none" and not s.is_categorical
-        },
-        groups={signal.name: signal.group for signal in signals},
-        random_state=seed,
-        n_jobs=settings.training.threads,
-    )
+    classifier = classifier_of(signals, seed=seed, n_jobs=settings.training.threads)
     trials = settings.tuning.trials
     with show_progress("Tune") as step:
 

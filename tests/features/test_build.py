@@ -188,9 +188,7 @@ def test_every_signal_and_label_equals_the_plain_recomputation(
             if label == "away":
                 continue
             key = account["account_id"], day
-            plain[key] = expected_signals(
-                oracle, signals, account["account_id"], midnight, lead
-            )
+            plain[key] = expected_signals(oracle, signals, account["account_id"], midnight, lead)
             if label != "gone":
                 age = plain[key]["tenure_days"]
                 labelled[key] = plain[key] | {"happened": label, "account_age_days": age}

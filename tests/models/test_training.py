@@ -181,7 +181,7 @@ def test_history_too_short(frame, signals):
     ("label", "message"),
     [
         (0, "needs at least 30 positives in the matured rows, but 0 of 7200 rows are positive"),
-        (1, "needs a row that stayed in the matured rows, but 7200 of 7200 rows are positive"),
+        (1, "needs a row that is not in the matured rows, but 7200 of 7200 rows are positive"),
     ],
 )
 def test_one_outcome(frame, signals, label, message):
