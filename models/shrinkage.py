@@ -12,6 +12,8 @@ from models.shrunken_logistic import NodeRows, ShrunkenTree
 ROOT_GUESS, APART_GUESS, GUESS_COUNT = 100.0, 200.0, 2.0
 WEAKEST, STRONGEST = 1.0, 30_000.0
 MOST_ROUNDS, SETTLED = 12, 0.1
+# Some hundred thousand rows would say nothing new about a handful of precisions.
+MOST_ROWS = 60_000
 # An intercept is not shrunk toward nothing, and hardly toward its parent's.
 FREE_INTERCEPT, LOOSE_INTERCEPT = 1e-6, 1.0
 
@@ -56,10 +58,11 @@ def learn_shrinkage(
     root, apart = np.full(len(count), ROOT_GUESS), np.full(len(count), APART_GUESS)
     theta = np.zeros(rows.shape)
     theta[:, -1] = rows.base_log_odds()
+    few = rows.thinned(MOST_ROWS)
     for attempt in range(MOST_ROUNDS):
         problem = ShrunkenTree(tree, _by_column(tree, root, apart, group), direction)
-        theta = problem.minimise(rows, theta, most_steps=2 if attempt else 4)
-        spread = _spread(problem, rows, theta)
+        theta = problem.minimise(few, theta, most_steps=2 if attempt else 4)
+        spread = _spread(problem, few, theta)
         moved, before = problem.apart(theta) ** 2, np.log([root, apart])
         root = _precision(root, ROOT_GUESS, group, moved[:1, :-1], spread[:1, :-1])
         apart = _precision(apart, APART_GUESS, group, moved[1:, :-1], spread[1:, :-1])

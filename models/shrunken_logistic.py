@@ -11,6 +11,7 @@ with the number of nodes, not with its cube.
 
 from __future__ import annotations
 
+import copy
 import itertools
 from dataclasses import dataclass
 
@@ -68,6 +69,13 @@ class NodeRows:
         self._members = [order[a:b] for a, b in itertools.pairwise(limits)]
         self._design, self._happened = design, happened
         self.shape = (n_nodes, design.shape[1])
+
+    def thinned(self, most: int) -> NodeRows:
+        """Return the same with about ``most`` rows, evenly from every node."""
+        step = max(-(-len(self._happened) // most), 1)
+        other = copy.copy(self)
+        other._members = [rows[::step] for rows in self._members]
+        return other
 
     def chunks(self) -> list[tuple[int, Codes]]:
         """Node and row positions of every chunk."""
