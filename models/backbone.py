@@ -90,8 +90,9 @@ class LinearBackbone:
             Signals with the same number are shrunk alike; None puts all in one group.
         """
         count = len(segments)
-        positives = np.bincount(data.segment, happened, minlength=count)
-        rows = np.bincount(data.segment, minlength=count)
+        known = data.segment >= 0
+        positives = np.bincount(data.segment[known], happened[known], minlength=count)
+        rows = np.bincount(data.segment[known], minlength=count)
         enough = np.minimum(positives, rows - positives) >= self.min_positives
         self.tree_ = segment_tree(segments, enough.tolist())
         self.design_ = Design.fit(data.values, categorical)
@@ -101,7 +102,7 @@ class LinearBackbone:
         alike = np.zeros(data.values.shape[1], np.intp) if group is None else np.asarray(group)
         matrix = self.design_.transform(data.values, np.float32)
         self.theta_, self.precision_ = learn_shrinkage(
-            NodeRows(matrix, happened, self.tree_.node[data.segment], self.tree_.size),
+            NodeRows(matrix, happened, self.nodes(data.segment), self.tree_.size),
             self.tree_,
             np.unique(alike[owner], return_inverse=True)[1],
             self.direction_,
@@ -110,6 +111,7 @@ class LinearBackbone:
         )
         # Contributions are counted from the segment's own mean row.
         self.mean_ = np.zeros((count, matrix.shape[1]))
+        self.mean_[:, -1] = 1
         for segment in np.flatnonzero(rows):
             self.mean_[segment] = matrix[data.segment == segment].mean(axis=0, dtype=float)
         return self
@@ -144,6 +146,10 @@ class LinearBackbone:
         other = copy.copy(self)
         other.theta_ = theta
         return other
+
+    def nodes(self, segment: Codes) -> Codes:
+        """Node each row reads its coefficients from; the root for -1, an unknown segment: (n,)."""
+        return np.asarray(np.append(self.tree_.node, 0)[segment])
 
     def owners(self, n_signals: int) -> Floats:
         """Which signal each column belongs to, as (q + 1, n_signals) of 0 and 1."""
@@ -181,7 +187,7 @@ class LinearBackbone:
         return backbone
 
     def _theta(self, segment: Codes) -> Floats:
-        return np.asarray(self.theta_[np.append(self.tree_.node, 0)[segment]])
+        return np.asarray(self.theta_[self.nodes(segment)])
 
     def _means(self) -> Floats:
         """Append the row that code -1, an unseen segment, points to: the overall mean."""

@@ -45,7 +45,7 @@ class BackboneSteps:
         rows = NodeRows(
             backbone.design_.transform(data.values, np.float32),
             happened,
-            self._tree.node[data.segment],
+            backbone.nodes(data.segment),
             self._tree.size,
         )
         self._curvature = rows.quadratic(backbone.theta_).curvature
@@ -89,7 +89,7 @@ class BackboneSteps:
     def reader(self, data: Encoded) -> Callable[[Floats], Floats]:
         """Return what turns coefficients into contributions of these rows: (n, n_signals)."""
         design = self.backbone.design_.transform(data.values)[:, :-1]
-        node = self._tree.node[data.segment]
+        node = self.backbone.nodes(data.segment)
         # The columns of a signal lie side by side.
         signals, starts = np.unique(self.backbone.design_.owner, return_index=True)
 

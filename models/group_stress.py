@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import minimize
 from scipy.special import expit
 
 from models.backbone_steps import BackboneSteps
@@ -21,8 +22,6 @@ FOLDS = 5
 # Standard deviation of the prior of a factor around one.
 STRESS_SD = 0.6
 INTERCEPT_SD = 0.5
-LEAST = 0.02
-NEWTON_STEPS = 15
 
 
 @dataclass(frozen=True)
@@ -35,10 +34,24 @@ class Stress:
         Most likely factors.
     root : ndarray of shape (n_segments, n_groups, n_groups)
         Lower Cholesky roots of their covariances.
+    alone : ndarray of shape (n_segments, n_groups, 2)
+        Each factor and its standard error when the rows alone are asked, without the prior.
     """
 
     mean: Floats
     root: Floats
+    alone: Floats
+
+    @property
+    def z(self) -> Floats:
+        """Standard errors by which each factor is above zero: (n_segments + 1, n_groups).
+
+        The last row is over all segments, weighed by their precision.
+        """
+        error = np.maximum(self.alone[..., 1], 1e-12)
+        precision = error**-2
+        pooled = (self.alone[..., 0] * precision).sum(axis=0) / np.sqrt(precision.sum(axis=0))
+        return np.vstack([self.alone[..., 0] / error, pooled])
 
     def draw(self, generator: np.random.Generator) -> Floats:
         """Draw factors, possibly below zero: (n_segments, n_groups)."""
@@ -93,24 +106,40 @@ def cross_fitted_stress(
         base[rows] += refitted.base_margin(part)
     count = len(steps.backbone.mean_)
     found = [
-        _factors(seen[own], happened[own], base[own])
+        _regressed(seen[own], happened[own], base[own])
         for own in (data.segment == segment for segment in range(count))
     ]
-    return Stress(np.array([mean for mean, _ in found]), np.array([root for _, root in found]))
+    return Stress(*(np.array(part) for part in zip(*found, strict=True)))
 
 
-def _factors(seen: Floats, happened: Floats, base: Floats) -> tuple[Floats, Floats]:
-    """Bayesian logistic regression around factors of one: mean and root of the covariance."""
+def _regressed(seen: Floats, happened: Floats, base: Floats) -> tuple[Floats, Floats, Floats]:
+    """Bayesian logistic regression around factors of one: mean, root and information."""
     columns = np.column_stack([seen, np.ones(len(seen))])
     precision = np.full(columns.shape[1], STRESS_SD**-2)
     precision[-1] = INTERCEPT_SD**-2
     centre = np.ones(columns.shape[1])
     centre[-1] = 0
-    factors, curvature = centre, np.diag(precision)
-    for _ in range(NEWTON_STEPS):
+
+    def curvature(factors: Floats) -> Floats:
         risk = expit(base + columns @ factors)
-        curvature = (columns * (risk * (1 - risk))[:, None]).T @ columns + np.diag(precision)
-        slope = columns.T @ (risk - happened) + precision * (factors - centre)
-        factors = factors - np.linalg.solve(curvature, slope)
-    covariance = np.linalg.inv(curvature)[:-1, :-1]
-    return factors[:-1], np.linalg.cholesky(covariance)
+        return np.asarray((columns * (risk * (1 - risk))[:, None]).T @ columns)
+
+    def objective(factors: Floats) -> tuple[float, Floats]:
+        margin, apart = base + columns @ factors, factors - centre
+        value = np.logaddexp(0, margin).sum() - happened @ margin + precision @ apart**2 / 2
+        return float(value), columns.T @ (expit(margin) - happened) + precision * apart
+
+    factors = minimize(
+        objective,
+        centre,
+        jac=True,
+        hess=lambda at: curvature(at) + np.diag(precision),
+        method="trust-exact",
+    ).x
+    information = curvature(factors)
+    covariance = np.linalg.inv(information + np.diag(precision))[:-1, :-1]
+    # What the rows alone say: the posterior with the prior taken out again.
+    alone = np.linalg.pinv(information + 1e-9 * np.eye(len(factors)), hermitian=True)
+    estimate = factors + alone @ (precision * (factors - centre))
+    evidence = np.column_stack([estimate, np.sqrt(np.maximum(np.diag(alone), 0))])[:-1]
+    return factors[:-1], np.linalg.cholesky(covariance), evidence

@@ -138,6 +138,7 @@ def learn(
         dates=frame["observation_date"],
         accounts=frame["account_id"].to_numpy(dtype=object),
         maturity_days=maturity_days,
+        is_dated=is_dated,
     )
     classifier.set_params(backbone=selection.chosen.backbone, n_rounds=selection.chosen.rounds)
     segment = inputs[SEGMENT].to_numpy(dtype=object)

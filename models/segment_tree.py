@@ -47,7 +47,7 @@ def segment_tree(segments: Sequence[str], speaks: Sequence[bool]) -> SegmentTree
         Labels such as "plan=pro / onboarding", whose parent is "plan=pro".
     speaks : sequence of bool
         Whether a segment has outcomes enough for coefficients of its own; otherwise it uses those
-        of its nearest ancestor that has some.
+        of its nearest ancestor that is a node, which every ancestor of one that speaks is.
     """
     nodes = [EVERYTHING]
     for name in sorted(name for name, own in zip(segments, speaks, strict=True) if own):

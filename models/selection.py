@@ -79,6 +79,7 @@ def select_rounds(
     dates: Any,
     accounts: Any,
     maturity_days: int,
+    is_dated: bool = True,
     rounds: Sequence[int] = ROUNDS,
     n_folds: int = 3,
 ) -> Selection:
@@ -99,6 +100,8 @@ def select_rounds(
         Outcomes, observation dates and accounts.
     maturity_days : int
         Days from an observation date to the end of its outcome window.
+    is_dated : bool
+        False where dates say nothing: other accounts judge.
     rounds : sequence of int
         Increasing numbers of rounds to compare; 0 is the backbone alone.
     n_folds : int
@@ -115,7 +118,8 @@ def select_rounds(
     """
     outcome = np.asarray(happened, dtype=float)
     clusters, _ = pd.factorize(np.asarray(accounts, dtype=object))
-    folds = list(learnable(rolling_origins(dates, maturity_days, n_folds=n_folds), outcome))
+    origins = rolling_origins(dates, maturity_days, n_folds=n_folds) if is_dated else []
+    folds = list(learnable(origins, outcome))
     in_time = bool(folds)
     if not in_time:
         folds = list(learnable(account_folds(clusters, n_folds), outcome))

@@ -11,6 +11,7 @@ import pandas as pd
 from sklearn.base import clone
 
 from features.catalog import Signal
+from features.errors import EvidenceError
 from models.calibration import LogisticCalibrator
 from models.encoding import Codes
 from models.health_model import SEGMENT, HealthModel, model_input
@@ -191,6 +192,11 @@ def _cross_validated(
         check_evidence(known["happened"], MIN_EARLIER_POSITIVES, "among the accounts learnt from")
         base_rate = float(known["happened"].mean())
         parts.append(judge(learn(known, signals, **how), frame, fold.test, base_rate))
+    if not parts:
+        raise EvidenceError(
+            "Rows without dates are judged on other accounts, but all of them are of one account; "
+            "add more accounts."
+        )
     everything = np.arange(len(frame))
     return Fold(train=everything, test=everything), together(parts)
 

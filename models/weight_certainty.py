@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import norm
 
 from features.catalog import Signal
 from models.churn import ChurnClassifier
@@ -30,7 +31,8 @@ class GroupCertainty:
     low, high : float
         90 % interval of the weight, in points of 100; it holds the weight itself.
     enough_evidence : bool
-        Whether refits agree that the group moves the margin the way the model says.
+        Whether refits agree that the group moves the margin the way the model says, and accounts
+        left out agree that it should.
     """
 
     low: float
@@ -144,12 +146,10 @@ def weight_certainty(
     code = np.searchsorted(np.array(segments, dtype=object), segment)
     rows = sampled_rows(code, seed)
     reader = _Reader(classifier, X, code, group, rows, signals)
-    found = [
-        reader.read(draw)
-        for draw in refits(
-            classifier, X, happened, pd.factorize(accounts)[0], group, rows, seed=seed, draws=draws
-        )
-    ]
+    refitted = refits(
+        classifier, X, happened, pd.factorize(accounts)[0], group, rows, seed=seed, draws=draws
+    )
+    found = [reader.read(draw) for draw in refitted.draws]
     if not found:
         return WeightCertainty({}, {})
     group_shares, signal_shares, agreement, slopes = (
@@ -158,6 +158,9 @@ def weight_certainty(
     low, high = np.quantile(group_shares, TAILS, axis=0)
     signal_low, signal_high = np.quantile(signal_shares, TAILS, axis=0)
     agrees = np.quantile(agreement, TAILS[0], axis=0) > 0
+    if refitted.z is not None:
+        # A refit shares the rows it is checked on; accounts left out do not.
+        agrees &= refitted.z > norm.ppf(TAILS[1])
     falls, rises = np.quantile(slopes, TAILS, axis=0)
     places = list(enumerate([*segments, OVERALL]))
     kept = [(i, name) for i, name in enumerate(names) if name != CONTEXT]

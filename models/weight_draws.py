@@ -68,6 +68,23 @@ def sampled_rows(segment: Codes, seed: int, most: int = ROWS_PER_SEGMENT) -> Cod
     return np.sort(np.concatenate(chosen))
 
 
+@dataclass(frozen=True)
+class Refits:
+    """Refits of a classifier.
+
+    Attributes
+    ----------
+    draws : iterator of Draw
+        One refit after the other.
+    z : ndarray of shape (n_segments + 1, n_groups), or None
+        Standard errors by which a group counts for accounts left out, the last row over all
+        segments; None where there is no backbone.
+    """
+
+    draws: Iterator[Draw]
+    z: Floats | None
+
+
 def refits(
     classifier: ChurnClassifier,
     X: pd.DataFrame,
@@ -78,7 +95,7 @@ def refits(
     *,
     seed: int,
     draws: int = DRAWS,
-) -> Iterator[Draw]:
+) -> Refits:
     """Refit a fitted classifier to resampled accounts.
 
     Parameters
@@ -100,36 +117,33 @@ def refits(
     draws : int
         Number of refits; a fifth of them where there is no backbone.
 
-    Yields
-    ------
-    Draw
+    Returns
+    -------
+    Refits
     """
     generator = np.random.default_rng(seed)
     backbone = classifier.backbone_
     if backbone is None:
-        yield from _full_refits(
-            classifier, X, happened, cluster, rows, generator, round(REFITS_PER_DRAW * draws)
-        )
-        return
+        count = round(REFITS_PER_DRAW * draws)
+        return Refits(_full_refits(classifier, X, happened, cluster, rows, generator, count), None)
     data = classifier.encoder_.transform(X)
-    trees = classifier.tree_contributions(data.take(rows))
     steps = BackboneSteps(backbone, data, happened, cluster)
     stress = cross_fitted_stress(
         steps, data, happened, cluster, group, classifier.tree_margin(data), generator
     )
     sampled = data.take(rows)
+    trees = classifier.tree_contributions(sampled)
     read = steps.reader(sampled)
-    for _ in range(draws):
-        weight = generator.exponential(size=int(cluster.max()) + 1)
-        weight /= weight.mean()
-        constrained, free = steps.draw(weight, generator)
-        factor = stress.draw(generator)[sampled.segment][:, group]
-        yield Draw(
-            read(constrained) + trees,
-            read(free) + trees,
-            factor,
-            weight[cluster[rows]],
-        )
+
+    def drawn() -> Iterator[Draw]:
+        for _ in range(draws):
+            weight = generator.exponential(size=int(cluster.max()) + 1)
+            weight /= weight.mean()
+            constrained, free = steps.draw(weight, generator)
+            factor = stress.draw(generator)[sampled.segment][:, group]
+            yield Draw(read(constrained) + trees, read(free) + trees, factor, weight[cluster[rows]])
+
+    return Refits(drawn(), stress.z)
 
 
 def _full_refits(

@@ -7,7 +7,7 @@ control characters are taken out.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -17,7 +17,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from features.catalog import Signal
-    from models.health_model import HealthModel
+    from models.weight_certainty import WeightCertainty
     from pipelines.check import DataReport
     from pipelines.explain import Explained
     from pipelines.portfolio import Portfolio
@@ -141,7 +141,7 @@ def show_trained(console: Console, trained: Trained) -> None:
         )
     show_bands(console, result.bands)
     if result.metrics.enough_evidence:
-        show_weights(console, result.model)
+        show_weights(console, result.model.weights, result.model.certainty)
     print_warnings(console, trained.warnings)
 
 
@@ -181,29 +181,35 @@ def show_bands(console: Console, bands: list[dict[str, Any]]) -> None:
     console.print(table)
 
 
-def show_weights(console: Console, model: HealthModel) -> None:
+def show_weights(
+    console: Console, weights: Mapping[str, Mapping[str, float]], certainty: WeightCertainty
+) -> None:
     """Print the weight of each signal group per segment, a few segments side by side."""
-    weights = model.weights
     groups = list(dict.fromkeys(group for shares in weights.values() for group in shares))
     segments = list(weights)
     for first in range(0, len(segments), SEGMENTS_ABREAST):
         abreast = segments[first : first + SEGMENTS_ABREAST]
         table = table_of("Weights", *(f">{plain(segment, 40)}" for segment in abreast))
         for group in groups:
-            table.add_row(group, *(_weight(model, segment, group) for segment in abreast))
+            table.add_row(group, *(_weight(weights, certainty, one, group) for one in abreast))
         console.print(table)
     console.print(
         Text("Weights with 90 % intervals; dim with a question mark: not enough evidence.", "dim")
     )
 
 
-def _weight(model: HealthModel, segment: str, group: str) -> Text:
-    share = model.weights[segment].get(group)
+def _weight(
+    weights: Mapping[str, Mapping[str, float]],
+    certainty: WeightCertainty,
+    segment: str,
+    group: str,
+) -> Text:
+    share = weights[segment].get(group)
     if share is None:
         return Text("–")
-    certainty = model.certainty.groups[segment][group]
-    text = f"{share:.0f} % ({certainty.low:.0f}–{certainty.high:.0f})"
-    return Text(f"{text}  ") if certainty.enough_evidence else Text(f"{text} ?", "dim")
+    sure = certainty.groups[segment][group]
+    text = f"{share:.0f} % ({sure.low:.0f}–{sure.high:.0f})"
+    return Text(f"{text}  ") if sure.enough_evidence else Text(f"{text} ?", "dim")
 
 
 def show_portfolio(console: Console, summed: Portfolio) -> None:

@@ -93,7 +93,8 @@ def test_correction_is_explained_by_shapley_values(X, y):
 def test_backbone_contribution_is_the_coefficient_times_the_distance_from_the_segment(X, y):
     model = ChurnClassifier(segment_column="plan", n_rounds=0).fit(X, y)
     means = pd.DataFrame(model.contributions(X)).groupby(X["plan"].to_numpy()).mean()
-    assert means.to_numpy() == pytest.approx(0, abs=1e-9)
+    # The mean row is that of a design in single precision.
+    assert means.to_numpy() == pytest.approx(0, abs=1e-7)
     changed = X.assign(tickets_90d=0.0)
     apart = model.contributions(X) - model.contributions(changed)
     assert apart[:, [0, 1, 3]] == pytest.approx(0)

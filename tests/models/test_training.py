@@ -9,7 +9,9 @@ from scipy.special import expit
 
 from features.catalog import Signal
 from features.errors import DataError, EvidenceError
+from models.learning import learn
 from models.metrics import evaluate
+from models.proof import judge
 from models.score import ScaleSettings
 from models.segments import SegmentSettings
 from models.training import fit_health_model
@@ -69,7 +71,7 @@ def test_age_alone_ranks_churn_and_is_no_evidence_of_behaviour(make_company, sig
     assert result.metrics.auc_behaviour_low < 0.5 < result.metrics.auc_behaviour_high
     assert not result.metrics.enough_evidence
     assert any(
-        warning.startswith("Not enough evidence that behaviour foretells churn: its hold-out AUC")
+        warning.startswith("Not enough evidence that behaviour foretells the outcome: its hold-out")
         for warning in result.warnings
     )
 
@@ -138,7 +140,92 @@ def test_small_segments_share_and_say_so(frame, signals):
 def test_progress_is_told(frame, signals):
     told = []
     fit(frame, signals, progress=told.append)
-    assert len(told) == 3
+    assert told == [
+        "choosing how much the trees may add",
+        "testing on dates the model has not seen",
+        "fitting on every matured row",
+        "asking how sure the weights are",
+    ]
+
+
+def test_undated_rows_are_judged_by_other_accounts(frame, signals, monkeypatch):
+    """Every row is judged once, by a model that has seen nothing of its account."""
+    judged, taught, told = [], [], []
+
+    def learning(rows, *args, **settings):
+        taught.append(set(rows["account_id"]))
+        return learn(rows, *args, **settings)
+
+    def judging(learnt, rows, positions, base_rate):
+        tested = rows.iloc[positions]
+        assert not taught[-1] & set(tested["account_id"])
+        assert taught[-1] | set(tested["account_id"]) == set(rows["account_id"])
+        known = rows[rows["account_id"].isin(taught[-1])]
+        assert base_rate == pytest.approx(known["happened"].mean())
+        judged.append(pd.Series(learnt.probability(tested), positions))
+        return judge(learnt, rows, positions, base_rate)
+
+    monkeypatch.setattr("models.training.learn", learning)
+    monkeypatch.setattr("models.training.judge", judging)
+    snapshot = frame[frame["observation_date"] < "2025-03-01"]
+    snapshot = snapshot.sample(frac=1, random_state=5)
+    tuned = {"learning_rate": 0.2, "num_leaves": 3, "segment_shrinkage": 4.0}
+    found = fit(snapshot, signals, is_dated=False, tuned=tuned, progress=told.append)
+    settings = found.model.classifier.get_params()
+    assert {name: settings[name] for name in tuned} == tuned
+    assert told == [
+        "testing on accounts the model has not seen",
+        "fitting on every row",
+        "asking how sure the weights are",
+    ]
+    assert len(judged) == 5
+    assert len(taught) == 6
+    assert taught[-1] == set(snapshot["account_id"])
+    expected = pd.concat(judged)
+    assert sorted(expected.index) == list(range(len(snapshot)))
+    rows = snapshot.iloc[expected.index]
+    assert found.holdout["account_id"].tolist() == rows["account_id"].tolist()
+    assert found.holdout["observation_date"].tolist() == rows["observation_date"].tolist()
+    assert found.holdout["happened"].tolist() == rows["happened"].tolist()
+    assert found.holdout["probability"].to_numpy() == pytest.approx(expected.to_numpy())
+    assert found.metrics.enough_evidence
+    assert found.counts["training_rows"] == found.counts["holdout_rows"] == len(snapshot)
+    assert [w for w in found.warnings if w.startswith("The rows carry no dates: the model was")]
+    assert found.model.certainty.groups["all"]["usage"].enough_evidence
+
+
+def test_undated_rows_of_one_account_have_nobody_to_judge_them(frame, signals):
+    with pytest.raises(EvidenceError, match="account"):
+        fit(frame.iloc[:900].assign(account_id="A"), signals, is_dated=False)
+
+
+def test_undated_positives_of_one_account(frame, signals):
+    rows = frame.iloc[:900]
+    few = rows.assign(happened=0, account_id=rows["account_id"].mask(np.arange(900) < 60, "B"))
+    few.iloc[:50, few.columns.get_loc("happened")] = 1
+    with pytest.raises(
+        EvidenceError, match="at least 15 positives among the accounts learnt from, but 0 of 720"
+    ):
+        fit(few, signals, is_dated=False)
+
+
+def test_a_good_outcome_turns_scores_and_bands_round(frame, signals, result):
+    good = fit(
+        frame,
+        signals,
+        segments=SegmentSettings(("plan",), (("onboarding", 90),)),
+        scale=ScaleSettings(good=True),
+        seed=3,
+    )
+    assert [band["band"] for band in good.bands] == ["likely", "possible", "unlikely"]
+    assert [band["rows"] for band in good.bands] == [band["rows"] for band in result.bands]
+    assert (good.holdout["probability"] == result.holdout["probability"]).all()
+    turned = good.holdout["score"] + result.holdout["score"]
+    assert turned.to_numpy() == pytest.approx(100)
+    assert good.model.weights == result.model.weights
+    assert good.model.certainty.groups == result.model.certainty.groups
+    assert good.model.certainty.signals["all"]["usage_28d"].learnt == "lower"
+    assert result.model.certainty.signals["all"]["usage_28d"].learnt == "higher"
 
 
 def test_noise_is_reported_as_no_evidence(frame):
@@ -149,16 +236,17 @@ def test_noise_is_reported_as_no_evidence(frame):
     assert sum(found.model.weights["all"].values()) == 0
 
 
-def test_few_churns_in_the_holdout_are_said(frame, signals):
+def test_few_positives_in_the_holdout_are_said(frame, signals):
     newest = frame["observation_date"] >= "2025-07-01"
     keep = np.flatnonzero(newest & (frame["happened"] == 1))[:3]
     rare = frame.assign(happened=frame["happened"].where(~newest, 0))
     rare.loc[keep, "happened"] = 1
     found = fit(rare, signals)
-    assert any(w.startswith("Only 3 churn(s) in the 1800 hold-out rows") for w in found.warnings)
+    said = "Only 3 positive(s) in the 1800 hold-out rows"
+    assert any(warning.startswith(said) for warning in found.warnings)
 
 
-def test_no_churn_in_the_holdout_is_no_traceback(frame, signals):
+def test_no_positive_in_the_holdout_is_no_traceback(frame, signals):
     newest = frame["observation_date"] >= "2025-07-01"
     found = fit(frame.assign(happened=frame["happened"].where(~newest, 0)), signals)
     assert found.metrics.auc is None
@@ -189,7 +277,7 @@ def test_one_outcome(frame, signals, label, message):
         fit(frame.assign(happened=label), signals)
 
 
-def test_too_few_churns(frame, signals):
+def test_too_few_positives(frame, signals):
     few = frame.assign(happened=0)
     few.loc[:28, "happened"] = 1
     with pytest.raises(EvidenceError, match="at least 30 positives in the matured rows, but 29 of"):

@@ -194,7 +194,7 @@ def test_without_any_outcome_the_doubt_comes_first(folder, tmp_path, run) -> Non
     data = folder({"accounts": MINIMAL["accounts"]})
     answer = run("init", data, "-c", tmp_path / "h.toml", "--json").answer
     assert answer["doubts"] == [
-        "No table tells of churn: map subscriptions (with ended_at) or churn_events"
+        "No table tells of churn: map subscriptions (with ended_at), churn_events or labels"
     ]
     ran = run("check", "-c", tmp_path / "h.toml")
     assert ran.code == 2

@@ -38,7 +38,7 @@ def test_the_social_network_is_learnt(example, run) -> None:
     before = config.read_text(encoding="utf-8")
     trained = run("train", "-c", config, "--json").answer
     metrics = trained["metrics"]
-    assert metrics["log_loss"] <= 0.165 < metrics["log_loss_base"]
+    assert metrics["log_loss"] <= 0.158 < metrics["log_loss_base"]
     assert 0.5 < metrics["auc_low"] < metrics["auc"] < metrics["auc_high"] < 1
     assert trained["enough_evidence"]
     assert trained["counts"]["holdout_from"] == trained["counts"]["last_date"] == "2020-08-16"
@@ -95,7 +95,8 @@ def test_a_company_whose_churn_is_chance_gets_no_verdict(example, run) -> None:
 def test_a_snapshot_without_dates_is_learnt(example, run) -> None:
     config = example("telco")
     trained = run("train", "-c", config, "--json").answer
-    assert trained["metrics"]["auc_low"] > 0.86
+    assert trained["metrics"]["auc"] > 0.90
+    assert trained["counts"]["holdout_rows"] == 7043
     assert trained["counts"]["rows"] == 7043
     weights = trained["weights"]["all"]
     # Gender, age and marriage are sensitive; the rest of the profile has no weight.

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.catalog import Signal
+from models.weight_certainty import GroupCertainty, WeightCertainty
 from pipelines.terminal import plain, plain_console, print_warnings, show_signals, show_weights
 
 HOSTILE = ["[red]x[/red]", "[/]", "[link=http://a]b[/link]", ":smile:", "{x}", "<b>", "a\x1b[2Jb"]
@@ -37,16 +38,39 @@ def test_plain_keeps_what_is_harmless(text: str) -> None:
     assert plain(text) == text
 
 
+def with_certainty(weights, enough_evidence=True):
+    """Give every weight an interval of five points either side."""
+    groups = {
+        segment: {
+            name: GroupCertainty(max(share - 5, 0), min(share + 5, 100), enough_evidence)
+            for name, share in shares.items()
+        }
+        for segment, shares in weights.items()
+    }
+    return weights, WeightCertainty(groups, {})
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_markup_in_a_table_is_text(name: str) -> None:
-    assert plain(name) in shown(show_weights, {name: {"usage": 60.0, "support": 40.0}})
+    weights = with_certainty({name: {"usage": 60.0, "support": 40.0}})
+    assert plain(name) in shown(show_weights, *weights)
     assert f"! {plain(name)}\n" in shown(print_warnings, [name])
 
 
 def test_a_group_without_weight_in_a_segment_is_a_dash() -> None:
-    text = shown(show_weights, {"all": {"usage": 100.0}, "b": {"support": 99.6}})
-    rows = [line.split() for line in text.splitlines() if "%" in line]
-    assert rows == [["usage", "100", "%", "–"], ["support", "–", "100", "%"]]
+    weights = with_certainty({"all": {"usage": 100.0}, "b": {"support": 99.6}})
+    text = shown(show_weights, *weights)
+    rows = [line.split() for line in text.splitlines() if " % (" in line]
+    assert rows == [
+        ["usage", "100", "%", "(95–100)", "–"],
+        ["support", "–", "100", "%", "(95–100)"],
+    ]
+
+
+def test_a_weight_without_evidence_has_a_question_mark() -> None:
+    weights = {"all": {"usage": 70.0, "support": 30.0}}
+    assert "70 % (65–75) ?" in shown(show_weights, *with_certainty(weights, enough_evidence=False))
+    assert " ?" not in shown(show_weights, *with_certainty(weights))
 
 
 def test_signals_of_a_group_stand_together() -> None:
@@ -63,7 +87,7 @@ def test_signals_of_a_group_stand_together() -> None:
 
 def test_many_segments_are_shown_a_few_side_by_side() -> None:
     weights = {f"segment {number}": {"usage": 100.0} for number in range(9)}
-    text = shown(show_weights, weights)
+    text = shown(show_weights, *with_certainty(weights))
     headings = [line for line in text.splitlines() if "segment" in line]
     assert [line.count("segment") for line in headings] == [4, 4, 1]
     assert all(f"segment {number}" in text for number in range(9))
