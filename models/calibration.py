@@ -13,8 +13,8 @@ from scipy.special import expit
 from models.encoding import Floats
 
 # Standard deviations of the priors: how far a segment, or all of them, may move without evidence.
-INTERCEPT_PRIOR, SLOPE_PRIOR = 0.5, 0.25
-SEGMENT_INTERCEPT_PRIOR, SEGMENT_SLOPE_PRIOR = 0.25, 0.15
+INTERCEPT_PRIOR, SLOPE_PRIOR = 0.3, 0.1
+SEGMENT_INTERCEPT_PRIOR, SEGMENT_SLOPE_PRIOR = 0.1, 0.05
 
 
 class LogisticCalibrator:

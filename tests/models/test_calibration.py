@@ -19,7 +19,7 @@ def draw(rows, seed=0, slope=0.5, intercept=-1.0):
 
 
 def test_many_rows_find_the_maximum_likelihood_line():
-    margin, happened = draw(60_000)
+    margin, happened = draw(200_000)
     found = LogisticCalibrator().fit(margin, happened, np.repeat("all", len(margin)))
     oracle = LogisticRegression(C=np.inf, tol=1e-8).fit(margin[:, None], happened)
     expected = oracle.decision_function(margin[:50, None])
@@ -43,9 +43,8 @@ def test_segments_differ_only_as_far_as_they_can_show():
     at = np.array([-2.0])
     assert found.log_odds(at, ["many"])[0] == pytest.approx(-2, abs=0.1)
     assert found.log_odds(at, ["other"])[0] == pytest.approx(-1, abs=0.1)
-    assert (
-        found.log_odds(at, ["few"])[0] < 0
-    )  # twenty positives of twenty are not believed outright
+    # Twenty positives of twenty are not believed outright.
+    assert found.log_odds(at, ["few"])[0] < 0
 
 
 def test_an_unseen_segment_uses_the_shared_line():
