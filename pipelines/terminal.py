@@ -28,7 +28,7 @@ BAND_STYLES |= {"unlikely": "dim", "possible": "yellow", "likely": "green"}
 BAND_MARKS = {"at-risk": "▼", "watch": "◆", "healthy": "▲"}
 BAND_MARKS |= {"unlikely": "▽", "possible": "◆", "likely": "▲"}
 BAR_WIDTH = 12
-SEGMENTS_ABREAST = 4
+SEGMENTS_ABREAST = 3
 
 
 def plain_console() -> Console:

@@ -11,6 +11,9 @@ from features.outcomes import OutcomeSettings
 from pipelines.config import freeze_scale, load_project
 from pipelines.score_settings import MAIN
 
+# Its companies are taught once, by one worker.
+pytestmark = pytest.mark.xdist_group("outcomes")
+
 GOOD = '[source]\nurl = "data"\n[tables.accounts]\n[tables.subscriptions]\n'
 GROWTH = """
 [outcomes.growth]
