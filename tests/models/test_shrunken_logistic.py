@@ -248,6 +248,18 @@ def test_where_it_starts_does_not_matter(problem):
     assert first == pytest.approx(second, abs=1e-3)
 
 
+def test_curvature_from_a_sample_leads_to_the_same_minimum(problem, monkeypatch):
+    tree, start = problem.tree(np.zeros(COLUMNS)), np.zeros((NODES, COLUMNS))
+    exact = tree.minimise(problem.rows, start)
+    monkeypatch.setattr(shrunken_logistic, "CURVATURE_ROWS", 150)
+    slope = problem.rows.quadratic(start).slope
+    sampled = tree.minimise(problem.rows, start)
+    monkeypatch.undo()
+    assert slope == pytest.approx(problem.rows.quadratic(start).slope)
+    assert problem.rows.quadratic(start).curvature.shape == (NODES, COLUMNS, COLUMNS)
+    assert sampled == pytest.approx(exact, abs=2e-3)
+
+
 def test_fewer_steps_go_less_far_but_never_up(problem):
     tree, start = problem.tree(), np.zeros((NODES, COLUMNS))
     values = []
