@@ -1,4 +1,4 @@
-"""The search for parameters: what it compares, when it stops, and how it is taken up again."""
+"""The search for parameters: what it compares, when it stops, how it is taken up again."""
 
 from __future__ import annotations
 
@@ -381,8 +381,8 @@ def test_folds_with_one_class_are_left_out_and_one_date_is_split_by_accounts(row
     quiet = rows["observation_date"] < "2025-03-01"
     found = search(frame=rows.assign(happened=rows["happened"].where(~quiet, 0)), n_trials=1)
     assert 0 < found.log_loss_before < 1
-    one_date = rows[rows["observation_date"] == "2025-02-01"]
-    assert 0 < search(frame=one_date, n_trials=1).log_loss_before < 1
+    one = rows[rows["observation_date"] == "2025-02-01"]
+    assert 0 < search(frame=one, n_trials=1).log_loss_before < 1
 
 
 def test_one_outcome_alone_is_refused(rows, search) -> None:
@@ -397,5 +397,4 @@ def test_one_outcome_alone_is_refused(rows, search) -> None:
 def test_optuna_is_silent_and_left_as_it_was(search, tmp_path, capfd) -> None:
     level = optuna.logging.get_verbosity()
     search(storage=tmp_path / "new" / "folder" / "journal", n_trials=2)
-    assert optuna.logging.get_verbosity() == level
-    assert capfd.readouterr() == ("", "")
+    assert (optuna.logging.get_verbosity(), capfd.readouterr()) == (level, ("", ""))
