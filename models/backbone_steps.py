@@ -54,7 +54,7 @@ class BackboneSteps:
         )
         nothing_held = np.zeros(backbone.theta_.shape, dtype=bool)
         self._inverse = self._unsigned.inverse(self._curvature, nothing_held)
-        self._slopes = rows.cluster_slopes(backbone.theta_, cluster, int(cluster.max()) + 1)
+        self._slopes = rows.cluster_slopes(backbone.theta_, cluster)
 
     def draw(self, weight: Floats, generator: np.random.Generator) -> tuple[Floats, Floats]:
         """Solve for accounts of these weights, with and without the prescribed signs.
@@ -103,7 +103,7 @@ class BackboneSteps:
         return contributions
 
     def _slope(self, weight: Floats) -> Floats:
-        return np.array([weight @ slopes for slopes in self._slopes])
+        return np.array([weight[present] @ slopes for present, slopes in self._slopes])
 
     def _solve(self, slope: Floats, curvature: Floats) -> Floats:
         """Minimise the quadratic picture of the loss plus the penalty, under the signs."""

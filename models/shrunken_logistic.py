@@ -129,13 +129,18 @@ class NodeRows:
             curvature[node] += block.T @ block
         return Quadratic(slope, curvature)
 
-    def cluster_slopes(self, theta: Floats, cluster: Codes, count: int) -> list[Floats]:
-        """First derivatives per node, summed over the rows of each cluster: (count, q) each."""
-        found = [np.zeros((count, self.shape[1])) for _ in range(self.shape[0])]
-        for node, rows in self.chunks():
-            block = self._design[rows].astype(float)
-            block *= (expit(block @ theta[node]) - self._happened[rows])[:, None]
-            np.add.at(found[node], cluster[rows], block)
+    def cluster_slopes(self, theta: Floats, cluster: Codes) -> list[tuple[Codes, Floats]]:
+        """Sum first derivatives over the rows of each cluster: per node (m,) clusters, (m, q)."""
+        found = []
+        for node, members in enumerate(self._members):
+            present, place = np.unique(cluster[members], return_inverse=True)
+            sums = np.zeros((len(present), self.shape[1]))
+            for start in range(0, len(members), CHUNK):
+                rows = members[start : start + CHUNK]
+                block = self._design[rows].astype(float)
+                block *= (expit(block @ theta[node]) - self._happened[rows])[:, None]
+                np.add.at(sums, place[start : start + CHUNK], block)
+            found.append((present, sums))
         return found
 
 
