@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 
+import ibis
+import ibis.expr.types as ir
 import pandas as pd
+import pyarrow as pa
 
 from features.adoption import AdoptionBuilder
 from features.builder import Builder, Request
@@ -46,6 +49,8 @@ AGE = "account_age_days"
 """How long an account had been there: what evidence is judged by, whatever the signals are."""
 KEYS = ("account_id", "observation_date", "happened", AGE)
 """Columns of the feature table that are no signals."""
+ORDER = ("observation_date", "account_id")
+POSITION = "position_in_feature_table"
 
 
 def active_builders(
@@ -88,6 +93,65 @@ def signals_of(company: Company, settings: SignalsSettings) -> tuple[Signal, ...
     )
 
 
+@dataclass(frozen=True)
+class FeatureRows:
+    """The feature table of some dates, before it is fetched from the engine.
+
+    Attributes
+    ----------
+    company : Company
+        Whose tables it is computed from; they must stay open.
+    table : ibis Table
+        ``account_id``, ``observation_date``, ``happened`` and ``account_age_days`` if labelled,
+        ``mrr`` where it is mapped, and a column per signal.
+    count : int
+        Number of rows.
+    signals : tuple of Signal
+        What the columns are.
+    """
+
+    company: Company
+    table: ir.Table
+    count: int
+    signals: tuple[Signal, ...]
+
+    def frame(self) -> pd.DataFrame:
+        """Fetch all rows, ordered by date and account.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A column per signal: float64 with NaN for unknown, or text with None.
+        """
+        return _typed(self.table.order_by(*ORDER).execute(), self.signals)
+
+    def batches(self, rows: int) -> Iterator[pa.RecordBatch]:
+        """Fetch the rows some at a time, ordered by date and account.
+
+        Parameters
+        ----------
+        rows : int
+            Most rows of a batch.
+
+        Yields
+        ------
+        pyarrow.RecordBatch
+            A column per signal: double or string, null for unknown.
+        """
+        counted = self.table.mutate(**{POSITION: ibis.row_number().over(order_by=ORDER)})
+        kept = self.company.keep("feature_table", counted)
+        schema = self._schema()
+        for start in range(0, self.count, rows):
+            here = kept.filter(kept[POSITION].between(start, start + rows - 1))
+            part = here.order_by(POSITION).drop(POSITION).to_pyarrow()
+            yield from part.cast(schema).combine_chunks().to_batches()
+
+    def _schema(self) -> pa.Schema:
+        kinds = {s.name: pa.string() if s.is_categorical else pa.float64() for s in self.signals}
+        own = self.table.schema().to_pyarrow()
+        return pa.schema([(field.name, kinds.get(field.name, field.type)) for field in own])
+
+
 def build_features(
     company: Company,
     dates: Sequence[date],
@@ -98,7 +162,29 @@ def build_features(
     account_id: str | None = None,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
-    """Build the feature table.
+    """Build the feature table and fetch it, as :func:`feature_rows` and its ``frame`` do."""
+    return feature_rows(
+        company,
+        dates,
+        outcome,
+        settings,
+        labelled=labelled,
+        account_id=account_id,
+        progress=progress,
+    ).frame()
+
+
+def feature_rows(
+    company: Company,
+    dates: Sequence[date],
+    outcome: OutcomeSettings,
+    settings: SignalsSettings,
+    *,
+    labelled: bool,
+    account_id: str | None = None,
+    progress: Progress | None = None,
+) -> FeatureRows:
+    """Describe the feature table, with all but its last step computed.
 
     Parameters
     ----------
@@ -119,10 +205,8 @@ def build_features(
 
     Returns
     -------
-    pandas.DataFrame
-        ``account_id``, ``observation_date``, ``happened`` and ``account_age_days`` if labelled,
-        ``mrr`` where it is mapped, and a column per signal: float64 with NaN for unknown, or text
-        with None. Ordered by date and account.
+    FeatureRows
+        To be fetched while the company is open.
     """
     builders = active_builders(company, settings)
     steps = len(builders) + 2
@@ -151,9 +235,8 @@ def build_features(
         )
         joined = both.select(*joined.columns, *fresh)
     tell("collecting the feature table", steps, steps)
-    frame = joined.order_by("observation_date", "account_id").execute()
-    every = [signal for signals in builders.values() for signal in signals]
-    return _typed(frame, every)
+    every = tuple(signal for signals in builders.values() for signal in signals)
+    return FeatureRows(company, joined, int(observations.count().execute()), every)
 
 
 def _typed(frame: pd.DataFrame, signals: Sequence[Signal]) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import ibis.expr.types as ir
 
 from features.engine import Engine
-from features.errors import DataError, SettingsError, nearest, sample
+from features.errors import DataError, HealthscoreError, SettingsError, nearest, sample
 from features.source_url import SourceUrl, parse_url
 from features.sources import Source, Tables, first_line
 
@@ -51,30 +51,13 @@ def open_postgres(url: str) -> Source:
         When the server cannot be reached, refuses, or lacks the schema.
     """
     parsed = parse_url(url, FORM)
-    try:
-        import psycopg
-
-        from features.postgres_engine import PostgresBackend
-    except ImportError as error:
-        raise SettingsError(
-            f"The source '{parsed.shown}' needs the PostgreSQL driver psycopg, which is not"
-            " installed; run: pip install 'healthscore[postgres]'"
-        ) from error
     options = dict(parsed.query)
     schema = options.pop("schema", "")
-    try:
-        # By keyword and never as one text: libpq quotes parts of such a text in its messages.
-        connection = psycopg.connect("", autocommit=True, **_keywords(parsed, options))
-    except psycopg.ProgrammingError as error:
-        raise SettingsError(
-            f"The source '{parsed.shown}' has an option that PostgreSQL does not know:"
-            f" {parsed.scrub(first_line(error))}; correct source.url"
-        ) from error
-    except psycopg.Error as error:
-        raise DataError(
-            f"The PostgreSQL server of '{parsed.shown}' cannot be used:"
-            f" {parsed.scrub(_last_reason(error))}; start it, or correct source.url or the password"
-        ) from error
+    connection = connect(parsed, options)
+    import psycopg
+
+    from features.postgres_engine import PostgresBackend
+
     engine = Engine(
         "PostgreSQL",
         PostgresBackend.from_connection(connection),
@@ -88,6 +71,52 @@ def open_postgres(url: str) -> Source:
     except BaseException:
         engine.close()
         raise
+
+
+def connect(
+    parsed: SourceUrl,
+    options: dict[str, str],
+    what: str = "source",
+    failure: type[HealthscoreError] = DataError,
+) -> psycopg.Connection[Any]:
+    """Connect to a server.
+
+    Parameters
+    ----------
+    parsed : SourceUrl
+        The address.
+    options : dict of str to str
+        Its keys that are for the driver.
+    what : str
+        The section of the configuration that it is the ``url`` of.
+    failure : type
+        What is raised when the server cannot be reached, or refuses.
+
+    Raises
+    ------
+    SettingsError
+        When the driver is not installed, or does not know an option.
+    """
+    try:
+        import psycopg
+    except ImportError as error:
+        raise SettingsError(
+            f"The {what} '{parsed.shown}' needs the PostgreSQL driver psycopg, which is not"
+            " installed; run: pip install 'healthscore[postgres]'"
+        ) from error
+    try:
+        # By keyword and never as one text: libpq quotes parts of such a text in its messages.
+        return psycopg.connect("", autocommit=True, **_keywords(parsed, options))
+    except psycopg.ProgrammingError as error:
+        raise SettingsError(
+            f"The {what} '{parsed.shown}' has an option that PostgreSQL does not know:"
+            f" {parsed.scrub(first_line(error))}; correct {what}.url"
+        ) from error
+    except psycopg.Error as error:
+        raise failure(
+            f"The PostgreSQL server of '{parsed.shown}' cannot be used:"
+            f" {parsed.scrub(_last_reason(error))}; start it, or correct {what}.url or the password"
+        ) from error
 
 
 def _keywords(parsed: SourceUrl, options: dict[str, str]) -> dict[str, Any]:

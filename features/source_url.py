@@ -65,7 +65,7 @@ def scheme_of(url: str) -> str:
     return before.lower() if separator and before.isalpha() else ""
 
 
-def with_environment(url: str) -> str:
+def with_environment(url: str, what: str = "source") -> str:
     """Replace an address that is, or begins with, a reference ``${NAME}``.
 
     References further inside are replaced part by part, so that a password from the environment
@@ -77,10 +77,10 @@ def with_environment(url: str) -> str:
         When the variable is not set.
     """
     found = _REFERENCE.match(url)
-    return _value(found.group(1)) + url[found.end() :] if found else url
+    return _value(found.group(1), what) + url[found.end() :] if found else url
 
 
-def parse_url(url: str, form: str) -> SourceUrl:
+def parse_url(url: str, form: str, what: str = "source") -> SourceUrl:
     """Take an address apart.
 
     Parameters
@@ -89,6 +89,8 @@ def parse_url(url: str, form: str) -> SourceUrl:
         The address; ``${NAME}`` stands for an environment variable.
     form : str
         What such an address looks like, for the message.
+    what : str
+        The section of the configuration that it is the ``url`` of.
 
     Raises
     ------
@@ -105,14 +107,14 @@ def parse_url(url: str, form: str) -> SourceUrl:
     match = _ADDRESS.fullmatch(url)
     if match is None:
         raise SettingsError(
-            f"The source '{shown}' must have the form {form} and has not; write any of @ : / ? # %"
+            f"The {what} '{shown}' must have the form {form} and has not; write any of @ : / ? # %"
             " in a name or password as %40 %3A %2F %3F %23 %25, or give the password as ${NAME}"
         )
-    parts = {key: _decoded(value or "") for key, value in match.groupdict().items()}
+    parts = {key: _decoded(value or "", what) for key, value in match.groupdict().items()}
     query: dict[str, str] = {}
     for item in filter(None, (match["query"] or "").split("&")):
         key, _, value = item.partition("=")
-        query[_decoded(key)] = _decoded(value)
+        query[_decoded(key, what)] = _decoded(value, what)
     return SourceUrl(
         shown,
         parts["scheme"],
@@ -184,19 +186,19 @@ def _is_secret(key: str) -> bool:
     return unquote(key).lower().rpartition(".")[2].replace("_", "").endswith(_SECRET_KEYS)
 
 
-def _decoded(part: str) -> str:
+def _decoded(part: str, what: str) -> str:
     """Decode a part of an address and put environment variables in, which stand as they are."""
     pieces = _REFERENCE.split(part)
     return "".join(
-        _value(piece) if number % 2 else unquote(piece) for number, piece in enumerate(pieces)
+        _value(piece, what) if number % 2 else unquote(piece) for number, piece in enumerate(pieces)
     )
 
 
-def _value(name: str) -> str:
+def _value(name: str, what: str) -> str:
     value = os.environ.get(name)
     if value is None:
         raise SettingsError(
-            f"The source names the environment variable '{name}', which is not set; set it or"
-            " correct source.url"
+            f"The {what} names the environment variable '{name}', which is not set; set it or"
+            f" correct {what}.url"
         )
     return value

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import shutil
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -61,6 +62,9 @@ def spark_engine(parsed: SourceUrl) -> Engine:
     settings |= {key: value for key, value in parsed.query.items() if key.startswith("spark.")}
     if "master" in parsed.query:
         builder = builder.master(parsed.query["master"])
+    if parsed.query.get("master", "local").startswith("local"):
+        # Workers on this machine run in the environment of this program, not in the system's.
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     try:
         with quiet_about_pandas():
             session = running or builder.config(map=settings).getOrCreate()

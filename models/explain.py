@@ -14,6 +14,8 @@ from features.catalog import Group, Signal, groups_of
 from models.encoding import Floats
 
 MINUS = "\N{MINUS SIGN}"
+# SHAP values come in multiples of a small unit; points below this are its rounding.
+LEAST_POINTS = 1e-6
 LONGEST_CATEGORY = 60
 LONGEST_LEVEL = 160
 
@@ -95,7 +97,7 @@ def reasons(
         [
             _reason(signals[i], columns[i][row], float(points[row, i]))
             for i in largest[row]
-            if points[row, i] != 0
+            if abs(points[row, i]) >= LEAST_POINTS
         ]
         for row in range(len(points))
     ]

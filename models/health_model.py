@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,14 @@ from models.calibration import LogisticCalibrator
 from models.churn import ChurnClassifier
 from models.encoding import Floats
 from models.explain import Reason, group_points, reasons
-from models.score import PointTable, ScoreScale, points
-from models.segments import EVERYTHING, SegmentAssignment
+from models.score import ScoreScale, points
+from models.score_plan import ScorePlan
+from models.segments import SegmentAssignment
+from models.tree_shap import ShapPlan
 from models.weight_certainty import WeightCertainty
-from models.weights import coverage
 
-MODEL_FILE, TREES_FILE = "health_model.json", "correction.txt"
+MODEL_FILE, TREES_FILE, PLAN_FOLDER = "health_model.json", "correction.txt", "shap_plan"
 FORMAT = 2
-# Rows explained at a time: keeps memory level, whatever the number of accounts.
-BATCH = 50_000
 SEGMENT = "segment"
 
 
@@ -92,6 +92,8 @@ class HealthModel:
         What each band's accounts did in the hold-out; see :class:`models.training.TrainingResult`.
     maturity_days : int
         Days from an observation date until its label is certain.
+    shap : ShapPlan or None
+        The margin arranged for explaining, where it was kept with the model.
     """
 
     signals: tuple[Signal, ...]
@@ -105,6 +107,12 @@ class HealthModel:
     certainty: WeightCertainty
     bands: list[dict[str, Any]]
     maturity_days: int
+    shap: ShapPlan | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def plan(self) -> ScorePlan:
+        """The model arranged for scoring many rows."""
+        return ScorePlan(self, self.shap)
 
     @property
     def weight_intervals(self) -> dict[str, dict[str, tuple[float, float]]]:
@@ -140,22 +148,16 @@ class HealthModel:
             When a column is absent or a signal holds something that is not a finite number.
         """
         inputs = model_input(frame, self.signals, self.segments)
+        data = self.classifier.encoder_.transform(inputs)
         segment = inputs[SEGMENT].to_numpy(dtype=object)
-        values = frame[[signal.name for signal in self.signals]]
-        parts = [
-            self._points(inputs.iloc[start : start + BATCH])
-            for start in range(0, len(frame), BATCH)
-        ]
-        width = len(self.signals)
-        table = PointTable(
-            points=np.concatenate([part.points for part in parts] or [np.zeros((0, width))]),
-            **{
-                name: np.concatenate([getattr(part, name) for part in parts] or [np.zeros(0)])
-                for name in ("baseline", "score", "log_odds")
-            },
+        shap = self.plan.shap
+        table = points(
+            shap.shap_values(data.values, segment=data.segment),
+            self.calibrator.log_odds(shap.base_values(data.segment, len(frame)), segment),
+            self.calibrator.slope(segment),
+            self.scale,
         )
         probability = expit(table.log_odds)
-        observed = values.notna().to_numpy()
         scored = pd.DataFrame(
             {
                 "account_id": frame["account_id"].to_numpy(),
@@ -165,28 +167,15 @@ class HealthModel:
                 "band": self.scale.band(probability),
                 "grade": self.scale.grade(table.score),
                 "probability": probability,
-                "coverage": coverage(observed, segment, self.signals, self.signal_weights),
+                "coverage": self.plan.coverage(data.values, segment),
                 "baseline_score": table.baseline,
             }
         )
-        return ScoredAccounts(scored, table.points, values.reset_index(drop=True), self.signals)
-
-    def _points(self, inputs: pd.DataFrame) -> PointTable:
-        segment = inputs[SEGMENT].to_numpy(dtype=object)
-        raw = self.classifier.contributions(inputs)
-        codes, names = pd.factorize(segment)
-        centres = [self.centres.get(name, self.centres[EVERYTHING]) for name in names]
-        centre = np.array(centres, dtype=float)[codes]
-        mean_margin = self.classifier.base_margin(inputs) + centre.sum(axis=1)
-        return points(
-            raw - centre,
-            self.calibrator.log_odds(mean_margin, segment),
-            self.calibrator.slope(segment),
-            self.scale,
-        )
+        values = frame[[signal.name for signal in self.signals]].reset_index(drop=True)
+        return ScoredAccounts(scored, table.points, values, self.signals)
 
     def save(self, folder: Path) -> None:
-        """Write JSON and, where there is a correction, LightGBM's model text into a folder."""
+        """Write JSON, LightGBM's model text where there is a correction, and the plan of SHAP."""
         folder.mkdir(parents=True, exist_ok=True)
         described = {
             "format": FORMAT,
@@ -205,6 +194,7 @@ class HealthModel:
         trees = self.classifier.correction_text()
         if trees is not None:
             (folder / TREES_FILE).write_text(trees, encoding="utf-8")
+        self.plan.shap.save(folder / PLAN_FOLDER)
         text = json.dumps(described, indent=1, allow_nan=False)
         (folder / MODEL_FILE).write_text(text, encoding="utf-8")
 
@@ -228,9 +218,10 @@ class HealthModel:
             correction = None
             if described["classifier"]["settings"]["n_rounds"]:
                 correction = trees.read_text(encoding="utf-8")
+            classifier = ChurnClassifier.from_dict(described["classifier"], correction)
             return cls(
                 signals=tuple(Signal.from_dict(signal) for signal in described["signals"]),
-                classifier=ChurnClassifier.from_dict(described["classifier"], correction),
+                classifier=classifier,
                 calibrator=LogisticCalibrator.from_dict(described["calibrator"]),
                 scale=ScoreScale.from_dict(described["scale"]),
                 segments=SegmentAssignment.from_dict(described["segments"]),
@@ -240,12 +231,20 @@ class HealthModel:
                 certainty=WeightCertainty.from_dict(described["certainty"]),
                 bands=described["bands"],
                 maturity_days=described["maturity_days"],
+                shap=_kept_plan(folder / PLAN_FOLDER, classifier),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RegistryError(
                 f"The folder {str(folder)!r} holds no usable model "
                 f"({type(error).__name__}: {str(error)[:200]}); train again."
             ) from error
+
+
+def _kept_plan(folder: Path, classifier: ChurnClassifier) -> ShapPlan | None:
+    """Read the plan kept with a model; models from before there were plans have none."""
+    if not folder.exists():
+        return None
+    return ShapPlan.load(folder, booster=classifier.booster_)
 
 
 def model_input(

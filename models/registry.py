@@ -25,17 +25,16 @@ import pandas as pd
 from matplotlib.figure import Figure
 from mlflow import MlflowClient
 from mlflow.entities import Metric
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.models import ModelSignature
 from mlflow.models.model import ModelInfo
-from mlflow.types import ColSpec, DataType, Schema
 from mlflow.utils.validation import MAX_METRICS_PER_BATCH
 from pandas.api.types import is_numeric_dtype
 from sqlalchemy.exc import SQLAlchemyError
 
 import features
 import models
-from features.errors import RegistryError
+from features.errors import RegistryError, sample
 from models import serving
 from models.health_model import HealthModel
 from models.training import TrainingResult
@@ -138,18 +137,46 @@ def load_champion(folder: Path, name: str) -> tuple[HealthModel, str, dict[str, 
     RegistryError
         When there is no champion, or its files are gone.
     """
+    absent = _absent(folder, name)
     with _tracking(folder, name, create=False):
-        client = MlflowClient()
         try:
-            found = client.get_model_version_by_alias(name, ALIAS)
+            found = MlflowClient().get_model_version_by_alias(name, ALIAS)
         except MlflowException as error:
-            raise RegistryError(_absent(folder, name)) from error
-        run = client.get_run(str(found.run_id))
-        with tempfile.TemporaryDirectory() as scratch:
-            local = mlflow.artifacts.download_artifacts(
-                artifact_uri=f"models:/{name}/{found.version}", dst_path=scratch
-            )
-            model = HealthModel.load(Path(local) / "artifacts" / serving.ARTIFACT)
+            raise RegistryError(absent) from error
+        return _load(found)
+
+
+def load_version(folder: Path, name: str, version: str) -> tuple[HealthModel, str, dict[str, Any]]:
+    """Load the model of a version, champion or not, as :func:`load_champion` does.
+
+    Raises
+    ------
+    RegistryError
+        When there is no such version, or its files are gone.
+    """
+    place = _place(folder)
+    with _tracking(folder, name, create=False):
+        try:
+            found = MlflowClient().get_model_version(name, version)
+        except MlflowException as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+            raise RegistryError(
+                f"Version {sample([version])} of {name!r} is not in the registry {place!r}, and "
+                "only it can say what its scores were made of; restore it there, or choose a date "
+                "scored by a version that is there."
+            ) from error
+        return _load(found)
+
+
+def _load(found: ModelVersion) -> tuple[HealthModel, str, dict[str, Any]]:
+    """Fetch the files of a registered version, and the facts of its run."""
+    run = MlflowClient().get_run(str(found.run_id))
+    with tempfile.TemporaryDirectory() as scratch:
+        local = mlflow.artifacts.download_artifacts(
+            artifact_uri=f"models:/{found.name}/{found.version}", dst_path=scratch
+        )
+        model = HealthModel.load(Path(local) / "artifacts" / serving.ARTIFACT)
     created = datetime.fromtimestamp(found.creation_timestamp / 1000, UTC)
     return (
         model,
@@ -273,7 +300,7 @@ def _log_model(model: HealthModel) -> ModelInfo:
             artifacts={serving.ARTIFACT: str(files)},
             code_paths=[str(Path(str(room.__file__)).parent) for room in (features, models)],
             pip_requirements=[f"{package}=={version(package)}" for package in REQUIREMENTS],
-            signature=_signature(model),
+            signature=serving.signature(model),
         )
     return logged
 
@@ -286,19 +313,6 @@ def _register(logged: ModelInfo, name: str, run_id: str) -> str:
         name, logged.model_uri, run_id=run_id, model_id=logged.model_id
     )
     return str(made.version)
-
-
-def _signature(model: HealthModel) -> ModelSignature:
-    """Columns a served model asks for; a signal may be absent from a row but not from the table."""
-    types = {signal.name: DataType.double for signal in model.signals if not signal.is_categorical}
-    if model.segments.settings.lifecycle:
-        types.setdefault(model.segments.settings.tenure_column, DataType.double)
-    columns = {"account_id": DataType.string, "observation_date": DataType.datetime}
-    columns |= {name: types.get(name, DataType.string) for name in model.required_columns}
-    return ModelSignature(
-        inputs=Schema([ColSpec(kind, name) for name, kind in columns.items()]),
-        outputs=Schema([ColSpec(kind, name) for name, kind in serving.OUTPUT.items()]),
-    )
 
 
 def _numbers(result: TrainingResult) -> dict[str, float]:
@@ -358,6 +372,11 @@ def _experiment(folder: Path, name: str) -> str:
 
 def _absent(folder: Path, name: str) -> str:
     return (
-        f"No champion of {name!r} was found in the registry "
-        f"{os.environ.get('MLFLOW_TRACKING_URI') or str(folder)!r}; train a model first."
+        f"No champion of {name!r} was found in the registry {_place(folder)!r}; train a model "
+        "first."
     )
+
+
+def _place(folder: Path) -> str:
+    """Name the registry as the user did; inside a tracking block MLflow sets the variable."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or str(folder)

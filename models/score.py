@@ -150,12 +150,19 @@ class ScoreScale:
 
     def band(self, probability: Floats) -> NDArray[np.str_]:
         """Band of calibrated probabilities, as an array of str."""
-        cuts = np.digitize(probability, [self.watch_from, self.at_risk_from])
-        return np.array(self.bands[::-1], dtype=np.str_)[cuts]
+        return np.array(self.bands, dtype=np.str_)[self.band_position(probability)]
+
+    def band_position(self, probability: Floats) -> NDArray[np.intp]:
+        """Position of each probability's band in :attr:`bands`."""
+        return 2 - np.digitize(probability, [self.watch_from, self.at_risk_from])
 
     def grade(self, score: Floats) -> NDArray[np.str_]:
         """Letter of a score, twenty points apart: A from 80, B from 60, C from 40, D from 20, F."""
-        return np.array(GRADES, dtype=np.str_)[np.digitize(score, [20, 40, 60, 80])]
+        return np.array(GRADES, dtype=np.str_)[self.grade_position(score)]
+
+    def grade_position(self, score: Floats) -> NDArray[np.intp]:
+        """Position of each score's grade in ``GRADES``."""
+        return np.digitize(score, [20, 40, 60, 80])
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready description, in the words of the outcome's direction."""
@@ -175,13 +182,13 @@ class ScoreScale:
 
 
 @dataclass(frozen=True)
-class PointTable:
-    """Scores and what they are made of; ``baseline + points.sum(axis=1) == score``.
+class ScoreMove:
+    """Where the margin has moved the score of each row.
 
     Attributes
     ----------
-    points : ndarray of shape (n, n_signals)
-        Points of each signal.
+    factor : ndarray of shape (n,)
+        Points of one unit of contribution: ``baseline + factor * moved == score``.
     baseline : ndarray of shape (n,)
         Score of the mean margin of the row's segment.
     score : ndarray of shape (n,)
@@ -190,19 +197,34 @@ class PointTable:
         Calibrated log-odds of the outcome that the score was made of.
     """
 
+    factor: Floats
+    baseline: Floats
+    score: Floats
+    log_odds: Floats
+
+
+@dataclass(frozen=True)
+class PointTable:
+    """Scores and what they are made of; ``baseline + points.sum(axis=1) == score``.
+
+    Attributes
+    ----------
+    points : ndarray of shape (n, n_signals)
+        Points of each signal.
+    baseline, score, log_odds : ndarray of shape (n,)
+        As in :class:`ScoreMove`.
+    """
+
     points: Floats
     baseline: Floats
     score: Floats
     log_odds: Floats
 
 
-def points(
-    contributions: Floats,
-    baseline_log_odds: Floats,
-    slope: Floats,
-    scale: ScoreScale,
-) -> PointTable:
-    """Split each score into points that sum to it exactly.
+def score_move(
+    moved: Floats, baseline_log_odds: Floats, slope: Floats, scale: ScoreScale
+) -> ScoreMove:
+    """Work out each row's score and what a unit of contribution is worth in points.
 
     With S the map from margin to score, ``points_i = phi_i (S(z) - S(z_s)) / (z - z_s)``: one
     factor per row, so the sum is exact and every sign survives, the clip included. Up to the clip
@@ -211,14 +233,47 @@ def points(
 
     Parameters
     ----------
-    contributions : ndarray of shape (n, n_signals)
-        SHAP values of the margin, recentred: they sum to ``z - z_s``.
+    moved : ndarray of shape (n,)
+        ``z - z_s``: how far the margin is from the segment's mean margin.
     baseline_log_odds : ndarray of shape (n,)
         Calibrated log-odds of the segment's mean margin ``z_s``.
     slope : ndarray of shape (n,)
         Calibrated log-odds per unit of margin, above zero.
     scale : ScoreScale
         From log-odds to score.
+
+    Returns
+    -------
+    ScoreMove
+    """
+    factor = scale.points_per_log_odds * slope
+    start = scale.unclipped(baseline_log_odds)
+    end = start + factor * moved
+    baseline, score = np.clip(start, 0, 100), np.clip(end, 0, 100)
+    unmoved = end == start
+    inside = np.where(
+        unmoved,
+        # The limit: S'(z_s), which is zero where the baseline itself is cut off.
+        (start > 0) & (start < 100),
+        (score - baseline) / np.where(unmoved, 1.0, end - start),
+    )
+    return ScoreMove(factor * inside, baseline, score, baseline_log_odds + slope * moved)
+
+
+def points(
+    contributions: Floats,
+    baseline_log_odds: Floats,
+    slope: Floats,
+    scale: ScoreScale,
+) -> PointTable:
+    """Split each score into points that sum to it exactly: see :func:`score_move`.
+
+    Parameters
+    ----------
+    contributions : ndarray of shape (n, n_signals)
+        SHAP values of the margin, recentred: they sum to ``z - z_s``.
+    baseline_log_odds, slope, scale
+        As for :func:`score_move`.
 
     Returns
     -------
@@ -231,23 +286,12 @@ def points(
     >>> table.points.round(6), table.baseline.round(6), table.score.round(6)
     (array([[-20.,  10.]]), array([50.]), array([40.]))
     """
-    factor = scale.points_per_log_odds * slope
-    start = scale.unclipped(baseline_log_odds)
-    way = factor * contributions.sum(axis=1)
-    end = start + way
-    baseline, score = np.clip(start, 0, 100), np.clip(end, 0, 100)
-    unmoved = end == start
-    inside = np.where(
-        unmoved,
-        # The limit: S'(z_s), which is zero where the baseline itself is cut off.
-        (start > 0) & (start < 100),
-        (score - baseline) / np.where(unmoved, 1.0, end - start),
-    )
+    move = score_move(contributions.sum(axis=1), baseline_log_odds, slope, scale)
     return PointTable(
-        points=contributions * (factor * inside)[:, None],
-        baseline=baseline,
-        score=score,
-        log_odds=baseline_log_odds + slope * contributions.sum(axis=1),
+        points=contributions * move.factor[:, None],
+        baseline=move.baseline,
+        score=move.score,
+        log_odds=move.log_odds,
     )
 
 

@@ -158,17 +158,25 @@ def _labels(frame: pd.DataFrame, settings: SegmentSettings) -> pd.Series[Any]:
         text = values.where(values.notna(), "unknown").map(str)
         label = label + BETWEEN + column + "=" + text
     if settings.lifecycle:
-        stage = _stage(frame[settings.tenure_column].to_numpy(dtype=float), settings.lifecycle)
+        names = np.array([name for name, _ in settings.lifecycle] + [""], dtype=object)
+        tenure = frame[settings.tenure_column].to_numpy(dtype=float, na_value=np.nan)
+        stage = names[stage_position(tenure, settings.lifecycle)]
         label = label + np.where(stage == "", "", BETWEEN + stage)
     return label.str.removeprefix(BETWEEN).replace("", EVERYTHING)
 
 
-def _stage(tenure: Any, lifecycle: tuple[tuple[str, int | None], ...]) -> Any:
+def stage_position(tenure: Any, lifecycle: tuple[tuple[str, int | None], ...]) -> Any:
+    """Position of the stage that accounts of some tenure (n,) are in; past the last, their number.
+
+    Examples
+    --------
+    >>> stage_position(np.array([10.0, 90.0, np.nan]), (("onboarding", 90), ("first year", 365)))
+    array([0, 1, 2])
+    """
     limits = [np.inf if days is None else days for _, days in lifecycle]
-    names = np.array([name for name, _ in lifecycle] + [""], dtype=object)
     # An unknown tenure is read as a long one: being new is the claim that needs evidence.
     longest = np.finfo(float).max
-    return names[np.searchsorted(limits, np.where(np.isnan(tenure), longest, tenure), "right")]
+    return np.searchsorted(limits, np.where(np.isnan(tenure), longest, tenure), "right")
 
 
 def _depth(label: str) -> int:

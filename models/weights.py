@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from features.catalog import Signal
-from models.encoding import Floats
+from models.encoding import Codes, Floats
 from models.explain import group_points
 
 # Context of an account, not something a customer-success team could weigh.
@@ -55,38 +55,53 @@ def signal_weights(
     return _shares(pd.DataFrame(np.abs(contributions), columns=names), segment)
 
 
-def coverage(
-    observed: Any,
-    segment: Sequence[str] | Any,
-    signals: Sequence[Signal],
-    weights: Mapping[str, Mapping[str, float]],
+def signal_shares(
+    signals: Sequence[Signal], segments: Sequence[str], weights: Mapping[str, Mapping[str, float]]
 ) -> Floats:
-    """Share of weight that was observed, from 0 to 1.
+    """Arrange the weights of signals as shares of one.
 
     Parameters
     ----------
-    observed : ndarray of bool, shape (n, n_signals)
-        Whether a value was known.
-    segment : array of str, shape (n,)
-        Segments; one without weights of its own is read as "all".
     signals : sequence of Signal
-        What the columns are.
+        Whose weights are wanted.
+    segments : sequence of str
+        Segments; one without weights of its own is read as "all".
     weights : mapping of str to mapping of str to float
         From :func:`signal_weights`.
 
     Returns
     -------
-    ndarray of shape (n,)
-        With no weight on any signal, the plain share of known signals.
+    ndarray of shape (n_segments, n_signals)
+        Equal shares where no signal has weight.
     """
-    codes, names = pd.factorize(np.asarray(segment, dtype=object))
     table = np.array(
-        [[weights.get(name, weights[OVERALL])[s.name] for s in signals] for name in names]
-    ).reshape(len(names), len(signals))
+        [[weights.get(name, weights[OVERALL])[s.name] for s in signals] for name in segments]
+    ).reshape(len(segments), len(signals))
     table[table.sum(axis=1) == 0] = 1
-    table /= table.sum(axis=1, keepdims=True)
-    share = (np.asarray(observed, dtype=float) * table[codes]).sum(axis=1)
-    return np.asarray(np.clip(share, 0.0, 1.0))
+    return np.asarray(table / table.sum(axis=1, keepdims=True))
+
+
+def observed_share(values: Floats, segment: Codes, shares: Floats) -> Floats:
+    """Share of weight that was observed, from 0 to 1: the coverage of each row.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n, n_signals)
+        Signals, NaN where unknown.
+    segment : ndarray of int, shape (n,)
+        Row of ``shares`` that each row's segment has.
+    shares : ndarray of shape (n_segments, n_signals)
+        From :func:`signal_shares`.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+    """
+    share = np.zeros(len(values))
+    # Signal by signal: a sum over the axis would depend on how many rows stand beside each other.
+    for signal in range(values.shape[1]):
+        share += np.where(np.isnan(values[:, signal]), 0.0, shares[segment, signal])
+    return np.clip(share, 0.0, 1.0)
 
 
 def _shares(moved: pd.DataFrame, segment: Any) -> Weights:

@@ -6,22 +6,29 @@ import errno
 import io
 import os
 import sys
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from features.errors import HealthscoreError
 from pipelines.answer import answering
-
-if TYPE_CHECKING:
-    from pipelines.config import Project
+from pipelines.cli_options import (
+    DEFAULT_CONFIG,
+    AsJson,
+    AsOf,
+    Config,
+    Outcome,
+    day_of,
+    project_of,
+)
+from pipelines.cli_scores import explain, export, score, trend, verify_run
 
 EXIT_CODES = """\
 Exit codes: 0 done · 1 unexpected failure · 2 wrong usage or configuration · 3 the data break the
 contract · 4 too few matured outcomes · 5 no usable champion · 6 the score store is held or full ·
-130 interrupted.
+7 a run is not as it was issued · 130 interrupted.
 """
 
 app = typer.Typer(
@@ -34,23 +41,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Config = Annotated[Path, typer.Option("-c", "--config", help="The configuration file.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
-AsOf = Annotated[
-    datetime | None,
-    typer.Option(
-        "--as-of",
-        formats=["%Y-%m-%d"],
-        help="What was known before this date; by default the day after the last row.",
-    ),
-]
-Outcome = Annotated[
-    str | None,
-    typer.Option(
-        "--outcome", help="A further outcome, as named under [outcomes]; by default [outcome]."
-    ),
-]
-DEFAULT_CONFIG = Path("healthscore.toml")
 INTERRUPTED = 130
 
 
@@ -77,7 +67,7 @@ def simulate(
             months=months,
             seed=seed,
             drift=drift,  # type: ignore[arg-type]
-            drift_from=_day(drift_from),
+            drift_from=day_of(drift_from),
         )
         with show_progress("Simulate") as step:
             rows = write_company(
@@ -112,7 +102,7 @@ def check(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     from pipelines.check import check_data
 
     with answering(as_json) as answer:
-        report = check_data(_project(config))
+        report = check_data(project_of(config))
         answer.give(report.to_dict())
         if answer.console is not None:
             from pipelines.terminal import show_report
@@ -140,7 +130,7 @@ def signals(
 
             listed = every_signal()
         else:
-            listed = company_signals(_project(config))
+            listed = company_signals(project_of(config))
         answer.give({"signals": [signal.to_dict() for signal in listed]})
         if answer.console is not None and as_markdown:
             print(markdown(listed), end="")
@@ -167,8 +157,8 @@ def features(
     from pipelines.feature_table import write_features
 
     with answering(as_json) as answer:
-        project = _project(config, outcome)
-        written = write_features(project, _day(as_of), out, labelled=labelled)
+        project = project_of(config, outcome)
+        written = write_features(project, day_of(as_of), out, labelled=labelled)
         answer.give(written.to_dict())
         span = written.dates[0]
         if len(written.dates) > 1:
@@ -195,7 +185,7 @@ def train(
     from pipelines.train import train as train_champion
 
     with answering(as_json) as answer:
-        trained = train_champion(_project(config, outcome), tune_seconds=tune)
+        trained = train_champion(project_of(config, outcome), tune_seconds=tune)
         answer.give(trained.to_dict())
         if answer.console is not None:
             from pipelines.terminal import show_trained
@@ -223,7 +213,7 @@ def backtest(
     from pipelines.backtest import backtest as run_backtest
 
     with answering(as_json) as answer:
-        tested = run_backtest(_project(config, outcome), origins=origins, out=out)
+        tested = run_backtest(project_of(config, outcome), origins=origins, out=out)
         answer.give(tested.to_dict())
         if answer.console is not None:
             from pipelines.backtest_screen import show_backtest
@@ -234,57 +224,8 @@ def backtest(
                 answer.say(f"Wrote {tested.file}")
 
 
-@app.command()
-def score(
-    config: Config = DEFAULT_CONFIG,
-    as_of: AsOf = None,
-    outcome: Outcome = None,
-    as_json: AsJson = False,
-) -> None:
-    """Score every active account with the champion and issue the scores."""
-    from pipelines.portfolio import portfolio
-    from pipelines.score import score_accounts
-
-    with answering(as_json) as answer:
-        project = _project(config, outcome)
-        issued = score_accounts(project, _day(as_of))
-        answer.give(
-            {
-                "outcome": issued.outcome,
-                "rows": issued.rows,
-                "as_of": issued.as_of.isoformat(),
-                "model_version": issued.model_version,
-                "store": str(project.store_file),
-                "issued_before": not issued.fresh,
-                "warnings": issued.warnings,
-            }
-        )
-        if answer.console is not None:
-            from pipelines.terminal import show_portfolio
-
-            show_portfolio(answer.console, portfolio(project, issued))
-            answer.say(f"{issued.rows:,} scores in {project.store_file}")
-            answer.warn(issued.warnings)
-
-
-@app.command()
-def explain(
-    account: Annotated[str, typer.Argument(help="The account's id.")],
-    config: Config = DEFAULT_CONFIG,
-    as_of: AsOf = None,
-    outcome: Outcome = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show what one account's score is made of, signal by signal."""
-    from pipelines.explain import explain_account
-
-    with answering(as_json) as answer:
-        explained = explain_account(_project(config, outcome), account, _day(as_of))
-        answer.give(explained.to_dict())
-        if answer.console is not None:
-            from pipelines.terminal import show_explained
-
-            show_explained(answer.console, explained)
+for command in (score, verify_run, explain, trend, export):
+    app.command()(command)
 
 
 @app.command()
@@ -320,17 +261,6 @@ def demo(
             answer.say("")
             for line in where_it_lies(made):
                 answer.say(line)
-
-
-def _project(config: Path, outcome: str | None = None) -> Project:
-    from pipelines.config import load_project
-
-    project = load_project(config)
-    return project if outcome is None else project.for_outcome(outcome)
-
-
-def _day(moment: datetime | None) -> date | None:
-    return None if moment is None else moment.date()
 
 
 def main(arguments: list[str] | None = None) -> None:

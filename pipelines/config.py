@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tomllib
 import typing
 from collections.abc import Sequence
@@ -19,6 +21,7 @@ from features.outcomes import OutcomeSettings
 from features.signal_settings import SignalsSettings
 from features.source_url import masked, masked_comments
 from pipelines.score_settings import MAIN, FurtherOutcome, ScoreSettings, with_inherited
+from pipelines.store_settings import StoreSettings
 from pipelines.whole_file import replaced_whole
 
 FILE_NAME = "healthscore.toml"
@@ -121,12 +124,6 @@ class RegistrySettings(Frozen):
 
     folder: str = "mlruns"
     model_name: str = Field("healthscore", pattern=r"^[A-Za-z0-9_-]{1,100}$")
-
-
-class StoreSettings(Frozen):
-    """The ``[store]`` section: where issued scores are kept."""
-
-    file: str = "scores.duckdb"
 
 
 class Settings(Frozen):
@@ -232,7 +229,18 @@ class Project:
 
         document: Any = tomlkit.parse(self.text)
         document["source"]["url"] = masked(self.settings.source.url)
+        for key in set(document.get("store", {})) & {"url", "file"}:
+            document["store"][key] = masked(self.settings.store.url)
         return masked_comments(tomlkit.dumps(document))
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of what shapes a score: not comments, order, passwords or where things are kept."""
+        said = self.settings.model_dump(mode="json", exclude={"registry", "store"})
+        said["source"]["url"] = masked(self.settings.source.url)
+        builders = [Path(file).read_bytes() for file in self.settings.signals.builders]
+        said["signals"]["builders"] = [hashlib.sha256(text).hexdigest() for text in builders]
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
     @property
     def folder(self) -> Path:
@@ -245,9 +253,9 @@ class Project:
         return (self.folder / self.settings.registry.folder).resolve()
 
     @property
-    def store_file(self) -> Path:
-        """Where scores are kept."""
-        return (self.folder / self.settings.store.file).resolve()
+    def store_shown(self) -> str:
+        """Where scores are kept, as it may be printed: an absolute path or an address."""
+        return self.settings.store.shown(self.folder)
 
 
 def load_project(path: Path) -> Project:

@@ -78,7 +78,9 @@ folder = {registry}
 model_name = "healthscore"
 
 [store]
-file = "scores.duckdb"
+# Where issued scores are kept: a DuckDB file; a folder of Parquet files, with a slash at its end
+# ("scores/"); or a server, "postgresql://user@host:5432/crm?schema=healthscore".
+url = "scores.duckdb"
 """
 
 

@@ -13,7 +13,7 @@ from pipelines.score import champion, features_on
 
 if TYPE_CHECKING:
     from features.company import Company
-    from features.outcomes import OutcomeWords
+    from features.outcomes import OutcomeSettings, OutcomeWords
     from models.explain import Reason
 
 
@@ -66,14 +66,10 @@ def explain_account(project: Project, account_id: str, as_of: date | None) -> Ex
     model, version, _ = champion(project)
     with open_company(project) as company:
         day, _ = scoring_date(company, as_of)
-        _refuse_unknown_account(company, account_id)
+        refuse_unknown_account(company, account_id)
         frame = features_on(project, company, model, day, account_id)
     if frame.empty:
-        reached = " or had reached the target before it" if outcome.kind == "adoption" else ""
-        raise DataError(
-            f"Account '{account_id[:60]}' was not active on {day}{reached}; choose a date on which"
-            " a subscription of it was running"
-        )
+        raise DataError(inactive(account_id, day, outcome))
     scored = model.score(frame)
     row = scored.table.iloc[0].to_dict()
     account = {
@@ -100,7 +96,14 @@ def explain_account(project: Project, account_id: str, as_of: date | None) -> Ex
     return Explained(account, groups, reasons, band_rate, outcome.words)
 
 
-def _refuse_unknown_account(company: Company, account_id: str) -> None:
+def refuse_unknown_account(company: Company, account_id: str) -> None:
+    """Stop where no account has that id, naming the nearest that is there.
+
+    Raises
+    ------
+    DataError
+        When there is none.
+    """
     accounts = company.tables["accounts"].cleaned
     alike = accounts.order_by(accounts.account_id.levenshtein(account_id), "account_id")
     known = alike.limit(20).account_id.execute().tolist()
@@ -108,3 +111,12 @@ def _refuse_unknown_account(company: Company, account_id: str) -> None:
         return
     hint = nearest(account_id, known) or "; check its id in accounts"
     raise DataError(f"Account '{account_id[:60]}' is not in accounts{hint}")
+
+
+def inactive(account_id: str, day: date, outcome: OutcomeSettings) -> str:
+    """Say that an account has no score on a date, and what to do."""
+    reached = " or had reached the target before it" if outcome.kind == "adoption" else ""
+    return (
+        f"Account '{account_id[:60]}' was not active on {day}{reached}; choose a date on which a"
+        " subscription of it was running"
+    )

@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from features.errors import DataError, SettingsError
+from features.errors import DataError, SettingsError, sample
 from pipelines.company_data import open_company, scoring_date
 from pipelines.config import Project
 from pipelines.progress import show_progress
@@ -16,7 +16,9 @@ from pipelines.whole_file import refuse_other_suffix, write_table
 if TYPE_CHECKING:
     import pandas as pd
 
+    from features.build import FeatureRows
     from features.company import Company
+    from models.health_model import HealthModel
 
 
 @dataclass(frozen=True)
@@ -93,21 +95,21 @@ def write_features(
     return FeatureTable(str(file), len(frame), count, dates, warnings)
 
 
-def features_of_date(
+def feature_rows_of_date(
     project: Project, company: Company, day: date, account_id: str | None = None
-) -> pd.DataFrame:
-    """Build the signals of every active account on a date, or of one account if it was active.
+) -> FeatureRows:
+    """Describe the signals of every active account on a date, or of one account.
 
     Raises
     ------
     DataError
         When no account at all was active.
     """
-    from features.build import build_features
+    from features.build import feature_rows
 
     settings = project.settings
     with show_progress("Signals") as step:
-        frame = build_features(
+        rows = feature_rows(
             company,
             [day],
             settings.outcome,
@@ -116,12 +118,31 @@ def features_of_date(
             account_id=account_id,
             progress=step,
         )
-    if frame.empty and account_id is None:
+    if not rows.count and account_id is None:
         raise DataError(
             f"No account was active on {day}; the data run from {company.data_start} to"
             f" {company.data_end}, so choose a date between or check [tables.subscriptions]"
         )
-    return frame
+    return rows
+
+
+def refuse_lost_signals(project: Project, company: Company, model: HealthModel) -> None:
+    """Stop where the tables no longer give a signal that a model reads.
+
+    Raises
+    ------
+    DataError
+        Naming the signals.
+    """
+    from features.build import signals_of
+
+    built = {signal.name for signal in signals_of(company, project.settings.signals)}
+    lost = [signal.name for signal in model.signals if signal.name not in built]
+    if lost:
+        raise DataError(
+            f"The champion needs the signals {sample(lost, 5)}, which the configuration no longer"
+            " gives; map their tables and columns again or train a new champion"
+        )
 
 
 def _as_of(project: Project, as_of: date | None) -> tuple[pd.DataFrame, int, date, list[str]]:
@@ -130,4 +151,5 @@ def _as_of(project: Project, as_of: date | None) -> tuple[pd.DataFrame, int, dat
     with open_company(project) as company:
         day, warnings = scoring_date(company, as_of)
         count = len(signals_of(company, project.settings.signals))
-        return features_of_date(project, company, day), count, day, warnings
+        rows = feature_rows_of_date(project, company, day)
+        return rows.frame(), count, day, warnings

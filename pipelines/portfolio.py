@@ -6,15 +6,19 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from features.errors import StoreError
 from pipelines.config import Project
 from pipelines.score import Issued
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
     from features.outcomes import OutcomeSettings
 
 MONTHS = 12
+SUMMED = ("account_id", "segment", "score", "band", "probability", "mrr")
+EXPLAINED = ("account_id", "reason_signals", "reason_points", "reason_values")
 
 
 @dataclass(frozen=True)
@@ -100,45 +104,86 @@ def portfolio(project: Project, issued: Issued, calls: int = 5) -> Portfolio:
     StoreError
         When the store cannot be read.
     """
-    from pipelines.store import read_scores
+    from pipelines.store import RunKey, open_store
 
-    scores = read_scores(project.store_file, issued.as_of, issued.model_version, issued.outcome)
-    has_money = bool(scores["mrr"].notna().any())
-    scores["arr"] = MONTHS * scores["mrr"].fillna(0.0)
-    scores["stake"] = scores["probability"] * (scores["arr"] if has_money else 1.0)
-    observed = {band["band"]: band for band in issued.model.bands}
-    bands = []
-    for band in issued.model.scale.bands:
-        rows = scores[scores["band"] == band]
-        bands.append(
-            BandSummary(
-                band,
-                len(rows),
-                float(rows["arr"].sum()) if has_money else None,
-                float(rows["probability"].mean()) if len(rows) else 0.0,
-                observed.get(band),
+    key = RunKey(issued.outcome, issued.as_of, issued.model_version)
+    with open_store(project, read_only=True) as store:
+        run = store.newest(key)
+        if run is None:
+            raise StoreError(
+                f"The score store '{store.shown}' holds no scores of {key}; issue them with"
+                " 'healthscore score'"
             )
+        sums, first = _summed(store.scores(run, columns=SUMMED), calls)
+        chosen = first["account_id"].tolist()
+        rows = store.scores(run, accounts=chosen, columns=EXPLAINED).read_all().to_pylist()
+    has_money = bool(sums["known"].sum())
+    observed = {band["band"]: band for band in issued.model.bands}
+    sums = sums.reindex(list(issued.model.scale.bands), fill_value=0)
+    bands = [
+        BandSummary(
+            str(band),
+            int(row["accounts"]),
+            float(row["arr"]) if has_money else None,
+            float(row["probability"] / row["accounts"]) if row["accounts"] else 0.0,
+            observed.get(str(band)),
         )
-    first = scores.sort_values(["stake", "account_id"], ascending=[False, True]).head(calls)
+        for band, row in sums.iterrows()
+    ]
+    reasons = {row["account_id"]: row for row in rows}
     return Portfolio(
         project.settings.outcome,
         issued.as_of,
         issued.model_version,
         bands,
-        float(scores["arr"].sum()) if has_money else None,
-        float(scores["stake"].sum()) if has_money else None,
-        _calls(project, issued, first, has_money),
+        float(sums["arr"].sum()) if has_money else None,
+        float(sums["stake"].sum()) if has_money else None,
+        _calls(project, issued, first, reasons, has_money),
     )
 
 
-def _calls(project: Project, issued: Issued, first: pd.DataFrame, has_money: bool) -> list[Call]:
-    from pipelines.store import read_reasons
+def _summed(batches: pa.RecordBatchReader, calls: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Add up the bands and keep the accounts with most at stake, batch by batch."""
+    import pandas as pd
 
-    ids = first["account_id"].tolist()
-    reasons = read_reasons(
-        project.store_file, issued.as_of, issued.model_version, ids, issued.outcome
-    )
-    names = account_names(project, ids)
+    parts = []
+    # Whether money is at stake or a probability alone is known only at the end.
+    by_money = by_probability = batches.schema.empty_table().to_pandas()
+    for batch in batches:
+        rows = batch.to_pandas()
+        rows["arr"] = MONTHS * rows["mrr"].fillna(0.0)
+        rows["stake"] = rows["probability"] * rows["arr"]
+        parts.append(
+            rows.groupby("band").agg(
+                accounts=("account_id", "size"),
+                known=("mrr", "count"),
+                arr=("arr", "sum"),
+                probability=("probability", "sum"),
+                stake=("stake", "sum"),
+            )
+        )
+        by_money = _most(by_money, rows, "stake", calls)
+        by_probability = _most(by_probability, rows, "probability", calls)
+    names = ["accounts", "known", "arr", "probability", "stake"]
+    sums = pd.concat(parts).groupby(level=0).sum() if parts else pd.DataFrame(columns=names)
+    return sums, by_money if sums["known"].sum() else by_probability
+
+
+def _most(held: pd.DataFrame, rows: pd.DataFrame, stake: str, calls: int) -> pd.DataFrame:
+    import pandas as pd
+
+    both = pd.concat([held, rows]) if len(held) else rows
+    return both.sort_values([stake, "account_id"], ascending=[False, True]).head(calls)
+
+
+def _calls(
+    project: Project,
+    issued: Issued,
+    first: pd.DataFrame,
+    reasons: dict[str, dict[str, Any]],
+    has_money: bool,
+) -> list[Call]:
+    names = account_names(project, first["account_id"].tolist())
     return [
         Call(
             account_id=row["account_id"],
@@ -148,15 +193,13 @@ def _calls(project: Project, issued: Issued, first: pd.DataFrame, has_money: boo
             band=row["band"],
             probability=float(row["probability"]),
             arr=float(row["arr"]) if has_money else None,
-            sentences=_telling_sentences(
-                issued, reasons[reasons["account_id"] == row["account_id"]]
-            ),
+            sentences=_telling_sentences(issued, reasons[row["account_id"]]),
         )
         for row in first.to_dict("records")
     ]
 
 
-def _telling_sentences(issued: Issued, reasons: pd.DataFrame, limit: int = 3) -> list[str]:
+def _telling_sentences(issued: Issued, row: dict[str, Any], limit: int = 3) -> list[str]:
     """Say the stored reasons that make the outcome likelier, the largest first.
 
     They cost points where the outcome is bad news and bring some where it is good.
@@ -165,13 +208,9 @@ def _telling_sentences(issued: Issued, reasons: pd.DataFrame, limit: int = 3) ->
 
     signals = {signal.name: signal for signal in issued.model.signals}
     good = issued.model.scale.good
-    telling = reasons[(reasons["points"] > 0) == good].head(limit)
-    return [
-        sentence(signals[name], value, points)
-        for name, value, points in zip(
-            telling["signal"], telling["value"], telling["points"], strict=True
-        )
-    ]
+    reasons = zip(row["reason_signals"], row["reason_values"], row["reason_points"], strict=True)
+    telling = [reason for reason in reasons if (reason[2] > 0) == good]
+    return [sentence(signals[name], value, points) for name, value, points in telling[:limit]]
 
 
 def account_names(project: Project, ids: list[str]) -> dict[str, str]:

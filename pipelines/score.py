@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from features.errors import DataError
-from pipelines.company_data import open_company, scoring_date
 from pipelines.config import Project
-from pipelines.feature_table import features_of_date
-from pipelines.progress import show_progress
+from pipelines.feature_stream import FeatureStream, feature_stream
+from pipelines.feature_table import feature_rows_of_date, refuse_lost_signals
+from pipelines.ordered_work import in_order, usable_cores
+from pipelines.progress import show_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     import pandas as pd
+    import pyarrow as pa
 
     from features.company import Company
-    from models.health_model import HealthModel, ScoredAccounts
-
-REASONS = 5
+    from models.health_model import HealthModel
+    from pipelines.store import Run, RunKey
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class Issued:
         Date the scores speak of.
     model_version : str
         The champion's version.
+    revision : int
+        1, or more where a run was forced.
     rows : int
         Accounts in the run.
     fresh : bool
@@ -46,14 +51,35 @@ class Issued:
     outcome: str
     as_of: date
     model_version: str
+    revision: int
     rows: int
     fresh: bool
     warnings: list[str]
     model: HealthModel
 
 
-def score_accounts(project: Project, as_of: date | None) -> Issued:
-    """Build signals as known on a date, score with the champion and issue the result once.
+def score_accounts(
+    project: Project,
+    as_of: date | None,
+    *,
+    features: Path | None = None,
+    force: bool = False,
+    workers: int | None = None,
+) -> Issued:
+    """Score every active account with the champion and issue the result once.
+
+    Parameters
+    ----------
+    project : Project
+        The configuration.
+    as_of : date or None
+        Date whose signals are wanted; the day after the last row when None.
+    features : Path, optional
+        A written feature table to score in place of the tables.
+    force : bool
+        Issue a further revision when the run had been issued before; the old one stays.
+    workers : int, optional
+        Threads; by default one for each core.
 
     Raises
     ------
@@ -64,33 +90,141 @@ def score_accounts(project: Project, as_of: date | None) -> Issued:
     StoreError
         When the store cannot be written; it then holds what it held before.
     """
-    from pipelines.store import write_scores
-
     model, version, facts = champion(project)
-    with open_company(project) as company:
-        day, warnings = scoring_date(company, as_of)
-        frame = features_on(project, company, model, day)
-    with show_progress("Score") as step:
-        step(f"scoring {len(frame):,} accounts", 1, 2)
-        scored = model.score(frame)
-        scores = score_rows(frame, scored)
-        reasons = reason_rows(frame, scored)
-        step(f"writing {project.store_file.name}", 2, 2)
-        written = write_scores(
-            project.store_file,
-            scores,
-            reasons,
-            as_of=day,
-            model_version=version,
-            outcome=project.outcome_name,
+    with feature_stream(project, model, as_of, features) as stream:
+        issued = issue_scores(
+            project, stream, model, version, str(facts["run_id"]), force=force, workers=workers
         )
-    warnings += _doubts(project, facts)
-    if not written:
-        warnings.append(
-            f"Scores of {day} by model version {version} had been issued before and stay as they"
-            " are"
-        )
-    return Issued(project.outcome_name, day, version, len(scores), bool(written), warnings, model)
+    return replace(issued, warnings=[*issued.warnings, *_doubts(project, facts)])
+
+
+def issue_scores(
+    project: Project,
+    stream: FeatureStream,
+    model: HealthModel,
+    version: str,
+    model_run: str,
+    *,
+    force: bool = False,
+    workers: int | None = None,
+) -> Issued:
+    """Score a stream of feature rows and issue the result, all of it or nothing.
+
+    Parameters
+    ----------
+    project : Project
+        Whose store receives the scores.
+    stream : FeatureStream
+        The rows.
+    model : HealthModel
+        What they are scored with.
+    version, model_run : str
+        The model's version, and the run that taught it.
+    force, workers
+        As for :func:`score_accounts`.
+
+    Raises
+    ------
+    DataError, StoreError
+        As :func:`score_accounts` does.
+    """
+    from models.fingerprint import RowsFingerprint
+    from pipelines.store import AlreadyIssued, RunKey, open_store
+
+    key = RunKey(project.outcome_name, stream.as_of, version)
+    before = None if force else issued_before(project, key)
+    if before is not None:
+        return _stayed(before, stream, model)
+    count, scored = scored_batches(stream, model, workers or usable_cores())
+    groups = {signal.name: signal.group for signal in model.signals}
+    fingerprint = RowsFingerprint()
+    try:
+        with (
+            open_store(project, read_only=False) as store,
+            store.issue(key, groups, force=force) as writer,
+            show_rows("Score", count) as done,
+        ):
+            for rows, hashes in scored:
+                writer.write(rows)
+                fingerprint.update(hashes)
+                done(rows.num_rows)
+            run = writer.finish(run_facts(project, stream, model_run, fingerprint.hexdigest()))
+    except AlreadyIssued as rival:
+        return _stayed(rival.run, stream, model)
+    return _issued(run, stream, model, fresh=True)
+
+
+def _stayed(run: Run, stream: FeatureStream, model: HealthModel) -> Issued:
+    kept = (
+        f"Scores of {run.key.as_of} by model version {run.key.model_version} had been issued before"
+        " and stay as they are; --force issues a further revision"
+    )
+    issued = _issued(run, stream, model, fresh=False)
+    return replace(issued, warnings=[*issued.warnings, kept])
+
+
+def _issued(run: Run, stream: FeatureStream, model: HealthModel, *, fresh: bool) -> Issued:
+    return Issued(
+        outcome=run.key.outcome,
+        as_of=run.key.as_of,
+        model_version=run.key.model_version,
+        revision=run.revision,
+        rows=run.rows,
+        fresh=fresh,
+        warnings=stream.warnings,
+        model=model,
+    )
+
+
+def issued_before(project: Project, key: RunKey) -> Run | None:
+    """Find what was issued for an outcome, a date and a model, without holding the store.
+
+    None also where there is no store yet, or one of an earlier form, which issuing brings up to
+    date: only then can be seen what it holds.
+    """
+    from pipelines.store import EarlierStore, NoStore, open_store
+
+    try:
+        with open_store(project, read_only=True) as store:
+            return store.newest(key)
+    except (NoStore, EarlierStore):
+        return None
+
+
+def scored_batches(
+    stream: FeatureStream, model: HealthModel, workers: int
+) -> tuple[int, Iterator[tuple[pa.RecordBatch, Any]]]:
+    """Score a stream: the number of rows, and batches of scored rows with their signals' hashes."""
+    from models.fingerprint import row_hashes
+
+    hashed = ["account_id", *model.required_columns]
+    if stream.is_on_cluster:
+        from pipelines.spark_scores import score_on_cluster
+
+        return score_on_cluster(stream.on_cluster(), model, hashed)
+    plan = model.plan
+
+    def work(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, Any]:
+        return plan.score_batch(batch), row_hashes(batch, hashed)
+
+    count, batches = stream.read()
+    return count, in_order(work, batches, workers)
+
+
+def run_facts(
+    project: Project, stream: FeatureStream, model_run: str, fingerprint: str
+) -> dict[str, str]:
+    """Describe how a run came about, so that it can be made again."""
+    from importlib.metadata import version
+
+    return {
+        "config": project.shown_text,
+        "config_fingerprint": project.fingerprint,
+        "data_fingerprint": fingerprint,
+        "source": stream.source,
+        "model_run": model_run,
+        "healthscore": version("healthscore"),
+    }
 
 
 def champion(project: Project) -> tuple[HealthModel, str, dict[str, Any]]:
@@ -101,13 +235,28 @@ def champion(project: Project) -> tuple[HealthModel, str, dict[str, Any]]:
     RegistryError
         When there is none, or it foretells another outcome than the configuration describes.
     """
-    from features.errors import RegistryError
     from models.registry import load_champion
+
+    found = load_champion(project.registry_folder, project.settings.registry.model_name)
+    return _of_outcome(project, *found)
+
+
+def registered(project: Project, version: str) -> tuple[HealthModel, str, dict[str, Any]]:
+    """Load a version of a project's model, as :func:`champion` loads the one in use."""
+    from models.registry import load_version
+
+    name = project.settings.registry.model_name
+    return _of_outcome(project, *load_version(project.registry_folder, name, version))
+
+
+def _of_outcome(
+    project: Project, model: HealthModel, version: str, facts: dict[str, Any]
+) -> tuple[HealthModel, str, dict[str, Any]]:
+    from features.errors import RegistryError
 
     settings = project.settings
     name, kind = settings.registry.model_name, settings.outcome.kind
-    model, version, facts = load_champion(project.registry_folder, name)
-    # Champions from before there were other outcomes foretell churn.
+    # Models from before there were other outcomes foretell churn.
     taught = facts["params"].get("outcome", "churn")
     if taught != kind or model.scale.good != settings.outcome.is_good:
         news = "good" if model.scale.good else "bad"
@@ -120,62 +269,17 @@ def champion(project: Project) -> tuple[HealthModel, str, dict[str, Any]]:
 
 
 def features_on(
-    project: Project,
-    company: Company,
-    model: HealthModel,
-    day: date,
-    account_id: str | None = None,
+    project: Project, company: Company, model: HealthModel, day: date, account_id: str
 ) -> pd.DataFrame:
-    """Build the feature rows of one date, refusing a model that other signals were taught.
+    """Build the feature row of one account on a date; no row where it was not active.
 
     Raises
     ------
     DataError
         When no account is active on the date, or the model needs a signal the tables cannot give.
     """
-    from features.build import signals_of
-
-    settings = project.settings
-    built = {signal.name for signal in signals_of(company, settings.signals)}
-    lost = [signal.name for signal in model.signals if signal.name not in built]
-    if lost:
-        from features.errors import sample
-
-        raise DataError(
-            f"The champion needs the signals {sample(lost, 5)}, which the configuration no longer"
-            " gives; map their tables and columns again or train a new champion"
-        )
-    return features_of_date(project, company, day, account_id)
-
-
-def score_rows(frame: pd.DataFrame, scored: ScoredAccounts) -> pd.DataFrame:
-    """Arrange scores as table ``scores`` of the store; groups without a signal hold 0 points."""
-    from features.catalog import GROUPS
-
-    columns = ["account_id", "segment", "score", "band", "probability", "coverage"]
-    rows = scored.table[[*columns, "baseline_score"]].copy()
-    by_group = scored.group_points()
-    for group in GROUPS:
-        rows[f"points_{group}"] = by_group[group].to_numpy() if group in by_group else 0.0
-    rows["mrr"] = frame["mrr"].to_numpy() if "mrr" in frame else float("nan")
-    return rows
-
-
-def reason_rows(frame: pd.DataFrame, scored: ScoredAccounts) -> pd.DataFrame:
-    """Arrange the five largest points of each account as table ``score_reasons``."""
-    import pandas as pd
-
-    rows = [
-        (account, rank, reason.signal, reason.group, _text(reason.value), reason.points)
-        for account, reasons in zip(frame["account_id"], scored.reasons(REASONS), strict=True)
-        for rank, reason in enumerate(reasons, start=1)
-    ]
-    columns = ["account_id", "rank", "signal", "signal_group", "value", "points"]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def _text(value: float | str | None) -> str | None:
-    return None if value is None else str(value)
+    refuse_lost_signals(project, company, model)
+    return feature_rows_of_date(project, company, day, account_id).frame()
 
 
 def _doubts(project: Project, facts: dict[str, Any]) -> list[str]:

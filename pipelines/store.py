@@ -1,219 +1,338 @@
-"""The score store: issued scores in a DuckDB file, written whole or not at all."""
+"""The score store: issued scores, which never change, in DuckDB, PostgreSQL or Parquet."""
 
 from __future__ import annotations
 
-import os
-import secrets
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
-import duckdb
-import pandas as pd
+import pyarrow as pa
 
-from features.catalog import GROUPS
-from features.errors import StoreError
-from features.sources import first_line
-from pipelines.score_settings import MAIN
+from features.errors import SettingsError, StoreError, nearest, sample
+from features.source_url import masked, scheme_of, with_environment
+from pipelines.run_writer import RunWriter
+from pipelines.score_schema import HISTORY_SCHEMA, PORTFOLIO_SCHEMA, RUN_SCHEMA, SCORE_SCHEMA
 
-POINT_COLUMNS = tuple(f"points_{group}" for group in GROUPS)
-
-_SCORES = f"""
-create table if not exists scores (
-    outcome varchar not null, account_id varchar not null, as_of date not null,
-    segment varchar not null, score double not null, band varchar not null,
-    probability double not null,
-    coverage double not null, baseline_score double not null,
-    {", ".join(f"{column} double not null" for column in POINT_COLUMNS)},
-    mrr double, model_version varchar not null, issued_at timestamp not null,
-    primary key (outcome, account_id, as_of, model_version)
-)"""
-_REASONS = """
-create table if not exists score_reasons (
-    outcome varchar not null, account_id varchar not null, as_of date not null,
-    model_version varchar not null, rank tinyint not null, signal varchar not null,
-    signal_group varchar not null,
-    value varchar, points double not null,
-    primary key (outcome, account_id, as_of, model_version, rank)
-)"""
-_TABLES = {"scores": _SCORES, "score_reasons": _REASONS}
+if TYPE_CHECKING:
+    from pipelines.config import Project
 
 
-@contextmanager
-def _open(file: Path, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open the store, turning the engine's complaints into one sentence."""
-    try:
-        connection = duckdb.connect(str(file), read_only=read_only)
-    except duckdb.Error as error:
-        raise StoreError(
-            f"The score store '{file}' cannot be opened: {first_line(error)}; close the program"
-            " that holds it, free the disk or set another [store] file"
-        ) from error
-    try:
-        yield connection
-    except duckdb.Error as error:
-        raise StoreError(
-            f"The score store '{file}' could not be used: {first_line(error)}; what it held is"
-            " unchanged, so free the disk or mend the file and run again"
-        ) from error
-    finally:
-        connection.close()
-
-
-def _make(file: Path) -> None:
-    """Make an empty store in one step: a disk that fills up must not leave half a file there."""
-    draft = file.with_name(f"{file.name}.{secrets.token_hex(4)}.new")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        duckdb.connect(str(draft)).close()
-        if not file.exists():
-            os.link(draft, file)
-    except (OSError, duckdb.Error) as error:
-        raise StoreError(
-            f"The score store '{file}' cannot be made: {first_line(error)}; free the disk or set"
-            " another [store] file"
-        ) from error
-    finally:
-        with suppress(OSError):
-            draft.unlink()
-
-
-def _without_outcome(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """List the tables of an earlier form, in which every score was about one outcome."""
-    rows = connection.execute(
-        "select table_name from information_schema.columns where table_schema = 'main'"
-        " and table_name in ('scores', 'score_reasons') group by table_name"
-        " having not bool_or(column_name = 'outcome') order by table_name"
-    ).fetchall()
-    return [name for (name,) in rows]
-
-
-def _prepare(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make the tables, inside the caller's transaction; carry over those of the earlier form.
-
-    What they held was about the main outcome. A primary key cannot be widened, so the rows move to
-    a fresh table.
-    """
-    earlier = _without_outcome(connection)
-    for name in earlier:
-        connection.execute(f"alter table {name} rename to {name}_before").fetchall()
-    for name, definition in _TABLES.items():
-        connection.execute(definition).fetchall()
-        if name in earlier:
-            connection.execute(
-                f"insert into {name} by name select ? as outcome, * from {name}_before",
-                [MAIN],
-            ).fetchall()
-            connection.execute(f"drop table {name}_before").fetchall()
-
-
-def write_scores(
-    file: Path,
-    scores: pd.DataFrame,
-    reasons: pd.DataFrame,
-    *,
-    as_of: date,
-    model_version: str,
-    outcome: str = MAIN,
-) -> int:
-    """Issue the scores of one outcome, date and model, once.
-
-    A store in its earlier form, without outcomes, is brought up to date in the same transaction.
+@dataclass(frozen=True)
+class RunKey:
+    """What a run of scores is about; it is issued once.
 
     Parameters
     ----------
-    file : Path
-        The store; made when it does not exist.
-    scores : DataFrame
-        Columns of table ``scores`` except ``outcome``, ``as_of``, ``model_version`` and
-        ``issued_at``.
-    reasons : DataFrame
-        Columns of table ``score_reasons`` except ``outcome``, ``as_of`` and ``model_version``.
+    outcome : str
+        Name of the outcome the scores foretell.
     as_of : date
-        Date the scores speak of.
+        Date they speak of.
     model_version : str
         Version of the model that made them.
-    outcome : str
-        Name of the outcome they foretell.
-
-    Returns
-    -------
-    int
-        Rows written; 0 when this run had been issued before, which is left as it was.
-
-    Raises
-    ------
-    StoreError
-        When the store is held by another process, or the disk is full.
     """
-    issued_at = datetime.now(tz=UTC).replace(tzinfo=None)
-    explained = reasons.assign(outcome=outcome, as_of=as_of, model_version=model_version)
-    stamped = scores.assign(outcome=outcome, as_of=as_of, model_version=model_version)
-    stamped = stamped.assign(issued_at=issued_at)
-    if not file.exists():
-        _make(file)
-    with _open(file, read_only=False) as connection:
-        connection.begin()
-        _prepare(connection)
-        issued = connection.execute(
-            "select 1 from scores where outcome = ? and as_of = ? and model_version = ? limit 1",
-            [outcome, as_of, model_version],
-        ).fetchall()
-        if issued:
-            connection.commit()
-            return 0
-        connection.register("stamped", stamped)
-        connection.register("explained", explained)
-        connection.execute("insert into scores by name select * from stamped").fetchall()
-        connection.execute("insert into score_reasons by name select * from explained").fetchall()
-        connection.commit()
-    return len(scores)
+
+    outcome: str
+    as_of: date
+    model_version: str
+
+    def __str__(self) -> str:
+        return f"{self.as_of} by model version {self.model_version} (outcome {self.outcome})"
 
 
-def read_scores(file: Path, as_of: date, model_version: str, outcome: str = MAIN) -> pd.DataFrame:
-    """Read one run.
+@dataclass(frozen=True)
+class Run:
+    """One issued run.
 
-    Raises
-    ------
-    StoreError
-        When the store does not exist, cannot be opened or has its earlier form.
+    Parameters
+    ----------
+    key : RunKey
+        What it is about.
+    revision : int
+        1 for the first run of a key; each forced one counts on.
+    issued_at : datetime
+        Moment it was issued, UTC without a zone.
+    rows : int
+        Accounts in it.
+    facts : dict of str to str
+        What it was made from, such as fingerprints of the configuration and the data.
     """
-    if not file.exists():
-        raise StoreError(
-            f"The score store '{file}' does not exist; issue scores with 'healthscore score'"
+
+    key: RunKey
+    revision: int
+    issued_at: datetime
+    rows: int
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+class AlreadyIssued(StoreError):  # noqa: N818 - no fault, as the rest of its kind
+    """The run was issued before and stays as it is.
+
+    Attributes
+    ----------
+    run : Run
+        The newest revision.
+    """
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(
+            f"Scores of {run.key} were issued at {run.issued_at:%Y-%m-%d %H:%M} UTC as revision"
+            f" {run.revision} and stay as they are; pass --force to issue a further revision"
         )
-    with _reading(file) as connection:
-        return connection.execute(
-            "select * from scores where outcome = ? and as_of = ? and model_version = ?"
-            " order by account_id",
-            [outcome, as_of, model_version],
-        ).df()
+        self.run = run
 
 
-def read_reasons(
-    file: Path,
-    as_of: date,
-    model_version: str,
-    accounts: Sequence[str],
-    outcome: str = MAIN,
-) -> pd.DataFrame:
-    """Read the stored reasons of some accounts, in order of rank."""
-    with _reading(file) as connection:
-        return connection.execute(
-            "select * from score_reasons where outcome = ? and as_of = ? and model_version = ?"
-            " and list_contains(?, account_id) order by account_id, rank",
-            [outcome, as_of, model_version, list(accounts)],
-        ).df()
+class NoStore(StoreError):  # noqa: N818
+    """Nothing was ever issued there."""
+
+    def __init__(self, shown: str) -> None:
+        super().__init__(
+            f"The score store '{shown}' does not exist; issue scores with 'healthscore score'"
+        )
 
 
-@contextmanager
-def _reading(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open the store for reading; reading changes no store, not even one of the earlier form."""
-    with _open(file, read_only=True) as connection:
-        if _without_outcome(connection):
-            raise StoreError(
-                f"The score store '{file}' was written before scores had outcomes; run"
-                " 'healthscore score' once, which brings it up to date and keeps every score"
+class EarlierStore(StoreError):  # noqa: N818
+    """The store has the form of an earlier version, which is not read as it is."""
+
+    def __init__(self, shown: str) -> None:
+        super().__init__(
+            f"The score store '{shown}' was written by an earlier version; run 'healthscore score'"
+            " once, which brings it up to date and keeps every score"
+        )
+
+
+class ScoreStore(ABC):
+    """Issued runs of scores; a context manager that holds the store open.
+
+    A run is issued whole or not at all, and an issued one never changes: a forced rerun becomes a
+    further revision and the earlier ones stay. Opening for writing makes a store that is not there
+    and brings one of an earlier form up to date, in one step that keeps every score.
+
+    What is read is asked in SQL that every store understands: ``runs`` has a row per revision,
+    ``scores`` the rows of the newest revision of each key.
+
+    Parameters
+    ----------
+    shown : str
+        Where the store is, as it may be printed.
+    read_only : bool
+        Whether it is opened for reading alone, which changes nothing.
+    """
+
+    def __init__(self, shown: str, *, read_only: bool) -> None:
+        self.shown = shown
+        self.read_only = read_only
+
+    @abstractmethod
+    def __enter__(self) -> Self: ...
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the store."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @abstractmethod
+    def _ask(
+        self, query: str, parameters: Sequence[object], schema: pa.Schema
+    ) -> pa.RecordBatchReader:
+        """Answer a query, whose parameters are written ``?``, in columns of these types."""
+
+    @abstractmethod
+    def _rows_of(self, run: Run) -> tuple[str, list[object]]:
+        """Name the relation that holds the rows of one revision, and its parameters."""
+
+    @abstractmethod
+    def _issuing(
+        self, key: RunKey, groups: Mapping[str, str], *, force: bool
+    ) -> AbstractContextManager[RunWriter]:
+        """Do what :meth:`issue` says."""
+
+    @contextmanager
+    def issue(
+        self, key: RunKey, groups: Mapping[str, str], *, force: bool = False
+    ) -> Iterator[RunWriter]:
+        """Issue a run: write its batches, then finish; nothing is visible before that.
+
+        Leaving the block without :meth:`RunWriter.finish`, by whatever cause, leaves the store as
+        it was.
+
+        Parameters
+        ----------
+        key : RunKey
+            What the run is about.
+        groups : dict of str to str
+            Group of each signal that may be a reason.
+        force : bool
+            Whether a run that was issued before gets a further revision.
+
+        Yields
+        ------
+        RunWriter
+
+        Raises
+        ------
+        AlreadyIssued
+            When the run was issued before, or by a rival in the meantime, and is not forced.
+        StoreError
+            When the store is opened for reading, is held by another job, cannot hold a value or
+            cannot be written.
+        """
+        if self.read_only:
+            raise StoreError(f"The score store '{self.shown}' is opened for reading alone")
+        with self._issuing(key, groups, force=force) as writer:
+            yield writer
+
+    def runs(self, outcome: str | None = None) -> list[Run]:
+        """List every revision of every run, of one outcome or of all.
+
+        Returns
+        -------
+        list of Run
+            By date, then by the moment they were issued.
+        """
+        where, parameters = ("", []) if outcome is None else ("where outcome = ?", [outcome])
+        return self._runs(where, parameters)
+
+    def newest(self, key: RunKey) -> Run | None:
+        """Return the newest revision of a run, or None where it was never issued."""
+        where = "where outcome = ? and as_of = ? and model_version = ?"
+        found = self._runs(where, [key.outcome, key.as_of, key.model_version])
+        return max(found, key=lambda run: run.revision, default=None)
+
+    def _runs(self, where: str, parameters: Sequence[object]) -> list[Run]:
+        columns = ", ".join(RUN_SCHEMA.names)
+        query = f"select {columns} from runs {where} order by as_of, issued_at, revision, outcome"
+        return [
+            Run(
+                RunKey(row["outcome"], row["as_of"], row["model_version"]),
+                row["revision"],
+                row["issued_at"],
+                row["rows"],
+                json.loads(row["facts"]),
             )
-        yield connection
+            for row in self._ask(query, parameters, RUN_SCHEMA).read_all().to_pylist()
+        ]
+
+    def scores(
+        self,
+        run: Run,
+        *,
+        accounts: Sequence[str] | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> pa.RecordBatchReader:
+        """Read the rows of one revision, in order of ``account_id``, batch by batch.
+
+        The reader ends with the store: read it before the store is closed.
+
+        Parameters
+        ----------
+        run : Run
+            One of :meth:`runs`.
+        accounts : sequence of str, optional
+            Only these, as far as the run holds them.
+        columns : sequence of str, optional
+            Only these of :data:`~pipelines.score_schema.SCORE_SCHEMA`.
+
+        Raises
+        ------
+        StoreError
+            When there is no such column, or the store cannot be read.
+        """
+        names = list(SCORE_SCHEMA.names if columns is None else columns)
+        for name in names:
+            if name not in SCORE_SCHEMA.names:
+                hint = nearest(name, SCORE_SCHEMA.names) or f"; there are {SCORE_SCHEMA.names}"
+                raise StoreError(f"Issued scores have no column {sample([name])}{hint}")
+        relation, parameters = self._rows_of(run)
+        query = f"select {', '.join(names)} from ({relation}) as held"
+        if accounts is not None:
+            query += " where account_id in (select unnest(?::text[]))"
+            parameters.append(list(accounts))
+        schema = pa.schema([SCORE_SCHEMA.field(name) for name in names])
+        return self._ask(f"{query} order by account_id", parameters, schema)
+
+    def account_history(self, outcome: str, account_id: str) -> pa.Table:
+        """Read every score that was issued of one account.
+
+        Returns
+        -------
+        Table
+            One row per run that holds the account, of its newest revision, in the columns of
+            :data:`~pipelines.score_schema.HISTORY_SCHEMA`; by date, then by the moment of issue.
+        """
+        query = (
+            f"select {', '.join(HISTORY_SCHEMA.names)} from scores"
+            " where outcome = ? and account_id = ? order by as_of, issued_at"
+        )
+        return self._ask(query, [outcome, account_id], HISTORY_SCHEMA).read_all()
+
+    def portfolio_history(self, outcome: str) -> pa.Table:
+        """Sum up every run of an outcome by band.
+
+        Returns
+        -------
+        Table
+            One row per run (its newest revision) and band, in the columns of
+            :data:`~pipelines.score_schema.PORTFOLIO_SCHEMA`; by date, then by the moment of issue.
+            ``mrr`` is null where that of no account is known.
+        """
+        query = (
+            "select as_of, model_version, issued_at, band, count(*) as accounts, sum(mrr) as mrr,"
+            " avg(score) as mean_score from scores where outcome = ?"
+            " group by as_of, model_version, issued_at, band order by as_of, issued_at, band"
+        )
+        return self._ask(query, [outcome], PORTFOLIO_SCHEMA).read_all()
+
+
+def run_row(run: Run) -> tuple[object, ...]:
+    """Return a run as a row of :data:`~pipelines.score_schema.RUN_SCHEMA`."""
+    key = (run.key.outcome, run.key.as_of, run.key.model_version)
+    return (*key, run.revision, run.issued_at, run.rows, json.dumps(dict(run.facts)))
+
+
+def now() -> datetime:
+    """Return the moment, UTC without a zone, as runs are stamped."""
+    return datetime.now(tz=UTC).replace(tzinfo=None)
+
+
+def open_store(project: Project, *, read_only: bool) -> ScoreStore:
+    """Return the store of a project, to be entered as a context manager.
+
+    Raises
+    ------
+    SettingsError
+        When the address has the wrong form, or the driver is not installed.
+    StoreError
+        On entering: when the store cannot be opened, is held by another process, was written by a
+        later version, or is to be read and is not there or has an earlier form.
+    """
+    url = with_environment(project.settings.store.url, "store")
+    options: dict[str, Any] = {"read_only": read_only}
+    scheme = scheme_of(url)
+    if scheme in ("postgresql", "postgres"):
+        from pipelines.postgres_store import PostgresStore
+
+        return PostgresStore(url, **options)
+    if scheme or "://" in url:
+        raise SettingsError(
+            "[store] url must be a DuckDB file, a folder of Parquet with a slash at its end or"
+            f" postgresql://USER@HOST/DATABASE, found '{masked(url)[:80]}'; correct it"
+        )
+    if url.endswith("/"):
+        from pipelines.parquet_store import ParquetStore
+
+        return ParquetStore((project.folder / url).resolve(), **options)
+    from pipelines.duckdb_store import DuckdbStore
+
+    return DuckdbStore((project.folder / url).resolve(), **options)

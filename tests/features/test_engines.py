@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from features.build import build_features
+from features.build import build_features, feature_rows
 from features.company import Company, days_between
 from features.errors import DataError
 from features.outcomes import OutcomeSettings
@@ -51,6 +51,25 @@ def test_the_feature_table_is_the_same(reference: Company, other: Company) -> No
     assert len(expected) > 50
     assert set(expected.happened) == {0, 1}
     pd.testing.assert_frame_equal(found, expected, rtol=0, atol=1e-9)
+
+
+def test_batches_hold_what_the_frame_holds(other: Company) -> None:
+    rows = 60
+    found = feature_rows(other, DATES[:1], OUTCOME, SETTINGS, labelled=False)
+    batches = list(found.batches(rows))
+    assert len(batches) > 1
+    assert [len(batch) for batch in batches[:-1]] == [rows] * (len(batches) - 1)
+    assert 0 < len(batches[-1]) <= rows
+    kinds = {s.name: pa.string() if s.is_categorical else pa.float64() for s in found.signals}
+    assert all(batch.schema.field(name).type == kinds[name] for batch in batches for name in kinds)
+    fetched = pa.Table.from_batches(batches).to_pandas()
+    frame = found.frame()
+    assert len(frame) == found.count
+    for name, kind in kinds.items():
+        if kind == pa.string():
+            texts = fetched[name].astype(object)
+            fetched[name] = texts.where(texts.notna(), None)
+    pd.testing.assert_frame_equal(fetched, frame, check_dtype=False, rtol=0, atol=1e-9)
 
 
 def test_quality_is_the_same(reference: Company, other: Company) -> None:

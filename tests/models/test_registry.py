@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -12,7 +11,7 @@ import pytest
 
 from features.errors import RegistryError
 from models.plots import reliability_plot
-from models.registry import load_champion, log_champion
+from models.registry import load_champion, load_version, log_champion
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -72,7 +71,7 @@ def test_the_served_model_answers_with_scores_and_reasons(registry, result, fram
     assert found["score"].tolist() == expected.table["score"].tolist()
     assert found["band"].tolist() == expected.table["band"].tolist()
     said = [reason.sentence for reason in expected.reasons()[0]]
-    assert json.loads(found["reasons"][0]) == said
+    assert found["reasons"][0] == said
     mlflow.set_tracking_uri(None)
 
 
@@ -90,6 +89,10 @@ def test_a_retrain_is_a_new_version_and_a_killed_one_leaves_the_old(result, tmp_
     assert load_champion(folder, "health")[1] == "1"
     assert log(result, folder) == "3"
     assert load_champion(folder, "health")[1] == "3"
+    assert [load_version(folder, "health", version)[1] for version in "13"] == ["1", "3"]
+    mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}").delete_model_version("health", "1")
+    with pytest.raises(RegistryError, match="Version '1' of 'health' is not in the registry"):
+        load_version(folder, "health", "1")
 
 
 def test_two_folders_do_not_mix(registry, result, tmp_path):
@@ -107,13 +110,47 @@ def test_no_champion_is_one_sentence_and_leaves_nothing(registry, tmp_path):
         load_champion(registry, "another")
 
 
+def test_a_version_comes_back_as_the_champion_does(registry, frame):
+    champion, _, metadata = load_champion(registry, "health")
+    model, version, found = load_version(registry, "health", "1")
+    assert (version, found) == ("1", metadata)
+    expected = champion.score(frame.iloc[:50]).table
+    pd.testing.assert_frame_equal(model.score(frame.iloc[:50]).table, expected, check_exact=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "said"),
+    [
+        ("health", "7", "Version '7' of 'health' is not"),
+        ("another", "1", "Version '1' of 'another' is not"),
+        ("health", "x\x1b[31m'; drop", "Version \"x\\x1b[31m'; drop\" of 'health' is not"),
+    ],
+)
+def test_a_version_that_is_not_there_is_one_sentence(registry, name, version, said):
+    with pytest.raises(RegistryError) as caught:
+        load_version(registry, name, version)
+    assert str(caught.value) == (
+        f"{said} in the registry {str(registry)!r}, and only it can say what its scores were made"
+        " of; restore it there, or choose a date scored by a version that is there."
+    )
+
+
+def test_a_version_of_a_registry_that_is_none(tmp_path):
+    with pytest.raises(RegistryError, match="No champion of 'health' was found"):
+        load_version(tmp_path / "nowhere", "health", "1")
+    (tmp_path / "mlflow.db").write_text("not a database, at least not one that SQLite reads")
+    with pytest.raises(RegistryError, match=r"could not be used .*; check that it can be reached"):
+        load_version(tmp_path, "health", "1")
+
+
 def test_lost_files_are_one_sentence(result, tmp_path):
     folder = tmp_path / "runs"
     log(result, folder)
     for path in folder.rglob("health_model.json"):
         path.unlink()
-    with pytest.raises(RegistryError, match="holds no usable model"):
-        load_champion(folder, "health")
+    for load in (load_champion, lambda *place: load_version(*place, "1")):
+        with pytest.raises(RegistryError, match="holds no usable model"):
+            load(folder, "health")
 
 
 def test_a_database_that_is_none(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from features.catalog import Signal
-from models.weights import coverage, group_weights, signal_weights
+from models.weights import group_weights, observed_share, signal_shares, signal_weights
 
 SIGNALS = [
     Signal(name, group, "count", "higher", name, None, "{value}")
@@ -35,16 +35,17 @@ def test_nothing_moved_is_all_zero():
 
 
 def test_coverage_is_the_share_of_observed_weight():
-    weights = signal_weights(MOVED, SEGMENT, SIGNALS)
-    observed = np.array([[True] * 4, [False] * 4, [True, True, False, True]])
-    found = coverage(observed, SEGMENT, SIGNALS, weights)
-    assert found.tolist() == pytest.approx([1, 0, 1 - 0.1875])
+    shares = signal_shares(SIGNALS, ["y", "x"], signal_weights(MOVED, SEGMENT, SIGNALS))
+    assert shares.sum(axis=1) == pytest.approx([1, 1])
+    nan = np.nan
+    values = np.array([[1.0, 2, 3, 4], [nan] * 4, [1, 2, nan, 4], [nan, 0, 0, 0]])
+    found = observed_share(values, np.array([1, 1, 0, 0]), shares)
+    assert found.tolist() == pytest.approx([1, 0, 1 - 0.1875, 1 - 0.125])
 
 
 def test_coverage_of_an_unseen_segment_and_of_no_weight():
-    observed = np.array([[True, False, False, False]])
     weights = signal_weights(MOVED, SEGMENT, SIGNALS)
-    unseen = coverage(observed, ["new"], SIGNALS, weights)
-    assert unseen[0] == pytest.approx(weights["all"]["a"] / 100)
+    unseen = signal_shares(SIGNALS, ["new"], weights)
+    assert unseen[0] == pytest.approx([weights["all"][name] / 100 for name in "abcd"])
     silent = signal_weights(np.zeros((3, 4)), SEGMENT, SIGNALS)
-    assert coverage(observed, ["x"], SIGNALS, silent)[0] == 0.25
+    assert signal_shares(SIGNALS, ["x"], silent)[0] == pytest.approx([0.25] * 4)

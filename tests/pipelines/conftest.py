@@ -26,7 +26,7 @@ from pipelines.cli import main
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRESS = re.compile(r"\w+ \[\d+/\d+\] .+")
+PROGRESS = re.compile(r"\w+ \[[\d,]+/[\d,]+( rows)?\] .+")
 HOSTILE_IDS = {
     "A-00011": "<script>alert(1)</script>",
     "A-00012": "A\x1b[31mred\x1b[0m",

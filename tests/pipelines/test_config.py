@@ -59,7 +59,7 @@ def refused(tmp_path: Path):
         (f"{GOOD}[score]\nwatchfrom = 0.1", "[score] has no key 'watchfrom'; did you mean"),
         (f"{GOOD}[training]\nsed = 1", "[training] has no key 'sed'; did you mean 'seed'?"),
         (f"{GOOD}[registry]\nfoldr = 'x'", "[registry] has no key 'foldr'; did you mean"),
-        (f"{GOOD}[store]\nzzz = 'x'", "[store] has no key 'zzz'; known are file"),
+        (f"{GOOD}[store]\nzzz = 'x'", "[store] has no key 'zzz'; known are url"),
     ],
 )
 def test_an_unknown_key_is_answered_with_the_nearest(refused, text: str, message: str) -> None:
@@ -153,7 +153,7 @@ def test_relative_paths_start_from_the_file(tmp_path: Path, monkeypatch) -> None
     (tmp_path / "healthscore.toml").write_text(GOOD, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     project = load_project(Path("healthscore.toml"))
-    assert project.store_file == tmp_path / "scores.duckdb"
+    assert project.store_shown == str(tmp_path / "scores.duckdb")
     assert project.registry_folder == tmp_path / "mlruns"
 
 

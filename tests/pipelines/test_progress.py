@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from pipelines import progress
-from pipelines.progress import show_progress
+from pipelines.progress import show_progress, show_rows
 
 
 @pytest.fixture
@@ -48,6 +48,36 @@ def test_a_terminal_gets_a_bar_that_is_wiped_and_no_markup_is_read(monkeypatch, 
     with show_progress("Score") as step:
         step("writing [/red]scores.duckdb", 1, 2)
     assert "writing [/red]scores.duckdb" in terminal.getvalue()
+    assert capsys.readouterr().out == ""
+
+
+def test_many_rows_say_their_rate_and_the_time_left(capsys, clock) -> None:
+    with show_rows("Score", 4_000) as done:
+        for _ in range(4):
+            clock.now += 0.5
+            done(1_000)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == [
+        "Score [2,000/4,000 rows] 2,000 rows/s, 1 s left",
+        "Score [4,000/4,000 rows] 2,000 rows/s, 0 s left",
+    ]
+
+
+def test_a_terminal_sees_the_rows_and_their_rate(monkeypatch, capsys, clock) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    with show_rows("Score", 4_000) as done:
+        clock.now += 2.0
+        done(3_000)
+    assert "3,000/4,000 rows" in terminal.getvalue()
+    assert "1,500 rows/s" in terminal.getvalue()
     assert capsys.readouterr().out == ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import tomllib
@@ -11,13 +12,10 @@ import duckdb
 import pytest
 
 from features.catalog import GROUPS
+from pipelines.score_schema import SCORE_SCHEMA
 
-SCORES = [
-    *"outcome account_id as_of segment score band probability coverage baseline_score".split(),
-    *(f"points_{group}" for group in GROUPS),
-    *"mrr model_version issued_at".split(),
-]
-REASONS = "outcome account_id as_of model_version rank signal signal_group value points".split()
+SCORES = ["outcome", "as_of", "model_version", "revision", "issued_at", *SCORE_SCHEMA.names]
+REASONS = "outcome account_id as_of model_version rank signal signal_group points value".split()
 EARLIER = "2025-03-15"
 
 # Each table's own time, and the columns that are filled in later, with the time they came.
@@ -51,10 +49,12 @@ def test_the_answer(scored, run) -> None:
         "rows": rows,
         "as_of": "2025-07-01",
         "model_version": "1",
+        "revision": 1,
         "store": str(scored.store),
         "issued_before": True,
         "warnings": [
-            "Scores of 2025-07-01 by model version 1 had been issued before and stay as they are"
+            "Scores of 2025-07-01 by model version 1 had been issued before and stay as they are;"
+            " --force issues a further revision"
         ],
     }
     active = duckdb.sql(
@@ -116,6 +116,47 @@ def test_what_was_issued_stays(scored, run) -> None:
     issued = scored.sql("select distinct issued_at from scores")
     assert len(issued) == 2
     assert all(isinstance(moment, datetime) for (moment,) in issued)
+
+
+def test_a_forced_run_is_a_further_revision_and_the_first_one_stays(project, run) -> None:
+    for revision in (1, 2):
+        force = ("--force",) if revision > 1 else ()
+        answer = run("score", "-c", project.config, "--json", *force).answer
+        assert answer["revision"] == revision
+        assert not answer["issued_before"]
+    both = project.sql(
+        "select account_id, array_agg(score order by revision) from score_rows"
+        " join runs using (run_id) group by account_id"
+    )
+    assert len(both) == answer["rows"]
+    assert all(abs(first - second) < 1e-9 for _, (first, second) in both)
+    assert project.sql("select distinct revision from scores") == [(2,)]
+
+
+def test_a_written_feature_table_gives_the_same_scores(project, run) -> None:
+    file = project.folder / "features.parquet"
+    run("features", "-c", project.config, "--out", file, "--json").answer  # noqa: B018
+    run("score", "-c", project.config, "--json").answer  # noqa: B018
+    answer = run(
+        "score", "-c", project.config, "--features", file, "--force", "--threads", 3, "--json"
+    ).answer
+    assert answer["as_of"] == "2025-07-01"
+    apart = project.sql(
+        "select count(*), max(abs(a.score - b.score)), max(abs(a.coverage - b.coverage)),"
+        " count(*) filter (a.reason_signals <> b.reason_signals)"
+        " from score_rows a join score_rows b using (account_id)"
+        " join runs r on a.run_id = r.run_id and r.revision = 1"
+        " join runs s on b.run_id = s.run_id and s.revision = 2"
+    )
+    assert apart[0][0] == answer["rows"]
+    assert apart[0][1] < 1e-9
+    assert apart[0][2:] == (0, 0)
+    facts = [
+        json.loads(text) for (text,) in project.sql("select facts from runs order by revision")
+    ]
+    assert [found["source"] for found in facts] == ["tables", "features.parquet"]
+    assert facts[0]["data_fingerprint"] == facts[1]["data_fingerprint"]
+    assert facts[0]["config_fingerprint"] == facts[1]["config_fingerprint"]
 
 
 def test_scores_of_a_day_do_not_know_what_came_after(scored, run, tmp_path) -> None:
@@ -217,18 +258,10 @@ def test_a_champion_whose_files_are_gone_is_refused(taught, project, run) -> Non
     assert "could not be used" in ran.sentence
 
 
-# The process dies just before the engine is told to commit.
+# The process dies when all scores are written and the engine would be told to commit.
 KILLED = """
-import os, signal, pipelines.store as store
-connect = store.duckdb.connect
-class Dying:
-    def __init__(self, connection):
-        self.connection = connection
-    def __getattr__(self, name):
-        if name == "commit":
-            os.kill(os.getpid(), signal.SIGKILL)
-        return getattr(self.connection, name)
-store.duckdb.connect = lambda *given, **options: Dying(connect(*given, **options))
+import os, signal, pipelines.duckdb_store as store
+store._DuckdbRun._finish = lambda *given: os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
@@ -236,7 +269,8 @@ store.duckdb.connect = lambda *given, **options: Dying(connect(*given, **options
 def test_a_run_killed_before_it_commits_leaves_no_row(project, run, spawned) -> None:
     ran = spawned("score", "-c", project.config, "--json", before=KILLED)
     assert (ran.code, ran.out) == (-signal.SIGKILL, "")
-    assert project.sql("select count(*) from information_schema.tables") == [(0,)]
+    assert project.sql("select count(*) from score_rows") == [(0,)]
+    assert project.sql("select count(*) from runs") == [(0,)]
     answer = run("score", "-c", project.config, "--json").answer
     assert not answer["issued_before"]
     assert project.sql("select count(*) from scores") == [(answer["rows"],)]

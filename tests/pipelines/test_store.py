@@ -1,326 +1,309 @@
-"""The score store: locked, broken or somebody else's, it is left as it was."""
+"""What every score store does, whichever engine keeps it."""
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
-from datetime import date, datetime
-from pathlib import Path
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-import duckdb
-import pandas as pd
+import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
-from features.catalog import GROUPS
 from features.errors import StoreError
-from pipelines.store import read_reasons, read_scores, write_scores
-
-DAY = date(2025, 1, 1)
-HOLD = """
-import duckdb, sys
-held = duckdb.connect(sys.argv[1])
-held.execute("create table if not exists t as select 1 as x")
-print("held", flush=True)
-sys.stdin.read()
-"""
-
-
-def rows(*accounts: str, score: float = 50.0) -> tuple[pd.DataFrame, pd.DataFrame]:
-    scores = pd.DataFrame({"account_id": list(accounts), "segment": "all", "score": score})
-    scores = scores.assign(band="watch", probability=0.1, coverage=1.0, baseline_score=50.0)
-    scores = scores.assign(**{f"points_{group}": 0.0 for group in GROUPS}, mrr=float("nan"))
-    reasons = pd.DataFrame({"account_id": list(accounts), "rank": 1, "signal": "plan"})
-    return scores, reasons.assign(signal_group="profile", value=None, points=-1.5)
-
-
-WRITE = """
-import os, resource, signal, sys
-from datetime import date
-import pandas as pd
-import pipelines.store as store
-call, number, ending, room, file, *frames = sys.argv[1:]
-connect = store.duckdb.connect
-class Dying:
-    def __init__(self, connection):
-        self.connection, self.left = connection, int(number)
-    def __getattr__(self, name):
-        self.left -= name == call
-        if name == call and not self.left:
-            os.kill(os.getpid(), int(ending))
-        return getattr(self.connection, name)
-def watched(*arguments, **options):
-    resource.setrlimit(resource.RLIMIT_FSIZE, (int(room), resource.RLIM_INFINITY))
-    return Dying(connect(*arguments, **options))
-store.duckdb.connect = watched
-scores, reasons = map(pd.read_parquet, frames)
-try:
-    store.write_scores(store.Path(file), scores, reasons, as_of=date(2025, 1, 1), model_version="1")
-except store.StoreError as error:
-    sys.exit(str(error))
-"""
-
-
-@pytest.fixture
-def write_elsewhere(tmp_path: Path):
-    """Write 20,000 scores in a process that is signalled before a call, or has little room."""
-
-    def write(file: Path, call: str = "", number: int = 0, ending: int = 0, room: int = -1):
-        scores, reasons = rows(*(f"A{n}" for n in range(20_000)))
-        frames = [tmp_path / "scores.parquet", tmp_path / "reasons.parquet"]
-        for frame, path in zip((scores, reasons), frames, strict=True):
-            frame.to_parquet(path)
-        return subprocess.run(
-            [
-                sys.executable,
-                "-c",
-                WRITE,
-                call,
-                str(number),
-                str(int(ending)),
-                str(room),
-                file,
-                *frames,
-            ],
-            cwd=Path(__file__).resolve().parents[2],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    return write
-
-
-@pytest.mark.parametrize(
-    ("call", "number", "ending", "kept"),
-    [
-        ("execute", 5, signal.SIGKILL, 0),
-        ("commit", 1, signal.SIGKILL, 0),
-        ("commit", 1, signal.SIGINT, 0),
-        ("close", 1, signal.SIGKILL, 20_000),
-    ],
+from pipelines.config import Project
+from pipelines.score_schema import HISTORY_SCHEMA, PORTFOLIO_SCHEMA, SCORE_SCHEMA
+from pipelines.store import (
+    AlreadyIssued,
+    NoStore,
+    RunKey,
+    open_store,
 )
-def test_a_killed_run_has_written_all_or_nothing(
-    tmp_path: Path, write_elsewhere, call: str, number: int, ending: int, kept: int
-) -> None:
-    file = tmp_path / "store.duckdb"
-    write_scores(file, *rows("A"), as_of=DAY, model_version="0")
-    killed = write_elsewhere(file, call, number, ending)
-    assert killed.returncode == -ending, killed.stderr
-    assert len(read_scores(file, DAY, "1")) == kept
-    assert len(read_scores(file, DAY, "0")) == 1
-    written = write_scores(file, *rows("A"), as_of=DAY, model_version="1")
-    assert written == (0 if kept else 1)
+from tests.features.servers import PostgresServer, running_postgres
+from tests.pipelines.issued import (
+    DAY,
+    FACTS,
+    GROUPS_OF,
+    KEY,
+    STORES,
+    batch,
+    contents,
+    fresh,
+    issue,
+    issuing,
+    read,
+)
+
+HOSTILE = [
+    "",
+    " ",
+    "O'Brien\"; drop table runs; --",
+    "\x1b[31mred\x1b[0m",
+    "\u202eRTL עברית",
+    "L" * 300,
+    "new\nline\r\n\ttab",
+    "\\",
+    '\\"',
+    "NULL",
+    "\\N",
+    "{a,b}",
+    "=cmd()",
+    "%s ? $1 :name",
+    "Ωé😀",
+    "../../etc",
+]
+Place = Callable[[], Project]
 
 
-@pytest.mark.parametrize("room", [4_096, 300_000])
-@pytest.mark.parametrize("fresh", [True, False])
-def test_a_full_disk_has_written_nothing(
-    tmp_path: Path, write_elsewhere, room: int, fresh: bool
-) -> None:
-    file = tmp_path / "store.duckdb"
-    if not fresh:
-        write_scores(file, *rows("A"), as_of=DAY, model_version="0")
-    refused = write_elsewhere(file, room=room)
-    assert refused.returncode == 1
-    assert refused.stderr.startswith(f"The score store '{file}' c")
-    assert refused.stderr.count("\n") == 1
-    assert "free the disk" in refused.stderr
-    if not fresh:
-        assert len(read_scores(file, DAY, "0")) == 1
-    assert write_scores(file, *rows("B"), as_of=DAY, model_version="1") == 1
-    assert read_scores(file, DAY, "1")["account_id"].tolist() == ["B"]
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="module", params=STORES)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def place(
+    kind: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Place:
+    """Return a function that names a fresh place of one kind."""
+
+    def named() -> Project:
+        server = request.getfixturevalue("server") if kind == "postgres" else None
+        return fresh(kind, tmp_path_factory, server)
+
+    return named
 
 
 @pytest.fixture
-def held(tmp_path: Path):
-    """A DuckDB file that another process holds."""
-    file = tmp_path / "held.duckdb"
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(file)], stdin=-1, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "held\n"
-        yield file
-        process.stdin.close()
+def project(place: Place) -> Project:
+    return place()
 
 
-def test_what_is_written_is_read(tmp_path: Path) -> None:
-    file = tmp_path / "made" / "for" / "scores.duckdb"
-    hostile = "O'Brien\"; drop table scores; --\n\x1b[31m"
-    assert write_scores(file, *rows("B", hostile), as_of=DAY, model_version="1") == 2
-    found = read_scores(file, DAY, "1")
-    assert found["account_id"].tolist() == ["B", hostile]
-    assert found["mrr"].isna().all()
-    reasons = read_reasons(file, DAY, "1", [hostile])
-    assert reasons["account_id"].tolist() == [hostile]
-    assert reasons["points"].tolist() == [-1.5]
-    with duckdb.connect(str(file)) as connection:
-        unknown = "select count(*) from scores where mrr is null"
-        assert connection.execute(unknown).fetchall() == [(2,)]
+def test_what_is_written_is_read(project: Project) -> None:
+    given = batch(HOSTILE)
+    before = datetime.now(tz=UTC).replace(tzinfo=None)
+    run = issue(project, given.slice(0, 5), given.slice(5, 0), given.slice(5))
+    after = datetime.now(tz=UTC).replace(tzinfo=None)
+    assert (run.key, run.revision, run.rows, run.facts) == (KEY, 1, len(HOSTILE), FACTS)
+    assert before <= run.issued_at <= after
+    with open_store(project, read_only=True) as store:
+        assert store.runs() == [run]
+        assert store.newest(KEY) == run
+        reader = store.scores(run)
+        assert reader.schema == SCORE_SCHEMA
+        found = reader.read_all()
+    order = sorted(range(len(HOSTILE)), key=lambda row: HOSTILE[row].encode())
+    assert found.to_pylist() == pa.Table.from_batches([given]).take(order).to_pylist()
 
 
-def test_a_date_and_a_version_are_issued_once(tmp_path: Path) -> None:
-    file = tmp_path / "scores.duckdb"
-    assert write_scores(file, *rows("A"), as_of=DAY, model_version="1") == 1
-    assert write_scores(file, *rows("A", "B", score=1.0), as_of=DAY, model_version="1") == 0
-    assert write_scores(file, *rows("A"), as_of=DAY, model_version="2") == 1
-    assert write_scores(file, *rows("A"), as_of=date(2025, 1, 2), model_version="1") == 1
-    assert read_scores(file, DAY, "1")["score"].tolist() == [50.0]
+TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 
 
-@pytest.mark.parametrize("broken", ["scores", "reasons"])
-def test_one_impossible_row_keeps_all_out(tmp_path: Path, broken: str) -> None:
-    file = tmp_path / "scores.duckdb"
-    scores, reasons = rows("A", "B")
-    if broken == "scores":
-        scores.loc[1, "account_id"] = "A"
-    else:
-        reasons.loc[1, "account_id"] = "A"
-    with pytest.raises(StoreError, match=r"could not be used: Constraint Error: .*unchanged"):
-        write_scores(file, scores, reasons, as_of=DAY, model_version="1")
-    assert write_scores(file, *rows("A"), as_of=DAY, model_version="1") == 1
+@pytest.fixture(scope="module")
+def filled(place: Place) -> tuple[Project, Iterator[date]]:
+    return place(), (DAY + timedelta(days=number) for number in range(10_000))
 
 
-def test_a_store_that_is_none_is_named(tmp_path: Path) -> None:
-    file = tmp_path / "scores.duckdb"
-    with pytest.raises(StoreError, match=r"does not exist; issue scores with 'healthscore score'"):
-        read_scores(file, DAY, "1")
-    file.write_bytes(b"a spreadsheet, say" * 1000)
-    with pytest.raises(StoreError, match=r"cannot be opened: .*not a valid DuckDB database file"):
-        write_scores(file, *rows("A"), as_of=DAY, model_version="1")
-    assert file.read_bytes() == b"a spreadsheet, say" * 1000
-    with pytest.raises(StoreError, match=r"cannot be made: .*(Not a dir|File exists)"):
-        write_scores(file / "below.duckdb", *rows("A"), as_of=DAY, model_version="1")
-    with pytest.raises(StoreError, match=r"cannot be opened"):
-        write_scores(tmp_path, *rows("A"), as_of=DAY, model_version="1")
-
-
-def test_a_table_of_somebody_elses_is_left_alone(tmp_path: Path) -> None:
-    file = tmp_path / "warehouse.duckdb"
-    with duckdb.connect(str(file)) as connection:
-        connection.execute("create table scores as select 'theirs' as account_id, 3 as points")
-    with pytest.raises(StoreError, match=r"could not be used: Binder Error"):
-        write_scores(file, *rows("A"), as_of=DAY, model_version="1")
-    with duckdb.connect(str(file)) as connection:
-        assert connection.execute("from scores").fetchall() == [("theirs", 3)]
-        assert connection.execute("show tables").fetchall() == [("scores",)]
-
-
-def test_a_store_that_another_process_holds_is_refused(held, project, run) -> None:
-    text = project.config.read_text(encoding="utf-8")
-    project.config.write_text(text.replace('"scores.duckdb"', f'"{held}"'), encoding="utf-8")
-    ran = run("score", "-c", project.config)
-    assert ran.code == 6
-    assert f"The score store '{held}' cannot be opened: " in ran.sentence
-    assert "lock" in ran.sentence
-    assert ran.sentence.endswith(
-        "; close the program that holds it, free the disk or set another [store] file"
+@hypothesis_settings(max_examples=8)
+@given(
+    rows=st.lists(
+        st.tuples(
+            TEXT,
+            FLOATS,
+            st.one_of(st.none(), FLOATS),
+            st.lists(st.tuples(FLOATS, st.one_of(st.none(), TEXT)), max_size=5),
+        ),
+        min_size=1,
+        max_size=20,
+        unique_by=lambda row: row[0],
     )
-
-
-def test_a_source_that_another_process_holds_is_refused(held, small, run) -> None:
-    config = small()
-    text = config.read_text(encoding="utf-8")
-    config.write_text(text.replace('"data"', f'"{held}"'), encoding="utf-8")
-    for command in ("check", "train"):
-        ran = run(command, "-c", config)
-        assert ran.code == 3
-        assert f"The DuckDB file '{held}' cannot be opened: " in ran.sentence
-        assert "lock" in ran.sentence
-    ran = run("init", held, "-c", config.parent / "fresh.toml")
-    assert ran.code == 3
-    assert not (config.parent / "fresh.toml").exists()
-
-
-def columns_before() -> str:
-    """The columns of a store of the earlier form."""
-    return ", ".join(f"points_{group} double not null" for group in GROUPS)
-
-
-@pytest.fixture
-def earlier(tmp_path: Path) -> Path:
-    """A store as it was written before scores had outcomes, with 20,000 scores and reasons."""
-    file = tmp_path / "earlier.duckdb"
-    with duckdb.connect(str(file)) as connection:
-        connection.execute(
-            "create table scores (account_id varchar not null, as_of date not null,"
-            " segment varchar not null, score double not null, band varchar not null,"
-            " probability double not null, coverage double not null,"
-            f" baseline_score double not null, {columns_before()}, mrr double,"
-            " model_version varchar not null, issued_at timestamp not null,"
-            " primary key (account_id, as_of, model_version))"
-        )
-        connection.execute(
-            "create table score_reasons (account_id varchar not null, as_of date not null,"
-            " model_version varchar not null, rank tinyint not null, signal varchar not null,"
-            " signal_group varchar not null, value varchar, points double not null,"
-            " primary key (account_id, as_of, model_version, rank))"
-        )
-        scores, reasons = rows(*(f"A{n}" for n in range(20_000)))
-        scores = scores.assign(as_of=DAY, model_version="0", issued_at=datetime(2025, 1, 1, 3))
-        reasons = reasons.assign(as_of=DAY, model_version="0")
-        connection.register("given_scores", scores)
-        connection.register("given_reasons", reasons)
-        connection.execute("insert into scores by name select * from given_scores")
-        connection.execute("insert into score_reasons by name select * from given_reasons")
-    return file
-
-
-def contents(file: Path) -> dict[str, list[tuple[Any, ...]]]:
-    with duckdb.connect(str(file), read_only=True) as connection:
-        names = [name for (name,) in connection.execute("show tables").fetchall()]
-        order = "order by account_id, model_version, rank"
-        return {
-            name: connection.execute(
-                f"select * from {name} {order if 'reasons' in name else order[:-6]}"
-            ).fetchall()
-            for name in names
-        }
-
-
-def test_a_store_of_the_earlier_form_is_carried_over_whole(earlier: Path) -> None:
-    before = contents(earlier)
-    with pytest.raises(StoreError, match="written before scores had outcomes; run 'healthscore"):
-        read_scores(earlier, DAY, "0")
-    with pytest.raises(StoreError, match="which brings it up to date and keeps every score"):
-        read_reasons(earlier, DAY, "0", ["A1"])
-    assert contents(earlier) == before
-    # The run had been issued before: nothing is written, and the store is brought up to date.
-    assert write_scores(earlier, *rows("A1"), as_of=DAY, model_version="0") == 0
-    after = contents(earlier)
-    assert after == {name: [("main", *row) for row in held] for name, held in before.items()}
-    assert write_scores(earlier, *rows("A1"), as_of=DAY, model_version="0", outcome="growth") == 1
-    assert len(read_scores(earlier, DAY, "0")) == 20_000
-    assert read_reasons(earlier, DAY, "0", ["A7"])["account_id"].tolist() == ["A7"]
-
-
-@pytest.mark.parametrize(
-    ("call", "number", "kept"),
-    [("execute", 6, False), ("commit", 1, False)],
 )
-def test_a_store_killed_while_it_is_carried_over_is_the_old_or_the_new_one(
-    earlier: Path, write_elsewhere, call: str, number: int, kept: bool
+def test_any_text_and_number_comes_back_as_it_was(
+    filled: tuple[Project, Iterator[date]], rows: list[tuple[Any, ...]]
 ) -> None:
-    before = contents(earlier)
-    killed = write_elsewhere(earlier, call, number, signal.SIGKILL)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
-    if not kept:
-        assert contents(earlier) == before
-    assert write_scores(earlier, *rows("B"), as_of=DAY, model_version="1") == (0 if kept else 1)
-    held = read_scores(earlier, DAY, "0")
-    assert (len(held), set(held["outcome"])) == (20_000, {"main"})
+    project, days = filled
+    accounts, scores, mrr, reasons = zip(*rows, strict=True)
+    given = batch(
+        accounts,
+        score=scores,
+        mrr=mrr,
+        reason_signals=[["plan"] * len(listed) for listed in reasons],
+        reason_points=[[points for points, _ in listed] for listed in reasons],
+        reason_values=[[value for _, value in listed] for listed in reasons],
+    )
+    key = replace(KEY, as_of=next(days))
+    issue(project, given, key=key)
+    expected = sorted(given.to_pylist(), key=lambda row: row["account_id"].encode())
+    assert read(project, key).to_pylist() == expected
 
 
-def test_outcomes_are_kept_apart(tmp_path: Path) -> None:
-    file = tmp_path / "scores.duckdb"
-    for outcome, score in (("main", 10.0), ("growth", 90.0)):
-        given = rows("A", score=score)
-        written = write_scores(file, *given, as_of=DAY, model_version="1", outcome=outcome)
-        assert written == 1
-        assert write_scores(file, *given, as_of=DAY, model_version="1", outcome=outcome) == 0
-    assert read_scores(file, DAY, "1")["score"].tolist() == [10.0]
-    assert read_scores(file, DAY, "1", "growth")["score"].tolist() == [90.0]
-    assert read_scores(file, DAY, "1", "'; drop table scores --").empty
-    assert len(read_reasons(file, DAY, "1", ["A"], "growth")) == 1
+def test_an_issued_run_stays_and_a_forced_one_is_a_further_revision(project: Project) -> None:
+    first = issue(project, batch(["A", "B"], seed=1))
+    before = contents(project)
+    stays = re.escape(
+        f"Scores of 2025-01-01 by model version 1 (outcome main) were issued at"
+        f" {first.issued_at:%Y-%m-%d %H:%M} UTC as revision 1 and stay as they are; pass --force to"
+        " issue a further revision"
+    )
+    with pytest.raises(AlreadyIssued, match=stays) as refused:
+        issue(project, batch(["A", "C"], seed=2))
+    assert refused.value.run == first
+    assert contents(project) == before
+    second = issue(project, batch(["A", "C"], seed=2), force=True)
+    assert second.revision == 2
+    assert second.issued_at >= first.issued_at
+    with open_store(project, read_only=True) as store:
+        assert store.runs() == [first, second]
+        assert store.newest(KEY) == second
+        assert store.scores(first).read_all().to_pylist() == next(iter(before.values()))
+        assert store.scores(second).read_all()["account_id"].to_pylist() == ["A", "C"]
+        assert store.account_history("main", "A")["revision"].to_pylist() == [2]
+        assert store.account_history("main", "B").num_rows == 0
+
+
+def test_runs_of_other_dates_models_and_outcomes_stand_beside(project: Project) -> None:
+    keys = [
+        RunKey("main", date(2025, 2, 1), "2"),
+        RunKey("main", DAY, "10"),
+        RunKey("growth", DAY, "1"),
+        RunKey("main", DAY, "a/b=c %2F..'\"?"),
+    ]
+    runs = [issue(project, batch(["A"], seed=n), key=key) for n, key in enumerate(keys)]
+    by_date = [*runs[1:], runs[0]]
+    with open_store(project, read_only=True) as store:
+        assert store.runs() == by_date
+        assert store.runs("main") == [run for run in by_date if run.key.outcome == "main"]
+        assert store.runs("' or true --") == []
+        assert store.newest(KEY) is None
+        assert [store.newest(key) for key in keys] == runs
+
+
+@pytest.mark.parametrize("ending", ["nothing", "error"])
+def test_a_block_that_is_left_without_an_end_leaves_nothing(project: Project, ending: str) -> None:
+    issue(project, batch(["A"]), key=replace(KEY, model_version="0"))
+    before = contents(project)
+
+    def abandon() -> None:
+        with issuing(project) as (_, writer):
+            writer.write(batch(["B", "C"]))
+            if ending == "error":
+                raise OSError("the caller's own")
+
+    if ending == "error":
+        with pytest.raises(OSError, match=r"^the caller's own$"):
+            abandon()
+    else:
+        abandon()
+    assert contents(project) == before
+    assert issue(project, batch(["D"])).revision == 1
+
+
+@pytest.mark.parametrize("batches", [(["A", "B", "A"],), (["A", "B"], ["C", "A"])])
+def test_an_account_that_comes_twice_keeps_all_out(project: Project, batches: Any) -> None:
+    with pytest.raises(StoreError, match="scores hold the account 'A' more than once") as refused:
+        issue(project, *(batch(accounts) for accounts in batches))
+    assert str(refused.value).endswith("make the accounts of the tables unique and run again")
+    with open_store(project, read_only=False) as store:
+        assert store.runs() == []
+    assert issue(project, batch(["A"])).rows == 1
+
+
+def test_some_accounts_and_columns_are_read_alone(project: Project) -> None:
+    run = issue(project, batch(["B", "A", "C"]))
+    with open_store(project, read_only=True) as store:
+        some = store.scores(run, accounts=["C", "Z", "A"], columns=["mrr", "account_id"])
+        assert some.read_all().to_pylist() == [
+            {"mrr": 10.0, "account_id": "A"},
+            {"mrr": 20.0, "account_id": "C"},
+        ]
+        assert store.scores(run, accounts=[]).read_all().num_rows == 0
+        assert store.scores(run, accounts=["') or true --"]).read_all().num_rows == 0
+        with pytest.raises(StoreError, match=r"no column 'scor'; did you mean 'score'\?"):
+            store.scores(run, columns=["scor"])
+        with pytest.raises(StoreError, match=r"no column '1; drop.*'; there are \['account_id'"):
+            store.scores(run, columns=["1; drop table runs"])
+        # One answer is read while another is asked for.
+        streamed = store.scores(run)
+        assert store.newest(KEY) == run
+        assert streamed.read_all()["account_id"].to_pylist() == ["A", "B", "C"]
+
+
+def test_histories_are_what_the_runs_say(project: Project) -> None:
+    expected, sums = [], []
+    names = [f"A{number}" for number in range(30)]
+    for number, (day, version) in enumerate([(3, "1"), (1, "1"), (2, "1"), (2, "2")]):
+        key = RunKey("main", date(2025, 1, day), version)
+        given = batch(names[number:], seed=number)
+        for force in (False, True) if number == 1 else (False,):
+            run = issue(project, given, key=key, force=force)
+        rows = given.to_pylist()
+        told = {"as_of": key.as_of, "model_version": version, "issued_at": run.issued_at}
+        found = [row for row in rows if row["account_id"] == "A2"]
+        expected += [{"outcome": "main", **told, "revision": run.revision, **row} for row in found]
+        for band in ("at-risk", "healthy", "watch"):
+            held = [row for row in rows if row["band"] == band]
+            mrr = [row["mrr"] for row in held if row["mrr"] is not None]
+            mean = sum(row["score"] for row in held) / len(held)
+            assert mrr
+            sums.append(
+                told
+                | {"band": band, "accounts": len(held), "mrr": pytest.approx(sum(mrr))}
+                | {"mean_score": pytest.approx(mean, abs=1e-9)}
+            )
+    issue(project, batch(names), key=RunKey("growth", DAY, "1"))
+
+    def by_date(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return sorted(rows, key=lambda row: (row["as_of"], row["issued_at"], row.get("band", "")))
+
+    with open_store(project, read_only=True) as store:
+        history = store.account_history("main", "A2")
+        assert history.schema == HISTORY_SCHEMA
+        assert history.to_pylist() == by_date(expected)
+        assert len(expected) == 3
+        portfolio = store.portfolio_history("main")
+        assert portfolio.schema == PORTFOLIO_SCHEMA
+        assert portfolio.to_pylist() == by_date(sums)
+        assert store.account_history("main", "' or true --").num_rows == 0
+        assert store.portfolio_history("other").num_rows == 0
+
+
+def test_mrr_that_nobody_knows_stays_unknown(project: Project) -> None:
+    nan = float("nan")
+    issue(project, batch(["A", "B", "C"], mrr=[None, nan, nan], band=["watch"] * 3))
+    assert read(project)["mrr"].to_pylist() == [None] * 3
+    with open_store(project, read_only=True) as store:
+        assert store.portfolio_history("main")["mrr"].to_pylist() == [None]
+
+
+def test_without_a_store_nothing_is_read_and_reading_makes_none(project: Project) -> None:
+    message = re.escape(
+        f"The score store '{project.store_shown}' does not exist; issue scores with"
+    )
+    with pytest.raises(NoStore, match=message), open_store(project, read_only=True):
+        pass
+    assert [path.name for path in project.folder.iterdir()] == ["healthscore.toml"]
+    run = issue(project, batch(["A"]))
+    with open_store(project, read_only=True) as store:
+        assert store.newest(KEY) == run
+        refused = pytest.raises(StoreError, match="is opened for reading alone")
+        with refused, store.issue(KEY, GROUPS_OF):
+            pass
+
+
+def test_a_finished_run_is_finished(project: Project) -> None:
+    with issuing(project) as (_, writer):
+        writer.write(batch(["A"]))
+        writer.finish({})
+        with pytest.raises(RuntimeError, match="finished once"):
+            writer.finish({})
+    assert read(project).num_rows == 1

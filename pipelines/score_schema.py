@@ -1,0 +1,87 @@
+"""The columns of an issued score, alike in every store and every export."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from features.catalog import GROUPS
+
+REASONS = 5
+"""Most reasons that are kept with a score."""
+POINT_COLUMNS = tuple(f"points_{group}" for group in GROUPS)
+
+SCORE_SCHEMA = pa.schema(
+    [
+        pa.field("account_id", pa.string(), nullable=False),
+        pa.field("segment", pa.string(), nullable=False),
+        pa.field("score", pa.float64(), nullable=False),
+        pa.field("band", pa.string(), nullable=False),
+        pa.field("grade", pa.string(), nullable=False),
+        pa.field("probability", pa.float64(), nullable=False),
+        pa.field("coverage", pa.float64(), nullable=False),
+        pa.field("baseline_score", pa.float64(), nullable=False),
+        *(pa.field(column, pa.float64(), nullable=False) for column in POINT_COLUMNS),
+        pa.field("mrr", pa.float64()),
+        pa.field("reason_signals", pa.list_(pa.string()), nullable=False),
+        pa.field("reason_points", pa.list_(pa.float64()), nullable=False),
+        pa.field("reason_values", pa.list_(pa.string()), nullable=False),
+    ]
+)
+"""One row per account of a run, in the order in which stores and exports show the columns."""
+
+RUN_SCHEMA = pa.schema(
+    [
+        ("outcome", pa.string()),
+        ("as_of", pa.date32()),
+        ("model_version", pa.string()),
+        ("revision", pa.int32()),
+        ("issued_at", pa.timestamp("us")),
+        ("rows", pa.int64()),
+        ("facts", pa.string()),
+    ]
+)
+"""One row per run; ``facts`` is a JSON object of texts."""
+
+HISTORY_SCHEMA = pa.schema([*(RUN_SCHEMA.field(number) for number in range(5)), *SCORE_SCHEMA])
+"""One row per run that holds an account: which run, and the account's score in it."""
+
+PORTFOLIO_SCHEMA = pa.schema(
+    [
+        ("as_of", pa.date32()),
+        ("model_version", pa.string()),
+        ("issued_at", pa.timestamp("us")),
+        ("band", pa.string()),
+        ("accounts", pa.int64()),
+        ("mrr", pa.float64()),
+        ("mean_score", pa.float64()),
+    ]
+)
+"""One row per run and band."""
+
+COLUMN_NOTES: dict[str, str] = {
+    "account_id": "The account, as it is named in the accounts table.",
+    "segment": "The segment whose weights and calibration scored the account.",
+    "score": "Health score from 0 to 100; ten points halve the odds of churn.",
+    "band": "Band of the probability: at-risk, watch or healthy; of an outcome that is good news"
+    " likely, possible or unlikely.",
+    "grade": "The score as a school grade, A (80 and more) to F (below 20).",
+    "probability": "Calibrated probability, from 0 to 1, that the outcome happens in the outcome"
+    " window.",
+    "coverage": "Share of the model's weight, from 0 to 1, whose signals were known for the"
+    " account.",
+    "baseline_score": "Score of the segment's mean account; with the points of all groups it adds"
+    " up to the score.",
+    **{
+        f"points_{group}": f"Points that signals of the group {group} add to the baseline, or take"
+        " from it; 0 where the model has none."
+        for group in GROUPS
+    },
+    "mrr": "Monthly recurring revenue on the date, in the currency of the tables; empty where it"
+    " is not known.",
+    "reason_signals": f"Names of up to {REASONS} signals with the largest absolute points, the"
+    " largest first.",
+    "reason_points": "Points of those signals, in the same order.",
+    "reason_values": "What was known of those signals on the date, as text; empty where nothing"
+    " was.",
+}
+"""One sentence on each column of :data:`SCORE_SCHEMA`."""
