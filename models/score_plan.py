@@ -165,7 +165,7 @@ class ScorePlan:
         given = np.abs(points) >= LEAST_POINTS
         offsets = np.concatenate([[0], given.sum(axis=1).cumsum()]).astype(np.int32)
         row, _ = np.nonzero(given)
-        signal = top[given]
+        signal = top[given].astype(np.intp)
         names = [one.name for one in self.model.signals]
         lists = {
             "reason_signals": _named(signal, names),

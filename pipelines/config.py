@@ -235,7 +235,7 @@ class Project:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of what shapes a score: not comments, order, passwords or where things are kept."""
+        """SHA-256 of what shapes a score: not comments, order, passwords or places."""
         said = self.settings.model_dump(mode="json", exclude={"registry", "store"})
         said["source"]["url"] = masked(self.settings.source.url)
         builders = [Path(file).read_bytes() for file in self.settings.signals.builders]

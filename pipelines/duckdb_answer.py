@@ -33,6 +33,7 @@ def batches_of(
     parameters: Sequence[object],
     schema: pa.Schema,
     speaking: Callable[[], AbstractContextManager[None]],
+    unread: set[pa.RecordBatchReader],
 ) -> pa.RecordBatchReader:
     """Answer a query batch by batch, in columns of these types.
 
@@ -48,9 +49,13 @@ def batches_of(
         The columns.
     speaking : callable
         Context manager that turns the engine's complaints into sentences.
+    unread : set of RecordBatchReader
+        Holds the engine's own answer until it is read to its end. Whoever closes the engine must
+        close these first: one that is left open blocks every later opening of the file.
     """
     with speaking():
         answer = connection.sql(query, params=list(parameters)).to_arrow_reader(BATCH_ROWS)
+    unread.add(answer)
 
     def batches() -> Iterator[pa.RecordBatch]:
         try:
@@ -58,6 +63,8 @@ def batches_of(
                 for batch in answer:
                     yield batch.cast(schema)
         finally:
+            unread.discard(answer)
+            answer.close()
             connection.close()
 
     return pa.RecordBatchReader.from_batches(schema, batches())

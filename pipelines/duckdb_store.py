@@ -45,6 +45,7 @@ class DuckdbStore(ScoreStore):
         super().__init__(str(file), read_only=read_only)
         self.file = file
         self._connection: duckdb.DuckDBPyConnection | None = None
+        self._unread: set[pa.RecordBatchReader] = set()
 
     def __enter__(self) -> Self:
         if not self.file.exists():
@@ -78,6 +79,8 @@ class DuckdbStore(ScoreStore):
 
     def close(self) -> None:
         """Let go of the file."""
+        while self._unread:
+            self._unread.pop().close()
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -123,7 +126,8 @@ class DuckdbStore(ScoreStore):
         self, query: str, parameters: Sequence[object], schema: pa.Schema
     ) -> pa.RecordBatchReader:
         # A cursor of its own: another query on the connection would end this answer.
-        return batches_of(self.connection.cursor(), query, parameters, schema, self._speaking)
+        cursor = self.connection.cursor()
+        return batches_of(cursor, query, parameters, schema, self._speaking, self._unread)
 
     def _rows_of(self, run: Run) -> tuple[str, list[object]]:
         key = run.key

@@ -50,6 +50,7 @@ class ParquetStore(ScoreStore):
     def __init__(self, folder: Path, *, read_only: bool) -> None:
         super().__init__(f"{folder}/", read_only=read_only)
         self.folder = folder
+        self._unread: set[pa.RecordBatchReader] = set()
 
     def __enter__(self) -> Self:
         with self._speaking():
@@ -62,7 +63,9 @@ class ParquetStore(ScoreStore):
         return self
 
     def close(self) -> None:
-        """Do nothing: no file stays open between questions."""
+        """Let go of answers that were not read to their end."""
+        while self._unread:
+            self._unread.pop().close()
 
     def _refuse_foreign(self) -> None:
         held = {path.name for path in self.folder.iterdir()} if self.folder.is_dir() else set()
@@ -127,7 +130,7 @@ class ParquetStore(ScoreStore):
     ) -> pa.RecordBatchReader:
         with self._speaking():
             engine = self._engine_of_runs()
-            return batches_of(engine, query, parameters, schema, self._speaking)
+            return batches_of(engine, query, parameters, schema, self._speaking, self._unread)
 
     def folder_of(self, key: RunKey, revision: int) -> Path:
         """Return where the rows of a revision lie."""

@@ -198,8 +198,9 @@ class PostgresStore(ScoreStore):
                 yield _PostgresRun(self, copying, key, groups, before.revision + 1 if before else 1)
         finally:
             # Undoes what was not committed; a server that went away has undone it already.
-            with suppress(psycopg.Error):
-                self.connection.execute("ROLLBACK")
+            if self.connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+                with suppress(psycopg.Error):
+                    self.connection.execute("ROLLBACK")
 
 
 class _PostgresRun(RunWriter):

@@ -21,7 +21,9 @@ ROWS = st.lists(
 
 def batch(rows) -> pa.RecordBatch:
     types = [pa.string(), pa.float64(), pa.string()]
-    columns = [pa.array(column, kind) for column, kind in zip(zip(*rows), types, strict=True)]
+    columns = [
+        pa.array(column, kind) for column, kind in zip(zip(*rows, strict=True), types, strict=True)
+    ]
     return pa.record_batch(columns, COLUMNS)
 
 

@@ -44,8 +44,8 @@ def test_another_date_than_asked_for_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError) as refused:
         read(file, date(2025, 7, 2))
     assert str(refused.value) == (
-        f"The feature table '{file}' is of 2025-07-01, not of 2025-07-02; leave --as-of out or write"
-        " the table of that date with 'healthscore features'"
+        f"The feature table '{file}' is of 2025-07-01, not of 2025-07-02; leave --as-of out or"
+        " write the table of that date with 'healthscore features'"
     )
 
 
@@ -62,7 +62,7 @@ def test_several_dates_are_refused(tmp_path: Path) -> None:
 def test_a_date_in_the_future_is_refused(tmp_path: Path) -> None:
     day = datetime.now(tz=UTC).date() + timedelta(days=3)
     file = written(tmp_path, observation_date=[day] * 3)
-    with pytest.raises(DataError, match=f"is of {day}, which lies in the future of .*: nothing is"):
+    with pytest.raises(DataError, match=rf"is of {day}, which lies in the future of .*: nothing"):
         read(file)
 
 
@@ -89,7 +89,7 @@ def test_what_is_no_feature_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="and 'observation_date' is absent; write one with"):
         read(tmp_path / "other.parquet")
     (tmp_path / "text.parquet").write_text("account_id,observation_date\n")
-    with pytest.raises(DataError, match="cannot be read as Parquet: .*; write one with 'healthsc"):
+    with pytest.raises(DataError, match=r"cannot be read as Parquet: .*; write one with 'healthsc"):
         read(tmp_path / "text.parquet")
     with pytest.raises(DataError, match=r"nothing\.parquet' cannot be read as Parquet: .*No such"):
         read(tmp_path / "nothing.parquet")

@@ -105,6 +105,17 @@ def test_what_is_written_is_read(project: Project) -> None:
     assert found.to_pylist() == pa.Table.from_batches([given]).take(order).to_pylist()
 
 
+def test_an_answer_nobody_read_to_its_end_blocks_nobody(project: Project) -> None:
+    run = issue(project, batch([f"A-{number:06d}" for number in range(140_000)]))
+    with open_store(project, read_only=True) as store:
+        reader = store.scores(run, columns=["account_id"])
+        assert reader.read_next_batch()["account_id"][0].as_py() == "A-000000"
+    # The reader still lives, as in a traceback that somebody looks at.
+    assert issue(project, batch(["B"]), force=True).revision == 2
+    assert read(project).num_rows == 1
+    del reader
+
+
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 
