@@ -138,7 +138,7 @@ def sentence(signal: Signal, value: object, points: float) -> str:
         said = f"{signal.label} is not known"
     else:
         # Not str.format: a brace in a category must stay a brace.
-        shown = _value(signal, value)
+        shown = value_text(signal, value)
         plural = "" if shown == "1" else "s"
         shown += _level(signal, value)
         said = signal.sentence.replace("{s}", plural).replace("{value}", shown)
@@ -161,7 +161,15 @@ def _unknown(value: object) -> bool:
     return bool(value is None or pd.isna(value))  # type: ignore[call-overload]
 
 
-def _value(signal: Signal, value: Any) -> str:
+def value_text(signal: Signal, value: Any) -> str:
+    """Write an observed value with its unit; one that is not known has no text.
+
+    Examples
+    --------
+    >>> mood = Signal("mood", "support", "score", "higher", "Mood", 28, "Mood is {value}")
+    >>> value_text(mood, 4.26), value_text(mood, -0.04)
+    ('4.3', '0')
+    """
     match signal.unit:
         case "category":
             return _one_line(str(value))
@@ -203,7 +211,9 @@ def _percent(value: float) -> str:
 def _number(value: float) -> str:
     """Whole numbers from ten on; below, one decimal where there is one."""
     text = f"{value:,.1f}" if abs(value) < 9.95 else f"{value:,.0f}"
-    return text.removesuffix(".0").replace("-", MINUS)
+    text = text.removesuffix(".0")
+    # A small negative number is written as none, without its sign.
+    return "0" if text == "-0" else text.replace("-", MINUS)
 
 
 def _points(points: float) -> str:

@@ -42,7 +42,7 @@ from typing import Any, Literal, get_args
 import pandas as pd
 
 from features.catalog import Group, Signal
-from models.explain import _value
+from models.explain import value_text
 from models.health_model import SEGMENT, HealthModel, ScoredAccounts
 from models.segments import SegmentSettings
 
@@ -203,7 +203,7 @@ def _signal_parts(before: ScoredAccounts, after: ScoredAccounts) -> list[MovePar
 
 def _signal_part(signal: Signal, before: Any, after: Any, points: float) -> MovePart:
     before, after = _known(signal, before), _known(signal, after)
-    texts = [NOT_KNOWN if value is None else _value(signal, value) for value in (before, after)]
+    texts = [NOT_KNOWN if value is None else value_text(signal, value) for value in (before, after)]
     kind, said = _kind(before, after), _said(*texts)
     if kind == "interplay":
         said = f"{texts[1]} as before"

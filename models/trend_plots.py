@@ -31,6 +31,7 @@ SIZE = (8.0, 4.2)
 TALL = (8.0, 7.2)
 # A single date stands in the middle of a month, not of a day.
 LEAST_SPAN = timedelta(days=30)
+NAMES_SHOWN = 8
 
 
 def account_plot(trend: Mapping[str, Any], noun: str) -> str:
@@ -162,6 +163,9 @@ def _mark_models(panels: Sequence[Axes], changes: Sequence[Mapping[str, str]]) -
         day: Any = date.fromisoformat(change["as_of"])
         for axes in panels:
             axes.axvline(day, color="black", linewidth=1, linestyle=":")
+    # Where models change often, names would cover one another; the rules stay.
+    for change in changes[:: len(changes) // NAMES_SHOWN + 1]:
+        day = date.fromisoformat(change["as_of"])
         panels[0].annotate(
             f"model {_one_line(change['after'])}",
             (day, 1),

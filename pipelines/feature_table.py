@@ -140,7 +140,7 @@ def refuse_lost_signals(project: Project, company: Company, model: HealthModel) 
     lost = [signal.name for signal in model.signals if signal.name not in built]
     if lost:
         raise DataError(
-            f"The champion needs the signals {sample(lost, 5)}, which the configuration no longer"
+            f"The model needs the signals {sample(lost, 5)}, which the configuration no longer"
             " gives; map their tables and columns again or train a new champion"
         )
 

@@ -215,16 +215,23 @@ def run_facts(
     project: Project, stream: FeatureStream, model_run: str, fingerprint: str
 ) -> dict[str, str]:
     """Describe how a run came about, so that it can be made again."""
-    from importlib.metadata import version
-
     return {
         "config": project.shown_text,
         "config_fingerprint": project.fingerprint,
         "data_fingerprint": fingerprint,
         "source": stream.source,
         "model_run": model_run,
-        "healthscore": version("healthscore"),
+        "healthscore": _version(),
     }
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("healthscore")
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def champion(project: Project) -> tuple[HealthModel, str, dict[str, Any]]:
@@ -261,7 +268,7 @@ def _of_outcome(
     if taught != kind or model.scale.good != settings.outcome.is_good:
         news = "good" if model.scale.good else "bad"
         raise RegistryError(
-            f"The champion {name!r} was taught to foretell {taught} as {news} news, and"
+            f"The model {name!r} was taught to foretell {taught} as {news} news, and"
             f" [{project.outcome_section}] now says kind = {kind!r}; train again or give the new"
             " outcome a section of its own under [outcomes]"
         )

@@ -18,7 +18,9 @@ from features.errors import (
     StoreError,
 )
 
-COMMANDS = "simulate init check signals features train backtest score explain demo".split()
+COMMANDS = (
+    "simulate init check signals features train backtest score verify-run explain trend export demo"
+).split()
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -40,6 +42,7 @@ def test_help_lists_the_commands_and_the_exit_codes(run) -> None:
     meanings = [
         "1 unexpected failure",
         "2 wrong usage or configuration",
+        "7 a run is not as it was issued",
         "3 the data break the contract",
         "4 too few matured outcomes",
         "5 no usable champion",

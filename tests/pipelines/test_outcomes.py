@@ -229,7 +229,7 @@ def test_a_champion_of_another_outcome_is_refused(grown, run, tmp_path) -> None:
     ran = run("score", "-c", config)
     assert (ran.code, ran.sentence) == (
         5,
-        "The champion 'healthscore' was taught to foretell churn as bad news, and [outcome] now"
+        "The model 'healthscore' was taught to foretell churn as bad news, and [outcome] now"
         " says kind = 'contraction'; train again or give the new outcome a section of its own"
         " under [outcomes]",
     )

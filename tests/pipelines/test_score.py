@@ -244,7 +244,7 @@ def test_a_champion_whose_signals_are_gone_is_refused(project, run) -> None:
     project.config.write_text(text.replace("groups_off = []", 'groups_off = ["support"]'), "utf-8")
     ran = run("score", "-c", project.config)
     assert ran.code == 3
-    assert ran.sentence.startswith("The champion needs the signals 'tickets_")
+    assert ran.sentence.startswith("The model needs the signals 'tickets_")
     assert ran.sentence.endswith("map their tables and columns again or train a new champion")
     assert not project.store.exists()
 
