@@ -102,7 +102,9 @@ class ScorePlan:
         probability = expit(move.log_odds)
         scale = self.model.scale
         bands = GOOD_BANDS if scale.good else BANDS
-        group_points = told.group_sums * move.factor[:, None] + 0.0
+        # Groups after the last that has a signal have no sums.
+        group_points = np.zeros((batch.num_rows, len(GROUPS)))
+        group_points[:, : told.group_sums.shape[1]] += told.group_sums * move.factor[:, None]
         columns = {
             "account_id": batch["account_id"].cast(pa.string()),
             "segment": _named(label, self.labels),
@@ -121,7 +123,8 @@ class ScorePlan:
     def inputs(self, batch: pa.RecordBatch) -> tuple[Codes, Floats]:
         """Read the rows as the model does: position of each label (n,), values (n, n_signals)."""
         encoder = self.model.classifier.encoder_
-        values = np.empty((batch.num_rows, len(encoder.names)))
+        # Signal by signal, as the batch comes and the plan reads.
+        values = np.empty((batch.num_rows, len(encoder.names)), order="F")
         for i, name in enumerate(encoder.names):
             levels = encoder.levels.get(name)
             column = batch[name]

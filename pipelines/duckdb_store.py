@@ -27,7 +27,7 @@ from pipelines.store import (
     now,
     run_row,
 )
-from pipelines.store_tables import SCORE_COLUMNS, STORE_VERSION, tables, version_of
+from pipelines.store_tables import SCORE_COLUMNS, STORE_VERSION, rows_of, tables, version_of
 
 
 class DuckdbStore(ScoreStore):
@@ -130,12 +130,7 @@ class DuckdbStore(ScoreStore):
         return batches_of(cursor, query, parameters, schema, self._speaking, self._unread)
 
     def _rows_of(self, run: Run) -> tuple[str, list[object]]:
-        key = run.key
-        return (
-            "select * from score_rows where run_id = (select run_id from runs where outcome = ?"
-            " and as_of = ? and model_version = ? and revision = ?)",
-            [key.outcome, key.as_of, key.model_version, run.revision],
-        )
+        return rows_of(run)
 
     @contextmanager
     def _issuing(

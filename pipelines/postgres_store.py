@@ -18,7 +18,7 @@ from pipelines.postgres_rows import flat_columns, from_csv, to_csv
 from pipelines.run_writer import RunWriter, twice
 from pipelines.score_schema import SCORE_SCHEMA
 from pipelines.store import AlreadyIssued, NoStore, Run, RunKey, ScoreStore, now, run_row
-from pipelines.store_tables import SCORE_COLUMNS, STORE_VERSION, tables, version_of
+from pipelines.store_tables import SCORE_COLUMNS, STORE_VERSION, rows_of, tables, version_of
 
 if TYPE_CHECKING:
     import psycopg
@@ -166,12 +166,7 @@ class PostgresStore(ScoreStore):
         return pa.RecordBatchReader.from_batches(schema, batches())
 
     def _rows_of(self, run: Run) -> tuple[str, list[object]]:
-        key = run.key
-        return (
-            "select * from score_rows where run_id = (select run_id from runs where outcome = ?"
-            " and as_of = ? and model_version = ? and revision = ?)",
-            [key.outcome, key.as_of, key.model_version, run.revision],
-        )
+        return rows_of(run)
 
     @contextmanager
     def _issuing(

@@ -208,6 +208,7 @@ def scored_batches(
         return plan.score_batch(batch), row_hashes(batch, hashed)
 
     count, batches = stream.read()
+    plan.shap.expect(count)
     return count, in_order(work, batches, workers)
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from features.errors import StoreError, sample
 from pipelines.score_schema import SCORE_SCHEMA
+
+if TYPE_CHECKING:
+    from pipelines.store import Run
 
 STORE_VERSION = 3
 """Form of the store: 1 knew one outcome, 2 knew outcomes, 3 knows runs and their revisions."""
@@ -81,6 +85,16 @@ def _scores(name: str, runs: str) -> str:
     return (
         f"create view {name} as select outcome, as_of, model_version, revision, issued_at,"
         f" {SCORE_COLUMNS} from {runs} as issued join score_rows using (run_id)"
+    )
+
+
+def rows_of(run: Run) -> tuple[str, list[object]]:
+    """Name the rows of one revision, and the parameters of that query."""
+    key = run.key
+    return (
+        "select * from score_rows where run_id = (select run_id from runs where outcome = ?"
+        " and as_of = ? and model_version = ? and revision = ?)",
+        [key.outcome, key.as_of, key.model_version, run.revision],
     )
 
 

@@ -14,7 +14,7 @@ from models.encoding import Codes, Floats
 
 # Bits of a node's decision type, as in LightGBM's tree.h.
 CATEGORICAL, DEFAULT_LEFT = 1, 2
-MISSING_NONE, MISSING_ZERO, MISSING_NAN = 0, 1, 2
+MISSING_ZERO, MISSING_NAN = 1, 2
 # What LightGBM takes for zero: its kZeroThreshold, a float of single precision.
 ZERO = float(np.float32(1e-35))
 END = "end of trees"

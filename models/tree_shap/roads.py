@@ -122,8 +122,8 @@ class _Effort:
         except ImportError as error:
             self.available = False
             logger.warning(
-                "SHAP values of many rows take ten times as long without numba, which cannot be "
-                "loaded (%s).",
+                "SHAP values of many rows take at least ten times as long without numba, which "
+                "cannot be loaded (%s).",
                 error,
             )
             return None

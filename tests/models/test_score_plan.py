@@ -96,6 +96,26 @@ def test_order_of_columns_and_further_ones_do_not_matter(model, batch):
     assert model.plan.score_batch(mixed).equals(model.plan.score_batch(batch))
 
 
+def test_a_model_of_few_signals_has_points_for_every_group(result, frame, signals):
+    few = tuple(signal for signal in signals if signal.group in ("usage", "support"))
+    chosen = result.model
+    inputs = model_input(frame, few, chosen.segments)
+    fitted = clone(chosen.classifier).set_params(healthy=None, groups=None)
+    names = [signal.name for signal in signals]
+    kept = [names.index(signal.name) for signal in few]
+    model = replace(
+        chosen,
+        signals=few,
+        classifier=fitted.fit(inputs, frame["happened"]),
+        centres={name: [centre[i] for i in kept] for name, centre in chosen.centres.items()},
+        shap=None,
+    )
+    found = model.plan.score_batch(as_batch(frame)).to_pandas()
+    assert_alike(found, model, frame)
+    assert (found["points_payments"] == 0).all()
+    assert found["reason_signals"].map(len).max() == 3
+
+
 def test_no_row(model, batch):
     nobody = model.plan.score_batch(batch[:0])
     assert nobody.num_rows == 0
