@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from models.backtest import Backtest
 
 ALIAS = "champion"
+HOLDOUT = "holdout.parquet"
 REQUIREMENTS = ("mlflow", "lightgbm", "scikit-learn", "pandas", "numpy", "scipy")
 
 
@@ -86,7 +87,7 @@ def log_champion(
         When MLflow refuses.
     """
     with (
-        _tracking(folder, name, create=True),
+        tracking(folder, name, create=True),
         mlflow.start_run(experiment_id=_experiment(folder, name)) as run,
     ):
         mlflow.log_params({key: str(value)[:500] for key, value in params.items()})
@@ -115,6 +116,7 @@ def log_champion(
                 mlflow.log_text(text, file)
         for file, figure in figures.items():
             mlflow.log_figure(figure, file)
+        log_table(result.holdout, HOLDOUT)
         registered = _register(_log_model(result.model), name, run.info.run_id)
         MlflowClient().set_registered_model_alias(name, ALIAS, registered)
     return registered
@@ -138,7 +140,7 @@ def load_champion(folder: Path, name: str) -> tuple[HealthModel, str, dict[str, 
         When there is no champion, or its files are gone.
     """
     absent = _absent(folder, name)
-    with _tracking(folder, name, create=False):
+    with tracking(folder, name, create=False):
         try:
             found = MlflowClient().get_model_version_by_alias(name, ALIAS)
         except MlflowException as error:
@@ -155,7 +157,7 @@ def load_version(folder: Path, name: str, version: str) -> tuple[HealthModel, st
         When there is no such version, or its files are gone.
     """
     place = _place(folder)
-    with _tracking(folder, name, create=False):
+    with tracking(folder, name, create=False):
         try:
             found = MlflowClient().get_model_version(name, version)
         except MlflowException as error:
@@ -201,7 +203,7 @@ def has_champion(folder: Path, name: str) -> bool:
     """
     if not os.environ.get("MLFLOW_TRACKING_URI") and not (folder / "mlflow.db").exists():
         return False
-    with _tracking(folder, name, create=False):
+    with tracking(folder, name, create=False):
         found = MlflowClient().search_registered_models(filter_string=f"name = '{name}'")
         return any(ALIAS in model.aliases for model in found)
 
@@ -241,28 +243,33 @@ def log_backtest(
         When MLflow refuses.
     """
     with (
-        _tracking(folder, name, create=True),
+        tracking(folder, name, create=True),
         mlflow.start_run(
             experiment_id=_experiment(folder, name),
             run_name="backtest",
             tags={"healthscore.kind": "backtest"},
         ) as run,
-        tempfile.TemporaryDirectory() as scratch,
     ):
         mlflow.log_params({key: str(value)[:500] for key, value in params.items()})
         measured = _measured(result.measures)
         for first in range(0, len(measured), MAX_METRICS_PER_BATCH):
             batch = measured[first : first + MAX_METRICS_PER_BATCH]
             MlflowClient().log_batch(run.info.run_id, metrics=batch)
-        predictions = Path(scratch) / "predictions.parquet"
-        result.predictions.to_parquet(predictions, index=False)
-        mlflow.log_artifact(str(predictions))
+        log_table(result.predictions, "predictions.parquet")
         mlflow.log_text(json.dumps(result.to_dict(), indent=1, allow_nan=False), "backtest.json")
         for file, text in files.items():
             mlflow.log_text(text, file)
         for file, figure in figures.items():
             mlflow.log_figure(figure, file)
     return str(run.info.run_id)
+
+
+def log_table(table: pd.DataFrame, name: str) -> None:
+    """Log a table as Parquet with the run that is open."""
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / name
+        table.to_parquet(file, index=False)
+        mlflow.log_artifact(str(file))
 
 
 def _measured(measures: pd.DataFrame) -> list[Metric]:
@@ -332,7 +339,7 @@ def _safe(name: object) -> str:
 
 
 @contextmanager
-def _tracking(folder: Path, name: str, *, create: bool) -> Iterator[None]:
+def tracking(folder: Path, name: str, *, create: bool) -> Iterator[None]:
     """Point MLflow at the registry for the length of a block, and keep it quiet."""
     uri = os.environ.get("MLFLOW_TRACKING_URI")
     if not uri and not create and not (folder / "mlflow.db").exists():

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.company_data import open_company
+from pipelines.company_data import dated_events, open_company
 from pipelines.config import Project
 from pipelines.progress import show_progress
 from pipelines.train import (
@@ -20,11 +20,9 @@ from pipelines.train import (
 from pipelines.whole_file import refuse_other_suffix, write_table
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.figure import Figure
 
-    from features.company import Company
-    from features.outcome_settings import OutcomeSettings, OutcomeWords
+    from features.outcome_settings import OutcomeWords
     from models.backtest import Backtest
 
 # What is chosen anew on the rows of each origin, or says how and not what is learnt.
@@ -113,7 +111,7 @@ def backtest(
         label_days = days_to_label(company, settings.outcome)
         treated = treated_rows(company, settings.outcome, frame)
         sensitive = sensitive_attributes(company, settings.signals, frame)
-        events = _events(company, settings.outcome)
+        events = dated_events(company, settings.outcome)
         described = describe_data(company, frame)
         problems = [
             f"{quality.source_name}: {problem}"
@@ -190,13 +188,3 @@ def _champion_parameters(project: Project) -> tuple[dict[str, Any] | None, str |
         " that flatters it a little"
     ]
     return tuned, version, doubts if searched else []
-
-
-def _events(company: Company, outcome: OutcomeSettings) -> pd.DataFrame | None:
-    """List when each account churned; other outcomes are known of a window, not of a day."""
-    from features.churn import churn_dates
-
-    if not company.is_dated or outcome.kind != "churn":
-        return None
-    events: pd.DataFrame = churn_dates(company, outcome).execute()
-    return events.rename(columns={"churned_at": "happened_at"})

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
+from typing import TYPE_CHECKING
 
 from features.company import Company, load_company
 from features.errors import DataError
 from features.open_source import open_source
 from pipelines.config import Project
 from pipelines.progress import show_progress
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from features.outcome_settings import OutcomeSettings
 
 SILENCE_DAYS = 7
 """An as-of date this far past the data's last row is refused: every account would look silent."""
@@ -64,3 +70,17 @@ def scoring_date(company: Company, as_of: date | None) -> tuple[date, list[str]]
     if as_of > end:
         return as_of, [f"The data end before {end}; {as_of} is scored from what was known then"]
     return as_of, []
+
+
+def dated_events(company: Company, outcome: OutcomeSettings) -> pd.DataFrame | None:
+    """List ``account_id`` and ``happened_at`` of each churn.
+
+    None where nothing has a date, and for other outcomes: those are known of a window, not of a
+    day.
+    """
+    from features.churn import churn_dates
+
+    if not company.is_dated or outcome.kind != "churn":
+        return None
+    events: pd.DataFrame = churn_dates(company, outcome).execute()
+    return events.rename(columns={"churned_at": "happened_at"})

@@ -21,6 +21,7 @@ from features.outcomes import OutcomeSettings
 from features.signal_settings import SignalsSettings
 from features.source_url import masked, masked_comments
 from pipelines.score_settings import MAIN, FurtherOutcome, ScoreSettings, with_inherited
+from pipelines.scorecard_settings import PlaysSettings, ScorecardSettings
 from pipelines.store_settings import StoreSettings
 from pipelines.whole_file import replaced_whole
 
@@ -141,6 +142,8 @@ class Settings(Frozen):
     tuning: TuningSettings = TuningSettings()
     registry: RegistrySettings = RegistrySettings()
     store: StoreSettings = StoreSettings()
+    scorecard: ScorecardSettings = ScorecardSettings()
+    plays: PlaysSettings = PlaysSettings()
 
     @pydantic.model_validator(mode="before")
     @classmethod
@@ -236,7 +239,9 @@ class Project:
     @property
     def fingerprint(self) -> str:
         """SHA-256 of what shapes a score: not comments, order, passwords or places."""
-        said = self.settings.model_dump(mode="json", exclude={"registry", "store"})
+        said = self.settings.model_dump(
+            mode="json", exclude={"registry", "store", "scorecard", "plays"}
+        )
         said["source"]["url"] = masked(self.settings.source.url)
         builders = [Path(file).read_bytes() for file in self.settings.signals.builders]
         said["signals"]["builders"] = [hashlib.sha256(text).hexdigest() for text in builders]

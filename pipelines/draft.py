@@ -72,6 +72,25 @@ max_depth = 6
 # Most trials, for a search that ends alike on every machine:
 # trials = 60
 
+[scorecard]
+# The weights your team scores by today, in percent; 'healthscore recommend' says what to change.
+# Signal groups, or measures of your own; without any, equal weights stand in.
+# weights = {{ usage = 30, adoption = 20, support = 20, surveys = 20, relationship = 10 }}
+# Scores below are red, from green_from on green; by default as many as the model calls so.
+# red_below = 40
+# green_from = 70
+# [scorecard.segments]  # where a segment is weighed in another way
+# "plan=enterprise" = {{ usage = 20, support = 40, relationship = 40 }}
+# [scorecard.measures.nps]  # a measure of your own: the value and its grade, 0 to 100
+# signals = ["nps_last"]
+# grades = [[0, 0], [7, 50], [10, 100]]
+
+# What to do about a reason: of a single signal, else of its group.
+# [plays.signals]
+# overdue_invoices = "Let finance call about the open invoice"
+# [plays.groups]
+# usage = "Offer a working session on the features they dropped"
+
 [registry]
 # Models, metrics and plots (MLflow); relative to this file.
 folder = {registry}
