@@ -1,8 +1,13 @@
-"""What pytest leaves out where an engine's driver is not installed."""
+"""What holds for every test: modules that are left out, and how often memory is swept."""
 
 from __future__ import annotations
 
+import gc
 from importlib.util import find_spec
 
 # Every other module must import: one that does not is an error, never a skip.
 collect_ignore_glob = [] if find_spec("pyspark") else ["features/spark_*.py"]
+
+# Planning queries makes millions of short-lived objects beside the many that libraries keep:
+# looking for cycles among them as often as by default takes a quarter of the time.
+gc.set_threshold(50_000, 20, 100)

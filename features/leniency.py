@@ -51,8 +51,8 @@ def rater_leniency(ratings: ir.Table, keep: Keep) -> ir.Table:
         ``rater``, ``observation_date`` and ``leniency`` in levels of the scale, on average about
         zero: only differences between raters can be known.
     """
-    cells = keep("rating_cells", _cells(ratings))
-    cells = keep("rating_weights", _weighted(cells, _variances(cells)))
+    cells = keep("rating_cells", rating_cells(ratings))
+    cells = keep("rating_weights", _weighted(cells, rating_variances(cells)))
     leniency = keep("leniency", _round(cells.mutate(lenient=0.0)))
     for _ in range(ROUNDS - 1):
         known = cells.left_join(leniency, ["rater", DATE])
@@ -61,7 +61,7 @@ def rater_leniency(ratings: ir.Table, keep: Keep) -> ir.Table:
     return leniency
 
 
-def _cells(ratings: ir.Table) -> ir.Table:
+def rating_cells(ratings: ir.Table) -> ir.Table:
     """Sum what each rater gave each account, as deviations from the dimension's mean.
 
     Returns
@@ -85,7 +85,7 @@ def _cells(ratings: ir.Table) -> ir.Table:
     return off.group_by(*CELL).aggregate(n=off.n.sum(), s=off.s.sum(), q=off.q.sum())
 
 
-def _variances(cells: ir.Table) -> ir.Table:
+def rating_variances(cells: ir.Table) -> ir.Table:
     """Estimate, per date, the variances of noise, accounts and raters by Henderson's method 1.
 
     Sums of squares over accounts and over raters are set equal to their expectations, two linear

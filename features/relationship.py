@@ -63,7 +63,7 @@ class RelationshipBuilder:
     def build(self, request: Request) -> ir.Table:
         """Take each rater's leniency off, then read the latest rating of each dimension."""
         dimensions = _dimension_signals(request.settings)
-        fair = request.company.keep("fair_ratings", _fair_ratings(request))
+        fair = request.company.keep("fair_ratings", fair_ratings(request))
         latest = request.company.keep("latest_ratings", _latest_by_dimension(fair))
         keys = ["account_id", "observation_date"]
         overall = latest.group_by(keys).aggregate(
@@ -103,7 +103,7 @@ def _word(text: str) -> str:
     return text.strip().lower()
 
 
-def _fair_ratings(request: Request) -> ir.Table:
+def fair_ratings(request: Request) -> ir.Table:
     """Pair observations with the ratings known on them, less their raters' leniency."""
     ratings = request.company.tables["ratings"]
     # A rater is judged by all accounts, whichever are asked for or still active.

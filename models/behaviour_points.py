@@ -112,7 +112,7 @@ def behaviour_points(
     list of BehaviourPoints
         At most ten, the weightiest first; none where no signal tells the outcome.
     """
-    step = -(-len(frame) // MOST_ROWS)
+    step = max(-(-len(frame) // MOST_ROWS), 1)
     frame, happened = frame.iloc[::step], happened[::step]
     candidates = [
         cut
@@ -205,5 +205,7 @@ def _weigh(cuts: Sequence[_Cut], happened: Floats, accounts: Any, good: bool, se
     even: Mapping[str, Floats] = {OVERALL: np.full(len(cuts), 100 / len(cuts))}
     grades = np.column_stack([cut.graded() for cut in cuts])
     everybody = np.full(len(happened), OVERALL, dtype=object)
-    found = learn_scorecard(grades, happened, accounts, everybody, even, good=good, seed=seed)
+    found = learn_scorecard(
+        grades, happened, accounts, everybody, even, good=good, seed=seed, draws=1
+    )
     return found[OVERALL].weights

@@ -210,8 +210,8 @@ class Grading:
 def _parts(segment: Any) -> dict[str, Any]:
     codes, names = pd.factorize(np.asarray(segment, dtype=object))
     order = np.argsort(codes, kind="stable")
-    ends = np.cumsum(np.bincount(codes, minlength=len(names)))
-    return {str(name): rows for name, rows in zip(names, np.split(order, ends[:-1]), strict=True)}
+    ends = np.searchsorted(codes[order], np.arange(len(names) + 1))
+    return {str(name): order[ends[i] : ends[i + 1]] for i, name in enumerate(names)}
 
 
 def _table(signal: GradedSignal, values: Floats) -> TABLE | None:

@@ -11,7 +11,8 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from features.errors import RegistryError
-from models.registry import HOLDOUT, tracking
+from models.model_files import HOLDOUT
+from models.registry import tracking
 
 
 def load_holdout(folder: Path, name: str, version: str) -> pd.DataFrame:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import os
-import posixpath
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+# By default a server that is not there is asked for two minutes.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4")
 
 import mlflow
 import pandas as pd
@@ -27,24 +27,23 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.models.model import ModelInfo
 from mlflow.utils.validation import MAX_METRICS_PER_BATCH
 from pandas.api.types import is_numeric_dtype
 from sqlalchemy.exc import SQLAlchemyError
 
-import features
-import models
 from features.errors import RegistryError, sample
 from models import serving
 from models.health_model import HealthModel
+from models.model_files import log_model, log_table, log_training, register, safe
+from models.promotion_chain import move_champion
+from models.promotion_record import CHAMPION
 from models.training import TrainingResult
 
 if TYPE_CHECKING:
     from models.backtest import Backtest
 
-ALIAS = "champion"
-HOLDOUT = "holdout.parquet"
-REQUIREMENTS = ("mlflow", "lightgbm", "scikit-learn", "pandas", "numpy", "scipy")
+CHALLENGER = "challenger"
+NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
 def log_champion(
@@ -55,10 +54,12 @@ def log_champion(
     params: Mapping[str, object],
     files: Mapping[str, str | Path],
     figures: Mapping[str, Figure],
+    reasons: Sequence[str] = (),
 ) -> str:
     """Log a training run and make its model the champion.
 
-    The alias is moved last: a run that is killed before leaves the old champion in place.
+    The alias is moved last, as :func:`models.promotion_chain.move_champion` does: a run that is
+    killed before leaves the old champion in place.
 
     Parameters
     ----------
@@ -75,6 +76,37 @@ def log_champion(
         Artifact name to its text, or to a file to copy.
     figures : mapping of str to Figure
         Artifact name, such as "reliability.png", to plot.
+    reasons : sequence of str
+        Why it becomes the champion, for the record.
+
+    Returns
+    -------
+    str
+        Version of the registered model.
+
+    Raises
+    ------
+    RegistryError
+        When MLflow refuses, or another promotion is just now under way.
+    """
+    with tracking(folder, name, create=True):
+        registered = _log_version(result, folder, name, params, files, figures)
+        move_champion(name, registered, action="train", reasons=reasons)
+    return registered
+
+
+def log_challenger(
+    result: TrainingResult,
+    *,
+    folder: Path,
+    name: str,
+    params: Mapping[str, object],
+    files: Mapping[str, str | Path],
+    figures: Mapping[str, Figure],
+) -> str:
+    """Log a training run and make its model the challenger; the champion stays.
+
+    Parameters are those of :func:`log_champion`.
 
     Returns
     -------
@@ -86,40 +118,23 @@ def log_champion(
     RegistryError
         When MLflow refuses.
     """
-    with (
-        tracking(folder, name, create=True),
-        mlflow.start_run(experiment_id=_experiment(folder, name)) as run,
-    ):
-        mlflow.log_params({key: str(value)[:500] for key, value in params.items()})
-        mlflow.log_params(
-            {"backbone": result.choice["backbone"], "rounds": result.choice["rounds"]}
-        )
-        mlflow.log_metrics(_numbers(result))
-        described = [signal.to_dict() for signal in result.model.signals]
-        for file, content in {
-            "catalogue.json": described,
-            "weights.json": result.model.weights,
-            "training.json": {
-                "choice": result.choice,
-                "counts": result.counts,
-                "warnings": result.warnings,
-                "bands": result.bands,
-                "metrics": result.metrics.to_dict(),
-                "segments": {k: m.to_dict() for k, m in result.segment_metrics.items()},
-            },
-        }.items():
-            mlflow.log_text(json.dumps(content, indent=1), file)
-        for file, text in files.items():
-            if isinstance(text, Path):
-                mlflow.log_artifact(str(text), str(Path(file).parent) if "/" in file else None)
-            else:
-                mlflow.log_text(text, file)
-        for file, figure in figures.items():
-            mlflow.log_figure(figure, file)
-        log_table(result.holdout, HOLDOUT)
-        registered = _register(_log_model(result.model), name, run.info.run_id)
-        MlflowClient().set_registered_model_alias(name, ALIAS, registered)
+    with tracking(folder, name, create=False):
+        registered = _log_version(result, folder, name, params, files, figures)
+        MlflowClient().set_registered_model_alias(name, CHALLENGER, registered)
     return registered
+
+
+def _log_version(
+    result: TrainingResult,
+    folder: Path,
+    name: str,
+    params: Mapping[str, object],
+    files: Mapping[str, str | Path],
+    figures: Mapping[str, Figure],
+) -> str:
+    with mlflow.start_run(experiment_id=_experiment(folder, name)) as run:
+        log_training(result, params=params, files=files, figures=figures)
+        return register(log_model(result.model), name, run.info.run_id)
 
 
 def load_champion(folder: Path, name: str) -> tuple[HealthModel, str, dict[str, Any]]:
@@ -142,8 +157,10 @@ def load_champion(folder: Path, name: str) -> tuple[HealthModel, str, dict[str, 
     absent = _absent(folder, name)
     with tracking(folder, name, create=False):
         try:
-            found = MlflowClient().get_model_version_by_alias(name, ALIAS)
+            found = MlflowClient().get_model_version_by_alias(name, CHAMPION)
         except MlflowException as error:
+            if error.error_code not in NOT_THERE:
+                raise
             raise RegistryError(absent) from error
         return _load(found)
 
@@ -161,7 +178,7 @@ def load_version(folder: Path, name: str, version: str) -> tuple[HealthModel, st
         try:
             found = MlflowClient().get_model_version(name, version)
         except MlflowException as error:
-            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            if error.error_code not in NOT_THERE:
                 raise
             raise RegistryError(
                 f"Version {sample([version])} of {name!r} is not in the registry {place!r}, and "
@@ -205,7 +222,7 @@ def has_champion(folder: Path, name: str) -> bool:
         return False
     with tracking(folder, name, create=False):
         found = MlflowClient().search_registered_models(filter_string=f"name = '{name}'")
-        return any(ALIAS in model.aliases for model in found)
+        return any(CHAMPION in model.aliases for model in found)
 
 
 def log_backtest(
@@ -264,14 +281,6 @@ def log_backtest(
     return str(run.info.run_id)
 
 
-def log_table(table: pd.DataFrame, name: str) -> None:
-    """Log a table as Parquet with the run that is open."""
-    with tempfile.TemporaryDirectory() as scratch:
-        file = Path(scratch) / name
-        table.to_parquet(file, index=False)
-        mlflow.log_artifact(str(file))
-
-
 def _measured(measures: pd.DataFrame) -> list[Metric]:
     """Turn the tidy table into metrics: whole history, per segment, untreated rows, per origin."""
     now = int(datetime.now(UTC).timestamp() * 1000)
@@ -280,62 +289,20 @@ def _measured(measures: pd.DataFrame) -> list[Metric]:
     origins = {origin: step for step, origin in enumerate(named)}
     found = []
     for row in measures.to_dict("records"):
-        place = f"{_safe(row['contender'])}/{_safe(row['segment'])}"
+        place = f"{safe(row['contender'])}/{safe(row['segment'])}"
         step, moment = 0, now
         if row["origin"] != "all":
             place, step = f"by_origin/{place}", origins[row["origin"]]
             dated = pd.to_datetime(row["origin"], format="ISO8601", errors="coerce")
             moment = now if dated is pd.NaT else int(dated.timestamp() * 1000)
         if row["population"] != "all":
-            place = f"{_safe(row['population'])}/{place}"
+            place = f"{safe(row['population'])}/{place}"
         found += [
             Metric(f"{place}/{name}", float(row[name]), moment, step)
             for name in fields
             if pd.notna(row[name])
         ]
     return found
-
-
-def _log_model(model: HealthModel) -> ModelInfo:
-    """Log the model as files and code; requirements are given, for working them out is slow."""
-    with tempfile.TemporaryDirectory() as scratch:
-        files = Path(scratch) / serving.ARTIFACT
-        model.save(files)
-        logged: ModelInfo = mlflow.pyfunc.log_model(
-            name=serving.ARTIFACT,
-            python_model=str(Path(str(serving.__file__))),
-            artifacts={serving.ARTIFACT: str(files)},
-            code_paths=[str(Path(str(room.__file__)).parent) for room in (features, models)],
-            pip_requirements=[f"{package}=={version(package)}" for package in REQUIREMENTS],
-            signature=serving.signature(model),
-        )
-    return logged
-
-
-def _register(logged: ModelInfo, name: str, run_id: str) -> str:
-    client = MlflowClient()
-    if not client.search_registered_models(filter_string=f"name = '{name}'"):
-        client.create_registered_model(name)
-    made = client.create_model_version(
-        name, logged.model_uri, run_id=run_id, model_id=logged.model_id
-    )
-    return str(made.version)
-
-
-def _numbers(result: TrainingResult) -> dict[str, float]:
-    numbers = {f"holdout_{key}": value for key, value in result.metrics.to_dict().items()}
-    for segment, measured in result.segment_metrics.items():
-        numbers |= {f"holdout_{k}/{_safe(segment)}": v for k, v in measured.to_dict().items()}
-    return {k: float(v) for k, v in numbers.items() if isinstance(v, int | float)}
-
-
-def _safe(name: object) -> str:
-    """Spell a name with the characters that every MLflow server takes in a metric."""
-    clean = "".join(c if c.isalnum() or c in " _-./" else "_" for c in str(name))[:100]
-    # MLflow takes a name for a path, and refuses one that leads elsewhere.
-    if posixpath.normpath(f"_/{clean}") != f"_/{clean}":
-        clean = clean.replace("/", "_").replace(".", "_") or "_"
-    return clean
 
 
 @contextmanager

@@ -108,7 +108,8 @@ def replay(
     places = sorted(set(labels))
     parts = {OVERALL: np.ones(len(rows), dtype=bool)}
     if len(places) > 1:
-        parts |= {str(name): labels == name for name in places}
+        # Rows of no segment of their own are told with all others alone.
+        parts |= {str(name): labels == name for name in places if name != OVERALL}
     found, moves = [], []
     newest = (rows["observation_date"] == rows["observation_date"].max()).to_numpy()
     for segment, inside in parts.items():

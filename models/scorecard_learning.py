@@ -75,6 +75,7 @@ def learn_scorecard(
     *,
     good: bool = False,
     seed: int = 0,
+    draws: int = DRAWS,
 ) -> dict[str, SegmentLearning]:
     """Learn the weights of each segment, and those all share.
 
@@ -90,8 +91,8 @@ def learn_scorecard(
         Weights in use, in percent: of a segment, or of "all".
     good : bool
         Whether the outcome is good news, so that it is likelier with better grades.
-    seed : int
-        Of the draws.
+    seed, draws : int
+        Of the draws, and how many.
 
     Returns
     -------
@@ -118,7 +119,7 @@ def learn_scorecard(
             _p_value(own, wanted),
             (len(rows), int(happened[rows].sum())),
             wanted,
-            generator,
+            (generator, draws),
         )
     return found
 
@@ -286,7 +287,7 @@ def _summary(
     p_value: float,
     counts: tuple[int, int],
     today: Floats,
-    generator: np.random.Generator,
+    chance: tuple[np.random.Generator, int],
 ) -> SegmentLearning:
     precision = np.linalg.inv(covariance)
     precision = (precision + precision.T) / 2
@@ -296,7 +297,8 @@ def _summary(
         total = bounded.sum()
         return 100 * (bounded / total if total > 0 else today)
 
-    drawn = generator.multivariate_normal(mean, covariance, size=DRAWS, method="cholesky")
+    generator, count = chance
+    drawn = generator.multivariate_normal(mean, covariance, size=count, method="cholesky")
     draws = np.array([weights(theta) for theta in drawn])
     learnt = weights(mean)
     low, high = np.quantile(draws, TAILS, axis=0)

@@ -14,6 +14,8 @@ import typer
 
 from features.errors import HealthscoreError
 from pipelines.answer import answering
+from pipelines.cli_champions import history, rollback
+from pipelines.cli_monitor import monitor
 from pipelines.cli_options import (
     DEFAULT_CONFIG,
     AsJson,
@@ -23,6 +25,8 @@ from pipelines.cli_options import (
     day_of,
     project_of,
 )
+from pipelines.cli_portfolio import portfolio
+from pipelines.cli_recommend import recommend, what_if
 from pipelines.cli_scores import explain, export, score, trend, verify_run
 
 EXIT_CODES = """\
@@ -224,7 +228,19 @@ def backtest(
                 answer.say(f"Wrote {tested.file}")
 
 
-for command in (score, verify_run, explain, trend, export):
+for command in (
+    monitor,
+    score,
+    verify_run,
+    explain,
+    trend,
+    portfolio,
+    export,
+    recommend,
+    what_if,
+    history,
+    rollback,
+):
     app.command()(command)
 
 

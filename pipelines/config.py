@@ -19,10 +19,19 @@ from features.errors import SettingsError, nearest, sample
 from features.mapping import Frozen, TablesSettings
 from features.outcomes import OutcomeSettings
 from features.signal_settings import SignalsSettings
-from features.source_url import masked, masked_comments
+from features.source_url import HIDDEN, masked, masked_comments
+from pipelines.monitor_settings import AlertSettings, MonitorSettings
+from pipelines.retraining_settings import RetrainingSettings
 from pipelines.score_settings import MAIN, FurtherOutcome, ScoreSettings, with_inherited
 from pipelines.scorecard_settings import PlaysSettings, ScorecardSettings
 from pipelines.store_settings import StoreSettings
+from pipelines.training_settings import (
+    BacktestSettings,
+    RegistrySettings,
+    SegmentsSettings,
+    TrainingSettings,
+    TuningSettings,
+)
 from pipelines.whole_file import replaced_whole
 
 FILE_NAME = "healthscore.toml"
@@ -44,89 +53,6 @@ class SourceSettings(Frozen):
     data_end: date | None = None
 
 
-class LifecycleStage(Frozen):
-    """One lifecycle stage: accounts younger than ``until_days`` (or all the rest)."""
-
-    name: str
-    until_days: int | None = Field(None, ge=1)
-
-
-class SegmentsSettings(Frozen):
-    """The ``[segments]`` section: which accounts are scored by weights of their own.
-
-    Parameters
-    ----------
-    columns : tuple of str
-        Profile signals whose values name the segments, the most important first.
-    lifecycle : tuple of LifecycleStage
-        Stages by tenure, in ascending order.
-    min_rows, min_positives : int
-        A segment with fewer rows or churns shares its parent's weights.
-    """
-
-    columns: tuple[str, ...] = ()
-    lifecycle: tuple[LifecycleStage, ...] = ()
-    min_rows: int = Field(200, ge=1)
-    min_positives: int = Field(30, ge=1)
-
-
-class TrainingSettings(Frozen):
-    """The ``[training]`` section.
-
-    Parameters
-    ----------
-    seed : int
-        Fixes every random choice.
-    holdout_dates : int or None
-        How many of the newest observation dates judge the model; by default about a quarter.
-    threads : int
-        Threads of the booster; the result does not depend on it.
-    """
-
-    seed: int = 7
-    holdout_dates: int | None = Field(None, ge=1)
-    threads: int = Field(2, ge=1)
-
-
-class BacktestSettings(Frozen):
-    """The ``[backtest]`` section.
-
-    Parameters
-    ----------
-    origins : int
-        How many later spans of dates are tested, each by models that saw only what had matured
-        before it.
-    """
-
-    origins: int = Field(4, ge=1, le=50)
-
-
-class TuningSettings(Frozen):
-    """The ``[tuning]`` section: how long training searches for better parameters of the model.
-
-    Parameters
-    ----------
-    seconds : float
-        Budget of a search; 0 trains with the defaults. ``train --tune`` outranks it.
-    max_depth : int
-        Deepest tree that is tried.
-    trials : int or None
-        Most trials, those of earlier runs on the same data included; by default as many as the
-        time allows. A search that this ends gives equal results whenever it is run.
-    """
-
-    seconds: float = Field(0, ge=0, allow_inf_nan=False)
-    max_depth: int = Field(6, ge=1, le=20)
-    trials: int | None = Field(None, ge=1)
-
-
-class RegistrySettings(Frozen):
-    """The ``[registry]`` section: where models are kept (``MLFLOW_TRACKING_URI`` wins)."""
-
-    folder: str = "mlruns"
-    model_name: str = Field("healthscore", pattern=r"^[A-Za-z0-9_-]{1,100}$")
-
-
 class Settings(Frozen):
     """The whole tree."""
 
@@ -140,10 +66,13 @@ class Settings(Frozen):
     training: TrainingSettings = TrainingSettings()
     backtest: BacktestSettings = BacktestSettings()
     tuning: TuningSettings = TuningSettings()
+    retraining: RetrainingSettings = RetrainingSettings()
     registry: RegistrySettings = RegistrySettings()
     store: StoreSettings = StoreSettings()
     scorecard: ScorecardSettings = ScorecardSettings()
     plays: PlaysSettings = PlaysSettings()
+    monitor: MonitorSettings = MonitorSettings()
+    alert: AlertSettings = AlertSettings()
 
     @pydantic.model_validator(mode="before")
     @classmethod
@@ -234,14 +163,15 @@ class Project:
         document["source"]["url"] = masked(self.settings.source.url)
         for key in set(document.get("store", {})) & {"url", "file"}:
             document["store"][key] = masked(self.settings.store.url)
+        for key in set(document.get("alert", {})) & {"webhook", "command"}:  # often secrets
+            document["alert"][key] = HIDDEN
         return masked_comments(tomlkit.dumps(document))
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of what shapes a score: not comments, order, passwords or places."""
-        said = self.settings.model_dump(
-            mode="json", exclude={"registry", "store", "scorecard", "plays"}
-        )
+        beside = {"registry", "store", "scorecard", "plays", "retraining", "monitor", "alert"}
+        said = self.settings.model_dump(mode="json", exclude=beside)
         said["source"]["url"] = masked(self.settings.source.url)
         builders = [Path(file).read_bytes() for file in self.settings.signals.builders]
         said["signals"]["builders"] = [hashlib.sha256(text).hexdigest() for text in builders]

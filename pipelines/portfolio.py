@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from features.errors import StoreError
 from pipelines.config import Project
+from pipelines.portfolio_sums import SUMMED, BandSummary, PartSummary, Watch, add_up, part_of
 from pipelines.score import Issued
 
 if TYPE_CHECKING:
     import pandas as pd
-    import pyarrow as pa
 
     from features.outcomes import OutcomeSettings
+    from models.health_model import HealthModel
+    from pipelines.store import Run, ScoreStore
 
-MONTHS = 12
-SUMMED = ("account_id", "segment", "score", "band", "probability", "mrr")
 EXPLAINED = ("account_id", "reason_signals", "reason_points", "reason_values")
+SAID = 3
 
 
 @dataclass(frozen=True)
@@ -33,31 +35,13 @@ class Call:
     probability: float
     arr: float | None
     sentences: list[str]
+    play: str | None = None
+    """What the configuration does about the largest of the reasons that it has an answer to."""
 
-
-@dataclass(frozen=True)
-class BandSummary:
-    """One band: how many accounts, how much money, and what became of such accounts.
-
-    Parameters
-    ----------
-    band : str
-        Its name.
-    accounts : int
-        Accounts in it.
-    arr : float or None
-        Their ARR, in the currency of the tables; None where MRR is not mapped.
-    expected_rate : float
-        Mean calibrated probability.
-    observed : dict or None
-        What became of the band on the hold-out: ``observed_rate``, ``low``, ``high``, ``rows``.
-    """
-
-    band: str
-    accounts: int
-    arr: float | None
-    expected_rate: float
-    observed: dict[str, Any] | None
+    @property
+    def stake(self) -> float | None:
+        """Probability times ARR."""
+        return None if self.arr is None else self.probability * self.arr
 
 
 @dataclass(frozen=True)
@@ -79,6 +63,15 @@ class Portfolio:
     expected_arr : float or None
         ARR of the accounts to which the outcome will happen, as expected: the sum of probability
         times ARR. For churn it is the expected loss.
+    expected_accounts : float
+        Accounts to which it will happen, as expected: the sum of the probabilities.
+    segments : list of PartSummary
+        By segment, the one with most at stake first.
+    sizes : list of PartSummary
+        By ARR, the largest accounts first, those of unknown ARR last; empty where MRR is not
+        mapped.
+    unpriced : int
+        Accounts whose ARR is not known; all sums of ARR leave them out.
     calls : list of Call
         Whom to call first.
     """
@@ -89,7 +82,16 @@ class Portfolio:
     bands: list[BandSummary]
     arr: float | None
     expected_arr: float | None
+    expected_accounts: float
+    segments: list[PartSummary]
+    sizes: list[PartSummary]
+    unpriced: int
     calls: list[Call]
+
+    @property
+    def accounts(self) -> int:
+        """Accounts in the run."""
+        return sum(band.accounts for band in self.bands)
 
 
 def portfolio(project: Project, issued: Issued, calls: int = 5) -> Portfolio:
@@ -114,103 +116,113 @@ def portfolio(project: Project, issued: Issued, calls: int = 5) -> Portfolio:
                 f"The score store '{store.shown}' holds no scores of {key}; issue them with"
                 " 'healthscore score'"
             )
-        sums, first = _summed(store.scores(run, columns=SUMMED), calls)
-        chosen = first["account_id"].tolist()
-        rows = store.scores(run, accounts=chosen, columns=EXPLAINED).read_all().to_pylist()
+        return sum_up(project, store, run, issued.model, calls)
+
+
+def sum_up(
+    project: Project,
+    store: ScoreStore,
+    run: Run,
+    model: HealthModel,
+    calls: int = 5,
+    watch: Sequence[Watch] = (),
+) -> Portfolio:
+    """Sum up one revision of a run, as :func:`portfolio` does, reading it batch by batch.
+
+    Parameters
+    ----------
+    project : Project
+        Whose run it is.
+    store : ScoreStore
+        An open store.
+    run : Run
+        The revision.
+    model : HealthModel
+        What made it.
+    calls : int
+        Most accounts to call.
+    watch : sequence of callable
+        Called with each batch.
+    """
+    sums, first = add_up(store.scores(run, columns=SUMMED), calls, watch)
+    chosen = first["account_id"].tolist()
+    rows = store.scores(run, accounts=chosen, columns=EXPLAINED).read_all().to_pylist()
     has_money = bool(sums["known"].sum())
-    observed = {band["band"]: band for band in issued.model.bands}
-    sums = sums.reindex(list(issued.model.scale.bands), fill_value=0)
-    bands = [
-        BandSummary(
-            str(band),
-            int(row["accounts"]),
-            float(row["arr"]) if has_money else None,
-            float(row["probability"] / row["accounts"]) if row["accounts"] else 0.0,
-            observed.get(str(band)),
-        )
-        for band, row in sums.iterrows()
-    ]
-    reasons = {row["account_id"]: row for row in rows}
+    names = list(model.scale.bands)
+    observed = {band["band"]: band for band in model.bands}
+    whole = part_of(None, sums, names, has_money)
+    segments = [part_of(*part, names, has_money) for part in sums.groupby("segment")]
+    sizes = [part_of(*part, names, has_money) for part in sums.groupby("arr_from", dropna=False)]
     return Portfolio(
-        project.settings.outcome,
-        issued.as_of,
-        issued.model_version,
-        bands,
-        float(sums["arr"].sum()) if has_money else None,
-        float(sums["stake"].sum()) if has_money else None,
-        _calls(project, issued, first, reasons, has_money),
+        outcome=project.settings.outcome,
+        as_of=run.key.as_of,
+        model_version=run.key.model_version,
+        bands=[replace(band, observed=observed.get(band.band)) for band in whole.bands],
+        arr=whole.arr,
+        expected_arr=whole.expected_arr,
+        expected_accounts=whole.expected_accounts,
+        segments=sorted(segments, key=_by_stake),
+        sizes=sorted(sizes, key=_by_size) if has_money else [],
+        unpriced=int(sums["accounts"].sum() - sums["known"].sum()),
+        calls=_calls(project, model, first, {row["account_id"]: row for row in rows}, has_money),
     )
 
 
-def _summed(batches: pa.RecordBatchReader, calls: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Add up the bands and keep the accounts with most at stake, batch by batch."""
-    import pandas as pd
-
-    parts = []
-    # Whether money is at stake or a probability alone is known only at the end.
-    by_money = by_probability = batches.schema.empty_table().to_pandas()
-    for batch in batches:
-        rows = batch.to_pandas()
-        rows["arr"] = MONTHS * rows["mrr"].fillna(0.0)
-        rows["stake"] = rows["probability"] * rows["arr"]
-        parts.append(
-            rows.groupby("band").agg(
-                accounts=("account_id", "size"),
-                known=("mrr", "count"),
-                arr=("arr", "sum"),
-                probability=("probability", "sum"),
-                stake=("stake", "sum"),
-            )
-        )
-        by_money = _most(by_money, rows, "stake", calls)
-        by_probability = _most(by_probability, rows, "probability", calls)
-    names = ["accounts", "known", "arr", "probability", "stake"]
-    sums = pd.concat(parts).groupby(level=0).sum() if parts else pd.DataFrame(columns=names)
-    return sums, by_money if sums["known"].sum() else by_probability
+def _by_size(part: PartSummary) -> float:
+    return -part.name if isinstance(part.name, float) else 1.0
 
 
-def _most(held: pd.DataFrame, rows: pd.DataFrame, stake: str, calls: int) -> pd.DataFrame:
-    import pandas as pd
-
-    both = pd.concat([held, rows]) if len(held) else rows
-    return both.sort_values([stake, "account_id"], ascending=[False, True]).head(calls)
+def _by_stake(part: PartSummary) -> tuple[float, str]:
+    stake = part.expected_accounts if part.expected_arr is None else part.expected_arr
+    return -stake, str(part.name)
 
 
 def _calls(
     project: Project,
-    issued: Issued,
+    model: HealthModel,
     first: pd.DataFrame,
     reasons: dict[str, dict[str, Any]],
     has_money: bool,
 ) -> list[Call]:
     names = account_names(project, first["account_id"].tolist())
-    return [
-        Call(
-            account_id=row["account_id"],
-            name=names.get(row["account_id"]),
-            segment=row["segment"],
-            score=float(row["score"]),
-            band=row["band"],
-            probability=float(row["probability"]),
-            arr=float(row["arr"]) if has_money else None,
-            sentences=_telling_sentences(issued, reasons[row["account_id"]]),
+    plays = project.settings.plays
+    groups = {signal.name: signal.group for signal in model.signals}
+    called = []
+    for row in first.to_dict("records"):
+        telling = _telling(model, reasons[row["account_id"]])
+        # Plays answer what is wrong, and the reasons of a good outcome are what is right.
+        harm: Iterable[str] = () if model.scale.good else telling
+        answers = (plays.play_for(signal, groups[signal]) for signal in harm)
+        called.append(
+            Call(
+                account_id=row["account_id"],
+                name=names.get(row["account_id"]),
+                segment=row["segment"],
+                score=float(row["score"]),
+                band=row["band"],
+                probability=float(row["probability"]),
+                arr=float(row["arr"]) if has_money else None,
+                sentences=list(telling.values())[:SAID],
+                play=next((play for play in answers if play), None),
+            )
         )
-        for row in first.to_dict("records")
-    ]
+    return called
 
 
-def _telling_sentences(issued: Issued, row: dict[str, Any], limit: int = 3) -> list[str]:
-    """Say the stored reasons that make the outcome likelier, the largest first.
+def _telling(model: HealthModel, row: dict[str, Any]) -> dict[str, str]:
+    """Say the stored reasons that make the outcome likelier, by signal, the largest first.
 
     They cost points where the outcome is bad news and bring some where it is good.
     """
     from models.explain import sentence
 
-    signals = {signal.name: signal for signal in issued.model.signals}
-    good = issued.model.scale.good
+    signals = {signal.name: signal for signal in model.signals}
     reasons = zip(row["reason_signals"], row["reason_values"], row["reason_points"], strict=True)
-    telling = [reason for reason in reasons if (reason[2] > 0) == good]
-    return [sentence(signals[name], value, points) for name, value, points in telling[:limit]]
+    return {
+        name: sentence(signals[name], value, points)
+        for name, value, points in reasons
+        if (points > 0) == model.scale.good
+    }
 
 
 def account_names(project: Project, ids: list[str]) -> dict[str, str]:

@@ -96,7 +96,6 @@ def train(project: Project, *, tune_seconds: float | None = None) -> Trained:
         outcomes.
     """
     from features.outcomes import days_to_label
-    from models.plots import lift_plot, reliability_plot, score_plot
     from models.registry import log_champion
     from models.training import fit_health_model
 
@@ -105,11 +104,7 @@ def train(project: Project, *, tune_seconds: float | None = None) -> Trained:
     with open_company(project) as company:
         frame, signals = labelled_rows(project, company)
         label_days = days_to_label(company, settings.outcome)
-        problems = [
-            f"{quality.source_name}: {problem}"
-            for quality in company.quality.values()
-            for problem in quality.problems
-        ]
+        problems = data_problems(company)
         described = describe_data(company, frame)
         is_dated = company.is_dated
     segments = segment_settings(project, signals)
@@ -142,17 +137,8 @@ def train(project: Project, *, tune_seconds: float | None = None) -> Trained:
             result,
             folder=project.registry_folder,
             name=settings.registry.model_name,
-            params=run_parameters(project) | tuning_parameters(tuning),
-            files={
-                "healthscore.toml": project.shown_text,
-                "data.json": json.dumps(described, indent=2),
-                "signals.json": json.dumps([signal.to_dict() for signal in signals], indent=2),
-            },
-            figures={
-                "reliability.png": reliability_plot(result.calibration),
-                "lift.png": lift_plot(result.holdout),
-                "scores.png": score_plot(result.holdout),
-            },
+            reasons=["Trained with 'healthscore train', which makes a champion at once."],
+            **kept_with_model(project, result, frame, signals, described, tuning),
         )
     _freeze_missing_scale(project, result)
     return Trained(
@@ -163,6 +149,60 @@ def train(project: Project, *, tune_seconds: float | None = None) -> Trained:
         project.outcome_name,
         settings.outcome.words,
     )
+
+
+def kept_with_model(
+    project: Project,
+    result: TrainingResult,
+    frame: pd.DataFrame,
+    signals: tuple[Signal, ...],
+    described: dict[str, Any],
+    tuning: Tuned | None,
+) -> dict[str, Any]:
+    """Gather the parameters, files and figures that are logged with a registered model.
+
+    Parameters
+    ----------
+    project : Project
+        The configuration.
+    result : TrainingResult
+        The model and its proof.
+    frame : DataFrame
+        The rows it was fitted to, which later dates are held against.
+    signals : tuple of Signal
+        What it may read.
+    described : dict
+        What :func:`describe_data` says of the rows it was taught with.
+    tuning : Tuned or None
+        What a search for parameters found.
+    """
+    from models.champion_reference import DATA, REFERENCE, training_reference
+    from models.plots import lift_plot, reliability_plot, score_plot
+
+    reference = training_reference(result.model, frame)
+    return {
+        "params": run_parameters(project) | tuning_parameters(tuning),
+        "files": {
+            "healthscore.toml": project.shown_text,
+            DATA: json.dumps(described, indent=2),
+            REFERENCE: json.dumps(reference.to_dict(), allow_nan=False),
+            "signals.json": json.dumps([signal.to_dict() for signal in signals], indent=2),
+        },
+        "figures": {
+            "reliability.png": reliability_plot(result.calibration),
+            "lift.png": lift_plot(result.holdout),
+            "scores.png": score_plot(result.holdout),
+        },
+    }
+
+
+def data_problems(company: Company) -> list[str]:
+    """List what is impossible or unreadable in the tables, one sentence each."""
+    return [
+        f"{quality.source_name}: {problem}"
+        for quality in company.quality.values()
+        for problem in quality.problems
+    ]
 
 
 def describe_data(company: Company, frame: pd.DataFrame) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
@@ -29,10 +30,11 @@ DATES = (date(2024, 3, 1), date(2024, 4, 1))
 KEY_FEATURE = "Übung 'x'; --"
 RUBRIC = {"A": {"5": "Calls us first", "1": "Does not call back"}, KEY_FEATURE: {"3": "Fair"}}
 SIGNALS = SignalsSettings(key_features=("a", KEY_FEATURE), rubric=RUBRIC)
+PROFILE = SignalsSettings(groups_off=tuple(group for group in GROUPS if group != "profile"))
 # The columns of snapshots, in groups that have signals of their own too.
 OWN = {"own_number": OwnSignal(group="adoption"), "own_text": OwnSignal(group="profile")}
-
-
+# What is built from the full world is built by one worker.
+TOGETHER = pytest.mark.xdist_group("full world")
 NO_CHURN = pd.DataFrame(
     {"account_id": ["Z"], "churned_at": pd.to_datetime(["2024-01-05"]).astype("datetime64[us]")}
 )
@@ -135,6 +137,26 @@ def expected_signals(
     return {signal.name: known[signal.name] for signal in signals}
 
 
+def recomputed(
+    world: Any,
+    layout: Layout,
+    company: Company,
+    chosen: SignalsSettings,
+    outcome: OutcomeSettings,
+) -> Iterator[tuple[str, date, Row, Any]]:
+    """Yield account, day, signals and label wherever an account is there."""
+    oracle = SqlOracle(world.rows, layout)
+    signals = signals_of(company, chosen)
+    for account in world.rows["accounts"]:
+        for day in DATES:
+            midnight = datetime(day.year, day.month, day.day)
+            label = expected_label(world, account, midnight, outcome)
+            if label != "away":
+                name = account["account_id"]
+                known = expected_signals(oracle, signals, name, midnight, outcome.lead_days)
+                yield name, day, known, label
+
+
 def settings_of(world: Any) -> SignalsSettings:
     return SIGNALS.model_copy(update={"own": OWN}) if "snapshots" in world.columns else SIGNALS
 
@@ -159,14 +181,33 @@ def assert_equal(frame: pd.DataFrame, expected: dict[tuple[str, date], Row]) -> 
         assert not wrong, (key, wrong)
 
 
-@settings(
-    max_examples=10,
-    deadline=None,
-    phases=PHASES,
-    suppress_health_check=list(HealthCheck),
-)
+WORLDS_OF = settings(deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
+
+
+# Each world's queries take seconds to plan and its accounts next to nothing.
+@settings(WORLDS_OF, max_examples=6)
+@given(data=st.data(), lead=st.sampled_from((0, 7)))
+def test_every_signal_equals_the_plain_recomputation(
+    data: st.DataObject,
+    lead: int,
+    worlds: st.SearchStrategy[Any],
+    layout: Layout,
+    company_of_world: Callable[[Any], Company],
+) -> None:
+    world = data.draw(worlds)
+    outcome = OutcomeSettings(lead_days=lead)
+    company = company_of_world(world)
+    chosen = settings_of(world)
+    expected = {
+        (account, day): signals
+        for account, day, signals, _ in recomputed(world, layout, company, chosen, outcome)
+    }
+    assert_equal(build_features(company, DATES, outcome, chosen, labelled=False), expected)
+
+
+@settings(WORLDS_OF, max_examples=12)
 @given(data=st.data(), lead=st.sampled_from((0, 7)), grace=st.sampled_from((0, 7)))
-def test_every_signal_and_label_equals_the_plain_recomputation(
+def test_every_label_equals_the_plain_recomputation(
     data: st.DataObject,
     lead: int,
     grace: int,
@@ -177,52 +218,63 @@ def test_every_signal_and_label_equals_the_plain_recomputation(
     world = data.draw(worlds)
     outcome = OutcomeSettings(lead_days=lead, grace_days=grace)
     company = company_of_world(world)
-    chosen = settings_of(world)
-    signals = signals_of(company, chosen)
-    oracle = SqlOracle(world.rows, layout)
-    plain, labelled = {}, {}
-    for account in world.rows["accounts"]:
-        for day in DATES:
-            midnight = datetime(day.year, day.month, day.day)
-            label = expected_label(world, account, midnight, outcome)
-            if label == "away":
-                continue
-            key = account["account_id"], day
-            plain[key] = expected_signals(oracle, signals, account["account_id"], midnight, lead)
-            if label != "gone":
-                age = plain[key]["tenure_days"]
-                labelled[key] = plain[key] | {"happened": label, "account_age_days": age}
-    assert_equal(build_features(company, DATES, outcome, chosen, labelled=False), plain)
-    assert_equal(build_features(company, DATES, outcome, chosen, labelled=True), labelled)
+    expected = {
+        (account, day): signals | {"happened": label, "account_age_days": signals["tenure_days"]}
+        for account, day, signals, label in recomputed(world, layout, company, PROFILE, outcome)
+        if label != "gone"
+    }
+    assert_equal(build_features(company, DATES, outcome, PROFILE, labelled=True), expected)
 
 
 def test_every_group_has_an_oracle() -> None:
     assert {file.stem for file in FOLDER.glob("*.sql")} == {*GROUPS, "snapshots"}
 
 
-def test_every_signal_takes_a_value_in_a_full_world(
-    full_world: Any, company_of_world: Callable[[Any], Company]
-) -> None:
-    company = company_of_world(full_world)
-    chosen = settings_of(full_world)
-    frame = build_features(company, DATES, OutcomeSettings(), chosen, labelled=True)
-    names = [signal.name for signal in signals_of(company, chosen)]
+@dataclass(frozen=True)
+class Built:
+    """The full world, and its feature table without labels and with them."""
+
+    company: Company
+    chosen: SignalsSettings
+    plain: pd.DataFrame
+    labelled: pd.DataFrame
+
+
+@pytest.fixture(scope="module")
+def full(full_world: Any, company_of_world: Callable[[Any], Company]) -> Built:
+    company, chosen = company_of_world(full_world), settings_of(full_world)
+    plain, labelled = (
+        build_features(company, DATES, OutcomeSettings(), chosen, labelled=labelled)
+        for labelled in (False, True)
+    )
+    return Built(company, chosen, plain, labelled)
+
+
+@TOGETHER
+def test_every_signal_takes_a_value_in_a_full_world(full: Built) -> None:
+    frame = full.labelled
+    names = [signal.name for signal in signals_of(full.company, full.chosen)]
     assert [name for name in names if frame[name].nunique() < 2] == []
     assert set(frame.happened) == {0, 1}
     assert frame.dtypes[names].map(str).isin(["float64", "object"]).all()
 
 
-def test_one_account_is_built_as_among_all_others(
-    full_world: Any, company_of_world: Callable[[Any], Company]
-) -> None:
-    company = company_of_world(full_world)
-    chosen = settings_of(full_world)
-    frame = build_features(company, DATES, OutcomeSettings(), chosen, labelled=False)
-    name = frame.account_id[0]
+@TOGETHER
+def test_labelled_rows_have_the_signals_of_plain_ones(full: Built) -> None:
+    keys = ["account_id", "observation_date"]
+    names = [*keys, *(signal.name for signal in signals_of(full.company, full.chosen))]
+    kept = full.plain.merge(full.labelled[keys])
+    assert 100 < len(kept) == len(full.labelled) < len(full.plain)
+    pd.testing.assert_frame_equal(full.labelled[names], kept[names])
+
+
+@TOGETHER
+def test_one_account_is_built_as_among_all_others(full: Built) -> None:
+    name = full.plain.account_id[0]
     alone = build_features(
-        company, DATES, OutcomeSettings(), chosen, labelled=False, account_id=name
+        full.company, DATES, OutcomeSettings(), full.chosen, labelled=False, account_id=name
     )
-    wanted = frame[frame.account_id == name].reset_index(drop=True)
+    wanted = full.plain[full.plain.account_id == name].reset_index(drop=True)
     pd.testing.assert_frame_equal(alone, wanted)
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from ibis.backends.duckdb import Backend
 
-from features.leniency import _cells, _variances, rater_leniency
+from features.leniency import rating_cells, rating_variances, rater_leniency
 
 DAY = datetime(2024, 3, 1)
 Estimate = Callable[[pd.DataFrame], pd.Series]
@@ -70,7 +70,7 @@ def test_it_is_the_solution_of_the_mixed_model_equations(
 ) -> None:
     ratings, _ = portfolios(3, colleagues=colleagues)
     table = ibis.memtable(ratings.assign(observation_date=DAY))
-    variances = _variances(_cells(table)).execute().iloc[0]
+    variances = rating_variances(rating_cells(table)).execute().iloc[0]
     exact = solved(ratings, variances.noise, variances.of_accounts, variances.of_raters)
     np.testing.assert_allclose(estimated(ratings), exact, atol=0.01)
 
@@ -80,7 +80,7 @@ def test_moments_find_the_variances_that_made_the_ratings() -> None:
     for seed in range(8):
         ratings, leniency = portfolios(seed, colleagues=0.3)
         table = ibis.memtable(ratings.assign(observation_date=DAY))
-        found.append(_variances(_cells(table)).execute().iloc[0])
+        found.append(rating_variances(rating_cells(table)).execute().iloc[0])
     mean = pd.DataFrame(found)[["noise", "of_accounts", "of_raters"]].astype(float).mean()
     assert mean.noise == pytest.approx(0.36, rel=0.05)
     assert mean.of_accounts == pytest.approx(0.49, rel=0.1)

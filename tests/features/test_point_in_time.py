@@ -111,7 +111,7 @@ def features_on_the_day(company: Company) -> pd.DataFrame:
 
 
 @settings(
-    max_examples=6,
+    max_examples=3,
     deadline=None,
     phases=PHASES,
     suppress_health_check=list(HealthCheck),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import expit
 
 from features.catalog import Signal
+from models.registry import log_challenger, log_champion
 from models.segments import SegmentSettings
 from models.training import fit_health_model
 
@@ -85,3 +88,16 @@ def result(frame):
         segments=SegmentSettings(("plan",), (("onboarding", 90),)),
         seed=3,
     )
+
+
+@pytest.fixture(scope="session")
+def registered(result, tmp_path_factory):
+    """A registry with a champion and two challengers; nobody moves them here."""
+    folder = tmp_path_factory.mktemp("registered")
+    kept = {"folder": folder, "name": "health", "params": {}, "files": {}, "figures": {}}
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        assert log_champion(result, **kept, reasons=["the first"]) == "1"
+        assert [log_challenger(result, **kept) for _ in range(2)] == ["2", "3"]
+    return folder

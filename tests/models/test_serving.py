@@ -25,7 +25,7 @@ from mlflow.pyfunc.model import PythonModelContext
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from models import registry, serving
+from models import model_files, registry, serving
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 SECONDS_TO_START = 180
@@ -185,7 +185,7 @@ def surroundings(
         text = f"raise RuntimeError('this is another {package}')\n"
         (elsewhere / package / "__init__.py").write_text(text, encoding="utf-8")
     # Nor may a package be there by luck: what the model's own requirements lack cannot be imported.
-    given = closure((*registry.REQUIREMENTS, "pyspark"))
+    given = closure((*model_files.REQUIREMENTS, "pyspark"))
     hidden = {
         name
         for name, homes in packages_distributions().items()
@@ -351,6 +351,8 @@ def test_spark_scores_the_same(surroundings, rows, expected):
     environment = environment | {
         "PYSPARK_SUBMIT_ARGS": f"{arguments} pyspark-shell",
         "PYSPARK_PYTHON": sys.executable,
+        # Few rows: compiling for long takes longer than running them.
+        "JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
     }
     ran = subprocess.run(
         [sys.executable, "-c", SPARK],

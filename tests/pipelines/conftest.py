@@ -25,6 +25,7 @@ from pipelines.cli import main
 # Read when LightGBM is first loaded: threads that spin while they wait starve the other workers.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+
 ROOT = Path(__file__).resolve().parents[2]
 PROGRESS = re.compile(r"\w+ \[[\d,]+/[\d,]+( rows)?\] .+")
 HOSTILE_IDS = {
@@ -127,19 +128,50 @@ def _own_registry() -> None:
     os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 
+Once = Callable[[str, Callable[[Path], object]], tuple[Path, Any]]
+
+
 @pytest.fixture(scope="session")
-def simulated(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Have a folder filled by the worker that comes first; the others wait and take it over.
+
+    Returns the folder and what the function that filled it returned, which JSON can hold.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def filled(name: str, fill: Callable[[Path], object]) -> tuple[Path, Any]:
+        folder, proof = shared / name, shared / f"{name}.json"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not proof.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                proof.write_text(json.dumps(fill(folder)), encoding="utf-8")
+        return folder, json.loads(proof.read_text(encoding="utf-8"))
+
+    return filled
+
+
+@pytest.fixture(scope="session")
+def simulated(run: Run, once: Once) -> Path:
     """A simulated company's folder of tables, as it came; nobody writes into it."""
-    folder = tmp_path_factory.mktemp("simulated") / "data"
-    made = run("simulate", folder, "--accounts", 400, "--months", 18, "--json").answer
-    assert made["rows"]["accounts"] == 400
-    return folder
+
+    def simulate(folder: Path) -> None:
+        options = ("--accounts", 400, "--months", 18, "--json")
+        made = run("simulate", folder / "data", *options).answer
+        assert made["rows"]["accounts"] == 400
+
+    return once("simulated", simulate)[0] / "data"
 
 
 @pytest.fixture(scope="session")
-def hostile(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def hostile(simulated: Path, once: Once) -> Path:
     """A folder with the same company, some of whose words are an attack on whoever prints them."""
-    folder = tmp_path_factory.mktemp("hostile") / "data"
+    return once("hostile", lambda folder: _make_hostile(simulated, folder / "data"))[0] / "data"
+
+
+def _make_hostile(simulated: Path, folder: Path) -> None:
     folder.mkdir()
     with duckdb.connect() as connection:
         connection.execute("create table renamed (account_id varchar, fresh varchar)")
@@ -156,7 +188,6 @@ def hostile(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
                 " left join renamed using (account_id))"
                 f" to '{folder / file.name}'"
             )
-    return folder
 
 
 @dataclass(frozen=True)
@@ -188,21 +219,18 @@ class Project:
 
 
 @pytest.fixture(scope="session")
-def taught(run: Run, hostile: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def taught(run: Run, hostile: Path, once: Once) -> Project:
     """The hostile company with a first champion; nobody scores in this folder."""
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    folder, proof = shared / "taught", shared / "taught.json"
-    config = folder / "healthscore.toml"
-    # Training is the dearest thing here: workers wait for the one that came first.
-    with (shared / "taught.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not proof.exists():
-            shutil.copytree(hostile, folder / "data")
-            run("init", folder / "data", "-c", config, "--json").answer  # noqa: B018
-            ran = run("train", "-c", config, "--json")
-            proof.write_text(json.dumps([ran.answer, ran.err]), encoding="utf-8")
-    return Project(folder, config, *json.loads(proof.read_text(encoding="utf-8")))
+
+    def teach(folder: Path) -> list[object]:
+        config = folder / "healthscore.toml"
+        shutil.copytree(hostile, folder / "data")
+        run("init", folder / "data", "-c", config, "--json").answer  # noqa: B018
+        ran = run("train", "-c", config, "--json")
+        return [ran.answer, ran.err]
+
+    folder, told = once("taught", teach)
+    return Project(folder, folder / "healthscore.toml", *told)
 
 
 def _copy(taught: Project, folder: Path) -> Project:
@@ -217,12 +245,20 @@ def project(taught: Project, tmp_path: Path) -> Project:
 
 
 @pytest.fixture(scope="session")
-def scored(taught: Project, run: Run, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def scored(
+    taught: Project, run: Run, once: Once, tmp_path_factory: pytest.TempPathFactory
+) -> Project:
     """A copy whose accounts were scored on the last day and on an earlier one."""
-    copied = _copy(taught, tmp_path_factory.mktemp("scored") / "project")
-    for dated in ((), ("--as-of", "2025-03-15")):
-        run("score", "-c", copied.config, *dated, "--json").answer  # noqa: B018
-    return copied
+
+    def score(folder: Path) -> None:
+        copied = _copy(taught, folder)
+        for dated in ((), ("--as-of", "2025-03-15")):
+            run("score", "-c", copied.config, *dated, "--json").answer  # noqa: B018
+
+    # Each worker has a copy of its own: commands look into the store while they run.
+    folder = tmp_path_factory.mktemp("scored") / "project"
+    shutil.copytree(once("scored", score)[0], folder)
+    return Project(folder, folder / taught.config.name, taught.trained, taught.err)
 
 
 CONFIG = """\

@@ -19,7 +19,8 @@ from features.errors import (
 )
 
 COMMANDS = (
-    "simulate init check signals features train backtest score verify-run explain trend export demo"
+    "simulate init check signals features train backtest score verify-run explain trend portfolio"
+    " export recommend what-if history rollback demo"
 ).split()
 
 

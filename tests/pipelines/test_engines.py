@@ -162,7 +162,11 @@ def test_a_spark_that_dies_is_exit_3_and_nothing_written(tmp_path: Path, spawn: 
         "[tables.accounts]\n[tables.churn_events]\n"
     )
     before = files_under(tmp_path)
-    process = spawn("train", "-c", config, before=PAUSE, stdin=subprocess.PIPE, cwd=tmp_path)
+    quick = {"JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
+    process = spawn(
+        *("train", "-c", config),
+        **{"before": PAUSE, "env": quick, "stdin": subprocess.PIPE, "cwd": tmp_path},
+    )
     wait_for_the_pause(process)
     java = [child for child in psutil.Process(process.pid).children(True) if "java" in child.name()]
     assert java

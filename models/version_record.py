@@ -1,0 +1,100 @@
+"""What was put on record when a model was registered: how far it had been taught, and its proof."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from features.errors import RegistryError
+from models.holdout_rows import load_holdout
+from models.model_files import TRAINING
+from models.offset_spread import offset_error, offset_spread
+from models.recalibration import Recalibration
+from models.registry import tracking
+
+
+@dataclass(frozen=True)
+class VersionRecord:
+    """A registered version, without its model.
+
+    Attributes
+    ----------
+    version : str
+        Which one.
+    taught_until : date
+        The newest observation date whose outcomes taught it.
+    holdout : DataFrame or None
+        The rows it was judged on; see :func:`models.holdout_rows.load_holdout`. None for models
+        from before they were kept.
+    spread : float or None
+        How far it may be off on later dates; see :func:`models.offset_spread.offset_spread`.
+        Without the hold-out's rows it is the error of calibration in the large alone; None where
+        the hold-out held one class.
+    """
+
+    version: str
+    taught_until: date
+    holdout: pd.DataFrame | None
+    spread: float | None
+
+
+def version_record(folder: Path, name: str, version: str) -> VersionRecord:
+    """Read what is on record of a registered version.
+
+    Parameters
+    ----------
+    folder, name
+        As for :func:`models.registry.load_champion`.
+    version : str
+        Which version.
+
+    Raises
+    ------
+    RegistryError
+        When the version or its record is not there.
+    """
+    told = _training(folder, name, version)
+    try:
+        holdout = load_holdout(folder, name, version)
+    except RegistryError:
+        holdout = None
+    if holdout is None:
+        measured = [
+            told["metrics"].get(f"calibration_in_the_large{end}") for end in ("", "_low", "_high")
+        ]
+        spread = None if None in measured else offset_error(Recalibration(*measured))
+    else:
+        spread = spread_of(holdout)
+    taught_until = date.fromisoformat(told["counts"]["last_date"])
+    return VersionRecord(version, taught_until, holdout, spread)
+
+
+def spread_of(rows: pd.DataFrame) -> float | None:
+    """Return :func:`models.offset_spread.offset_spread` of hold-out rows."""
+    columns = (rows[name] for name in ("happened", "probability", "account_id", "observation_date"))
+    return offset_spread(*columns)
+
+
+def _training(folder: Path, name: str, version: str) -> dict[str, Any]:
+    with tracking(folder, name, create=False), tempfile.TemporaryDirectory() as scratch:
+        try:
+            run_id = str(MlflowClient().get_model_version(name, version).run_id)
+            file = mlflow.artifacts.download_artifacts(
+                run_id=run_id, artifact_path=TRAINING, dst_path=scratch
+            )
+            told: dict[str, Any] = json.loads(Path(file).read_text(encoding="utf-8"))
+        except (MlflowException, OSError, ValueError) as error:
+            raise RegistryError(
+                f"Version {version[:60]!r} of {name!r} has no record of its training ({TRAINING}) "
+                "in the registry; restore it there, or choose a run of another version."
+            ) from error
+        return told

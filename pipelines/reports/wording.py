@@ -1,0 +1,201 @@
+"""How numbers, amounts and names are written on every page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import date
+from typing import TypeGuard
+
+from markupsafe import Markup, escape
+
+from pipelines.terminal import plain
+
+FILTERS = ("count", "percent", "money", "score", "name", "told", "between", "day")
+# A page wraps what a terminal has to cut; still nobody's name is to fill it.
+LONGEST = 300
+# A longer word is broken where a line ends, or it would push its column off the page.
+LONG_WORD = 24
+UNKNOWN = "not known"
+# A number and its unit stay on one line.
+THIN = "\u202f"
+MONEY = ((1e9, "bn"), (1e6, "M"), (1e3, "k"))
+# Below this share one decimal hides the difference between rare and rarer.
+RARE = 0.001
+FEW = 10
+
+
+def count(number: float | None) -> str:
+    """Write how many.
+
+    Examples
+    --------
+    >>> count(12345), count(2.6), count(None)
+    ('12,345', '3', 'not known')
+    """
+    return f"{number:,.0f}" if _known(number) else UNKNOWN
+
+
+def amount(number: float) -> str:
+    """Write how many, with a decimal where they are few.
+
+    Examples
+    --------
+    >>> amount(123.4), amount(4.25), amount(3.0)
+    ('123', '4.2', '3')
+    """
+    return count(number) if abs(number) >= FEW else score(number)
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """Write a share as a percentage.
+
+    Examples
+    --------
+    >>> percent(0.0618), percent(0.0004), percent(0.5, 0), percent(None)
+    ('6.2\u202f%', '0.04\u202f%', '50\u202f%', 'not known')
+    """
+    if not _known(share):
+        return UNKNOWN
+    digits = max(digits, 2) if 0 < abs(share) < RARE else digits
+    return f"{100 * share:.{digits}f}{THIN}%"
+
+
+def money(amount: float | None) -> str:
+    """Write an amount of money to three figures, in the currency of the tables.
+
+    Examples
+    --------
+    >>> money(2_345_678), money(999_700), money(51_200), money(840), money(-3_000)
+    ('2.35\u202fM', '1.00\u202fM', '51.2\u202fk', '840', '-3.00\u202fk')
+    """
+    if not _known(amount):
+        return UNKNOWN
+    rounded = float(f"{amount:.3g}")
+    for unit, letter in MONEY:
+        if abs(rounded) >= unit:
+            digits = 2 - int(math.log10(abs(rounded) / unit) + 1e-9)
+            return f"{rounded / unit:,.{max(digits, 0)}f}{THIN}{letter}"
+    return f"{rounded:,.0f}"
+
+
+def score(number: float | None) -> str:
+    """Write a score or a weight: whole where it is whole, else to one decimal.
+
+    Examples
+    --------
+    >>> score(30.0), score(12.5), score(None)
+    ('30', '12.5', 'not known')
+    """
+    if not _known(number):
+        return UNKNOWN
+    return f"{number:.0f}" if abs(number - round(number)) < 0.05 else f"{number:.1f}"
+
+
+def day(moment: date) -> str:
+    """Write a date so that nobody takes the month for the day.
+
+    Examples
+    --------
+    >>> day(date(2025, 3, 1))
+    '1 March 2025'
+    """
+    return f"{moment.day} {moment:%B %Y}"
+
+
+def plural(number: int, noun: str, several: str = "") -> str:
+    """Write how many of something.
+
+    Examples
+    --------
+    >>> plural(1, "account"), plural(2300, "account"), plural(2, "has", "have")
+    ('1 account', '2,300 accounts', '2 have')
+    """
+    return f"{number:,} {noun if number == 1 else several or f'{noun}s'}"
+
+
+def name(text: object) -> Markup:
+    """Write somebody's text so that neither its markup nor its direction reaches the page.
+
+    Examples
+    --------
+    >>> name("<b>Acme</b>")
+    Markup('<bdi>&lt;b&gt;Acme&lt;/b&gt;</bdi>')
+    >>> name(None)
+    Markup('<bdi>unnamed</bdi>')
+    """
+    clean = ("" if text is None else plain(text, LONGEST)) or "unnamed"
+    start = '<bdi class="long">' if _has_long_word(clean) else "<bdi>"
+    return Markup(start) + clean + Markup("</bdi>")
+
+
+def told(text: str) -> Markup:
+    """Write a sentence that may hold somebody's names.
+
+    Examples
+    --------
+    >>> told("5 % of 'a<b'")
+    Markup('5\u202f% of &#39;a&lt;b&#39;')
+    >>> told(Markup("<b>5 %</b>"))
+    Markup('<b>5 %</b>')
+    """
+    if isinstance(text, Markup):
+        return text
+    clean = plain(text, 10 * LONGEST).replace(" %", f"{THIN}%")
+    if _has_long_word(clean):
+        return Markup('<span class="long">{}</span>').format(clean)
+    return escape(clean)
+
+
+def interval(low: float | None, high: float | None, digits: int = 1) -> Markup:
+    """Write the interval of a share, to stand behind it; nothing where it is not known.
+
+    Examples
+    --------
+    >>> interval(0.35, 0.472, 0)
+    Markup('<span class="nowrap">(35 to 47\u202f%)</span>')
+    """
+    if not (_known(low) and _known(high)):
+        return Markup()
+    first = percent(low, digits).removesuffix(f"{THIN}%")
+    return Markup('<span class="nowrap">({} to {})</span>').format(first, percent(high, digits))
+
+
+def share(value: float | None, low: float | None, high: float | None, digits: int = 1) -> Markup:
+    """Write a share with its interval.
+
+    Examples
+    --------
+    >>> share(0.41, None, None)
+    Markup('41.0\u202f%')
+    """
+    behind = interval(low, high, digits)
+    return (
+        Markup("{} {}").format(percent(value, digits), behind)
+        if behind
+        else escape(percent(value, digits))
+    )
+
+
+def between(low: float | None, high: float | None, write: Callable[[float], str] = score) -> str:
+    """Write an interval.
+
+    Examples
+    --------
+    >>> between(17.8, 27.2, count), between(0.018, 0.031, percent), between(3.0, 3.0)
+    ('between 18 and 27', 'between 1.8\u202f% and 3.1\u202f%', 'about 3')
+    >>> between(None, 3.0)
+    'not known'
+    """
+    if not (_known(low) and _known(high)):
+        return UNKNOWN
+    first, last = write(low), write(high)
+    return f"about {first}" if first == last else f"between {first} and {last}"
+
+
+def _has_long_word(text: str) -> bool:
+    return max(map(len, text.split()), default=0) > LONG_WORD
+
+
+def _known(number: float | None) -> TypeGuard[float]:
+    return number is not None and not math.isnan(number)
