@@ -157,9 +157,7 @@ def retrain(project: Project) -> Retrained:
         )
     tuning, result = _challenger(project, rows, dates, _kept_scale(project, model))
     verdict, dates = _verdict(project, rows, model, result)
-    kept = kept_with_model(
-        project, result, rows.frame, rows.signals, rows.described, tuning
-    )
+    kept = kept_with_model(project, result, rows.frame, rows.signals, rows.described, tuning)
     kept["params"] |= {"judged_against": before}
     kept["files"] |= {"verdict.json": json.dumps(verdict.to_dict(), indent=1)}
     version = log_challenger(result, folder=place[0], name=place[1], **kept)

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from ibis.backends.duckdb import Backend
 
-from features.leniency import rating_cells, rating_variances, rater_leniency
+from features.leniency import rater_leniency, rating_cells, rating_variances
 
 DAY = datetime(2024, 3, 1)
 Estimate = Callable[[pd.DataFrame], pd.Series]
