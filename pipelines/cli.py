@@ -15,7 +15,6 @@ import typer
 from features.errors import HealthscoreError
 from pipelines.answer import answering
 from pipelines.cli_champions import history, rollback
-from pipelines.cli_monitor import monitor
 from pipelines.cli_options import (
     DEFAULT_CONFIG,
     AsJson,
@@ -229,7 +228,6 @@ def backtest(
 
 
 for command in (
-    monitor,
     score,
     verify_run,
     explain,
