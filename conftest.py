@@ -7,6 +7,8 @@ from importlib.util import find_spec
 
 # Every other module must import: one that does not is an error, never a skip.
 collect_ignore_glob = [] if find_spec("pyspark") else ["features/spark_*.py"]
+# Schedulers run these, in environments of their own.
+collect_ignore_glob += ["tests/schedulers/*.py"]
 
 # Planning queries makes millions of short-lived objects beside the many that libraries keep:
 # looking for cycles among them as often as by default takes a quarter of the time.

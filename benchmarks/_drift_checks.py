@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from _drift_streams import (
 )
 from scipy.stats import kstwobign
 
-from models.drift_decision import DriftPolicy, decide
+from models.drift_decision import DriftPolicy, decide, noticed
 from models.drift_performance import expected_change, expected_performance, matured_performance
 from models.drift_statistics import drift_statistics
 from models.feed_faults import SecondLook, feed_faults, suspects
@@ -54,6 +54,7 @@ def watch_stream(accounts: int, seed: int, kind: str | None, checks: int) -> dic
     before = tuple(expected_performance(month.frame["probability"]) for month in past)
     compared = _Distances(rows)
     issued: list[pd.DataFrame] = []
+    since: dict[tuple[str, str], date] = {}
     found: dict[str, list[Any]] = {"status": [], "named": [], "psi": [], "ks": [], "ks_p": []}
     kept = ["account_id", "observation_date", "segment", "probability", "happened"]
     for number, month in enumerate(months, start=HISTORY):
@@ -65,13 +66,17 @@ def watch_stream(accounts: int, seed: int, kind: str | None, checks: int) -> dic
         look = _second_look(reference, current, month.frame)
         faults = feed_faults(reference, current, signals(), look)
         matured = issued[: max(len(issued) - MATURITY_MONTHS, 0)]
+        statistics = drift_statistics(reference, current, weights(seed), month.day)
+        moved = {(drift.name, drift.segment) for drift in noticed(statistics, POLICY)}
+        since = {place: since.get(place, month.day) for place in moved}
         decision = decide(
-            drift_statistics(reference, current, weights(seed), month.day),
+            statistics,
             faults,
             POLICY,
             trained_on=past[-1].day + timedelta(days=1) - timedelta(days=POLICY.cool_down_days),
             matured=matured_performance(pd.concat(matured)) if matured else (),
             expected=expected_change(before, expected_performance(risk)),
+            since=since,
         )
         distance, p_value = compared.to(month.frame)
         found["status"].append(decision.status)

@@ -259,7 +259,7 @@ def on_tables(folder: Path, accounts: int) -> Figures:
 
 
 def _company_by_month(folder: Path, simulation: Any) -> dict[str, str]:
-    from models.drift_decision import DriftPolicy, decide
+    from models.drift_decision import DriftPolicy, decide, noticed
     from models.drift_histograms import second_look
     from models.drift_statistics import drift_statistics
     from models.feed_faults import feed_faults, suspects
@@ -287,7 +287,7 @@ def _company_by_month(folder: Path, simulation: Any) -> dict[str, str]:
     ).model
     scored = model.score(rows).table
     reference = fit_reference(rows, model.signals, scored["segment"], score=scored["score"])
-    decided = {}
+    decided, since = {}, {}
     for day in dates[len(known) :]:
         now = frame[frame["observation_date"] == day].reset_index(drop=True)
         result = model.score(now).table
@@ -296,11 +296,15 @@ def _company_by_month(folder: Path, simulation: Any) -> dict[str, str]:
         table = _in_engine(now.assign(segment=segment))
         look = second_look(reference, table, suspects(reference, current), segment=table["segment"])
         moment = day.to_pydatetime().date()
+        statistics = drift_statistics(reference, current, model.signal_weights, moment)
+        moved = {(drift.name, drift.segment) for drift in noticed(statistics, DriftPolicy())}
+        since = {place: since.get(place, moment) for place in moved}
         decision = decide(
-            drift_statistics(reference, current, model.signal_weights, moment),
+            statistics,
             feed_faults(reference, current, model.signals, look),
             DriftPolicy(),
             trained_on=known[-1].to_pydatetime().date(),
+            since=since,
         )
         decided[moment.isoformat()] = f"{decision.status}: {decision.reasons[0]}"
     return decided

@@ -40,7 +40,8 @@ def churn_dates(company: Company, outcome: OutcomeSettings) -> ir.Table:
     opens = ends.seen_end.isnull() | (
         (ends.seen_end < never) & (ends.started_at > ends.seen_end + grace)
     )
-    ends = ends.mutate(opens=opens.cast("int64"))
+    # As a float: PostgreSQL casts a sum of whole numbers where no cast may stand.
+    ends = ends.mutate(opens=opens.cast("float64"))
     ends = ends.mutate(spell=ends.opens.sum().over(so_far))
     spells = ends.group_by("account_id", "spell").aggregate(churned_at=ends.end.max())
     return spells.filter(spells.churned_at < never).select("account_id", "churned_at")

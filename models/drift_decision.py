@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Literal
 
 from features.errors import SettingsError, sample
@@ -14,7 +14,11 @@ from models.feed_faults import Fault
 from models.segments import EVERYTHING
 
 Status = Literal["ok", "watch", "retrain", "broken-feed"]
+Place = tuple[str, str]
+"""A signal, or "score" or "segment", and the segment it is looked at in."""
 MOST_REASONS = 6
+# What lasts may be as much smaller, and as much less weighty, to call for retraining.
+LASTING = 0.5
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,9 @@ class DriftPolicy:
         Share of the champion's weight, 0 to 1, below which a signal's drift is left unsaid.
     retrain_weight : float
         Share of the weight that must rest on drifted signals, in a segment or overall.
+    lasting_days : int
+        Days after which a drift that every check noticed, and that is sure, is a lasting one;
+        half of ``retrain_excess`` and of ``retrain_weight`` are then enough.
     rate_change, slope_change : float
         Calibration in the large in log-odds, and distance of the slope from one, from which
         matured outcomes call for retraining.
@@ -60,6 +67,7 @@ class DriftPolicy:
     retrain_excess: float = 0.1
     watch_weight: float = 0.005
     retrain_weight: float = 0.1
+    lasting_days: int = 28
     rate_change: float = 0.25
     slope_change: float = 0.25
     auc_fall: float = 0.02
@@ -84,6 +92,7 @@ class DriftPolicy:
                     "give one such as 0.2."
                 )
         for name, least in (
+            ("lasting_days", 1),
             ("cool_down_days", 0),
             ("maximum_age_days", 1),
             ("min_matured_outcomes", 1),
@@ -135,11 +144,13 @@ def decide(
     trained_on: date,
     matured: Sequence[Matured] = (),
     expected: ExpectedChange | None = None,
+    since: Mapping[tuple[str, str], date] | None = None,
 ) -> Decision:
     """Decide what to do.
 
     A broken feed comes first, and nothing is learnt from it. Then age, matured outcomes, and drift
     of signals that carry weight call for retraining, unless the last training is too recent.
+    Drift is large and sure at once, or sure, smaller and lasting: noticed at every check for weeks.
     What is sure but not large, or large but not weighty, is to be watched.
 
     Parameters
@@ -156,12 +167,16 @@ def decide(
         Outcomes since then.
     expected : ExpectedChange or None
         What the probabilities promise before outcomes mature.
+    since : mapping of (str, str) to date or None
+        By name and segment, the first date of the unbroken run of checks, this one included, in
+        which it was :func:`noticed`. Without it nothing is known to last.
 
     Returns
     -------
     Decision
     """
-    weight = _drifted_weight(statistics.signals, policy)
+    lasting = _lasting(statistics, since or {}, policy)
+    weight = _drifted_weight(statistics.signals, lasting, policy)
     if faults:
         reasons = tuple(fault.sentence for fault in faults)
         blocked = "Nothing is retrained until the feeds are repaired."
@@ -173,7 +188,9 @@ def decide(
             "decided; check the date and the machine's clock."
         )
         return Decision("watch", (clock,), weight)
-    pressing = _old(age, policy) + _miscalibrated(matured, policy) + _weighty(statistics, policy)
+    pressing = (
+        _old(age, policy) + _miscalibrated(matured, policy) + _weighty(statistics, lasting, policy)
+    )
     watched = _noticed(noticed(statistics, policy)) + _harder(expected, policy)
     if pressing and age < policy.cool_down_days:
         wait = (
@@ -219,27 +236,48 @@ def _miscalibrated(matured: Sequence[Matured], policy: DriftPolicy) -> list[str]
     return found
 
 
-def _weighty(statistics: DriftStatistics, policy: DriftPolicy) -> list[str]:
+def _weighty(statistics: DriftStatistics, lasting: set[Place], policy: DriftPolicy) -> list[str]:
     found = []
     for drift in statistics.score:
-        if _sure(drift.adjusted, policy) and drift.excess >= policy.retrain_excess:
+        if _counts(drift, lasting, policy):
             where = "" if drift.segment == EVERYTHING else f" in {_quoted(drift.segment)}"
             shift = drift.movement.shift or 0.0
             way = "lower" if shift < 0 else "higher"
+            since = "" if _heavy(drift, policy) else f", for {policy.lasting_days} days or more"
             found.append(
                 f"Scores{where} are {way} than those the champion learnt from "
-                f"(stability index {drift.movement.psi:.2f})."
+                f"(stability index {drift.movement.psi:.2f}{since})."
             )
-    weights = _drifted_weight(statistics.signals, policy)
-    heavy = [name for name, share in weights.items() if share >= policy.retrain_weight]
-    for segment in sorted(heavy, key=lambda name: (name != EVERYTHING, -weights[name]))[:3]:
-        names = [d.name for d in statistics.signals if d.segment == segment and _heavy(d, policy)]
+    weights = _drifted_weight(statistics.signals, lasting, policy)
+    for segment in sorted(weights, key=lambda name: (name != EVERYTHING, -weights[name])):
+        there = [drift for drift in statistics.signals if drift.segment == segment]
+        moved = [drift for drift in there if _counts(drift, lasting, policy)]
+        long = sum(drift.weight for drift in moved if (drift.name, segment) in lasting)
+        if max(weights[segment], long / LASTING) < policy.retrain_weight:
+            continue
         where = "of all accounts" if segment == EVERYTHING else f"in {_quoted(segment)}"
+        how = f" or for {policy.lasting_days} days or more" if long else ""
         found.append(
-            f"{weights[segment]:.0%} of the weight {where} rests on signals that moved far: "
-            f"{sample(names)}."
+            f"{weights[segment]:.0%} of the weight {where} rests on signals that moved far{how}: "
+            f"{sample([drift.name for drift in moved])}."
         )
-    return found
+    return found[:MOST_REASONS]
+
+
+def _lasting(
+    statistics: DriftStatistics, since: Mapping[Place, date], policy: DriftPolicy
+) -> set[Place]:
+    """Find what was noticed at every check for some weeks and is sure now.
+
+    The same accounts come back, so that chance lasts too: many looks at it are not much evidence.
+    """
+    until = statistics.as_of - timedelta(days=policy.lasting_days)
+    places = {
+        (drift.name, drift.segment)
+        for drift in noticed(statistics, policy)
+        if _sure(drift.adjusted, policy) and drift.excess >= LASTING * policy.retrain_excess
+    }
+    return {place for place in places if since.get(place, statistics.as_of) <= until}
 
 
 def noticed(statistics: DriftStatistics, policy: DriftPolicy) -> list[Drift]:
@@ -299,12 +337,18 @@ def _harder(expected: ExpectedChange | None, policy: DriftPolicy) -> list[str]:
     ]
 
 
-def _drifted_weight(drifts: Sequence[Drift], policy: DriftPolicy) -> dict[str, float]:
+def _drifted_weight(
+    drifts: Sequence[Drift], lasting: set[Place], policy: DriftPolicy
+) -> dict[str, float]:
     weights: dict[str, float] = {}
     for drift in drifts:
-        share = drift.weight if _heavy(drift, policy) else 0.0
+        share = drift.weight if _counts(drift, lasting, policy) else 0.0
         weights[drift.segment] = weights.get(drift.segment, 0.0) + share
     return {segment: round(share, 6) for segment, share in sorted(weights.items())}
+
+
+def _counts(drift: Drift, lasting: set[Place], policy: DriftPolicy) -> bool:
+    return _heavy(drift, policy) or (drift.name, drift.segment) in lasting
 
 
 def _heavy(drift: Drift, policy: DriftPolicy) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime, time
+from functools import reduce
+from operator import add
 
 import ibis
 import ibis.expr.types as ir
@@ -25,9 +27,9 @@ from models.segments import BETWEEN, EVERYTHING, SegmentAssignment
 
 # Above the first number of accounts a sample of about the second tells the same: its shares are
 # sure to a third of a percent, and nothing smaller than that is worth a word.
-MOST_ROWS, SAMPLE_ROWS = 200_000, 25_000
+MOST_ROWS, SAMPLE_ROWS = 100_000, 25_000
 MOST_NAMES = 50
-_ROWS, _SEGMENT = "rows_counted", "segment_counted"
+_SEGMENT = "segment_counted"
 
 
 def histograms(
@@ -62,39 +64,17 @@ def histograms(
         return frame_histograms(reference, empty, [], score=[] if SCORE in table.columns else None)
     bins = {name: one.bins for name, one in reference.counts.items() if name in table.columns}
     label = ibis.literal(EVERYTHING) if segment is None else segment.fill_null(EVERYTHING)
-    known = label.isin(reference.segments).ifelse(label, "")
-    few = table.mutate(**{_SEGMENT: known})
+    few = table.mutate(**{_SEGMENT: label.isin(reference.segments).ifelse(label, "")})
     if everything > most_rows:
         classes = max(1, round(everything / SAMPLE_ROWS))
         few = few.filter(few.account_id.cast("string").hash() % classes == 0)
-    few = few.select(_SEGMENT, **{name: _read(few[name], one) for name, one in bins.items()})
-    counters: dict[str, ir.Value] = {}
-    for number, one in enumerate(bins.values()):
-        counters |= _counters(f"b{number}", few[one.name], one)
-    # Hundreds of columns of a few rows: a data frame of them takes longer than counting them.
-    found = few.group_by(_SEGMENT).agg(**{_ROWS: few.count()}, **counters).to_pyarrow().to_pydict()
-    place = {name: number for number, name in enumerate(found[_SEGMENT])}
-    # Nothing but missing values sums to null.
-    counted = np.array([[int(n or 0) for n in found[name]] for name in (_ROWS, *counters)])
-    rows, parts = counted[0], counted[1:].T
-    ends = np.cumsum([one.size - 1 for one in bins.values()])
-    tables = {
-        name: _table(part, rows, one)
-        for (name, one), part in zip(bins.items(), np.hsplit(parts, ends[:-1]), strict=True)
-    }
-
-    def by_segment(counted: Codes) -> Codes:
-        nobody = np.zeros_like(counted[0])
-        own = [counted[place[s]] if s in place else nobody for s in reference.segments[1:]]
-        return np.array([counted.sum(axis=0), *own])
-
-    sizes = [int(rows[place[s]]) if s in place else 0 for s in reference.segments[1:]]
-    elsewhere = int(rows.sum()) - sum(sizes)
+    rows, tables = _counted(few, tuple(bins.values()), reference.segments)
     return Histograms(
         rows=int(rows.sum()),
         of=everything,
-        tables={name: by_segment(counted) for name, counted in tables.items()},
-        mix=np.array([*sizes, elsewhere, 0]),
+        tables=tables,
+        # Rows of no known segment are last but one, and none lacks a label.
+        mix=np.array([*rows[1:], rows[0], 0]),
         absent=tuple(name for name in reference.signals if name not in table.columns),
     )
 
@@ -172,35 +152,64 @@ def freshness(name: str, rows: ir.Table, moment: str, as_of: date) -> Freshness:
     return Freshness(name, stamps.iloc[-1].date(), float(gap), as_of)
 
 
-def _read(column: ir.Value, bins: Bins) -> ir.Value:
-    """Read a column as text, or as a number that is null where it is none."""
-    if bins.is_categorical:
-        return column.cast("string")
-    # Engines hold NaN to be equal to itself, and above everything.
-    return column.cast("float64").nullif(float("nan"))
+def _counted(
+    table: ir.Table, bins: Sequence[Bins], segments: Sequence[str]
+) -> tuple[Codes, dict[str, Codes]]:
+    """Count rows per segment, those of none first, and per segment and bin of each signal.
 
-
-def _counters(prefix: str, column: ir.Value, bins: Bins) -> dict[str, ir.Value]:
-    """Count rows above each edge, or of each level, and those with a value.
-
-    Comparisons with constants are what every engine does fastest. They are kept as short as can
-    be: there are hundreds, and putting them into words takes as long as the table's scan.
+    A row becomes a row per signal, whose bin is found by looking up the signal's edges: one short
+    query, whereas an aggregate per bin is hundreds, which take longer to put into words and to plan
+    than the table to scan.
     """
-    if bins.is_categorical:
-        parts = [(column == level).sum() for level in bins.levels]
-    else:
-        parts = [(column > edge).sum() for edge in bins.edges]
-    return {f"{prefix}_{number}": part for number, part in enumerate([*parts, column.count()])}
+    # A column of zeros, so that rows are counted whatever columns there are.
+    values = [ibis.literal(0.0), *(_read(table[one.name], one) for one in bins)]
+    wide = table.select(_SEGMENT, values=ibis.array(values))
+    long = wide.mutate(signal=ibis.range(len(values)).unnest())
+    # Engines hold NaN to be equal to itself, and above everything.
+    value = long["values"][long.signal].nullif(float("nan"))
+    long = long.select(_SEGMENT, "signal", value=value)
+    counted = long.group_by(_SEGMENT, "signal", bin=_bin(long, bins)).agg(rows=long.count())
+    found = counted.to_pyarrow().to_pydict()
+    places = {name: place for place, name in enumerate(segments)} | {"": 0}
+    everyone = np.zeros(len(segments), dtype=np.intp)
+    tables = [np.zeros((len(segments), one.size), dtype=np.intp) for one in bins]
+    for name, signal, number, rows in zip(*found.values(), strict=True):
+        place = places[name]
+        if not signal:
+            everyone[place] += rows
+        else:
+            tables[signal - 1][place, -1 if number is None else int(number)] += rows
+    for part in tables:
+        # What was counted under "all" is of no segment of its own.
+        part[0] = part.sum(axis=0)
+    return everyone, {one.name: part for one, part in zip(bins, tables, strict=True)}
 
 
-def _table(counted: Codes, rows: Codes, bins: Bins) -> Codes:
-    """Turn what was counted into rows per bin: (n_segments, n_bins)."""
-    known, found = counted[:, -1:], counted[:, :-1]
-    missing = rows[:, None] - known
+def _read(column: ir.Value, bins: Bins) -> ir.Value:
+    """Read a number, or of a name the number of its bin."""
     if bins.is_categorical:
-        return np.hstack([found, known - found.sum(axis=1, keepdims=True), missing])
-    above = np.hstack([known, found, np.zeros_like(known)])
-    return np.hstack([-np.diff(above, axis=1), missing])
+        names = column.cast("string")
+        other = float(len(bins.levels))
+        known = [(level, float(number)) for number, level in enumerate(bins.levels)]
+        return names.isnull().ifelse(ibis.null("float64"), names.cases(*known, else_=other))
+    return column.cast("float64")
+
+
+def _bin(long: ir.Table, bins: Sequence[Bins]) -> ir.Value:
+    """Find the bin of each value: as many edges as lie below it; null where it is missing."""
+    most = max([1, *(len(one.edges) for one in bins)])
+    edges = np.full((most, 1 + len(bins)), np.inf)
+    for place, one in enumerate(bins, start=1):
+        edges[: len(one.edges), place] = one.edges
+    # Engines may take a number for a decimal and round it; a text is read to the last digit.
+    texts = [ibis.literal([repr(float(edge)) for edge in row], "array<string>") for row in edges]
+    above = [long.value > text.cast("array<float64>")[long.signal] for text in texts]
+    found = reduce(add, (one.cast("int64") for one in above))
+    named = [False, *(one.is_categorical for one in bins)]
+    if not any(named):
+        return found
+    # The value of a name is its bin already.
+    return ibis.literal(named, "array<boolean>")[long.signal].ifelse(long.value, found)
 
 
 def _quantiles(table: ir.Table, name: str, segments: Sequence[str]) -> Floats:

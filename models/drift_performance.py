@@ -7,19 +7,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtr, stdtrit, xlogy
+from scipy.special import logit, stdtr, stdtrit, xlogy
 
 from models.drift_statistics import holm
 from models.encoding import Floats
 from models.metrics import Ranking, rate_row, row_log_loss
 from models.recalibration import Recalibration, recalibrate
-from models.resampling import REACH, TAILS
+from models.resampling import TAILS
 from models.segments import EVERYTHING
 
 # Parts of the accounts that are left out in turn to see how sure an expected AUC is.
 PARTS = 20
 # Fewer outcomes of either kind say nothing about a slope or a rate.
 LEAST_OUTCOMES = 10
+# Nobody is surer than that; and what varies less than that does not vary.
+LEAST_RISK, LEAST_VARIANCE = 1e-6, 1e-12
 
 
 @dataclass(frozen=True)
@@ -207,8 +209,9 @@ def matured_performance(rows: pd.DataFrame) -> tuple[Matured, ...]:
         return ()
     labels = rows["segment"].to_numpy(dtype=object)
     names = [EVERYTHING, *sorted(set(labels) - {EVERYTHING})]
-    found = [_matured(n, rows if n == EVERYTHING else rows[labels == n]) for n in names]
-    p_values = [_p_values(one) for one in found]
+    parts = [rows if name == EVERYTHING else rows[labels == name] for name in names]
+    found = [_matured(name, part) for name, part in zip(names, parts, strict=True)]
+    p_values = [_p_values(part) for part in parts]
     adjusted = iter(holm([value for values in p_values for value in values.values()]).tolist())
     return tuple(
         replace(one, **dict[str, Any](zip(values, adjusted, strict=False)))
@@ -238,26 +241,36 @@ def _matured(segment: str, rows: pd.DataFrame) -> Matured:
     )
 
 
-def _p_values(one: Matured) -> dict[str, float]:
-    """Two-sided p values of the tests there are outcomes for."""
-    if min(one.positives, one.rows - one.positives) < LEAST_OUTCOMES:
+def _p_values(rows: pd.DataFrame) -> dict[str, float]:
+    """Two-sided p values of the tests there are outcomes for.
+
+    They are score tests: what the outcomes differ from the probabilities by is weighed by one, by
+    the log-odds less their mean, and by the log-odds. Accounts are the clusters of their variance,
+    but few outcomes make that too small by chance, so that it never is below what the
+    probabilities themselves promise (Fay and Graubard 2001, "Small-sample adjustments for
+    Wald-type tests using sandwich estimators", on how much too small).
+    """
+    outcome = rows["happened"].to_numpy(dtype=float)
+    risk = np.clip(rows["probability"].to_numpy(dtype=float), LEAST_RISK, 1 - LEAST_RISK)
+    positives = int(outcome.sum())
+    if min(positives, len(rows) - positives) < LEAST_OUTCOMES:
         return {}
-    line, freedom = one.recalibration, one.positives - 1.0
-    deviates = {
-        "offset_p": _deviate(line.offset, line.offset_low, line.offset_high, 0.0),
-        "slope_p": _deviate(line.slope, line.slope_low, line.slope_high, 1.0),
-        "loss_p": one.excess_loss / one.excess_loss_error if one.excess_loss_error else None,
+    cluster = pd.factorize(rows["account_id"].to_numpy(dtype=object))[0]
+    promised, odds = risk * (1 - risk), logit(risk)
+    weighed = {
+        "offset_p": np.ones(len(risk)),
+        "slope_p": odds - promised @ odds / promised.sum(),
+        "loss_p": odds,
     }
-    # A sandwich variance rests on the positives; few of them make its tails heavier.
-    return {n: float(2 * stdtr(freedom, -abs(v))) for n, v in deviates.items() if v is not None}
-
-
-def _deviate(
-    estimate: float | None, low: float | None, high: float | None, null: float
-) -> float | None:
-    if estimate is None or low is None or high is None or high <= low:
-        return None
-    return (estimate - null) * 2 * REACH / (high - low)
+    found = {}
+    for name, weight in weighed.items():
+        accounts = np.bincount(cluster, (outcome - risk) * weight)
+        variance = max(float(accounts @ accounts), float(promised @ weight**2))
+        if variance > LEAST_VARIANCE * len(risk):
+            # A variance rests on the positives; few of them make its tails heavier.
+            deviate = abs(float(accounts.sum())) / variance**0.5
+            found[name] = float(2 * stdtr(positives - 1.0, -deviate))
+    return found
 
 
 def _expected_auc(risk: Floats) -> float | None:

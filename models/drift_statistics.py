@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 import numpy as np
+from scipy.stats import false_discovery_control
 
 from features.errors import DataError
 from models.drift_null import Movement, movement
@@ -38,7 +39,8 @@ class Drift:
     weight : float
         Share of the champion's weight that rests on it, 0 to 1; 1 for the score and the mix.
     adjusted : float
-        P value after Holm's correction: the chance of one false alarm or more, anywhere.
+        P value after correction for all tests: the chance of one false alarm or more, anywhere,
+        when nothing moved.
     """
 
     name: str
@@ -113,10 +115,17 @@ def drift_statistics(
 
     False alarms are held down by Holm's method (1979, "A simple sequentially rejective multiple
     test procedure"), which bounds the chance of a single one whatever the signals have to do with
-    each other. The false discovery rate (Benjamini and Hochberg 1995) would name more signals
-    once something moved, but each name sends somebody to look, and when nothing moved it
-    is no better. The chance is shared among three families, :data:`FAMILIES`, so that many segments
-    do not drown what all accounts show.
+    each other. The false discovery rate (Benjamini and Hochberg 1995) over all signals would name
+    more of them once something moved, but each name sends somebody to look, and when nothing moved
+    it is no better. The chance is shared among three families, :data:`FAMILIES`, so that many
+    segments do not drown what all accounts show.
+
+    What moves one signal of a group often moves the others, each too little to be sure of by
+    itself. So half the chance goes to the groups: Simes' test (1986, "An improved Bonferroni
+    procedure for multiple tests of significance") pools a group's signals, Holm's method corrects
+    over groups, and within a group that moved the false discovery rate tells which signals did
+    (Benjamini and Bogomolov 2014, "Selective inference on multiple families of hypotheses").
+    Simes' test holds for signals that move together, as those of a group do.
 
     Parameters
     ----------
@@ -156,7 +165,10 @@ def drift_statistics(
         "all accounts": [d for d in found if d.name != SCORE and d.segment == EVERYTHING],
         "segments": [d for d in found if d.name != SCORE and d.segment != EVERYTHING],
     }
-    corrected = {name: _corrected(members, FAMILIES[name]) for name, members in families.items()}
+    corrected = {
+        name: _corrected(members, FAMILIES[name], reference.groups)
+        for name, members in families.items()
+    }
     overall = corrected["score and mix"]
     signals = corrected["all accounts"] + corrected["segments"]
     return DriftStatistics(
@@ -218,13 +230,32 @@ def _mix(reference: Reference, current: Histograms, days: Floats) -> Drift | Non
     return Drift(MIX, EVERYTHING, current.rows, moved, weight=1.0)
 
 
-def _corrected(drifts: Sequence[Drift], share: float) -> list[Drift]:
+def _corrected(drifts: Sequence[Drift], share: float, groups: Mapping[str, str]) -> list[Drift]:
     """Correct for as many tests as there are, in a family with a share of the chance."""
-    adjusted = holm([drift.movement.p_value for drift in drifts])
+    p_values = np.array([drift.movement.p_value for drift in drifts])
+    adjusted = holm(p_values.tolist()) / share
+    if any(drift.name in groups for drift in drifts):
+        own = [(drift.segment, groups.get(drift.name, drift.name)) for drift in drifts]
+        # Half the chance for signals by themselves, half for groups.
+        adjusted = np.minimum(2 * adjusted, _by_group(p_values, own, share / 2))
     return [
-        replace(drift, adjusted=min(1.0, float(value) / share))
+        replace(drift, adjusted=min(1.0, float(value)))
         for drift, value in zip(drifts, adjusted, strict=True)
     ]
+
+
+def _by_group(p_values: Floats, groups: Sequence[tuple[str, str]], share: float) -> Floats:
+    """Adjust each p value by what its whole group shows and by its place in the group."""
+    members: dict[tuple[str, str], list[int]] = {}
+    for place, group in enumerate(groups):
+        members.setdefault(group, []).append(place)
+    within = [false_discovery_control(p_values[places]) for places in members.values()]
+    # The least adjusted value of a group is the p value of Simes' test.
+    whole = holm([float(part.min()) for part in within])
+    adjusted = np.empty(len(p_values))
+    for places, part, least in zip(members.values(), within, whole, strict=True):
+        adjusted[places] = np.maximum(part, least / share)
+    return adjusted
 
 
 def _weight(weights: Mapping[str, Mapping[str, float]], name: str, segment: str) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -87,6 +87,8 @@ class Reference:
         Of the 0-100 score in ten-point bins.
     mix : Counts
         Of the segments themselves, over "all".
+    groups : dict of str to str
+        Signal to signal group; empty where that was not kept.
     """
 
     dates: tuple[date, ...]
@@ -94,6 +96,7 @@ class Reference:
     signals: Mapping[str, Counts]
     score: Counts | None
     mix: Counts
+    groups: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def counts(self) -> dict[str, Counts]:
@@ -109,6 +112,7 @@ class Reference:
             "signals": {name: counts.to_dict() for name, counts in self.signals.items()},
             "score": None if self.score is None else self.score.to_dict(),
             "mix": self.mix.to_dict(),
+            "groups": dict(self.groups),
         }
 
     @classmethod
@@ -133,6 +137,7 @@ class Reference:
                 {name: Counts.from_dict(one) for name, one in described["signals"].items()},
                 None if score is None else Counts.from_dict(score),
                 Counts.from_dict(described["mix"]),
+                dict(described.get("groups", {})),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RegistryError(
@@ -213,6 +218,7 @@ def fit_reference(
         signals=counted,
         score=None if score is None else rows.count(SCORE_BINS, np.asarray(score, dtype=float)),
         mix=whole.count(mix, segment),
+        groups={signal.name: signal.group for signal in signals},
     )
 
 

@@ -15,6 +15,7 @@ import typer
 from features.errors import HealthscoreError
 from pipelines.answer import answering
 from pipelines.cli_champions import history, rollback
+from pipelines.cli_monitor import monitor
 from pipelines.cli_options import (
     DEFAULT_CONFIG,
     AsJson,
@@ -31,7 +32,8 @@ from pipelines.cli_scores import explain, export, score, trend, verify_run
 EXIT_CODES = """\
 Exit codes: 0 done · 1 unexpected failure · 2 wrong usage or configuration · 3 the data break the
 contract · 4 too few matured outcomes · 5 no usable champion · 6 the score store is held or full ·
-7 a run is not as it was issued · 130 interrupted.
+7 a run is not as it was issued · 10 watch · 11 retrain · 12 a feed is broken · 13 retrained, and
+the champion stayed · 130 interrupted.
 """
 
 app = typer.Typer(
@@ -228,6 +230,7 @@ def backtest(
 
 
 for command in (
+    monitor,
     score,
     verify_run,
     explain,

@@ -27,6 +27,8 @@ class MonitorSettings(Frozen):
         Population stability index beyond chance from which a signal's drift counts.
     watch_weight, retrain_weight : float
         Share of the champion's weight that must be concerned.
+    lasting_days : int
+        Days after which drift that every check noticed needs to be half as large.
     rate_change, slope_change : float
         How far off matured outcomes must be to call for retraining.
     auc_fall : float
@@ -45,6 +47,7 @@ class MonitorSettings(Frozen):
     retrain_excess: float = Field(0.1, ge=0, allow_inf_nan=False)
     watch_weight: float = Field(0.005, gt=0, lt=1)
     retrain_weight: float = Field(0.1, gt=0, lt=1)
+    lasting_days: int = Field(28, ge=1)
     rate_change: float = Field(0.25, ge=0, allow_inf_nan=False)
     slope_change: float = Field(0.25, ge=0, allow_inf_nan=False)
     auc_fall: float = Field(0.02, ge=0, allow_inf_nan=False)

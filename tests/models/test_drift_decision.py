@@ -133,6 +133,66 @@ def test_one_segment_is_enough() -> None:
     )
 
 
+def test_what_lasts_needs_half_the_size_and_half_the_weight() -> None:
+    small = drift(weight=0.06, movement=replace(MOVED, psi=0.08))
+    began = {("usage", "all"): date(2025, 10, 4)}
+    assert decided(found(small)).status == "watch"
+    result = decided(found(small), since=began)
+    assert result.status == "retrain"
+    assert result.reasons == (
+        "6% of the weight of all accounts rests on signals that moved far or for 28 days or more: "
+        "'usage'.",
+    )
+    assert result.drifted_weight == {"all": 0.06}
+
+
+@pytest.mark.parametrize(
+    ("one", "began"),
+    [
+        (drift(weight=0.06), date(2025, 10, 5)),
+        (drift(weight=0.04), date(2025, 1, 1)),
+        (drift(weight=0.06, movement=replace(MOVED, psi=0.06)), date(2025, 1, 1)),
+        (drift(weight=0.06, segment="small"), date(2025, 1, 1)),
+        (drift(weight=0.06, adjusted=0.02), date(2025, 1, 1)),
+    ],
+)
+def test_what_is_new_light_small_elsewhere_or_unsure_does_not_last(one: Drift, began: date) -> None:
+    assert decided(found(one), since={("usage", "all"): began}).status == "watch"
+
+
+def test_what_is_no_longer_noticed_does_not_last() -> None:
+    gone = drift(weight=0.5, adjusted=0.06)
+    assert decided(found(gone), since={("usage", "all"): date(2025, 1, 1)}).status == "ok"
+
+
+def test_a_score_that_stays_lower_is_retrained() -> None:
+    one = drift("score", weight=1.0, movement=replace(MOVED, psi=0.08))
+    result = decided(found(score=(one,)), since={("score", "all"): date(2025, 9, 1)})
+    assert (result.status, result.reasons) == (
+        "retrain",
+        (
+            "Scores are lower than those the champion learnt from (stability index 0.08, for 28 "
+            "days or more).",
+        ),
+    )
+    assert decided(found(score=(one,))).status == "watch"
+
+
+def test_far_and_lasting_signals_count_together() -> None:
+    result = decided(
+        found(
+            drift(weight=0.07),
+            drift("tickets", weight=0.04, movement=replace(MOVED, psi=0.08)),
+        ),
+        since={("tickets", "all"): date(2025, 9, 1)},
+    )
+    assert result.drifted_weight == {"all": 0.11}
+    assert result.reasons == (
+        "11% of the weight of all accounts rests on signals that moved far or for 28 days or more: "
+        "'usage', 'tickets'.",
+    )
+
+
 def test_outcomes_retrain_whatever_the_signals_do() -> None:
     turned = replace(
         MATURED,
@@ -232,6 +292,7 @@ def test_a_clock_going_backwards_decides_nothing() -> None:
         ({"watch_chance": 0.0}, "'watch_chance' must be above 0 and below 1, but is 0.0"),
         ({"retrain_weight": 1.5}, "'retrain_weight' must be above 0 and below 1, but is 1.5"),
         ({"rate_change": float("nan")}, "'rate_change' must be a number from 0 on, but is nan"),
+        ({"lasting_days": 0}, "'lasting_days' must be a whole number from 1 on, but is 0"),
         ({"cool_down_days": -1}, "'cool_down_days' must be a whole number from 0 on, but is -1"),
         ({"min_matured_outcomes": True}, "must be a whole number from 1 on, but is True"),
         ({"maximum_age_days": 30}, r"'maximum_age_days' \(30\) must exceed its 'cool_down_days'"),

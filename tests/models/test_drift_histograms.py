@@ -162,6 +162,24 @@ def test_each_bin_is_what_sql_counts(reference: Reference, on_duckdb: Load) -> N
         assert connection.execute(query, [low, high]).fetchall()[0][0] == found[place]
 
 
+def test_an_edge_is_compared_to_its_last_digit(load: Load) -> None:
+    rng = np.random.default_rng(8)
+    frame = rows(300).assign(usage=rng.choice(1 / rng.integers(1_000, 10_000, 40), 300))
+    known = fit_reference(frame, SIGNALS, ASSIGNMENT.assign(frame))
+    # Every edge is a value that many rows have, so that a rounded one would move them all.
+    assert set(known.signals["usage"].bins.edges) <= set(frame["usage"])
+    counted = histograms(known, load(frame)).tables["usage"][0]
+    assert counted.tolist() == known.signals["usage"].table[0, 0].tolist()
+
+
+def test_rows_are_counted_where_no_signal_is_left(reference: Reference, on_duckdb: Load) -> None:
+    frame = rows(50)
+    table = on_duckdb(frame[["account_id", "plan"]].rename(columns={"plan": "kind"}))
+    found = histograms(reference, table, segment=table["kind"].fill_null("?"))
+    assert (found.rows, found.tables, found.absent) == (50, {}, ("usage", "late", "plan"))
+    assert found.mix.tolist() == [0, 0, 50, 0]
+
+
 def test_nan_is_missing_as_null_is(reference: Reference, on_duckdb: Load) -> None:
     frame = rows(seed=5)
     nulls = int(frame["usage"].isna().sum())

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import expit
+from scipy.stats import t as student
 from sklearn.metrics import log_loss, roc_auc_score
 
 from models.drift_performance import (
@@ -120,6 +121,41 @@ def test_a_change_in_one_segment_is_found_there() -> None:
     found = {one.segment: one for one in matured_performance(rows)}
     assert list(found) == ["all", "large", "small"]
     assert found["small"].offset_p < 1e-6 < found["large"].offset_p
+
+
+def test_p_values_are_those_of_score_tests() -> None:
+    rows = outcomes(0.7, 0.3, seed=5, rows=1_200)
+    rows["account_id"] = np.arange(len(rows))
+    rows["segment"] = "all"
+    found = matured_performance(rows)[0]
+    risk, off = rows["probability"], rows["happened"] - rows["probability"]
+    odds = np.log(risk / (1 - risk))
+    spread = risk * (1 - risk)
+    raw = {}
+    for name, by in (
+        ("offset_p", odds * 0 + 1),
+        ("slope_p", odds - np.average(odds, weights=spread)),
+        ("loss_p", odds),
+    ):
+        variance = max(((off * by) ** 2).sum(), (spread * by**2).sum())
+        deviate = abs((off * by).sum()) / variance**0.5
+        raw[name] = 2 * student.sf(deviate, rows["happened"].sum() - 1)
+    order = sorted(raw, key=lambda name: raw[name])
+    adjusted = np.maximum.accumulate([raw[name] * (3 - k) for k, name in enumerate(order)])
+    for name, value in zip(order, adjusted, strict=True):
+        assert getattr(found, name) == pytest.approx(min(value, 1.0))
+
+
+def test_few_outcomes_of_right_probabilities_are_not_blamed() -> None:
+    surest = []
+    for seed in range(150):
+        rows = outcomes(1, 0, seed, 1_600)
+        rng = np.random.default_rng((seed, 1))
+        risk = expit(rng.normal(-3.5, 1, len(rows)))
+        drawn = (rng.random(len(rows)) < risk).astype(float)
+        found = matured_performance(rows.assign(probability=risk, happened=drawn))
+        surest.append(min(min(o.offset_p, o.slope_p, o.loss_p) for o in found))
+    assert (np.array(surest) < 0.01).sum() <= 3
 
 
 def test_few_or_no_outcomes_have_no_verdict() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from features.catalog import Signal
 from features.errors import DataError
-from models.drift_statistics import DriftStatistics, drift_statistics, holm
+from models.drift_statistics import DriftStatistics, _by_group, drift_statistics, holm
 from models.reference import Reference, fit_reference, frame_histograms
 
 SIGNALS = tuple(
@@ -104,6 +105,40 @@ def test_a_new_segment_and_a_sample_are_noted() -> None:
     assert found.notes == (
         "30 accounts are in no segment the champion knows: judged only as part of all accounts.",
     )
+
+
+def test_what_a_group_shows_together_is_found_though_no_signal_shows_it_alone() -> None:
+    reference, rng, state = company(6, accounts=120)
+    moved = month(rng, 9, state)
+    for signal in SIGNALS:
+        moved[signal.name] *= np.exp(0.5)
+    alone = check(replace(reference, groups={}), moved)
+    together = check(reference, moved)
+    watched = [
+        {drift.name for drift in found.signals if drift.segment == "all" and drift.adjusted < 0.05}
+        for found in (alone, together)
+    ]
+    assert watched[0] < watched[1]
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.sampled_from("abc")), min_size=1, max_size=12),
+    st.floats(0.1, 1),
+)
+def test_groups_are_pooled_as_published(tests: list[tuple[float, str]], share: float) -> None:
+    p_values = np.array([p for p, _ in tests])
+    names = [("all", name) for _, name in tests]
+    found = _by_group(p_values, names, share)
+    groups = sorted(set(names))
+    ranked = {
+        g: sorted(p for p, name in zip(p_values, names, strict=True) if name == g) for g in groups
+    }
+    simes = [min(len(ranked[g]) * p / (k + 1) for k, p in enumerate(ranked[g])) for g in groups]
+    whole = dict(zip(groups, holm(simes) / share, strict=True))
+    for value, p, group in zip(found, p_values, names, strict=True):
+        others = ranked[group]
+        steps = [len(others) * q / (k + 1) for k, q in enumerate(others) if q >= p]
+        assert value == pytest.approx(max(min(1.0, *steps), whole[group]))
 
 
 @pytest.mark.parametrize("rows", [0, 1])

@@ -86,8 +86,16 @@ def test_a_reference_survives_json() -> None:
     again = Reference.from_dict(json.loads(json.dumps(reference.to_dict(), allow_nan=False)))
     assert again.to_dict() == reference.to_dict()
     assert again.counts.keys() == {"usage", "plan", "score"}
+    assert again.groups == {"usage": "usage", "plan": "profile"}
     assert again.score is not None
     assert again.score.table[0].sum() == len(frame)
+
+
+def test_a_reference_without_groups_is_read() -> None:
+    frame = rows()
+    described = fit_reference(frame, SIGNALS, frame["segment"]).to_dict()
+    del described["groups"]
+    assert Reference.from_dict(described).groups == {}
 
 
 def test_later_rows_are_counted_in_the_same_bins() -> None:

@@ -20,7 +20,7 @@ from features.errors import (
 
 COMMANDS = (
     "simulate init check signals features train backtest score verify-run explain trend portfolio"
-    " export recommend what-if history rollback demo"
+    " export recommend what-if monitor history rollback demo"
 ).split()
 
 
@@ -44,6 +44,10 @@ def test_help_lists_the_commands_and_the_exit_codes(run) -> None:
         "1 unexpected failure",
         "2 wrong usage or configuration",
         "7 a run is not as it was issued",
+        "10 watch",
+        "11 retrain",
+        "12 a feed is broken",
+        "13 retrained, and the champion stayed",
         "3 the data break the contract",
         "4 too few matured outcomes",
         "5 no usable champion",

@@ -41,13 +41,13 @@ def recommended(taught):
 
 @pytest.fixture
 def company(taught, tmp_path):
-    """Return the weighed company's configuration with a registry of its own."""
+    """Return the weighed company's configuration with a registry nothing was recommended in."""
     project, _ = weighed_company(taught.folder)
     folder = tmp_path / "company"
     folder.mkdir()
     (folder / "data").symlink_to(project.folder / "data")
     (folder / "mlruns").mkdir()
-    shutil.copy(project.registry_folder / "mlflow.db", folder / "mlruns")
+    shutil.copy(taught.folder / "mlruns" / "mlflow.db", folder / "mlruns")
     return shutil.copy(project.path, folder)
 
 
