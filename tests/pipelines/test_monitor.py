@@ -179,7 +179,7 @@ def test_a_table_that_stops_is_called_by_its_name_and_never_retrained(place, run
 @pytest.mark.slow
 def test_drift_of_the_simulated_company_is_noticed(project, run, tmp_path) -> None:
     place = Place(project.config)
-    options = ("--accounts", 400, "--months", 18, "--drift", "usage-collapse")
+    options = ("--accounts", 400, "--months", 18, "--drift", "payment-crisis")
     dated = ("--drift-from", "2025-05-02")
     run("simulate", tmp_path / "plain", *options, *dated, "--json").answer  # noqa: B018
     shutil.rmtree(project.data)
@@ -190,8 +190,8 @@ def test_drift_of_the_simulated_company_is_noticed(project, run, tmp_path) -> No
     found = json.loads(ran.out)
     groups = {signal.name: signal.group for signal in load_champion(*place.registry)[0].signals}
     moved = [(groups.get(one["name"]), one["segment"]) for one in found["since"]]
-    assert "usage" in {group for group, _ in moved}
-    assert {group for group, _ in moved} <= {"usage", "adoption", None}
+    assert "payments" in {group for group, _ in moved}
+    assert {group for group, _ in moved} <= {"payments", None}
     assert all(
         (one["usual_on"], one["seen_on"]) == ("2025-05-01", "2025-07-01") for one in found["since"]
     )
