@@ -83,7 +83,9 @@ def _still_there(observations: ir.Table, company: Company, outcome: OutcomeSetti
     An account that is gone before the window opens is dropped even if that became known only
     later: it can teach nothing about the window.
     """
-    churns = churn_dates(company, outcome)
+    # Computed once each: PostgreSQL cannot guess their sizes, and loops over them row by row.
+    observations = company.keep("active_accounts", observations)
+    churns = company.keep("churn_dates", churn_dates(company, outcome))
     keys = observations.select(*KEYS, "latest_start")
     later = keys.inner_join(
         churns, [keys.account_id == churns.account_id, churns.churned_at > keys.latest_start]

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import pandas as pd
 from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
 
 from features.errors import RegistryError
 from models.drift_performance import Expected, expected_performance
 from models.health_model import SEGMENT, HealthModel, model_input
 from models.holdout_rows import load_holdout
+from models.model_files import UNREADABLE, kept_json
 from models.reference import Reference, fit_reference
 from models.registry import tracking
 
@@ -107,8 +105,8 @@ def load_reference(folder: Path, name: str, version: str) -> ChampionReference:
 
 def _artifact(run_id: str, file: str, name: str, version: str) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/{file}"))
-    except (MlflowException, OSError, ValueError) as error:
+        found: dict[str, Any] = kept_json(run_id, file)
+    except UNREADABLE as error:
         raise RegistryError(
             f"Version {version} of {name!r} is registered without the counts that later dates are "
             f"held against ({file}), as versions from before there was a monitor are; train again "

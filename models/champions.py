@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import mlflow
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
-from mlflow.exceptions import MlflowException
 
 from features.errors import RegistryError, sample
-from models.model_files import TRAINING
+from models.model_files import TRAINING, UNREADABLE, kept_json
 from models.promotion_chain import (
     aliases_of,
     move_champion,
@@ -274,9 +271,8 @@ def _versions(name: str) -> list[ModelVersion]:
 
 def _training(version: ModelVersion) -> dict[str, Any]:
     try:
-        text = mlflow.artifacts.load_text(f"runs:/{version.run_id}/{TRAINING}")
-        told = json.loads(text)
-    except (MlflowException, OSError, ValueError):
+        told = kept_json(str(version.run_id), TRAINING)
+    except UNREADABLE:
         return {}
     return told if isinstance(told, dict) else {}
 

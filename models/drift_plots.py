@@ -156,6 +156,8 @@ def bin_labels(bins: Bins) -> list[str]:
     --------
     >>> bin_labels(Bins("tickets", edges=(0.0, 1.0, 4.5)))
     ['0 or less', '1', '1 to 4.5', 'above 4.5', 'not known']
+    >>> bin_labels(Bins("margin", edges=(-5e-324, 0.0)))
+    ['below 0', '0', 'above 0', 'not known']
     >>> bin_labels(Bins("plan", levels=("pro", "free"), is_categorical=True))
     ['pro', 'free', 'other', 'not known']
     """
@@ -168,7 +170,9 @@ def bin_labels(bins: Bins) -> list[str]:
         _number(high) if _is_single(low, high) else f"{_number(low)} to {_number(high)}"
         for low, high in pairwise(edges)
     ]
-    first = f"{_number(edges[0])} or less"
+    # A value with a bin of its own is cut off right below itself.
+    lowest = len(edges) > 1 and edges[1] == np.nextafter(edges[0], np.inf)
+    first = f"below {_number(edges[1])}" if lowest else f"{_number(edges[0])} or less"
     return [first, *between, f"above {_number(edges[-1])}", "not known"]
 
 

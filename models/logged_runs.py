@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,9 +9,9 @@ from typing import Any
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from mlflow.exceptions import MlflowException
 
 from features.errors import RegistryError
+from models.model_files import UNREADABLE, kept_json
 from models.registry import tracking
 
 BACKTEST = "backtest.json"
@@ -64,11 +62,7 @@ def newest_backtest(folder: Path, name: str) -> dict[str, Any] | None:
 def _read(run: Run) -> dict[str, Any]:
     run_id = str(run.info.run_id)
     try:
-        with tempfile.TemporaryDirectory() as scratch:
-            file = mlflow.artifacts.download_artifacts(
-                run_id=run_id, artifact_path=BACKTEST, dst_path=scratch
-            )
-            told = json.loads(Path(file).read_text(encoding="utf-8"))
+        told = kept_json(run_id, BACKTEST)
         measures = [
             {field: row[field] for field in MEASURES}
             for row in told["measures"]
@@ -88,7 +82,7 @@ def _read(run: Run) -> dict[str, Any]:
             "tested_from": counts["tested_from"],
             "tested_until": counts["tested_until"],
         }
-    except (MlflowException, OSError, ValueError, KeyError, TypeError) as error:
+    except (*UNREADABLE, KeyError, TypeError) as error:
         raise RegistryError(
             f"The backtest of run {run_id} left no {BACKTEST} that can be read; run 'healthscore "
             "backtest' again."

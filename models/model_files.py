@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pandas as pd
@@ -23,6 +24,8 @@ from models.health_model import HealthModel
 from models.training import TrainingResult
 
 HOLDOUT, TRAINING = "holdout.parquet", "training.json"
+UNREADABLE = (MlflowException, OSError, ValueError)
+"""What comes of reading a file of a run that is gone or damaged."""
 REQUIREMENTS = ("mlflow", "lightgbm", "scikit-learn", "pandas", "numpy", "scipy")
 
 
@@ -67,6 +70,11 @@ def log_table(table: pd.DataFrame, name: str) -> None:
         file = Path(scratch) / name
         table.to_parquet(file, index=False)
         mlflow.log_artifact(str(file))
+
+
+def kept_json(run_id: str, file: str) -> Any:
+    """Fetch a JSON file that was logged with a run; one of :data:`UNREADABLE` where it is gone."""
+    return json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/{file}"))
 
 
 def log_model(model: HealthModel) -> ModelInfo:

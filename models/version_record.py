@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import pandas as pd
 from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
 
 from features.errors import RegistryError
 from models.holdout_rows import load_holdout
-from models.model_files import TRAINING
+from models.model_files import TRAINING, UNREADABLE, kept_json
 from models.offset_spread import offset_error, offset_spread
 from models.recalibration import Recalibration
 from models.registry import tracking
@@ -85,14 +81,11 @@ def spread_of(rows: pd.DataFrame) -> float | None:
 
 
 def _training(folder: Path, name: str, version: str) -> dict[str, Any]:
-    with tracking(folder, name, create=False), tempfile.TemporaryDirectory() as scratch:
+    with tracking(folder, name, create=False):
         try:
             run_id = str(MlflowClient().get_model_version(name, version).run_id)
-            file = mlflow.artifacts.download_artifacts(
-                run_id=run_id, artifact_path=TRAINING, dst_path=scratch
-            )
-            told: dict[str, Any] = json.loads(Path(file).read_text(encoding="utf-8"))
-        except (MlflowException, OSError, ValueError) as error:
+            told: dict[str, Any] = kept_json(run_id, TRAINING)
+        except UNREADABLE as error:
             raise RegistryError(
                 f"Version {version[:60]!r} of {name!r} has no record of its training ({TRAINING}) "
                 "in the registry; restore it there, or choose a run of another version."

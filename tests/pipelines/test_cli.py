@@ -155,7 +155,10 @@ def test_a_terminal_without_unicode_is_no_traceback(small, spawned, run) -> None
     assert told.answer["tables"]["accounts"]["source_name"] == "Kundschaft Köln"
 
 
+# What a shell starts in the background is deaf to Ctrl-C, and so are its children.
 ENDLESS = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import pipelines.progress as progress, features.company as company
 inspect = company.inspect_table
 def told(*given):
