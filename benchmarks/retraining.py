@@ -52,7 +52,7 @@ from pipelines.monitor import monitor
 from pipelines.simulate import Simulation, simulate
 from pipelines.train import labelled_features, segment_settings, train
 
-START, MONTHS, FIRST, DRIFT = date(2023, 1, 1), 40, 18, 20
+START, MONTHS, FIRST, DRIFT = date(2023, 1, 1), 34, 16, 18
 KINDS = ("none", "payment-crisis", "usage-collapse")
 WAYS = ("never", "monthly", "ours")
 RESAMPLES = 1_000

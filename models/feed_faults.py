@@ -37,6 +37,8 @@ SAME, FORMERLY = 0.98, 0.8
 LEAST_ROWS = 20
 # A distribution moves this far before a second look is worth its time.
 SUSPECT_PSI = 0.2
+# Days are counted between moments and a change is a ratio: neither has a unit a feed could change.
+MEASURED = ("count", "score", "share", "money")
 # Factors between units of time, bytes, currency units and shares; and one behaviour never has.
 CONVERSIONS = (4.35, 7.0, 12.0, 24.0, 30.4, 52.2, 60.0, 100.0, 365.25, 1e3, 3600.0, 86400.0)
 CLOSE, LEAST_FACTOR, BEYOND_BEHAVIOUR = 0.15, 3.5, 20.0
@@ -191,7 +193,8 @@ def feed_faults(
     units = [
         fault
         for name in look.quantiles
-        if (fault := _changed_unit(reference.signals[name], current, look, known[name]))
+        if known[name].unit in MEASURED
+        and (fault := _changed_unit(reference.signals[name], current, look, known[name]))
     ]
     otherwise = {name for fault in units for name in fault.signals}
     renamed = [

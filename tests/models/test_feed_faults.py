@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -15,7 +17,7 @@ from models.reference import Reference, fit_reference, frame_histograms, nonzero
 AS_OF = date(2025, 11, 1)
 SIGNALS = (
     Signal("usage_28d", "usage", "count", "higher", "Usage", 28, "{value} uses"),
-    Signal("days_late", "payments", "days", "lower", "Late", 180, "{value} late"),
+    Signal("balance", "payments", "money", "lower", "Due", 180, "{value} due"),
     Signal("overdue", "payments", "count", "lower", "Overdue", None, "{value} overdue"),
     Signal("region", "profile", "category", "none", "Region", None, "In {value}"),
 )
@@ -32,7 +34,7 @@ def rows(accounts: int = 400, dates: int = 6, seed: int = 0) -> pd.DataFrame:
             ),
             "segment": rng.choice(["large", "small"], size),
             "usage_28d": np.floor(np.exp(rng.normal(3, 1, size))),
-            "days_late": np.where(rng.random(size) < 0.4, rng.exponential(5, size), 0.0),
+            "balance": np.where(rng.random(size) < 0.4, rng.exponential(5, size), 0.0),
             "overdue": rng.poisson(0.6, size).astype(float),
             "region": rng.choice(["Americas", "EMEA", "apac"], size, p=[0.5, 0.3, 0.2]),
         }
@@ -51,7 +53,10 @@ def now() -> pd.DataFrame:
 
 
 def faults(
-    reference: Reference, frame: pd.DataFrame, tables: tuple[Freshness, ...] = ()
+    reference: Reference,
+    frame: pd.DataFrame,
+    tables: tuple[Freshness, ...] = (),
+    signals: Sequence[Signal] = SIGNALS,
 ) -> tuple[Fault, ...]:
     current = frame_histograms(reference, frame, frame["segment"])
     found = suspects(reference, current)
@@ -65,7 +70,7 @@ def faults(
         },
         {n: {str(k): int(v) for k, v in frame[n].value_counts().items()} for n in found.names},
     )
-    return feed_faults(reference, current, SIGNALS, look, tables)
+    return feed_faults(reference, current, signals, look, tables)
 
 
 def test_the_same_company_has_no_fault(reference: Reference, now: pd.DataFrame) -> None:
@@ -84,7 +89,7 @@ def test_the_same_company_has_no_fault(reference: Reference, now: pd.DataFrame) 
         (37, "about 3"),
     ],
 )
-@pytest.mark.parametrize("name", ["usage_28d", "days_late"])
+@pytest.mark.parametrize("name", ["usage_28d", "balance"])
 def test_a_unit_that_changes_is_named_with_its_factor(
     reference: Reference, now: pd.DataFrame, factor: float, said: str, name: str
 ) -> None:
@@ -94,6 +99,17 @@ def test_a_unit_that_changes_is_named_with_its_factor(
     assert fault.factor == pytest.approx(factor, rel=0.15)
     assert fault.sentence.startswith(f"Signal '{name}' is {said}")
     assert fault.sentence.endswith("or convert the column.")
+
+
+@pytest.mark.parametrize("unit", ["days", "change"])
+def test_what_has_no_unit_of_its_own_cannot_change_it(
+    reference: Reference, now: pd.DataFrame, unit: str
+) -> None:
+    late = now.assign(balance=now["balance"] * 4.35)
+    [fault] = faults(reference, late)
+    assert fault.kind == "changed-unit"
+    signals = [replace(one, unit=unit) if one.name == "balance" else one for one in SIGNALS]
+    assert faults(reference, late, signals=signals) == ()
 
 
 def test_the_sentence_of_a_unit_is_whole(reference: Reference, now: pd.DataFrame) -> None:
@@ -115,19 +131,19 @@ def test_a_collapse_in_one_segment_is_behaviour(reference: Reference, now: pd.Da
 def test_a_payment_crisis_is_behaviour(reference: Reference, now: pd.DataFrame) -> None:
     rng = np.random.default_rng(2)
     late = np.where(rng.random(len(now)) < 0.8, rng.exponential(30, len(now)), 0.0)
-    assert faults(reference, now.assign(days_late=late, overdue=now["overdue"] + 1)) == ()
+    assert faults(reference, now.assign(balance=late, overdue=now["overdue"] + 1)) == ()
 
 
 @pytest.mark.parametrize("value", [0.0, np.nan])
 def test_a_group_that_stops_is_named(reference: Reference, now: pd.DataFrame, value: float) -> None:
-    [fault] = faults(reference, now.assign(days_late=value, overdue=value))
+    [fault] = faults(reference, now.assign(balance=value, overdue=value))
     assert (fault.kind, fault.table, fault.signals) == (
         "stopped-signal",
         "invoices",
-        ("days_late", "overdue"),
+        ("balance", "overdue"),
     )
     assert fault.sentence == (
-        "All accounts now have the same value of signals 'days_late', 'overdue': table 'invoices', "
+        "All accounts now have the same value of signals 'balance', 'overdue': table 'invoices', "
         "or a column of it, has stopped; repair its feed and load what is missing."
     )
 
