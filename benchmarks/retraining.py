@@ -225,9 +225,10 @@ def main() -> None:
     for seed in asked.seeds:
         for kind in kinds:
             with tempfile.TemporaryDirectory() as scratch:
-                found["companies"][f"{kind}, seed {seed}"] = go_on(
-                    Path(scratch), kind, accounts, seed
-                )
+                one = go_on(Path(scratch), kind, accounts, seed)
+            found["companies"][f"{kind}, seed {seed}"] = one
+            # Each takes some minutes: what was found is not lost with the next.
+            print(json.dumps(one), file=sys.stderr, flush=True)
     if asked.json:
         print(json.dumps(found))
     else:

@@ -113,7 +113,8 @@ def sentence(signal: Signal, value: object, points: float) -> str:
         "12 days", "18 %", "12,300" (money, in the currency of the tables), "yes" or "no" (flag),
         the category itself, and for a change "rose 42 %", "fell 42 %" or "held steady".
     value : float, str or None
-        Observed value; None or NaN where it was not known.
+        Observed value, a number also as the text that is stored with a score; None or NaN where
+        it was not known.
     points : float
         Points of the signal.
 
@@ -131,12 +132,13 @@ def sentence(signal: Signal, value: object, points: float) -> str:
     '1 ticket open now: −3.0 points'
     >>> sponsor = Signal("rating_sponsor", "relationship", "score", "higher", "Sponsor rating", 365,
     ...                  "Sponsor is rated {value}", (("3", "Replies"), ("4", "Meets monthly")))
-    >>> sentence(sponsor, 4.2, 2.5)
+    >>> sentence(sponsor, "4.2", 2.5)
     "Sponsor is rated 4.2 (4: 'Meets monthly'): +2.5 points"
     """
     if _unknown(value):
         said = f"{signal.label} is not known"
     else:
+        value = value if signal.is_categorical else float(value)  # type: ignore[arg-type]
         # Not str.format: a brace in a category must stay a brace.
         shown = value_text(signal, value)
         plural = "" if shown == "1" else "s"

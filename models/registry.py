@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from models.backtest import Backtest
 
 CHALLENGER = "challenger"
+_ONE_AT_A_TIME = threading.RLock()
 NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
@@ -307,7 +309,15 @@ def _measured(measures: pd.DataFrame) -> list[Metric]:
 
 @contextmanager
 def tracking(folder: Path, name: str, *, create: bool) -> Iterator[None]:
-    """Point MLflow at the registry for the length of a block, and keep it quiet."""
+    """Point MLflow at the registry for the length of a block, and keep it quiet.
+
+    MLflow is pointed there for the whole process, so threads take turns.
+    """
+    with _ONE_AT_A_TIME:
+        yield from _pointed(folder, name, create=create)
+
+
+def _pointed(folder: Path, name: str, *, create: bool) -> Iterator[None]:
     uri = os.environ.get("MLFLOW_TRACKING_URI")
     if not uri and not create and not (folder / "mlflow.db").exists():
         raise RegistryError(_absent(folder, name))

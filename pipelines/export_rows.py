@@ -233,5 +233,4 @@ class _Sayer:
                 " version in the registry does not know; set the registry they were issued with,"
                 " or leave the sentences out with --columns"
             )
-        known = value if value is None or signal.is_categorical else float(value)
-        return sentence(signal, known, points)
+        return sentence(signal, value, points)

@@ -45,7 +45,7 @@ def build(name: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     pins = ROOT / f"requirements-{name}.txt"
-    install = ["-m", "pip", "install", "-q", "--no-deps", "--require-hashes", "-r", pins]
+    install = ["-m", "pip", "-qq", "install", "--no-deps", "--require-hashes", "-r", pins]
     subprocess.run([python, *install], check=True)
 
 

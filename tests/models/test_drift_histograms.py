@@ -15,6 +15,7 @@ import pytest
 
 from features.catalog import Signal
 from features.duckdb_source import duckdb_engine
+from models import drift_histograms
 from models.drift_histograms import freshness, histograms, second_look, segment_of
 from models.feed_faults import Suspects
 from models.reference import Reference, fit_reference, frame_histograms, nonzero_quantiles
@@ -190,15 +191,22 @@ def test_nan_is_missing_as_null_is(reference: Reference, on_duckdb: Load) -> Non
     assert second_look(reference, nan, Suspects(("usage",), ())).quantiles["usage"].shape == (3, 19)
 
 
-def test_a_table_too_large_is_sampled_by_account(reference: Reference, on_duckdb: Load) -> None:
-    table = on_duckdb(rows(60_000, seed=6))
-    found = histograms(reference, table, most_rows=50_000)
-    assert found.of == 60_000
-    assert 28_000 < found.rows < 32_000
+def test_a_table_too_large_is_sampled_by_account(
+    reference: Reference, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drift_histograms, "SAMPLE_ROWS", 1_000)
+    frame = rows(3_000, seed=6)
+    found = histograms(reference, load(frame), most_rows=2_999)
+    assert found.of == 3_000
+    # A third of the accounts, by chance.
+    assert 900 < found.rows < 1_100
     shares = found.tables["score"][0] / found.rows
-    assert shares[:10] == pytest.approx(np.full(10, 0.1), abs=0.01)
-    again = histograms(reference, table, most_rows=50_000)
+    assert shares[:10] == pytest.approx(np.full(10, 0.1), abs=0.05)
+    # It is the accounts that are drawn: in any order, and whatever else is said of them.
+    again = histograms(reference, load(frame[::-1].assign(late=1.0)), most_rows=2_999)
+    assert again.rows == found.rows
     assert again.tables["usage"].tolist() == found.tables["usage"].tolist()
+    assert histograms(reference, load(frame), most_rows=3_000).rows == 3_000
 
 
 def test_an_empty_table_and_an_absent_column_are_counted(

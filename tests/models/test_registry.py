@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import mlflow
@@ -11,7 +12,7 @@ import pytest
 
 from features.errors import RegistryError
 from models.plots import reliability_plot
-from models.registry import load_champion, load_version, log_champion
+from models.registry import load_champion, load_version, log_champion, tracking
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -188,3 +189,17 @@ def test_mlflow_is_quiet(result, tmp_path):
     assert done.stdout.startswith("No champion of 'health'")
     assert done.stdout.count("\n") == 1
     assert done.stderr == ""
+
+
+def test_threads_that_read_two_registries_take_turns(tmp_path):
+    def read(folder: Path) -> set[str]:
+        seen = set()
+        for _ in range(200):
+            with tracking(folder, "health", create=True):
+                seen.add(mlflow.get_tracking_uri())
+        return seen
+
+    folders = [tmp_path / name for name in "abcd"]
+    with ThreadPoolExecutor(4) as pool:
+        seen = list(pool.map(read, folders))
+    assert seen == [{f"sqlite:///{folder / 'mlflow.db'}"} for folder in folders]

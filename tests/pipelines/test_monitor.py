@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
@@ -15,13 +15,12 @@ from mlflow import MlflowClient
 
 from models.champion_reference import load_reference
 from models.champions import history
-from models.drift_decision import Decision, DriftPolicy
 from models.monitor_record import MonitorRecord, monitor_records
 from models.reference import fit_reference
 from models.registry import load_champion, tracking
 from pipelines import monitor as monitoring
 from pipelines.config import load_project
-from pipelines.monitor import Since, monitor
+from pipelines.monitor import monitor
 from pipelines.train import labelled_features
 from tests.pipelines.changing import CHANGE, LAST, write_company
 from tests.pipelines.conftest import _make_hostile
@@ -174,6 +173,28 @@ def test_a_table_that_stops_is_called_by_its_name_and_never_retrained(place, run
     ran = run("monitor", "-c", place.config)
     assert ran.code == 12
     assert "Repair the data first: a table has stopped (usage_events)" in ran.out
+
+
+def test_drift_that_every_check_on_record_noticed_is_retrained_once_it_lasts(place) -> None:
+    place.let_time_pass()
+    usage = place.folder / "data" / "usage_events.csv"
+    header, *lines = usage.read_text(encoding="utf-8").splitlines()
+    twice = [line for line in lines if line[-10:] >= f"{CHANGE}"]
+    usage.write_text("\n".join([header, *lines, *twice, ""]), encoding="utf-8")
+    # Twice the use is too little at once, and outcomes are not to tell.
+    with place.config.open("a", encoding="utf-8") as file:
+        file.write("[monitor]\nretrain_excess = 8.0\nmin_matured_outcomes = 100000\n")
+    project = load_project(place.config)
+    began = date(2024, 11, 5)
+    checks = [monitor(project, began + timedelta(days=after)) for after in (0, 28)]
+    assert [check.exit_code for check in checks] == [10, 11]
+    assert [check.since["usage_28d", "all"].seen_on for check in checks] == [began] * 2
+    (moved,) = (d for d in checks[-1].noticed if (d.name, d.segment) == ("usage_28d", "all"))
+    assert 4 < moved.excess < 8
+    assert checks[-1].decision.reasons == (
+        f"{moved.weight:.0%} of the weight of all accounts rests on signals that moved far or for"
+        " 28 days or more: 'usage_28d'.",
+    )
 
 
 @pytest.mark.slow
@@ -331,76 +352,3 @@ def test_a_registry_that_cannot_be_reached_is_named(place, run, monkeypatch) -> 
     ran = run("monitor", "-c", place.config)
     assert ran.code == 5
     assert "The registry 'http://127.0.0.1:9' could not be used" in ran.sentence
-
-
-def record(as_of: date, **facts) -> MonitorRecord:
-    made = datetime(2026, 3, 1, 5, tzinfo=UTC)
-    one = MonitorRecord(1, made, "host", as_of, "1", "retrain", ("why",))
-    return replace(one, **facts)
-
-
-def test_a_challenger_that_was_kept_cools_down_as_a_training_does() -> None:
-    decided = Decision("retrain", ("why",), {})
-    policy, day = DriftPolicy(cool_down_days=30), date(2026, 3, 1)
-    tried = record(day, challenger="2", promoted=False)
-
-    def status(after: int, *past: MonitorRecord) -> str:
-        held = monitoring._held_back(decided, past, "1", day + timedelta(days=after), policy)
-        return held.status
-
-    assert status(0) == "retrain"
-    assert (status(29, tried), status(30, tried)) == ("watch", "retrain")
-    # Nothing was trained, another champion was, or it was promoted.
-    assert status(5, record(day, promoted=False)) == "retrain"
-    assert status(5, replace(tried, model_version="0")) == "retrain"
-    assert status(5, replace(tried, promoted=True)) == "retrain"
-    held = monitoring._held_back(decided, [tried], "1", day, policy)
-    assert held.reasons == (
-        "A challenger was trained on 2026-03-01 and not promoted: the next is trained 30 days later"
-        " at the earliest.",
-        "why",
-    )
-
-
-def test_since_when_goes_back_to_the_last_check_that_did_not_see_it() -> None:
-    class Moved:
-        name, segment = "nps", "all"
-
-    pair, months = ("nps", "all"), [date(2026, month, 1) for month in range(1, 6)]
-    seen = [(), (pair,), (pair,), (("nps", "plan=a"),)]
-
-    def since(*drifted, version="1"):
-        past = [
-            record(day, number=number, drifted=what, model_version=version)
-            for number, (day, what) in enumerate(zip(months, drifted, strict=False))
-        ]
-        return monitoring._since([Moved], past, "1", months[4], date(2025, 12, 1))[pair]
-
-    assert since(*seen) == Since(months[3], months[4])
-    assert since(*seen[:3]) == Since(months[0], months[1])
-    assert since((pair,), (pair,)) == Since(date(2025, 12, 1), months[0])
-    assert since() == Since(date(2025, 12, 1), months[4])
-    assert since((pair,), (pair,), version="0") == Since(date(2025, 12, 1), months[4])
-
-
-def test_clocks_and_feeds_that_go_backwards_or_stand_still_are_told() -> None:
-    class Rows:
-        as_of = date(2026, 3, 1)
-
-    now = record(Rows.as_of)
-    hour = timedelta(hours=1)
-
-    def odd(*past):
-        return monitoring._odd_times(Rows, past, now)
-
-    assert odd() == []
-    assert odd(record(Rows.as_of, made_at=now.made_at - hour)) == []
-    assert odd(record(Rows.as_of, made_at=now.made_at - 24 * hour)) == [
-        "The last check, at 2026-02-28 05:00 UTC, looked at 2026-03-01 too: where a newer day was"
-        " expected, the feeds stand still"
-    ]
-    assert odd(record(date(2026, 4, 1), made_at=now.made_at + hour)) == [
-        "The clock of 'host' stands at 2026-03-01 05:00 UTC, before the last check (2026-03-01"
-        " 06:00): correct it",
-        "An earlier check looked at 2026-04-01, and this one goes back to 2026-03-01",
-    ]
