@@ -9,11 +9,14 @@ EXTRA = $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.to
 PYTHONS = $(or $(PYTHON),python3.13 python3.12 python3.11 python3)
 # Spark, 400 MB, is tested where there is Java to run it.
 SPARK = $(if $(shell which java 2>/dev/null),$(VENV)/.spark)
+# Schedulers that run the examples, each in an environment of its own: their pins clash with ours.
+AIRFLOW := apache-airflow>=3,<4
+DAGSTER := dagster>=1.13,<2
 BENCHMARKS = $(filter-out benchmarks/_%.py,$(sort $(wildcard benchmarks/*.py)))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test bench lint lock clean
+.PHONY: help setup demo test bench docs lint lock clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -31,6 +34,12 @@ bench: setup $(VENV)/.bench ## Run every benchmark
 		echo "$$benchmark"; $(BIN)/python $$benchmark $(BENCH_ARGS); \
 	done
 
+# What docstrings say of modules that are gone must not stay.
+docs: setup ## Build the manual in build/docs; a warning is an error
+	rm -rf build/docs docs/reference/api
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs build/docs
+	@echo "Open build/docs/index.html"
+
 lint: setup ## Check style, formatting and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -42,10 +51,12 @@ lock: setup ## Pin what pyproject.toml asks for in requirements*.txt
 	$(COMPILE) pyproject.toml --extra dev --fork-strategy fewest --output-file requirements.txt $(LOCK_ARGS)
 	$(call EXTRA,spark) | $(COMPILE) - --output-file requirements-spark.txt $(LOCK_ARGS)
 	$(call EXTRA,bench) | $(COMPILE) - --constraint requirements.txt --output-file requirements-bench.txt $(LOCK_ARGS)
+	echo '$(AIRFLOW)' | $(COMPILE) - --output-file requirements-airflow.txt $(LOCK_ARGS)
+	echo '$(DAGSTER)' | $(COMPILE) - --output-file requirements-dagster.txt $(LOCK_ARGS)
 
 clean: ## Remove .venv, demo/, caches and build products
-	rm -rf $(VENV) demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	find features models pipelines tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+	rm -rf $(VENV) demo build dist docs/reference/api .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find features models pipelines tests benchmarks notebooks docs container -name __pycache__ -prune -exec rm -rf {} +
 
 # The stamp comes last: an interrupted installation is taken up again by the next make.
 $(VENV)/.installed: requirements.txt pyproject.toml

@@ -195,7 +195,7 @@ def _loaded(file: str, written: int) -> tuple[OwnBuilder, ...]:
             what = "a class" if isinstance(builder, type) else without
             raise SettingsError(
                 f"{title} must hold builders, objects with signals() and build(), and"
-                f" {repr(builder)[:60]} is {what}; see docs/own_signals.md"
+                f" {repr(builder)[:60]} is {what}; see docs/how-to/own_signals.md"
             )
     return tuple(OwnBuilder(file, builder) for builder in found)
 

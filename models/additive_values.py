@@ -56,7 +56,7 @@ def log_of_sum(y: Any, u: Any, exponent: Any, mantissa: Any) -> Any:
 
 
 def signed_log(x: Floats) -> Floats:
-    """Sign of x times the logarithm of 1 + |x|.
+    """Sign of x times the logarithm of ``1 + abs(x)``.
 
     Examples
     --------

@@ -20,7 +20,7 @@ class StoreSettings(Frozen):
     url : str
         A DuckDB file; a folder of Parquet files, with a slash at its end; or the address of a
         PostgreSQL server, whose ``?schema=`` is "healthscore" where left out (see
-        ``docs/score_store.md``). Files are relative to the configuration file. Earlier
+        ``docs/reference/score_store.md``). Files are relative to the configuration file. Earlier
         configurations call it ``file``.
     """
 

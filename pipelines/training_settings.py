@@ -8,7 +8,15 @@ from features.mapping import Frozen
 
 
 class LifecycleStage(Frozen):
-    """One lifecycle stage: accounts younger than ``until_days`` (or all the rest)."""
+    """One lifecycle stage: accounts younger than ``until_days`` (or all the rest).
+
+    Parameters
+    ----------
+    name : str
+        What people call it.
+    until_days : int or None
+        Days since the account began at which the stage ends; the last stage has none.
+    """
 
     name: str
     until_days: int | None = Field(None, ge=1)
@@ -84,7 +92,15 @@ class TuningSettings(Frozen):
 
 
 class RegistrySettings(Frozen):
-    """The ``[registry]`` section: where models are kept (``MLFLOW_TRACKING_URI`` wins)."""
+    """The ``[registry]`` section: where models are kept (``MLFLOW_TRACKING_URI`` wins).
+
+    Parameters
+    ----------
+    folder : str
+        Folder of the registry, relative to the configuration file.
+    model_name : str
+        Name the model is registered under; a further outcome's name is put after it.
+    """
 
     folder: str = "mlruns"
     model_name: str = Field("healthscore", pattern=r"^[A-Za-z0-9_-]{1,100}$")

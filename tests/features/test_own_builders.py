@@ -20,7 +20,7 @@ from pipelines.company_data import open_company
 from pipelines.config import load_project
 
 DAY = date(2024, 3, 4)
-DOCUMENT = Path(__file__).parents[2] / "docs" / "own_signals.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "how-to" / "own_signals.md"
 BLOCKS = re.findall(r"```(toml|python)\n(.*?)```", DOCUMENT.read_text("utf-8"), re.DOTALL)
 GOOD = """
 from features.builder import fill_rows
@@ -149,10 +149,10 @@ FILE, MINE = "The file 'FILE' of [signals] builders", "The builder Mine of 'FILE
          f"{FILE} failed with ModuleNotFoundError: No module named 'nowhere_at_all'; correct it"),
         ("BUILDER = Mine()", "BUILDER = Mine",
          f"{FILE} must hold builders, objects with signals() and build(), and"
-         " <class 'own_builders_mine.Mine'> is a class; see docs/own_signals.md"),
+         " <class 'own_builders_mine.Mine'> is a class; see docs/how-to/own_signals.md"),
         (GOOD, "BUILDER = 'text'",
          f"{FILE} must hold builders, objects with signals() and build(), and 'text' is without"
-         " signals() and build(); see docs/own_signals.md"),
+         " signals() and build(); see docs/how-to/own_signals.md"),
         (GOOD, "BUILDERS = 7", f"{FILE} must hold a list BUILDERS and holds int; write"
          " BUILDERS = [First(), Second()]"),
         ("return (Signal", "return 1/0, (Signal",

@@ -38,7 +38,7 @@ def test_every_signal_is_described() -> None:
 
 
 def test_the_documentation_page_is_the_catalogue(run) -> None:
-    page = (ROOT / "docs" / "signals.md").read_text("utf-8")
+    page = (ROOT / "docs" / "reference" / "signals.md").read_text("utf-8")
     assert page == markdown(every_signal())
     assert run("signals", "--all", "--markdown").out == page
 

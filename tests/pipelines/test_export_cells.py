@@ -88,7 +88,7 @@ def test_no_program_sees_a_formula(texts: list[str]) -> None:
 
 
 def undone(cell: str) -> str:
-    """Take the apostrophes away again, as docs/exports.md says."""
+    """Take the apostrophes away again, as docs/reference/exports.md says."""
     cell = re.sub(r"\A'('*[\t\r\n])", r"\1", cell)
     return re.sub(rf"(\A|[;\t\r\n])'('*[\v\f{BLANKS}]*[-=+@{WIDE}])", r"\1\2", cell)
 

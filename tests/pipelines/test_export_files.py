@@ -262,8 +262,9 @@ def test_columns_are_explained_in_every_place(company: Project, tmp_path: Path) 
     about = json.loads(schema.metadata[b"healthscore"])
     assert about["facts"] == {"config_fingerprint": "abc"}
     assert (about["as_of"], about["model_version"], about["revision"]) == ("2025-01-01", "1", 1)
-    page = (Path(__file__).parents[2] / "docs" / "exports.md").read_text(encoding="utf-8")
-    assert dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", page, flags=re.MULTILINE)) == notes
+    page = Path(__file__).parents[2] / "docs" / "reference" / "exports.md"
+    listed = re.findall(r"^\| `(\w+)` \| (.+) \|$", page.read_text("utf-8"), flags=re.MULTILINE)
+    assert dict(listed) == notes
 
 
 def test_nothing_is_left_of_an_interrupted_export(
