@@ -24,6 +24,7 @@ from pipelines.monitor_settings import AlertSettings, MonitorSettings
 from pipelines.retraining_settings import RetrainingSettings
 from pipelines.score_settings import MAIN, FurtherOutcome, ScoreSettings, with_inherited
 from pipelines.scorecard_settings import PlaysSettings, ScorecardSettings
+from pipelines.serve_settings import ServeSettings
 from pipelines.store_settings import StoreSettings
 from pipelines.training_settings import (
     BacktestSettings,
@@ -44,7 +45,7 @@ class SourceSettings(Frozen):
     ----------
     url : str
         A folder of Parquet and CSV files or a DuckDB file, relative to the configuration file; or
-        the address of a PostgreSQL server or of Spark (see ``docs/engines.md``).
+        the address of a PostgreSQL server or of Spark (see ``docs/reference/engines.md``).
     data_end : date or None
         The first day of which nothing is known; by default the day after the last row.
     """
@@ -73,6 +74,7 @@ class Settings(Frozen):
     plays: PlaysSettings = PlaysSettings()
     monitor: MonitorSettings = MonitorSettings()
     alert: AlertSettings = AlertSettings()
+    serve: ServeSettings = ServeSettings()
 
     @pydantic.model_validator(mode="before")
     @classmethod
@@ -171,6 +173,7 @@ class Project:
     def fingerprint(self) -> str:
         """SHA-256 of what shapes a score: not comments, order, passwords or places."""
         beside = {"registry", "store", "scorecard", "plays", "retraining", "monitor", "alert"}
+        beside |= {"serve"}
         said = self.settings.model_dump(mode="json", exclude=beside)
         said["source"]["url"] = masked(self.settings.source.url)
         builders = [Path(file).read_bytes() for file in self.settings.signals.builders]

@@ -100,6 +100,15 @@ model_name = "healthscore"
 # Where issued scores are kept: a DuckDB file; a folder of Parquet files, with a slash at its end
 # ("scores/"); or a server, "postgresql://user@host:5432/crm?schema=healthscore".
 url = "scores.duckdb"
+
+[serve]
+# The control panel, 'healthscore serve'. Who may enter is written by 'healthscore user add NAME';
+# without users it is open to this machine alone.
+host = "127.0.0.1"
+port = 8000
+# The column of the accounts table that names who looks after an account; users may be limited by
+# it to their own accounts.
+# owner = "csm"
 """
 
 

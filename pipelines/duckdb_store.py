@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,6 +29,9 @@ from pipelines.store import (
     run_row,
 )
 from pipelines.store_tables import SCORE_COLUMNS, STORE_VERSION, rows_of, tables, version_of
+
+READERS_SECONDS, LOOK_AGAIN_SECONDS = 60.0, 0.1
+"""So long a writer waits for readers, and between two looks."""
 
 
 class DuckdbStore(ScoreStore):
@@ -58,7 +62,7 @@ class DuckdbStore(ScoreStore):
                 " url with a slash to keep scores in the folder as Parquet"
             )
         try:
-            self._connection = duckdb.connect(str(self.file), read_only=self.read_only)
+            self._connection = self._connected()
         except duckdb.Error as error:
             raise StoreError(
                 f"The score store '{self.shown}' cannot be opened: {first_line(error)}; close the"
@@ -76,6 +80,24 @@ class DuckdbStore(ScoreStore):
             self.close()
             raise
         return self
+
+    def _connected(self) -> duckdb.DuckDBPyConnection:
+        """Open the file; to write it, wait until those who read it have let go.
+
+        A control panel reads a run when it appears, and a page an account's history: a job at
+        night must not fail for that.
+        """
+        until = time.monotonic() + READERS_SECONDS
+        while True:
+            try:
+                return duckdb.connect(str(self.file), read_only=self.read_only)
+            except duckdb.IOException as error:
+                is_locked = "lock" in str(error).lower()
+                if self.read_only or not is_locked or time.monotonic() > until:
+                    raise
+                if not _can_be_read(self.file):
+                    raise
+                time.sleep(LOOK_AGAIN_SECONDS)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -202,6 +224,15 @@ class _DuckdbRun(RunWriter):
                     raise AlreadyIssued(rival) from None
                 raise
         return run
+
+
+def _can_be_read(file: Path) -> bool:
+    """Tell whether those who hold a file only read it: one who writes it shuts out readers too."""
+    try:
+        duckdb.connect(str(file), read_only=True).close()
+    except duckdb.Error:
+        return False
+    return True
 
 
 def _make(file: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -20,8 +22,12 @@ from features.errors import (
 
 COMMANDS = (
     "simulate init check signals features train backtest score verify-run explain trend portfolio"
-    " export recommend what-if monitor history rollback demo"
+    " export recommend what-if monitor history rollback demo serve"
 ).split()
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMED = re.compile(r"""['"`>]healthscore ([a-z][a-z-]+)""")
+WORDY = {".py", ".j2", ".js", ".md", ".toml"}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -30,6 +36,18 @@ def test_every_command_has_help(run, command: str) -> None:
     assert (ran.code, ran.err) == (0, "")
     assert f"{command} [OPTIONS]" in ran.out
     assert "--json" in ran.out
+
+
+def test_every_command_that_is_named_anywhere_exists() -> None:
+    folders = [ROOT / name for name in ("features", "models", "pipelines", "docs", "examples")]
+    files = [path for folder in folders for path in folder.rglob("*.*") if path.suffix in WORDY]
+    named = {
+        (command, path.relative_to(ROOT).as_posix())
+        for path in [*files, ROOT / "README.md"]
+        for command in NAMED.findall(path.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 50
+    assert [one for one in sorted(named) if one[0] not in (*COMMANDS, "user")] == []
 
 
 def test_help_lists_the_commands_and_the_exit_codes(run) -> None:

@@ -1,0 +1,1 @@
+"""The control panel: the scores of a store, for people who act on them, in a browser."""
