@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -107,13 +107,50 @@ def what_if(project: Project, text: str, *, segment: str | None = None) -> WhatI
     with open_company(project) as company:
         known = replay_rows(project, company)
     weights = _over_the_lines(given, known)
-    today = _by_segment(known)
     _refuse_unknown(segment, known)
-    asked = {name: weights if segment in (None, name) else dict(row) for name, row in today.items()}
-    with show_progress("What-if") as step:
-        step("replaying the weights", 1, 1)
-        replayed = known.replay(project, {WHAT_IF: asked})
-    first, last = known.from_until
+
+    def replay(asked: Weighting) -> Replayed:
+        with show_progress("What-if") as step:
+            step("replaying the weights", 1, 1)
+            return known.replay(project, {WHAT_IF: asked})
+
+    segments = sorted(set(known.frame["segment"]) - {ALL})
+    dates = (known.taught_until, *known.from_until)
+    return weighed(project, known, weights, segment, segments=segments, dates=dates, replay=replay)
+
+
+def weighed(
+    project: Project,
+    known: ReplayRows,
+    weights: Mapping[str, float],
+    segment: str | None,
+    *,
+    segments: Sequence[str],
+    dates: tuple[date, date, date],
+    replay: Callable[[Weighting], Replayed],
+) -> WhatIf:
+    """Replay weights over every line of the scorecard on rows that are at hand.
+
+    Parameters
+    ----------
+    project : Project
+        The configuration, of one outcome.
+    known : ReplayRows
+        The rows.
+    weights : mapping of str to float
+        Every line of the scorecard to percent.
+    segment : str or None
+        The one segment to weigh so while the others keep today's weights.
+    segments : sequence of str
+        The model's, without "all".
+    dates : tuple of date
+        Last date that the recommended weights were learnt from, first and last replayed date.
+    replay : callable
+        Replays the weights of every segment by name, and of "all".
+    """
+    today = today_by_segment(known, segments)
+    asked = {name: dict(weights if segment in (None, name) else row) for name, row in today.items()}
+    taught_until, first, last = dates
     return WhatIf(
         outcome=project.outcome_name,
         words=project.settings.outcome.words,
@@ -128,8 +165,8 @@ def what_if(project: Project, text: str, *, segment: str | None = None) -> WhatI
                 name: known.advice.get(name, known.advice[ALL]).weights for name in today
             },
         },
-        replayed=replayed,
-        taught_until=known.taught_until,
+        replayed=replay(asked),
+        taught_until=taught_until,
         replayed_from=first,
         replayed_until=last,
         warnings=[*known.warnings, *_silent(weights, known)],
@@ -149,14 +186,10 @@ def _over_the_lines(given: Mapping[str, float], known: ReplayRows) -> dict[str, 
     return {name: 100 * given.get(name, 0.0) / total for name in known.names}
 
 
-def _by_segment(known: ReplayRows) -> dict[str, dict[str, float]]:
-    """Today's weights of every segment by name, so that each can be changed alone."""
+def today_by_segment(known: ReplayRows, segments: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Today's weights of every segment by name, and of "all", so that each can be changed alone."""
     named = known.weighting(known.today)
-    return {name: dict(named.get(name, named[ALL])) for name in [*_segments(known), ALL]}
-
-
-def _segments(known: ReplayRows) -> list[str]:
-    return sorted(set(known.frame["segment"]) - {ALL})
+    return {name: dict(named.get(name, named[ALL])) for name in (*segments, ALL)}
 
 
 def _refuse_unknown(segment: str | None, known: ReplayRows) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipelines.dashboard.account_answers import State
-from pipelines.dashboard.weights_bench import Bench, today_by_segment
+from pipelines.dashboard.weights_bench import Bench
 
 if TYPE_CHECKING:
     from models.recommendation import SegmentAdvice
@@ -121,7 +121,7 @@ def weights_found(outcome: str, bench: Bench) -> WeightsFound:
         model_version=known.version,
         is_assumed=bench.is_assumed,
         measures=list(known.names),
-        today=today_by_segment(bench),
+        today=bench.weights_today,
         segments=[_segment(advice) for advice in bench.advice.values()],
         taught_until=bench.taught_until,
         replayed_from=bench.first,

@@ -14,6 +14,7 @@ from pipelines.dashboard.background import Background, Done
 from pipelines.dashboard.registry_reads import BUSY, RegistryReads, settled
 from pipelines.replay_rows import ReplayRows, advice_from, replay_rows
 from pipelines.scorecard_settings import ALL
+from pipelines.what_if import today_by_segment
 
 if TYPE_CHECKING:
     from models.encoding import Floats
@@ -64,6 +65,11 @@ class Bench:
     last: date
     drawn: tuple[int, int] | None
     is_assumed: bool
+
+    @property
+    def weights_today(self) -> dict[str, dict[str, float]]:
+        """Today's weights of every segment by name, and of "all"."""
+        return today_by_segment(self.known, self.segments)
 
 
 class WeightsBenches:
@@ -168,12 +174,6 @@ def set_up(project: Project, tell: Tell, most_rows: int = MOST_ROWS) -> Bench:
         drawn=None if len(chosen) == len(accounts) else (rows["account_id"].nunique(), everybody),
         is_assumed=not project.settings.scorecard.weights,
     )
-
-
-def today_by_segment(bench: Bench) -> dict[str, dict[str, float]]:
-    """Today's weights of every segment by name, and of "all"."""
-    named = bench.known.weighting(bench.known.today)
-    return {name: dict(named.get(name, named[ALL])) for name in (*bench.segments, ALL)}
 
 
 def recommended_by_segment(bench: Bench) -> dict[str, dict[str, float]]:

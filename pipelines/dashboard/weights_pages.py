@@ -22,12 +22,7 @@ from pipelines.dashboard.weights_answers import (
     weights_found,
     what_if_found,
 )
-from pipelines.dashboard.weights_bench import (
-    STEPS,
-    Bench,
-    recommended_by_segment,
-    today_by_segment,
-)
+from pipelines.dashboard.weights_bench import STEPS, Bench, recommended_by_segment
 from pipelines.dashboard.weights_sections import (
     advice_sections,
     drawn,
@@ -141,7 +136,7 @@ def _bench_context(project: Project, bench: Bench) -> dict[str, Any]:
         ],
         "plain": plain,
         "measures": bench.known.names,
-        "today": today_by_segment(bench),
+        "today": bench.weights_today,
         "recommended": recommended_by_segment(bench),
         "fixed": replay_table(bench.replayed, ALL, good=good, noun=words.noun, drawn=drawn(bench)),
     }
@@ -151,7 +146,7 @@ def _tried(request: Request, project: Project, bench: Bench) -> dict[str, Any]:
     """Replay the weights of the address; today's are in the form where it names none."""
     segment = request.query_params.get("segment") or ALL
     given, problem = _given(request)
-    form = dict(today_by_segment(bench).get(segment, today_by_segment(bench)[ALL]))
+    form = dict(bench.weights_today.get(segment, bench.weights_today[ALL]))
     told: dict[str, Any] = {
         "segment": segment,
         "form": {name: given.get(name, 0.0) for name in form} if given else form,

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from features.errors import SettingsError, nearest, sample
-from pipelines.dashboard.weights_bench import Bench, today_by_segment
+from pipelines.dashboard.weights_bench import Bench
 from pipelines.replay_rows import FULL_MODEL, RECOMMENDED, TODAY
 from pipelines.scorecard_settings import ALL, weights_problem
-from pipelines.what_if import WHAT_IF, WhatIf
+from pipelines.what_if import WHAT_IF, WhatIf, weighed
 
 if TYPE_CHECKING:
     from models.replay import Replayed
@@ -43,28 +43,14 @@ def what_if_now(
     """
     weights = _over_the_lines(given, bench)
     _refuse_unknown(segment, bench)
-    today = today_by_segment(bench)
-    asked = {name: weights if segment in (None, name) else dict(row) for name, row in today.items()}
-    known = bench.known
-    return WhatIf(
-        outcome=project.outcome_name,
-        words=project.settings.outcome.words,
-        good=known.model.scale.good,
-        version=known.version,
-        segment=segment,
-        measures=known.names,
-        weights={
-            TODAY: today,
-            WHAT_IF: asked,
-            RECOMMENDED: {
-                name: known.advice.get(name, known.advice[ALL]).weights for name in today
-            },
-        },
-        replayed=_replayed(project, bench, asked),
-        taught_until=bench.taught_until,
-        replayed_from=bench.first,
-        replayed_until=bench.last,
-        warnings=[*known.warnings, *_silent(weights, bench)],
+    return weighed(
+        project,
+        bench.known,
+        weights,
+        segment,
+        segments=bench.segments,
+        dates=(bench.taught_until, bench.first, bench.last),
+        replay=lambda asked: _replayed(project, bench, asked),
     )
 
 
@@ -125,14 +111,3 @@ def _refuse_unknown(segment: str | None, bench: Bench) -> None:
             f"There is no segment {sample([segment])} of the model"
             f"{nearest(segment, names) or f'; there are {sample(names, 8)}'}"
         )
-
-
-def _silent(weights: Mapping[str, float], bench: Bench) -> list[str]:
-    silent = [
-        line.measure
-        for line in bench.known.advice[ALL].advice
-        if line.extremes is None and weights[line.measure]
-    ]
-    if not silent:
-        return []
-    return [f"No table tells of {sample(silent, 9)}: its weight moves no score"]

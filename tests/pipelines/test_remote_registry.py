@@ -22,6 +22,12 @@ from pipelines.retrain import retrain
 from tests.pipelines.changing import let_time_pass, write_company
 
 SECONDS_TO_START = 180
+# Its jobs, which nothing here asks for, are processes of their own that take their time to start.
+SERVER_SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    "OMP_NUM_THREADS": "1",
+}
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +46,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
         process = subprocess.Popen(
             command,
             cwd=folder,
-            env=environment | {"MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1"},
+            env=environment | SERVER_SETTINGS,
             stdout=written,
             stderr=subprocess.STDOUT,
             start_new_session=True,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -48,12 +48,14 @@ class OpenedPanel:
 
     def ready(self, path: str) -> Any:
         """Ask until what takes long is ready."""
-        for _ in range(600):
-            response = self.get(path)
-            if response.status_code != 202:
-                return response
-            time.sleep(0.05)
-        raise AssertionError(f"{path} did not become ready")
+        while (response := self.get(path)).status_code == 202:
+            wait(self._under_way(), timeout=60)
+        return response
+
+    def _under_way(self) -> list[Future[Any]]:
+        desk = self.app.state.desk
+        works = (desk._details, desk._histories, desk._health, desk.weights._benches)
+        return [kept.future for work in works for kept in work._kept.values()]
 
     def account(self, account_id: str, below: str = "", who: str = EVERYBODY) -> Any:
         return self.get(f"/api/v1/accounts/{quote(account_id, safe='')}{below}", who)
