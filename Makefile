@@ -26,9 +26,9 @@ setup: $(VENV)/.installed ## Install the pinned packages and healthscore into .v
 demo: setup ## Simulate a company, train, score and report in demo/
 	$(BIN)/healthscore demo --folder demo --registry mlruns
 
-# Many tests wait for a server, a browser or Spark: a third worker keeps two cores busy.
+# Tests start many processes: they share what is compiled once.
 test: lint $(SPARK) ## Lint, then run every test and doctest
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadgroup $(PYTEST_ARGS)
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
 
 bench: setup $(VENV)/.bench ## Run every benchmark
 	@set -e; for benchmark in $(BENCHMARKS); do \
