@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from models.drift_bins import Bins
 from models.drift_performance import Expected, Matured
 from models.encoding import Codes
-from models.inline_svg import INK, QUIET, inline_svg
+from models.figure_style import dress, legend, percent, short
+from models.inline_svg import INK, inline_svg
 from models.plots import BLUE, ORANGE
 
 SMALL, WIDTH, LINE = (2.9, 2.6), 5.6, 0.36
@@ -46,10 +47,10 @@ def shares_plot(
     """
     was, is_now = _shares(before), _shares(now)
     held = np.flatnonzero((was > 0) | (is_now > 0)).tolist()
-    names = [_short(labels[place]) for place in held]
+    names = [short(labels[place], LONGEST) for place in held]
     figure = Figure(figsize=(SMALL[0], 0.9 + 0.24 * max(len(held), 3)), layout="constrained")
     axes: Axes = figure.subplots()
-    _dress(axes)
+    dress(axes)
     places = np.arange(len(held))
     # A line and a bar: told apart without colour.
     axes.barh(places, is_now[held], height=2 * HALF, color=BLUE, alpha=0.45, label="now")
@@ -61,9 +62,9 @@ def shares_plot(
     axes.set_ylim(*((len(held) - 0.4, -0.6) if bins.is_categorical else (-0.6, len(held) - 0.4)))
     axes.tick_params(axis="y", length=0, labelsize=8)
     axes.set_xlim(0, 1.08 * max(was.max(initial=0.0), is_now.max(initial=0.0), 0.01))
-    axes.xaxis.set_major_formatter(_percent)
+    axes.xaxis.set_major_formatter(percent)
     axes.locator_params(axis="x", nbins=4)
-    _legend(figure, axes)
+    legend(figure, axes)
     told = "; ".join(
         f"{labels[place]}: {100 * was[place]:.0f} % before, {100 * is_now[place]:.0f} % now"
         for place in held
@@ -89,7 +90,7 @@ def expected_plot(
     """
     figure = Figure(figsize=(WIDTH, 2.3), layout="constrained")
     axes: Axes = figure.subplots()
-    _dress(axes)
+    dress(axes)
     earlier = [np.nan if one.auc is None else one.auc for one in before]
     today = np.nan if now.auc is None else now.auc
     if low is not None and high is not None:
@@ -102,7 +103,7 @@ def expected_plot(
     )
     axes.margins(x=0.08, y=0.25)
     axes.set_ylabel("Expected AUC")
-    _legend(figure, axes)
+    legend(figure, axes)
     told = ", ".join(f"{auc:.3f}" for auc in earlier if not np.isnan(auc))
     span = "" if low is None or high is None else f" The usual range is {low:.3f} to {high:.3f}."
     said = f"On dates it was judged on: {told}. Now: {today:.3f}.{span}"
@@ -125,7 +126,7 @@ def matured_plot(matured: Sequence[Matured], names: Sequence[str], noun: str, ke
     """
     figure = Figure(figsize=(WIDTH, 1.1 + LINE * len(matured)), layout="constrained")
     axes: Axes = figure.subplots()
-    _dress(axes)
+    dress(axes)
     places = np.arange(len(matured))
     low, high = ([getattr(one, end) for one in matured] for end in ("low", "high"))
     axes.hlines(places, low, high, color=BLUE, alpha=0.4, linewidth=7)
@@ -134,13 +135,13 @@ def matured_plot(matured: Sequence[Matured], names: Sequence[str], noun: str, ke
     )
     axes.plot(seen, places, "D", color=BLUE, label="observed, with 90 % interval")
     axes.plot(said, places, "o", color=INK, fillstyle="none", markersize=8, label="expected")
-    axes.set_yticks(places, [_short(name) for name in names], parse_math=False)
+    axes.set_yticks(places, [short(name, LONGEST) for name in names], parse_math=False)
     axes.set_ylim(len(matured) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     axes.set_xlim(left=0)
-    axes.xaxis.set_major_formatter(_percent)
+    axes.xaxis.set_major_formatter(percent)
     axes.set_xlabel(f"Rate of {noun}")
-    _legend(figure, axes)
+    legend(figure, axes)
     told = "; ".join(
         f"{name}: expected {100 * one.expected_rate:.1f} %, observed"
         f" {100 * one.observed_rate:.1f} % ({100 * one.low:.1f} to {100 * one.high:.1f} %)"
@@ -187,37 +188,3 @@ def _number(value: float) -> str:
 
 def _shares(counts: Codes) -> Any:
     return counts / max(int(counts.sum()), 1)
-
-
-def _dress(axes: Axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(QUIET)
-    axes.tick_params(colors=INK, labelsize=9, color=QUIET)
-    for label in (axes.xaxis.label, axes.yaxis.label):
-        label.set(color=INK, size=9)
-    axes.grid(color=QUIET, alpha=0.25)
-    axes.set_axisbelow(True)
-
-
-def _legend(figure: Figure, axes: Axes) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(
-        handles,
-        labels,
-        loc="outside upper left",
-        ncols=3,
-        frameon=False,
-        fontsize=9,
-        labelcolor=INK,
-        handletextpad=0.4,
-        columnspacing=1.2,
-    )
-
-
-def _short(name: str) -> str:
-    clean = " ".join("".join(c if c.isprintable() else " " for c in name).split())
-    return clean if len(clean) <= LONGEST else f"{clean[: LONGEST - 1]}…"
-
-
-def _percent(share: float, _: float) -> str:
-    return f"{100 * share:.3g} %"

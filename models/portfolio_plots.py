@@ -10,13 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from models.figure_style import legend, short
 from models.inline_svg import INK, QUIET, inline_svg
 from models.plots import BLUE, ORANGE
 from models.trend_plots import BAND_LOOKS
 
 # Narrow enough to be read on a phone, where a figure shrinks to the page.
 WIDTH, LINE, SMALL = 5.6, 0.32, 3.4
-LONGEST = 28
 Write = Callable[[float], str]
 
 
@@ -70,9 +70,9 @@ def bands_by_part_plot(
     axes.set_xlim(0, 1.02 * max(before.max(initial=0.0), 1e-9))
     axes.xaxis.set_major_formatter(_formatter(write))
     axes.set_xlabel(what)
-    _legend(figure, axes)
+    legend(figure, axes)
     told = "; ".join(
-        f"{_short(part)}: "
+        f"{short(part)}: "
         + ", ".join(f"{band} {write(amount)}" for band, amount in zip(bands, row, strict=True))
         for part, row in zip(parts, held.tolist(), strict=True)
     )
@@ -121,7 +121,7 @@ def matured_plot(
     axes.set_xlim(left=0)
     axes.xaxis.set_major_formatter(_formatter(write))
     axes.set_xlabel(what)
-    _legend(figure, axes)
+    legend(figure, axes)
     told = "; ".join(
         f"{day}: foretold {write(middle)} ({write(least)} to {write(most)}), happened {write(seen)}"
         for day, (least, middle, most), seen in zip(dates, intervals, happened, strict=True)
@@ -136,7 +136,7 @@ def _lines(names: Sequence[str], width: float) -> tuple[Figure, Axes]:
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(QUIET)
     # Somebody's name is no formula, and may not take the room of the figure.
-    axes.set_yticks(range(len(names)), [_short(name) for name in names], parse_math=False)
+    axes.set_yticks(range(len(names)), [short(name) for name in names], parse_math=False)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.tick_params(colors=INK, labelsize=9, color=QUIET)
     axes.tick_params(axis="y", length=0)
@@ -147,25 +147,5 @@ def _lines(names: Sequence[str], width: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _legend(figure: Figure, axes: Axes) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(
-        handles,
-        labels,
-        loc="outside upper left",
-        ncols=3,
-        frameon=False,
-        fontsize=9,
-        labelcolor=INK,
-        handletextpad=0.4,
-        columnspacing=1.2,
-    )
-
-
 def _formatter(write: Write) -> FuncFormatter:
     return FuncFormatter(lambda amount, place: write(amount))
-
-
-def _short(name: str) -> str:
-    clean = " ".join("".join(c if c.isprintable() else " " for c in name).split())
-    return clean if len(clean) <= LONGEST else f"{clean[: LONGEST - 1]}…"

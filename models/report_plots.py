@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from models.figure_style import dress, legend, percent, short
 from models.inline_svg import INK, QUIET, inline_svg
 from models.plots import BLUE, ORANGE
 from models.recommendation import SegmentAdvice
@@ -61,7 +62,7 @@ def weights_plot(advice: SegmentAdvice, name: str, key: str) -> str:
         axes.plot(values, places, **_dots(contender))
     axes.set_xlim(left=min(-1.0, axes.get_xlim()[0]))
     axes.set_xlabel("Weight in percent")
-    _legend(figure, axes, 3)
+    legend(figure, axes, 3)
     told = "; ".join(
         f"{line.measure}: today {line.today:.0f}, recommended {line.recommended:.0f},"
         f" outcomes point to {line.low:.0f} to {line.high:.0f}"
@@ -102,9 +103,9 @@ def caught_plot(replayed: Replayed, names: Mapping[str, str], past: str, key: st
             for segment, share, least, most in shares
         ]
     axes.set_xlim(left=0)
-    axes.xaxis.set_major_formatter(_percent)
+    axes.xaxis.set_major_formatter(percent)
     axes.set_xlabel("Share flagged in time, with 90 % interval")
-    _legend(figure, axes, 3)
+    legend(figure, axes, 3)
     return inline_svg(
         figure, key, f"Share of the accounts that {past} which were flagged", "; ".join(told) + "."
     )
@@ -126,7 +127,7 @@ def calibration_plot(table: pd.DataFrame, name: str, top: float, key: str) -> st
     """
     figure = Figure(figsize=SMALL, layout="constrained")
     axes: Axes = figure.subplots()
-    _dress(axes)
+    dress(axes)
     axes.plot([0, top], [0, top], linestyle="--", linewidth=1, color=QUIET)
     expected, observed = (
         table[f"{kind}_rate"].to_numpy(float) for kind in ("expected", "observed")
@@ -144,7 +145,7 @@ def calibration_plot(table: pd.DataFrame, name: str, top: float, key: str) -> st
     # Most risks are small: square roots keep them from one corner, and the diagonal straight.
     for axis, scale in ((axes.xaxis, axes.set_xscale), (axes.yaxis, axes.set_yscale)):
         scale("function", functions=(_root, np.square))
-        axis.set_major_formatter(_percent)
+        axis.set_major_formatter(percent)
     ticks = _root_ticks(top)
     axes.set(xlim=(0, top), ylim=(0, top), xticks=ticks, yticks=ticks)
     axes.set_xlabel("foretold")
@@ -193,9 +194,9 @@ def bands_plot(bands: Sequence[Mapping[str, Any]], noun: str, key: str) -> str:
         rates = [band[column] for band in known]
         axes.plot(rates, range(len(known)), linestyle="none", markersize=7, label=label, **look)
     axes.set_xlim(left=0)
-    axes.xaxis.set_major_formatter(_percent)
+    axes.xaxis.set_major_formatter(percent)
     axes.set_xlabel(f"Rate of {noun}")
-    _legend(figure, axes, 2)
+    legend(figure, axes, 2)
     told = "; ".join(
         f"{band['band']}: foretold {100 * band['expected_rate']:.1f} %, observed"
         f" {100 * band['observed_rate']:.1f} % ({100 * band['low']:.1f} to"
@@ -221,7 +222,7 @@ def lead_plot(lead: pd.DataFrame, past: str, key: str) -> str:
     rows = lead[lead["events"] > 0].sort_values("days_before", ascending=False)
     figure = Figure(figsize=(WIDTH, 2.7), layout="constrained")
     axes: Axes = figure.subplots()
-    _dress(axes)
+    dress(axes)
     share, low, high = (rows[f"at_risk{end}"].to_numpy(float) for end in ("", "_low", "_high"))
     places = np.arange(len(rows))
     bars = [np.clip(share - low, 0, None), np.clip(high - share, 0, None)]
@@ -247,7 +248,7 @@ def lead_plot(lead: pd.DataFrame, past: str, key: str) -> str:
     )
     axes.set(ylim=(0, min(1.15 * max([*high, 0.01]), 1.0)))
     axes.margins(x=0.08)
-    axes.yaxis.set_major_formatter(_percent)
+    axes.yaxis.set_major_formatter(percent)
     axes.set_xlabel("before it happened, and how many had a score then")
     axes.set_ylabel("Share at-risk")
     told = "; ".join(
@@ -262,54 +263,20 @@ def _rows(names: Sequence[str], height: float = LINE) -> tuple[Figure, Axes]:
     """Make axes with a line per name, the first at the top."""
     figure = Figure(figsize=(WIDTH, 1.15 + height * len(names)), layout="constrained")
     axes: Axes = figure.subplots()
-    _dress(axes)
+    dress(axes)
     # Somebody's name is no formula, and may not take the room of the figure.
-    axes.set_yticks(range(len(names)), [_short(name) for name in names], parse_math=False)
+    axes.set_yticks(range(len(names)), [short(name) for name in names], parse_math=False)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_locator(MaxNLocator(6))
     return figure, axes
 
 
-def _dress(axes: Axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(QUIET)
-    axes.tick_params(colors=INK, labelsize=9, color=QUIET)
-    for label in (axes.xaxis.label, axes.yaxis.label):
-        label.set(color=INK, size=9)
-    axes.grid(color=QUIET, alpha=0.25)
-    axes.set_axisbelow(True)
-
-
-def _legend(figure: Figure, axes: Axes, columns: int) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(
-        handles,
-        labels,
-        loc="outside upper left",
-        ncols=columns,
-        frameon=False,
-        fontsize=9,
-        labelcolor=INK,
-        handletextpad=0.4,
-        columnspacing=1.2,
-    )
-
-
 def _dots(contender: str) -> dict[str, Any]:
     look = LOOKS.get(contender, OTHER_LOOK)
     # The ring is seen around whatever lies on it.
     size = 9 if contender == "today" else 6.5
-    return {"linestyle": "none", "markersize": size, "label": _short(contender), **look}
-
-
-def _short(name: str, limit: int = 28) -> str:
-    clean = " ".join("".join(c if c.isprintable() else " " for c in name).split())
-    return clean if len(clean) <= limit else f"{clean[: limit - 1]}…"
-
-
-def _percent(share: float, _: float) -> str:
-    return f"{100 * share:.3g} %"
+    return {"linestyle": "none", "markersize": size, "label": short(contender), **look}
 
 
 def _root(values: Any) -> Any:
