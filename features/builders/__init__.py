@@ -1,0 +1,1 @@
+"""Builders: what turns tables into signals, and the settings and rules they obey."""

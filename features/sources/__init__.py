@@ -1,0 +1,1 @@
+"""Sources and engines: DuckDB, PostgreSQL and Spark behind one expression language."""

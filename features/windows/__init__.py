@@ -1,0 +1,1 @@
+"""Lookback windows: panes of a day, added up to any span."""

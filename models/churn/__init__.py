@@ -1,0 +1,1 @@
+"""The churn model: a linear backbone per segment and boosted trees that correct it."""

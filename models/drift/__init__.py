@@ -1,0 +1,1 @@
+"""Drift: reference, statistics and their nulls, feed faults, and the decision."""

@@ -1,0 +1,1 @@
+"""The registry: versions of a model in MLflow, champions, promotions and their records."""

@@ -1,0 +1,1 @@
+"""The scorecard a team weighs by hand: graded, learnt from outcomes, replayed."""

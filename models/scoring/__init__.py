@@ -1,0 +1,1 @@
+"""Health scores: calibrated margins on a scale, points, reasons and moves."""

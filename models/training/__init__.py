@@ -1,0 +1,1 @@
+"""Training: choices by rolling origins, the hold-out, and the search for parameters."""

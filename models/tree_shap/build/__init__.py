@@ -1,0 +1,1 @@
+"""Building a SHAP plan: trees read, merged and compiled into tables."""

@@ -1,0 +1,1 @@
+"""Weights of signal groups in a segment, and their intervals."""

@@ -1,0 +1,1 @@
+"""Access to the control panel: logins, sessions, visitors and their limits."""

@@ -1,0 +1,1 @@
+"""Account pages: the list, one account, and what is computed of it."""

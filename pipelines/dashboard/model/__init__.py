@@ -1,0 +1,1 @@
+"""Model pages: who serves, how good it is, and what was decided."""

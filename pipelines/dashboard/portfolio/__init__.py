@@ -1,0 +1,1 @@
+"""Portfolio pages: what is at stake in the book that a visitor sees."""

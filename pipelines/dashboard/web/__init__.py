@@ -1,0 +1,1 @@
+"""The control panel's web server: application, panel, errors, static files."""

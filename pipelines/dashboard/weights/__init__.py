@@ -1,0 +1,1 @@
+"""Weights pages: what to change, and sliders that replay other weights."""

@@ -1,0 +1,1 @@
+"""Monitoring: drift checks, alerts, retraining and the history of champions."""

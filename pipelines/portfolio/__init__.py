@@ -1,0 +1,1 @@
+"""The portfolio: what is at stake in an issued run, and whom to call first."""

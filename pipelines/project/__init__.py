@@ -1,0 +1,1 @@
+"""A project: its configuration, its company's tables, and feature rows."""

@@ -1,0 +1,1 @@
+"""Scoring: issue, verify, explain, follow and export scores."""

@@ -1,0 +1,1 @@
+"""The terminal: tables, sentences, progress, and files put in place whole."""

@@ -1,0 +1,1 @@
+"""Training a champion, searching parameters for it, and backtesting it."""

@@ -1,0 +1,1 @@
+"""Weights of the scorecard: recommended, replayed, recorded and reported."""

@@ -1,0 +1,1 @@
+"""The weights report: its sections and its sentences."""
