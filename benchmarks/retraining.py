@@ -41,7 +41,7 @@ import pandas as pd
 import tomlkit
 from _companies import KEYS
 
-from models.churn.encoding import Floats
+from models.arrays import Floats
 from models.measures.metrics import row_log_loss
 from models.measures.resampling import AccountBootstrap
 from models.registry.models import load_version

@@ -13,12 +13,12 @@ from scipy.special import expit
 
 from features.catalog import Signal
 from features.errors import EvidenceError, SettingsError, sample
+from models.arrays import Codes
 from models.backtest.comparison import column_of, compare, measure_contenders, origin_name
 from models.backtest.contenders import DEFAULT, Contender
 from models.backtest.lead_time import lead_time
 from models.backtest.leakage import Leakage, leakage
 from models.backtest.origin import OriginResult, Trial
-from models.churn.encoding import Codes
 from models.measures.fairness_audit import fairness_audit
 from models.measures.metrics import calibration_table
 from models.scoring.scale import ScaleSettings, ScoreScale

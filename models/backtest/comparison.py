@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.churn.encoding import Floats
+from models.arrays import Floats
 from models.measures.metrics import evaluate, row_log_loss
 from models.measures.resampling import AccountBootstrap
 

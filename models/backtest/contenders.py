@@ -15,7 +15,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from features.errors import EvidenceError, sample
-from models.churn.encoding import MAX_LEVELS, Codes, Floats, SignalEncoder
+from models.arrays import Codes, Floats
+from models.churn.encoding import MAX_LEVELS, SignalEncoder
 from models.scoring.health_model import SEGMENT
 from models.segments import EVERYTHING
 from models.training.splits import Fold, account_holdout, time_holdout

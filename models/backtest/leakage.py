@@ -12,8 +12,9 @@ import pandas as pd
 
 from features.catalog import Signal
 from features.errors import sample
+from models.arrays import Codes, Floats
 from models.backtest.single_signal import Suspect, suspects
-from models.churn.encoding import Codes, Floats, SignalEncoder
+from models.churn.encoding import SignalEncoder
 from models.measures.metrics import Ranking
 from models.measures.resampling import TAILS, AccountBootstrap
 from models.scoring.health_model import SEGMENT, model_input

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.churn.encoding import Codes
+from models.arrays import Codes
 from models.segments import EVERYTHING, parent_of
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.linalg import cholesky
 from scipy.optimize import nnls
 
-from models.churn.encoding import Floats
+from models.arrays import Floats
 from models.measures.metrics import rate_row
 from models.scorecard.learning import SIGNIFICANT, SegmentLearning
 from models.scorecard.scorecard import whole_percentages

@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn.tree import DecisionTreeClassifier
 
 from features.catalog import Signal
-from models.churn.encoding import Codes, Floats
+from models.arrays import Codes, Floats
 from models.measures.metrics import rate_row
 from models.scorecard.learning import learn_scorecard
 from models.scorecard.scorecard import whole_percentages

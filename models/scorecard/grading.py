@@ -11,7 +11,7 @@ import pandas as pd
 
 from features.catalog import Signal, groups_of
 from features.errors import DataError, sample
-from models.churn.encoding import Floats
+from models.arrays import Floats
 from models.weights.weights import CONTEXT, OVERALL
 
 # A percentile needs no finer table, and a platform has to be able to hold it.

@@ -23,7 +23,7 @@ from scipy.optimize import nnls
 from scipy.special import expit
 from scipy.stats import chi2
 
-from models.churn.encoding import Codes, Floats
+from models.arrays import Codes, Floats
 from models.measures.resampling import TAILS
 from models.weights.weights import OVERALL
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from models.arrays import Floats
 from models.backtest.lead_time import lead_time
-from models.churn.encoding import Floats
 from models.measures.metrics import Ranking
 from models.measures.resampling import TAILS, AccountBootstrap
 from models.scorecard.scorecard import Cuts

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from features.errors import EvidenceError
-from models.churn.encoding import Floats
+from models.arrays import Floats
 from models.scorecard.grading import Grading
 from models.weights.weights import OVERALL
 

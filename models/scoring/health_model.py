@@ -15,8 +15,8 @@ from scipy.special import expit
 
 from features.catalog import Signal
 from features.errors import DataError, RegistryError, sample
+from models.arrays import Floats
 from models.churn.classifier import ChurnClassifier
-from models.churn.encoding import Floats
 from models.scoring.calibration import LogisticCalibrator
 from models.scoring.reasons import Reason, group_points, reasons
 from models.scoring.scale import ScoreScale, points

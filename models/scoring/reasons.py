@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from features.catalog import Group, Signal, groups_of
-from models.churn.encoding import Floats
+from models.arrays import Floats
 
 MINUS = "\N{MINUS SIGN}"
 # SHAP values come in multiples of a small unit; points below this are its rounding.

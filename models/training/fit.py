@@ -12,7 +12,7 @@ from sklearn.base import clone
 
 from features.catalog import Signal
 from features.errors import EvidenceError
-from models.churn.encoding import Codes
+from models.arrays import Codes
 from models.measures.metrics import Metrics
 from models.scoring.calibration import LogisticCalibrator
 from models.scoring.health_model import SEGMENT, HealthModel, model_input

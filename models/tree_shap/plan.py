@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from features.errors import DataError, RegistryError
-from models.churn.encoding import Codes, Floats
+from models.arrays import Codes, Floats
 from models.tree_shap.build.additive_part import AdditivePart
 from models.tree_shap.build.compiling import compile_parts
 from models.tree_shap.build.model_text import fingerprint

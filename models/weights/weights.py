@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from features.catalog import Signal
-from models.churn.encoding import Codes, Floats
+from models.arrays import Codes, Floats
 from models.scoring.reasons import group_points
 
 # Context of an account, not something a customer-success team could weigh.

@@ -13,7 +13,7 @@ from features.tables.mapping import Frozen
 
 if TYPE_CHECKING:
     from features.catalog import Signal
-    from models.churn.encoding import Floats
+    from models.arrays import Floats
     from models.scorecard.grading import Measure
 
 ALL = "all"

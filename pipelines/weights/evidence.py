@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from features.catalog import Signal
     from features.tables.company import Company
     from features.tables.quality import TableQuality
-    from models.churn.encoding import Codes
+    from models.arrays import Codes
     from models.measures.metrics import Metrics
     from models.scoring.health_model import HealthModel
 

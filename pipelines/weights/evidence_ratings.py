@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from features.outcomes.settings import OutcomeWords
     from features.signals.rating_quality import RaterSpread
     from features.tables.company import Company
+    from models.arrays import Codes, Floats
     from models.backtest.signal_evidence import Alone, SideBySide
-    from models.churn.encoding import Codes, Floats
     from models.scoring.health_model import HealthModel
     from pipelines.project.project import Project
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from features.catalog import Signal
     from features.tables.company import Company
-    from models.churn.encoding import Codes, Floats
+    from models.arrays import Codes, Floats
     from models.scorecard.advice import SegmentAdvice
     from models.scorecard.grading import Grading, Measure
     from models.scorecard.replay import Replayed

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.churn.encoding import Floats
+from models.arrays import Floats
 from models.tree_shap.build.model_text import (
     CATEGORICAL,
     MISSING_ZERO,

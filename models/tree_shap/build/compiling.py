@@ -9,7 +9,7 @@ import lightgbm as lgb
 import numpy as np
 
 from features.errors import RegistryError
-from models.churn.encoding import Floats
+from models.arrays import Floats
 from models.tree_shap.build.additive_part import AdditivePart
 from models.tree_shap.build.codes import Coding
 from models.tree_shap.build.model_text import (

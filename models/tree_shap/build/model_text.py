@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.churn.encoding import Codes, Floats
+from models.arrays import Codes, Floats
 
 # Bits of a node's decision type, as in LightGBM's tree.h.
 CATEGORICAL, DEFAULT_LEFT = 1, 2

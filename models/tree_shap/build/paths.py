@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.churn.encoding import Codes, Floats
+from models.arrays import Codes, Floats
 from models.tree_shap.build.codes import Coding
 from models.tree_shap.build.model_text import Tree, UnsupportedModelError
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from models.churn.encoding import Codes, Floats
+from models.arrays import Codes, Floats
 
 NUMBER, CATEGORY = 1, 2
 # Larger numbers lie beyond every knot; infinity has no logarithm that could be split.

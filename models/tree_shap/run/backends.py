@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import lightgbm as lgb
 import numpy as np
 
-from models.churn.encoding import Codes, Floats
+from models.arrays import Codes, Floats
 from models.tree_shap.explanation import Explanation
 from models.tree_shap.plan_file import PlanParts
 

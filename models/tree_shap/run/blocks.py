@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numba.extending import register_jitable
 
-from models.churn.encoding import Codes, Floats
+from models.arrays import Codes, Floats
 from models.tree_shap.build.additive_part import AdditivePart
 from models.tree_shap.build.codes import Coding
 from models.tree_shap.explanation import Explanation

@@ -17,7 +17,7 @@ from pipelines.weights.rows import ReplayRows, advice_from, replay_rows
 from pipelines.weights.what_if import today_by_segment
 
 if TYPE_CHECKING:
-    from models.churn.encoding import Floats
+    from models.arrays import Floats
     from models.scorecard.advice import SegmentAdvice
     from models.scorecard.replay import Replayed
     from pipelines.project.project import Project
