@@ -45,6 +45,7 @@ from models.arrays import Floats
 from models.measures.metrics import row_log_loss
 from models.measures.resampling import AccountBootstrap
 from models.registry.models import load_version
+from models.scoring.scorer import Scorer
 from models.training.fit import fit_health_model
 from pipelines.monitor.monitor import monitor
 from pipelines.project.project import Project, load_project
@@ -123,7 +124,7 @@ def _said(project: Project, rows: pd.DataFrame, by_day: dict[date, str]) -> Floa
     risk = np.full(len(rows), np.nan)
     for day, version in by_day.items():
         mask = (rows["observation_date"] == day).to_numpy()
-        risk[mask] = models[version].score(_dated(rows[mask])).table["probability"]
+        risk[mask] = Scorer(models[version]).score(_dated(rows[mask])).table["probability"]
     return risk
 
 
@@ -143,7 +144,7 @@ def _monthly(project: Project, rows: pd.DataFrame, days: list[date]) -> Floats:
             seed=project.settings.training.seed,
         ).model
         mask = (rows["observation_date"] == day).to_numpy()
-        risk[mask] = model.score(_dated(rows[mask])).table["probability"]
+        risk[mask] = Scorer(model).score(_dated(rows[mask])).table["probability"]
     return risk
 
 

@@ -26,6 +26,7 @@ def _():
     from models.drift.histograms import histograms, second_look, segment_of
     from models.drift.statistics import drift_statistics
     from models.registry.champion_reference import load_reference
+    from models.scoring.scorer import Scorer
     from pipelines.project.company import open_company
     from pipelines.project.feature_table import feature_rows_of_date
     from pipelines.project.project import load_project
@@ -36,6 +37,7 @@ def _():
         DriftPolicy,
         Figure,
         Path,
+        Scorer,
         bin_labels,
         champion,
         decide,
@@ -223,10 +225,12 @@ def _(group, model, np, today):
 
 
 @app.cell
-def _(check, group, mo, model, share, today, worsened):
+def _(Scorer, check, group, mo, model, share, today, worsened):
     changed = worsened(share.value / 100)
     crisis, crisis_moved, crisis_counts = check(changed)
-    told = [float(model.score(rows).table["probability"].mean()) for rows in (today, changed)]
+    told = [
+        float(Scorer(model).score(rows).table["probability"].mean()) for rows in (today, changed)
+    ]
     listed = "\n".join(f"    - {reason}" for reason in crisis.reasons)
     mo.md(f"""
     With {share.value} % of the accounts worse in {group.value}: **{crisis.status}**.

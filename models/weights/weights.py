@@ -8,15 +8,36 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from features.catalog import Signal
+from features.catalog import Signal, groups_of
 from models.arrays import Codes, Floats
-from models.scoring.reasons import group_points
 
 # Context of an account, not something a customer-success team could weigh.
 CONTEXT = "profile"
 OVERALL = "all"
 
 Weights = dict[str, dict[str, float]]
+
+
+def group_points(points: Floats, signals: Sequence[Signal]) -> pd.DataFrame:
+    """Sum points over signal groups.
+
+    Parameters
+    ----------
+    points : ndarray of shape (n, n_signals)
+        Points, or contributions: sums of either are meaningful.
+    signals : sequence of Signal
+        What the columns are.
+
+    Returns
+    -------
+    DataFrame of n rows
+        One column per group that occurs, in catalogue order.
+    """
+    members = {
+        group: [i for i, signal in enumerate(signals) if signal.group == group]
+        for group in groups_of(signals)
+    }
+    return pd.DataFrame({group: points[:, rows].sum(axis=1) for group, rows in members.items()})
 
 
 def group_weights(

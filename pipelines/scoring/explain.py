@@ -62,6 +62,8 @@ def explain_account(project: Project, account_id: str, as_of: date | None) -> Ex
     RegistryError
         When there is no champion.
     """
+    from models.scoring.scorer import Scorer
+
     outcome = project.settings.outcome
     model, version, _ = champion(project)
     with open_company(project) as company:
@@ -70,7 +72,7 @@ def explain_account(project: Project, account_id: str, as_of: date | None) -> Ex
         frame = features_on(project, company, model, day, account_id)
     if frame.empty:
         raise DataError(inactive(account_id, day, outcome))
-    scored = model.score(frame)
+    scored = Scorer(model).score(frame)
     row = scored.table.iloc[0].to_dict()
     account = {
         "account_id": account_id,

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     from features.outcomes.labels import OutcomeWords
     from features.tables.company import Company
-    from models.scoring.health_model import HealthModel, ScoredAccounts
+    from models.scoring.health_model import HealthModel
     from models.scoring.move import MoveEnd, MoveSplit
+    from models.scoring.scored import ScoredAccounts
 
 
 @dataclass(frozen=True)

@@ -195,6 +195,7 @@ def scored_batches(
     stream: FeatureStream, model: HealthModel, workers: int
 ) -> tuple[int, Iterator[tuple[pa.RecordBatch, Any]]]:
     """Score a stream: the number of rows, and batches of scored rows with their signals' hashes."""
+    from models.scoring.scorer import Scorer
     from models.training.fingerprint import row_hashes
 
     hashed = ["account_id", *model.required_columns]
@@ -202,13 +203,13 @@ def scored_batches(
         from pipelines.scoring.spark import score_on_cluster
 
         return score_on_cluster(stream.on_cluster(), model, hashed)
-    plan = model.plan
+    scorer = Scorer(model)
 
     def work(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, Any]:
-        return plan.score_batch(batch), row_hashes(batch, hashed)
+        return scorer.score_batch(batch), row_hashes(batch, hashed)
 
     count, batches = stream.read()
-    plan.shap.expect(count)
+    scorer.shap.expect(count)
     return count, in_order(work, batches, workers)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.arrays import Floats
-from models.tree_shap.build.codes import CATEGORY, NUMBER
+from models.tree_shap.run.codes import CATEGORY, NUMBER
 from models.tree_shap.run.compiled import compiled
 
 # Values searched side by side: enough to fill vectors, few enough to stay in the fastest memory.

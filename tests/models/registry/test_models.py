@@ -12,6 +12,7 @@ import pytest
 
 from features.errors import RegistryError
 from models.registry.models import load_champion, load_version, log_champion, tracking
+from models.scoring.scorer import Scorer
 from pipelines.reports.figures.tested_rows import reliability_plot
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -42,7 +43,7 @@ def registry(result, tmp_path_factory):
 def test_the_champion_comes_back_as_it_was(registry, result, frame):
     model, version, metadata = load_champion(registry, "health")
     assert version == "1"
-    expected, found = result.model.score(frame), model.score(frame)
+    expected, found = Scorer(result.model).score(frame), Scorer(model).score(frame)
     pd.testing.assert_frame_equal(found.table, expected.table, check_exact=True)
     assert metadata["params"]["fingerprint"] == "abc"
     assert metadata["params"]["rounds"] == str(result.choice["rounds"])
@@ -68,7 +69,7 @@ def test_the_served_model_answers_with_scores_and_reasons(registry, result, fram
     columns = ["account_id", "observation_date", *result.model.required_columns]
     rows = frame.iloc[:20][columns]
     found = served.predict(rows)
-    expected = result.model.score(rows)
+    expected = Scorer(result.model).score(rows)
     assert found["score"].tolist() == expected.table["score"].tolist()
     assert found["band"].tolist() == expected.table["band"].tolist()
     said = [reason.sentence for reason in expected.reasons()[0]]
@@ -115,8 +116,10 @@ def test_a_version_comes_back_as_the_champion_does(registry, frame):
     champion, _, metadata = load_champion(registry, "health")
     model, version, found = load_version(registry, "health", "1")
     assert (version, found) == ("1", metadata)
-    expected = champion.score(frame.iloc[:50]).table
-    pd.testing.assert_frame_equal(model.score(frame.iloc[:50]).table, expected, check_exact=True)
+    expected = Scorer(champion).score(frame.iloc[:50]).table
+    pd.testing.assert_frame_equal(
+        Scorer(model).score(frame.iloc[:50]).table, expected, check_exact=True
+    )
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from models.registry.champion_reference import load_reference
 from models.registry.champions import history
 from models.registry.checks import MonitorRecord, monitor_records
 from models.registry.models import load_champion, tracking
+from models.scoring.scorer import Scorer
 from pipelines.monitor import monitor as monitoring
 from pipelines.monitor.monitor import monitor
 from pipelines.project.project import load_project
@@ -85,7 +86,7 @@ def test_what_a_champion_keeps_is_what_it_was_fitted_to(place) -> None:
     kept = load_reference(project.registry_folder, NAME, "1")
     frame, _ = labelled_features(project)
     model, _, _ = load_champion(project.registry_folder, NAME)
-    scored = model.score(frame).table
+    scored = Scorer(model).score(frame).table
     again = fit_reference(frame, model.signals, scored["segment"], score=scored["score"])
     assert kept.reference.signals.keys() == {signal.name for signal in model.signals}
     for name, counts in again.counts.items():
@@ -124,7 +125,7 @@ def test_quiet_then_churn_that_changes_then_a_new_champion(place, run, spawned) 
     model, _, _ = load_champion(project.registry_folder, NAME)
     assert whole["rows"] == len(rows)
     assert whole["positives"] == rows["happened"].sum()
-    said = model.score(rows).table["probability"].mean()
+    said = Scorer(model).score(rows).table["probability"].mean()
     assert whole["expected_rate"] == pytest.approx(said, abs=1e-12)
 
     calls = place.folder / "alert.json"

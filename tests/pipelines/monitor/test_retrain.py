@@ -17,6 +17,7 @@ from models.measures.metrics import row_log_loss
 from models.registry.champions import history, rollback_target
 from models.registry.holdout_rows import load_holdout
 from models.registry.models import load_champion, load_version
+from models.scoring.scorer import Scorer
 from pipelines.monitor.retrain import retrain
 from pipelines.project.feature_table import write_features
 from pipelines.project.project import Project, load_project
@@ -86,7 +87,9 @@ def test_a_change_that_was_learnt_is_promoted_and_undone(place: Place, run) -> N
     rows = frame[frame["observation_date"].dt.date >= told.judged_from].reset_index(drop=True)
     assert held_out["account_id"].tolist() == rows["account_id"].tolist()
     outcome = rows["happened"].to_numpy(dtype=float)
-    champion = row_log_loss(outcome, model.score(rows).table["probability"].to_numpy()).mean()
+    champion = row_log_loss(
+        outcome, Scorer(model).score(rows).table["probability"].to_numpy()
+    ).mean()
     ours = row_log_loss(outcome, held_out["probability"].to_numpy()).mean()
     judged = told.verdict.judged[0]
     assert (judged.champion_log_loss, judged.challenger_log_loss) == pytest.approx((champion, ours))
@@ -96,7 +99,7 @@ def test_a_change_that_was_learnt_is_promoted_and_undone(place: Place, run) -> N
     # Who is in another band because of the model alone.
     written = write_features(project, None, project.folder / "now.parquet", labelled=False)
     now = pd.read_parquet(written.file)
-    bands = [each.score(now).table["band"] for each in (model, challenger)]
+    bands = [Scorer(each).score(now).table["band"] for each in (model, challenger)]
     assert told.bands.accounts == len(now)
     assert told.bands.moved == (bands[0] != bands[1]).sum() > 0
     for move in told.bands.moves:

@@ -25,6 +25,7 @@ from features.tables.company import Company
 from models.registry.models import load_champion
 from models.scoring.calibration import LogisticCalibrator
 from models.scoring.health_model import HealthModel
+from models.scoring.scorer import Scorer
 from pipelines.project.company import open_company
 from pipelines.project.project import Project, load_project
 from pipelines.scoring.move import ExplainedMove, explain_move, explain_rows
@@ -49,7 +50,9 @@ class Moved:
         return self.frame[here & (self.frame["account_id"] == account)].reset_index(drop=True)
 
     def score(self, account: str, day: date, version: str) -> float:
-        return float(self.models[version].score(self.row(account, day)).table["score"].iloc[0])
+        return float(
+            Scorer(self.models[version]).score(self.row(account, day)).table["score"].iloc[0]
+        )
 
     def explained(self, account: str, *days: date, **changed: Any) -> ExplainedMove:
         rows = {day: self.row(account, day).assign(**changed) for day in days}
@@ -61,7 +64,7 @@ class Moved:
         """Accounts that were there on all dates, those whose score moved most first."""
         counts = self.frame["account_id"].value_counts()
         here = self.frame[self.frame["account_id"].isin(counts[counts == 3].index)]
-        scores = self.models["2"].score(here).table.sort_values("observation_date")
+        scores = Scorer(self.models["2"]).score(here).table.sort_values("observation_date")
         by_account = scores.groupby("account_id")["score"]
         moved = (by_account.last() - by_account.first()).abs()
         return moved.sort_values(ascending=False, kind="stable").index.tolist()
@@ -104,7 +107,7 @@ def moved(scored, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moved]:
             open_store(project, read_only=False) as store,
             store.issue(key, groups) as writer,
         ):
-            writer.write(models["2"].plan.score_batch(batch))
+            writer.write(Scorer(models["2"]).score_batch(batch))
             writer.finish({})
         yield Moved(project, company, models, frame)
 
@@ -238,7 +241,10 @@ def test_rows_that_came_late_are_a_part_of_their_own(moved) -> None:
     )
     told = moved.explained(account, EARLIER, LATEST, **lost)
     old, new = (
-        moved.models[version].score(moved.row(account, day).assign(**lost)).table["score"].iloc[0]
+        Scorer(moved.models[version])
+        .score(moved.row(account, day).assign(**lost))
+        .table["score"]
+        .iloc[0]
         for day, version in ends
     )
     revised = {p.label: p.points for p in told.move.parts if p.kind == "revised"}
