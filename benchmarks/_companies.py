@@ -45,9 +45,9 @@ class Company:
 def write_company(folder: Path, accounts: int, seed: int) -> dict[str, Any]:
     """Simulate a company, draft its configuration as for a stranger's and build its signals."""
     from pipelines.project.project import load_project
+    from pipelines.project.rows import labelled_features
     from pipelines.setup.draft import write_draft
     from pipelines.simulation.simulate import Simulation, simulate
-    from pipelines.training.train import labelled_features
 
     shutil.rmtree(folder, ignore_errors=True)
     simulate(folder / "data", Simulation(accounts=accounts, seed=seed))

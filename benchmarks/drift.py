@@ -271,9 +271,9 @@ def _company_by_month(folder: Path, simulation: Any) -> dict[str, str]:
     from models.segments import SegmentSettings
     from models.training.fit import fit_health_model
     from pipelines.project.project import load_project
+    from pipelines.project.rows import labelled_features
     from pipelines.setup.draft import write_draft
     from pipelines.simulation.simulate import simulate
-    from pipelines.training.train import labelled_features
 
     simulate(folder / "data", simulation)
     write_draft(folder / "data", folder / "healthscore.toml")

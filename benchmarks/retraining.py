@@ -48,9 +48,10 @@ from models.registry.models import load_version
 from models.training.fit import fit_health_model
 from pipelines.monitor.monitor import monitor
 from pipelines.project.project import Project, load_project
+from pipelines.project.rows import labelled_features, segment_settings
 from pipelines.setup.draft import write_draft
 from pipelines.simulation.simulate import Simulation, simulate
-from pipelines.training.train import labelled_features, segment_settings, train
+from pipelines.training.train import train
 
 START, MONTHS, FIRST, DRIFT = date(2023, 1, 1), 34, 16, 18
 KINDS = ("none", "payment-crisis", "usage-collapse")

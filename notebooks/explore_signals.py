@@ -22,8 +22,8 @@ def _():
     from models.measures.metrics import Ranking, rate_row
     from pipelines.project.company import dated_events, open_company
     from pipelines.project.project import load_project
+    from pipelines.project.rows import labelled_rows
     from pipelines.reports.labels import labels_of
-    from pipelines.training.train import labelled_rows
 
     return (
         Figure,

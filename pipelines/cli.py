@@ -112,7 +112,7 @@ def check(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
         report = check_data(project_of(config))
         answer.give(report.to_dict())
         if answer.console is not None:
-            from pipelines.terminal.console import show_report
+            from pipelines.setup.screen import show_report
 
             show_report(answer.console, report)
 
@@ -142,7 +142,7 @@ def signals(
         if answer.console is not None and as_markdown:
             print(markdown(listed), end="")
         elif answer.console is not None:
-            from pipelines.terminal.console import show_signals
+            from pipelines.setup.screen import show_signals
 
             show_signals(answer.console, listed)
 
@@ -195,7 +195,7 @@ def train(
         trained = train_champion(project_of(config, outcome), tune_seconds=tune)
         answer.give(trained.to_dict())
         if answer.console is not None:
-            from pipelines.terminal.console import show_trained
+            from pipelines.training.screen import show_trained
 
             show_trained(answer.console, trained)
             if trained.tuning is not None:
@@ -275,7 +275,8 @@ def demo(
             }
         )
         if answer.console is not None:
-            from pipelines.terminal.console import show_portfolio, show_trained
+            from pipelines.portfolio.screen import show_portfolio
+            from pipelines.training.screen import show_trained
 
             show_trained(answer.console, made.trained)
             show_portfolio(answer.console, made.summed)

@@ -13,17 +13,16 @@ from pipelines.monitor.band_moves import BandMoves, band_moves, said_by
 from pipelines.project.company import open_company
 from pipelines.project.feature_table import refuse_lost_signals
 from pipelines.project.project import Project
-from pipelines.scoring.score import champion
-from pipelines.terminal.progress import show_progress
-from pipelines.training.train import (
-    TRAINING_STEPS,
+from pipelines.project.rows import (
     data_problems,
     describe_data,
-    kept_with_model,
     labelled_rows,
     scale_settings,
     segment_settings,
 )
+from pipelines.scoring.score import champion
+from pipelines.terminal.progress import show_progress
+from pipelines.training.train import TRAINING_STEPS, kept_with_model
 from pipelines.training.tune import search_parameters, tuning_seconds
 
 if TYPE_CHECKING:

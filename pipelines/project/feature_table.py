@@ -82,7 +82,7 @@ def write_features(
     refuse_other_suffix(file, "The feature table")
     warnings: list[str] = []
     if labelled:
-        from pipelines.training.train import labelled_features
+        from pipelines.project.rows import labelled_features
 
         frame, signals = labelled_features(project)
         count, name = len(signals), "features-labelled.parquet"

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from features.errors import EvidenceError
 from pipelines.project.company import dated_events
 from pipelines.project.project import Project
+from pipelines.project.rows import labelled_rows
 from pipelines.project.scorecard_settings import ALL, scorecard_measures, weights_today
-from pipelines.training.train import labelled_rows
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -21,7 +21,7 @@ from models.registry.models import load_champion, tracking
 from pipelines.monitor import monitor as monitoring
 from pipelines.monitor.monitor import monitor
 from pipelines.project.project import load_project
-from pipelines.training.train import labelled_features
+from pipelines.project.rows import labelled_features
 from tests.pipelines.changing import CHANGE, LAST, write_company
 from tests.pipelines.conftest import _make_hostile
 

@@ -20,8 +20,8 @@ from models.registry.models import load_champion, load_version
 from pipelines.monitor.retrain import retrain
 from pipelines.project.feature_table import write_features
 from pipelines.project.project import Project, load_project
+from pipelines.project.rows import labelled_features
 from pipelines.scoring.score import score_accounts
-from pipelines.training.train import labelled_features
 from tests.pipelines.changing import CHANGE, let_time_pass, write_company
 
 NAME = "healthscore"

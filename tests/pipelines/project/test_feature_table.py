@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from pipelines.project.project import load_project
-from pipelines.training.train import labelled_features
+from pipelines.project.rows import labelled_features
 
 
 def test_the_table_of_a_date(scored, run, tmp_path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from models.registry.models import load_champion
 from pipelines.project.company import open_company
 from pipelines.project.project import load_project
-from pipelines.training.train import describe_data, labelled_features
+from pipelines.project.rows import describe_data, labelled_features
 
 METRICS = "auc auc_low auc_high log_loss log_loss_base ece top_decile_lift".split()
 

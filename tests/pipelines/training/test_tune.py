@@ -11,7 +11,7 @@ from features.errors import EvidenceError
 from models.registry.models import load_champion
 from models.training.tuning_trial import search_space
 from pipelines.project.project import load_project
-from pipelines.training.train import segment_settings
+from pipelines.project.rows import segment_settings
 from pipelines.training.tune import JOURNAL, search_parameters
 
 # Kills the process when the third trial begins.
