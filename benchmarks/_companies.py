@@ -45,7 +45,7 @@ class Company:
 def write_company(folder: Path, accounts: int, seed: int) -> dict[str, Any]:
     """Simulate a company, draft its configuration as for a stranger's and build its signals."""
     from pipelines.project.project import load_project
-    from pipelines.project.rows import labelled_features
+    from pipelines.project.rows import labelled_rows
     from pipelines.setup.draft import write_draft
     from pipelines.simulation.simulate import Simulation, simulate
 
@@ -53,7 +53,8 @@ def write_company(folder: Path, accounts: int, seed: int) -> dict[str, Any]:
     simulate(folder / "data", Simulation(accounts=accounts, seed=seed))
     write_draft(folder / "data", folder / "healthscore.toml")
     project = load_project(folder / "healthscore.toml")
-    frame, signals = labelled_features(project)
+    rows = labelled_rows(project)
+    frame, signals = rows.frame, rows.signals
     truth = pd.read_parquet(
         folder / "data" / "truth" / "rows.parquet", columns=[*KEYS, "churn_probability"]
     ).rename(columns={"churn_probability": "true_probability"})

@@ -73,7 +73,8 @@ def _(Path, load_project, mo, sys):
 @app.cell
 def _(dated_events, labelled_rows, labels_of, mo, open_company, project):
     with mo.capture_stderr(), open_company(project) as company:
-        frame, signals = labelled_rows(project, company)
+        rows = labelled_rows(project, company)
+        frame, signals = rows.frame, rows.signals
         events = dated_events(company, project.settings.outcome)
     labels = labels_of(signals)
     numeric = [signal for signal in signals if not signal.is_categorical]

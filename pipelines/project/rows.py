@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from features.errors import EvidenceError
@@ -14,41 +17,77 @@ if TYPE_CHECKING:
 
     from features.catalog import Signal
     from features.tables.company import Company
+    from features.tables.quality import TableQuality
     from models.scoring.scale import ScaleSettings
     from models.segments import SegmentSettings
 
 
-def data_problems(company: Company) -> list[str]:
-    """List what is impossible or unreadable in the tables, one sentence each."""
-    return [
-        f"{quality.source_name}: {problem}"
-        for quality in company.quality.values()
-        for problem in quality.problems
-    ]
+@dataclass(frozen=True)
+class LabelledRows:
+    """Signals and outcomes of matured observation dates, and the tables they came from.
+
+    Parameters
+    ----------
+    frame : DataFrame of n rows
+        ``account_id``, ``observation_date``, ``happened`` (0 or 1), one column per signal and
+        what segments, ARR and age are read from.
+    signals : tuple of Signal
+        What a model may read.
+    maturity_days : int
+        Days from an observation date to the end of its outcome window.
+    is_dated : bool
+        False where the rows are one snapshot without dates.
+    data_start, data_end : date
+        The first day of which behaviour is known, and the first of which nothing is.
+    quality : dict of str to TableQuality
+        What each table holds and what is wrong with it.
+    """
+
+    frame: pd.DataFrame
+    signals: tuple[Signal, ...]
+    maturity_days: int
+    is_dated: bool
+    data_start: date
+    data_end: date
+    quality: Mapping[str, TableQuality]
+
+    @property
+    def base_rate(self) -> float:
+        """Share of rows in which the outcome happened."""
+        return float(self.frame["happened"].mean())
+
+    @property
+    def problems(self) -> list[str]:
+        """What is impossible or unreadable in the tables, one sentence each."""
+        return [
+            f"{quality.source_name}: {problem}"
+            for quality in self.quality.values()
+            for problem in quality.problems
+        ]
+
+    def description(self) -> dict[str, Any]:
+        """Describe the tables and fingerprint the rows, JSON-ready, to be kept with a model."""
+        from models.training.fingerprint import fingerprint
+
+        return {
+            "fingerprint": fingerprint(self.frame),
+            "rows": len(self.frame),
+            "columns": list(self.frame.columns),
+            "data_start": self.data_start.isoformat(),
+            "data_end": self.data_end.isoformat(),
+            "tables": {name: quality.to_dict() for name, quality in self.quality.items()},
+        }
 
 
-def describe_data(company: Company, frame: pd.DataFrame) -> dict[str, Any]:
-    """Describe the tables and fingerprint the feature table a model was taught with."""
-    from models.training.fingerprint import fingerprint
+def labelled_rows(project: Project, company: Company | None = None) -> LabelledRows:
+    """Build the labelled feature table of a project.
 
-    return {
-        "fingerprint": fingerprint(frame),
-        "rows": len(frame),
-        "columns": list(frame.columns),
-        "data_start": company.data_start.isoformat(),
-        "data_end": company.data_end.isoformat(),
-        "tables": {name: quality.to_dict() for name, quality in company.quality.items()},
-    }
-
-
-def labelled_features(project: Project) -> tuple[pd.DataFrame, tuple[Signal, ...]]:
-    """Build the labelled feature table of a configuration, for work outside this command."""
-    with open_company(project) as company:
-        return labelled_rows(project, company)
-
-
-def labelled_rows(project: Project, company: Company) -> tuple[pd.DataFrame, tuple[Signal, ...]]:
-    """Build the labelled feature table of an opened company.
+    Parameters
+    ----------
+    project : Project
+        The configuration.
+    company : Company, optional
+        Its opened tables; by default they are opened and closed again.
 
     Raises
     ------
@@ -56,8 +95,17 @@ def labelled_rows(project: Project, company: Company) -> tuple[pd.DataFrame, tup
         When no observation date has matured, or no account was active on any.
     """
     from features.build import build_features, signals_of
-    from features.outcomes.labels import declared_for, matured_dates, why_no_date, why_no_row
+    from features.outcomes.labels import (
+        days_to_label,
+        declared_for,
+        matured_dates,
+        why_no_date,
+        why_no_row,
+    )
 
+    if company is None:
+        with open_company(project) as opened:
+            return labelled_rows(project, opened)
     settings = project.settings
     dates = matured_dates(company, settings.outcome)
     if not dates:
@@ -68,7 +116,15 @@ def labelled_rows(project: Project, company: Company) -> tuple[pd.DataFrame, tup
         )
     if frame.empty:
         raise EvidenceError(why_no_row(company, settings.outcome, dates))
-    return frame, declared_for(signals_of(company, settings.signals), settings.outcome)
+    return LabelledRows(
+        frame=frame,
+        signals=declared_for(signals_of(company, settings.signals), settings.outcome),
+        maturity_days=days_to_label(company, settings.outcome),
+        is_dated=company.is_dated,
+        data_start=company.data_start,
+        data_end=company.data_end,
+        quality=company.quality,
+    )
 
 
 def segment_settings(project: Project, signals: tuple[Signal, ...]) -> SegmentSettings:

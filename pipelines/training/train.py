@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from features.outcomes.settings import WORDS, OutcomeWords
-from pipelines.project.company import open_company
 from pipelines.project.project import Project, freeze_scale
 from pipelines.project.rows import (
-    data_problems,
-    describe_data,
+    LabelledRows,
     labelled_rows,
     run_parameters,
     scale_settings,
@@ -23,9 +21,6 @@ from pipelines.terminal.progress import show_progress
 from pipelines.training.tune import search_parameters, tuning_parameters, tuning_seconds
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from features.catalog import Signal
     from models.training.fit import TrainingResult
     from models.training.tuning import Tuned
 
@@ -99,38 +94,29 @@ def train(project: Project, *, tune_seconds: float | None = None) -> Trained:
         When a setting is impossible, or the data break the contract or hold too few matured
         outcomes.
     """
-    from features.outcomes.labels import days_to_label
     from models.registry.models import log_champion
     from models.training.fit import fit_health_model
 
     settings = project.settings
     seconds = tuning_seconds(project, tune_seconds)
-    with open_company(project) as company:
-        frame, signals = labelled_rows(project, company)
-        label_days = days_to_label(company, settings.outcome)
-        problems = data_problems(company)
-        described = describe_data(company, frame)
-        is_dated = company.is_dated
-    segments = segment_settings(project, signals)
+    rows = labelled_rows(project)
+    segments = segment_settings(project, rows.signals)
     tuning = search_parameters(
         project,
-        frame,
-        signals,
+        rows,
         segments=segments,
-        maturity_days=label_days,
-        is_dated=is_dated,
         seconds=seconds,
     )
     number = itertools.count(1)
     with show_progress("Train") as step:
         result = fit_health_model(
-            frame,
-            signals,
-            maturity_days=label_days,
+            rows.frame,
+            rows.signals,
+            maturity_days=rows.maturity_days,
             segments=segments,
-            scale=scale_settings(project, float(frame["happened"].mean())),
+            scale=scale_settings(project, rows.base_rate),
             holdout_dates=settings.training.holdout_dates,
-            is_dated=is_dated,
+            is_dated=rows.is_dated,
             seed=settings.training.seed,
             n_jobs=settings.training.threads,
             tuned=None if tuning is None else tuning.parameters,
@@ -142,13 +128,13 @@ def train(project: Project, *, tune_seconds: float | None = None) -> Trained:
             folder=project.registry_folder,
             name=settings.registry.model_name,
             reasons=["Trained with 'healthscore train', which makes a champion at once."],
-            **kept_with_model(project, result, frame, signals, described, tuning),
+            **kept_with_model(project, result, rows, tuning),
         )
     _freeze_missing_scale(project, result)
     return Trained(
         version,
         result,
-        problems + result.warnings,
+        rows.problems + result.warnings,
         tuning,
         project.outcome_name,
         settings.outcome.words,
@@ -158,9 +144,7 @@ def train(project: Project, *, tune_seconds: float | None = None) -> Trained:
 def kept_with_model(
     project: Project,
     result: TrainingResult,
-    frame: pd.DataFrame,
-    signals: tuple[Signal, ...],
-    described: dict[str, Any],
+    rows: LabelledRows,
     tuning: Tuned | None,
 ) -> dict[str, Any]:
     """Gather the parameters, files and figures that are logged with a registered model.
@@ -171,26 +155,22 @@ def kept_with_model(
         The configuration.
     result : TrainingResult
         The model and its proof.
-    frame : DataFrame
-        The rows it was fitted to, which later dates are held against.
-    signals : tuple of Signal
-        What it may read.
-    described : dict
-        What :func:`describe_data` says of the rows it was taught with.
+    rows : LabelledRows
+        What it was fitted to, which later dates are held against.
     tuning : Tuned or None
         What a search for parameters found.
     """
     from models.registry.champion_reference import DATA, REFERENCE, training_reference
     from pipelines.reports.figures.tested_rows import lift_plot, reliability_plot, score_plot
 
-    reference = training_reference(result.model, frame)
+    reference = training_reference(result.model, rows.frame)
     return {
         "params": run_parameters(project) | tuning_parameters(tuning),
         "files": {
             "healthscore.toml": project.shown_text,
-            DATA: json.dumps(described, indent=2),
+            DATA: json.dumps(rows.description(), indent=2),
             REFERENCE: json.dumps(reference.to_dict(), allow_nan=False),
-            "signals.json": json.dumps([signal.to_dict() for signal in signals], indent=2),
+            "signals.json": json.dumps([signal.to_dict() for signal in rows.signals], indent=2),
         },
         "figures": {
             "reliability.png": reliability_plot(result.calibration),

@@ -36,7 +36,8 @@ def known(taught):
     model, version, _ = load_champion(folder, name)
     holdout = load_holdout(folder, name, version)
     with open_company(project) as company:
-        frame, signals = labelled_rows(project, company)
+        rows = labelled_rows(project, company)
+        frame, signals = rows.frame, rows.signals
         frame = frame.assign(segment=model.segments.assign(frame), arr=np.nan)
         said = holdout[["account_id", "observation_date", "probability", "score"]]
         rows = frame.merge(said, on=["account_id", "observation_date"], validate="one_to_one")
