@@ -71,7 +71,7 @@ def score(
             }
         )
         if answer.console is not None:
-            from pipelines.terminal.console import show_portfolio
+            from pipelines.portfolio.screen import show_portfolio
 
             show_portfolio(answer.console, portfolio(project, issued))
             answer.say(f"{issued.rows:,} scores in {project.store_shown}")
@@ -171,7 +171,7 @@ def explain(
         explained = explain_account(project, account, day_of(as_of))
         answer.give(explained.to_dict())
         if answer.console is not None:
-            from pipelines.terminal.console import show_explained
+            from pipelines.scoring.explain_screen import show_explained
 
             show_explained(answer.console, explained)
 
