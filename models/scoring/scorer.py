@@ -80,7 +80,7 @@ class Scorer:
         inputs = model_input(frame, model.signals, model.segments)
         values = model.classifier.encoder_.transform(inputs).values
         position = {label: i for i, label in enumerate(self.labels)}
-        label: Codes = inputs[SEGMENT].map(position).to_numpy(dtype=np.intp)
+        label = np.asarray(inputs[SEGMENT].map(position), dtype=np.intp)
         contributions = self.shap.shap_values(values, segment=self._code[label])
         start, slope = self._baseline_log_odds[label], self._slope[label]
         table = points(contributions, start, slope, scale)
