@@ -44,7 +44,7 @@ from _companies import KEYS
 from models.arrays import Floats
 from models.measures.metrics import row_log_loss
 from models.measures.resampling import AccountBootstrap
-from models.registry.models import load_version
+from models.registry.models import Registry
 from models.scoring.scorer import Scorer
 from models.training.fit import fit_health_model
 from pipelines.monitor.monitor import monitor
@@ -121,7 +121,7 @@ def _scored_rows(folder: Path, project: Project) -> pd.DataFrame:
 def _said(project: Project, rows: pd.DataFrame, by_day: dict[date, str]) -> Floats:
     """Probability of every row by the version that served on its date; NaN before."""
     place = project.registry_folder, project.settings.registry.model_name
-    models = {version: load_version(*place, version)[0] for version in set(by_day.values())}
+    models = {version: Registry(*place).version(version).model for version in set(by_day.values())}
     risk = np.full(len(rows), np.nan)
     for day, version in by_day.items():
         mask = (rows["observation_date"] == day).to_numpy()

@@ -25,13 +25,11 @@ def _():
     from models.drift.feed_faults import feed_faults, suspects
     from models.drift.histograms import histograms, second_look, segment_of
     from models.drift.statistics import drift_statistics
-    from models.registry.champion_reference import load_reference
     from models.scoring.scorer import Scorer
     from pipelines.project.company import open_company
     from pipelines.project.feature_table import feature_rows_of_date
     from pipelines.project.project import load_project
     from pipelines.reports.figures.drift import bin_labels, shares_plot
-    from pipelines.scoring.score import champion
 
     return (
         DriftPolicy,
@@ -39,7 +37,6 @@ def _():
         Path,
         Scorer,
         bin_labels,
-        champion,
         decide,
         drift_statistics,
         feature_rows_of_date,
@@ -47,7 +44,6 @@ def _():
         histograms,
         ibis,
         load_project,
-        load_reference,
         mo,
         noticed,
         np,
@@ -95,9 +91,10 @@ def _(Path, load_project, mo, sys):
 
 
 @app.cell
-def _(champion, feature_rows_of_date, load_reference, mo, open_company, project):
-    model, version, _ = champion(project)
-    kept = load_reference(project.registry_folder, project.settings.registry.model_name, version)
+def _(feature_rows_of_date, mo, open_company, project):
+    champion = project.registry.champion()
+    model, version = champion.model, champion.version
+    kept = project.registry.reference(version)
     with mo.capture_stderr(), open_company(project) as company:
         as_of = company.data_end
         today = feature_rows_of_date(project, company, as_of).frame()

@@ -19,10 +19,9 @@ from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import Array
 
 from features.errors import DataError, HealthscoreError, sample
-from models.scoring.health_model import HealthModel
+from models.scoring.health_model import MODEL_FOLDER, HealthModel
 from models.scoring.scorer import Scorer
 
-ARTIFACT = "health_model"
 REASONS = 5
 OUTPUT: dict[str, DataType | Array] = {
     "segment": DataType.string,
@@ -62,7 +61,7 @@ class ServedHealthModel(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         """Read the health model from the logged artifacts."""
-        self.scorer = Scorer(HealthModel.load(Path(context.artifacts[ARTIFACT])))
+        self.scorer = Scorer(HealthModel.load(Path(context.artifacts[MODEL_FOLDER])))
 
     def predict(
         self,

@@ -21,6 +21,8 @@ from models.segments import SegmentAssignment
 from models.tree_shap import ShapPlan
 from models.weights.intervals import WeightCertainty
 
+# Where the registry keeps a model among the artifacts of its version.
+MODEL_FOLDER = "health_model"
 MODEL_FILE, TREES_FILE, PLAN_FOLDER = "health_model.json", "correction.txt", "shap_plan"
 FORMAT = 2
 SEGMENT = "segment"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from features.errors import DataError, nearest
 from pipelines.project.company import open_company, scoring_date
 from pipelines.project.project import Project
-from pipelines.scoring.score import champion, features_on
+from pipelines.scoring.score import features_on
 
 if TYPE_CHECKING:
     from features.outcomes.labels import OutcomeSettings, OutcomeWords
@@ -65,7 +65,8 @@ def explain_account(project: Project, account_id: str, as_of: date | None) -> Ex
     from models.scoring.scorer import Scorer
 
     outcome = project.settings.outcome
-    model, version, _ = champion(project)
+    champion = project.registry.champion()
+    model, version = champion.model, champion.version
     with open_company(project) as company:
         day, _ = scoring_date(company, as_of)
         refuse_unknown_account(company, account_id)

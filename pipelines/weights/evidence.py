@@ -66,7 +66,7 @@ class Evidence:
         See :func:`models.measures.fairness_audit.fairness_audit`; empty without sensitive
         attributes.
     backtest : dict or None
-        See :func:`models.registry.logged_runs.newest_backtest`; None where none was logged.
+        See :func:`models.registry.versions.newest_backtest`; None where none was logged.
     quality : list of dict
         Per table ``table`` (the company's own name for it), ``rows``, ``accounts``, ``first``,
         ``last`` (datetime or None) and ``problems`` (sentences).
@@ -271,7 +271,7 @@ def _sensitive(
 
 
 def _backtest(project: Project, notes: list[str]) -> dict[str, Any] | None:
-    from models.registry.logged_runs import newest_backtest
+    from models.registry.versions import newest_backtest
 
     try:
         found = newest_backtest(project.registry_folder, project.settings.registry.model_name)

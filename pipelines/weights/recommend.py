@@ -220,7 +220,7 @@ def recommend(project: Project) -> Recommended:
         made_at=datetime.now(UTC).replace(tzinfo=None, microsecond=0),
         model=known.model,
         version=known.version,
-        created_at=known.facts["created_at"],
+        created_at=known.created_at,
         foretells=known.foretells,
         advice=advice,
         measures=_notes(known, grading),
@@ -236,7 +236,7 @@ def recommend(project: Project) -> Recommended:
         counts=_counts(frame),
         versions={
             "model_version": known.version,
-            "run_id": known.facts["run_id"],
+            "run_id": known.run_id,
             "config_fingerprint": project.fingerprint,
             "data_fingerprint": fingerprint(frame),
             "healthscore": installed("healthscore"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from features.errors import EvidenceError
 from pipelines.project.company import dated_events
@@ -39,8 +39,8 @@ class ReplayRows:
         The champion.
     version : str
         Its version.
-    facts : dict
-        Of its run; see :func:`models.registry.models.load_champion`.
+    run_id, created_at : str
+        The run that taught it, and when it was registered (ISO, UTC).
     frame : DataFrame of n rows
         Every matured row with its signals, ``happened``, ``segment`` and ``arr`` (NaN where it is
         not known).
@@ -69,7 +69,8 @@ class ReplayRows:
 
     model: HealthModel
     version: str
-    facts: dict[str, Any]
+    run_id: str
+    created_at: str
     frame: pd.DataFrame
     signals: tuple[Signal, ...]
     measures: tuple[Measure, ...]
@@ -188,13 +189,11 @@ def replay_rows(project: Project, company: Company) -> ReplayRows:
     """
     import numpy as np
 
-    from models.registry.holdout_rows import load_holdout
-    from models.registry.models import load_champion
     from models.scorecard.grading import Grading
 
-    folder, name = project.registry_folder, project.settings.registry.model_name
-    model, version, facts = load_champion(folder, name)
-    holdout = load_holdout(folder, name, version)
+    champion = project.registry.champion()
+    model, version = champion.model, champion.version
+    holdout = project.registry.holdout(version)
     labelled = labelled_rows(project, company)
     frame = with_segment_and_arr(labelled.frame, model)
     measures = scorecard_measures(project.settings.scorecard, labelled.signals)
@@ -214,12 +213,12 @@ def replay_rows(project: Project, company: Company) -> ReplayRows:
             f" that had matured before {rows['observation_date'].min():%Y-%m-%d} do not hold both"
             " outcomes; use a longer history"
         )
-    foretells = facts["metrics"].get("holdout_enough_evidence", 0.0) == 1.0
     grading = Grading.fit(measures, known, known["segment"])
     return ReplayRows(
         model=model,
         version=version,
-        facts=facts,
+        run_id=champion.run_id,
+        created_at=champion.created_at,
         frame=frame,
         signals=labelled.signals,
         measures=measures,
@@ -231,12 +230,12 @@ def replay_rows(project: Project, company: Company) -> ReplayRows:
             known,
             grading,
             today,
-            foretells,
+            champion.foretells,
             good=model.scale.good,
             seed=project.settings.training.seed,
         ),
         events=dated_events(company, project.settings.outcome),
-        foretells=foretells,
+        foretells=champion.foretells,
         warnings=warnings,
     )
 

@@ -92,7 +92,7 @@ def model_found(outcome: str, health: ModelHealth) -> ModelFound:
     return ModelFound(
         outcome=outcome,
         model_version=champion.version,
-        created_at=champion.facts["created_at"],
+        created_at=champion.created_at,
         age_days=health.age_days,
         taught_until=health.taught_until,
         metrics=health.metrics,

@@ -15,8 +15,8 @@ from mlflow import MlflowClient
 from features.errors import DataError, RegistryError
 from models.measures.metrics import row_log_loss
 from models.registry.champions import history, rollback_target
-from models.registry.holdout_rows import load_holdout
-from models.registry.models import load_champion, load_version
+from models.registry.models import Registry
+from models.registry.versions import load_holdout
 from models.scoring.scorer import Scorer
 from pipelines.monitor.retrain import retrain
 from pipelines.project.feature_table import write_features
@@ -69,10 +69,11 @@ def test_a_change_that_was_learnt_is_promoted_and_undone(place: Place, run) -> N
     told = retrain(project)
     assert told.promoted, told.reasons
     assert (told.before, told.champion, told.challenger) == ("1", "2", "2")
-    assert load_champion(*place.registry)[1] == "2"
-    model, _, _ = load_version(*place.registry, "1")
-    challenger, _, facts = load_version(*place.registry, "2")
-    assert facts["params"]["judged_against"] == "1"
+    assert Registry(*place.registry).champion().version == "2"
+    model = Registry(*place.registry).version("1").model
+    facts = Registry(*place.registry).version("2")
+    challenger = facts.model
+    assert facts.params["judged_against"] == "1"
     # The scale stays where the first champion put it.
     assert challenger.scale == model.scale
     assert project.path.read_text(encoding="utf-8") == old_text
@@ -125,7 +126,7 @@ def test_a_change_that_was_learnt_is_promoted_and_undone(place: Place, run) -> N
     ran = run("rollback", "-c", project.path, "--reason", "too <b>bold</b>\x1b[31m")
     assert ran.code == 0, ran.err
     assert "Version 1 is the champion again, in place of version 2" in ran.out
-    assert load_champion(*place.registry)[1] == "1"
+    assert Registry(*place.registry).champion().version == "1"
     shown = run("history", "-c", project.path)
     assert shown.code == 0
     words = " ".join(shown.out.split())
@@ -150,7 +151,7 @@ def test_too_few_outcomes_keep_a_challenger(place: Place) -> None:
     assert told.reasons == [told.verdict.reasons[0]]
     assert "judging needs 2,000 at least: wait until more" in told.reasons[0]
     assert (told.judged_until - told.judged_from).days == 31
-    assert load_champion(*place.registry)[1] == "1"
+    assert Registry(*place.registry).champion().version == "1"
     found = history(*place.registry)
     assert [version.became for version in found.versions] == ["champion", "rejected"]
     assert found.records[-1].reasons == tuple(told.reasons)
@@ -177,7 +178,7 @@ def test_a_scoring_run_asks_once_who_is_champion(place: Place, monkeypatch) -> N
     assert asked == ["champion"]
     assert issued.model_version == "1"
     monkeypatch.undo()
-    assert load_champion(*place.registry)[1] == "2"
+    assert Registry(*place.registry).champion().version == "2"
     assert score_accounts(place.project, None).model_version == "2"
 
 

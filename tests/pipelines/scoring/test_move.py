@@ -22,7 +22,7 @@ from rich.console import Console
 from features.build import build_features
 from features.errors import DataError, HealthscoreError, RegistryError
 from features.tables.company import Company
-from models.registry.models import load_champion
+from models.registry.models import Registry
 from models.scoring.calibration import LogisticCalibrator
 from models.scoring.health_model import HealthModel
 from models.scoring.scorer import Scorer
@@ -73,7 +73,8 @@ class Moved:
 
 def promote_another(folder: Path) -> dict[str, HealthModel]:
     """Register a version with another calibration and one segment less, and make it champion."""
-    model, first, facts = load_champion(folder / "mlruns", "healthscore")
+    facts = Registry(folder / "mlruns", "healthscore").champion()
+    model, first = facts.model, facts.version
     line = model.calibrator.to_dict()
     lines = {name: [start + 0.4, 0.8 * slope] for name, (start, slope) in line["lines"].items()}
     other = replace(
@@ -84,7 +85,7 @@ def promote_another(folder: Path) -> dict[str, HealthModel]:
     other.save(folder / "second" / "artifacts" / "health_model")
     client = mlflow.MlflowClient(f"sqlite:///{folder / 'mlruns' / 'mlflow.db'}")
     source = (folder / "second").as_uri()
-    made = client.create_model_version("healthscore", source, run_id=facts["run_id"])
+    made = client.create_model_version("healthscore", source, run_id=facts.run_id)
     client.set_registered_model_alias("healthscore", "champion", str(made.version))
     return {first: model, str(made.version): other}
 

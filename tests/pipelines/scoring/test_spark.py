@@ -21,10 +21,9 @@ def loaded(taught: Any) -> tuple[Any, Any]:
     """The champion, and the feature rows of a date."""
     from pipelines.project.feature_stream import feature_stream
     from pipelines.project.project import load_project
-    from pipelines.scoring.score import champion
 
     project = load_project(taught.config)
-    model, _, _ = champion(project)
+    model = project.registry.champion().model
     with feature_stream(project, model, None, None) as stream:
         _, batches = stream.read()
         (batch,) = batches

@@ -179,11 +179,11 @@ def test_every_number_has_its_source(recommended, known, scored) -> None:
 
 
 def test_a_champion_without_its_hold_out_is_named(scored, monkeypatch) -> None:
-    from models.registry import holdout_rows
+    from models.registry import versions
 
-    monkeypatch.setattr(holdout_rows, "HOLDOUT", "never-logged.parquet")
+    monkeypatch.setattr(versions, "HOLDOUT", "never-logged.parquet")
     with pytest.raises(RegistryError) as raised:
-        holdout_rows.load_holdout(scored.folder / "mlruns", "healthscore", "1")
+        versions.load_holdout(scored.folder / "mlruns", "healthscore", "1")
     assert str(raised.value) == (
         "Version '1' of 'healthscore' is registered without the rows it was judged on "
         "(never-logged.parquet); train again to replay weights over them."
