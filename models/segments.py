@@ -11,11 +11,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from features.catalog import EVERYBODY
 from features.errors import DataError, sample
 from models.arrays import Codes
 
-# The root of the tree of parents.
-EVERYTHING = "all"
 BETWEEN = " / "
 OWN_COLUMN = "segment"
 
@@ -197,9 +196,9 @@ def _labels(frame: pd.DataFrame, settings: SegmentSettings) -> pd.Series[Any]:
         )
     if not settings.required_columns:
         if OWN_COLUMN not in frame:
-            return pd.Series(EVERYTHING, index=frame.index, dtype=object)
+            return pd.Series(EVERYBODY, index=frame.index, dtype=object)
         own = frame[OWN_COLUMN].astype(object)
-        return own.where(own.notna(), EVERYTHING).map(str)
+        return own.where(own.notna(), EVERYBODY).map(str)
     label = pd.Series("", index=frame.index, dtype=object)
     for column in settings.columns:
         values = frame[column].astype(object)
@@ -210,7 +209,7 @@ def _labels(frame: pd.DataFrame, settings: SegmentSettings) -> pd.Series[Any]:
         tenure = frame[settings.tenure_column].to_numpy(dtype=float, na_value=np.nan)
         stage = names[stage_position(tenure, settings.lifecycle)]
         label = label + np.where(stage == "", "", BETWEEN + stage)
-    return label.str.removeprefix(BETWEEN).replace("", EVERYTHING)
+    return label.str.removeprefix(BETWEEN).replace("", EVERYBODY)
 
 
 def stage_position(tenure: Any, lifecycle: tuple[tuple[str, int | None], ...]) -> Any:
@@ -228,15 +227,15 @@ def stage_position(tenure: Any, lifecycle: tuple[tuple[str, int | None], ...]) -
 
 
 def _depth(label: str) -> int:
-    return 0 if label == EVERYTHING else label.count(BETWEEN) + 1
+    return 0 if label == EVERYBODY else label.count(BETWEEN) + 1
 
 
 def parent_of(label: str) -> str:
     """Return the label without its last key, or "all"."""
-    return label.rpartition(BETWEEN)[0] or EVERYTHING
+    return label.rpartition(BETWEEN)[0] or EVERYBODY
 
 
 def _nearest(label: str, names: tuple[str, ...]) -> str:
-    while label not in names and label != EVERYTHING:
+    while label not in names and label != EVERYBODY:
         label = parent_of(label)
     return label

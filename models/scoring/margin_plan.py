@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from features.catalog import EVERYBODY
 from models.churn.classifier import ChurnClassifier
-from models.segments import EVERYTHING
 from models.tree_shap import ShapPlan
 from models.tree_shap.build.backbone_tables import tabulate_backbone
 
@@ -23,7 +23,7 @@ def margin_plan(classifier: ChurnClassifier, centres: Mapping[str, list[float]])
         Mean contribution of each signal by segment, and over all rows as "all".
     """
     encoder = classifier.encoder_
-    means = [centres.get(name, centres[EVERYTHING]) for name in (*encoder.segments, EVERYTHING)]
+    means = [centres.get(name, centres[EVERYBODY]) for name in (*encoder.segments, EVERYBODY)]
     additive = tabulate_backbone(
         classifier.backbone_,
         categorical=encoder.categorical,

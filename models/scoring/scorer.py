@@ -11,14 +11,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from features.catalog import GROUPS, Signal
+from features.catalog import EVERYBODY, GROUPS, Signal
 from features.errors import DataError, sample
 from models.arrays import Codes, Floats
 from models.scoring.health_model import SEGMENT, HealthModel, model_input
 from models.scoring.reasons import LEAST_POINTS
 from models.scoring.scale import BANDS, GOOD_BANDS, GRADES, points, score_move
 from models.scoring.scored import ScoredAccounts
-from models.segments import EVERYTHING, segment_codes
+from models.segments import segment_codes
 from models.weights.weights import observed_share, signal_shares
 
 
@@ -46,7 +46,7 @@ class Scorer:
         encoder = model.classifier.encoder_
         self.model = model
         self.shap = model.margin_plan
-        self.labels = tuple(dict.fromkeys((*model.segments.names, EVERYTHING)))
+        self.labels = tuple(dict.fromkeys((*model.segments.names, EVERYBODY)))
         positions = {name: code for code, name in enumerate(encoder.segments)}
         single = encoder.segment_column is None
         self._code = np.array([0 if single else positions.get(name, -1) for name in self.labels])

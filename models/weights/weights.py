@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from features.catalog import Signal, groups_of
+from features.catalog import EVERYBODY, Signal, groups_of
 from models.arrays import Codes, Floats
 
 # Context of an account, not something a customer-success team could weigh.
 CONTEXT = "profile"
-OVERALL = "all"
 
 Weights = dict[str, dict[str, float]]
 
@@ -96,7 +95,7 @@ def signal_shares(
         Equal shares where no signal has weight.
     """
     table = np.array(
-        [[weights.get(name, weights[OVERALL])[s.name] for s in signals] for name in segments]
+        [[weights.get(name, weights[EVERYBODY])[s.name] for s in signals] for name in segments]
     ).reshape(len(segments), len(signals))
     table[table.sum(axis=1) == 0] = 1
     return np.asarray(table / table.sum(axis=1, keepdims=True))
@@ -128,7 +127,7 @@ def observed_share(values: Floats, segment: Codes, shares: Floats) -> Floats:
 def _shares(moved: pd.DataFrame, segment: Any) -> Weights:
     labels = np.asarray(segment, dtype=object)
     means = {str(name): moved[labels == name].mean() for name in sorted(set(labels))}
-    means[OVERALL] = moved.mean()
+    means[EVERYBODY] = moved.mean()
     return {
         name: {str(part): float(share) for part, share in _to_hundred(mean).items()}
         for name, mean in means.items()

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from features.catalog import EVERYBODY
 from features.errors import RegistryError, sample
 from pipelines.project.project import Project
-from pipelines.project.scorecard_settings import ALL
 from pipelines.weights.evidence_ratings import RatingEvidence, rating_evidence
 from pipelines.weights.evidence_referrals import referrals_beside_surveys
 
@@ -209,7 +209,7 @@ def _measured(
 
 def _segments(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Rows per segment; those of no segment of their own are found in "all" alone."""
-    return {str(name): part for name, part in rows.groupby("segment") if name != ALL}
+    return {str(name): part for name, part in rows.groupby("segment") if name != EVERYBODY}
 
 
 def _calibration(rows: pd.DataFrame, notes: list[str]) -> dict[str, pd.DataFrame]:
@@ -217,9 +217,9 @@ def _calibration(rows: pd.DataFrame, notes: list[str]) -> dict[str, pd.DataFrame
     from models.measures.calibration_error import BINS
     from models.measures.metrics import calibration_table
 
-    parts = {ALL: rows, **_segments(rows)}
+    parts = {EVERYBODY: rows, **_segments(rows)}
     positives = {name: int(part["happened"].sum()) for name, part in parts.items()}
-    few = [name for name in parts if name != ALL and positives[name] < CALIBRATION_POSITIVES]
+    few = [name for name in parts if name != EVERYBODY and positives[name] < CALIBRATION_POSITIVES]
     if few:
         notes.append(
             f"Whether probabilities hold cannot be shown for {sample(few, 12)}: fewer than"

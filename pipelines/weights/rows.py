@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
+from features.catalog import EVERYBODY
 from features.errors import EvidenceError
 from pipelines.project.company import dated_events
 from pipelines.project.project import Project
 from pipelines.project.rows import labelled_rows
-from pipelines.project.scorecard_settings import ALL, scorecard_measures, weights_today
+from pipelines.project.scorecard_settings import scorecard_measures, weights_today
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -318,7 +319,9 @@ def _joined(
 def _unknown_segments(project: Project, known: set[str]) -> list[str]:
     from features.errors import nearest, sample
 
-    strange = [name for name in project.settings.scorecard.segments if name not in known | {ALL}]
+    strange = [
+        name for name in project.settings.scorecard.segments if name not in known | {EVERYBODY}
+    ]
     return [
         f"[scorecard.segments] names {sample([name])}, which is no segment of the model"
         f"{nearest(name, known) or f'; there are {sample(sorted(known), 8)}'}"
