@@ -9,7 +9,7 @@ from features.builders.builder import Request
 from features.builders.settings import LifecycleSettings, SignalsSettings
 from features.catalog import Group, Signal, signal_label, signal_name
 from features.errors import SettingsError, nearest
-from features.tables.company import Company, days_between
+from features.tables.company import SECOND_COPY, Company, days_between
 
 _TENURE = Signal("tenure_days", "profile", "days", "none", "Tenure", None, "Customer for {value}")
 _LIFECYCLE = Signal(
@@ -60,7 +60,8 @@ class ProfileBuilder:
         accounts = request.company.tables["accounts"].cleaned
         signals = _attribute_signals(request.company, request.settings)
         chosen = {signal.name: accounts[column] for column, signal in signals.items()}
-        joined = rows.left_join(accounts.select("account_id", **chosen), "account_id")
+        attributes = accounts.select("account_id", **chosen)
+        joined = rows.left_join(attributes, "account_id", rname=SECOND_COPY)
         return joined.select(*rows.columns, *chosen)
 
 
