@@ -21,9 +21,10 @@ def _():
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from models.drift.decision import DriftPolicy, decide, noticed
+    from models.drift.decision import decide, noticed
     from models.drift.feed_faults import feed_faults, suspects
     from models.drift.histograms import histograms, second_look, segment_of
+    from models.drift.policy import DriftPolicy
     from models.drift.statistics import drift_statistics
     from models.registry.champion_reference import load_reference
     from pipelines.project.company import open_company

@@ -19,7 +19,8 @@ from pipelines.project.project import Project
 from pipelines.scoring.score import champion
 
 if TYPE_CHECKING:
-    from models.drift.decision import Decision, DriftPolicy
+    from models.drift.decision import Decision
+    from models.drift.policy import DriftPolicy
     from models.drift.statistics import Drift
     from models.registry.champion_reference import ChampionReference
     from models.registry.checks import MonitorRecord
@@ -181,7 +182,7 @@ def monitor(
     kept = load_reference(*place, version)
     number = next_place(*place, model_run)
     past = monitor_records(*place)
-    policy = project.settings.monitor.policy
+    policy = project.settings.monitor
     with current_rows(project, model, as_of, features) as rows:
         if retrain:
             _refuse_old_date(rows)

@@ -20,7 +20,8 @@ from features.errors import SettingsError, nearest, sample
 from features.outcomes.labels import OutcomeSettings
 from features.sources.url import HIDDEN, masked, masked_comments
 from features.tables.mapping import Frozen, TablesSettings
-from pipelines.project.monitor_settings import AlertSettings, MonitorSettings
+from models.drift.policy import DriftPolicy
+from pipelines.project.alert_settings import AlertSettings
 from pipelines.project.retraining_settings import RetrainingSettings
 from pipelines.project.score_settings import MAIN, FurtherOutcome, ScoreSettings, with_inherited
 from pipelines.project.scorecard_settings import PlaysSettings, ScorecardSettings
@@ -72,7 +73,7 @@ class Settings(Frozen):
     store: StoreSettings = StoreSettings()
     scorecard: ScorecardSettings = ScorecardSettings()
     plays: PlaysSettings = PlaysSettings()
-    monitor: MonitorSettings = MonitorSettings()
+    monitor: DriftPolicy = DriftPolicy()
     alert: AlertSettings = AlertSettings()
     serve: ServeSettings = ServeSettings()
 
