@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from features.errors import DataError, SettingsError, sample
 from pipelines.company_data import open_company, scoring_date
 from pipelines.config import Project
-from pipelines.explain import inactive, refuse_unknown_account
+from pipelines.explain import InactiveAccount, inactive, refuse_unknown_account
 from pipelines.issued_scores import DatedScore, issued_scores
 from pipelines.progress import show_progress
 from pipelines.score import champion, registered
@@ -217,7 +217,7 @@ def _refuse_inactive(
     for day in rows:
         if day not in active:
             known = _known_of(active, history)
-            raise DataError(f"{inactive(account_id, day, project.settings.outcome)}{known}")
+            raise InactiveAccount(f"{inactive(account_id, day, project.settings.outcome)}{known}")
 
 
 def _known_of(active: Sequence[date], history: Sequence[DatedScore]) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipelines.dashboard.background import Background, Done
+from pipelines.dashboard.notes import Note
 
 if TYPE_CHECKING:
     from models.champion_reference import ChampionReference
@@ -75,7 +76,7 @@ class RegistryReads:
             work.close()
 
 
-BUSY = "More is being worked out just now than this machine can do; look again in a minute"
+BUSY = Note("More is being worked out just now than this machine can do; look again in a minute")
 
 
 def settled(future: Future[Done[Value]] | None) -> Done[Value]:
