@@ -124,9 +124,7 @@ def _attributes(project: Project, company: Company, owner: str | None) -> tuple[
     return tuple(found.values())
 
 
-def _with_stage(
-    project: Project, company: Company, described: ir.Table, day: date
-) -> ir.Table:
+def _with_stage(project: Project, company: Company, described: ir.Table, day: date) -> ir.Table:
     """Add the stage that the profile signals give on the date, where accounts have dates."""
     import ibis
 

@@ -13,12 +13,13 @@ from features.errors import DataError
 from pipelines.config import load_project
 from pipelines.dashboard import weights_bench, weights_pages
 from pipelines.dashboard.background import Done
+from pipelines.dashboard.notes import WITHHELD
 from pipelines.dashboard.weights_sections import advice_sections, drawn
 from pipelines.dashboard.weights_what_if import what_if_now
 from pipelines.replay_rows import FULL_MODEL, RECOMMENDED, TODAY
 from pipelines.reports.wording import percent
 from pipelines.what_if import WHAT_IF, what_if
-from tests.pipelines.dashboard.opened_panel import LIMITED, opened_panel
+from tests.pipelines.dashboard.opened_panel import ADMIN, EVERYBODY, LIMITED, opened_panel
 from tests.pipelines.reports.page import Page
 
 pytestmark = pytest.mark.xdist_group("panel")
