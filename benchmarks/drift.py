@@ -264,21 +264,22 @@ def on_tables(folder: Path, accounts: int) -> Figures:
 
 def _company_by_month(folder: Path, simulation: Any) -> dict[str, str]:
     from models.drift.decision import DriftPolicy, decide, noticed
-    from models.drift.histograms import second_look
-    from models.drift.statistics import drift_statistics
     from models.drift.feed_faults import feed_faults, suspects
+    from models.drift.histograms import second_look
     from models.drift.reference import fit_reference, frame_histograms
+    from models.drift.statistics import drift_statistics
     from models.segments import SegmentSettings
     from models.training.fit import fit_health_model
     from pipelines.project.project import load_project
+    from pipelines.project.rows import labelled_rows
     from pipelines.setup.draft import write_draft
     from pipelines.simulation.simulate import simulate
-    from pipelines.training.train import labelled_features
 
     simulate(folder / "data", simulation)
     write_draft(folder / "data", folder / "healthscore.toml")
     project = load_project(folder / "healthscore.toml")
-    frame, described = labelled_features(project)
+    rows = labelled_rows(project)
+    frame, described = rows.frame, rows.signals
     dates = sorted(frame["observation_date"].unique())
     known = [day for day in dates if day < dates[0] + np.timedelta64(396, "D")]
     rows = frame[frame["observation_date"].isin(known)].reset_index(drop=True)

@@ -10,8 +10,8 @@ import ibis
 import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 
-from features.sources.engine import Engine
 from features.errors import DataError
+from features.sources.engine import Engine
 from features.sources.source import Source, first_line, table_files
 
 DUCKDB_SUFFIXES = {".duckdb", ".ddb", ".db"}

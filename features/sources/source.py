@@ -7,8 +7,8 @@ from pathlib import Path
 
 import ibis.expr.types as ir
 
-from features.sources.engine import Engine
 from features.errors import DataError, nearest, sample
+from features.sources.engine import Engine
 
 FILE_SUFFIXES = {".parquet", ".csv"}
 

@@ -10,11 +10,11 @@ import ibis
 import ibis.expr.types as ir
 from ibis.common.exceptions import IbisError
 
-from features.sources.engine import Engine
 from features.errors import DataError, SettingsError, nearest, sample
-from features.sources.url import SourceUrl, parse_url
+from features.sources.engine import Engine
 from features.sources.source import Source, Tables, table_files
 from features.sources.spark_session import spark_engine
+from features.sources.url import SourceUrl, parse_url
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -34,10 +34,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from features.errors import RegistryError, sample
 from models.registry import serving
-from models.scoring.health_model import HealthModel
-from models.registry.files import log_model, log_table, log_training, register, safe
 from models.registry.chain import move_champion
 from models.registry.chain_record import CHAMPION
+from models.registry.files import log_model, log_table, log_training, register, safe
+from models.registry.relocation import follow_the_folder
+from models.scoring.health_model import HealthModel
 from models.training.fit import TrainingResult
 
 if TYPE_CHECKING:
@@ -327,6 +328,7 @@ def _pointed(folder: Path, name: str, *, create: bool) -> Iterator[None]:
     try:
         if not uri:
             folder.mkdir(parents=True, exist_ok=True)
+            follow_the_folder(folder)
             mlflow.set_tracking_uri(f"sqlite:///{(folder / 'mlflow.db').resolve()}")
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="mlflow")

@@ -71,7 +71,7 @@ def score(
             }
         )
         if answer.console is not None:
-            from pipelines.terminal.console import show_portfolio
+            from pipelines.portfolio.screen import show_portfolio
 
             show_portfolio(answer.console, portfolio(project, issued))
             answer.say(f"{issued.rows:,} scores in {project.store_shown}")
@@ -171,7 +171,7 @@ def explain(
         explained = explain_account(project, account, day_of(as_of))
         answer.give(explained.to_dict())
         if answer.console is not None:
-            from pipelines.terminal.console import show_explained
+            from pipelines.scoring.explain_screen import show_explained
 
             show_explained(answer.console, explained)
 
@@ -188,7 +188,12 @@ def trend(
     as_json: AsJson = False,
 ) -> None:
     """Show issued scores over time: of one account, or of the whole portfolio."""
-    from pipelines.scoring.trend import account_trend, portfolio_trend, refuse_other_picture, write_picture
+    from pipelines.scoring.trend import (
+        account_trend,
+        portfolio_trend,
+        refuse_other_picture,
+        write_picture,
+    )
 
     with answering(as_json) as answer:
         refuse_other_picture(svg)

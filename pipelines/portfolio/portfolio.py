@@ -8,8 +8,8 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from features.errors import StoreError
-from pipelines.project.project import Project
 from pipelines.portfolio.sums import SUMMED, BandSummary, PartSummary, Watch, add_up, part_of
+from pipelines.project.project import Project
 from pipelines.scoring.score import Issued
 
 if TYPE_CHECKING:
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from features.outcomes.labels import OutcomeSettings
     from models.scoring.health_model import HealthModel
-    from pipelines.store.opening import Run, ScoreStore
+    from pipelines.store.base import ScoreStore
+    from pipelines.store.runs import Run
 
 EXPLAINED = ("account_id", "reason_signals", "reason_points", "reason_values")
 SAID = 3
@@ -106,7 +107,8 @@ def portfolio(project: Project, issued: Issued, calls: int = 5) -> Portfolio:
     StoreError
         When the store cannot be read.
     """
-    from pipelines.store.opening import RunKey, open_store
+    from pipelines.store.opening import open_store
+    from pipelines.store.runs import RunKey
 
     key = RunKey(issued.outcome, issued.as_of, issued.model_version)
     with open_store(project, read_only=True) as store:
@@ -227,8 +229,8 @@ def _telling(model: HealthModel, row: dict[str, Any]) -> dict[str, str]:
 
 def account_names(project: Project, ids: list[str]) -> dict[str, str]:
     """Look up the names of some accounts, where the source has them."""
-    from features.tables.cleaning import clean_table
     from features.sources.opening import open_source
+    from features.tables.cleaning import clean_table
 
     with open_source(project.settings.source.url, project.folder) as source:
         tables = project.settings.tables

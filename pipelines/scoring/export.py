@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from features.catalog import Signal
     from pipelines.scoring.export_files import Export
-    from pipelines.store.opening import Run
+    from pipelines.store.runs import Run
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,8 @@ def export_scores(
     model_version, revision
         Which of that date's runs; the one issued last when None.
     columns : sequence of str, optional
-        Names out of :data:`~pipelines.scoring.export_rows.COLUMNS`, in the order wanted; all when None.
+        Names out of :data:`~pipelines.scoring.export_rows.COLUMNS`, in the order wanted; all when
+        None.
 
     Raises
     ------
@@ -89,7 +90,7 @@ def export_scores(
     """
     from pipelines.scoring import export_files
     from pipelines.scoring.export_rows import chosen_columns, export_batches, stored_columns
-    from pipelines.store.issued_run import issued_run
+    from pipelines.store.issued import issued_run
     from pipelines.store.opening import open_store
 
     write: dict[str, Callable[[Export, Path], None]] = {

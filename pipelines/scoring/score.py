@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from pipelines.project.project import Project
 from pipelines.project.feature_stream import FeatureStream, feature_stream
 from pipelines.project.feature_table import feature_rows_of_date, refuse_lost_signals
+from pipelines.project.project import Project
 from pipelines.terminal.ordered_work import in_order, usable_cores
 from pipelines.terminal.progress import show_rows
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from features.tables.company import Company
     from models.scoring.health_model import HealthModel
-    from pipelines.store.opening import Run, RunKey
+    from pipelines.store.runs import Run, RunKey
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,8 @@ def issue_scores(
         As :func:`score_accounts` does.
     """
     from models.training.fingerprint import RowsFingerprint
-    from pipelines.store.opening import AlreadyIssued, RunKey, open_store
+    from pipelines.store.opening import open_store
+    from pipelines.store.runs import AlreadyIssued, RunKey
 
     key = RunKey(project.outcome_name, stream.as_of, version)
     before = None if force else issued_before(project, key)
@@ -182,7 +183,8 @@ def issued_before(project: Project, key: RunKey) -> Run | None:
     None also where there is no store yet, or one of an earlier form, which issuing brings up to
     date: only then can be seen what it holds.
     """
-    from pipelines.store.opening import EarlierStore, NoStore, open_store
+    from pipelines.store.opening import open_store
+    from pipelines.store.runs import EarlierStore, NoStore
 
     try:
         with open_store(project, read_only=True) as store:

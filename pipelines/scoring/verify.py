@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from features.errors import sample
-from pipelines.project.project import Project
 from pipelines.project.feature_stream import feature_stream
-from pipelines.store.issued_run import issued_run
+from pipelines.project.project import Project
+from pipelines.scoring.score import registered, scored_batches
+from pipelines.store.issued import issued_run
 from pipelines.terminal.ordered_work import usable_cores
 from pipelines.terminal.progress import show_rows
-from pipelines.scoring.score import registered, scored_batches
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pipelines.store.opening import Run
+    from pipelines.store.runs import Run
 
 TOLERANCE = 1e-9
 """Points of score by which a rebuilt score may differ: engines sum in any order."""

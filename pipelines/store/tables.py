@@ -11,7 +11,7 @@ from features.errors import StoreError, sample
 from pipelines.store.schema import SCORE_SCHEMA
 
 if TYPE_CHECKING:
-    from pipelines.store.opening import Run
+    from pipelines.store.runs import Run
 
 STORE_VERSION = 3
 """Form of the store: 1 knew one outcome, 2 knew outcomes, 3 knows runs and their revisions."""

@@ -13,7 +13,7 @@ from features.errors import StoreError, sample
 from pipelines.store.schema import REASONS, SCORE_SCHEMA
 
 if TYPE_CHECKING:
-    from pipelines.store.opening import Run
+    from pipelines.store.runs import Run
 
 _LISTS = ("reason_signals", "reason_points", "reason_values")
 

@@ -10,10 +10,10 @@ from pydantic import AfterValidator, BaseModel
 from pipelines.dashboard.access.notes import as_seen_by
 
 if TYPE_CHECKING:
+    from pipelines.dashboard.access.visitor import Visitor
     from pipelines.dashboard.account.details import AccountDetails
     from pipelines.dashboard.account.view import AccountView
     from pipelines.dashboard.snapshot.snapshot import Snapshot
-    from pipelines.dashboard.access.visitor import Visitor
     from pipelines.scoring.trend import AccountTrend
 
 State = Literal["ready", "working", "impossible"]

@@ -7,25 +7,25 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from features.errors import DataError, HealthscoreError, RegistryError
+from pipelines.dashboard.access.notes import Note, led_by, note_of
 from pipelines.dashboard.account.peers import Peers, peers_of
 from pipelines.dashboard.account.ratings import Rating
 from pipelines.dashboard.account.tables import SourceTables
-from pipelines.dashboard.access.notes import Note, led_by, note_of
 from pipelines.dashboard.model.registry_reads import RegistryReads
 from pipelines.scoring.explain import InactiveAccount, inactive
-from pipelines.store.issued_scores import DatedScore, issued_scores
 from pipelines.scoring.move import explain_rows
+from pipelines.store.issued import DatedScore, issued_scores
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from features.catalog import Signal
-    from models.scoring.reasons import Reason
     from models.scoring.health_model import HealthModel, ScoredAccounts
-    from pipelines.project.project import Project
+    from models.scoring.reasons import Reason
     from pipelines.dashboard.snapshot.snapshot import Snapshot
+    from pipelines.project.project import Project
     from pipelines.scoring.move import ExplainedMove
-    from pipelines.store.opening import Run
+    from pipelines.store.runs import Run
 
 PAST_DAYS = (30, 90, 365)
 """So many days back a signal's own past is looked up."""

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from pipelines.dashboard.account.answers import Moment, State
 from pipelines.dashboard.access.notes import as_seen_by
+from pipelines.dashboard.account.answers import Moment, State
 
 if TYPE_CHECKING:
-    from pipelines.dashboard.model.health import ModelHealth
     from pipelines.dashboard.access.visitor import Visitor
+    from pipelines.dashboard.model.health import ModelHealth
 
 
 class MovedAnswer(BaseModel):

@@ -6,8 +6,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pipelines.dashboard.web.background import Background, Done
 from pipelines.dashboard.access.notes import Note
+from pipelines.dashboard.web.background import Background, Done
 
 if TYPE_CHECKING:
     from models.registry.champion_reference import ChampionReference

@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from models.scoring.health_model import HealthModel
-    from pipelines.project.project import Project
-    from pipelines.dashboard.snapshot.book import Book
     from pipelines.dashboard.access.notes import Note
     from pipelines.dashboard.access.visitor import Visitor
-    from pipelines.store.opening import Run
+    from pipelines.dashboard.snapshot.book import Book
+    from pipelines.project.project import Project
+    from pipelines.store.runs import Run
 
 NOT_KNOWN = ""
 LONGEST_SEARCH = 200

@@ -15,9 +15,9 @@ import uvicorn
 from features.errors import SettingsError
 from features.sources.source import first_line
 from pipelines.dashboard.access.addresses import Network
+from pipelines.dashboard.access.gate import Gate, gate_of
 from pipelines.dashboard.web.app import create_app
 from pipelines.dashboard.web.connections import PatientLoop, connections_behind
-from pipelines.dashboard.access.gate import Gate, gate_of
 from pipelines.project.serve_settings import is_local
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import threading
 import pytest
 
 from features.errors import DataError
-from pipelines.dashboard.web.background import UNEXPECTED, Background, Done, ready
 from pipelines.dashboard.access.notes import WITHHELD, Note
+from pipelines.dashboard.web.background import UNEXPECTED, Background, Done, ready
 
 
 @pytest.fixture
