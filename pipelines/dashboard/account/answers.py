@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel
 
+from pipelines.dashboard.access.notes import as_seen_by
+
 if TYPE_CHECKING:
+    from pipelines.dashboard.access.visitor import Visitor
     from pipelines.dashboard.account.details import AccountDetails
     from pipelines.dashboard.account.view import AccountView
     from pipelines.dashboard.snapshot.snapshot import Snapshot
@@ -206,7 +209,7 @@ def history_answer(trend: AccountTrend) -> HistoryAnswer:
     return HistoryAnswer.model_validate(trend.to_dict())
 
 
-def explanation_of(details: AccountDetails) -> Explanation:
+def explanation_of(details: AccountDetails, visitor: Visitor) -> Explanation:
     """Tell of an account what was computed of it."""
     peers = details.peers
     standings = {} if peers is None else peers.standings
@@ -239,5 +242,5 @@ def explanation_of(details: AccountDetails) -> Explanation:
         else PeersAnswer(segment=peers.segment, first=peers.first, last=peers.last),
         ratings=[RatingAnswer.model_validate(one, from_attributes=True) for one in details.ratings],
         move=None if details.move is None else details.move.to_dict(),
-        notes=details.notes,
+        notes=as_seen_by(visitor, details.notes),
     )

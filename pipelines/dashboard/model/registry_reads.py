@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pipelines.dashboard.access.notes import Note
 from pipelines.dashboard.web.background import Background, Done
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class RegistryReads:
             work.close()
 
 
-BUSY = "More is being worked out just now than this machine can do; look again in a minute"
+BUSY = Note("More is being worked out just now than this machine can do; look again in a minute")
 
 
 def settled(future: Future[Done[Value]] | None) -> Done[Value]:

@@ -10,11 +10,11 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
 
-from pipelines.dashboard.access.visitor import Visitor, VisitorOf
+from pipelines.dashboard.access.notes import as_seen_by
+from pipelines.dashboard.access.visitor import VisitorOf
 from pipelines.dashboard.account.list_pages import ListedAccount
 from pipelines.dashboard.portfolio.trend_bars import trend_bars
 from pipelines.dashboard.snapshot.book import Book
-from pipelines.dashboard.snapshot.snapshot import Snapshot
 from pipelines.dashboard.web.panel import Panel
 from pipelines.portfolio.sums import BandSummary, PartSummary
 from pipelines.portfolio.words import interval, stake_words
@@ -126,7 +126,7 @@ def portfolio_page(request: Request, visitor: VisitorOf) -> HTMLResponse:
         until=until,
         trend=trend_bars(history, [band.band for band in book.bands]),
         plays=project.settings.plays,
-        notes=_notes(snapshot, visitor),
+        notes=as_seen_by(visitor, snapshot.contents.notes),
     )
 
 
@@ -174,7 +174,7 @@ def portfolio_answer(
         ],
         trend=history if visitor.sees_all else None,
         enough_evidence=snapshot.contents.foretells,
-        notes=_notes(snapshot, visitor),
+        notes=as_seen_by(visitor, snapshot.contents.notes),
     )
 
 
@@ -197,12 +197,6 @@ def _part(part: PartSummary) -> PartAnswer:
         expected_arr=part.expected_arr,
         bands=[_band(band) for band in part.bands],
     )
-
-
-def _notes(snapshot: Snapshot, visitor: Visitor) -> list[str]:
-    """Say what is missing; why, and where it should lie, is for admins."""
-    notes = list(snapshot.contents.notes)
-    return notes if visitor.role == "admin" else [note.partition(":")[0] for note in notes]
 
 
 def _headline(book: Book, verb: str, kind: str, until: date) -> str:

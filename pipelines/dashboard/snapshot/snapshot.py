@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from models.scoring.health_model import HealthModel
+    from pipelines.dashboard.access.notes import Note
     from pipelines.dashboard.access.visitor import Visitor
     from pipelines.dashboard.snapshot.book import Book
     from pipelines.project.project import Project
@@ -62,8 +63,8 @@ class Contents:
         Whether it was shown that behaviour foretells the outcome.
     spread : float or None
         How far the model may be off in the large, in log-odds.
-    notes : tuple of str
-        What is missing and why, one sentence each.
+    notes : tuple of Note
+        What is missing, and why.
     """
 
     run: Run
@@ -74,7 +75,7 @@ class Contents:
     model: HealthModel | None
     foretells: bool
     spread: float | None
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
 
 
 class Snapshot:

@@ -13,14 +13,13 @@ from starlette.exceptions import HTTPException as StarletteException
 from starlette.responses import Response
 
 from features.errors import DataError, HealthscoreError, SettingsError
+from pipelines.dashboard.access.notes import note_of
 
 if TYPE_CHECKING:
     from pipelines.dashboard.web.panel import Panel
 
 API = "/api/"
 JSON_PROBLEM = "application/problem+json"
-REFUSED: dict[type[Exception], int] = {SettingsError: 422, DataError: 409}
-WITHHELD = "Something that this needs cannot be reached just now; an admin is told here what it is"
 SENTENCES = {404: "There is no such page", 405: "This address does not take that method"}
 
 
@@ -90,10 +89,10 @@ def register(app: FastAPI) -> None:
 
     @app.exception_handler(HealthscoreError)
     def failed(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HealthscoreError)
         # What was asked for may be wrong; what the data or the store forbid may be allowed later.
-        status = REFUSED.get(type(error), 503)
+        if isinstance(error, SettingsError):
+            return problem(request, 422, str(error).rstrip("."))
         visitor = getattr(request.state, "visitor", None)
-        if status == 503 and (visitor is None or visitor.role != "admin"):
-            # Where things lie, and who holds them, is not for everybody.
-            return problem(request, status, WITHHELD)
-        return problem(request, status, str(error).rstrip("."))
+        status = 409 if isinstance(error, DataError) else 503
+        return problem(request, status, note_of(error).as_seen_by(visitor))

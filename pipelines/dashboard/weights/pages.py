@@ -53,7 +53,7 @@ async def weights_page(request: Request, visitor: WholeBookOf) -> HTMLResponse:
     context: dict[str, Any] = {
         "page_title": "Weights",
         "words": project.settings.outcome.words,
-        "failure": None if done is None else done.failure,
+        "failure": done and done.why_not(visitor),
         "bench": bench,
         "step": desk_of(request).weights.step(project),
         "steps": STEPS,
@@ -75,7 +75,7 @@ async def weights_result(request: Request, visitor: WholeBookOf) -> HTMLResponse
     project = panel.project_of(request)
     done = await _bench(request, project, API_SECONDS)
     if done is None or done.value is None:
-        raise HTTPException(409, WORKING if done is None else (done.failure or ""))
+        raise HTTPException(409, (done and done.why_not(visitor)) or WORKING)
     context = await run_in_threadpool(_tried, request, project, done.value)
     status = 422 if context["problem"] else 200
     return await run_in_threadpool(
@@ -95,7 +95,7 @@ async def weights(request: Request, response: Response, visitor: WholeBookOf) ->
         response.status_code = 202
         return WeightsAnswer(state="working", sentence=WORKING, weights=None)
     if done.value is None:
-        return WeightsAnswer(state="impossible", sentence=done.failure, weights=None)
+        return WeightsAnswer(state="impossible", sentence=done.why_not(visitor), weights=None)
     found = await run_in_threadpool(weights_found, project.outcome_name, done.value)
     return WeightsAnswer(state="ready", sentence=None, weights=found)
 
@@ -111,7 +111,7 @@ async def what_if(
         response.status_code = 202
         return WhatIfAnswer(state="working", sentence=WORKING, what_if=None)
     if done.value is None:
-        return WhatIfAnswer(state="impossible", sentence=done.failure, what_if=None)
+        return WhatIfAnswer(state="impossible", sentence=done.why_not(visitor), what_if=None)
     try:
         found = await run_in_threadpool(
             what_if_now, project, done.value, asked.weights, asked.segment

@@ -18,7 +18,7 @@ from pipelines.project.project import Project, load_project
 from pipelines.project.serve_settings import ServeSettings
 
 OWNER = "region"
-EVERYBODY, LIMITED = "lee", "sam"
+EVERYBODY, LIMITED, ADMIN = "lee", "sam", "ada"
 MINE = "EMEA"
 
 
@@ -46,9 +46,9 @@ class OpenedPanel:
         headers = {"X-User": who, "X-CSRF-Token": token}
         return self.client.post(path, headers=headers, **({"json": told} | options))
 
-    def ready(self, path: str) -> Any:
+    def ready(self, path: str, who: str = EVERYBODY) -> Any:
         """Ask until what takes long is ready."""
-        while (response := self.get(path)).status_code == 202:
+        while (response := self.get(path, who)).status_code == 202:
             wait(self._under_way(), timeout=60)
         return response
 
@@ -79,6 +79,7 @@ def opened_panel(config: Path) -> Iterator[OpenedPanel]:
         UsersFile(users).write(
             {
                 EVERYBODY: User(EVERYBODY, "viewer"),
+                ADMIN: User(ADMIN, "admin"),
                 LIMITED: User(LIMITED, "viewer", owners=frozenset({MINE})),
             }
         )

@@ -307,7 +307,7 @@ def test_without_its_tables_a_run_is_shown_by_ids(tmp_path) -> None:
     with Snapshots(project, project.settings.serve) as snapshots:
         snapshots.refresh()
         found = snapshots.current("main")
-        assert found.contents.notes[0].startswith("Names, owners and attributes of accounts are")
+        assert found.contents.notes[0].sentence.startswith("Names, owners and attributes of")
         row = found.account(ADMIN, account_id(1))
         assert (row["name"], row["owner"], row["attributes"]) == (None, None, {})
         # Whose account it is is not known, so nobody with a limit sees it.

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from features.errors import DataError
+from pipelines.dashboard.access.notes import WITHHELD
 from pipelines.dashboard.web.background import Done
 from pipelines.dashboard.weights import bench as weights_bench
 from pipelines.dashboard.weights import pages as weights_pages
@@ -19,7 +20,7 @@ from pipelines.project.project import load_project
 from pipelines.reports.wording import percent
 from pipelines.weights.rows import FULL_MODEL, RECOMMENDED, TODAY
 from pipelines.weights.what_if import WHAT_IF, what_if
-from tests.pipelines.dashboard.opened_panel import LIMITED, opened_panel
+from tests.pipelines.dashboard.opened_panel import ADMIN, EVERYBODY, LIMITED, opened_panel
 from tests.pipelines.reports.page import Page
 
 pytestmark = pytest.mark.xdist_group("panel")
@@ -283,12 +284,11 @@ def test_a_bench_that_is_being_set_up_and_one_that_cannot_be_say_so(panel, monke
     assert panel.get(f"/weights/result?{QUERY}").status_code == 409
     go.set()
     told = panel.ready("/api/v1/weights").json()
-    assert (told["state"], told["sentence"]) == (
-        "impossible",
-        "The tables are gone; bring them back",
-    )
-    shown = Page(panel.get("/weights").text)
-    assert "Weights cannot be shown now. The tables are gone; bring them back." in shown.text
+    assert (told["state"], told["sentence"]) == ("impossible", WITHHELD)
+    assert "The tables" not in panel.get(f"/weights/result?{QUERY}").text
+    for who, reason in ((EVERYBODY, ""), (ADMIN, ": The tables are gone; bring them back")):
+        shown = Page(panel.get("/weights", who).text)
+        assert f"Weights cannot be shown now. {WITHHELD}{reason}." in shown.text
     benches.close()
 
 
@@ -300,5 +300,5 @@ def test_without_a_champion_there_is_a_sentence(scored, tmp_path) -> None:
     reads = RegistryReads()
     told = weights_bench.WeightsBenches(reads).ask(load_project(config))
     assert isinstance(told, Done)
-    assert told.failure.startswith("No champion of 'healthscore' was found in the registry")
+    assert told.failure.reason.startswith("No champion of 'healthscore' was found in the registry")
     reads.close()
