@@ -11,7 +11,7 @@ from pipelines.dashboard.access.notes import Note, led_by, note_of
 from pipelines.dashboard.account.peers import Peers, peers_of
 from pipelines.dashboard.account.ratings import Rating
 from pipelines.dashboard.account.tables import SourceTables
-from pipelines.dashboard.model.registry_reads import RegistryReads
+from pipelines.dashboard.panel.registry_reads import RegistryReads
 from pipelines.scoring.explain import InactiveAccount, inactive
 from pipelines.scoring.move import explain_rows
 from pipelines.store.issued import DatedScore, issued_scores

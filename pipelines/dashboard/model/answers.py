@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from pipelines.dashboard.access.notes import as_seen_by
-from pipelines.dashboard.account.answers import Moment, State
+from pipelines.dashboard.panel.answers import Moment, State
 
 if TYPE_CHECKING:
     from pipelines.dashboard.access.visitor import Visitor

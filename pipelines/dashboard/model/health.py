@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from features.errors import RegistryError
 from pipelines.dashboard.access.notes import Note, note_of
-from pipelines.dashboard.model.registry_reads import Registered
+from pipelines.dashboard.panel.registry_reads import Registered
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
-from pipelines.dashboard.model.registry_reads import BUSY, RegistryReads, settled
+from pipelines.dashboard.panel.registry_reads import BUSY, RegistryReads, settled
 from pipelines.dashboard.web.background import Background, Done
 from pipelines.project.company import open_company
 from pipelines.project.scorecard_settings import ALL

@@ -11,9 +11,8 @@ from starlette.concurrency import run_in_threadpool
 
 from features.errors import SettingsError
 from pipelines.dashboard.access.visitor import WholeBookOf
+from pipelines.dashboard.panel.panel import Panel
 from pipelines.dashboard.web.background import Done, ready
-from pipelines.dashboard.web.desk import desk_of
-from pipelines.dashboard.web.panel import Panel
 from pipelines.dashboard.weights.answers import (
     WeightsAnswer,
     WhatIfAnswer,
@@ -55,7 +54,7 @@ async def weights_page(request: Request, visitor: WholeBookOf) -> HTMLResponse:
         "words": project.settings.outcome.words,
         "failure": done and done.why_not(visitor),
         "bench": bench,
-        "step": desk_of(request).weights.step(project),
+        "step": request.app.state.weights_benches.step(project),
         "steps": STEPS,
         "result": None,
         "problem": None,
@@ -122,7 +121,7 @@ async def what_if(
 
 
 async def _bench(request: Request, project: Project, seconds: float) -> Done[Bench] | None:
-    work = await run_in_threadpool(desk_of(request).weights.ask, project)
+    work = await run_in_threadpool(request.app.state.weights_benches.ask, project)
     return work if isinstance(work, Done) else await ready(work, seconds)
 
 
