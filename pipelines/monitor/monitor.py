@@ -268,7 +268,7 @@ def _since(
         for record in sorted(past, key=lambda record: record.number)
         if record.model_version == version and record.as_of < as_of
     }
-    found = {}
+    since = {}
     for drift in moved:
         pair, first, usual = (drift.name, drift.segment), as_of, learnt_until
         for day in sorted(by_date, reverse=True):
@@ -276,8 +276,8 @@ def _since(
                 usual = max(day, learnt_until)
                 break
             first = day
-        found[pair] = Since(usual, first)
-    return found
+        since[pair] = Since(usual, first)
+    return since
 
 
 def _odd_times(

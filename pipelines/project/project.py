@@ -312,9 +312,9 @@ def _known_keys(location: Sequence[int | str]) -> list[str]:
     node: type[pydantic.BaseModel] = Settings
     for part in location:
         field = node.model_fields.get(str(part))
-        found = _model_in(field.annotation) if field is not None else None
-        if found is not None:
-            node = found
+        inner = _model_in(field.annotation) if field is not None else None
+        if inner is not None:
+            node = inner
     return [field.alias or name for name, field in node.model_fields.items()]
 
 
@@ -322,7 +322,7 @@ def _model_in(annotation: Any) -> type[pydantic.BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
         return annotation
     for argument in typing.get_args(annotation):
-        found = _model_in(argument)
-        if found is not None:
-            return found
+        inner = _model_in(argument)
+        if inner is not None:
+            return inner
     return None
