@@ -26,19 +26,18 @@ def _():
     from models.drift.histograms import histograms, second_look, segment_of
     from models.drift.policy import DriftPolicy
     from models.drift.statistics import drift_statistics
-    from models.registry.champion_reference import load_reference
+    from models.scoring.scorer import Scorer
     from pipelines.project.company import open_company
     from pipelines.project.feature_table import feature_rows_of_date
     from pipelines.project.project import load_project
     from pipelines.reports.figures.drift import bin_labels, shares_plot
-    from pipelines.scoring.score import champion
 
     return (
         DriftPolicy,
         Figure,
         Path,
+        Scorer,
         bin_labels,
-        champion,
         decide,
         drift_statistics,
         feature_rows_of_date,
@@ -46,7 +45,6 @@ def _():
         histograms,
         ibis,
         load_project,
-        load_reference,
         mo,
         noticed,
         np,
@@ -94,9 +92,10 @@ def _(Path, load_project, mo, sys):
 
 
 @app.cell
-def _(champion, feature_rows_of_date, load_reference, mo, open_company, project):
-    model, version, _ = champion(project)
-    kept = load_reference(project.registry_folder, project.settings.registry.model_name, version)
+def _(feature_rows_of_date, mo, open_company, project):
+    champion = project.registry.champion()
+    model, version = champion.model, champion.version
+    kept = project.registry.reference(version)
     with mo.capture_stderr(), open_company(project) as company:
         as_of = company.data_end
         today = feature_rows_of_date(project, company, as_of).frame()
@@ -224,10 +223,12 @@ def _(group, model, np, today):
 
 
 @app.cell
-def _(check, group, mo, model, share, today, worsened):
+def _(Scorer, check, group, mo, model, share, today, worsened):
     changed = worsened(share.value / 100)
     crisis, crisis_moved, crisis_counts = check(changed)
-    told = [float(model.score(rows).table["probability"].mean()) for rows in (today, changed)]
+    told = [
+        float(Scorer(model).score(rows).table["probability"].mean()) for rows in (today, changed)
+    ]
     listed = "\n".join(f"    - {reason}" for reason in crisis.reasons)
     mo.md(f"""
     With {share.value} % of the accounts worse in {group.value}: **{crisis.status}**.

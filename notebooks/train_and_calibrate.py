@@ -22,6 +22,7 @@ def _():
 
     from features.outcomes.labels import days_to_label
     from models.measures.metrics import row_log_loss
+    from models.scoring.scorer import Scorer
     from models.training.fit import fit_health_model
     from pipelines.project.company import open_company
     from pipelines.project.project import load_project
@@ -31,6 +32,7 @@ def _():
     return (
         Figure,
         Path,
+        Scorer,
         days_to_label,
         fit_health_model,
         labelled_rows,
@@ -265,9 +267,9 @@ def _(Figure, beside_truth, mo):
 
 
 @app.cell
-def _(frame, mo, model, pd):
+def _(Scorer, frame, mo, model, pd):
     newest = frame[frame["observation_date"] == frame["observation_date"].max()]
-    scored = model.score(newest)
+    scored = Scorer(model).score(newest)
     lowest = int(scored.table["score"].to_numpy().argmin())
     account = scored.table.iloc[lowest]
     because = pd.DataFrame(

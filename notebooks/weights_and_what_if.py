@@ -23,13 +23,11 @@ def _():
 
     from pipelines.project.company import open_company
     from pipelines.project.project import load_project
-    from pipelines.scoring.score import champion
     from pipelines.weights.rows import replay_rows
 
     return (
         Figure,
         Path,
-        champion,
         json,
         load_project,
         mo,
@@ -67,8 +65,9 @@ def _(Path, load_project, mo, sys):
 
 
 @app.cell
-def _(champion, project):
-    model, version, _ = champion(project)
+def _(project):
+    champion = project.registry.champion()
+    model, version = champion.model, champion.version
     return model, version
 
 

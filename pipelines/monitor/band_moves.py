@@ -76,8 +76,11 @@ def said_by(model: HealthModel, rows: pd.DataFrame) -> pd.DataFrame:
     """Score rows in batches: what the points are made of is let go of on the way."""
     import pandas as pd
 
+    from models.scoring.scorer import Scorer
+
+    scorer = Scorer(model)
     parts = [
-        model.score(rows.iloc[first : first + BATCH]).table[["probability", "band"]]
+        scorer.score(rows.iloc[first : first + BATCH]).table[["probability", "band"]]
         for first in range(0, len(rows), BATCH)
     ]
     return pd.concat(parts, ignore_index=True)

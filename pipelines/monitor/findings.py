@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from models.drift.performance import ExpectedChange, Matured
     from models.drift.reference import Histograms, Reference
     from models.drift.statistics import DriftStatistics
-    from models.registry.champion_reference import ChampionReference
+    from models.registry.versions import ChampionReference
     from models.scoring.health_model import HealthModel
 
 

@@ -16,14 +16,13 @@ from pipelines.monitor.retrain import retrain as train_challenger
 from pipelines.monitor.rows import CurrentRows, current_rows
 from pipelines.project.company import SILENCE_DAYS
 from pipelines.project.project import Project
-from pipelines.scoring.score import champion
 
 if TYPE_CHECKING:
     from models.drift.decision import Decision
     from models.drift.policy import DriftPolicy
     from models.drift.statistics import Drift
-    from models.registry.champion_reference import ChampionReference
     from models.registry.checks import MonitorRecord
+    from models.registry.versions import ChampionReference
     from models.scoring.health_model import HealthModel
 
 WATCH, RETRAIN, BROKEN_FEED, KEPT = 10, 11, 12, 13
@@ -171,15 +170,13 @@ def monitor(
     SettingsError
         When retraining is asked for on a date long before the newest rows.
     """
-    # The registry comes first: it settles how MLflow behaves before MLflow is loaded.
-    model, version, facts = champion(project)
     from models.drift.decision import decide, noticed
-    from models.registry.champion_reference import load_reference
     from models.registry.checks import monitor_records, next_place, record_check
 
     place = project.registry_folder, project.settings.registry.model_name
-    model_run = str(facts["run_id"])
-    kept = load_reference(*place, version)
+    champion = project.registry.champion()
+    model, version, model_run = champion.model, champion.version, champion.run_id
+    kept = project.registry.reference(version)
     number = next_place(*place, model_run)
     past = monitor_records(*place)
     policy = project.settings.monitor

@@ -284,6 +284,7 @@ def _said_and_happened(
     import pandas as pd
 
     from features.build import feature_rows
+    from models.scoring.scorer import Scorer
 
     settings = project.settings
     with show_progress("Outcomes") as step:
@@ -292,10 +293,10 @@ def _said_and_happened(
         )
     if not _complete(model, rows.table):
         return None
-    parts = []
+    scorer, parts = Scorer(model), []
     for batch in rows.batches(BATCH_ROWS):
-        said = model.plan.score_batch(batch, reasons=1)
-        part = said.select(["account_id", "segment", "probability"]).to_pandas()
+        scored = scorer.score_batch(batch, reasons=1)
+        part = scored.select(["account_id", "segment", "probability"]).to_pandas()
         for name in ("observation_date", "happened"):
             part[name] = batch[name].to_pandas()
         parts.append(part)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from features.tables.company import Company
     from models.measures.expected_loss import Forecast, LossForecast
-    from models.registry.version_record import VersionRecord
+    from models.registry.versions import VersionRecord
     from pipelines.store.base import ScoreStore
     from pipelines.store.runs import Run
 
@@ -204,7 +204,6 @@ def _matured_runs(
 ) -> dict[date, tuple[Run, VersionRecord]]:
     """Choose a run for each date, with what is known of its model."""
     from features.outcomes.labels import days_to_label
-    from models.registry.version_record import version_record
 
     if not company.is_dated:
         return {}
@@ -217,9 +216,8 @@ def _matured_runs(
         if day > shown.key.as_of or day + wait > company.data_end:
             continue
         if version not in records:
-            name = project.settings.registry.model_name
             try:
-                records[version] = version_record(project.registry_folder, name, version)
+                records[version] = project.registry.record(version)
             except RegistryError:
                 records[version] = None
         own = records[version]
@@ -273,7 +271,7 @@ def _of_holdout(
     company: Company, record: VersionRecord, rows: pd.DataFrame, shown: set[date]
 ) -> Iterator[MaturedForecast]:
     from features.observations import active_accounts
-    from models.registry.version_record import spread_of
+    from models.registry.versions import spread_of
 
     days = {moment: moment.date() for moment in sorted(rows["observation_date"].unique())}
     has_money = company.has("subscriptions", "mrr")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pydantic
 from pydantic import Field
@@ -35,6 +35,9 @@ from pipelines.project.training_settings import (
     TuningSettings,
 )
 from pipelines.terminal.whole_file import replaced_whole
+
+if TYPE_CHECKING:
+    from models.registry.models import Registry
 
 FILE_NAME = "healthscore.toml"
 
@@ -190,6 +193,18 @@ class Project:
     def registry_folder(self) -> Path:
         """Where models are kept."""
         return (self.folder / self.settings.registry.folder).resolve()
+
+    @property
+    def registry(self) -> Registry:
+        """The model of the outcome in its registry, which refuses one that was taught another."""
+        from models.registry.models import AskedOutcome, Registry
+
+        outcome = self.settings.outcome
+        return Registry(
+            self.registry_folder,
+            self.settings.registry.model_name,
+            AskedOutcome(outcome.kind, outcome.is_good, self.outcome_section),
+        )
 
     @property
     def store_shown(self) -> str:

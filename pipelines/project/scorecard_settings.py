@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from features.catalog import GROUPS
+from features.catalog import EVERYBODY, GROUPS
 from features.errors import SettingsError, nearest, sample
 from features.tables.mapping import Frozen
 
 if TYPE_CHECKING:
     from features.catalog import Signal
-    from models.churn.encoding import Floats
+    from models.arrays import Floats
     from models.scorecard.grading import Measure
 
-ALL = "all"
 """What the weights of segments that have none of their own are called."""
 TOLERANCE = 0.05
 WEIGHED = tuple(group for group in GROUPS if group != "profile")
@@ -223,9 +222,9 @@ def weights_today(settings: ScorecardSettings, measures: Sequence[str]) -> dict[
 
     from models.scorecard.scorecard import whole_percentages
 
-    given: dict[str, Mapping[str, float]] = {ALL: settings.weights, **settings.segments}
+    given: dict[str, Mapping[str, float]] = {EVERYBODY: settings.weights, **settings.segments}
     if not settings.weights:
-        given = {ALL: whole_percentages(dict.fromkeys(measures, 1.0))}
+        given = {EVERYBODY: whole_percentages(dict.fromkeys(measures, 1.0))}
     weightings = {}
     for segment, weights in given.items():
         row = np.array([weights.get(name, 0.0) for name in measures], dtype=float)

@@ -122,11 +122,9 @@ def tuning_parameters(tuning: Tuned | None) -> dict[str, object]:
 
 
 def _champion_parameters(project: Project) -> dict[str, Any] | None:
-    from models.registry.models import load_champion
-
     try:
-        model, _, _ = load_champion(project.registry_folder, project.settings.registry.model_name)
+        model = project.registry.champion().model
     except RegistryError:
-        # There is none yet, or none that can be read, which a new training is the remedy for.
+        # There is none yet, or none of this outcome that can be read: a new training is the remedy.
         return None
     return dict(model.classifier.get_params())

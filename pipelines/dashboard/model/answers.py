@@ -94,7 +94,7 @@ def model_found(outcome: str, health: ModelHealth, visitor: Visitor) -> ModelFou
     return ModelFound(
         outcome=outcome,
         model_version=champion.version,
-        created_at=champion.facts["created_at"],
+        created_at=champion.created_at,
         age_days=health.age_days,
         taught_until=health.taught_until,
         metrics=health.metrics,

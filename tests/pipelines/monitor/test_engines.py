@@ -19,11 +19,11 @@ DAY = date(2025, 6, 1)
 
 
 def found_by(config) -> Findings:
-    from pipelines.scoring.score import champion
 
     project = load_project(config)
-    model, version, _ = champion(project)
-    from models.registry.champion_reference import load_reference
+    champion = project.registry.champion()
+    model, version = champion.model, champion.version
+    from models.registry.versions import load_reference
 
     kept = load_reference(project.registry_folder, "healthscore", version)
     with current_rows(project, model, DAY, None) as rows:

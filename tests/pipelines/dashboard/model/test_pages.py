@@ -10,12 +10,12 @@ import pytest
 from features.outcomes.settings import WORDS as ALL_WORDS
 from models.registry.chain_record import Record
 from models.registry.champions import History, Version
+from models.registry.models import Champion
 from models.registry.recommendations import RecommendationRecord
 from pipelines.dashboard.model import jobs
 from pipelines.dashboard.model import pages as model_pages
 from pipelines.dashboard.model.health import ModelHealth, Moved, calibration
 from pipelines.dashboard.model.sections import figures, health_sections
-from pipelines.dashboard.panel.registry_reads import Registered
 from pipelines.reports.wording import percent
 from tests.pipelines.dashboard.opened_panel import opened_panel
 from tests.pipelines.reports.page import Page
@@ -32,10 +32,11 @@ def config(scored, tmp_path_factory):
     folder = tmp_path_factory.mktemp("checked") / "project"
     shutil.copytree(scored.folder, folder, ignore=shutil.ignore_patterns("data"))
     from models.registry.checks import record_check
-    from models.registry.models import load_champion
+    from models.registry.models import Registry
 
     place = folder / "mlruns", "healthscore"
-    model, version, facts = load_champion(*place)
+    facts = Registry(*place).champion()
+    model, version = facts.model, facts.version
     signal = model.signals[0].name
     moved = {"weight": 0.2, "psi": 0.5, "psi_expected": 0.05}
     statistics = {
@@ -51,7 +52,7 @@ def config(scored, tmp_path_factory):
     for place_, (status, drifted) in enumerate(checks, start=1):
         record_check(
             *place,
-            facts["run_id"],
+            facts.run_id,
             place_,
             as_of=DAY - timedelta(days=30 * (3 - place_)),
             model_version=version,
@@ -230,9 +231,7 @@ def test_champions_and_recommendations_are_listed_newest_first(panel) -> None:
 
 def _bare(panel) -> ModelHealth:
     """A champion of which nothing else is on record."""
-    found = Registered(
-        replace(panel.snapshot.model, bands=[]),
-        "7",
-        {"created_at": "2025-01-01T00:00:00+00:00", "metrics": {}},
+    champion = Champion(
+        replace(panel.snapshot.model, bands=[]), "7", "run", "2025-01-01T00:00:00+00:00", {}, {}
     )
-    return ModelHealth(found, 3, None, {}, None, None, [], list[Moved](), [], [])
+    return ModelHealth(champion, 3, None, {}, None, None, [], list[Moved](), [], [])
