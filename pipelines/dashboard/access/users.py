@@ -5,9 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import time
 import tomllib
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}")
 LEAST_LETTERS, MOST_LETTERS = 12, 256
 PRIVATE = 0o600
+SETTLED_SECONDS = 1.0
 _KEYS = {"role", "hash", "owners"}
 
 
@@ -62,11 +64,13 @@ class UsersFile:
     ----------
     path : Path
         The file.
+    clock : callable
+        The time of day in seconds, as files have it.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._read: tuple[object, dict[str, User]] | None = None
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+        self.path, self.clock = path, clock
+        self._read: tuple[tuple[int, int, int], dict[str, User]] | None = None
 
     def users(self) -> Mapping[str, User]:
         """Return the users by name.
@@ -79,7 +83,7 @@ class UsersFile:
         try:
             status = os.stat(self.path)
             mark = (status.st_mtime_ns, status.st_size, status.st_ino)
-            if self._read is None or self._read[0] != mark:
+            if self._read is None or (self._read[0] != mark and not self._is_being_written(status)):
                 self._read = mark, self._parse(self.path.read_bytes())
         except OSError as error:
             raise SettingsError(
@@ -113,11 +117,20 @@ class UsersFile:
             When the file cannot be read or written.
         """
         with self._locked():
-            users = dict(self.users()) if self.path.exists() else {}
+            # What is in it now, whoever wrote it last.
+            users = dict(UsersFile(self.path).users()) if self.path.exists() else {}
             before = dict(users)
             yield users
             if users != before:
                 self.write(users)
+
+    def _is_being_written(self, status: os.stat_result) -> bool:
+        """Tell whether somebody may be writing into the file, as an editor does.
+
+        Half of an entry may limit nobody. Commands put another file in its place.
+        """
+        is_same = self._read is not None and self._read[0][2] == status.st_ino
+        return is_same and 0 <= self.clock() - status.st_mtime < SETTLED_SECONDS
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
