@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from features.errors import HealthscoreError, SettingsError
 from pipelines.monitor.alert import send_alert
-from pipelines.monitor.findings import Findings, look
+from pipelines.monitor.findings import Findings, measure_findings
 from pipelines.monitor.retrain import Retrained
 from pipelines.monitor.retrain import retrain as train_challenger
 from pipelines.monitor.rows import CurrentRows, current_rows
@@ -183,7 +183,7 @@ def monitor(
     with current_rows(project, model, as_of, features) as rows:
         if retrain:
             _refuse_old_date(rows)
-        findings = look(project, model, version, kept, rows)
+        findings = measure_findings(project, model, version, kept, rows)
     moved = noticed(findings.statistics, policy)
     since = _since(moved, past, version, rows.as_of, kept.reference.dates[-1])
     decision = decide(
