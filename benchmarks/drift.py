@@ -263,9 +263,10 @@ def on_tables(folder: Path, accounts: int) -> Figures:
 
 
 def _company_by_month(folder: Path, simulation: Any) -> dict[str, str]:
-    from models.drift.decision import DriftPolicy, decide, noticed
+    from models.drift.decision import decide, noticed
     from models.drift.feed_faults import feed_faults, suspects
     from models.drift.histograms import second_look
+    from models.drift.policy import DriftPolicy
     from models.drift.reference import fit_reference, frame_histograms
     from models.drift.statistics import drift_statistics
     from models.scoring.scorer import Scorer

@@ -59,8 +59,8 @@ def band_moves(project: Project, before: HealthModel, after: HealthModel) -> Ban
     with open_company(project) as company:
         day = company.data_end
         rows = feature_rows_of_date(project, company, day).frame()
-    found = zip(said_by(before, rows)["band"], said_by(after, rows)["band"], strict=True)
-    moved = Counter((one, other) for one, other in found if one != other)
+    bands = zip(said_by(before, rows)["band"], said_by(after, rows)["band"], strict=True)
+    moved = Counter((one, other) for one, other in bands if one != other)
     return BandMoves(
         as_of=day,
         accounts=len(rows),

@@ -69,7 +69,7 @@ class Findings:
         }
 
 
-def look(
+def measure_findings(
     project: Project, model: HealthModel, version: str, kept: ChampionReference, rows: CurrentRows
 ) -> Findings:
     """Measure what there is to measure, in the engine where the rows are.

@@ -206,7 +206,7 @@ def feeds(
     from models.drift.histograms import freshness
 
     read = {TABLES[signal.group] for signal in model.signals}
-    found = []
+    feeds = []
     for name, table in company.tables.items():
         if name not in held or (name not in read and name not in ALWAYS):
             continue
@@ -216,8 +216,8 @@ def feeds(
         late = fresh.newest is not None and fresh.has_stopped
         if late and _days_with_rows(table.cleaned, table.contract.time, as_of) < LEAST_DAYS:
             continue
-        found.append(fresh)
-    return found
+        feeds.append(fresh)
+    return feeds
 
 
 def _days_with_rows(rows: ir.Table, moment: str, as_of: date) -> int:

@@ -190,20 +190,20 @@ def _record(project: Project, version: str, notes: list[str]) -> VersionRecord |
 
 
 def _doubts(summed: Portfolio, spread: float | None) -> list[str]:
-    found = []
+    doubts = []
     if summed.arr is None:
-        found.append(
+        doubts.append(
             "No MRR is mapped, so accounts are counted and no money is shown; map mrr under"
             " [tables.subscriptions]"
         )
     elif summed.unpriced:
-        found.append(
+        doubts.append(
             f"The MRR of {summed.unpriced:,} of {summed.accounts:,} accounts is not known: sums of"
             " ARR leave them out"
         )
     if spread is None:
-        found.append(
+        doubts.append(
             "How far the model may be off throughout is not known, so intervals hold chance alone"
             " and are too narrow"
         )
-    return found
+    return doubts

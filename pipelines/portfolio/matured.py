@@ -182,16 +182,16 @@ def matured_forecasts(
     """
     notes: list[str] = []
     runs = _matured_runs(project, store, company, run, record, notes)
-    found = list(_of_runs(project, store, company, runs))
+    matured_runs = list(_of_runs(project, store, company, runs))
     if record.holdout is None:
         notes.append(
             f"Model version {run.key.model_version} was registered without the rows it was judged"
             " on, so earlier dates cannot be shown for it; models trained from now on keep them"
         )
-        return found, notes
-    shown = {matured.as_of for matured in found}
-    found += _of_holdout(company, record, record.holdout, shown)
-    return sorted(found, key=lambda matured: matured.as_of), notes
+        return matured_runs, notes
+    shown = {matured.as_of for matured in matured_runs}
+    matured_runs += _of_holdout(company, record, record.holdout, shown)
+    return sorted(matured_runs, key=lambda matured: matured.as_of), notes
 
 
 def _matured_runs(
@@ -308,5 +308,5 @@ def _of_date(table: ir.Table, day: date, column: str) -> pd.Series[Any]:
 
     here = table.filter(table.observation_date == ibis.timestamp(day.isoformat()))
     frame = here.select("account_id", column).execute()
-    found: pd.Series[Any] = frame.set_index("account_id")[column]
-    return found
+    values: pd.Series[Any] = frame.set_index("account_id")[column]
+    return values

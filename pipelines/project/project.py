@@ -20,7 +20,8 @@ from features.errors import SettingsError, nearest, sample
 from features.outcomes.labels import OutcomeSettings
 from features.sources.url import HIDDEN, masked, masked_comments
 from features.tables.mapping import Frozen, TablesSettings
-from pipelines.project.monitor_settings import AlertSettings, MonitorSettings
+from models.drift.policy import DriftPolicy
+from pipelines.project.alert_settings import AlertSettings
 from pipelines.project.retraining_settings import RetrainingSettings
 from pipelines.project.score_settings import MAIN, FurtherOutcome, ScoreSettings, with_inherited
 from pipelines.project.scorecard_settings import PlaysSettings, ScorecardSettings
@@ -75,7 +76,7 @@ class Settings(Frozen):
     store: StoreSettings = StoreSettings()
     scorecard: ScorecardSettings = ScorecardSettings()
     plays: PlaysSettings = PlaysSettings()
-    monitor: MonitorSettings = MonitorSettings()
+    monitor: DriftPolicy = DriftPolicy()
     alert: AlertSettings = AlertSettings()
     serve: ServeSettings = ServeSettings()
 
@@ -326,9 +327,9 @@ def _known_keys(location: Sequence[int | str]) -> list[str]:
     node: type[pydantic.BaseModel] = Settings
     for part in location:
         field = node.model_fields.get(str(part))
-        found = _model_in(field.annotation) if field is not None else None
-        if found is not None:
-            node = found
+        inner = _model_in(field.annotation) if field is not None else None
+        if inner is not None:
+            node = inner
     return [field.alias or name for name, field in node.model_fields.items()]
 
 
@@ -336,7 +337,7 @@ def _model_in(annotation: Any) -> type[pydantic.BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
         return annotation
     for argument in typing.get_args(annotation):
-        found = _model_in(argument)
-        if found is not None:
-            return found
+        inner = _model_in(argument)
+        if inner is not None:
+            return inner
     return None

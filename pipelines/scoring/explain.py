@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from models.scoring.reasons import Reason
 
 
+class InactiveAccount(DataError):  # noqa: N818 - no fault of the data
+    """The account was not active on the date that is asked about."""
+
+
 @dataclass(frozen=True)
 class Explained:
     """One account's score and what it is made of.
@@ -72,7 +76,7 @@ def explain_account(project: Project, account_id: str, as_of: date | None) -> Ex
         refuse_unknown_account(company, account_id)
         frame = features_on(project, company, model, day, account_id)
     if frame.empty:
-        raise DataError(inactive(account_id, day, outcome))
+        raise InactiveAccount(inactive(account_id, day, outcome))
     scored = Scorer(model).score(frame)
     row = scored.table.iloc[0].to_dict()
     account = {

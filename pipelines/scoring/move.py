@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from features.errors import DataError, SettingsError, sample
 from pipelines.project.company import open_company, scoring_date
 from pipelines.project.project import Project
-from pipelines.scoring.explain import inactive, refuse_unknown_account
+from pipelines.scoring.explain import InactiveAccount, inactive, refuse_unknown_account
 from pipelines.store.issued import DatedScore, issued_scores
 from pipelines.terminal.progress import show_progress
 
@@ -218,7 +218,7 @@ def _refuse_inactive(
     for day in rows:
         if day not in active:
             known = _known_of(active, history)
-            raise DataError(f"{inactive(account_id, day, project.settings.outcome)}{known}")
+            raise InactiveAccount(f"{inactive(account_id, day, project.settings.outcome)}{known}")
 
 
 def _known_of(active: Sequence[date], history: Sequence[DatedScore]) -> str:

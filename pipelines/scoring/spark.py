@@ -61,9 +61,9 @@ def score_on_cluster(
             yield kept.append_column(HASH, hashes)
 
     schema = from_arrow_schema(SCORE_SCHEMA.append(pa.field(HASH, pa.int64())))
-    found = session.sql(connection.compile(rows.table))
+    features = session.sql(connection.compile(rows.table))
     # Computed once and held by the workers, however often a partition is asked for.
-    scored = found.mapInArrow(score_partition, schema).localCheckpoint()
+    scored = features.mapInArrow(score_partition, schema).localCheckpoint()
     partition = functions.spark_partition_id()
 
     def fetched() -> Iterator[tuple[pa.RecordBatch, Any]]:

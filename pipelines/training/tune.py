@@ -116,9 +116,9 @@ def tuning_parameters(tuning: Tuned | None) -> dict[str, object]:
     """List what a training run is logged with: the search and the parameters it chose."""
     if tuning is None:
         return {}
-    found = {f"tuning_{key}": value for key, value in tuning.to_dict().items()}
-    chosen = found.pop("tuning_parameters")
-    return found | {f"tuned_{key}": value for key, value in chosen.items()}
+    parameters = {f"tuning_{key}": value for key, value in tuning.to_dict().items()}
+    chosen = parameters.pop("tuning_parameters")
+    return parameters | {f"tuned_{key}": value for key, value in chosen.items()}
 
 
 def _champion_parameters(project: Project) -> dict[str, Any] | None:

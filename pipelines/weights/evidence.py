@@ -260,27 +260,27 @@ def _sensitive(
 
     from features.builders.sensitive import sensitive_attributes
 
-    found = sensitive_attributes(company, project.settings.signals, rows)
-    if found is None:
+    attributes = sensitive_attributes(company, project.settings.signals, rows)
+    if attributes is None:
         notes.append(
             "Nothing was audited for fairness: [signals] sensitive names no attribute of the"
             " accounts"
         )
         return pd.DataFrame(index=rows.index)
-    return found
+    return attributes
 
 
 def _backtest(project: Project, notes: list[str]) -> dict[str, Any] | None:
     from models.registry.versions import newest_backtest
 
     try:
-        found = newest_backtest(project.registry_folder, project.settings.registry.model_name)
+        logged = newest_backtest(project.registry_folder, project.settings.registry.model_name)
     except RegistryError as error:
         notes.append(f"No backtest is shown: {str(error).rstrip('.')}")
         return None
-    if found is None:
+    if logged is None:
         notes.append("No backtest was logged; 'healthscore backtest' tests on rolling origins")
-    return found
+    return logged
 
 
 def _table_quality(found: TableQuality) -> dict[str, Any]:

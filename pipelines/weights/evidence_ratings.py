@@ -168,8 +168,8 @@ def _rating_told(
             )
             if told.ahead is not None:
                 return told.first, grading.names[best], told
-    found = alone(values, happened, accounts, high_is_risk=risky, seed=seed)
-    return (None if found.auc is None else found), None, None
+    ranking = alone(values, happened, accounts, high_is_risk=risky, seed=seed)
+    return (None if ranking.auc is None else ranking), None, None
 
 
 def _best(grades: Floats, happened: pd.Series[Any], model: HealthModel) -> int | None:

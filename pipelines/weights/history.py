@@ -332,10 +332,10 @@ def _since(
 def _measured(table: pd.DataFrame) -> dict[str, float]:
     rows = {row["contender"]: row for row in table.to_dict("records")}
     then, advised = rows[TODAY], rows[RECOMMENDED]
-    found = {}
+    measures = {}
     for name in ("auc", "caught"):
         for end in ("", "_low", "_high"):
-            found[f"{name}_today{end}"] = float(then[f"{name}{end}"])
-            found[f"{name}{end}"] = float(advised[f"{name}{end}"])
-            found[f"{name}_ahead{end}"] = float(advised[f"{name}_ahead{end}"])
-    return found
+            measures[f"{name}_today{end}"] = float(then[f"{name}{end}"])
+            measures[f"{name}{end}"] = float(advised[f"{name}{end}"])
+            measures[f"{name}_ahead{end}"] = float(advised[f"{name}_ahead{end}"])
+    return measures

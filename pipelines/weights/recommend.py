@@ -261,7 +261,7 @@ def effects(replayed: Replayed, rows: pd.DataFrame, horizon_days: int) -> dict[s
         Length of the outcome window.
     """
     years = horizon_days * rows["observation_date"].nunique() / DAYS
-    found = {}
+    effects_by_segment = {}
     for segment, lines in replayed.table.groupby("segment", sort=False):
         told = lines.set_index("contender")
         inside = rows if segment == EVERYBODY else rows[rows["segment"] == segment]
@@ -273,7 +273,7 @@ def effects(replayed: Replayed, rows: pd.DataFrame, horizon_days: int) -> dict[s
         ahead = [f"_ahead{end}" for end in ("", "_low", "_high")]
         more = [happened * float(advised[f"caught{end}"]) for end in ahead]
         money = [arr * float(advised[f"caught_arr{end}"]) for end in ahead]
-        found[str(segment)] = Effect(
+        effects_by_segment[str(segment)] = Effect(
             str(segment),
             happened,
             happened * float(today["caught"]),
@@ -281,7 +281,7 @@ def effects(replayed: Replayed, rows: pd.DataFrame, horizon_days: int) -> dict[s
             *more,
             *((arr, *money) if has_arr else (None, None, None, None)),
         )
-    return found
+    return effects_by_segment
 
 
 def _notes(known: ReplayRows, grading: Grading) -> tuple[MeasureNote, ...]:
@@ -313,13 +313,13 @@ def _counts(frame: pd.DataFrame) -> dict[str, Any]:
 
 
 def _doubts(known: ReplayRows, advice: dict[str, SegmentAdvice]) -> list[str]:
-    found = []
+    doubts = []
     silent = [line.measure for line in advice[EVERYBODY].advice if line.why == "no data"]
     if silent:
-        found.append(
+        doubts.append(
             f"No table tells of {sample(silent, 9)}: its weight stays as it is and moves no score;"
             " map a table that does or take it out of the scorecard"
         )
     if known.frame["arr"].isna().all():
-        found.append("MRR is not mapped, so accounts are counted where money would be")
-    return found
+        doubts.append("MRR is not mapped, so accounts are counted where money would be")
+    return doubts

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from features.errors import RegistryError
+from pipelines.dashboard.access.notes import Note, note_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,8 +68,8 @@ class ModelHealth:
         What had moved at the last check of the champion, what weighs most first.
     recommendations : list of RecommendationRecord
         The latest ones, the newest first.
-    notes : list of str
-        What cannot be shown and why, one sentence each.
+    notes : list of Note
+        What cannot be shown, and why.
     """
 
     champion: Champion
@@ -80,7 +81,7 @@ class ModelHealth:
     checks: list[MonitorRecord]
     moved: list[Moved]
     recommendations: list[RecommendationRecord]
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
 
     @property
     def last_check(self) -> MonitorRecord | None:
@@ -111,7 +112,7 @@ def model_health(project: Project) -> ModelHealth:
         When there is no champion, or the registry cannot be reached.
     """
     champion = project.registry.champion()
-    notes: list[str] = []
+    notes: list[Note] = []
     history = _history(project, notes)
     checks = _checks(project, notes)
     health = ModelHealth(
@@ -158,13 +159,13 @@ def _metrics(champion: Champion) -> dict[str, float]:
     }
 
 
-def _history(project: Project, notes: list[str]) -> History | None:
+def _history(project: Project, notes: list[Note]) -> History | None:
     from pipelines.monitor.champions import history
 
     try:
         return history(project)
     except RegistryError as error:
-        notes.append(f"The history of champions cannot be read: {error}")
+        notes.append(note_of(error, "The history of champions cannot be read"))
         return None
 
 
@@ -174,25 +175,25 @@ def _taught_until(history: History | None, version: str) -> date | None:
     return None if last is None else date.fromisoformat(str(last)[:10])
 
 
-def _holdout(project: Project, version: str, notes: list[str]) -> pd.DataFrame | None:
+def _holdout(project: Project, version: str, notes: list[Note]) -> pd.DataFrame | None:
     try:
         return project.registry.holdout(version)
     except RegistryError as error:
-        notes.append(f"Whether its probabilities hold cannot be drawn: {error}")
+        notes.append(note_of(error, "Whether its probabilities hold cannot be drawn"))
         return None
 
 
-def _checks(project: Project, notes: list[str]) -> list[MonitorRecord]:
+def _checks(project: Project, notes: list[Note]) -> list[MonitorRecord]:
     from models.registry.checks import monitor_records
 
     try:
         return monitor_records(project.registry_folder, project.settings.registry.model_name)
     except RegistryError as error:
-        notes.append(f"Checks cannot be read: {error}")
+        notes.append(note_of(error, "Checks cannot be read"))
         return []
 
 
-def _recommendations(project: Project, notes: list[str]) -> list[RecommendationRecord]:
+def _recommendations(project: Project, notes: list[Note]) -> list[RecommendationRecord]:
     from models.registry.recommendations import recommendation_records
 
     try:
@@ -201,14 +202,14 @@ def _recommendations(project: Project, notes: list[str]) -> list[RecommendationR
             project.registry_folder, name, limit=NEWEST_RECOMMENDATIONS
         )
     except RegistryError as error:
-        notes.append(f"Recommendations cannot be read: {error}")
+        notes.append(note_of(error, "Recommendations cannot be read"))
         return []
     if unreadable:
-        notes.append(f"{unreadable} of the latest recommendations can no longer be read")
+        notes.append(Note(f"{unreadable} of the latest recommendations can no longer be read"))
     return found
 
 
-def _moved(project: Project, check: MonitorRecord | None, notes: list[str]) -> list[Moved]:
+def _moved(project: Project, check: MonitorRecord | None, notes: list[Note]) -> list[Moved]:
     """Read how far that which had moved did, from what the check kept."""
     if check is None or not check.drifted:
         return []
@@ -230,7 +231,7 @@ def _moved(project: Project, check: MonitorRecord | None, notes: list[str]) -> l
             for one in (*told["signals"], *told["score"], *mix)
         }
     except (*UNREADABLE, KeyError, TypeError, RegistryError) as error:
-        notes.append(f"How far signals moved cannot be read ({type(error).__name__})")
+        notes.append(Note("How far signals moved cannot be read", type(error).__name__))
         return []
     found = [measured[place] for place in check.drifted if place in measured]
     return sorted(found, key=lambda one: -one.weight * max(one.psi - one.psi_expected, 0.0))

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from features.errors import DataError, HealthscoreError, RegistryError, StoreError
 from features.sources.source import first_line
+from pipelines.dashboard.access.notes import Note, note_of
 from pipelines.dashboard.snapshot.attributes import account_attributes
 from pipelines.dashboard.snapshot.schema import FIXED, MONTHS, SORTED, Attribute, place_in
 from pipelines.dashboard.snapshot.snapshot import Contents, Snapshot
@@ -91,10 +92,6 @@ def take(
     )
 
 
-def _said(error: HealthscoreError) -> str:
-    return str(error).rstrip(".")
-
-
 @contextmanager
 def _engine(file: Path, memory: str) -> Iterator[duckdb.DuckDBPyConnection]:
     scratch = str(file.with_suffix(".spill"))
@@ -124,7 +121,7 @@ def _fill(
 
 def _copy_attributes(
     engine: duckdb.DuckDBPyConnection, project: Project, owner: str | None, run: Run
-) -> tuple[tuple[Attribute, ...], list[str]]:
+) -> tuple[tuple[Attribute, ...], list[Note]]:
     """Copy what the accounts table says; where it cannot be read, scores are shown without."""
     try:
         with account_attributes(project, owner, run.key.as_of) as found:
@@ -132,11 +129,11 @@ def _copy_attributes(
             if first is None:
                 raise DataError("The accounts table is empty")
             _fill(engine, "described", _with(first, found.batches), first.schema)
-            return found.attributes, list(found.notes)
+            return found.attributes, []
     except HealthscoreError as error:
         engine.execute("drop table if exists described").fetchall()
         _fill(engine, "described", [], BARE_SCHEMA)
-        return (), [f"Names, owners and attributes of accounts are not shown: {_said(error)}"]
+        return (), [note_of(error, "Names, owners and attributes of accounts are not shown")]
 
 
 def _with(first: pa.RecordBatch, rest: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -183,12 +180,12 @@ def _number(engine: duckdb.DuckDBPyConnection, attributes: Iterable[Attribute]) 
 
 def _model_of(
     project: Project, run: Run
-) -> tuple[HealthModel | None, bool, float | None, list[str]]:
+) -> tuple[HealthModel | None, bool, float | None, list[Note]]:
     """Load what made the scores; without it pages show fewer words, and say so."""
     try:
         champion = project.registry.version(run.key.model_version)
         record = project.registry.record(champion.version)
     except RegistryError as error:
-        note = f"What became of such accounts before is not shown: {_said(error)}"
+        note = note_of(error, "What became of such accounts before is not shown")
         return None, False, None, [note]
     return champion.model, champion.foretells, record.spread, []

@@ -10,7 +10,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from features.catalog import EVERYBODY
-from pipelines.dashboard.model.registry_reads import BUSY, RegistryReads, settled
+from pipelines.dashboard.panel.registry_reads import BUSY, RegistryReads, settled
 from pipelines.dashboard.web.background import Background, Done
 from pipelines.project.company import open_company
 from pipelines.weights.rows import ReplayRows, advice_from, replay_rows

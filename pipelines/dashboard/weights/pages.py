@@ -12,9 +12,8 @@ from starlette.concurrency import run_in_threadpool
 from features.catalog import EVERYBODY
 from features.errors import SettingsError
 from pipelines.dashboard.access.visitor import WholeBookOf
+from pipelines.dashboard.panel.panel import Panel
 from pipelines.dashboard.web.background import Done, ready
-from pipelines.dashboard.web.desk import desk_of
-from pipelines.dashboard.web.panel import Panel
 from pipelines.dashboard.weights.answers import (
     WeightsAnswer,
     WhatIfAnswer,
@@ -53,9 +52,9 @@ async def weights_page(request: Request, visitor: WholeBookOf) -> HTMLResponse:
     context: dict[str, Any] = {
         "page_title": "Weights",
         "words": project.settings.outcome.words,
-        "failure": None if done is None else done.failure,
+        "failure": done and done.why_not(visitor),
         "bench": bench,
-        "step": desk_of(request).weights.step(project),
+        "step": request.app.state.weights_benches.step(project),
         "steps": STEPS,
         "result": None,
         "problem": None,
@@ -75,7 +74,7 @@ async def weights_result(request: Request, visitor: WholeBookOf) -> HTMLResponse
     project = panel.project_of(request)
     done = await _bench(request, project, API_SECONDS)
     if done is None or done.value is None:
-        raise HTTPException(409, WORKING if done is None else (done.failure or ""))
+        raise HTTPException(409, (done and done.why_not(visitor)) or WORKING)
     context = await run_in_threadpool(_tried, request, project, done.value)
     status = 422 if context["problem"] else 200
     return await run_in_threadpool(
@@ -95,7 +94,7 @@ async def weights(request: Request, response: Response, visitor: WholeBookOf) ->
         response.status_code = 202
         return WeightsAnswer(state="working", sentence=WORKING, weights=None)
     if done.value is None:
-        return WeightsAnswer(state="impossible", sentence=done.failure, weights=None)
+        return WeightsAnswer(state="impossible", sentence=done.why_not(visitor), weights=None)
     found = await run_in_threadpool(weights_found, project.outcome_name, done.value)
     return WeightsAnswer(state="ready", sentence=None, weights=found)
 
@@ -111,7 +110,7 @@ async def what_if(
         response.status_code = 202
         return WhatIfAnswer(state="working", sentence=WORKING, what_if=None)
     if done.value is None:
-        return WhatIfAnswer(state="impossible", sentence=done.failure, what_if=None)
+        return WhatIfAnswer(state="impossible", sentence=done.why_not(visitor), what_if=None)
     try:
         found = await run_in_threadpool(
             what_if_now, project, done.value, asked.weights, asked.segment
@@ -122,7 +121,7 @@ async def what_if(
 
 
 async def _bench(request: Request, project: Project, seconds: float) -> Done[Bench] | None:
-    work = await run_in_threadpool(desk_of(request).weights.ask, project)
+    work = await run_in_threadpool(request.app.state.weights_benches.ask, project)
     return work if isinstance(work, Done) else await ready(work, seconds)
 
 

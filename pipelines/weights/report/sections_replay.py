@@ -228,8 +228,8 @@ def _cuts(recommended: Recommended) -> Table:
 
 def points_section(recommended: Recommended) -> Section | None:
     """Tell what behaviours are worth, for teams that add up points; None where nothing is."""
-    found = recommended.behaviours
-    if not found:
+    behaviours = recommended.behaviours
+    if not behaviours:
         return None
     noun = recommended.words.noun
     labels = signal_labels(recommended)
@@ -241,13 +241,13 @@ def points_section(recommended: Recommended) -> Section | None:
                 Markup().join(_worth(one.signal, behaviour) for behaviour in one.behaviours)
             ),
         ]
-        for one in found
+        for one in behaviours
     ]
     return Section(
         "points",
         "What if we add up points instead?",
         "The same knowledge as a list: an account gets points for what it does,"
-        f" {plural(len(found), 'behaviour')} and 100 points at most.",
+        f" {plural(len(behaviours), 'behaviour')} and 100 points at most.",
         [
             Table(
                 f"Points per behaviour, and how often {noun} followed (90 % interval).",

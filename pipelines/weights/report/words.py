@@ -27,8 +27,8 @@ VERDICTS = {"raise": "Raise", "lower": "Lower", "keep": "Keep"}
 
 def shown_segments(recommended: Recommended) -> list[str]:
     """Segments to speak of: one that is everybody is not told twice."""
-    found = recommended.segments
-    return found if len(found) > 2 else [EVERYBODY]
+    segments = recommended.segments
+    return segments if len(segments) > 2 else [EVERYBODY]
 
 
 def segment_name(segment: str) -> Markup:

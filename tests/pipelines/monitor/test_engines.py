@@ -8,7 +8,7 @@ from datetime import date
 import duckdb
 import pytest
 
-from pipelines.monitor.findings import Findings, look
+from pipelines.monitor.findings import Findings, measure_findings
 from pipelines.monitor.rows import current_rows
 from pipelines.project.project import load_project
 from tests.features.servers import running_postgres, write_postgres
@@ -27,7 +27,7 @@ def found_by(config) -> Findings:
 
     kept = load_reference(project.registry_folder, "healthscore", version)
     with current_rows(project, model, DAY, None) as rows:
-        return look(project, model, version, kept, rows)
+        return measure_findings(project, model, version, kept, rows)
 
 
 def test_postgres_counts_as_files_do(run, tmp_path) -> None:

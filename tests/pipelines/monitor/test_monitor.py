@@ -316,16 +316,16 @@ def test_dates_that_cannot_be_checked_are_refused(place, run) -> None:
 
 def test_of_two_checks_at_once_one_is_recorded(place, monkeypatch) -> None:
     project = load_project(place.config)
-    look = monitoring.look
+    measured = monitoring.measure_findings
 
     def meanwhile(*arguments):
         # Another check begins and ends while this one measures.
         with monkeypatch.context() as patch:
-            patch.setattr(monitoring, "look", look)
+            patch.setattr(monitoring, "measure_findings", measured)
             monitor(project, None)
-        return look(*arguments)
+        return measured(*arguments)
 
-    monkeypatch.setattr(monitoring, "look", meanwhile)
+    monkeypatch.setattr(monitoring, "measure_findings", meanwhile)
     told_of = []
     monkeypatch.setattr(monitoring, "send_alert", lambda *a: told_of.append(a) or [])
     with pytest.raises(monitoring.HealthscoreError, match="was recorded while this one"):

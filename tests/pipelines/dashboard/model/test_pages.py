@@ -12,10 +12,10 @@ from models.registry.chain_record import Record
 from models.registry.champions import History, Version
 from models.registry.models import Champion
 from models.registry.recommendations import RecommendationRecord
+from pipelines.dashboard.model import jobs
 from pipelines.dashboard.model import pages as model_pages
 from pipelines.dashboard.model.health import ModelHealth, Moved, calibration
 from pipelines.dashboard.model.sections import figures, health_sections
-from pipelines.dashboard.web import desk
 from pipelines.reports.wording import percent
 from tests.pipelines.dashboard.opened_panel import opened_panel
 from tests.pipelines.reports.page import Page
@@ -94,7 +94,7 @@ def test_measures_are_those_of_the_training(scored, told, page) -> None:
 
 
 def test_calibration_is_counted_on_the_rows_held_out(panel, told) -> None:
-    health = panel.app.state.desk.health(panel.project).result().value
+    health = panel.app.state.model_jobs.health(panel.project).result().value
     table = calibration(health)
     assert table["rows"].sum() == told["metrics"]["rows"] == len(health.holdout)
     assert table["positives"].sum() == told["metrics"]["positives"]
@@ -132,7 +132,7 @@ def test_the_way_back_is_told_and_nothing_here_changes_a_model(page) -> None:
 
 def test_the_registry_is_read_once_for_a_burst(panel, told, monkeypatch) -> None:
     read = []
-    monkeypatch.setattr(desk, "model_health", lambda project: read.append(project))
+    monkeypatch.setattr(jobs, "model_health", lambda project: read.append(project))
     for _ in range(3):
         assert panel.get("/model").status_code == 200
     assert read == []
@@ -142,8 +142,8 @@ def test_a_registry_that_is_gone_is_a_sentence(panel, config, monkeypatch) -> No
     away = config.parent / "away"
     (config.parent / "mlruns" / "mlflow.db").rename(away)
     try:
-        fresh = desk.Desk(panel.app.state.panel)
-        monkeypatch.setattr(panel.app.state, "desk", fresh)
+        fresh = jobs.ModelJobs(1)
+        monkeypatch.setattr(panel.app.state, "model_jobs", fresh)
         answer = panel.get("/api/v1/model")
         assert answer.status_code == 200
         assert answer.json()["state"] == "impossible"
@@ -157,10 +157,10 @@ def test_a_registry_that_is_gone_is_a_sentence(panel, config, monkeypatch) -> No
 
 def test_a_registry_that_does_not_answer_holds_nobody(panel, monkeypatch) -> None:
     go = threading.Event()
-    monkeypatch.setattr(desk, "model_health", lambda project: go.wait(20))
+    monkeypatch.setattr(jobs, "model_health", lambda project: go.wait(20))
     monkeypatch.setattr(model_pages, "SECONDS", 0.05)
-    fresh = desk.Desk(panel.app.state.panel)
-    monkeypatch.setattr(panel.app.state, "desk", fresh)
+    fresh = jobs.ModelJobs(1)
+    monkeypatch.setattr(panel.app.state, "model_jobs", fresh)
     answer = panel.get("/api/v1/model")
     assert (answer.status_code, answer.json()["state"]) == (202, "working")
     assert "The registry takes long to answer" in Page(panel.get("/model").text).text

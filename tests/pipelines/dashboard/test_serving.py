@@ -8,11 +8,12 @@ import socket
 import ssl
 import subprocess
 import urllib.request
+from contextlib import ExitStack
 
 import pytest
 
 from features.errors import SettingsError
-from pipelines.dashboard.web.serving import bound
+from pipelines.dashboard.serving import bound
 from pipelines.project.serve_settings import ServeSettings
 from tests.pipelines.dashboard.served import users_of
 
@@ -47,6 +48,65 @@ def test_it_is_not_opened_to_strangers(empty, run) -> None:
         "The control panel would be open to everybody who reaches '0.0.0.0': add a user with"
         " 'healthscore user add NAME', set [serve] proxy_header, or listen on 127.0.0.1"
     )
+
+
+@pytest.mark.parametrize("port", ["99999", "65536", "-1"])
+def test_a_port_that_is_none_is_refused(empty, run, port) -> None:
+    ran = run("serve", "-c", empty.path, "--port", port)
+    assert ran.code == 2
+    assert f"{port} is not in the range 0<=x<=65535" in ran.err
+
+
+def test_half_sent_requests_shut_nobody_out(empty, spawn) -> None:
+    users_of(empty)
+    with spawn("serve", "-c", empty.path, "--port", 0, "--json") as process, ExitStack() as held:
+        port = int(str(first_line(process)["url"]).rpartition(":")[2])
+        for number in range(600):
+            half = socket.create_connection(("127.0.0.1", port), timeout=60)
+            held.callback(half.close)
+            if number % 2:
+                half.sendall(b"GET /login HTTP/1.1\r\nHost: localhost\r\nX-Half: ")
+        for path in ("/health", "/login", "/login", "/health"):
+            address = f"http://127.0.0.1:{port}{path}"
+            with urllib.request.urlopen(address, timeout=60) as response:
+                assert response.status == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=60) == ("", "")
+
+
+def test_a_body_that_is_too_long_is_not_waited_for(empty, spawn) -> None:
+    with spawn("serve", "-c", empty.path, "--port", 0, "--json") as process:
+        port = int(str(first_line(process)["url"]).rpartition(":")[2])
+        heads = (b"Content-Length: 99999999", b"Transfer-Encoding: chunked")
+        for head in heads:
+            with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
+                client.sendall(b"POST /login HTTP/1.1\r\nHost: localhost\r\n" + head + b"\r\n\r\n")
+                if head.endswith(b"chunked"):
+                    client.sendall(b"10001\r\n" + b"x" * 65_537 + b"\r\n")
+                answer = b"".join(iter(lambda: client.recv(65_536), b""))
+            # The server has hung up, though the body is not at its end.
+            assert answer.startswith(b"HTTP/1.1 413 ")
+            assert b"connection: close" in answer
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+
+
+def test_who_may_escape_a_limit_under_another_name_is_warned_of(empty) -> None:
+    users_of(empty)
+    settings = ServeSettings(
+        port=0,
+        owner="csm",
+        proxy_header="X-User",
+        trusted_proxies=("127.0.0.1/32",),
+        proxy_role="viewer",
+    )
+    panel = bound(empty, settings)
+    panel.listening.close()
+    assert panel.warnings == [
+        "User 'ann' is limited to some owners' accounts, and whoever the proxy names otherwise"
+        " sees all as viewer: take [serve] proxy_role out unless no limited user can come under"
+        " another name"
+    ]
 
 
 def test_an_address_that_is_taken_is_named(empty) -> None:
@@ -108,7 +168,14 @@ def test_a_certificate_that_cannot_be_used_is_named(empty, settings, why) -> Non
     [
         ('certificate = "x"', "[serve] certificate and key belong together, and one is missing;"),
         ('proxy_header = "X-User"', "[serve] proxy_header is believed from trusted_proxies alone,"),
-        ('trusted_proxies = ["10.0.0.1"]', "[serve] trusted_proxies and proxy_role say whose"),
+        (
+            'proxy_role = "viewer"',
+            "[serve] proxy_role is that of visitors whom a proxy_header",
+        ),
+        (
+            'trusted_proxies = ["10.0.0.1"]',
+            "[serve] trusted_proxies says that visitors come",
+        ),
         ('proxy_header = "X User"', "[serve] proxy_header: string should match pattern"),
         ("port = 70000", "[serve] port: input should be less than or equal to 65535"),
         ('memory = "lots"', "[serve] memory: string should match pattern"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, TypeVar
 
+from pipelines.dashboard.access.notes import Note
 from pipelines.dashboard.web.background import Background, Done
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class RegistryReads:
             work.close()
 
 
-BUSY = "More is being worked out just now than this machine can do; look again in a minute"
+BUSY = Note("More is being worked out just now than this machine can do; look again in a minute")
 
 
 def settled(future: Future[Done[Value]] | None) -> Done[Value]:

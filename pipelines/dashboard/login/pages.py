@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 from urllib.parse import urlsplit
 
+from anyio import to_thread
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel
@@ -12,7 +13,7 @@ from pydantic import BaseModel
 from features.errors import SettingsError
 from pipelines.dashboard.access.gatekeeper import closed
 from pipelines.dashboard.access.visitor import AdminOf, Role
-from pipelines.dashboard.web.panel import Panel, link_to
+from pipelines.dashboard.panel.panel import Panel, link_to
 
 router = APIRouter()
 WRONG = "The name or the password is wrong."
@@ -36,7 +37,7 @@ def login_page(request: Request, next: Annotated[str, Query()] = "/") -> Respons
 
 
 @router.post("/login", include_in_schema=False)
-def log_in(
+async def log_in(
     request: Request,
     user: Annotated[str, Form()] = "",
     password: Annotated[str, Form()] = "",
@@ -48,17 +49,17 @@ def log_in(
     if not gate.has_sessions:
         return RedirectResponse("/", 303)
     address = gate.address(request)
-    wait = gate.throttle.wait(user, address)
+    wait = gate.throttle.begin(user, address)
     if wait > 0:
         seconds = int(wait) + 1
         said = f"Too many logins failed: wait {seconds} seconds and try again."
         return _form(request, next, said, 429, {"retry-after": str(seconds)})
     try:
-        token = gate.log_in(user, password)
+        token = await to_thread.run_sync(gate.log_in, user, password, limiter=gate.checking)
     except SettingsError as error:
+        gate.throttle.unchecked(user, address)
         return closed(request, error)
     if token is None:
-        gate.throttle.failed(user, address)
         return _form(request, next, WRONG, 401)
     gate.throttle.succeeded(user, address)
     # A token from before the login must not become that of a session.

@@ -1,75 +1,16 @@
-"""The ``[monitor]`` and ``[alert]`` sections: when drift counts, and who is told."""
+"""The ``[alert]`` section: who is told of a decision."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Self
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
 from features.tables.mapping import Frozen
 
-if TYPE_CHECKING:
-    from models.drift.decision import DriftPolicy
-
 Told = Literal["ok", "watch", "retrain", "broken-feed"]
 REFERENCE_MARK = "${"
-
-
-class MonitorSettings(Frozen):
-    """The ``[monitor]`` section; :class:`models.drift.decision.DriftPolicy` says what for.
-
-    Parameters
-    ----------
-    watch_chance, retrain_chance : float
-        Chance of a false alarm per check that is accepted for each.
-    watch_excess, retrain_excess : float
-        Population stability index beyond chance from which a signal's drift counts.
-    watch_weight, retrain_weight : float
-        Share of the champion's weight that must be concerned.
-    lasting_days : int
-        Days after which drift that every check noticed needs to be half as large.
-    rate_change, slope_change : float
-        How far off matured outcomes must be to call for retraining.
-    auc_fall : float
-        Fall of the expected AUC that is worth a word.
-    cool_down_days : int
-        Days after a training, promoted or not, in which there is no other.
-    maximum_age_days : int
-        Age of a champion at which it is retrained whatever was found.
-    min_matured_outcomes : int
-        Matured outcomes that a verdict on calibration needs.
-    """
-
-    watch_chance: float = Field(0.05, gt=0, lt=1)
-    retrain_chance: float = Field(0.01, gt=0, lt=1)
-    watch_excess: float = Field(0.02, ge=0, allow_inf_nan=False)
-    retrain_excess: float = Field(0.1, ge=0, allow_inf_nan=False)
-    watch_weight: float = Field(0.005, gt=0, lt=1)
-    retrain_weight: float = Field(0.1, gt=0, lt=1)
-    lasting_days: int = Field(28, ge=1)
-    rate_change: float = Field(0.25, ge=0, allow_inf_nan=False)
-    slope_change: float = Field(0.25, ge=0, allow_inf_nan=False)
-    auc_fall: float = Field(0.02, ge=0, allow_inf_nan=False)
-    cool_down_days: int = Field(30, ge=0)
-    maximum_age_days: int = Field(365, ge=1)
-    min_matured_outcomes: int = Field(30, ge=1)
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.maximum_age_days <= self.cool_down_days:
-            raise ValueError(
-                f"maximum_age_days must exceed cool_down_days, and is {self.maximum_age_days}"
-                f" against {self.cool_down_days}; raise the one or lower the other"
-            )
-        return self
-
-    @property
-    def policy(self) -> DriftPolicy:
-        """The policy of the decision."""
-        from models.drift.decision import DriftPolicy
-
-        return DriftPolicy(**self.model_dump())
 
 
 class AlertSettings(Frozen):

@@ -1,15 +1,12 @@
-"""``[monitor]`` and ``[alert]``: the same policy as the decision's, and no secret in a file."""
+"""``[monitor]`` and ``[alert]``: what cannot be is refused, and no secret is in a file."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from features.errors import SettingsError
-from models.drift.decision import DriftPolicy
-from pipelines.project.monitor_settings import MonitorSettings
 from pipelines.project.project import load_project
 
 BASE = '[source]\nurl = "data"\n[tables.accounts]\n[tables.subscriptions]\n'
@@ -19,12 +16,6 @@ def write(folder: Path, text: str):
     path = folder / "healthscore.toml"
     path.write_text(BASE + text, encoding="utf-8")
     return load_project(path)
-
-
-def test_the_section_is_the_policy() -> None:
-    assert MonitorSettings().model_dump() == asdict(DriftPolicy())
-    assert MonitorSettings().policy == DriftPolicy()
-    assert MonitorSettings(cool_down_days=7).policy == DriftPolicy(cool_down_days=7)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
@@ -13,14 +13,10 @@ from starlette.exceptions import HTTPException as StarletteException
 from starlette.responses import Response
 
 from features.errors import DataError, HealthscoreError, SettingsError
-
-if TYPE_CHECKING:
-    from pipelines.dashboard.web.panel import Panel
+from pipelines.dashboard.access.notes import note_of
 
 API = "/api/"
 JSON_PROBLEM = "application/problem+json"
-REFUSED: dict[type[Exception], int] = {SettingsError: 422, DataError: 409}
-WITHHELD = "Something that this needs cannot be reached just now; an admin is told here what it is"
 SENTENCES = {404: "There is no such page", 405: "This address does not take that method"}
 
 
@@ -63,8 +59,7 @@ def problem(
         told = Problem(title=title, status=status, detail=f"{sentence}.")
         content = told.model_dump()
         return JSONResponse(content, status, headers=headers, media_type=JSON_PROBLEM)
-    panel: Panel = request.app.state.panel
-    page = panel.render(
+    page: Response = request.app.state.panel.render(
         request, "error.html.j2", status, page_title=title, sentence=sentence, code=status
     )
     page.headers.update(headers or {})
@@ -90,10 +85,10 @@ def register(app: FastAPI) -> None:
 
     @app.exception_handler(HealthscoreError)
     def failed(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HealthscoreError)
         # What was asked for may be wrong; what the data or the store forbid may be allowed later.
-        status = REFUSED.get(type(error), 503)
+        if isinstance(error, SettingsError):
+            return problem(request, 422, str(error).rstrip("."))
         visitor = getattr(request.state, "visitor", None)
-        if status == 503 and (visitor is None or visitor.role != "admin"):
-            # Where things lie, and who holds them, is not for everybody.
-            return problem(request, status, WITHHELD)
-        return problem(request, status, str(error).rstrip("."))
+        status = 409 if isinstance(error, DataError) else 503
+        return problem(request, status, note_of(error).as_seen_by(visitor))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import socket
@@ -13,8 +14,10 @@ import uvicorn
 
 from features.errors import SettingsError
 from features.sources.source import first_line
+from pipelines.dashboard.access.addresses import Network
 from pipelines.dashboard.access.gate import Gate, gate_of
-from pipelines.dashboard.web.app import create_app
+from pipelines.dashboard.app import create_app
+from pipelines.dashboard.web.connections import PatientLoop, connections_behind
 from pipelines.project.serve_settings import is_local
 
 if TYPE_CHECKING:
@@ -23,8 +26,8 @@ if TYPE_CHECKING:
     from pipelines.project.project import Project
     from pipelines.project.serve_settings import ServeSettings
 
-# Of connections at once, and of seconds for answers under way when the server ends.
-MOST_CONNECTIONS, LAST_SECONDS = 500, 5
+# For answers under way when the server ends.
+LAST_SECONDS = 5
 HOW = {
     "local": "for this machine alone, without login",
     "login": "visitors log in",
@@ -48,6 +51,8 @@ class BoundPanel:
         How visitors are recognised, in words.
     certificate, key : str or None
         Files for https.
+    trusted_proxies : tuple of network
+        Who may open as many connections as all their visitors.
     warnings : list of str
         What to think about, one sentence each.
     """
@@ -58,6 +63,7 @@ class BoundPanel:
     login: str
     certificate: str | None
     key: str | None
+    trusted_proxies: tuple[Network, ...]
     warnings: list[str]
 
 
@@ -84,7 +90,14 @@ def bound(project: Project, settings: ServeSettings) -> BoundPanel:
     name = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"{'http' if certificate is None else 'https'}://{name}:{port}"
     return BoundPanel(
-        app, listening, url, HOW[gate.mode], certificate, key, _warnings(settings, gate)
+        app,
+        listening,
+        url,
+        HOW[gate.mode],
+        certificate,
+        key,
+        settings.trusted_proxies,
+        _warnings(settings, gate),
     )
 
 
@@ -93,6 +106,9 @@ def serve_panel(panel: BoundPanel) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
     config = uvicorn.Config(
         panel.app,
+        # Where they come from, and how many they may be, is for connections to say.
+        http=connections_behind(panel.trusted_proxies),
+        ws="none",
         lifespan="on",
         log_config=None,
         # Addresses hold what people searched for.
@@ -102,11 +118,11 @@ def serve_panel(panel: BoundPanel) -> None:
         server_header=False,
         ssl_certfile=panel.certificate,
         ssl_keyfile=panel.key,
-        limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=LAST_SECONDS,
     )
     try:
-        uvicorn.Server(config).run(sockets=[panel.listening])
+        with asyncio.Runner(loop_factory=PatientLoop) as runner:
+            runner.run(uvicorn.Server(config).serve(sockets=[panel.listening]))
     except KeyboardInterrupt:
         return
 
@@ -141,5 +157,12 @@ def _warnings(settings: ServeSettings, gate: Gate) -> list[str]:
         return [
             "Passwords travel in clear: set [serve] certificate and key, or listen on 127.0.0.1"
             " behind a proxy that speaks https"
+        ]
+    limited = [one.name for one in gate.users.users().values() if one.owners] if gate.users else []
+    if gate.mode == "proxy" and settings.proxy_role is not None and limited:
+        return [
+            f"User '{limited[0]}' is limited to some owners' accounts, and whoever the proxy names"
+            f" otherwise sees all as {settings.proxy_role}: take [serve] proxy_role out unless no"
+            " limited user can come under another name"
         ]
     return []
