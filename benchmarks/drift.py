@@ -264,7 +264,7 @@ def on_tables(folder: Path, accounts: int) -> Figures:
 
 def _company_by_month(folder: Path, simulation: Any) -> dict[str, str]:
     from models.drift.decision import decide, noticed
-    from models.drift.feed_faults import feed_faults, suspects
+    from models.drift.feed_faults import feed_faults, feed_suspects
     from models.drift.histograms import second_look
     from models.drift.policy import DriftPolicy
     from models.drift.reference import fit_reference, frame_histograms
@@ -302,7 +302,8 @@ def _company_by_month(folder: Path, simulation: Any) -> dict[str, str]:
         segment = result["segment"].to_numpy(dtype=object)
         current = frame_histograms(reference, now, segment, score=result["score"])
         table = _in_engine(now.assign(segment=segment))
-        look = second_look(reference, table, suspects(reference, current), segment=table["segment"])
+        unusual = feed_suspects(reference, current)
+        look = second_look(reference, table, unusual, segment=table["segment"])
         moment = day.to_pydatetime().date()
         statistics = drift_statistics(reference, current, model.signal_weights, moment)
         moved = {(drift.name, drift.segment) for drift in noticed(statistics, DriftPolicy())}

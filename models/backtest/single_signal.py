@@ -49,7 +49,7 @@ class Suspect:
     why: str
 
 
-def suspects(
+def leak_suspects(
     names: Sequence[str],
     values: Floats,
     outcome: Floats,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from models.drift.decision import Decision, decide
-from models.drift.feed_faults import feed_faults, suspects
+from models.drift.feed_faults import feed_faults, feed_suspects
 from models.drift.histograms import histograms, second_look, segment_of
 from models.drift.policy import DriftPolicy
 from models.drift.reference import Histograms, Reference
@@ -72,7 +72,7 @@ def check_drift(
     segment = segment_of(table, model.segments)
     counts = histograms(reference, table, segment=segment)
     statistics = drift_statistics(reference, counts, model.signal_weights, as_of)
-    nearer = second_look(reference, table, suspects(reference, counts), segment=segment)
+    nearer = second_look(reference, table, feed_suspects(reference, counts), segment=segment)
     faults = feed_faults(reference, counts, model.signals, nearer)
     decision = decide(statistics, faults, policy or DriftPolicy(), trained_on=trained_on)
     return DriftCheck(decision, statistics, counts)

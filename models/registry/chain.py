@@ -110,7 +110,7 @@ def note_rejection(name: str, version: str, reasons: Sequence[str]) -> Record:
     return _closed(client, _appended(client, name, chain, drafted), "done")
 
 
-def settled(name: str) -> list[Record]:
+def recovered_chain(name: str) -> list[Record]:
     """Read the chain, oldest first, and close what somebody was killed in the middle of.
 
     Inside :func:`models.registry.session.tracking`.

@@ -17,7 +17,7 @@ from models.registry.chain import (
     move_champion,
     note_rejection,
     predecessor,
-    settled,
+    recovered_chain,
 )
 from models.registry.chain_record import CHAMPION, PREVIOUS, Record
 from models.registry.session import TRAINING, UNREADABLE, kept_json, tracking
@@ -111,7 +111,7 @@ def history(folder: Path, name: str) -> History:
     """
     with tracking(folder, name, create=False):
         found = _versions(name)
-        records = settled(name)
+        records = recovered_chain(name)
         aliases = aliases_of(name)
         serving = aliases.get(CHAMPION)
         return History(
@@ -180,7 +180,7 @@ def rollback_target(folder: Path, name: str, wanted: str | None = None) -> tuple
     """
     with tracking(folder, name, create=False):
         _versions(name)
-        records = settled(name)
+        records = recovered_chain(name)
         aliases = aliases_of(name)
         serving = aliases.get(CHAMPION)
         if serving is None:
@@ -230,7 +230,7 @@ def roll_back(folder: Path, name: str, version: str, *, instead_of: str, reason:
             action="rollback",
             reasons=[reason] if reason else [],
             instead_of=instead_of,
-            previous=predecessor(settled(name), version),
+            previous=predecessor(recovered_chain(name), version),
         )
 
 

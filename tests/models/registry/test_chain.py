@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 from features.errors import RegistryError
 from models.registry import chain as promotion_chain
 from models.registry import chain_record as promotion_record
-from models.registry.chain import move_champion, settled
+from models.registry.chain import move_champion, recovered_chain
 from models.registry.chain_record import CHAMPION
 from models.registry.champions import history, promote
 from models.registry.models import Registry
@@ -51,7 +51,7 @@ def test_registries_from_before_there_were_records(folder):
     """A champion whose alias was set without one is recorded from the next move on."""
     with tracking(folder, NAME, create=False):
         client = MlflowClient()
-        for record in settled(NAME):
+        for record in recovered_chain(NAME):
             client.delete_run(record.run_id)
     assert told(folder) == []
     assert history(folder, NAME).versions[0].became == "champion"
@@ -289,7 +289,7 @@ def test_hostile_and_endless_reasons_are_kept_within_bounds(folder):
 
 def test_a_record_that_was_tampered_with_is_named(folder):
     with tracking(folder, NAME, create=False):
-        record = settled(NAME)[0]
+        record = recovered_chain(NAME)[0]
         MlflowClient().set_tag(record.run_id, "healthscore.number", "one")
     message = f"The promotion record of run {record.run_id} cannot be read .*ValueError"
     with pytest.raises(RegistryError, match=message):

@@ -12,7 +12,7 @@ import pytest
 
 from features.errors import RegistryError
 from models.registry.files import log_champion
-from models.registry.models import Registry
+from models.registry.models import AskedOutcome, Registry
 from models.registry.session import tracking
 from models.scoring.scorer import Scorer
 from pipelines.reports.figures.tested_rows import reliability_plot
@@ -214,3 +214,35 @@ def test_threads_that_read_two_registries_take_turns(tmp_path):
     with ThreadPoolExecutor(4) as pool:
         seen = list(pool.map(read, folders))
     assert seen == [{f"sqlite:///{folder / 'mlflow.db'}"} for folder in folders]
+
+
+def test_reading_a_champion_loads_neither_what_teaches_nor_what_draws():
+    code = (
+        "import sys, models.registry.models, models.scoring.scorer\n"
+        "heavy = ('models.training', 'models.backtest', 'models.tree_shap.build', 'matplotlib')\n"
+        "print([name for name in sys.modules if name.startswith(heavy)])\n"
+    )
+    root = Path(__file__).parents[3]
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout.strip() == "[]"
+
+
+def test_a_champion_of_another_outcome_is_refused(registry):
+    for kind, is_good in (("contraction", False), ("churn", True)):
+        asked = Registry(registry, "health", AskedOutcome(kind, is_good, "outcome"))
+        for load in (asked.champion, lambda asked=asked: asked.version("1")):
+            with pytest.raises(RegistryError) as caught:
+                load()
+            assert str(caught.value) == (
+                "The model 'health' was taught to foretell churn as bad news, and [outcome] now"
+                f" says kind = {kind!r}; train again or give the new outcome a section of its own"
+                " under [outcomes]"
+            )
+    assert Registry(registry, "health", AskedOutcome("churn", False, "outcome")).champion()
