@@ -28,7 +28,7 @@ from pipelines.commands.options import (
 )
 from pipelines.commands.panel import serve, user
 from pipelines.commands.portfolio import portfolio
-from pipelines.commands.scores import explain, export, score, trend, verify_run
+from pipelines.commands.scores import explain, export, score, trend, verify_run, verify_store
 from pipelines.commands.weights import recommend, what_if
 
 EXIT_CODES = """\
@@ -235,6 +235,7 @@ for command in (
     monitor,
     score,
     verify_run,
+    verify_store,
     explain,
     trend,
     portfolio,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import secrets
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,7 +17,13 @@ import pyarrow as pa
 
 from features.errors import StoreError
 from features.sources.source import first_line
-from pipelines.store.duckdb_answer import MEMORY, REPEATED, batches_of, spill_folder
+from pipelines.store.duckdb_answer import (
+    BATCH_ROWS,
+    MEMORY,
+    REPEATED,
+    batches_of,
+    spill_folder,
+)
 from pipelines.store.migration import carry_over
 from pipelines.store.opening import (
     AlreadyIssued,
@@ -27,7 +35,20 @@ from pipelines.store.opening import (
     now,
     run_row,
 )
-from pipelines.store.tables import SCORE_COLUMNS, STORE_VERSION, rows_of, tables, version_of
+from pipelines.store.schema import SCORE_SCHEMA
+from pipelines.store.tables import (
+    BEFORE_SEALS,
+    GROUPS_SCHEMA,
+    SCORE_COLUMNS,
+    STORE_VERSION,
+    groups_in,
+    groups_of,
+    insert_seal,
+    rows_of,
+    seals_added,
+    tables,
+    version_of,
+)
 from pipelines.store.writer import RunWriter, twice
 
 READERS_SECONDS, LOOK_AGAIN_SECONDS = 60.0, 0.1
@@ -43,11 +64,15 @@ class DuckdbStore(ScoreStore):
         The file.
     read_only : bool
         Whether it is opened for reading alone.
+    seal_key : bytes or None
+        Key that runs are sealed with.
     """
 
-    def __init__(self, file: Path, *, read_only: bool) -> None:
-        super().__init__(str(file), read_only=read_only)
+    def __init__(self, file: Path, *, read_only: bool, seal_key: bytes | None = None) -> None:
+        super().__init__(str(file), read_only=read_only, seal_key=seal_key)
         self.file = file
+        # The chain of seals grows by one run at a time.
+        self.sealing = threading.Lock()
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._unread: set[pa.RecordBatchReader] = set()
 
@@ -124,9 +149,15 @@ class DuckdbStore(ScoreStore):
         if version == STORE_VERSION:
             return
         if self.read_only:
+            if version == BEFORE_SEALS:
+                self.form = version
+                return
             raise EarlierStore(self.shown) if version else NoStore(self.shown)
         self.connection.begin()
-        if version:
+        if version == BEFORE_SEALS:
+            for statement in seals_added("text"):
+                self.connection.execute(statement)
+        elif version:
             carry_over(self.connection, version)
         else:
             for statement in tables("text"):
@@ -153,6 +184,10 @@ class DuckdbStore(ScoreStore):
 
     def _rows_of(self, run: Run) -> tuple[str, list[object]]:
         return rows_of(run)
+
+    def groups_of(self, run: Run) -> dict[str, str]:
+        """Return the group of each signal that may be a reason of a run."""
+        return groups_in(self._ask(*groups_of(run), GROUPS_SCHEMA))
 
     @contextmanager
     def _issuing(
@@ -201,9 +236,16 @@ class _DuckdbRun(RunWriter):
                 [self.run_id],
             ).fetchall()
 
-    def _finish(self, facts: Mapping[str, str]) -> Run:
-        run = Run(self.key, self.revision, now(), self.rows, dict(facts))
+    def _written(self) -> Iterable[pa.RecordBatch]:
+        query = f"select {SCORE_COLUMNS} from score_rows where run_id = ? order by account_id"
         with self.store._speaking():
+            rows = self.connection.sql(query, params=[self.run_id]).to_arrow_reader(BATCH_ROWS)
+            for batch in rows:
+                yield batch.cast(SCORE_SCHEMA)
+
+    def _finish(self, facts: Mapping[str, str]) -> Run:
+        with self.store.sealing, self.store._speaking():
+            run = Run(self.key, self.revision, now(), self.rows, dict(facts))
             rows = f"score_rows where run_id = {self.run_id}"
             repeated = self.connection.execute(REPEATED.format(rows=rows)).fetchall()
             if repeated:
@@ -215,6 +257,8 @@ class _DuckdbRun(RunWriter):
             try:
                 row = (self.run_id, *run_row(run))
                 self.connection.execute("insert into runs values (?, ?, ?, ?, ?, ?, ?, ?)", row)
+                seal = self.store._sealed(run, self.groups, self._rows_digest())
+                self.connection.execute(insert_seal("?"), list(asdict(seal).values()))
                 self.connection.commit()
             except (duckdb.ConstraintException, duckdb.TransactionException):
                 with suppress(duckdb.Error):
@@ -223,7 +267,7 @@ class _DuckdbRun(RunWriter):
                 if rival is not None and rival.revision >= self.revision:
                     raise AlreadyIssued(rival) from None
                 raise
-        return run
+        return replace(run, seal=seal.seal)
 
 
 def _can_be_read(file: Path) -> bool:

@@ -16,10 +16,19 @@ import pyarrow as pa
 from features.errors import SettingsError, StoreError, nearest, sample
 from features.sources.url import masked, scheme_of, with_environment
 from pipelines.store.schema import HISTORY_SCHEMA, PORTFOLIO_SCHEMA, RUN_SCHEMA, SCORE_SCHEMA
+from pipelines.store.seals.seal import SEAL_SCHEMA, Seal, seal_run
+from pipelines.store.tables import BEFORE_SEALS, STORE_VERSION
 from pipelines.store.writer import RunWriter
 
 if TYPE_CHECKING:
     from pipelines.project.project import Project
+
+
+# The scores of each run with the run's number, which tells the order of issue.
+_NUMBERED = (
+    "scores join (select outcome, as_of, model_version, revision, run_id from runs) as numbered"
+    " using (outcome, as_of, model_version, revision)"
+)
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,8 @@ class Run:
         Accounts in it.
     facts : dict of str to str
         What it was made from, such as fingerprints of the configuration and the data.
+    seal : str or None
+        Its seal, told when it is issued.
     """
 
     key: RunKey
@@ -67,6 +78,7 @@ class Run:
     issued_at: datetime
     rows: int
     facts: Mapping[str, str] = field(default_factory=dict)
+    seal: str | None = field(default=None, compare=False)
 
 
 class AlreadyIssued(StoreError):  # noqa: N818 - no fault, as the rest of its kind
@@ -121,11 +133,20 @@ class ScoreStore(ABC):
         Where the store is, as it may be printed.
     read_only : bool
         Whether it is opened for reading alone, which changes nothing.
+    seal_key : bytes or None
+        Key that runs are sealed with.
+
+    Attributes
+    ----------
+    form : int
+        Form of the open store; one from before seals is read as it is.
     """
 
-    def __init__(self, shown: str, *, read_only: bool) -> None:
+    def __init__(self, shown: str, *, read_only: bool, seal_key: bytes | None = None) -> None:
         self.shown = shown
         self.read_only = read_only
+        self.seal_key = seal_key
+        self.form = STORE_VERSION
 
     @abstractmethod
     def __enter__(self) -> Self: ...
@@ -151,6 +172,10 @@ class ScoreStore(ABC):
     @abstractmethod
     def _rows_of(self, run: Run) -> tuple[str, list[object]]:
         """Name the relation that holds the rows of one revision, and its parameters."""
+
+    @abstractmethod
+    def groups_of(self, run: Run) -> dict[str, str]:
+        """Return the group of each signal that may be a reason of a run."""
 
     @abstractmethod
     def _issuing(
@@ -199,7 +224,7 @@ class ScoreStore(ABC):
         Returns
         -------
         list of Run
-            By date, then by the moment they were issued.
+            By date, then in the order of issue, whatever the clocks said.
         """
         where, parameters = ("", []) if outcome is None else ("where outcome = ?", [outcome])
         return self._runs(where, parameters)
@@ -212,17 +237,47 @@ class ScoreStore(ABC):
 
     def _runs(self, where: str, parameters: Sequence[object]) -> list[Run]:
         columns = ", ".join(RUN_SCHEMA.names)
-        query = f"select {columns} from runs {where} order by as_of, issued_at, revision, outcome"
+        query = f"select {columns} from runs {where} order by as_of, run_id"
         return [
             Run(
                 RunKey(row["outcome"], row["as_of"], row["model_version"]),
                 row["revision"],
                 row["issued_at"],
                 row["rows"],
-                json.loads(row["facts"]),
+                self._facts_in(row),
             )
             for row in self._ask(query, parameters, RUN_SCHEMA).read_all().to_pylist()
         ]
+
+    def _facts_in(self, row: Mapping[str, Any]) -> dict[str, str]:
+        try:
+            facts = json.loads(row["facts"])
+            if isinstance(facts, dict):
+                return facts
+        except (ValueError, RecursionError):
+            pass
+        raise StoreError(
+            f"The score store '{self.shown}' holds facts of the scores of {row['as_of']} by model"
+            f" version {sample([row['model_version']])} that are no JSON object, so they were"
+            " changed since they were issued; put the store back from a copy"
+        )
+
+    def seals(self) -> list[Seal]:
+        """List the seals in the order of issue; a store from before seals has none."""
+        return self._seals("order by place")
+
+    def _seals(self, order: str) -> list[Seal]:
+        if self.form <= BEFORE_SEALS:
+            return []
+        query = f"select {', '.join(SEAL_SCHEMA.names)} from run_seals {order}"
+        rows = self._ask(query, [], SEAL_SCHEMA).read_all().to_pylist()
+        return [Seal(**row) for row in rows]
+
+    def _sealed(self, run: Run, groups: Mapping[str, str], rows_digest: str) -> Seal:
+        """Seal a run at the end of the chain, which nobody else may lengthen meanwhile."""
+        last = next(iter(self._seals("order by place desc limit 1")), None)
+        unsealed = 0 if last else len(self.runs())
+        return seal_run(run, groups, rows_digest, last=last, unsealed=unsealed, key=self.seal_key)
 
     def scores(
         self,
@@ -269,11 +324,11 @@ class ScoreStore(ABC):
         -------
         Table
             One row per run that holds the account, of its newest revision, in the columns of
-            :data:`~pipelines.store.schema.HISTORY_SCHEMA`; by date, then by the moment of issue.
+            :data:`~pipelines.store.schema.HISTORY_SCHEMA`; by date, then in the order of issue.
         """
         query = (
-            f"select {', '.join(HISTORY_SCHEMA.names)} from scores"
-            " where outcome = ? and account_id = ? order by as_of, issued_at"
+            f"select {', '.join(HISTORY_SCHEMA.names)} from {_NUMBERED}"
+            " where outcome = ? and account_id = ? order by as_of, run_id"
         )
         return self._ask(query, [outcome, account_id], HISTORY_SCHEMA).read_all()
 
@@ -284,13 +339,13 @@ class ScoreStore(ABC):
         -------
         Table
             One row per run (its newest revision) and band, in the columns of
-            :data:`~pipelines.store.schema.PORTFOLIO_SCHEMA`; by date, then by the moment of issue.
+            :data:`~pipelines.store.schema.PORTFOLIO_SCHEMA`; by date, then in the order of issue.
             ``mrr`` is null where that of no account is known.
         """
         query = (
             "select as_of, model_version, issued_at, band, count(*) as accounts, sum(mrr) as mrr,"
-            " avg(score) as mean_score from scores where outcome = ?"
-            " group by as_of, model_version, issued_at, band order by as_of, issued_at, band"
+            f" avg(score) as mean_score from {_NUMBERED} where outcome = ?"
+            " group by as_of, model_version, issued_at, run_id, band order by as_of, run_id, band"
         )
         return self._ask(query, [outcome], PORTFOLIO_SCHEMA).read_all()
 
@@ -312,13 +367,15 @@ def open_store(project: Project, *, read_only: bool) -> ScoreStore:
     Raises
     ------
     SettingsError
-        When the address has the wrong form, or the driver is not installed.
+        When the address has the wrong form, the driver is not installed, or the key that runs are
+        to be sealed with is not there.
     StoreError
         On entering: when the store cannot be opened, is held by another process, was written by a
         later version, or is to be read and is not there or has an earlier form.
     """
     url = with_environment(project.settings.store.url, "store")
-    options: dict[str, Any] = {"read_only": read_only}
+    key = None if read_only else project.settings.store.seal_key()
+    options: dict[str, Any] = {"read_only": read_only, "seal_key": key}
     scheme = scheme_of(url)
     if scheme in ("postgresql", "postgres"):
         from pipelines.store.postgres import PostgresStore

@@ -9,22 +9,32 @@ import pyarrow as pa
 
 from features.errors import StoreError, sample
 from pipelines.store.schema import SCORE_SCHEMA
+from pipelines.store.seals.seal import SEAL_SCHEMA
 
 if TYPE_CHECKING:
     from pipelines.store.opening import Run
 
-STORE_VERSION = 3
-"""Form of the store: 1 knew one outcome, 2 knew outcomes, 3 knows runs and their revisions."""
-BEFORE_OUTCOMES, BEFORE_RUNS = 1, 2
+STORE_VERSION = 4
+"""Form of the store: 1 knew one outcome, 2 outcomes, 3 runs and their revisions, 4 knows seals."""
+BEFORE_OUTCOMES, BEFORE_RUNS, BEFORE_SEALS = 1, 2, 3
+GROUPS_SCHEMA = pa.schema([("signal", pa.string()), ("signal_group", pa.string())])
 SCORE_COLUMNS = ", ".join(SCORE_SCHEMA.names)
 _NAMES = "healthscore_store runs signal_groups score_rows scores score_reasons newest_runs"
-_NAMES += " latest_scores"
+_NAMES += " latest_scores run_seals"
 
 RUNS = """
 create table runs (
     run_id bigint primary key, outcome {text} not null, as_of date not null,
     model_version {text} not null, revision integer not null, issued_at timestamp not null,
     rows bigint not null, facts text not null,
+    unique (outcome, as_of, model_version, revision)
+)"""
+SEALS = """
+create table run_seals (
+    place bigint primary key, form integer not null, outcome {text} not null, as_of date not null,
+    model_version {text} not null, revision integer not null, unsealed bigint not null,
+    seal_before text not null, rows_digest text not null, key_id text not null,
+    digest text not null, seal text not null,
     unique (outcome, as_of, model_version, revision)
 )"""
 NEWEST_RUNS = """
@@ -65,11 +75,8 @@ def tables(text: str, key: str = "") -> list[str]:
         f"create table score_rows (run_id bigint not null, {', '.join(columns)}{key})",
         NEWEST_RUNS,
         _scores("scores", "newest_runs"),
-        _scores(
-            "latest_scores",
-            "(select distinct on (outcome) * from newest_runs"
-            " order by outcome, as_of desc, issued_at desc, run_id desc)",
-        ),
+        _latest(),
+        SEALS.format(text=text),
         """
 create view score_reasons as
 select outcome, account_id, as_of, model_version, rank, signal, signal_group, points, value
@@ -81,9 +88,28 @@ from (
     ]
 
 
+def seals_added(text: str) -> list[str]:
+    """Return the statements that bring a store from before seals up to date."""
+    return [
+        SEALS.format(text=text),
+        _latest(),
+        f"update healthscore_store set version = {STORE_VERSION}",
+    ]
+
+
+def _latest() -> str:
+    # What was issued last has the largest number; a clock may have been set back.
+    return _scores(
+        "latest_scores",
+        "(select distinct on (outcome) * from newest_runs"
+        " order by outcome, as_of desc, run_id desc)",
+    )
+
+
 def _scores(name: str, runs: str) -> str:
     return (
-        f"create view {name} as select outcome, as_of, model_version, revision, issued_at,"
+        f"create or replace view {name} as"
+        f" select outcome, as_of, model_version, revision, issued_at,"
         f" {SCORE_COLUMNS} from {runs} as issued join score_rows using (run_id)"
     )
 
@@ -96,6 +122,26 @@ def rows_of(run: Run) -> tuple[str, list[object]]:
         " and as_of = ? and model_version = ? and revision = ?)",
         [key.outcome, key.as_of, key.model_version, run.revision],
     )
+
+
+def groups_of(run: Run) -> tuple[str, list[object]]:
+    """Ask for the signals and groups of one revision, and give the parameters of that query."""
+    key = run.key
+    return (
+        "select signal, signal_group from signal_groups where run_id = (select run_id from runs"
+        " where outcome = ? and as_of = ? and model_version = ? and revision = ?)",
+        [key.outcome, key.as_of, key.model_version, run.revision],
+    )
+
+
+def groups_in(rows: pa.RecordBatchReader) -> dict[str, str]:
+    """Return the answer of :func:`groups_of` as signal to group."""
+    return {row["signal"]: row["signal_group"] for row in rows.read_all().to_pylist()}
+
+
+def insert_seal(mark: str) -> str:
+    """Return the statement that keeps a seal, its parameters written with a mark."""
+    return f"insert into run_seals values ({', '.join([mark] * len(SEAL_SCHEMA))})"
 
 
 def version_of(ask: Callable[[str], Iterable[tuple[object, ...]]], shown: str) -> int:
