@@ -271,14 +271,15 @@ def _company_by_month(folder: Path, simulation: Any) -> dict[str, str]:
     from models.segments import SegmentSettings
     from models.training.fit import fit_health_model
     from pipelines.project.project import load_project
+    from pipelines.project.rows import labelled_rows
     from pipelines.setup.draft import write_draft
     from pipelines.simulation.simulate import simulate
-    from pipelines.training.train import labelled_features
 
     simulate(folder / "data", simulation)
     write_draft(folder / "data", folder / "healthscore.toml")
     project = load_project(folder / "healthscore.toml")
-    frame, described = labelled_features(project)
+    rows = labelled_rows(project)
+    frame, described = rows.frame, rows.signals
     dates = sorted(frame["observation_date"].unique())
     known = [day for day in dates if day < dates[0] + np.timedelta64(396, "D")]
     rows = frame[frame["observation_date"].isin(known)].reset_index(drop=True)

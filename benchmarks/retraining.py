@@ -48,9 +48,10 @@ from models.registry.models import load_version
 from models.training.fit import fit_health_model
 from pipelines.monitor.monitor import monitor
 from pipelines.project.project import Project, load_project
+from pipelines.project.rows import labelled_rows, segment_settings
 from pipelines.setup.draft import write_draft
 from pipelines.simulation.simulate import Simulation, simulate
-from pipelines.training.train import labelled_features, segment_settings, train
+from pipelines.training.train import train
 
 START, MONTHS, FIRST, DRIFT = date(2023, 1, 1), 34, 16, 18
 KINDS = ("none", "payment-crisis", "usage-collapse")
@@ -106,7 +107,7 @@ def go_on(folder: Path, kind: str, accounts: int, seed: int) -> Figures:
 
 
 def _scored_rows(folder: Path, project: Project) -> pd.DataFrame:
-    frame, _ = labelled_features(project)
+    frame = labelled_rows(project).frame
     truth = pd.read_parquet(
         folder / "data" / "truth" / "rows.parquet", columns=[*KEYS, "churn_probability"]
     ).rename(columns={"churn_probability": "true_probability"})
@@ -129,7 +130,7 @@ def _said(project: Project, rows: pd.DataFrame, by_day: dict[date, str]) -> Floa
 
 def _monthly(project: Project, rows: pd.DataFrame, days: list[date]) -> Floats:
     """Train on all that had matured by each date, without asking whether that is better."""
-    _, signals = labelled_features(project)
+    signals = labelled_rows(project).signals
     matures = pd.Timedelta(days=project.settings.outcome.maturity_days)
     risk = np.full(len(rows), np.nan)
     moments = pd.to_datetime(rows["observation_date"])

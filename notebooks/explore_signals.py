@@ -22,8 +22,8 @@ def _():
     from models.measures.metrics import Ranking, rate_row
     from pipelines.project.company import dated_events, open_company
     from pipelines.project.project import load_project
+    from pipelines.project.rows import labelled_rows
     from pipelines.reports.labels import labels_of
-    from pipelines.training.train import labelled_rows
 
     return (
         Figure,
@@ -73,7 +73,8 @@ def _(Path, load_project, mo, sys):
 @app.cell
 def _(dated_events, labelled_rows, labels_of, mo, open_company, project):
     with mo.capture_stderr(), open_company(project) as company:
-        frame, signals = labelled_rows(project, company)
+        rows = labelled_rows(project, company)
+        frame, signals = rows.frame, rows.signals
         events = dated_events(company, project.settings.outcome)
     labels = labels_of(signals)
     numeric = [signal for signal in signals if not signal.is_categorical]

@@ -25,8 +25,8 @@ def _():
     from models.training.fit import fit_health_model
     from pipelines.project.company import open_company
     from pipelines.project.project import load_project
+    from pipelines.project.rows import labelled_rows, scale_settings, segment_settings
     from pipelines.reports.figures.tested_rows import lift_plot, reliability_plot
-    from pipelines.training.train import labelled_rows, scale_settings, segment_settings
 
     return (
         Figure,

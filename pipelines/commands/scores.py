@@ -72,7 +72,7 @@ def score(
             }
         )
         if answer.console is not None:
-            from pipelines.terminal.console import show_portfolio
+            from pipelines.portfolio.screen import show_portfolio
 
             show_portfolio(answer.console, portfolio(project, issued))
             answer.say(f"{issued.rows:,} scores in {project.store_shown}")
@@ -89,7 +89,7 @@ def verify_run(
     as_json: AsJson = False,
 ) -> None:
     """Make an issued run again from its model and the tables, and compare every score."""
-    from pipelines.scoring.verify import verify_run as verify
+    from pipelines.scoring.verify.run import verify_run as verify
 
     with answering(as_json) as answer:
         verified = verify(
@@ -119,7 +119,7 @@ def verify_store(
     as_json: AsJson = False,
 ) -> None:
     """Compare every issued run with its seal, and every seal with the one before."""
-    from pipelines.scoring.verify import verify_store as verify
+    from pipelines.scoring.verify.seals import verify_store as verify
 
     with answering(as_json) as answer:
         project = project_of(config)
@@ -195,7 +195,7 @@ def explain(
         explained = explain_account(project, account, day_of(as_of))
         answer.give(explained.to_dict())
         if answer.console is not None:
-            from pipelines.terminal.console import show_explained
+            from pipelines.scoring.explain_screen import show_explained
 
             show_explained(answer.console, explained)
 

@@ -161,7 +161,8 @@ def scores_of(
     """
     import pandas as pd
 
-    from pipelines.store.opening import RunKey, open_store
+    from pipelines.store.opening import open_store
+    from pipelines.store.runs import RunKey
 
     columns = ["account_id", "segment", "score", "probability"]
     notes: list[str] = []
@@ -305,7 +306,8 @@ def _issued_probabilities(project: Project, version: str, dates: list[date]) -> 
     """Read what was issued by the champion on some dates; None where nothing was."""
     import pandas as pd
 
-    from pipelines.store.opening import EarlierStore, NoStore, RunKey, open_store
+    from pipelines.store.opening import open_store
+    from pipelines.store.runs import EarlierStore, NoStore, RunKey
 
     parts = []
     try:

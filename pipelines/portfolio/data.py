@@ -141,7 +141,7 @@ def portfolio_report(
     from models.measures.expected_loss import LossForecast
     from pipelines.project.company import open_company
     from pipelines.scoring.score import registered
-    from pipelines.store.issued_run import issued_run
+    from pipelines.store.issued import issued_run
     from pipelines.store.opening import open_store
     from pipelines.terminal.progress import show_progress
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from features.tables.company import Company
     from models.measures.expected_loss import Forecast, LossForecast
     from models.registry.version_record import VersionRecord
-    from pipelines.store.opening import Run, ScoreStore
+    from pipelines.store.base import ScoreStore
+    from pipelines.store.runs import Run
 
 MOST_RUNS = 24
 """Where more runs have matured, the last one of each month is shown, and the newest so many."""

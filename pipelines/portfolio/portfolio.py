@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from features.outcomes.labels import OutcomeSettings
     from models.scoring.health_model import HealthModel
-    from pipelines.store.opening import Run, ScoreStore
+    from pipelines.store.base import ScoreStore
+    from pipelines.store.runs import Run
 
 EXPLAINED = ("account_id", "reason_signals", "reason_points", "reason_values")
 SAID = 3
@@ -106,7 +107,8 @@ def portfolio(project: Project, issued: Issued, calls: int = 5) -> Portfolio:
     StoreError
         When the store cannot be read.
     """
-    from pipelines.store.opening import RunKey, open_store
+    from pipelines.store.opening import open_store
+    from pipelines.store.runs import RunKey
 
     key = RunKey(issued.outcome, issued.as_of, issued.model_version)
     with open_store(project, read_only=True) as store:

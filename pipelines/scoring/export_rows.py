@@ -15,7 +15,7 @@ from pipelines.store.schema import COLUMN_NOTES, SCORE_SCHEMA
 
 if TYPE_CHECKING:
     from features.catalog import Signal
-    from pipelines.store.opening import Run
+    from pipelines.store.runs import Run
 
 # Sentences repeat from account to account: "is not known", small counts, whole percents.
 REMEMBERED = 100_000

@@ -12,7 +12,7 @@ from pipelines.project.company import open_company, scoring_date
 from pipelines.project.project import Project
 from pipelines.scoring.explain import inactive, refuse_unknown_account
 from pipelines.scoring.score import champion, registered
-from pipelines.store.issued_scores import DatedScore, issued_scores
+from pipelines.store.issued import DatedScore, issued_scores
 from pipelines.terminal.progress import show_progress
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from features.tables.company import Company
     from models.scoring.health_model import HealthModel
-    from pipelines.store.opening import Run, RunKey
+    from pipelines.store.runs import Run, RunKey
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,8 @@ def issue_scores(
         As :func:`score_accounts` does.
     """
     from models.training.fingerprint import RowsFingerprint
-    from pipelines.store.opening import AlreadyIssued, RunKey, open_store
+    from pipelines.store.opening import open_store
+    from pipelines.store.runs import AlreadyIssued, RunKey
 
     key = RunKey(project.outcome_name, stream.as_of, version)
     before = None if force else issued_before(project, key)
@@ -186,7 +187,8 @@ def issued_before(project: Project, key: RunKey) -> Run | None:
     None also where there is no store yet, or one of an earlier form, which issuing brings up to
     date: only then can be seen what it holds.
     """
-    from pipelines.store.opening import EarlierStore, NoStore, open_store
+    from pipelines.store.opening import open_store
+    from pipelines.store.runs import EarlierStore, NoStore
 
     try:
         with open_store(project, read_only=True) as store:

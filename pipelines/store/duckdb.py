@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import secrets
+import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Self
@@ -17,30 +18,15 @@ import pyarrow as pa
 
 from features.errors import StoreError
 from features.sources.source import first_line
-from pipelines.store.duckdb_answer import (
-    BATCH_ROWS,
-    MEMORY,
-    REPEATED,
-    batches_of,
-    spill_folder,
-)
-from pipelines.store.migration import carry_over
-from pipelines.store.opening import (
-    AlreadyIssued,
-    EarlierStore,
-    NoStore,
-    Run,
-    RunKey,
-    ScoreStore,
-    now,
-    run_row,
-)
+from pipelines.store.base import ScoreStore
+from pipelines.store.runs import AlreadyIssued, EarlierStore, NoStore, Run, RunKey, now, run_row
 from pipelines.store.schema import SCORE_SCHEMA
 from pipelines.store.tables import (
     BEFORE_SEALS,
     GROUPS_SCHEMA,
     SCORE_COLUMNS,
     STORE_VERSION,
+    carry_over,
     groups_in,
     groups_of,
     insert_seal,
@@ -50,6 +36,13 @@ from pipelines.store.tables import (
     version_of,
 )
 from pipelines.store.writer import RunWriter, twice
+
+# What DuckDB may hold beside the batch at hand. It writes the rest to the file as it goes, and
+# would otherwise keep a copy of that in most of the machine's memory.
+MEMORY = "256MB"
+BATCH_ROWS = 65_536
+REPEATED = "select account_id from {rows} group by account_id having count(*) > 1 limit 100"
+
 
 READERS_SECONDS, LOOK_AGAIN_SECONDS = 60.0, 0.1
 """So long a writer waits for readers, and between two looks."""
@@ -257,7 +250,7 @@ class _DuckdbRun(RunWriter):
             try:
                 row = (self.run_id, *run_row(run))
                 self.connection.execute("insert into runs values (?, ?, ?, ?, ?, ?, ?, ?)", row)
-                seal = self.store._sealed(run, self.groups, self._rows_digest())
+                seal = self.store.seal_of(run, self.groups, self._rows_digest())
                 self.connection.execute(insert_seal("?"), list(asdict(seal).values()))
                 self.connection.commit()
             except (duckdb.ConstraintException, duckdb.TransactionException):
@@ -295,3 +288,54 @@ def _make(file: Path) -> None:
     finally:
         with suppress(OSError):
             draft.unlink()
+
+
+def spill_folder() -> str:
+    """Name a folder, where the system keeps temporary files, for what exceeds the memory.
+
+    The engine makes it when it must and takes it away again.
+    """
+    return str(Path(tempfile.gettempdir()) / f"healthscore-{os.getpid()}-{secrets.token_hex(4)}")
+
+
+def batches_of(
+    connection: duckdb.DuckDBPyConnection,
+    query: str,
+    parameters: Sequence[object],
+    schema: pa.Schema,
+    speaking: Callable[[], AbstractContextManager[None]],
+    unread: set[pa.RecordBatchReader],
+) -> pa.RecordBatchReader:
+    """Answer a query batch by batch, in columns of these types.
+
+    Parameters
+    ----------
+    connection : DuckDBPyConnection
+        Serves this answer alone, and is closed after it.
+    query : str
+        The query, its parameters written ``?``.
+    parameters : sequence
+        Their values.
+    schema : Schema
+        The columns.
+    speaking : callable
+        Context manager that turns the engine's complaints into sentences.
+    unread : set of RecordBatchReader
+        Holds the engine's own answer until it is read to its end. Whoever closes the engine must
+        close these first: one that is left open blocks every later opening of the file.
+    """
+    with speaking():
+        answer = connection.sql(query, params=list(parameters)).to_arrow_reader(BATCH_ROWS)
+    unread.add(answer)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        try:
+            with speaking():
+                for batch in answer:
+                    yield batch.cast(schema)
+        finally:
+            unread.discard(answer)
+            answer.close()
+            connection.close()
+
+    return pa.RecordBatchReader.from_batches(schema, batches())

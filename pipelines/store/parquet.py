@@ -21,16 +21,11 @@ import pyarrow.parquet as pq
 
 from features.errors import StoreError
 from features.sources.source import first_line
-from pipelines.store.duckdb_answer import (
-    BATCH_ROWS,
-    MEMORY,
-    REPEATED,
-    batches_of,
-    spill_folder,
-)
-from pipelines.store.opening import AlreadyIssued, NoStore, Run, RunKey, ScoreStore, now
+from pipelines.store.base import ScoreStore
+from pipelines.store.duckdb import BATCH_ROWS, MEMORY, REPEATED, batches_of, spill_folder
+from pipelines.store.runs import AlreadyIssued, NoStore, Run, RunKey, now
 from pipelines.store.schema import HISTORY_SCHEMA, RUN_SCHEMA, SCORE_SCHEMA
-from pipelines.store.seals.seal import SEAL_SCHEMA
+from pipelines.store.seals import SEAL_SCHEMA
 from pipelines.store.tables import NEWEST_RUNS, SCORE_COLUMNS, STORE_VERSION, refuse_later
 from pipelines.store.writer import RunWriter, twice
 
@@ -238,7 +233,7 @@ class _ParquetRun(RunWriter):
             _to_disk(self.file)
             self.file.close()
             self._refuse_twice()
-            seal = self.store._sealed(run, self.groups, self._rows_digest())
+            seal = self.store.seal_of(run, self.groups, self._rows_digest())
             with self.draft.joinpath(FACTS).open("w", encoding="utf-8") as told:
                 json.dump(self._told(run) | {"seal": seal.kept()}, told, indent=1)
                 _to_disk(told)

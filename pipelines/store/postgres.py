@@ -15,8 +15,9 @@ from features.errors import StoreError, sample
 from features.sources.postgres import FORM, connect
 from features.sources.source import first_line
 from features.sources.url import parse_url
-from pipelines.store.opening import AlreadyIssued, NoStore, Run, RunKey, ScoreStore, now, run_row
+from pipelines.store.base import ScoreStore
 from pipelines.store.postgres_rows import flat_columns, from_csv, to_csv
+from pipelines.store.runs import AlreadyIssued, NoStore, Run, RunKey, now, run_row
 from pipelines.store.schema import SCORE_SCHEMA
 from pipelines.store.tables import (
     BEFORE_SEALS,
@@ -303,7 +304,7 @@ class _PostgresRun(RunWriter):
                 "INSERT INTO runs VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
                 (self.run_id, *run_row(run)),
             )
-            seal = self.store._sealed(run, self.groups, self._rows_digest())
+            seal = self.store.seal_of(run, self.groups, self._rows_digest())
             connection.execute(insert_seal("%s"), list(asdict(seal).values()))
             connection.execute("COMMIT")
         return replace(run, seal=seal.seal)

@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 
 from features.errors import StoreError, sample
 from pipelines.store.schema import REASONS, SCORE_SCHEMA
-from pipelines.store.seals.digest import RowsDigest
+from pipelines.store.seals import RowsDigest
 
 if TYPE_CHECKING:
-    from pipelines.store.opening import Run
+    from pipelines.store.runs import Run
 
 _LISTS = ("reason_signals", "reason_points", "reason_values")
 

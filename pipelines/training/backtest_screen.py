@@ -11,14 +11,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
-from pipelines.terminal.console import (
-    figure,
-    percent,
-    plain,
-    print_warnings,
-    show_bands,
-    table_of,
-)
+from pipelines.terminal.console import figure, percent, plain, print_warnings, table_of
+from pipelines.training.screen import show_bands
 
 if TYPE_CHECKING:
     import pandas as pd

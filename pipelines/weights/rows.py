@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from features.errors import EvidenceError
 from pipelines.project.company import dated_events
 from pipelines.project.project import Project
+from pipelines.project.rows import labelled_rows
 from pipelines.project.scorecard_settings import ALL, scorecard_measures, weights_today
-from pipelines.training.train import labelled_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -195,9 +195,9 @@ def replay_rows(project: Project, company: Company) -> ReplayRows:
     folder, name = project.registry_folder, project.settings.registry.model_name
     model, version, facts = load_champion(folder, name)
     holdout = load_holdout(folder, name, version)
-    frame, signals = labelled_rows(project, company)
-    frame = with_segment_and_arr(frame, model)
-    measures = scorecard_measures(project.settings.scorecard, signals)
+    labelled = labelled_rows(project, company)
+    frame = with_segment_and_arr(labelled.frame, model)
+    measures = scorecard_measures(project.settings.scorecard, labelled.signals)
     today = weights_today(project.settings.scorecard, [measure.name for measure in measures])
     rows, warnings = _joined(frame, holdout, version)
     warnings += _unknown_segments(project, set(frame["segment"]))
@@ -221,7 +221,7 @@ def replay_rows(project: Project, company: Company) -> ReplayRows:
         version=version,
         facts=facts,
         frame=frame,
-        signals=signals,
+        signals=labelled.signals,
         measures=measures,
         today=today,
         past=past,

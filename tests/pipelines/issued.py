@@ -24,7 +24,9 @@ import pytest
 
 from features.errors import StoreError
 from pipelines.project.project import Project, load_project
-from pipelines.store.opening import AlreadyIssued, Run, RunKey, RunWriter, ScoreStore, open_store
+from pipelines.store.base import ScoreStore
+from pipelines.store.opening import RunWriter, open_store
+from pipelines.store.runs import AlreadyIssued, Run, RunKey
 from pipelines.store.schema import POINT_COLUMNS, SCORE_SCHEMA
 from tests.features.servers import PostgresServer
 

@@ -13,7 +13,7 @@ from pipelines.dashboard.account.tables import SourceTables
 from pipelines.dashboard.model.registry_reads import RegistryReads
 from pipelines.scoring.explain import inactive
 from pipelines.scoring.move import explain_rows
-from pipelines.store.issued_scores import DatedScore, issued_scores
+from pipelines.store.issued import DatedScore, issued_scores
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pipelines.dashboard.snapshot.snapshot import Snapshot
     from pipelines.project.project import Project
     from pipelines.scoring.move import ExplainedMove
-    from pipelines.store.opening import Run
+    from pipelines.store.runs import Run
 
 PAST_DAYS = (30, 90, 365)
 """So many days back a signal's own past is looked up."""

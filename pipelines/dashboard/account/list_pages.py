@@ -26,7 +26,7 @@ from pipelines.dashboard.snapshot.schema import LIFECYCLE, LISTED, NAME, OWNER
 from pipelines.dashboard.snapshot.snapshot import Snapshot
 from pipelines.dashboard.web.panel import Panel
 from pipelines.portfolio.words import stake_words
-from pipelines.scoring.export_cells import harmless, readable
+from pipelines.scoring.export_files import harmless, readable
 
 MOST_AT_ONCE = 200
 CSV_ROWS = 8192

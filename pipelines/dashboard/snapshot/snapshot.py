@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pipelines.dashboard.access.visitor import Visitor
     from pipelines.dashboard.snapshot.book import Book
     from pipelines.project.project import Project
-    from pipelines.store.opening import Run
+    from pipelines.store.runs import Run
 
 NOT_KNOWN = ""
 LONGEST_SEARCH = 200

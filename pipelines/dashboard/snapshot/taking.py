@@ -18,7 +18,8 @@ from pipelines.dashboard.snapshot.attributes import account_attributes
 from pipelines.dashboard.snapshot.schema import FIXED, MONTHS, SORTED, Attribute, place_in
 from pipelines.dashboard.snapshot.snapshot import Contents, Snapshot
 from pipelines.project.project import Project
-from pipelines.store.opening import Run, ScoreStore, now
+from pipelines.store.base import ScoreStore
+from pipelines.store.runs import Run, now
 
 if TYPE_CHECKING:
     from models.scoring.health_model import HealthModel

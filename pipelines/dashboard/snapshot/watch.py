@@ -15,8 +15,9 @@ from pipelines.dashboard.access.visitor import Visitor
 from pipelines.dashboard.snapshot.snapshot import Snapshot
 from pipelines.dashboard.snapshot.taking import take
 from pipelines.project.score_settings import MAIN
-from pipelines.store.issued_run import issued_run
-from pipelines.store.opening import Run, now, open_store
+from pipelines.store.issued import issued_run
+from pipelines.store.opening import open_store
+from pipelines.store.runs import Run, now
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -16,7 +16,7 @@ from pipelines.dashboard.model.health import ModelHealth, model_health
 from pipelines.dashboard.model.registry_reads import RegistryReads
 from pipelines.dashboard.web.background import Background, Done
 from pipelines.dashboard.weights.bench import WeightsBenches
-from pipelines.store.issued_scores import DatedScore, issued_scores
+from pipelines.store.issued import DatedScore, issued_scores
 
 if TYPE_CHECKING:
     from pipelines.dashboard.snapshot.snapshot import Snapshot

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from pipelines.project.scorecard_settings import ALL
-from pipelines.reports.labels import signal_labels
 from pipelines.reports.pieces import Figure, Section, Table, Text
 from pipelines.reports.wording import (
     THIN,
@@ -22,7 +21,7 @@ from pipelines.reports.wording import (
     score,
     share,
 )
-from pipelines.weights.report.words import more, segment_name, shown_segments, signed
+from pipelines.weights.report.words import more, segment_name, shown_segments, signal_labels, signed
 from pipelines.weights.rows import FULL_MODEL, RECOMMENDED, TODAY
 
 if TYPE_CHECKING:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from pipelines.project.scorecard_settings import ALL
-from pipelines.reports.labels import signal_labels
 from pipelines.reports.pieces import Section, Table, Text
 from pipelines.reports.wording import count, name, percent, plural, score, share, told
-from pipelines.weights.report.words import segment_name, shown_segments
+from pipelines.weights.report.words import segment_name, shown_segments, signal_labels
 
 if TYPE_CHECKING:
     from pipelines.weights.evidence_ratings import RatingEvidence

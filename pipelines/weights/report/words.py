@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from pipelines.project.scorecard_settings import ALL
+from pipelines.reports.labels import labels_of
 from pipelines.reports.wording import UNKNOWN, amount, between, count, name, percent, score
+
+if TYPE_CHECKING:
+    from pipelines.weights.recommend import Recommended
 
 if TYPE_CHECKING:
     from models.scorecard.advice import Advice, Extremes, SegmentAdvice
@@ -221,3 +225,11 @@ def signed(number: float | None, write: Callable[[float], str]) -> str:
         return UNKNOWN
     shown = write(abs(number))
     return shown if shown == "0" else f"{'−' if number < 0 else '+'}{shown}"
+
+
+def signal_labels(recommended: Recommended) -> dict[str, str]:
+    """Label each signal, and where others have the same label, say what sets it apart."""
+    signals = {signal.name: signal for signal in recommended.model.signals}
+    signals |= {signal.name: signal for note in recommended.measures for signal in note.signals}
+    signals |= {one.signal.name: one.signal for one in recommended.behaviours}
+    return labels_of(signals.values())

@@ -21,7 +21,7 @@ from models.registry.models import load_champion, tracking
 from pipelines.monitor import monitor as monitoring
 from pipelines.monitor.monitor import monitor
 from pipelines.project.project import load_project
-from pipelines.training.train import labelled_features
+from pipelines.project.rows import labelled_rows
 from tests.pipelines.changing import CHANGE, LAST, write_company
 from tests.pipelines.conftest import _make_hostile
 
@@ -83,7 +83,7 @@ def told(ran, code):
 def test_what_a_champion_keeps_is_what_it_was_fitted_to(place) -> None:
     project = load_project(place.config)
     kept = load_reference(project.registry_folder, NAME, "1")
-    frame, _ = labelled_features(project)
+    frame = labelled_rows(project).frame
     model, _, _ = load_champion(project.registry_folder, NAME)
     scored = model.score(frame).table
     again = fit_reference(frame, model.signals, scored["segment"], score=scored["score"])
@@ -118,7 +118,7 @@ def test_quiet_then_churn_that_changes_then_a_new_champion(place, run, spawned) 
 
     # The same counted by hand, from the model and the labels.
     project = load_project(place.config)
-    frame, _ = labelled_features(project)
+    frame = labelled_rows(project).frame
     days = [date.fromisoformat(day) for day in seen["matured_dates"]]
     rows = frame[frame["observation_date"].dt.date.isin(days)]
     model, _, _ = load_champion(project.registry_folder, NAME)

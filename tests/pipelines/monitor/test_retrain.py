@@ -20,8 +20,8 @@ from models.registry.models import load_champion, load_version
 from pipelines.monitor.retrain import retrain
 from pipelines.project.feature_table import write_features
 from pipelines.project.project import Project, load_project
+from pipelines.project.rows import labelled_rows
 from pipelines.scoring.score import score_accounts
-from pipelines.training.train import labelled_features
 from tests.pipelines.changing import CHANGE, let_time_pass, write_company
 
 NAME = "healthscore"
@@ -77,7 +77,7 @@ def test_a_change_that_was_learnt_is_promoted_and_undone(place: Place, run) -> N
     assert project.path.read_text(encoding="utf-8") == old_text
 
     # Neither had seen what it was judged on, and its log losses can be worked out by hand.
-    frame, _ = labelled_features(project)
+    frame = labelled_rows(project).frame
     dates = sorted(frame["observation_date"].dt.date.unique())
     assert (told.judged_from, told.judged_until) == (dates[-3], dates[-1])
     taught_until = max(day for day in dates if day + timedelta(days=37) <= CHANGE)

@@ -21,7 +21,7 @@ from pipelines.portfolio.screen import show_report
 from pipelines.project.company import open_company
 from pipelines.project.project import load_project
 from pipelines.reports.page_file import write_page
-from pipelines.store.issued_run import issued_run
+from pipelines.store.issued import issued_run
 from pipelines.store.opening import open_store
 from pipelines.terminal.console import plain_console
 

@@ -13,7 +13,8 @@ from pipelines.portfolio.portfolio import account_names, portfolio, sum_up
 from pipelines.project.project import load_project
 from pipelines.project.scorecard_settings import PlaysSettings
 from pipelines.scoring.score import champion, score_accounts
-from pipelines.store.opening import RunKey, open_store
+from pipelines.store.opening import open_store
+from pipelines.store.runs import RunKey
 from tests.pipelines.issued import batch
 
 DAY = date(2025, 7, 1)

@@ -29,8 +29,9 @@ from pipelines.project.company import open_company
 from pipelines.project.project import Project, load_project
 from pipelines.scoring.move import ExplainedMove, explain_move, explain_rows
 from pipelines.scoring.move_screen import show_move
-from pipelines.store.issued_scores import issued_scores
-from pipelines.store.opening import RunKey, open_store
+from pipelines.store.issued import issued_scores
+from pipelines.store.opening import open_store
+from pipelines.store.runs import RunKey
 
 EARLIER, BETWEEN, LATEST = date(2025, 3, 15), date(2025, 5, 1), date(2025, 7, 1)
 

@@ -12,8 +12,8 @@ import duckdb
 import pyarrow.parquet as pq
 
 from pipelines.project.project import Project
+from pipelines.scoring.verify.seals import SealCheck, check_seals
 from pipelines.store.opening import open_store
-from pipelines.store.seals.check import SealCheck, check_seals
 
 
 def checked(project: Project, key: bytes | None = None, noted: str | None = None) -> SealCheck:

@@ -16,7 +16,8 @@ import pytest
 
 from features.errors import SettingsError, StoreError
 from pipelines.project.project import Project, load_project
-from pipelines.store.opening import NoStore, RunKey, open_store
+from pipelines.store.opening import open_store
+from pipelines.store.runs import NoStore, RunKey
 from tests.pipelines.issued import DAY, VIEWS, batch, configured, issue, issue_for_views, read
 
 HOLD = """

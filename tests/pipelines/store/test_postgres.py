@@ -12,7 +12,8 @@ import pytest
 
 from features.errors import SettingsError, StoreError
 from pipelines.project.project import Project
-from pipelines.store.opening import NoStore, open_store
+from pipelines.store.opening import open_store
+from pipelines.store.runs import NoStore
 from tests.features.servers import PostgresServer, running_postgres
 from tests.pipelines.issued import VIEWS, batch, configured, issue, issue_for_views, read
 

@@ -16,10 +16,10 @@ import pytest
 
 from features.errors import SettingsError, StoreError
 from pipelines.project.project import Project, load_project
-from pipelines.store import opening
-from pipelines.store.issued_run import issued_run
-from pipelines.store.opening import RunKey, open_store
-from pipelines.store.seals.seal import key_id
+from pipelines.store.issued import issued_run
+from pipelines.store.opening import open_store
+from pipelines.store.runs import RunKey
+from pipelines.store.seals import key_id
 from tests.features.servers import PostgresServer, running_postgres
 from tests.pipelines.issued import DAY, KEY, STORES, batch, configured, fresh, issue, read
 from tests.pipelines.store.seals_by_hand import (
@@ -334,7 +334,6 @@ def test_a_clock_that_went_back_changes_no_order(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The run that was issued last is the newest, whatever its moment says."""
-    monkeypatch.setattr(opening, "now", lambda: datetime(2020, 1, 1))
     for engine in ("duckdb", "parquet", "postgres"):
         monkeypatch.setattr(f"pipelines.store.{engine}.now", lambda: datetime(2020, 1, 1))
     issue(project, batch(["A0"], score=[12.5]), key=RunKey("main", DAY, "4"))

@@ -8,7 +8,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.store.seals.digest import RowsDigest
+from pipelines.store.seals import RowsDigest
 from tests.pipelines.issued import batch
 
 

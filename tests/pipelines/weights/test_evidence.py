@@ -18,7 +18,7 @@ from models.registry.holdout_rows import load_holdout
 from models.registry.models import load_champion
 from pipelines.project.company import dated_events, open_company
 from pipelines.project.project import load_project
-from pipelines.training.train import labelled_rows
+from pipelines.project.rows import labelled_rows
 from pipelines.weights.evidence import report_evidence
 from pipelines.weights.evidence_ratings import OBJECTIVE, rating_evidence
 from pipelines.weights.evidence_referrals import BESIDE, referrals_beside_surveys
@@ -36,7 +36,8 @@ def known(taught):
     model, version, _ = load_champion(folder, name)
     holdout = load_holdout(folder, name, version)
     with open_company(project) as company:
-        frame, signals = labelled_rows(project, company)
+        rows = labelled_rows(project, company)
+        frame, signals = rows.frame, rows.signals
         frame = frame.assign(segment=model.segments.assign(frame), arr=np.nan)
         said = holdout[["account_id", "observation_date", "probability", "score"]]
         rows = frame.merge(said, on=["account_id", "observation_date"], validate="one_to_one")

@@ -24,7 +24,7 @@ from models.registry.recommendations import (
 from pipelines.project.project import load_project
 from pipelines.weights import history as recommendation_history
 from pipelines.weights.history import history, record_recommendation
-from pipelines.weights.history_screen import show_history
+from pipelines.weights.report.history_screen import show_history
 from tests.pipelines.recommended_by_hand import record
 from tests.pipelines.screens import screen
 from tests.pipelines.weighed_company import recommended_for, weighed_company

@@ -7,9 +7,13 @@ from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from features.errors import StoreError, sample
-from pipelines.store.seals.digest import RowsDigest
-from pipelines.store.seals.seal import (
+from features.errors import SettingsError, StoreError, sample
+from pipelines.project.project import Project
+from pipelines.store.base import ScoreStore
+from pipelines.store.opening import open_store
+from pipelines.store.runs import Run
+from pipelines.store.seals import (
+    RowsDigest,
     Seal,
     digest_of,
     key_id,
@@ -23,8 +27,6 @@ if TYPE_CHECKING:
     from datetime import date
 
     import pyarrow as pa
-
-    from pipelines.store.opening import Run, ScoreStore
 
 SHOWN = 5
 
@@ -93,6 +95,26 @@ class SealCheck:
     def to_dict(self) -> dict[str, Any]:
         """Return what ``verify-store --json`` prints."""
         return asdict(self) | {"same": self.same, "said": self.said}
+
+
+def verify_store(project: Project, noted: str | None = None) -> SealCheck:
+    """Compare every run of a project's store with its seal; see :func:`check_seals`.
+
+    Raises
+    ------
+    StoreError
+        When the store cannot be read, or a later version sealed a run.
+    """
+    with open_store(project, read_only=True) as store:
+        return check_seals(store, key_at_hand(project), noted)
+
+
+def key_at_hand(project: Project) -> bytes | None:
+    """Return the key that runs are sealed with; checking says so where it is lost."""
+    try:
+        return project.settings.store.seal_key()
+    except SettingsError:
+        return None
 
 
 def check_seals(store: ScoreStore, key: bytes | None, noted: str | None = None) -> SealCheck:

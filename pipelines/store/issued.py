@@ -1,13 +1,69 @@
-"""Scores of one account as they were issued, and what a score of a date is."""
+"""Issued runs and scores, looked up: which run somebody means, and one account's scores."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from datetime import date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from features.errors import StoreError, sample
 from pipelines.project.project import Project
-from pipelines.store.opening import NoStore, open_store
+from pipelines.store.opening import open_store
+from pipelines.store.runs import NoStore
+
+if TYPE_CHECKING:
+    from pipelines.store.base import ScoreStore
+    from pipelines.store.runs import Run
+
+
+def issued_run(
+    store: ScoreStore,
+    outcome: str,
+    as_of: date | None = None,
+    model_version: str | None = None,
+    revision: int | None = None,
+) -> Run:
+    """Find a run; of what is left open the newest date counts, and on it the last issue.
+
+    Parameters
+    ----------
+    store : ScoreStore
+        An open store.
+    outcome : str
+        Name of the outcome.
+    as_of : date, optional
+        The run's date.
+    model_version : str, optional
+        Version of the model that made it.
+    revision : int, optional
+        Its revision, from 1.
+
+    Raises
+    ------
+    StoreError
+        When no such run was issued.
+    """
+    runs = store.runs(outcome)
+    asked = {"as of": as_of, "model version": model_version, "revision": revision}
+    found = [
+        run
+        for run in runs
+        if all(
+            wanted in (None, held)
+            for wanted, held in zip(
+                asked.values(), (run.key.as_of, run.key.model_version, run.revision), strict=True
+            )
+        )
+    ]
+    if found:
+        return found[-1]
+    words = ", ".join(f"{name} {value}" for name, value in asked.items() if value is not None)
+    known = [
+        f"{run.key.as_of} by model version {run.key.model_version}, revision {run.revision}"
+        for run in reversed(runs)
+    ]
+    have = f"issued were {sample(known)}" if known else "issue scores with 'healthscore score'"
+    raise StoreError(f"No run {words or 'at all'} was issued of outcome {outcome!r}; {have}")
 
 
 @dataclass(frozen=True)

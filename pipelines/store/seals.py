@@ -1,4 +1,4 @@
-"""The seal of an issued run: a chain of digests, in which each run's seal holds the one before."""
+"""Seals of issued runs: a chain of digests, in which each run's seal holds the one before."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from features.errors import StoreError
-
-if TYPE_CHECKING:
-    from pipelines.store.opening import Run
+from pipelines.store.runs import Run
+from pipelines.store.schema import SCORE_SCHEMA
 
 FORM = 1
 """Form of a seal; those of later forms are refused."""
@@ -37,6 +38,66 @@ SEAL_SCHEMA = pa.schema(
 )
 """One row per sealed run."""
 _RUN = ("outcome", "as_of", "model_version", "revision")
+_FLOAT, _LENGTH = np.dtype("<f8"), np.dtype("<i4")
+_MISSING = -1
+
+
+class RowsDigest:
+    """SHA-256 of rows in order of ``account_id``, however they are cut into batches.
+
+    Each column is hashed by itself, a text as its length and its bytes, so that equal digests mean
+    equal values in equal places. Missing MRR counts as a number of its own.
+
+    Attributes
+    ----------
+    rows : int
+        Rows so far.
+    is_ordered : bool
+        Whether they came in order of account; the digest of others says nothing.
+
+    Examples
+    --------
+    >>> from pipelines.store.schema import SCORE_SCHEMA
+    >>> empty = SCORE_SCHEMA.empty_table().to_batches()
+    >>> RowsDigest().hexdigest() == RowsDigest().update(*empty).hexdigest()
+    True
+    """
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.is_ordered = True
+        self._last: str | None = None
+        self._columns = [[hashlib.sha256() for _ in range(3)] for _ in SCORE_SCHEMA]
+
+    def update(self, *batches: pa.RecordBatch) -> RowsDigest:
+        """Add batches in the columns of :data:`~pipelines.store.schema.SCORE_SCHEMA`."""
+        for batch in batches:
+            if not batch.num_rows:
+                continue
+            self.rows += batch.num_rows
+            self.is_ordered = self.is_ordered and self._follows(batch.column("account_id"))
+            for column, (counts, lengths, values) in zip(batch, self._columns, strict=True):
+                if pa.types.is_list(column.type):
+                    counts.update(_numbers(pc.list_value_length(column), _LENGTH))
+                    column = column.flatten()
+                if pa.types.is_string(column.type):
+                    lengths.update(_numbers(pc.binary_length(column).fill_null(_MISSING), _LENGTH))
+                    values.update(_characters(column))
+                else:
+                    values.update(_numbers(column, _FLOAT))
+        return self
+
+    def hexdigest(self) -> str:
+        """Give the digest of all rows so far, as 64 hexadecimal digits."""
+        parts = [part.hexdigest() for column in self._columns for part in column]
+        return hashlib.sha256(f"{self.rows} {' '.join(parts)}".encode()).hexdigest()
+
+    def _follows(self, accounts: pa.StringArray) -> bool:
+        first, self._last = self._last, accounts[-1].as_py()
+        if first is not None and accounts[0].as_py() < first:
+            return False
+        rising = pc.less_equal(accounts[:-1], accounts[1:])
+        return bool(pc.all(rising, min_count=0).as_py())
 
 
 @dataclass(frozen=True)
@@ -56,7 +117,7 @@ class Seal:
     seal_before : str
         Seal of the place before, empty for the first.
     rows_digest : str
-        See :class:`~pipelines.store.seals.digest.RowsDigest`.
+        See :class:`RowsDigest`.
     key_id : str
         Names the key without telling it; empty where there was none.
     digest : str
@@ -189,3 +250,23 @@ def refuse_later_seal(seal: Seal) -> None:
             f" {seal.outcome}) bear a seal of form {seal.form}, of a later version of healthscore"
             f" than this one, which knows forms up to {FORM}; install that version"
         )
+
+
+def _numbers(column: pa.Array, dtype: np.dtype[np.generic]) -> memoryview:
+    """Return the numbers of a column as bytes; adding zero takes the sign off a zero."""
+    known = column.fill_null(np.nan) if column.null_count else column
+    numbers = known.to_numpy(zero_copy_only=False)
+    if dtype == _FLOAT:
+        numbers = np.where(np.isnan(numbers), np.nan, numbers + 0.0)
+    return np.ascontiguousarray(numbers, dtype).data.cast("B")
+
+
+def _characters(column: pa.StringArray) -> memoryview | bytes:
+    """Return the texts of a column one after the other, in UTF-8."""
+    if column.null_count:
+        column = column.drop_null()
+    _, offsets, data = column.buffers()
+    if not len(column) or data is None:
+        return b""
+    ends = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1]
+    return memoryview(data)[ends[0] : ends[-1]]

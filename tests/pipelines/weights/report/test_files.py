@@ -14,10 +14,9 @@ import pytest
 
 from features.errors import SettingsError
 from pipelines.commands.answer import answering
-from pipelines.scoring.export_cells import readable
-from pipelines.scoring.export_files import CELL_CHARACTERS
-from pipelines.weights import files as recommendation_files
-from pipelines.weights.files import (
+from pipelines.scoring.export_files import CELL_CHARACTERS, readable
+from pipelines.weights.report import files as recommendation_files
+from pipelines.weights.report.files import (
     COLUMNS,
     recommendation_dict,
     sheets_of,

@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from features.errors import SettingsError, sample
+from features.errors import sample
 from pipelines.project.feature_stream import feature_stream
 from pipelines.project.project import Project
 from pipelines.scoring.score import registered, scored_batches
-from pipelines.scoring.verify_rows import Compared, compare_rows
-from pipelines.store.issued_run import issued_run
+from pipelines.scoring.verify.rows import Compared, compare_rows
+from pipelines.scoring.verify.seals import changed_parts, key_at_hand
+from pipelines.store.issued import issued_run
 from pipelines.store.schema import SCORE_SCHEMA
-from pipelines.store.seals.check import SealCheck, changed_parts, check_seals
-from pipelines.store.seals.seal import run_of
+from pipelines.store.seals import run_of
 from pipelines.store.writer import checked
 from pipelines.terminal.ordered_work import usable_cores
 from pipelines.terminal.progress import show_rows
 
 if TYPE_CHECKING:
-    from pipelines.store.opening import Run
+    from pipelines.store.runs import Run
 
 SHOWN = 5
 
@@ -120,7 +120,9 @@ def verify_run(
     faults = [f"The run says {run.rows:,} rows and holds {len(issued):,}"] * (
         run.rows != len(issued)
     )
-    parts = changed_parts(run, seal, issued.to_batches(), groups, _key(project)) if seal else []
+    parts = (
+        changed_parts(run, seal, issued.to_batches(), groups, key_at_hand(project)) if seal else []
+    )
     if parts:
         faults.append(f"The run does not fit its seal ({', '.join(parts)}): the store was changed")
     model, _, champion = registered(project, run.key.model_version)
@@ -159,28 +161,6 @@ def verify_run(
         is_sealed=seal is not None,
         said=_said(run, compared, faults, same_data=same_data, same_config=same_config),
     )
-
-
-def verify_store(project: Project, noted: str | None = None) -> SealCheck:
-    """Compare every run of a project's store with its seal; see :func:`check_seals`.
-
-    Raises
-    ------
-    StoreError
-        When the store cannot be read, or a later version sealed a run.
-    """
-    from pipelines.store.opening import open_store
-
-    with open_store(project, read_only=True) as store:
-        return check_seals(store, _key(project), noted)
-
-
-def _key(project: Project) -> bytes | None:
-    """Return the key that runs are sealed with; checking says so where it is lost."""
-    try:
-        return project.settings.store.seal_key()
-    except SettingsError:
-        return None
 
 
 def _said(

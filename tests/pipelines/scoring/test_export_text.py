@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipelines.scoring.export_cells import harmless, readable, utf16_length
+from pipelines.scoring.export_files import harmless, readable, utf16_length
 
 SIGNS = "=+-@"
 # The same of full width, and small.

@@ -1,1 +1,0 @@
-"""Seals of issued runs."""
