@@ -20,11 +20,13 @@ from mlflow.models.model import ModelInfo
 import features
 import models
 from models.registry import serving
+from models.registry.chain_record import SEAL
+from models.scoring.file_seal import seal_of
 from models.scoring.health_model import HealthModel
 from models.training.fit import TrainingResult
 
 HOLDOUT, TRAINING = "holdout.parquet", "training.json"
-UNREADABLE = (MlflowException, OSError, ValueError)
+UNREADABLE = (MlflowException, OSError, ValueError, RecursionError)
 """What comes of reading a file of a run that is gone or damaged."""
 REQUIREMENTS = ("mlflow", "lightgbm", "scikit-learn", "pandas", "numpy", "scipy")
 
@@ -77,8 +79,11 @@ def kept_json(run_id: str, file: str) -> Any:
     return json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/{file}"))
 
 
-def log_model(model: HealthModel) -> ModelInfo:
-    """Log the model as files and code; requirements are given, for working them out is slow."""
+def log_model(model: HealthModel) -> tuple[ModelInfo, str]:
+    """Log the model as files and code, and return with it the seal of its files.
+
+    Requirements are given, for working them out is slow.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         files = Path(scratch) / serving.ARTIFACT
         model.save(files)
@@ -90,10 +95,10 @@ def log_model(model: HealthModel) -> ModelInfo:
             pip_requirements=[f"{package}=={version(package)}" for package in REQUIREMENTS],
             signature=serving.signature(model),
         )
-    return logged
+        return logged, seal_of(files)
 
 
-def register(logged: ModelInfo, name: str, run_id: str) -> str:
+def register(logged: ModelInfo, name: str, run_id: str, seal: str) -> str:
     """Make a version of a registered model, which is made where there is none yet."""
     client = MlflowClient()
     try:
@@ -102,7 +107,7 @@ def register(logged: ModelInfo, name: str, run_id: str) -> str:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     made = client.create_model_version(
-        name, logged.model_uri, run_id=run_id, model_id=logged.model_id
+        name, logged.model_uri, run_id=run_id, model_id=logged.model_id, tags={SEAL: seal}
     )
     return str(made.version)
 

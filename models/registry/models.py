@@ -35,7 +35,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from features.errors import RegistryError, sample
 from models.registry import serving
 from models.registry.chain import move_champion
-from models.registry.chain_record import CHAMPION
+from models.registry.chain_record import CHAMPION, SEAL
 from models.registry.files import log_model, log_table, log_training, register, safe
 from models.scoring.health_model import HealthModel
 from models.training.fit import TrainingResult
@@ -136,7 +136,8 @@ def _log_version(
 ) -> str:
     with mlflow.start_run(experiment_id=_experiment(folder, name)) as run:
         log_training(result, params=params, files=files, figures=figures)
-        return register(log_model(result.model), name, run.info.run_id)
+        logged, seal = log_model(result.model)
+        return register(logged, name, run.info.run_id, seal)
 
 
 def load_champion(folder: Path, name: str) -> tuple[HealthModel, str, dict[str, Any]]:
@@ -197,7 +198,9 @@ def _load(found: ModelVersion) -> tuple[HealthModel, str, dict[str, Any]]:
         local = mlflow.artifacts.download_artifacts(
             artifact_uri=f"models:/{found.name}/{found.version}", dst_path=scratch
         )
-        model = HealthModel.load(Path(local) / "artifacts" / serving.ARTIFACT)
+        # Versions from before files were sealed have no such tag.
+        seal = found.tags.get(SEAL)
+        model = HealthModel.load(Path(local) / "artifacts" / serving.ARTIFACT, seal)
     created = datetime.fromtimestamp(found.creation_timestamp / 1000, UTC)
     return (
         model,

@@ -25,9 +25,10 @@ import pytest
 from features.errors import StoreError
 from pipelines.project.project import Project, load_project
 from pipelines.store.base import ScoreStore
-from pipelines.store.opening import RunWriter, open_store
+from pipelines.store.opening import open_store
 from pipelines.store.runs import AlreadyIssued, Run, RunKey
 from pipelines.store.schema import POINT_COLUMNS, SCORE_SCHEMA
+from pipelines.store.writer import RunWriter
 from tests.features.servers import PostgresServer
 
 DAY = date(2025, 1, 1)
