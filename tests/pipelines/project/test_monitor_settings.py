@@ -40,6 +40,7 @@ def test_the_section_is_the_policy() -> None:
         ),
         ('[alert]\nwebhook = "ftp://x/y"', "[alert] webhook must be an address that starts with"),
         ('[alert]\nwebhook = "https://"', "[alert] webhook must be an address that starts with"),
+        ('[alert]\nwebhook = "https://u:pw@h/"', "[alert] webhook must hold no user and password"),
         ('[alert]\nwebhook = "http://a b/"', "[alert] webhook must be an address that starts"),
         ('[alert]\nsecret_env = "A"', "[alert] secret_env signs what is posted to a webhook"),
         (
