@@ -21,7 +21,7 @@ from features.errors import (
 )
 
 COMMANDS = (
-    "simulate init check signals features train backtest score verify-run explain trend portfolio"
+    "simulate init check signals features train backtest score verify-run verify-store explain trend portfolio"
     " export recommend what-if monitor history rollback demo serve"
 ).split()
 
