@@ -102,6 +102,6 @@ def _attached_table(connection: Backend, file: Path, name: str) -> ir.Table:
         return connection.table(name, database=(_ATTACHED, "main"))
     except duckdb.PermissionException as error:
         raise DataError(
-            f"The view '{name}' of the DuckDB file '{file}' reads other files, and a source may read"
-            " none beside itself; make it a table there, or take it out"
+            f"The view '{name}' of the DuckDB file '{file}' reads other files, and a source may"
+            " read none beside itself; make it a table there, or take it out"
         ) from error
