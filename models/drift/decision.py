@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from typing import Any, Literal
 
+from features.catalog import EVERYBODY
 from features.errors import sample
 from models.drift.feed_faults import Fault
 from models.drift.performance import ExpectedChange, Matured
 from models.drift.policy import DriftPolicy
 from models.drift.statistics import Drift, DriftStatistics
-from models.segments import EVERYTHING
 
 Status = Literal["ok", "watch", "retrain", "broken-feed"]
 Place = tuple[str, str]
@@ -130,7 +130,7 @@ def _miscalibrated(matured: Sequence[Matured], policy: DriftPolicy) -> list[str]
     for one in matured:
         if one.positives < policy.min_matured_outcomes:
             continue
-        where = "" if one.segment == EVERYTHING else f" in {_quoted(one.segment)}"
+        where = "" if one.segment == EVERYBODY else f" in {_quoted(one.segment)}"
         line = one.recalibration
         if _sure(one.offset_p, policy) and abs(line.offset or 0.0) >= policy.rate_change:
             found.append(
@@ -152,7 +152,7 @@ def _weighty(statistics: DriftStatistics, lasting: set[Place], policy: DriftPoli
     found = []
     for drift in statistics.score:
         if _counts(drift, lasting, policy):
-            where = "" if drift.segment == EVERYTHING else f" in {_quoted(drift.segment)}"
+            where = "" if drift.segment == EVERYBODY else f" in {_quoted(drift.segment)}"
             shift = drift.movement.shift or 0.0
             way = "lower" if shift < 0 else "higher"
             since = "" if _heavy(drift, policy) else f", for {policy.lasting_days} days or more"
@@ -161,13 +161,13 @@ def _weighty(statistics: DriftStatistics, lasting: set[Place], policy: DriftPoli
                 f"(stability index {drift.movement.psi:.2f}{since})."
             )
     weights = _drifted_weight(statistics.signals, lasting, policy)
-    for segment in sorted(weights, key=lambda name: (name != EVERYTHING, -weights[name])):
+    for segment in sorted(weights, key=lambda name: (name != EVERYBODY, -weights[name])):
         there = [drift for drift in statistics.signals if drift.segment == segment]
         moved = [drift for drift in there if _counts(drift, lasting, policy)]
         long = sum(drift.weight for drift in moved if (drift.name, segment) in lasting)
         if max(weights[segment], long / LASTING) < policy.retrain_weight:
             continue
-        where = "of all accounts" if segment == EVERYTHING else f"in {_quoted(segment)}"
+        where = "of all accounts" if segment == EVERYBODY else f"in {_quoted(segment)}"
         how = f" or for {policy.lasting_days} days or more" if long else ""
         found.append(
             f"{weights[segment]:.0%} of the weight {where} rests on signals that moved far{how}: "
@@ -216,7 +216,7 @@ def _noticed(found: Sequence[Drift]) -> list[str]:
 def _sentence(drift: Drift) -> str:
     """Say what moved, by which test saw it best."""
     moved = drift.movement
-    where = "" if drift.segment == EVERYTHING else f" in {_quoted(drift.segment)}"
+    where = "" if drift.segment == EVERYBODY else f" in {_quoted(drift.segment)}"
     weight = f"it carries {drift.weight:.1%} of the weight"
     if drift.name == "segment":
         return "The mix of segments is not the one the champion learnt from."

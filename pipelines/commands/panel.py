@@ -36,7 +36,7 @@ def serve(
     as_json: AsJson = False,
 ) -> None:
     """Serve the control panel until it is interrupted."""
-    from pipelines.dashboard.web.serving import bound, serve_panel
+    from pipelines.dashboard.serving import bound, serve_panel
 
     project = project_of(config)
     asked = {name: value for name, value in (("host", host), ("port", port)) if value is not None}

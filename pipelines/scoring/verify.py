@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from features.errors import sample
 from pipelines.project.feature_stream import feature_stream
 from pipelines.project.project import Project
-from pipelines.scoring.score import registered, scored_batches
+from pipelines.scoring.score import scored_batches
 from pipelines.store.issued import issued_run
 from pipelines.terminal.ordered_work import usable_cores
 from pipelines.terminal.progress import show_rows
@@ -106,7 +106,7 @@ def verify_run(
     with open_store(project, read_only=True) as store:
         run = issued_run(store, project.outcome_name, as_of, model_version, revision)
         issued = store.scores(run, columns=["account_id", "score"]).read_all().to_pandas()
-    model, _, _ = registered(project, run.key.model_version)
+    model = project.registry.version(run.key.model_version).model
     rebuilt, fingerprint = [], RowsFingerprint()
     with feature_stream(project, model, run.key.as_of, features) as stream:
         count, scored = scored_batches(stream, model, usable_cores())

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from features.catalog import EVERYBODY
 from features.errors import SettingsError, nearest, sample
 from pipelines.project.company import open_company
 from pipelines.project.project import Project
-from pipelines.project.scorecard_settings import ALL, WEIGHED, read_weights
+from pipelines.project.scorecard_settings import WEIGHED, read_weights
 from pipelines.terminal.progress import show_progress
 from pipelines.weights.rows import RECOMMENDED, TODAY, ReplayRows, replay_rows
 
@@ -114,7 +115,7 @@ def what_if(project: Project, text: str, *, segment: str | None = None) -> WhatI
             step("replaying the weights", 1, 1)
             return known.replay(project, {WHAT_IF: asked})
 
-    segments = sorted(set(known.frame["segment"]) - {ALL})
+    segments = sorted(set(known.frame["segment"]) - {EVERYBODY})
     dates = (known.taught_until, *known.from_until)
     return weighed(project, known, weights, segment, segments=segments, dates=dates, replay=replay)
 
@@ -162,7 +163,7 @@ def weighed(
             TODAY: today,
             WHAT_IF: asked,
             RECOMMENDED: {
-                name: known.advice.get(name, known.advice[ALL]).weights for name in today
+                name: known.advice.get(name, known.advice[EVERYBODY]).weights for name in today
             },
         },
         replayed=replay(asked),
@@ -189,7 +190,7 @@ def _over_the_lines(given: Mapping[str, float], known: ReplayRows) -> dict[str, 
 def today_by_segment(known: ReplayRows, segments: Sequence[str]) -> dict[str, dict[str, float]]:
     """Today's weights of every segment by name, and of "all", so that each can be changed alone."""
     named = known.weighting(known.today)
-    return {name: dict(named.get(name, named[ALL])) for name in (*segments, ALL)}
+    return {name: dict(named.get(name, named[EVERYBODY])) for name in (*segments, EVERYBODY)}
 
 
 def _refuse_unknown(segment: str | None, known: ReplayRows) -> None:
@@ -204,7 +205,7 @@ def _refuse_unknown(segment: str | None, known: ReplayRows) -> None:
 def _silent(weights: Mapping[str, float], known: ReplayRows) -> list[str]:
     silent = [
         line.measure
-        for line in known.advice[ALL].advice
+        for line in known.advice[EVERYBODY].advice
         if line.extremes is None and weights[line.measure]
     ]
     if not silent:

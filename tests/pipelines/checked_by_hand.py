@@ -18,8 +18,8 @@ from models.drift.performance import expected_change, expected_performance, matu
 from models.drift.policy import DriftPolicy
 from models.drift.reference import fit_reference, frame_histograms
 from models.drift.statistics import drift_statistics
-from models.registry.champion_reference import ChampionReference
 from models.registry.checks import MonitorRecord
+from models.registry.versions import ChampionReference
 from pipelines.monitor.band_moves import BandMoves
 from pipelines.monitor.findings import Findings
 from pipelines.monitor.monitor import Monitored, Since

@@ -10,7 +10,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pipelines.dashboard.web.errors import problem
+from pipelines.dashboard.access.errors import problem
 
 log = logging.getLogger("healthscore.panel")
 HEADERS = {

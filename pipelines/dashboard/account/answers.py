@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from datetime import date
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import AfterValidator, BaseModel
+from pydantic import BaseModel
 
 from pipelines.dashboard.access.notes import as_seen_by
+from pipelines.dashboard.panel.answers import Moment, State
 
 if TYPE_CHECKING:
     from pipelines.dashboard.access.visitor import Visitor
@@ -15,17 +16,6 @@ if TYPE_CHECKING:
     from pipelines.dashboard.account.view import AccountView
     from pipelines.dashboard.snapshot.snapshot import Snapshot
     from pipelines.scoring.trend import AccountTrend
-
-State = Literal["ready", "working", "impossible"]
-
-
-def in_utc(moment: datetime) -> datetime:
-    """Say of a moment without a zone that it is UTC, as all moments here are."""
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-Moment = Annotated[datetime, AfterValidator(in_utc)]
-"""A moment as JSON schema has it, with its zone."""
 
 
 class ReasonAnswer(BaseModel):

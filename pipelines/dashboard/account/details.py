@@ -11,7 +11,7 @@ from pipelines.dashboard.access.notes import Note, led_by, note_of
 from pipelines.dashboard.account.peers import Peers, peers_of
 from pipelines.dashboard.account.ratings import Rating
 from pipelines.dashboard.account.tables import SourceTables
-from pipelines.dashboard.model.registry_reads import RegistryReads
+from pipelines.dashboard.panel.registry_reads import RegistryReads
 from pipelines.scoring.explain import InactiveAccount, inactive
 from pipelines.scoring.move import explain_rows
 from pipelines.store.issued import DatedScore, issued_scores
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from features.catalog import Signal
-    from models.scoring.health_model import HealthModel, ScoredAccounts
+    from models.scoring.health_model import HealthModel
     from models.scoring.reasons import Reason
+    from models.scoring.scored import ScoredAccounts
     from pipelines.dashboard.snapshot.snapshot import Snapshot
     from pipelines.project.project import Project
     from pipelines.scoring.move import ExplainedMove
@@ -125,6 +126,8 @@ def account_details(
         When the tables cannot be read, no longer give what the model needs, or say that the
         account was not active.
     """
+    from models.scoring.scorer import Scorer
+
     run, model = snapshot.run, snapshot.model
     day = run.key.as_of
     if model is None:
@@ -142,7 +145,7 @@ def account_details(
     rows = {one: _row_of(frame, one) for one in wanted}
     if rows[day].empty:
         raise InactiveAccount(inactive(account_id, day, project.settings.outcome))
-    scored = model.score(rows[day])
+    scored = Scorer(model).score(rows[day])
     segment = str(scored.table.at[0, "segment"])
     baseline, score = (float(scored.table[name].iloc[0]) for name in ("baseline_score", "score"))
     issued = next((one.score for one in history if one.as_of == day), None)

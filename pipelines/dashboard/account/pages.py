@@ -23,6 +23,7 @@ from pipelines.dashboard.account.answers import (
     history_answer,
 )
 from pipelines.dashboard.account.charts import trend_chart
+from pipelines.dashboard.account.jobs import AccountJobs
 from pipelines.dashboard.account.sections import (
     move_totals,
     move_waterfall,
@@ -32,11 +33,10 @@ from pipelines.dashboard.account.sections import (
     signed,
 )
 from pipelines.dashboard.account.view import AccountView, account_view, key_figures
-from pipelines.dashboard.model.registry_reads import BUSY
+from pipelines.dashboard.panel.panel import Panel, account_path, link_to
+from pipelines.dashboard.panel.registry_reads import BUSY
 from pipelines.dashboard.snapshot.snapshot import Snapshot
 from pipelines.dashboard.web.background import Done, ready
-from pipelines.dashboard.web.desk import Desk, desk_of, desk_open
-from pipelines.dashboard.web.panel import Panel, account_path, link_to
 from pipelines.project.project import Project
 from pipelines.scoring.trend import AccountTrend
 from pipelines.terminal.console import plain
@@ -47,7 +47,7 @@ AccountId = Annotated[str, Path(description="The id, percent-encoded, slashes to
 HISTORY_SECONDS, DETAILS_SECONDS, WHOLE_SECONDS = 10.0, 5.0, 120.0
 """So long a page waits for its trend, for a look at its details, and for all of them."""
 
-router = APIRouter(route_class=AccountRoute, lifespan=desk_open)
+router = APIRouter(route_class=AccountRoute)
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class _Asked:
     """What a request is about."""
 
     panel: Panel
-    desk: Desk
+    jobs: AccountJobs
     project: Project
     snapshot: Snapshot
     row: dict[str, Any]
@@ -172,7 +172,9 @@ async def _asked(request: Request, account_id: str, visitor: Visitor) -> _Asked:
             raise HTTPException(
                 404, "There is no such account among these scores; check its id in the list"
             )
-        return _Asked(panel, desk_of(request), panel.project_of(request), snapshot, row)
+        return _Asked(
+            panel, request.app.state.account_jobs, panel.project_of(request), snapshot, row
+        )
 
     return await run_in_threadpool(find)
 
@@ -184,7 +186,7 @@ async def _view(asked: _Asked) -> AccountView:
 async def _trend(asked: _Asked) -> Done[AccountTrend]:
     """Read the account's history; a sentence where the store cannot be read just then."""
     done = await _outcome_of(
-        asked.desk.history(asked.project, asked.snapshot, asked.account_id), HISTORY_SECONDS
+        asked.jobs.history(asked.project, asked.snapshot, asked.account_id), HISTORY_SECONDS
     )
     if done is None:
         return Done(failure=SLOW)
@@ -198,7 +200,7 @@ async def _trend(asked: _Asked) -> Done[AccountTrend]:
 
 async def _details(asked: _Asked, seconds: float) -> Done[Any] | None:
     return await _outcome_of(
-        asked.desk.details(asked.project, asked.snapshot, asked.account_id), seconds
+        asked.jobs.details(asked.project, asked.snapshot, asked.account_id), seconds
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from pipelines.dashboard.access.notes import as_seen_by
-from pipelines.dashboard.account.answers import Moment, State
+from pipelines.dashboard.panel.answers import Moment, State
 
 if TYPE_CHECKING:
     from pipelines.dashboard.access.visitor import Visitor
@@ -94,7 +94,7 @@ def model_found(outcome: str, health: ModelHealth, visitor: Visitor) -> ModelFou
     return ModelFound(
         outcome=outcome,
         model_version=champion.version,
-        created_at=champion.facts["created_at"],
+        created_at=champion.created_at,
         age_days=health.age_days,
         taught_until=health.taught_until,
         metrics=health.metrics,

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from features.errors import RegistryError
 from pipelines.dashboard.access.notes import Note, note_of
-from pipelines.dashboard.model.registry_reads import Registered
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from models.registry.champions import History
     from models.registry.checks import MonitorRecord
+    from models.registry.models import Champion
     from models.registry.recommendations import RecommendationRecord
     from pipelines.project.project import Project
 
@@ -50,7 +50,7 @@ class ModelHealth:
 
     Parameters
     ----------
-    champion : Registered
+    champion : Champion
         Who serves.
     age_days : int
         Days since it was registered.
@@ -72,7 +72,7 @@ class ModelHealth:
         What cannot be shown, and why.
     """
 
-    champion: Registered
+    champion: Champion
     age_days: int
     taught_until: date | None
     metrics: dict[str, float]
@@ -111,18 +111,16 @@ def model_health(project: Project) -> ModelHealth:
     RegistryError
         When there is no champion, or the registry cannot be reached.
     """
-    from pipelines.scoring.score import champion
-
-    found = Registered(*champion(project))
+    champion = project.registry.champion()
     notes: list[Note] = []
     history = _history(project, notes)
     checks = _checks(project, notes)
     health = ModelHealth(
-        champion=found,
-        age_days=_age(found),
-        taught_until=_taught_until(history, found.version),
-        metrics=_metrics(found),
-        holdout=_holdout(project, found.version, notes),
+        champion=champion,
+        age_days=_age(champion),
+        taught_until=_taught_until(history, champion.version),
+        metrics=_metrics(champion),
+        holdout=_holdout(project, champion.version, notes),
         history=history,
         checks=checks[:NEWEST_CHECKS],
         moved=[],
@@ -147,17 +145,16 @@ def calibration(health: ModelHealth) -> pd.DataFrame | None:
     )
 
 
-def _age(found: Registered) -> int:
-    made = datetime.fromisoformat(found.facts["created_at"])
+def _age(champion: Champion) -> int:
+    made = datetime.fromisoformat(champion.created_at)
     return max((datetime.now(UTC) - made).days, 0)
 
 
-def _metrics(found: Registered) -> dict[str, float]:
-    metrics: dict[str, Any] = found.facts["metrics"]
+def _metrics(champion: Champion) -> dict[str, float]:
     start = "holdout_"
     return {
         name.removeprefix(start): float(value)
-        for name, value in metrics.items()
+        for name, value in champion.metrics.items()
         if name.startswith(start)
     }
 
@@ -179,11 +176,8 @@ def _taught_until(history: History | None, version: str) -> date | None:
 
 
 def _holdout(project: Project, version: str, notes: list[Note]) -> pd.DataFrame | None:
-    from models.registry.holdout_rows import load_holdout
-
     try:
-        name = project.settings.registry.model_name
-        return load_holdout(project.registry_folder, name, version)
+        return project.registry.holdout(version)
     except RegistryError as error:
         notes.append(note_of(error, "Whether its probabilities hold cannot be drawn"))
         return None
@@ -220,8 +214,7 @@ def _moved(project: Project, check: MonitorRecord | None, notes: list[Note]) -> 
     if check is None or not check.drifted:
         return []
     from models.registry.checks import FILE
-    from models.registry.files import UNREADABLE, kept_json
-    from models.registry.models import tracking
+    from models.registry.session import UNREADABLE, kept_json, tracking
 
     try:
         with tracking(project.registry_folder, project.settings.registry.model_name, create=False):

@@ -12,11 +12,11 @@ from pipelines.dashboard.access.notes import as_seen_by
 from pipelines.dashboard.access.visitor import Visitor, WholeBookOf
 from pipelines.dashboard.model.answers import ModelAnswer, model_found
 from pipelines.dashboard.model.health import ModelHealth
-from pipelines.dashboard.model.registry_reads import BUSY
+from pipelines.dashboard.model.jobs import ModelJobs
 from pipelines.dashboard.model.sections import figures, health_sections
+from pipelines.dashboard.panel.panel import Panel
+from pipelines.dashboard.panel.registry_reads import BUSY
 from pipelines.dashboard.web.background import Done, ready
-from pipelines.dashboard.web.desk import desk_of
-from pipelines.dashboard.web.panel import Panel
 from pipelines.project.project import Project
 
 SECONDS = 15.0
@@ -50,7 +50,8 @@ async def model(request: Request, response: Response, visitor: WholeBookOf) -> M
 
 
 async def _health(request: Request, project: Project) -> Done[ModelHealth] | None:
-    work = desk_of(request).health(project)
+    jobs: ModelJobs = request.app.state.model_jobs
+    work = jobs.health(project)
     return Done(failure=BUSY) if work is None else await ready(work, SECONDS)
 
 

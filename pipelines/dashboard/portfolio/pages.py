@@ -12,10 +12,10 @@ from pydantic import BaseModel
 
 from pipelines.dashboard.access.notes import as_seen_by
 from pipelines.dashboard.access.visitor import VisitorOf
-from pipelines.dashboard.account.list_pages import ListedAccount
+from pipelines.dashboard.accounts.pages import ListedAccount
+from pipelines.dashboard.panel.panel import Panel
 from pipelines.dashboard.portfolio.trend_bars import trend_bars
-from pipelines.dashboard.snapshot.book import Book
-from pipelines.dashboard.web.panel import Panel
+from pipelines.dashboard.snapshot.book import PortfolioView, portfolio_of
 from pipelines.portfolio.sums import BandSummary, PartSummary
 from pipelines.portfolio.words import interval, stake_words
 from pipelines.reports.wording import amount, count, day, money, percent, plural
@@ -108,7 +108,7 @@ def portfolio_page(request: Request, visitor: VisitorOf) -> HTMLResponse:
     panel: Panel = request.app.state.panel
     project = panel.project_of(request)
     snapshot = panel.snapshot_of(request)
-    book, outcome = snapshot.book(visitor, project), project.settings.outcome
+    book, outcome = portfolio_of(snapshot, visitor, project), project.settings.outcome
     words = stake_words(outcome)
     opens = snapshot.run.key.as_of + timedelta(days=outcome.lead_days)
     until = opens + timedelta(days=outcome.horizon_days - 1)
@@ -139,7 +139,7 @@ def portfolio_answer(
     """Sum up the accounts that the visitor sees."""
     panel: Panel = request.app.state.panel
     snapshot = panel.snapshot_of(request)
-    book, run = snapshot.book(visitor, panel.project_of(request)), snapshot.run
+    book, run = portfolio_of(snapshot, visitor, panel.project_of(request)), snapshot.run
     history = [
         TrendAnswer.model_validate({**row, "as_of": row["as_of"].isoformat()})
         for row in snapshot.contents.history
@@ -199,7 +199,7 @@ def _part(part: PartSummary) -> PartAnswer:
     )
 
 
-def _headline(book: Book, verb: str, kind: str, until: date) -> str:
+def _headline(book: PortfolioView, verb: str, kind: str, until: date) -> str:
     """Say in one sentence what is at stake."""
     if not book.accounts:
         return "None of the accounts you may see was scored"
@@ -219,7 +219,7 @@ def _headline(book: Book, verb: str, kind: str, until: date) -> str:
     )
 
 
-def _figures(book: Book, total: str, verb: str) -> list[tuple[str, str, str]]:
+def _figures(book: PortfolioView, total: str, verb: str) -> list[tuple[str, str, str]]:
     """List the key figures: what each is, the figure, and how sure it is."""
     first = book.bands[0]
     found = []

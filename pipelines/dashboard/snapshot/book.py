@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.measures.expected_loss import Forecast, LossForecast
 from models.scoring.scale import BANDS, GOOD_BANDS
+from pipelines.dashboard.snapshot.paging import page_of
 from pipelines.dashboard.snapshot.query import AccountQuery
 from pipelines.dashboard.snapshot.reasons import Reason, reasons_of
 from pipelines.dashboard.snapshot.schema import FACETS
@@ -61,7 +62,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Book:
+class PortfolioView:
     """What is at stake in the accounts that a visitor sees.
 
     Parameters
@@ -96,8 +97,8 @@ class Book:
         return sum(band.accounts for band in self.bands)
 
 
-def book_of(snapshot: Snapshot, visitor: Visitor, project: Project) -> Book:
-    """Sum up what a visitor sees; each question is one pass over their accounts.
+def portfolio_of(snapshot: Snapshot, visitor: Visitor, project: Project) -> PortfolioView:
+    """Return what a visitor sees, summed up once for all who see the same accounts.
 
     Parameters
     ----------
@@ -108,6 +109,12 @@ def book_of(snapshot: Snapshot, visitor: Visitor, project: Project) -> Book:
     project : Project
         The project of the snapshot's outcome, for its plays.
     """
+    key = ("portfolio", visitor.owners)
+    return snapshot.once(key, lambda: _summed(snapshot, visitor, project))
+
+
+def _summed(snapshot: Snapshot, visitor: Visitor, project: Project) -> PortfolioView:
+    """Sum up what a visitor sees; each question is one pass over their accounts."""
     order = GOOD_BANDS if project.settings.outcome.is_good else BANDS
     nobody = _summary(None, {}, order, snapshot.has_money)
     (whole,) = _parts(snapshot, visitor, None, order) or [nobody]
@@ -117,7 +124,7 @@ def book_of(snapshot: Snapshot, visitor: Visitor, project: Project) -> Book:
         f"select count(mrr) as known from accounts where {snapshot.allowed(visitor)[0]}",
         snapshot.allowed(visitor)[1],
     )[0]["known"]
-    return Book(
+    return PortfolioView(
         bands=[replace(band, observed=observed.get(band.band)) for band in whole.bands],
         expected_accounts=accounts,
         expected_arr=arr if snapshot.has_money else None,
@@ -200,7 +207,7 @@ def _forecasts(snapshot: Snapshot, visitor: Visitor) -> tuple[Forecast, Forecast
 
 def _calls(snapshot: Snapshot, visitor: Visitor, project: Project) -> list[Call]:
     sort = "stake" if snapshot.has_money else "probability"
-    page = snapshot.accounts(visitor, AccountQuery(sort=sort, size=CALLS))
+    page = page_of(snapshot, visitor, AccountQuery(sort=sort, size=CALLS))
     found = []
     for listed in page.rows:
         row = snapshot.account(visitor, listed["account_id"])

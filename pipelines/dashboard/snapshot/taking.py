@@ -75,7 +75,7 @@ def take(
     finally:
         with suppress(OSError):
             os.unlink(file)
-    model, facts, spread, more = _model_of(project, run)
+    model, foretells, spread, more = _model_of(project, run)
     return Snapshot(
         opened,
         Contents(
@@ -85,7 +85,7 @@ def take(
             known=known,
             history=history,
             model=model,
-            foretells=bool(facts.get("holdout_enough_evidence")),
+            foretells=foretells,
             spread=spread,
             notes=(*notes, *more),
         ),
@@ -180,17 +180,12 @@ def _number(engine: duckdb.DuckDBPyConnection, attributes: Iterable[Attribute]) 
 
 def _model_of(
     project: Project, run: Run
-) -> tuple[HealthModel | None, dict[str, Any], float | None, list[Note]]:
+) -> tuple[HealthModel | None, bool, float | None, list[Note]]:
     """Load what made the scores; without it pages show fewer words, and say so."""
-    from pipelines.scoring.score import registered
-
     try:
-        model, version, facts = registered(project, run.key.model_version)
-        from models.registry.version_record import version_record
-
-        name = project.settings.registry.model_name
-        record = version_record(project.registry_folder, name, version)
+        champion = project.registry.version(run.key.model_version)
+        record = project.registry.record(champion.version)
     except RegistryError as error:
         note = note_of(error, "What became of such accounts before is not shown")
-        return None, {}, None, [note]
-    return model, facts["metrics"], record.spread, []
+        return None, False, None, [note]
+    return champion.model, champion.foretells, record.spread, []

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 
 from features.errors import HealthscoreError
 from pipelines.dashboard.access.visitor import Visitor
+from pipelines.dashboard.snapshot.book import portfolio_of
 from pipelines.dashboard.snapshot.snapshot import Snapshot
 from pipelines.dashboard.snapshot.taking import take
 from pipelines.project.score_settings import MAIN
@@ -172,7 +173,7 @@ class Snapshots:
             settings = self.settings
             fresh = take(project, store, run, settings.memory, settings.owner, self._folder)
         # Summed up before anybody has to wait for it.
-        fresh.book(EVERYTHING, project)
+        portfolio_of(fresh, EVERYTHING, project)
         return fresh
 
 

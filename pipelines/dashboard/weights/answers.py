@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipelines.dashboard.account.answers import State
+from pipelines.dashboard.panel.answers import State
 from pipelines.dashboard.weights.bench import Bench
 
 if TYPE_CHECKING:

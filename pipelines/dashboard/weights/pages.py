@@ -9,11 +9,11 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse
 from starlette.concurrency import run_in_threadpool
 
+from features.catalog import EVERYBODY
 from features.errors import SettingsError
 from pipelines.dashboard.access.visitor import WholeBookOf
+from pipelines.dashboard.panel.panel import Panel
 from pipelines.dashboard.web.background import Done, ready
-from pipelines.dashboard.web.desk import desk_of
-from pipelines.dashboard.web.panel import Panel
 from pipelines.dashboard.weights.answers import (
     WeightsAnswer,
     WhatIfAnswer,
@@ -31,7 +31,6 @@ from pipelines.dashboard.weights.sections import (
 )
 from pipelines.dashboard.weights.what_if import what_if_now
 from pipelines.project.project import Project
-from pipelines.project.scorecard_settings import ALL
 from pipelines.terminal.console import plain
 
 WEIGHT = "weight."
@@ -55,7 +54,7 @@ async def weights_page(request: Request, visitor: WholeBookOf) -> HTMLResponse:
         "words": project.settings.outcome.words,
         "failure": done and done.why_not(visitor),
         "bench": bench,
-        "step": desk_of(request).weights.step(project),
+        "step": request.app.state.weights_benches.step(project),
         "steps": STEPS,
         "result": None,
         "problem": None,
@@ -122,7 +121,7 @@ async def what_if(
 
 
 async def _bench(request: Request, project: Project, seconds: float) -> Done[Bench] | None:
-    work = await run_in_threadpool(desk_of(request).weights.ask, project)
+    work = await run_in_threadpool(request.app.state.weights_benches.ask, project)
     return work if isinstance(work, Done) else await ready(work, seconds)
 
 
@@ -131,22 +130,24 @@ def _bench_context(project: Project, bench: Bench) -> dict[str, Any]:
     return {
         "sections": advice_sections(bench, words.noun, words.past),
         "segments": [
-            (name, "all accounts" if name == ALL else f"{plain(name)} alone")
+            (name, "all accounts" if name == EVERYBODY else f"{plain(name)} alone")
             for name in shown_segments(bench)
         ],
         "plain": plain,
         "measures": bench.known.names,
         "today": bench.weights_today,
         "recommended": recommended_by_segment(bench),
-        "fixed": replay_table(bench.replayed, ALL, good=good, noun=words.noun, drawn=drawn(bench)),
+        "fixed": replay_table(
+            bench.replayed, EVERYBODY, good=good, noun=words.noun, drawn=drawn(bench)
+        ),
     }
 
 
 def _tried(request: Request, project: Project, bench: Bench) -> dict[str, Any]:
     """Replay the weights of the address; today's are in the form where it names none."""
-    segment = request.query_params.get("segment") or ALL
+    segment = request.query_params.get("segment") or EVERYBODY
     given, problem = _given(request)
-    form = dict(bench.weights_today.get(segment, bench.weights_today[ALL]))
+    form = dict(bench.weights_today.get(segment, bench.weights_today[EVERYBODY]))
     told: dict[str, Any] = {
         "segment": segment,
         "form": {name: given.get(name, 0.0) for name in form} if given else form,
@@ -158,12 +159,12 @@ def _tried(request: Request, project: Project, bench: Bench) -> dict[str, Any]:
     if problem or not given:
         return told
     # Of "all", everybody gets the weights; of a segment, its own accounts are told of.
-    own = None if segment == ALL else segment
+    own = None if segment == EVERYBODY else segment
     try:
         found = what_if_now(project, bench, given, own)
     except SettingsError as error:
         return told | {"problem": str(error)}
-    place = segment if segment in set(found.replayed.table["segment"]) else ALL
+    place = segment if segment in set(found.replayed.table["segment"]) else EVERYBODY
     return told | {
         "result": replay_table(
             found.replayed, place, good=found.good, noun=found.words.noun, drawn=drawn(bench)

@@ -6,9 +6,10 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from features.catalog import EVERYBODY
 from features.errors import SettingsError, nearest, sample
 from pipelines.dashboard.weights.bench import Bench
-from pipelines.project.scorecard_settings import ALL, weights_problem
+from pipelines.project.scorecard_settings import weights_problem
 from pipelines.weights.rows import FULL_MODEL, RECOMMENDED, TODAY
 from pipelines.weights.what_if import WHAT_IF, WhatIf, weighed
 
@@ -105,7 +106,7 @@ def _over_the_lines(given: Mapping[str, float], bench: Bench) -> dict[str, float
 
 
 def _refuse_unknown(segment: str | None, bench: Bench) -> None:
-    names = [*bench.segments, ALL]
+    names = [*bench.segments, EVERYBODY]
     if segment is not None and segment not in names:
         raise SettingsError(
             f"There is no segment {sample([segment])} of the model"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from features.errors import RegistryError
-from models.registry.models import load_champion
+from models.registry.models import Registry
 from models.registry.relocation import follow_the_folder
 
 
@@ -27,11 +27,11 @@ def addresses(folder: Path) -> set[str]:
 def test_a_moved_registry_keeps_its_champion(registered: Path, tmp_path: Path) -> None:
     moved = tmp_path / "a folder with spaces and ümläuts"
     first = shutil.copytree(registered, tmp_path / "first")
-    champion, version, _ = load_champion(first, "health")
+    champion = Registry(first, "health").champion()
     first.rename(moved)
-    again, same, _ = load_champion(moved, "health")
-    assert version == same
-    assert again.weights == champion.weights
+    again = Registry(moved, "health").champion()
+    assert again.version == champion.version
+    assert again.model.weights == champion.model.weights
     assert {address.startswith(moved.resolve().as_uri()) for address in addresses(moved)} == {True}
 
 
@@ -41,8 +41,8 @@ def test_a_copy_reads_its_own_files(registered: Path, tmp_path: Path) -> None:
     for file in (copied / "artifacts").rglob("health_model.json"):
         file.write_text("{}", encoding="utf-8")
     with pytest.raises(RegistryError):
-        load_champion(copied, "health")
-    load_champion(registered, "health")
+        Registry(copied, "health").champion()
+    Registry(registered, "health").champion()
     assert addresses(registered) == before
 
 

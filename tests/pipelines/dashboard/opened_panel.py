@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import quote
 
 from pipelines.dashboard.access.users import User, UsersFile
+from pipelines.dashboard.app import create_app
 from pipelines.dashboard.snapshot.snapshot import Snapshot
-from pipelines.dashboard.web.app import create_app
 from pipelines.project.project import Project, load_project
 from pipelines.project.serve_settings import ServeSettings
 
@@ -53,8 +53,14 @@ class OpenedPanel:
         return response
 
     def _under_way(self) -> list[Future[Any]]:
-        desk = self.app.state.desk
-        works = (desk._details, desk._histories, desk._health, desk.weights._benches)
+        state = self.app.state
+        accounts = state.account_jobs
+        works = (
+            accounts._details,
+            accounts._histories,
+            state.model_jobs._health,
+            state.weights_benches._benches,
+        )
         return [kept.future for work in works for kept in work._kept.values()]
 
     def account(self, account_id: str, below: str = "", who: str = EVERYBODY) -> Any:

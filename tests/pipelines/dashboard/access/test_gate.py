@@ -10,8 +10,8 @@ from httpx import ASGITransport, AsyncClient
 
 from features.errors import SettingsError
 from pipelines.dashboard.access.gate import gate_of
-from pipelines.dashboard.access.pages import safe_path
 from pipelines.dashboard.access.users import User
+from pipelines.dashboard.login.pages import safe_path
 from pipelines.project.serve_settings import ServeSettings
 from tests.pipelines.dashboard.served import PASSWORD, served, users_of
 

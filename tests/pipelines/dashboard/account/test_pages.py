@@ -15,9 +15,9 @@ from features.catalog import GROUPS
 from features.errors import DataError
 from pipelines.dashboard.access.notes import WITHHELD
 from pipelines.dashboard.access.visitor import Visitor
+from pipelines.dashboard.account import jobs
 from pipelines.dashboard.account import pages as account_pages
 from pipelines.dashboard.account.view import account_view
-from pipelines.dashboard.web import desk
 from pipelines.reports.wording import score as written
 from pipelines.scoring.move import ExplainedMove, explain_move
 from pipelines.store.schema import SCORE_SCHEMA
@@ -282,7 +282,7 @@ def test_an_account_is_computed_once_whoever_asks_and_says_so_meanwhile(panel, m
         go.wait(20)
         raise DataError("The account was not active; choose another date")
 
-    monkeypatch.setattr(desk, "account_details", slow)
+    monkeypatch.setattr(jobs, "account_details", slow)
     monkeypatch.setattr(account_pages, "DETAILS_SECONDS", 0.05)
     asked = panel.ids("account_id like 'A-0%'")[3]
     paths = [f"/accounts/{asked}/details", f"/api/v1/accounts/{asked}/explanation"] * 3

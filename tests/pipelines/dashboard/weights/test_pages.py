@@ -240,7 +240,7 @@ def test_a_question_from_elsewhere_is_refused(panel, weights) -> None:
 
 def test_many_rows_are_drawn_from_and_it_says_so(panel, weights, monkeypatch) -> None:
     """The bench that stands is set up again from its own rows, which takes no reading."""
-    whole = panel.app.state.desk.weights.ask(panel.project).result().value
+    whole = panel.app.state.weights_benches.ask(panel.project).result().value
     frame = whole.known.rows.drop(columns=["probability", "score"])
     known = replace(whole.known, frame=frame, past=np.arange(len(frame)))
     told = []
@@ -268,8 +268,8 @@ def test_a_bench_that_is_being_set_up_and_one_that_cannot_be_say_so(panel, monke
         go.wait(20)
         raise DataError("The tables are gone; bring them back")
 
-    benches = weights_bench.WeightsBenches(panel.app.state.desk.reads)
-    monkeypatch.setattr(panel.app.state.desk, "weights", benches)
+    benches = weights_bench.WeightsBenches(panel.app.state.weights_benches.reads)
+    monkeypatch.setattr(panel.app.state, "weights_benches", benches)
     monkeypatch.setattr(weights_bench, "set_up", slow)
     monkeypatch.setattr(weights_pages, "API_SECONDS", 0.1)
     monkeypatch.setattr(weights_pages, "PAGE_SECONDS", 0.1)
@@ -295,7 +295,7 @@ def test_a_bench_that_is_being_set_up_and_one_that_cannot_be_say_so(panel, monke
 def test_without_a_champion_there_is_a_sentence(scored, tmp_path) -> None:
     config = tmp_path / scored.config.name
     shutil.copy(scored.config, config)
-    from pipelines.dashboard.model.registry_reads import RegistryReads
+    from pipelines.dashboard.panel.registry_reads import RegistryReads
 
     reads = RegistryReads()
     told = weights_bench.WeightsBenches(reads).ask(load_project(config))

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.churn.encoding import Floats
-from models.tree_shap.build.model_text import (
-    CATEGORICAL,
-    MISSING_ZERO,
-    ZERO,
-    Tree,
-    UnsupportedModelError,
-)
+from models.arrays import Floats
 
 UNUSED, NUMBER, CATEGORY = 0, 1, 2
 MOST_CODES = 256
@@ -47,40 +39,6 @@ class Coding:
     size: NDArray[np.int64]
     start: NDArray[np.int64]
     threshold: Floats
-
-    @classmethod
-    def of(cls, trees: Sequence[Tree], n_features: int) -> Coding:
-        """Collect what the nodes compare with.
-
-        Raises
-        ------
-        UnsupportedModelError
-            When a feature needs more than 256 codes.
-        """
-        limits: list[list[float]] = [[] for _ in range(n_features)]
-        kind = np.full(n_features, UNUSED, np.int64)
-        largest = np.full(n_features, -1, np.int64)
-        for tree in trees:
-            for node, feature in enumerate(tree.feature):
-                if tree.decision[node] & CATEGORICAL:
-                    kind[feature] = CATEGORY
-                    largest[feature] = max(largest[feature], *tree.categories[node][-1:], -1)
-                    continue
-                kind[feature] = NUMBER
-                limits[feature].append(tree.threshold[node])
-                if tree.missing(node) == MISSING_ZERO:
-                    # What counts as zero gets a code of its own.
-                    limits[feature] += [np.nextafter(-ZERO, -np.inf), ZERO]
-        ordered = [np.unique(found) for found in limits]
-        count = np.array([len(found) for found in ordered], dtype=np.int64)
-        size = np.select([kind == NUMBER, kind == CATEGORY], [count + 2, largest + 2], 0)
-        if (size > MOST_CODES).any():
-            raise UnsupportedModelError(
-                f"feature {int(size.argmax())} takes {int(size.max())} different codes in its "
-                f"trees, more than {MOST_CODES}"
-            )
-        start = np.concatenate([[0], np.cumsum(count)])
-        return cls(kind, size, start, np.concatenate([*ordered, np.zeros(0)]))
 
     def representatives(self, feature: int) -> Floats:
         """Give one value of each code of a feature, in the order of the codes: (size,)."""

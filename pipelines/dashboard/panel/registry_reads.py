@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pipelines.dashboard.access.notes import Note
 from pipelines.dashboard.web.background import Background, Done
 
 if TYPE_CHECKING:
-    from models.registry.champion_reference import ChampionReference
-    from models.scoring.health_model import HealthModel
+    from models.registry.models import Champion
+    from models.registry.versions import ChampionReference
     from pipelines.project.project import Project
 
 Value = TypeVar("Value")
@@ -19,43 +18,22 @@ KEEP, WAITING = 8, 32
 CHAMPION_SECONDS = 20.0
 
 
-@dataclass(frozen=True)
-class Registered:
-    """A registered version.
-
-    Parameters
-    ----------
-    model : HealthModel
-        The model.
-    version : str
-        Its version.
-    facts : dict
-        Of its run; see :func:`models.registry.models.load_champion`.
-    """
-
-    model: HealthModel
-    version: str
-    facts: dict[str, Any]
-
-
 class RegistryReads:
     """Registered models and what was kept beside them; a version never changes."""
 
     def __init__(self) -> None:
-        self._champions = Background[Registered](
+        self._champions = Background["Champion"](
             "champions", threads=1, keep=KEEP, waiting=WAITING, seconds=CHAMPION_SECONDS
         )
         self._references = Background["ChampionReference"](
             "references", threads=1, keep=KEEP, waiting=WAITING
         )
 
-    def champion(self, project: Project) -> Future[Done[Registered]] | None:
+    def champion(self, project: Project) -> Future[Done[Champion]] | None:
         """Load the champion of now; that there is another one may be seen a little late."""
 
-        def load() -> Registered:
-            from pipelines.scoring.score import champion
-
-            return Registered(*champion(project))
+        def load() -> Champion:
+            return project.registry.champion()
 
         return self._champions.ask(project.outcome_name, load)
 
@@ -63,10 +41,7 @@ class RegistryReads:
         """Load what a version was taught with, waiting for it."""
 
         def load() -> ChampionReference:
-            from models.registry.champion_reference import load_reference
-
-            name = project.settings.registry.model_name
-            return load_reference(project.registry_folder, name, version)
+            return project.registry.reference(version)
 
         return settled(self._references.ask((project.outcome_name, version), load))
 

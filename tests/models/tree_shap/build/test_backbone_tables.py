@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from models.churn.classifier import ChurnClassifier
 from models.churn.encoding import Encoded
 from models.tree_shap import ShapPlan
-from models.tree_shap.build.additive_part import AdditivePart
-from models.tree_shap.run import backends as roads
+from models.tree_shap.build.backbone_tables import tabulate_backbone
+from models.tree_shap.run import backends
+from models.tree_shap.run.additive_part import AdditivePart
 from models.tree_shap.run.additive_values import signed_log
 
 SEGMENTS = ["large", "small / new", "small / old"]
@@ -63,7 +64,7 @@ def centres() -> Any:
 
 @pytest.fixture(scope="module")
 def part(model: ChurnClassifier, centres: Any) -> AdditivePart:
-    return AdditivePart.of(model.backbone_, model.encoder_.categorical, 9, model.prior_, centres)
+    return tabulate_backbone(model.backbone_, model.encoder_.categorical, 9, model.prior_, centres)
 
 
 def test_values_are_the_backbones_less_the_centres(
@@ -101,7 +102,7 @@ def test_signals_without_a_column_add_only_their_centre(
 
 
 def test_without_a_backbone_the_margin_starts_from_the_base_rate(centres: Any) -> None:
-    part = AdditivePart.of(None, [7, 8], 9, -1.5, centres)
+    part = tabulate_backbone(None, [7, 8], 9, -1.5, centres)
     X = np.random.default_rng(0).normal(size=(20, 9)).round()
     X[:, 3] = np.nan
     segment = np.arange(20) % 4 - 1
@@ -147,12 +148,12 @@ def test_compiled_code_gives_the_same_bytes_as_numpy(
     rng = np.random.default_rng(4)
     X = np.vstack([rows.values, frame_of_extremes(rng)])
     segment = np.append(rows.segment, rng.integers(-1, 3, 2000))
-    monkeypatch.setattr(roads._effort, "available", False)
+    monkeypatch.setattr(backends._effort, "available", False)
     by_numpy = plan.shap_values(X, segment=segment)
-    monkeypatch.setattr(roads._effort, "available", True)
-    monkeypatch.setattr(roads, "LOADING", 0)
+    monkeypatch.setattr(backends._effort, "available", True)
+    monkeypatch.setattr(backends, "LOADING", 0)
     assert plan.shap_values(X, segment=segment).tobytes() == by_numpy.tobytes()
-    assert plan._roads._kernel is not None
+    assert plan._backends._kernel is not None
 
 
 def frame_of_extremes(rng: Any) -> Any:
@@ -169,7 +170,7 @@ def frame_of_extremes(rng: Any) -> Any:
 def test_parts_of_different_models_are_refused(model: ChurnClassifier, part: AdditivePart) -> None:
     from features.errors import RegistryError
 
-    other = AdditivePart.of(None, [], 3, 0.0, np.zeros((2, 3)))
+    other = tabulate_backbone(None, [], 3, 0.0, np.zeros((2, 3)))
     with pytest.raises(RegistryError, match="read 9 and not 3; take both from one model"):
         ShapPlan.compile(model.booster_, additive=other)
 

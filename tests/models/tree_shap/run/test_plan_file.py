@@ -12,7 +12,7 @@ import pytest
 
 from features.errors import RegistryError
 from models.tree_shap import ShapPlan
-from models.tree_shap.plan_file import PLAN_FILE
+from models.tree_shap.run.plan_file import PLAN_FILE
 
 
 def rewritten(folder: Path, name: str, change: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
@@ -14,9 +14,6 @@ from starlette.responses import Response
 
 from features.errors import DataError, HealthscoreError, SettingsError
 from pipelines.dashboard.access.notes import note_of
-
-if TYPE_CHECKING:
-    from pipelines.dashboard.web.panel import Panel
 
 API = "/api/"
 JSON_PROBLEM = "application/problem+json"
@@ -62,8 +59,7 @@ def problem(
         told = Problem(title=title, status=status, detail=f"{sentence}.")
         content = told.model_dump()
         return JSONResponse(content, status, headers=headers, media_type=JSON_PROBLEM)
-    panel: Panel = request.app.state.panel
-    page = panel.render(
+    page: Response = request.app.state.panel.render(
         request, "error.html.j2", status, page_title=title, sentence=sentence, code=status
     )
     page.headers.update(headers or {})

@@ -10,7 +10,8 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 
 from pipelines.dashboard.access.visitor import Visitor
-from pipelines.dashboard.account.list_address import address_of
+from pipelines.dashboard.accounts.address import address_of
+from pipelines.dashboard.snapshot.paging import page_of
 from pipelines.dashboard.snapshot.query import AccountQuery
 from tests.pipelines.dashboard.served import HOSTILE, HOSTILE_IDS
 from tests.pipelines.reports.page import Page
@@ -39,7 +40,7 @@ def linked(page: str) -> list[str]:
 def test_a_page_shows_the_accounts_in_order(browser, snapshot) -> None:
     page = browser.get("/accounts")
     query = AccountQuery()
-    assert linked(page.text) == [row["account_id"] for row in snapshot.accounts(ADMIN, query).rows]
+    assert linked(page.text) == [row["account_id"] for row in page_of(snapshot, ADMIN, query).rows]
     assert "1 to 50 of 200 accounts." in page.text
     assert re.search(r'aria-sort="descending"><a [^>]+>Expected loss', page.text)
 
@@ -63,7 +64,7 @@ def test_every_page_is_reached_by_its_links_and_back(browser) -> None:
 
 
 def test_after_the_last_account_there_is_none(browser, snapshot) -> None:
-    rows = snapshot.accounts(ADMIN, AccountQuery(sort="name", descending=False, size=200)).rows
+    rows = page_of(snapshot, ADMIN, AccountQuery(sort="name", descending=False, size=200)).rows
     for asked in ("", "&band=watch"):
         last = [row for row in rows if not asked or row["band"] == "watch"][-1]["account_id"]
         address = f"sort=name&order=asc&after={quote(last, safe='')}{asked}"
@@ -100,7 +101,7 @@ def test_a_search_is_taken_by_its_letters(browser, snapshot, sought) -> None:
     sought = sought[:200].partition("\n")[0]
     page = browser.get("/accounts", params={"q": sought})
     assert page.status_code == 200
-    wanted = snapshot.accounts(ADMIN, AccountQuery(search=sought))
+    wanted = page_of(snapshot, ADMIN, AccountQuery(search=sought))
     assert len(linked(page.text)) == wanted.total > 0
     assert Page(page.text)
     assert "<script>alert" not in page.text
@@ -179,7 +180,7 @@ def test_the_file_holds_the_whole_view_and_no_formula(browser, snapshot) -> None
         'attachment; filename="accounts-2025-01-01.csv"'
     )
     rows = list(csv.DictReader(io.StringIO(response.text, newline="")))
-    held = snapshot.accounts(ADMIN, AccountQuery(sort="account_id", descending=False, size=200))
+    held = page_of(snapshot, ADMIN, AccountQuery(sort="account_id", descending=False, size=200))
     assert len(rows) == 200
     for written, row in zip(rows, held.rows, strict=True):
         assert float(written["score"]) == row["score"]
@@ -220,7 +221,7 @@ def test_answers_hold_what_the_page_shows_and_turn_alike(browser, snapshot) -> N
         after = answer["after"]
         if after is None:
             break
-    rows = snapshot.accounts(ADMIN, AccountQuery(sort="arr", size=200)).rows
+    rows = page_of(snapshot, ADMIN, AccountQuery(sort="arr", size=200)).rows
     assert met == rows
     assert answer["total"] == 200
     assert (answer["as_of"], answer["model_version"], answer["revision"]) == ("2025-01-01", "1", 1)

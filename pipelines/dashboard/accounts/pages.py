@@ -14,17 +14,18 @@ from fastapi.responses import HTMLResponse, StreamingResponse
 from pydantic import BaseModel
 
 from pipelines.dashboard.access.visitor import Visitor, VisitorOf
-from pipelines.dashboard.account.list_address import (
+from pipelines.dashboard.accounts.address import (
     PATH,
     ListAddress,
     address_of,
     chips_of,
     is_descending,
 )
+from pipelines.dashboard.panel.panel import Panel
+from pipelines.dashboard.snapshot.paging import page_of
 from pipelines.dashboard.snapshot.query import AccountPage, AccountQuery
 from pipelines.dashboard.snapshot.schema import LIFECYCLE, LISTED, NAME, OWNER
 from pipelines.dashboard.snapshot.snapshot import Snapshot
-from pipelines.dashboard.web.panel import Panel
 from pipelines.portfolio.words import stake_words
 from pipelines.scoring.export_files import harmless, readable
 
@@ -74,7 +75,7 @@ def list_page(request: Request, visitor: VisitorOf, address: Address) -> HTMLRes
     panel: Panel = request.app.state.panel
     snapshot = panel.snapshot_of(request)
     query = address.query(snapshot, panel.settings.page_size)
-    page = snapshot.accounts(visitor, query)
+    page = page_of(snapshot, visitor, query)
     outcome = panel.outcome_of(request)
     words = stake_words(panel.project_of(request).settings.outcome)
     return panel.render(
@@ -121,7 +122,7 @@ def list_answer(
     """List accounts: search, pick, sort, and turn pages with ``after`` and ``before``."""
     panel: Panel = request.app.state.panel
     snapshot = panel.snapshot_of(request)
-    page = snapshot.accounts(visitor, address.query(snapshot, size))
+    page = page_of(snapshot, visitor, address.query(snapshot, size))
     run, rows = snapshot.run, page.rows
     return AccountsAnswer(
         outcome=run.key.outcome,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -12,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import RegistryError
-from models.tree_shap.build.additive_part import AdditivePart
-from models.tree_shap.build.codes import Coding
+from models.tree_shap.run.additive_part import AdditivePart
+from models.tree_shap.run.codes import Coding
 from models.tree_shap.run.tables import Tables
 
 PLAN_FILE = "shap_plan.npz"
 FORMAT = 1
+# The line of LightGBM's model text that follows the last tree.
+END_OF_TREES = "end of trees"
 # Types of the arrays that are not int64.
 DTYPES = {
     **dict.fromkeys(("threshold", "knot", "height", "slope", "unknown", "base"), np.float64),
@@ -59,6 +62,18 @@ class PlanParts:
     fallback: str | None
     trees: str | None
     grid_bits: int
+
+
+def fingerprint(text: str) -> str:
+    """SHA-256 of what a model, in LightGBM's text format, computes: features' number and trees.
+
+    The settings and importances that follow the trees change when a model is read and written
+    again, so they do not count.
+    """
+    head, _, trees = text.split(f"\n{END_OF_TREES}", 1)[0].partition("\nTree=")
+    entries = dict(line.split("=", 1) for line in head.splitlines() if "=" in line)
+    parts = [entries.get("max_feature_idx", ""), trees.strip()]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def write_plan(folder: Path, parts: PlanParts) -> None:

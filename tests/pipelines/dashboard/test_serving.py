@@ -13,7 +13,7 @@ from contextlib import ExitStack
 import pytest
 
 from features.errors import SettingsError
-from pipelines.dashboard.web.serving import bound
+from pipelines.dashboard.serving import bound
 from pipelines.project.serve_settings import ServeSettings
 from tests.pipelines.dashboard.served import users_of
 

@@ -9,18 +9,23 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
-from pipelines.dashboard.access import pages as login
+from pipelines.dashboard.access import errors
 from pipelines.dashboard.access.gate import Gate, gate_of
 from pipelines.dashboard.access.gatekeeper import Gatekeeper
 from pipelines.dashboard.access.headers import BodyLimit, KnownHosts, SecureResponses
-from pipelines.dashboard.account import list_pages as account_list
 from pipelines.dashboard.account import pages as account
+from pipelines.dashboard.account.jobs import AccountJobs
+from pipelines.dashboard.accounts import pages as account_list
+from pipelines.dashboard.login import pages as login
 from pipelines.dashboard.model import pages as model
+from pipelines.dashboard.model.jobs import ModelJobs
+from pipelines.dashboard.panel.panel import Panel
+from pipelines.dashboard.panel.registry_reads import RegistryReads
 from pipelines.dashboard.portfolio import pages as portfolio
 from pipelines.dashboard.snapshot.watch import Snapshots
-from pipelines.dashboard.web import errors, static_files
-from pipelines.dashboard.web.panel import Panel
+from pipelines.dashboard.web import static_files
 from pipelines.dashboard.weights import pages as weights
+from pipelines.dashboard.weights.bench import WeightsBenches
 
 if TYPE_CHECKING:
     from pipelines.project.project import Project
@@ -73,10 +78,16 @@ def create_app(
     gate = gate or gate_of(project, settings)
     panel = Panel(project, settings, Snapshots(project, settings), gate)
 
+    reads = RegistryReads()
+    account_jobs, weights_benches = AccountJobs(reads), WeightsBenches(reads)
+    model_jobs = ModelJobs(len(panel.outcomes))
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with panel.snapshots:
             yield
+        for work in (reads, account_jobs, weights_benches, model_jobs):
+            work.close()
 
     app = FastAPI(
         title="Healthscore control panel",
@@ -91,6 +102,9 @@ def create_app(
         responses=errors.DESCRIBED,
     )
     app.state.panel = panel
+    app.state.account_jobs = account_jobs
+    app.state.weights_benches = weights_benches
+    app.state.model_jobs = model_jobs
     errors.register(app)
     for router in ROUTERS:
         app.include_router(router)

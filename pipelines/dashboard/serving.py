@@ -16,7 +16,7 @@ from features.errors import SettingsError
 from features.sources.source import first_line
 from pipelines.dashboard.access.addresses import Network
 from pipelines.dashboard.access.gate import Gate, gate_of
-from pipelines.dashboard.web.app import create_app
+from pipelines.dashboard.app import create_app
 from pipelines.dashboard.web.connections import PatientLoop, connections_behind
 from pipelines.project.serve_settings import is_local
 

@@ -1,0 +1,1 @@
+"""Login pages: who enters, and who may."""
