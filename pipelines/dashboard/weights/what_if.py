@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from features.catalog import EVERYBODY
 from features.errors import SettingsError, sample
 from pipelines.dashboard.weights.bench import Bench
 from pipelines.project.scorecard_settings import weights_problem
