@@ -15,7 +15,7 @@ from pipelines.commands.champions import history, rollback
 from pipelines.commands.monitor import monitor
 from pipelines.commands.panel import serve, user
 from pipelines.commands.portfolio import portfolio
-from pipelines.commands.scores import explain, export, score, trend, verify_run
+from pipelines.commands.scores import explain, export, score, trend, verify_run, verify_store
 from pipelines.commands.setup import check, demo, features, init, signals, simulate
 from pipelines.commands.training import backtest, train
 from pipelines.commands.weights import recommend, what_if
@@ -50,6 +50,7 @@ for command in (
     monitor,
     score,
     verify_run,
+    verify_store,
     explain,
     trend,
     portfolio,

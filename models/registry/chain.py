@@ -22,6 +22,7 @@ from models.registry.chain_record import (
     CHAMPION,
     KIND,
     PREVIOUS,
+    SEAL,
     Action,
     Record,
     State,
@@ -87,7 +88,8 @@ def move_champion(
             f"{before} became the champion meanwhile; it stays as it is: run again to be judged "
             "against the champion of now."
         )
-    drafted = draft(number, action, version, aliases, reasons)
+    seal = client.get_model_version(name, version).tags.get(SEAL)
+    drafted = draft(number, action, version, aliases, reasons, seal)
     record = _appended(client, name, chain, drafted)
     _point(client, name, PREVIOUS, previous if action == "rollback" else before)
     if client.get_run(record.run_id).data.tags.get("healthscore.state") is not None:
@@ -106,7 +108,8 @@ def note_rejection(name: str, version: str, reasons: Sequence[str]) -> Record:
     """
     client = MlflowClient()
     chain, number = _chain(client, name)
-    drafted = draft(number, "reject", version, aliases_of(name), reasons)
+    seal = client.get_model_version(name, version).tags.get(SEAL)
+    drafted = draft(number, "reject", version, aliases_of(name), reasons, seal)
     return _closed(client, _appended(client, name, chain, drafted), "done")
 
 

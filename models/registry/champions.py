@@ -19,7 +19,7 @@ from models.registry.chain import (
     predecessor,
     recovered_chain,
 )
-from models.registry.chain_record import CHAMPION, PREVIOUS, Record
+from models.registry.chain_record import CHAMPION, PREVIOUS, SEAL, Record
 from models.registry.session import TRAINING, UNREADABLE, kept_json, tracking
 
 MOVES = ("train", "promote", "rollback")
@@ -120,7 +120,7 @@ def history(folder: Path, name: str) -> History:
             previous=aliases.get(PREVIOUS),
             versions=tuple(_described(version, records, serving) for version in found),
             records=tuple(records),
-            notes=tuple(_notes(records, serving)),
+            notes=(*_notes(records, serving), *_seal_notes(found, records, serving)),
         )
 
 
@@ -302,6 +302,29 @@ def _became(version: str, records: Sequence[Record], serving: str | None) -> str
         elif record.before == version and record.action in MOVES:
             became = "rolled back" if record.action == "rollback" else "replaced"
     return became
+
+
+def _seal_notes(
+    versions: Sequence[ModelVersion], records: Sequence[Record], serving: str | None
+) -> list[str]:
+    seals = {str(version.version): version.tags.get(SEAL) for version in versions}
+    notes = []
+    if serving in seals and seals[serving] is None:
+        notes.append(
+            f"Version {serving} was registered before the files of models were sealed, so that "
+            "changes of its files are not noticed; train again to seal them."
+        )
+    differing = {
+        record.version: None
+        for record in records
+        if record.seal is not None and seals.get(record.version, record.seal) != record.seal
+    }
+    notes += [
+        f"Version {version} bears another seal than its record: its files or its tag were changed "
+        "since; roll back to another version or train again."
+        for version in differing
+    ]
+    return notes
 
 
 def _notes(records: Sequence[Record], serving: str | None) -> list[str]:

@@ -24,7 +24,9 @@ import features
 import models
 from models.registry import serving
 from models.registry.chain import move_champion
+from models.registry.chain_record import SEAL
 from models.registry.session import HOLDOUT, TRAINING, experiment, tracking
+from models.scoring.file_seal import seal_of
 from models.scoring.health_model import MODEL_FOLDER, HealthModel
 
 if TYPE_CHECKING:
@@ -126,7 +128,8 @@ def _log_version(
 ) -> str:
     with mlflow.start_run(experiment_id=experiment(folder, name)) as run:
         _log_training(result, params=params, files=files, figures=figures)
-        return register(log_model(result.model), name, run.info.run_id)
+        logged, seal = log_model(result.model)
+        return register(logged, name, run.info.run_id, seal)
 
 
 def log_backtest(
@@ -252,8 +255,11 @@ def log_table(table: pd.DataFrame, name: str) -> None:
         mlflow.log_artifact(str(file))
 
 
-def log_model(model: HealthModel) -> ModelInfo:
-    """Log the model as files and code; requirements are given, for working them out is slow."""
+def log_model(model: HealthModel) -> tuple[ModelInfo, str]:
+    """Log the model as files and code, and return with it the seal of its files.
+
+    Requirements are given, for working them out is slow.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         files = Path(scratch) / MODEL_FOLDER
         model.save(files)
@@ -265,10 +271,10 @@ def log_model(model: HealthModel) -> ModelInfo:
             pip_requirements=[f"{package}=={version(package)}" for package in REQUIREMENTS],
             signature=serving.signature(model),
         )
-    return logged
+        return logged, seal_of(files)
 
 
-def register(logged: ModelInfo, name: str, run_id: str) -> str:
+def register(logged: ModelInfo, name: str, run_id: str, seal: str) -> str:
     """Make a version of a registered model, which is made where there is none yet."""
     client = MlflowClient()
     try:
@@ -277,7 +283,7 @@ def register(logged: ModelInfo, name: str, run_id: str) -> str:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     made = client.create_model_version(
-        name, logged.model_uri, run_id=run_id, model_id=logged.model_id
+        name, logged.model_uri, run_id=run_id, model_id=logged.model_id, tags={SEAL: seal}
     )
     return str(made.version)
 

@@ -15,7 +15,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from features.errors import RegistryError, sample
-from models.registry.chain_record import CHAMPION
+from models.registry.chain_record import CHAMPION, SEAL
 from models.registry.session import no_champion, place_of, tracking
 from models.scoring.health_model import MODEL_FOLDER, HealthModel
 
@@ -196,7 +196,9 @@ def _loaded(registered: ModelVersion) -> Champion:
         local = mlflow.artifacts.download_artifacts(
             artifact_uri=f"models:/{registered.name}/{registered.version}", dst_path=scratch
         )
-        model = HealthModel.load(Path(local) / "artifacts" / MODEL_FOLDER)
+        # Versions from before files were sealed have no such tag.
+        seal = registered.tags.get(SEAL)
+        model = HealthModel.load(Path(local) / "artifacts" / MODEL_FOLDER, seal)
     created = datetime.fromtimestamp(registered.creation_timestamp / 1000, UTC)
     return Champion(
         model=model,

@@ -21,7 +21,7 @@ from models.registry.relocation import follow_the_folder
 
 HOLDOUT, TRAINING = "holdout.parquet", "training.json"
 """What a training leaves with its run."""
-UNREADABLE = (MlflowException, OSError, ValueError)
+UNREADABLE = (MlflowException, OSError, ValueError, RecursionError)
 """What comes of reading a file of a run that is gone or damaged."""
 _ONE_AT_A_TIME = threading.RLock()
 

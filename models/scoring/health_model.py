@@ -10,13 +10,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from lightgbm.basic import LightGBMError
 
 from features.catalog import Signal
-from features.errors import DataError, RegistryError, sample
+from features.errors import DataError, RegistryError, SettingsError, sample
 from models.arrays import Floats
 from models.churn.classifier import ChurnClassifier
 from models.scoring.calibration import LogisticCalibrator
+from models.scoring.file_seal import check_files, seal_files
 from models.scoring.scale import ScoreScale
+from models.scoring.sense import finite_json, refuse_nonsense
 from models.segments import SegmentAssignment
 from models.tree_shap import ShapPlan
 from models.weights.intervals import WeightCertainty
@@ -25,6 +28,11 @@ from models.weights.intervals import WeightCertainty
 MODEL_FOLDER = "health_model"
 MODEL_FILE, TREES_FILE, PLAN_FOLDER = "health_model.json", "correction.txt", "shap_plan"
 FORMAT = 2
+# What comes of files that somebody else wrote.
+BROKEN = (
+    *(OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError),
+    *(SettingsError, LightGBMError),
+)
 SEGMENT = "segment"
 
 
@@ -102,7 +110,7 @@ class HealthModel:
         return tuple(dict.fromkeys([*names, *self.segments.settings.required_columns]))
 
     def save(self, folder: Path) -> None:
-        """Write JSON, LightGBM's model text where there is a correction, and the plan of SHAP."""
+        """Write JSON, LightGBM's text where there is a correction, SHAP's plan, and the seal."""
         folder.mkdir(parents=True, exist_ok=True)
         described = {
             "format": FORMAT,
@@ -124,18 +132,29 @@ class HealthModel:
         self.margin_plan.save(folder / PLAN_FOLDER)
         text = json.dumps(described, indent=1, allow_nan=False)
         (folder / MODEL_FILE).write_text(text, encoding="utf-8")
+        seal_files(folder)
 
     @classmethod
-    def load(cls, folder: Path) -> HealthModel:
+    def load(cls, folder: Path, seal: str | None = None) -> HealthModel:
         """Read what :meth:`save` wrote.
+
+        Parameters
+        ----------
+        folder : Path
+            The folder.
+        seal : str, optional
+            What :func:`~models.scoring.file_seal.seal_of` told of the folder.
 
         Raises
         ------
         RegistryError
-            When the folder holds no model, an incomplete one, or one of a later format.
+            When the folder holds no model, an incomplete one, one of a later format, one whose
+            files were changed, or one with a number that cannot be.
         """
+        check_files(folder, seal)
         try:
-            described = json.loads((folder / MODEL_FILE).read_text(encoding="utf-8"))
+            text = (folder / MODEL_FILE).read_text(encoding="utf-8")
+            described = json.loads(text, parse_float=finite_json, parse_constant=finite_json)
             if described["format"] != FORMAT:
                 raise RegistryError(
                     f"The model in {str(folder)!r} has format {described['format']}, but this "
@@ -146,7 +165,7 @@ class HealthModel:
             if described["classifier"]["settings"]["n_rounds"]:
                 correction = trees.read_text(encoding="utf-8")
             classifier = ChurnClassifier.from_dict(described["classifier"], correction)
-            return cls(
+            model = cls(
                 signals=tuple(Signal.from_dict(signal) for signal in described["signals"]),
                 classifier=classifier,
                 calibrator=LogisticCalibrator.from_dict(described["calibrator"]),
@@ -160,11 +179,13 @@ class HealthModel:
                 maturity_days=described["maturity_days"],
                 shap=_kept_plan(folder / PLAN_FOLDER, classifier),
             )
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            refuse_nonsense(model)
+        except BROKEN as error:
             raise RegistryError(
                 f"The folder {str(folder)!r} holds no usable model "
                 f"({type(error).__name__}: {str(error)[:200]}); train again."
             ) from error
+        return model
 
 
 def _kept_plan(folder: Path, classifier: ChurnClassifier) -> ShapPlan | None:

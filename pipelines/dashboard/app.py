@@ -15,12 +15,12 @@ from pipelines.dashboard.access.gatekeeper import Gatekeeper
 from pipelines.dashboard.access.headers import BodyLimit, KnownHosts, SecureResponses
 from pipelines.dashboard.account import pages as account
 from pipelines.dashboard.account.jobs import AccountJobs
-from pipelines.dashboard.accounts import pages as account_list
-from pipelines.dashboard.login import pages as login
 from pipelines.dashboard.model import pages as model
 from pipelines.dashboard.model.jobs import ModelJobs
+from pipelines.dashboard.panel import pages as login
 from pipelines.dashboard.panel.panel import Panel
 from pipelines.dashboard.panel.registry_reads import RegistryReads
+from pipelines.dashboard.portfolio import list_pages as account_list
 from pipelines.dashboard.portfolio import pages as portfolio
 from pipelines.dashboard.snapshot.watch import Snapshots
 from pipelines.dashboard.web import static_files

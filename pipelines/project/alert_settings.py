@@ -67,8 +67,14 @@ def refuse_other_address(address: str) -> None:
     try:
         parts = urlsplit(address)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        has_login = "@" in parts.netloc
     except ValueError:
-        usable = False
+        usable = has_login = False
+    if has_login:
+        raise ValueError(
+            "webhook must hold no user and password before its host, which nothing is sent with;"
+            " take them out and sign messages with secret_env"
+        )
     if not usable or any(character.isspace() for character in address):
         raise ValueError(
             "webhook must be an address that starts with https:// or http:// and a host, or"

@@ -47,6 +47,8 @@ class Issued:
         One sentence each.
     model : HealthModel
         The champion that made the scores.
+    seal : str or None
+        The run's seal, where it was written now.
     """
 
     outcome: str
@@ -57,6 +59,7 @@ class Issued:
     fresh: bool
     warnings: list[str]
     model: HealthModel
+    seal: str | None = None
 
 
 def score_accounts(
@@ -176,6 +179,7 @@ def _issued(run: Run, stream: FeatureStream, model: HealthModel, *, fresh: bool)
         fresh=fresh,
         warnings=stream.warnings,
         model=model,
+        seal=run.seal,
     )
 
 

@@ -7,14 +7,22 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import pyarrow as pa
 
 from features.errors import StoreError, nearest, sample
 from pipelines.store.runs import Run, RunKey
 from pipelines.store.schema import HISTORY_SCHEMA, PORTFOLIO_SCHEMA, RUN_SCHEMA, SCORE_SCHEMA
+from pipelines.store.seals import SEAL_SCHEMA, Seal, seal_run
+from pipelines.store.tables import BEFORE_SEALS, STORE_VERSION
 from pipelines.store.writer import RunWriter
+
+# The scores of each run with the run's number, which tells the order of issue.
+_NUMBERED = (
+    "scores join (select outcome, as_of, model_version, revision, run_id from runs) as numbered"
+    " using (outcome, as_of, model_version, revision)"
+)
 
 
 class ScoreStore(ABC):
@@ -33,11 +41,20 @@ class ScoreStore(ABC):
         Where the store is, as it may be printed.
     read_only : bool
         Whether it is opened for reading alone, which changes nothing.
+    seal_key : bytes or None
+        Key that runs are sealed with.
+
+    Attributes
+    ----------
+    form : int
+        Form of the open store; one from before seals is read as it is.
     """
 
-    def __init__(self, shown: str, *, read_only: bool) -> None:
+    def __init__(self, shown: str, *, read_only: bool, seal_key: bytes | None = None) -> None:
         self.shown = shown
         self.read_only = read_only
+        self.seal_key = seal_key
+        self.form = STORE_VERSION
 
     @abstractmethod
     def __enter__(self) -> Self: ...
@@ -63,6 +80,10 @@ class ScoreStore(ABC):
     @abstractmethod
     def _rows_of(self, run: Run) -> tuple[str, list[object]]:
         """Name the relation that holds the rows of one revision, and its parameters."""
+
+    @abstractmethod
+    def groups_of(self, run: Run) -> dict[str, str]:
+        """Return the group of each signal that may be a reason of a run."""
 
     @abstractmethod
     def _issuing(
@@ -111,7 +132,7 @@ class ScoreStore(ABC):
         Returns
         -------
         list of Run
-            By date, then by the moment they were issued.
+            By date, then in the order of issue, whatever the clocks said.
         """
         where, parameters = ("", []) if outcome is None else ("where outcome = ?", [outcome])
         return self._runs(where, parameters)
@@ -124,17 +145,47 @@ class ScoreStore(ABC):
 
     def _runs(self, where: str, parameters: Sequence[object]) -> list[Run]:
         columns = ", ".join(RUN_SCHEMA.names)
-        query = f"select {columns} from runs {where} order by as_of, issued_at, revision, outcome"
+        query = f"select {columns} from runs {where} order by as_of, run_id"
         return [
             Run(
                 RunKey(row["outcome"], row["as_of"], row["model_version"]),
                 row["revision"],
                 row["issued_at"],
                 row["rows"],
-                json.loads(row["facts"]),
+                self._facts_in(row),
             )
             for row in self._ask(query, parameters, RUN_SCHEMA).read_all().to_pylist()
         ]
+
+    def _facts_in(self, row: Mapping[str, Any]) -> dict[str, str]:
+        try:
+            facts = json.loads(row["facts"])
+            if isinstance(facts, dict):
+                return facts
+        except (ValueError, RecursionError):
+            pass
+        raise StoreError(
+            f"The score store '{self.shown}' holds facts of the scores of {row['as_of']} by model"
+            f" version {sample([row['model_version']])} that are no JSON object, so they were"
+            " changed since they were issued; put the store back from a copy"
+        )
+
+    def seals(self) -> list[Seal]:
+        """List the seals in the order of issue; a store from before seals has none."""
+        return self._seals("order by place")
+
+    def _seals(self, order: str) -> list[Seal]:
+        if self.form <= BEFORE_SEALS:
+            return []
+        query = f"select {', '.join(SEAL_SCHEMA.names)} from run_seals {order}"
+        rows = self._ask(query, [], SEAL_SCHEMA).read_all().to_pylist()
+        return [Seal(**row) for row in rows]
+
+    def seal_of(self, run: Run, groups: Mapping[str, str], rows_digest: str) -> Seal:
+        """Seal a run at the end of the chain, which nobody else may lengthen meanwhile."""
+        last = next(iter(self._seals("order by place desc limit 1")), None)
+        unsealed = 0 if last else len(self.runs())
+        return seal_run(run, groups, rows_digest, last=last, unsealed=unsealed, key=self.seal_key)
 
     def scores(
         self,
@@ -181,11 +232,11 @@ class ScoreStore(ABC):
         -------
         Table
             One row per run that holds the account, of its newest revision, in the columns of
-            :data:`~pipelines.store.schema.HISTORY_SCHEMA`; by date, then by the moment of issue.
+            :data:`~pipelines.store.schema.HISTORY_SCHEMA`; by date, then in the order of issue.
         """
         query = (
-            f"select {', '.join(HISTORY_SCHEMA.names)} from scores"
-            " where outcome = ? and account_id = ? order by as_of, issued_at"
+            f"select {', '.join(HISTORY_SCHEMA.names)} from {_NUMBERED}"
+            " where outcome = ? and account_id = ? order by as_of, run_id"
         )
         return self._ask(query, [outcome, account_id], HISTORY_SCHEMA).read_all()
 
@@ -196,12 +247,12 @@ class ScoreStore(ABC):
         -------
         Table
             One row per run (its newest revision) and band, in the columns of
-            :data:`~pipelines.store.schema.PORTFOLIO_SCHEMA`; by date, then by the moment of issue.
+            :data:`~pipelines.store.schema.PORTFOLIO_SCHEMA`; by date, then in the order of issue.
             ``mrr`` is null where that of no account is known.
         """
         query = (
             "select as_of, model_version, issued_at, band, count(*) as accounts, sum(mrr) as mrr,"
-            " avg(score) as mean_score from scores where outcome = ?"
-            " group by as_of, model_version, issued_at, band order by as_of, issued_at, band"
+            f" avg(score) as mean_score from {_NUMBERED} where outcome = ?"
+            " group by as_of, model_version, issued_at, run_id, band order by as_of, run_id, band"
         )
         return self._ask(query, [outcome], PORTFOLIO_SCHEMA).read_all()

@@ -56,7 +56,7 @@ def issued_run(
         )
     ]
     if found:
-        return max(found, key=lambda run: (run.key.as_of, run.issued_at, run.revision))
+        return found[-1]
     words = ", ".join(f"{name} {value}" for name, value in asked.items() if value is not None)
     known = [
         f"{run.key.as_of} by model version {run.key.model_version}, revision {run.revision}"

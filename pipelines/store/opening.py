@@ -18,13 +18,15 @@ def open_store(project: Project, *, read_only: bool) -> ScoreStore:
     Raises
     ------
     SettingsError
-        When the address has the wrong form, or the driver is not installed.
+        When the address has the wrong form, the driver is not installed, or the key that runs are
+        to be sealed with is not there.
     StoreError
         On entering: when the store cannot be opened, is held by another process, was written by a
         later version, or is to be read and is not there or has an earlier form.
     """
     url = with_environment(project.settings.store.url, "store")
-    options: dict[str, Any] = {"read_only": read_only}
+    key = None if read_only else project.settings.store.seal_key()
+    options: dict[str, Any] = {"read_only": read_only, "seal_key": key}
     scheme = scheme_of(url)
     if scheme in ("postgresql", "postgres"):
         from pipelines.store.postgres import PostgresStore

@@ -48,6 +48,8 @@ class Run:
         Accounts in it.
     facts : dict of str to str
         What it was made from, such as fingerprints of the configuration and the data.
+    seal : str or None
+        Its seal, told when it is issued.
     """
 
     key: RunKey
@@ -55,6 +57,7 @@ class Run:
     issued_at: datetime
     rows: int
     facts: Mapping[str, str] = field(default_factory=dict)
+    seal: str | None = field(default=None, compare=False)
 
 
 class AlreadyIssued(StoreError):  # noqa: N818 - no fault, as the rest of its kind

@@ -108,7 +108,7 @@ def what_if(project: Project, text: str, *, segment: str | None = None) -> WhatI
     with open_company(project) as company:
         known = replay_rows(project, company)
     weights = _over_the_lines(given, known)
-    _refuse_unknown(segment, known)
+    refuse_unknown_segment(segment, sorted(set(known.frame["segment"])))
 
     def replay(asked: Weighting) -> Replayed:
         with show_progress("What-if") as step:
@@ -183,8 +183,13 @@ def _over_the_lines(given: Mapping[str, float], known: ReplayRows) -> dict[str, 
             " table tells of it, or a measure of your own is graded by its signals; the lines are"
             f" {', '.join(known.names)}"
         )
-    total = sum(given.values())
-    return {name: 100 * given.get(name, 0.0) / total for name in known.names}
+    return percent_of_lines(given, known.names)
+
+
+def percent_of_lines(weights: Mapping[str, float], names: Sequence[str]) -> dict[str, float]:
+    """Arrange weights over the lines of a scorecard, so that they sum to 100."""
+    total = sum(weights.values())
+    return {name: 100 * weights.get(name, 0.0) / total for name in names}
 
 
 def today_by_segment(known: ReplayRows, segments: Sequence[str]) -> dict[str, dict[str, float]]:
@@ -193,11 +198,17 @@ def today_by_segment(known: ReplayRows, segments: Sequence[str]) -> dict[str, di
     return {name: dict(named.get(name, named[EVERYBODY])) for name in (*segments, EVERYBODY)}
 
 
-def _refuse_unknown(segment: str | None, known: ReplayRows) -> None:
-    names = sorted(set(known.frame["segment"]))
+def refuse_unknown_segment(segment: str | None, names: Sequence[str]) -> None:
+    """Refuse a segment that is none of the model's.
+
+    Raises
+    ------
+    SettingsError
+        When it is not among the names.
+    """
     if segment is not None and segment not in names:
         raise SettingsError(
-            f"--segment names {sample([segment])}, which is no segment of the model"
+            f"There is no segment {sample([segment])} of the model"
             f"{nearest(segment, names) or f'; there are {sample(names, 8)}'}"
         )
 

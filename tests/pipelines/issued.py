@@ -204,7 +204,7 @@ def rows_of(number: int, rows: int) -> pa.RecordBatch:
 def nurse() -> None:
     """Fork a child for each order; a child that waits is stopped and goes on when continued."""
     for engine in ("duckdb", "parquet", "postgres"):
-        importlib.import_module(f"pipelines.{engine}_store")
+        importlib.import_module(f"pipelines.store.{engine}")
     with suppress(ImportError):
         import psycopg  # noqa: F401
     for line in sys.stdin:

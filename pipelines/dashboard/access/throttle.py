@@ -106,7 +106,11 @@ class LoginThrottle:
 
     def _held(self, key: Key, now: float) -> _Failures | None:
         held = self._failed.get(key)
-        return None if held is None or now - held.last > FORGET_AFTER else held
+        if held is None or now - held.last > FORGET_AFTER:
+            return None
+        # Whoever still tries is remembered, however many others do.
+        self._failed.move_to_end(key)
+        return held
 
 
 def _keys(user: str, address: str) -> dict[str, Key]:

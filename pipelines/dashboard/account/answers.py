@@ -1,4 +1,4 @@
-"""What the API tells of an account."""
+"""API answers about an account."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What has to be computed from the source tables: every signal, its past, ratings, and the move."""
+"""Details of an account, from the source tables: every signal, its past, ratings, and the move."""
 
 from __future__ import annotations
 
@@ -195,8 +195,8 @@ def _refuse_lost(model: HealthModel, built: set[str]) -> None:
 
 
 def _row_of(frame: pd.DataFrame, day: date) -> pd.DataFrame:
-    found: pd.DataFrame = frame[frame["observation_date"].dt.date == day]
-    return found.reset_index(drop=True)
+    rows: pd.DataFrame = frame[frame["observation_date"].dt.date == day]
+    return rows.reset_index(drop=True)
 
 
 def _lines(
@@ -205,17 +205,17 @@ def _lines(
     from models.scoring.reasons import reasons
 
     signals = {signal.name: signal for signal in model.signals}
-    (told,) = reasons(scored.points, scored.values, scored.signals, len(signals))
+    (stated,) = reasons(scored.points, scored.values, scored.signals, len(signals))
     # Those without points are told too, last and in catalogue order.
-    named = {reason.signal for reason in told}
-    told += [_silent(signal, scored) for signal in model.signals if signal.name not in named]
+    named = {reason.signal for reason in stated}
+    stated += [_silent(signal, scored) for signal in model.signals if signal.name not in named]
     return [
         SignalLine(
             signals[reason.signal],
             reason,
             {day: _value(row.at[0, reason.signal]) for day, row in past.items()},
         )
-        for reason in told
+        for reason in stated
     ]
 
 
@@ -223,8 +223,8 @@ def _silent(signal: Signal, scored: ScoredAccounts) -> Reason:
     from models.scoring.reasons import Reason, sentence
 
     value = _value(scored.values.at[0, signal.name])
-    said = sentence(signal, value, 0.0)
-    return Reason(signal.name, signal.group, signal.label, value, 0.0, said)
+    text = sentence(signal, value, 0.0)
+    return Reason(signal.name, signal.group, signal.label, value, 0.0, text)
 
 
 def _value(value: Any) -> float | str | None:
@@ -243,13 +243,13 @@ def _peers(
     scored: ScoredAccounts,
     notes: list[Note],
 ) -> Peers | None:
-    kept = reads.reference(project, run.key.model_version)
-    if kept.value is None:
-        assert kept.failure is not None
-        notes.append(led_by("Accounts to compare with cannot be shown", kept.failure))
+    reference = reads.reference(project, run.key.model_version)
+    if reference.value is None:
+        assert reference.failure is not None
+        notes.append(led_by("Accounts to compare with cannot be shown", reference.failure))
         return None
     row = {str(name): value for name, value in scored.values.iloc[0].items()}
-    return peers_of(kept.value.reference, segment, scored.signals, row)
+    return peers_of(reference.value.reference, segment, scored.signals, row)
 
 
 def _move(

@@ -130,8 +130,8 @@ async def explanation(
     if done.value is None:
         sentence = done.why_not(visitor)
         return ExplanationAnswer(state="impossible", sentence=sentence, explanation=None)
-    told = await run_in_threadpool(explanation_of, done.value, visitor)
-    return ExplanationAnswer(state="ready", sentence=None, explanation=told)
+    details = await run_in_threadpool(explanation_of, done.value, visitor)
+    return ExplanationAnswer(state="ready", sentence=None, explanation=details)
 
 
 @router.get(f"{API}/history", tags=["accounts"])
@@ -211,27 +211,27 @@ async def _outcome_of(work: Future[Done[Any]] | None, seconds: float) -> Done[An
 def _trend_context(trend: Done[AccountTrend], visitor: Visitor) -> dict[str, Any]:
     if trend.value is None:
         return {"chart": None, "scores": [], "failure": trend.why_not(visitor)}
-    told = trend.value.to_dict()
-    return {"chart": trend_chart(told), "scores": trend.value.scores, "failure": None}
+    history = trend.value.to_dict()
+    return {"chart": trend_chart(history), "scores": trend.value.scores, "failure": None}
 
 
 def _details_context(done: Done[Any] | None, visitor: Visitor) -> dict[str, Any]:
     if done is None or done.value is None:
         return {"found": None, "notes": [], "failure": done and done.why_not(visitor)}
-    found = done.value
+    details = done.value
     return {
-        "found": found,
+        "found": details,
         "failure": None,
-        "notes": as_seen_by(visitor, found.notes),
-        "sections": signal_sections(found),
-        "ratings": ratings_table(found),
-        "move_steps": move_waterfall(found.move) if found.move else [],
-        "move_totals": move_totals(found.move) if found.move else [],
+        "notes": as_seen_by(visitor, details.notes),
+        "sections": signal_sections(details),
+        "ratings": ratings_table(details),
+        "move_steps": move_waterfall(details.move) if details.move else [],
+        "move_totals": move_totals(details.move) if details.move else [],
     }
 
 
 async def _rendered(
     asked: _Asked, request: Request, name: str, status: int = 200, **context: Any
 ) -> HTMLResponse:
-    given = {"account_id": asked.account_id, "signed": signed, **context}
-    return await run_in_threadpool(asked.panel.render, request, name, status, **given)
+    values = {"account_id": asked.account_id, "signed": signed, **context}
+    return await run_in_threadpool(asked.panel.render, request, name, status, **values)

@@ -1,4 +1,4 @@
-"""Where an account stands among accounts of its segment, on the dates its model learnt from."""
+"""Peers of an account: where it stands in its segment, on the dates its model learnt from."""
 
 from __future__ import annotations
 

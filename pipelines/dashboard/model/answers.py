@@ -1,4 +1,4 @@
-"""What the API tells of a model."""
+"""API answers about a model."""
 
 from __future__ import annotations
 

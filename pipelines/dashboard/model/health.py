@@ -1,4 +1,4 @@
-"""What the registry tells of a model: who serves, how it was judged, and what was decided since."""
+"""Model health from the registry: who serves, how it was judged, and what was decided since."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ def _recommendations(project: Project, notes: list[Note]) -> list[Recommendation
 
     try:
         name = project.settings.registry.model_name
-        found, unreadable = recommendation_records(
+        records, unreadable = recommendation_records(
             project.registry_folder, name, limit=NEWEST_RECOMMENDATIONS
         )
     except RegistryError as error:
@@ -206,7 +206,7 @@ def _recommendations(project: Project, notes: list[Note]) -> list[Recommendation
         return []
     if unreadable:
         notes.append(Note(f"{unreadable} of the latest recommendations can no longer be read"))
-    return found
+    return records
 
 
 def _moved(project: Project, check: MonitorRecord | None, notes: list[Note]) -> list[Moved]:
@@ -218,8 +218,8 @@ def _moved(project: Project, check: MonitorRecord | None, notes: list[Note]) -> 
 
     try:
         with tracking(project.registry_folder, project.settings.registry.model_name, create=False):
-            told = kept_json(check.run_id, FILE)["found"]["statistics"]
-        mix = [told["mix"]] if told["mix"] else []
+            statistics = kept_json(check.run_id, FILE)["found"]["statistics"]
+        mix = [statistics["mix"]] if statistics["mix"] else []
         measured = {
             (one["name"], one["segment"]): Moved(
                 one["name"],
@@ -228,10 +228,10 @@ def _moved(project: Project, check: MonitorRecord | None, notes: list[Note]) -> 
                 float(one["psi"]),
                 float(one["psi_expected"]),
             )
-            for one in (*told["signals"], *told["score"], *mix)
+            for one in (*statistics["signals"], *statistics["score"], *mix)
         }
     except (*UNREADABLE, KeyError, TypeError, RegistryError) as error:
         notes.append(Note("How far signals moved cannot be read", type(error).__name__))
         return []
-    found = [measured[place] for place in check.drifted if place in measured]
-    return sorted(found, key=lambda one: -one.weight * max(one.psi - one.psi_expected, 0.0))
+    moved = [measured[place] for place in check.drifted if place in measured]
+    return sorted(moved, key=lambda one: -one.weight * max(one.psi - one.psi_expected, 0.0))

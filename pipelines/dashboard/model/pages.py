@@ -45,8 +45,8 @@ async def model(request: Request, response: Response, visitor: WholeBookOf) -> M
         return ModelAnswer(state="working", sentence=WORKING, model=None)
     if done.value is None:
         return ModelAnswer(state="impossible", sentence=done.why_not(visitor), model=None)
-    found = await run_in_threadpool(model_found, project.outcome_name, done.value, visitor)
-    return ModelAnswer(state="ready", sentence=None, model=found)
+    answer = await run_in_threadpool(model_found, project.outcome_name, done.value, visitor)
+    return ModelAnswer(state="ready", sentence=None, model=answer)
 
 
 async def _health(request: Request, project: Project) -> Done[ModelHealth] | None:

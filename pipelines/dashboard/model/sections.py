@@ -1,4 +1,4 @@
-"""What the model page says of a champion: is it right, does it still fit, and what came before."""
+"""Sections of the model page: is a champion right, does it still fit, and what came before."""
 
 from __future__ import annotations
 

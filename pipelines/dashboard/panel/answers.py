@@ -1,4 +1,4 @@
-"""Kinds of values that several answers of the API share."""
+"""Fields that several API answers share: the state of background work, and moments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every page of the control panel stands on: the project, its snapshots and its templates."""
+"""The panel that every page stands on: the project, its snapshots and its templates."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class Panel:
         visitor = getattr(request.state, "visitor", None)
         asked = request.query_params.get(OUTCOME) or MAIN
         outcome = asked if asked in self.outcomes else MAIN
-        given = {
+        values = {
             "request": request,
             "visitor": visitor,
             "outcome": outcome,
@@ -120,7 +120,7 @@ class Panel:
             "csrf_token": self.gate.csrf_token(request),
             **context,
         }
-        return HTMLResponse(self.templates.get_template(name).render(given), status)
+        return HTMLResponse(self.templates.get_template(name).render(values), status)
 
 
 def environment() -> Environment:
@@ -158,8 +158,8 @@ def link_to(path: str, outcome: str = MAIN, **parameters: object) -> str:
     '/accounts?outcome=growth&band=at-risk'
     """
     asked = {OUTCOME: "" if outcome == MAIN else outcome, **parameters}
-    kept = {name: value for name, value in asked.items() if value not in (None, "", ())}
-    return f"{path}?{urlencode(kept, doseq=True)}" if kept else path
+    query = {name: value for name, value in asked.items() if value not in (None, "", ())}
+    return f"{path}?{urlencode(query, doseq=True)}" if query else path
 
 
 def account_path(account_id: str) -> str:

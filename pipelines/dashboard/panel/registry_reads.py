@@ -1,4 +1,4 @@
-"""What the panel reads of the registry, and keeps."""
+"""Registry reads of the panel: champions and their references, kept."""
 
 from __future__ import annotations
 

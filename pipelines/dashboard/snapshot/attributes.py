@@ -1,4 +1,4 @@
-"""What the accounts table says of an account: its name, its owner, its stage, its attributes."""
+"""Attributes of accounts, from the accounts table: name, owner, stage and further columns."""
 
 from __future__ import annotations
 
@@ -112,16 +112,16 @@ def _company(project: Project, source: Any, owner: str | None, day: date) -> Com
 
 def _attributes(project: Project, company: Company, owner: str | None) -> tuple[Attribute, ...]:
     sensitive = {signal_name(name) for name in project.settings.signals.sensitive}
-    found: dict[str, Attribute] = {}
+    attributes: dict[str, Attribute] = {}
     for column in project.settings.tables.accounts.attributes:
         name = signal_name(column)
         if name in sensitive or column == owner:
             continue
-        if name in RESERVED | RESERVED_TOO or name in found:
-            name = f"{name}_{len(found)}"
+        if name in RESERVED | RESERVED_TOO or name in attributes:
+            name = f"{name}_{len(attributes)}"
         kind = company.tables["accounts"].cleaned[column].type()
-        found[name] = Attribute(name, column, is_text=not kind.is_numeric())
-    return tuple(found.values())
+        attributes[name] = Attribute(name, column, is_text=not kind.is_numeric())
+    return tuple(attributes.values())
 
 
 def _with_stage(project: Project, company: Company, described: ir.Table, day: date) -> ir.Table:

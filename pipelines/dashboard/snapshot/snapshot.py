@@ -194,15 +194,15 @@ class Snapshot:
 
     def _counted_values(self, visitor: Visitor) -> dict[str, list[str | None]]:
         allowed, values = self.allowed(visitor)
-        found = {}
+        by_facet = {}
         for name, column in self.facets.items():
             rows = self.ask(
                 f"select {column} as value from accounts where {allowed} group by all"
                 f" order by count(*) desc, value limit {MOST_VALUES}",
                 values,
             )
-            found[name] = [row["value"] for row in rows]
-        return found
+            by_facet[name] = [row["value"] for row in rows]
+        return by_facet
 
     @property
     def listed(self) -> tuple[str, ...]:
@@ -268,13 +268,13 @@ class Snapshot:
     def told(self, row: dict[str, Any]) -> dict[str, Any]:
         """Return a row without what only the snapshot needs."""
         attributes = {one.column: row.get(one.stored) for one in self.attributes}
-        kept = {
+        columns = {
             name: value
             for name, value in row.items()
             if not name.startswith(("place", "attribute_"))
             and name not in ("account_hash", "found_by")
         }
-        return {**kept, "attributes": attributes}
+        return {**columns, "attributes": attributes}
 
 
 def _one_of(column: str, wanted: Sequence[str]) -> tuple[str, list[str]]:

@@ -112,11 +112,12 @@ def _fill(
 ) -> None:
     """Make a table of batches, one at a time."""
     schema = schema or getattr(batches, "schema")  # noqa: B009 - a reader has one
-    empty = schema.empty_table()  # noqa: F841 - named below
-    engine.execute(f"create table {table} as select * from empty").fetchall()
+    engine.register("batch", schema.empty_table())
+    engine.execute(f"create table {table} as select * from batch").fetchall()
     for batch in batches:
-        rows = pa.Table.from_batches([batch])  # noqa: F841 - named below
-        engine.execute(f"insert into {table} select * from rows").fetchall()
+        engine.register("batch", pa.Table.from_batches([batch]))
+        engine.execute(f"insert into {table} select * from batch").fetchall()
+    engine.unregister("batch")
 
 
 def _copy_attributes(
@@ -124,12 +125,12 @@ def _copy_attributes(
 ) -> tuple[tuple[Attribute, ...], list[Note]]:
     """Copy what the accounts table says; where it cannot be read, scores are shown without."""
     try:
-        with account_attributes(project, owner, run.key.as_of) as found:
-            first = next(found.batches, None)
+        with account_attributes(project, owner, run.key.as_of) as described:
+            first = next(described.batches, None)
             if first is None:
                 raise DataError("The accounts table is empty")
-            _fill(engine, "described", _with(first, found.batches), first.schema)
-            return found.attributes, []
+            _fill(engine, "described", _with(first, described.batches), first.schema)
+            return described.attributes, []
     except HealthscoreError as error:
         engine.execute("drop table if exists described").fetchall()
         _fill(engine, "described", [], BARE_SCHEMA)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self
 
 from features.errors import HealthscoreError
 from pipelines.dashboard.access.visitor import Visitor
-from pipelines.dashboard.snapshot.book import portfolio_of
+from pipelines.dashboard.snapshot.portfolio_view import portfolio_of
 from pipelines.dashboard.snapshot.snapshot import Snapshot
 from pipelines.dashboard.snapshot.taking import take
 from pipelines.project.score_settings import MAIN
@@ -102,10 +102,10 @@ class Snapshots:
         if failed is None or outcome not in self._held:
             return None
         since, why = failed
-        told = why if visitor.role == "admin" else NOT_NOW
+        reason = why if visitor.role == "admin" else NOT_NOW
         return (
             f"These may not be the newest scores: since {since:%Y-%m-%d %H:%M} UTC none could be"
-            f" looked for. {told}."
+            f" looked for. {reason}."
         )
 
     def why_none(self, outcome: str, visitor: Visitor | None = None) -> str:

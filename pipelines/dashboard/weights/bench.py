@@ -1,4 +1,4 @@
-"""What weights are tried on: the champion's replayed rows, graded once and kept."""
+"""The bench that weights are tried on: the champion's replayed rows, graded once and kept."""
 
 from __future__ import annotations
 
@@ -101,8 +101,8 @@ class WeightsBenches:
             with self._lock:
                 self._steps[name] = (step, number)
 
-        found = self._benches.ask((name, champion.value.version), lambda: set_up(project, tell))
-        return Done(failure=BUSY) if found is None else found
+        work = self._benches.ask((name, champion.value.version), lambda: set_up(project, tell))
+        return Done(failure=BUSY) if work is None else work
 
     def step(self, project: Project) -> tuple[str, int]:
         """Say what is being done, and the number of that step of :data:`STEPS`."""

@@ -95,8 +95,8 @@ async def weights(request: Request, response: Response, visitor: WholeBookOf) ->
         return WeightsAnswer(state="working", sentence=WORKING, weights=None)
     if done.value is None:
         return WeightsAnswer(state="impossible", sentence=done.why_not(visitor), weights=None)
-    found = await run_in_threadpool(weights_found, project.outcome_name, done.value)
-    return WeightsAnswer(state="ready", sentence=None, weights=found)
+    answer = await run_in_threadpool(weights_found, project.outcome_name, done.value)
+    return WeightsAnswer(state="ready", sentence=None, weights=answer)
 
 
 @router.post("/api/v1/what-if", tags=["weights"], responses={202: {"model": WhatIfAnswer}})
@@ -112,12 +112,12 @@ async def what_if(
     if done.value is None:
         return WhatIfAnswer(state="impossible", sentence=done.why_not(visitor), what_if=None)
     try:
-        found = await run_in_threadpool(
+        result = await run_in_threadpool(
             what_if_now, project, done.value, asked.weights, asked.segment
         )
     except SettingsError as error:
         raise HTTPException(422, str(error)) from error
-    return WhatIfAnswer(state="ready", sentence=None, what_if=what_if_found(found))
+    return WhatIfAnswer(state="ready", sentence=None, what_if=what_if_found(result))
 
 
 async def _bench(request: Request, project: Project, seconds: float) -> Done[Bench] | None:
@@ -146,37 +146,37 @@ def _bench_context(project: Project, bench: Bench) -> dict[str, Any]:
 def _tried(request: Request, project: Project, bench: Bench) -> dict[str, Any]:
     """Replay the weights of the address; today's are in the form where it names none."""
     segment = request.query_params.get("segment") or EVERYBODY
-    given, problem = _given(request)
+    weights, problem = _given(request)
     form = dict(bench.weights_today.get(segment, bench.weights_today[EVERYBODY]))
-    told: dict[str, Any] = {
+    context: dict[str, Any] = {
         "segment": segment,
-        "form": {name: given.get(name, 0.0) for name in form} if given else form,
+        "form": {name: weights.get(name, 0.0) for name in form} if weights else form,
         "result": None,
         "verdict": None,
         "warnings": [],
         "problem": problem,
     }
-    if problem or not given:
-        return told
+    if problem or not weights:
+        return context
     # Of "all", everybody gets the weights; of a segment, its own accounts are told of.
     own = None if segment == EVERYBODY else segment
     try:
-        found = what_if_now(project, bench, given, own)
+        result = what_if_now(project, bench, weights, own)
     except SettingsError as error:
-        return told | {"problem": str(error)}
-    place = segment if segment in set(found.replayed.table["segment"]) else EVERYBODY
-    return told | {
+        return context | {"problem": str(error)}
+    place = segment if segment in set(result.replayed.table["segment"]) else EVERYBODY
+    return context | {
         "result": replay_table(
-            found.replayed, place, good=found.good, noun=found.words.noun, drawn=drawn(bench)
+            result.replayed, place, good=result.good, noun=result.words.noun, drawn=drawn(bench)
         ),
-        "verdict": verdict_sentence(found, place),
-        "warnings": found.warnings,
+        "verdict": verdict_sentence(result, place),
+        "warnings": result.warnings,
     }
 
 
 def _given(request: Request) -> tuple[dict[str, float], str | None]:
     """Read the weights of an address, or say what is wrong with them."""
-    given: dict[str, float] = {}
+    weights: dict[str, float] = {}
     fields = [
         (key.removeprefix(WEIGHT), value)
         for key, value in request.query_params.multi_items()
@@ -186,9 +186,9 @@ def _given(request: Request) -> tuple[dict[str, float], str | None]:
         return {}, f"There are {len(fields)} weights, and a scorecard has {MOST_FIELDS} at most"
     for name, text in fields:
         try:
-            given[name] = float(text or 0)
+            weights[name] = float(text or 0)
         except ValueError:
-            given[name] = math.nan
-        if not math.isfinite(given[name]):
+            weights[name] = math.nan
+        if not math.isfinite(weights[name]):
             return {}, f"The weight of '{name[:60]}' is '{text[:60]}', which is no number"
-    return given, None
+    return weights, None

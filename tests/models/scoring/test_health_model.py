@@ -136,7 +136,7 @@ def test_save_and_load_are_exact(model, frame, scored, tmp_path):
     assert (found.points == scored.points).all()
     again.save(tmp_path / "twice")
     files = [path for path in (tmp_path / "model").rglob("*") if path.is_file()]
-    assert len(files) == 2 + (model.classifier.booster_ is not None)
+    assert len(files) == 3 + (model.classifier.booster_ is not None)
     for file in files:
         other = tmp_path / "twice" / file.relative_to(tmp_path / "model")
         assert other.read_bytes() == file.read_bytes()
@@ -184,6 +184,7 @@ def test_an_empty_folder_and_lost_trees(model, tmp_path):
     model.save(tmp_path)
     described = json.loads((tmp_path / "health_model.json").read_text())
     described["classifier"]["settings"]["n_rounds"] = 10
+    (tmp_path / "seal.json").unlink()
     (tmp_path / "health_model.json").write_text(json.dumps(described))
     (tmp_path / "correction.txt").unlink(missing_ok=True)
     with pytest.raises(RegistryError, match="holds no usable model"):

@@ -31,6 +31,7 @@ def write(folder: Path, text: str):
         ),
         ('[alert]\nwebhook = "ftp://x/y"', "[alert] webhook must be an address that starts with"),
         ('[alert]\nwebhook = "https://"', "[alert] webhook must be an address that starts with"),
+        ('[alert]\nwebhook = "https://u:pw@h/"', "[alert] webhook must hold no user and password"),
         ('[alert]\nwebhook = "http://a b/"', "[alert] webhook must be an address that starts"),
         ('[alert]\nsecret_env = "A"', "[alert] secret_env signs what is posted to a webhook"),
         (

@@ -11,7 +11,7 @@ from httpx import ASGITransport, AsyncClient
 from features.errors import SettingsError
 from pipelines.dashboard.access.gate import gate_of
 from pipelines.dashboard.access.users import User
-from pipelines.dashboard.login.pages import safe_path
+from pipelines.dashboard.panel.pages import safe_path
 from pipelines.project.serve_settings import ServeSettings
 from tests.pipelines.dashboard.served import PASSWORD, served, users_of
 

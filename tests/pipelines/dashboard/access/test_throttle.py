@@ -95,6 +95,7 @@ def test_memory_is_bounded(monkeypatch, throttle) -> None:
         throttle.begin(f"known {number}", f"address {number}")
         throttle.succeeded(f"known {number}", f"address {number}")
         throttle.begin("\udcff", "a")
-    assert len(throttle._failed) == len(throttle._known) == 30
+    assert len(throttle._failed) <= 30
+    assert len(throttle._known) == 30
     # Whoever still tries is remembered.
     assert throttle.begin("\udcff", "a") > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from datetime import date
 
@@ -13,7 +14,7 @@ from features.errors import SettingsError, StoreError
 from pipelines.dashboard.access.visitor import Visitor
 from pipelines.dashboard.snapshot.paging import page_of
 from pipelines.dashboard.snapshot.query import AccountQuery
-from pipelines.dashboard.snapshot.watch import Snapshots
+from pipelines.dashboard.snapshot.watch import FOLDERS, Snapshots
 from pipelines.store.opening import open_store
 from tests.pipelines.dashboard.served import (
     DAY,
@@ -313,6 +314,43 @@ def test_without_its_tables_a_run_is_shown_by_ids(tmp_path) -> None:
         assert (row["name"], row["owner"], row["attributes"]) == (None, None, {})
         # Whose account it is is not known, so nobody with a limit sees it.
         assert page_of(found, ANN, AccountQuery()).total == 0
+
+
+def test_a_store_that_lost_a_part_is_said_to_be_so(tmp_path) -> None:
+    project = company(tmp_path / "company", 30)
+    issue_scores(project, 30)
+    store = tmp_path / "company" / "scores.duckdb"
+    with Snapshots(project, project.settings.serve) as snapshots:
+        snapshots.refresh()
+        assert snapshots.stale("main", ADMIN) is None
+        store.write_bytes(store.read_bytes()[: store.stat().st_size // 2])
+        snapshots.refresh()
+        assert snapshots.stale("main", ANN).startswith("These may not be the newest scores: since")
+        assert snapshots.current("main").accounts(ADMIN, AccountQuery()).total == 30
+        # It stays so until the store is whole again.
+        snapshots.refresh()
+        assert snapshots.stale("main", ANN) is not None
+
+
+def test_what_a_killed_panel_left_is_removed_and_nothing_else(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    project = company(tmp_path / "company", 5)
+    left, young, other = (tmp_path / name for name in ("healthscore-panel-a", f"{FOLDERS}b", "c"))
+    for folder in (left, young, other):
+        folder.mkdir()
+        (folder / "copy.duckdb").write_bytes(b"scores")
+    link = tmp_path / f"{FOLDERS}link"
+    link.symlink_to(other)
+    with Snapshots(project, project.settings.serve):
+        (running,) = set(tmp_path.glob(f"{FOLDERS}*")) - {left, young, link}
+        for folder in (left, other, running):
+            os.utime(folder, (1_000_000_000, 1_000_000_000))
+        with Snapshots(project, project.settings.serve):
+            assert not left.exists()
+            assert young.exists()
+            assert other.exists()
+            assert running.exists()
+    assert not running.exists()
 
 
 def test_hostile_ids_are_found_as_they_are(snapshot) -> None:

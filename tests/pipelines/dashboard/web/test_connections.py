@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from ipaddress import ip_network
 from typing import Any
 
@@ -38,6 +38,8 @@ class Loop:
         self.now, self.timers, self.tasks = 0.0, [], []
 
     def time(self) -> float:
+        # No two moments are the same.
+        self.now += 1e-6
         return self.now
 
     def call_later(self, seconds: float, call: Callable[[], None]) -> Timer:
@@ -124,8 +126,11 @@ class Server:
 
 
 @pytest.fixture
-def server() -> Server:
-    return Server(GuardedConnection)
+def server() -> Iterator[Server]:
+    opened = Server(GuardedConnection)
+    yield opened
+    for work in opened.loop.tasks:
+        work.close()
 
 
 BODY = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n1234"

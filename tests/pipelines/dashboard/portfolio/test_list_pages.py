@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 
 from pipelines.dashboard.access.visitor import Visitor
-from pipelines.dashboard.accounts.address import address_of
+from pipelines.dashboard.portfolio.list_address import address_of
 from pipelines.dashboard.snapshot.paging import page_of
 from pipelines.dashboard.snapshot.query import AccountQuery
 from tests.pipelines.dashboard.served import HOSTILE, HOSTILE_IDS

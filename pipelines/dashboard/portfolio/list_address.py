@@ -116,8 +116,8 @@ def address_of(
         "sort": query.sort,
         "order": "desc" if query.descending else "asc",
     }
-    kept = {name: value for name, value in {**own, **(other or {})}.items() if value != []}
-    return link_to(path, outcome, **kept)
+    parameters = {name: value for name, value in {**own, **(other or {})}.items() if value != []}
+    return link_to(path, outcome, **parameters)
 
 
 def chips_of(query: AccountQuery, outcome: str) -> Iterator[Chip]:

@@ -1,4 +1,4 @@
-"""The book of accounts that a visitor sees, summed up: bands, parts, forecasts, whom to call."""
+"""The portfolio that a visitor sees, summed up: bands, parts, forecasts, whom to call."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipelines.dashboard.snapshot.paging import page_of
 from pipelines.dashboard.snapshot.query import AccountQuery
 from pipelines.dashboard.snapshot.reasons import Reason, reasons_of
 from pipelines.dashboard.snapshot.schema import FACETS
-from pipelines.portfolio.sums import BandSummary, PartSummary
+from pipelines.portfolio.sums import BandSummary, PartSummary, by_stake
 
 if TYPE_CHECKING:
     from pipelines.dashboard.access.visitor import Visitor
@@ -31,7 +31,7 @@ _SUMS = (
 
 @dataclass(frozen=True)
 class Parts:
-    """The book split by one facet.
+    """The portfolio split by one facet.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ class PortfolioView:
 
     @property
     def accounts(self) -> int:
-        """Accounts in the book."""
+        """Accounts in the portfolio."""
         return sum(band.accounts for band in self.bands)
 
 
@@ -139,13 +139,13 @@ def _splits(snapshot: Snapshot, visitor: Visitor, order: Sequence[str]) -> list[
     labels = {name: name.capitalize() for name in FACETS if name != "band"}
     labels["lifecycle"] = "Lifecycle stage"
     labels |= {one.name: one.label for one in snapshot.attributes if one.is_text}
-    found = []
+    splits = []
     for facet, label in labels.items():
         if not snapshot.contents.known[snapshot.facets[facet]]:
             continue
-        parts = sorted(_parts(snapshot, visitor, facet, order), key=_by_stake)
-        found.append(Parts(facet, label, parts[:MOST_PARTS], max(len(parts) - MOST_PARTS, 0)))
-    return found
+        parts = sorted(_parts(snapshot, visitor, facet, order), key=by_stake)
+        splits.append(Parts(facet, label, parts[:MOST_PARTS], max(len(parts) - MOST_PARTS, 0)))
+    return splits
 
 
 def _parts(
@@ -185,11 +185,6 @@ def _summary(
     )
 
 
-def _by_stake(part: PartSummary) -> tuple[float, str]:
-    stake = part.expected_accounts if part.expected_arr is None else part.expected_arr
-    return -stake, str(part.name)
-
-
 def _forecasts(snapshot: Snapshot, visitor: Visitor) -> tuple[Forecast, Forecast]:
     """Add up probabilities and their ARR, with intervals."""
     import numpy as np
@@ -208,12 +203,12 @@ def _forecasts(snapshot: Snapshot, visitor: Visitor) -> tuple[Forecast, Forecast
 def _calls(snapshot: Snapshot, visitor: Visitor, project: Project) -> list[Call]:
     sort = "stake" if snapshot.has_money else "probability"
     page = page_of(snapshot, visitor, AccountQuery(sort=sort, size=CALLS))
-    found = []
+    calls = []
     for listed in page.rows:
         row = snapshot.account(visitor, listed["account_id"])
         if row is None:
             continue
         reasons = reasons_of(snapshot.model, row)
         plays = (reason.play(project) for reason in reasons)
-        found.append(Call(row, reasons[:SAID], next((play for play in plays if play), None)))
-    return found
+        calls.append(Call(row, reasons[:SAID], next((play for play in plays if play), None)))
+    return calls

@@ -7,21 +7,24 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from features.errors import sample
 from pipelines.project.feature_stream import feature_stream
 from pipelines.project.project import Project
 from pipelines.scoring.score import scored_batches
+from pipelines.scoring.verify.rows import Compared, compare_rows
+from pipelines.scoring.verify.seals import changed_parts, key_at_hand
 from pipelines.store.issued import issued_run
+from pipelines.store.schema import SCORE_SCHEMA
+from pipelines.store.seals import run_of
+from pipelines.store.writer import checked
 from pipelines.terminal.ordered_work import usable_cores
 from pipelines.terminal.progress import show_rows
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from pipelines.store.runs import Run
 
-TOLERANCE = 1e-9
-"""Points of score by which a rebuilt score may differ: engines sum in any order."""
 SHOWN = 5
 
 
@@ -36,16 +39,20 @@ class Verified:
     rows : int
         Accounts in it.
     same : bool
-        Whether every score was met.
+        Whether all that people act on was met, and the run fits its seal.
     largest_difference : float
         Between an issued and a rebuilt score of the same account, in points.
     differing, gone, extra : int
-        Accounts whose score differs, that the tables no longer give, and that they give in
+        Accounts of which something differs, that the tables no longer give, and that they give in
         addition.
+    columns : dict of str to int
+        In how many accounts each column differs, where it does.
     examples : list of str
         Some of those accounts.
     same_data, same_config : bool
         Whether the signals, and the configuration, are what they were.
+    is_sealed : bool
+        Whether the run bears a seal.
     said : list of str
         The same in sentences.
     """
@@ -60,9 +67,11 @@ class Verified:
     differing: int
     gone: int
     extra: int
+    columns: dict[str, int]
     examples: list[str]
     same_data: bool
     same_config: bool
+    is_sealed: bool
     said: list[str]
 
     def to_dict(self) -> dict[str, Any]:
@@ -105,66 +114,74 @@ def verify_run(
 
     with open_store(project, read_only=True) as store:
         run = issued_run(store, project.outcome_name, as_of, model_version, revision)
-        issued = store.scores(run, columns=["account_id", "score"]).read_all().to_pandas()
-    model = project.registry.version(run.key.model_version).model
+        issued = store.scores(run).read_all()
+        seal = {seal.run: seal for seal in store.seals()}.get(run_of(run))
+        groups = store.groups_of(run)
+    faults = [f"The run says {run.rows:,} rows and holds {len(issued):,}"] * (
+        run.rows != len(issued)
+    )
+    parts = (
+        changed_parts(run, seal, issued.to_batches(), groups, key_at_hand(project)) if seal else []
+    )
+    if parts:
+        faults.append(f"The run does not fit its seal ({', '.join(parts)}): the store was changed")
+    champion = project.registry.version(run.key.model_version)
+    model = champion.model
+    if run.facts.get("model_run", champion.run_id) != champion.run_id:
+        faults.append(
+            f"The run says that its model came from run {sample([run.facts['model_run']])}, and"
+            f" version {run.key.model_version} came from {champion.run_id}"
+        )
     rebuilt, fingerprint = [], RowsFingerprint()
     with feature_stream(project, model, run.key.as_of, features) as stream:
         count, scored = scored_batches(stream, model, usable_cores())
         with show_rows("Verify", count) as done:
             for rows, hashes in scored:
                 fingerprint.update(hashes)
-                rebuilt.append(rows.select(["account_id", "score"]).to_pandas())
+                rebuilt.append(checked(rows, groups))
                 done(rows.num_rows)
-    return _compared(project, run, issued, rebuilt, fingerprint.hexdigest())
-
-
-def _compared(
-    project: Project,
-    run: Run,
-    issued: pd.DataFrame,
-    rebuilt: list[pd.DataFrame],
-    fingerprint: str,
-) -> Verified:
-    import pandas as pd
-
-    again = pd.concat(rebuilt, ignore_index=True) if rebuilt else issued.iloc[:0]
-    both = issued.merge(
-        again, on="account_id", how="outer", suffixes=("", "_again"), indicator=True
-    )
-    apart = (both["score"] - both["score_again"]).abs()
-    moved = apart > TOLERANCE
-    gone, extra = both["_merge"] == "left_only", both["_merge"] == "right_only"
-    same_data = run.facts.get("data_fingerprint") == fingerprint
+    again = pa.Table.from_batches(rebuilt, SCORE_SCHEMA)
+    compared = compare_rows(issued, again)
+    same_data = run.facts.get("data_fingerprint") == fingerprint.hexdigest()
     same_config = run.facts.get("config_fingerprint") == project.fingerprint
-    wrong = both[moved | gone | extra]
     return Verified(
         outcome=run.key.outcome,
         as_of=run.key.as_of.isoformat(),
         model_version=run.key.model_version,
         revision=run.revision,
         rows=len(issued),
-        same=wrong.empty,
-        largest_difference=float(apart.max()) if apart.notna().any() else 0.0,
-        differing=int(moved.sum()),
-        gone=int(gone.sum()),
-        extra=int(extra.sum()),
-        examples=[str(account) for account in wrong["account_id"].head(SHOWN)],
+        same=not compared.accounts and not faults,
+        largest_difference=compared.largest_difference,
+        differing=compared.differing,
+        gone=compared.gone,
+        extra=compared.extra,
+        columns=compared.columns,
+        examples=compared.accounts[:SHOWN],
         same_data=same_data,
         same_config=same_config,
-        said=_said(run, wrong, same_data=same_data, same_config=same_config),
+        is_sealed=seal is not None,
+        said=_said(run, compared, faults, same_data=same_data, same_config=same_config),
     )
 
 
-def _said(run: Run, wrong: pd.DataFrame, *, same_data: bool, same_config: bool) -> list[str]:
-    if wrong.empty:
-        return [f"All {run.rows:,} scores were met"]
+def _said(
+    run: Run, compared: Compared, faults: list[str], *, same_data: bool, same_config: bool
+) -> list[str]:
+    if not compared.accounts:
+        said = [f"All {compared.rows:,} scores were met"]
+        unknown = ["What the run was made from is not on record"] * (not run.facts)
+        return said + unknown + faults
     said = [
-        f"{len(wrong):,} accounts are not as issued, such as {sample(wrong['account_id'], SHOWN)}"
+        f"{len(compared.accounts):,} accounts are not as issued, such as"
+        f" {sample(compared.accounts, SHOWN)}"
     ]
+    if compared.columns:
+        counts = [f"{name} ({count:,})" for name, count in compared.columns.items()]
+        said.append(f"They differ in {', '.join(counts)}")
     if not same_config:
         said.append("The configuration has changed since the run was issued")
     if not same_data:
         said.append("The signals of that date have changed since: rows came late or were corrected")
-    if same_config and same_data:
+    if same_config and same_data and not faults:
         said.append("Neither signals nor configuration have changed: the model or this program has")
-    return said
+    return said + faults

@@ -14,14 +14,14 @@ from fastapi.responses import HTMLResponse, StreamingResponse
 from pydantic import BaseModel
 
 from pipelines.dashboard.access.visitor import Visitor, VisitorOf
-from pipelines.dashboard.accounts.address import (
+from pipelines.dashboard.panel.panel import Panel
+from pipelines.dashboard.portfolio.list_address import (
     PATH,
     ListAddress,
     address_of,
     chips_of,
     is_descending,
 )
-from pipelines.dashboard.panel.panel import Panel
 from pipelines.dashboard.snapshot.paging import page_of
 from pipelines.dashboard.snapshot.query import AccountPage, AccountQuery
 from pipelines.dashboard.snapshot.schema import LIFECYCLE, LISTED, NAME, OWNER
@@ -139,15 +139,15 @@ def list_answer(
 
 def _turns(query: AccountQuery, page: AccountPage, outcome: str) -> dict[str, str]:
     """Return the addresses of the pages around this one, of those that there are."""
-    found: dict[str, str] = {}
+    addresses: dict[str, str] = {}
     if page.has_previous or (page.total and not page.rows):
-        found["first"] = address_of(query, outcome)
+        addresses["first"] = address_of(query, outcome)
     if page.has_previous:
-        found["previous"] = address_of(query, outcome, {"before": page.rows[0]["account_id"]})
+        addresses["previous"] = address_of(query, outcome, {"before": page.rows[0]["account_id"]})
     if page.has_next:
-        found["next"] = address_of(query, outcome, {"after": page.rows[-1]["account_id"]})
-        found["last"] = address_of(query, outcome, {"end": 1})
-    return found
+        addresses["next"] = address_of(query, outcome, {"after": page.rows[-1]["account_id"]})
+        addresses["last"] = address_of(query, outcome, {"end": 1})
+    return addresses
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def _columns(
     shown += [("score", "Score", True), ("probability", f"Chance of {noun}", True)]
     shown += [("arr", "ARR", True), ("stake", stake, True)] if snapshot.has_money else []
     shown += [("coverage", "Coverage", True)]
-    found = []
+    columns = []
     for name, label, is_number in shown:
         is_now = query.sort == name
         descending = not query.descending if is_now else is_descending(name)
@@ -180,10 +180,10 @@ def _columns(
             query, outcome, {"sort": name, "order": "desc" if descending else "asc"}
         )
         now = ("descending" if query.descending else "ascending") if is_now else None
-        found.append(
+        columns.append(
             ListColumn(name=name, label=label, is_number=is_number, sorted=now, address=address)
         )
-    return found
+    return columns
 
 
 @dataclass(frozen=True)
@@ -200,15 +200,15 @@ def _choices(snapshot: Snapshot, visitor: Visitor, query: AccountQuery) -> list[
     """List the facets that have something to choose between."""
     labels = {"band": "Band", "segment": "Segment", OWNER: "Owner", LIFECYCLE: "Stage"}
     labels |= {one.name: one.label for one in snapshot.attributes if one.is_text}
-    found = []
+    choices = []
     for name, values in snapshot.values_of(visitor).items():
         known, chosen = [value for value in values if value], query.wanted.get(name, ())
         if len(known) > 1 or chosen:
             named = sorted({*known, *(one for one in chosen if one)}, key=str.casefold)
-            found.append(
+            choices.append(
                 Choice(name=name, label=labels[name], values=named, chosen=[*filter(None, chosen)])
             )
-    return found
+    return choices
 
 
 def _csv(snapshot: Snapshot, visitor: Visitor, query: AccountQuery) -> Iterator[bytes]:

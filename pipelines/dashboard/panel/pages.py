@@ -1,4 +1,4 @@
-"""Logging in and out, who there is, and what an admin may do."""
+"""Login pages: logging in and out, who there is, and what an admin may do."""
 
 from __future__ import annotations
 

@@ -1,1 +1,0 @@
-"""The list of accounts: its address, its pages, its file for a spreadsheet."""

@@ -1,1 +1,0 @@
-"""Login pages: who enters, and who may."""
