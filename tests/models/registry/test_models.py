@@ -11,7 +11,10 @@ import pandas as pd
 import pytest
 
 from features.errors import RegistryError
+from models.registry.chain_record import SEAL
+from models.registry.champions import history
 from models.registry.models import load_champion, load_version, log_champion, tracking
+from models.scoring.file_seal import seal_files, seal_of
 from pipelines.reports.figures.tested_rows import reliability_plot
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -203,3 +206,33 @@ def test_threads_that_read_two_registries_take_turns(tmp_path):
     with ThreadPoolExecutor(4) as pool:
         seen = list(pool.map(read, folders))
     assert seen == [{f"sqlite:///{folder / 'mlflow.db'}"} for folder in folders]
+
+
+def test_a_model_whose_files_changed_is_not_loaded(result, tmp_path):
+    version = log(result, tmp_path)
+    model, _, _ = load_champion(tmp_path, "health")
+    (file,) = tmp_path.rglob("health_model.json")
+    text = file.read_text("utf-8")
+    file.write_text(text.replace('"centre": ', '"centre": 1'), "utf-8")
+    with pytest.raises(RegistryError, match=r"'health_model.json' changed since it was sealed"):
+        load_champion(tmp_path, "health")
+    # Whoever seals the folder anew is betrayed by the seal that the version bears.
+    seal_files(file.parent)
+    with pytest.raises(RegistryError, match=r"'seal.json' has changed since the model was"):
+        load_champion(tmp_path, "health")
+    with tracking(tmp_path, "health", create=False):
+        seal = seal_of(file.parent)
+        mlflow.MlflowClient().set_model_version_tag("health", version, SEAL, seal)
+    assert history(tmp_path, "health").notes == (
+        "Version 1 bears another seal than its record: its files or its tag were changed since; "
+        "roll back to another version or train again.",
+    )
+    file.write_text(text, "utf-8")
+    seal_files(file.parent)
+    with tracking(tmp_path, "health", create=False):
+        mlflow.MlflowClient().delete_model_version_tag("health", version, SEAL)
+    assert load_champion(tmp_path, "health")[0].centres == model.centres
+    assert history(tmp_path, "health").notes[0] == (
+        "Version 1 was registered before the files of models were sealed, so that changes of its "
+        "files are not noticed; train again to seal them."
+    )
