@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
+    from models.registry.models import Registry
     from models.training.fit import TrainingResult
     from pipelines.monitor.monitor import Monitored
     from pipelines.project.project import Project, Settings
@@ -29,17 +30,32 @@ if TYPE_CHECKING:
     from pipelines.scoring.explain import Explained
     from pipelines.scoring.score import Issued
     from pipelines.training.train import Trained
+    from pipelines.weights.rows import ReplayRows
     from pipelines.weights.what_if import WhatIf
 
 # Where each name is defined.
 _HOMES = {
+    "Champion": "models.registry.models",
     "ChurnClassifier": "models.churn.classifier",
+    "DriftPolicy": "models.drift.policy",
     "HealthModel": "models.scoring.health_model",
     "HealthscoreError": "features.errors",
     "LabelledRows": "pipelines.project.rows",
+    "Ranking": "models.measures.metrics",
+    "Registry": "models.registry.models",
     "ScoreScale": "models.scoring.scale",
+    "Scorer": "models.scoring.scorer",
     "SegmentSettings": "models.segments",
     "Signal": "features.catalog",
+    "bin_labels": "pipelines.reports.figures.drift",
+    "check_drift": "models.drift.check",
+    "labels_of": "pipelines.reports.labels",
+    "lift_plot": "pipelines.reports.figures.tested_rows",
+    "noticed": "models.drift.decision",
+    "rate_row": "models.measures.metrics",
+    "reliability_plot": "pipelines.reports.figures.tested_rows",
+    "row_log_loss": "models.measures.metrics",
+    "shares_plot": "pipelines.reports.figures.drift",
     "simulate": "pipelines.simulation.simulate",
 }
 _ROOMS = {"tree_shap": "models.tree_shap"}
@@ -78,19 +94,45 @@ class OpenProject:
         """The whole tree of settings."""
         return self.project.settings
 
+    @property
+    def folder(self) -> Path:
+        """Where the configuration lies."""
+        return self.project.folder
+
+    @property
+    def registry(self) -> Registry:
+        """The registered model: ``.champion()``, ``.version("3")``, ``.reference("3")``."""
+        return self.project.registry
+
     def labelled_rows(self) -> LabelledRows:
         """Build the signals and outcomes of every matured date, as ``train`` reads them."""
         from pipelines.project.rows import labelled_rows
 
         return labelled_rows(self.project)
 
-    def rows_on(self, day: date | str) -> pd.DataFrame:
+    def events(self) -> pd.DataFrame | None:
+        """List ``account_id`` and ``happened_at`` of each churn; None for other outcomes."""
+        from pipelines.project.company import dated_events, open_company
+
+        with open_company(self.project) as company:
+            return dated_events(company, self.settings.outcome)
+
+    def replay_rows(self) -> ReplayRows:
+        """Build the rows the champion was judged on, to try weights of the scorecard on."""
+        from pipelines.project.company import open_company
+        from pipelines.weights.rows import replay_rows
+
+        with open_company(self.project) as company:
+            return replay_rows(self.project, company)
+
+    def rows_on(self, day: date | str | None = None) -> pd.DataFrame:
         """Build the signals of every account that was active on a date.
 
         Parameters
         ----------
-        day : date or str
-            What was known before it; a text as in "2025-04-01".
+        day : date, str or None
+            What was known before it; a text as in "2025-04-01". None is the day after the last
+            row.
         """
         from pipelines.project.company import open_company, scoring_date
         from pipelines.project.feature_table import feature_rows_of_date

@@ -18,9 +18,10 @@ from _drift_streams import (
 )
 from scipy.stats import kstwobign
 
-from models.drift.decision import DriftPolicy, decide, noticed
+from models.drift.decision import decide, noticed
 from models.drift.feed_faults import SecondLook, feed_faults, suspects
 from models.drift.performance import expected_change, expected_performance, matured_performance
+from models.drift.policy import DriftPolicy
 from models.drift.reference import (
     Histograms,
     Reference,

@@ -39,7 +39,6 @@ import duckdb
 from _tampering import tamper_duckdb, tamper_model, tamper_parquet, tamper_postgres
 
 from features.errors import HealthscoreError
-from models.registry.models import load_champion
 from models.scoring.file_seal import seal_of
 from pipelines.project.project import Project, load_project
 from pipelines.scoring.verify.seals import verify_store
@@ -119,9 +118,8 @@ def with_sections(text: str, url: str) -> str:
 
 def is_sound(project: Project, before: list[str]) -> bool:
     """Whether the champion loads, and all that was issued before is as it was."""
-    settings = project.settings.registry
     try:
-        load_champion(project.registry_folder, settings.model_name)
+        project.registry.champion()
         with open_store(project, read_only=True) as store:
             seals = [seal.seal for seal in store.seals()]
         return seals[: len(before)] == before and verify_store(project).same
@@ -173,9 +171,7 @@ def tamper(
     projects: dict[str, Project], folder: Path, server: Any, tampers: int, random: Random
 ) -> dict[str, int]:
     """Change stores and model files at random."""
-    model, _, _ = load_champion(
-        projects["duckdb"].registry_folder, projects["duckdb"].settings.registry.model_name
-    )
+    model = projects["duckdb"].registry.champion().model
     files = folder / "model" / "sealed"
     model.save(files)
     seal = seal_of(files)

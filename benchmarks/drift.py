@@ -263,11 +263,13 @@ def on_tables(folder: Path, accounts: int) -> Figures:
 
 
 def _company_by_month(folder: Path, simulation: Any) -> dict[str, str]:
-    from models.drift.decision import DriftPolicy, decide, noticed
+    from models.drift.decision import decide, noticed
     from models.drift.feed_faults import feed_faults, suspects
     from models.drift.histograms import second_look
+    from models.drift.policy import DriftPolicy
     from models.drift.reference import fit_reference, frame_histograms
     from models.drift.statistics import drift_statistics
+    from models.scoring.scorer import Scorer
     from models.segments import SegmentSettings
     from models.training.fit import fit_health_model
     from pipelines.project.project import load_project
@@ -290,12 +292,13 @@ def _company_by_month(folder: Path, simulation: Any) -> dict[str, str]:
         segments=SegmentSettings(columns=("plan",)),
         seed=7,
     ).model
-    scored = model.score(rows).table
+    scorer = Scorer(model)
+    scored = scorer.score(rows).table
     reference = fit_reference(rows, model.signals, scored["segment"], score=scored["score"])
     decided, since = {}, {}
     for day in dates[len(known) :]:
         now = frame[frame["observation_date"] == day].reset_index(drop=True)
-        result = model.score(now).table
+        result = scorer.score(now).table
         segment = result["segment"].to_numpy(dtype=object)
         current = frame_histograms(reference, now, segment, score=result["score"])
         table = _in_engine(now.assign(segment=segment))

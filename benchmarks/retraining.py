@@ -41,10 +41,11 @@ import pandas as pd
 import tomlkit
 from _companies import KEYS
 
-from models.churn.encoding import Floats
+from models.arrays import Floats
 from models.measures.metrics import row_log_loss
 from models.measures.resampling import AccountBootstrap
-from models.registry.models import load_version
+from models.registry.models import Registry
+from models.scoring.scorer import Scorer
 from models.training.fit import fit_health_model
 from pipelines.monitor.monitor import monitor
 from pipelines.project.project import Project, load_project
@@ -120,11 +121,11 @@ def _scored_rows(folder: Path, project: Project) -> pd.DataFrame:
 def _said(project: Project, rows: pd.DataFrame, by_day: dict[date, str]) -> Floats:
     """Probability of every row by the version that served on its date; NaN before."""
     place = project.registry_folder, project.settings.registry.model_name
-    models = {version: load_version(*place, version)[0] for version in set(by_day.values())}
+    models = {version: Registry(*place).version(version).model for version in set(by_day.values())}
     risk = np.full(len(rows), np.nan)
     for day, version in by_day.items():
         mask = (rows["observation_date"] == day).to_numpy()
-        risk[mask] = models[version].score(_dated(rows[mask])).table["probability"]
+        risk[mask] = Scorer(models[version]).score(_dated(rows[mask])).table["probability"]
     return risk
 
 
@@ -144,7 +145,7 @@ def _monthly(project: Project, rows: pd.DataFrame, days: list[date]) -> Floats:
             seed=project.settings.training.seed,
         ).model
         mask = (rows["observation_date"] == day).to_numpy()
-        risk[mask] = model.score(_dated(rows[mask])).table["probability"]
+        risk[mask] = Scorer(model).score(_dated(rows[mask])).table["probability"]
     return risk
 
 

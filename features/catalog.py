@@ -20,6 +20,8 @@ Group = Literal[
     "profile",
 ]
 GROUPS: tuple[Group, ...] = get_args(Group)
+EVERYBODY = "all"
+"""Stands where the name of a segment does, for all accounts together; the root of segments."""
 
 Unit = Literal["count", "score", "days", "share", "money", "change", "category", "flag"]
 Direction = Literal["higher", "lower", "none"]

@@ -10,17 +10,18 @@ import lightgbm as lgb
 import numpy as np
 import pandas as pd
 
-from features.catalog import Signal
+from features.catalog import EVERYBODY, Signal
 from features.errors import sample
+from models.arrays import Codes, Floats
 from models.backtest.single_signal import Suspect, suspects
-from models.churn.encoding import Codes, Floats, SignalEncoder
+from models.churn.encoding import SignalEncoder
 from models.measures.metrics import Ranking
 from models.measures.resampling import TAILS, AccountBootstrap
 from models.scoring.health_model import SEGMENT, model_input
-from models.segments import EVERYTHING, SegmentAssignment, SegmentSettings
+from models.segments import SegmentAssignment, SegmentSettings
 from models.training.splits import Fold, account_holdout, time_holdout
 
-UNSPLIT = SegmentAssignment(SegmentSettings(), (EVERYTHING,))
+UNSPLIT = SegmentAssignment(SegmentSettings(), (EVERYBODY,))
 N_FOLDS = 3
 FOLDS = range(N_FOLDS)
 # Enough to rank by; what is compared is the split, so more rows would only take longer.

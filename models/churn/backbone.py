@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from models.arrays import Codes, Floats
 from models.churn.design import NUMBER, Design
-from models.churn.encoding import Codes, Encoded, Floats
+from models.churn.encoding import Encoded
 from models.churn.segment_tree import SegmentTree, segment_tree
 from models.churn.shrinkage import learn_shrinkage
 from models.churn.shrunken_logistic import NodeRows

@@ -23,8 +23,9 @@ from sklearn.utils.validation import (
 )
 
 from features.errors import sample
+from models.arrays import Floats
 from models.churn.backbone import LinearBackbone
-from models.churn.encoding import Encoded, Floats, SignalEncoder
+from models.churn.encoding import Encoded, SignalEncoder
 
 # The churn margin falls in a signal whose healthy direction is "higher".
 DIRECTIONS = {"higher": -1, "lower": 1}

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from models.churn.encoding import Codes, Floats
+from models.arrays import Codes, Floats
 
 # A level seen less often than this says nothing a shrunken coefficient could hold on to.
 MIN_LEVEL_ROWS = 20

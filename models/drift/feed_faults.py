@@ -13,7 +13,7 @@ import numpy as np
 
 from features.catalog import Group, Signal
 from features.errors import sample
-from models.churn.encoding import Codes, Floats
+from models.arrays import Codes, Floats
 from models.drift.reference import LEVELS, Counts, Histograms, Reference
 
 FaultKind = Literal[

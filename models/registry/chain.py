@@ -44,7 +44,7 @@ def move_champion(
     instead_of: str | None = None,
     previous: str | None = None,
 ) -> Record:
-    """Make a version the champion, with a record; inside :func:`models.registry.models.tracking`.
+    """Make a version the champion, with a record; inside :func:`models.registry.session.tracking`.
 
     Parameters
     ----------
@@ -102,7 +102,10 @@ def move_champion(
 
 
 def note_rejection(name: str, version: str, reasons: Sequence[str]) -> Record:
-    """Record that a challenger was not promoted; inside :func:`models.registry.models.tracking`."""
+    """Record that a challenger was not promoted.
+
+    Inside :func:`models.registry.session.tracking`.
+    """
     client = MlflowClient()
     chain, number = _chain(client, name)
     seal = client.get_model_version(name, version).tags.get(SEAL)
@@ -113,7 +116,7 @@ def note_rejection(name: str, version: str, reasons: Sequence[str]) -> Record:
 def settled(name: str) -> list[Record]:
     """Read the chain, oldest first, and close what somebody was killed in the middle of.
 
-    Inside :func:`models.registry.models.tracking`.
+    Inside :func:`models.registry.session.tracking`.
     """
     return _chain(MlflowClient(), name)[0]
 

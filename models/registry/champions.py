@@ -20,8 +20,7 @@ from models.registry.chain import (
     settled,
 )
 from models.registry.chain_record import CHAMPION, PREVIOUS, SEAL, Record
-from models.registry.files import TRAINING, UNREADABLE, kept_json
-from models.registry.models import tracking
+from models.registry.session import TRAINING, UNREADABLE, kept_json, tracking
 
 MOVES = ("train", "promote", "rollback")
 
@@ -103,7 +102,7 @@ def history(folder: Path, name: str) -> History:
     Parameters
     ----------
     folder, name
-        As for :func:`models.registry.models.load_champion`.
+        As for :func:`models.registry.models.Registry`.
 
     Raises
     ------
@@ -133,7 +132,7 @@ def promote(
     Parameters
     ----------
     folder, name
-        As for :func:`models.registry.models.load_champion`.
+        As for :func:`models.registry.models.Registry`.
     version : str
         The challenger's.
     instead_of : str
@@ -170,7 +169,7 @@ def rollback_target(folder: Path, name: str, wanted: str | None = None) -> tuple
     Parameters
     ----------
     folder, name
-        As for :func:`models.registry.models.load_champion`.
+        As for :func:`models.registry.models.Registry`.
     wanted : str or None
         A version that has been champion; by default the one before the champion.
 
@@ -213,7 +212,7 @@ def roll_back(folder: Path, name: str, version: str, *, instead_of: str, reason:
     Parameters
     ----------
     folder, name
-        As for :func:`models.registry.models.load_champion`.
+        As for :func:`models.registry.models.Registry`.
     version, instead_of : str
         What :func:`rollback_target` found.
     reason : str

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from features.catalog import EVERYBODY
 from features.errors import sample
 from features.outcomes.settings import WORDS, OutcomeWords
 from models.measures.metrics import row_log_loss
 from models.measures.recalibration import Recalibration, recalibrate
 from models.measures.resampling import AccountBootstrap
 
-EVERYBODY = "all"
 RESAMPLES = 500
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from features.catalog import Group, Signal, groups_of
-from models.churn.encoding import Floats
+from features.catalog import Group, Signal
+from models.arrays import Floats
 
 MINUS = "\N{MINUS SIGN}"
 # SHAP values come in multiples of a small unit; points below this are its rounding.
@@ -46,28 +46,6 @@ class Reason:
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready description."""
         return asdict(self)
-
-
-def group_points(points: Floats, signals: Sequence[Signal]) -> pd.DataFrame:
-    """Sum points over signal groups.
-
-    Parameters
-    ----------
-    points : ndarray of shape (n, n_signals)
-        Points, or contributions: sums of either are meaningful.
-    signals : sequence of Signal
-        What the columns are.
-
-    Returns
-    -------
-    DataFrame of n rows
-        One column per group that occurs, in catalogue order.
-    """
-    members = {
-        group: [i for i, signal in enumerate(signals) if signal.group == group]
-        for group in groups_of(signals)
-    }
-    return pd.DataFrame({group: points[:, rows].sum(axis=1) for group, rows in members.items()})
 
 
 def reasons(

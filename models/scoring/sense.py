@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from features.catalog import EVERYBODY
 from features.errors import RegistryError, sample
 
-if TYPE_CHECKING:
-    from models.scoring.health_model import HealthModel
-
-EVERYBODY = "all"
 ROUNDING = 1e-6
 
 
-def refuse_nonsense(model: HealthModel) -> None:
-    """Refuse a model that would score, and whose scores would mean nothing.
+def refuse_nonsense(model: Any) -> None:
+    """Refuse a health model that would score, and whose scores would mean nothing.
 
     Raises
     ------
@@ -44,7 +41,7 @@ def finite_json(text: str) -> float:
     return number
 
 
-def _faults(model: HealthModel) -> Iterator[str]:
+def _faults(model: Any) -> Iterator[str]:
     names = [signal.name for signal in model.signals]
     encoder = model.classifier.encoder_
     if len(set(names)) != len(names) or list(encoder.names) != names:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from models.churn.encoding import Floats
+from models.arrays import Floats
 
 CONTEXTS = 5
 ROWS_PER_STRATUM = 10

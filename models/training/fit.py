@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
-from features.catalog import Signal
+from features.catalog import EVERYBODY, Signal
 from features.errors import EvidenceError
-from models.churn.encoding import Codes
+from models.arrays import Codes
 from models.measures.metrics import Metrics
 from models.scoring.calibration import LogisticCalibrator
 from models.scoring.health_model import SEGMENT, HealthModel, model_input
@@ -24,7 +24,7 @@ from models.training.learning import Learnt, learn
 from models.training.selection import Selection
 from models.training.splits import Fold, account_folds, time_holdout
 from models.weights.intervals import weight_certainty
-from models.weights.weights import OVERALL, group_weights, signal_weights
+from models.weights.weights import group_weights, signal_weights
 
 # Folds of accounts that judge rows without dates.
 ACCOUNT_FOLDS = 5
@@ -226,7 +226,7 @@ def _with_weights(
     inputs = model_input(frame, signals, learnt.assignment)
     segment = inputs[SEGMENT].to_numpy(dtype=object)
     contributions = classifier.contributions(inputs)
-    centres = {OVERALL: contributions.mean(axis=0).tolist()}
+    centres = {EVERYBODY: contributions.mean(axis=0).tolist()}
     for name in sorted(set(segment)):
         inside = segment == name
         centres[name] = contributions[inside].mean(axis=0).tolist()

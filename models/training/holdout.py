@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.special import expit
 
 from features.build import AGE
-from models.churn.encoding import Codes, Floats
+from models.arrays import Codes, Floats
 from models.measures.metrics import Metrics, calibration_table, evaluate, rate_row
 from models.scoring.health_model import SEGMENT
 from models.scoring.scale import ScoreScale

@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
+from models.arrays import Codes, Floats
 from models.churn.classifier import ChurnClassifier
-from models.churn.encoding import Codes, Floats
 from models.weights.backbone_steps import BackboneSteps
 from models.weights.stress import cross_fitted_stress
 

@@ -222,13 +222,13 @@ def trend(
     with answering(as_json) as answer:
         refuse_other_picture(svg)
         project = project_of(config, outcome)
-        found = portfolio_trend(project) if account is None else account_trend(project, account)
-        answer.give(found.to_dict())
+        trend = portfolio_trend(project) if account is None else account_trend(project, account)
+        answer.give(trend.to_dict())
         if svg is not None:
-            write_picture(found, svg)
+            write_picture(trend, svg)
         if answer.console is not None:
             from pipelines.scoring.trend_screen import show_trend
 
-            show_trend(answer.console, found)
+            show_trend(answer.console, trend)
             if svg is not None:
                 answer.say(f"Wrote {svg}")

@@ -63,12 +63,12 @@ def recommend(
                 )
             from pipelines.weights.history import history as past_recommendations
 
-            found = past_recommendations(project_of(config, outcome))
-            answer.give(found.to_dict())
+            past = past_recommendations(project_of(config, outcome))
+            answer.give(past.to_dict())
             if answer.console is not None:
                 from pipelines.weights.report.history_screen import show_history
 
-                show_history(answer.console, found)
+                show_history(answer.console, past)
             return
         from pipelines.weights.history import record_recommendation
         from pipelines.weights.recommend import recommend as learn
@@ -156,9 +156,9 @@ def what_if(
     from pipelines.weights.what_if import what_if as replay_weights
 
     with answering(as_json) as answer:
-        found = replay_weights(project_of(config, outcome), weights, segment=segment)
-        answer.give(found.to_dict())
+        replayed = replay_weights(project_of(config, outcome), weights, segment=segment)
+        answer.give(replayed.to_dict())
         if answer.console is not None:
             from pipelines.weights.report.screen import show_what_if
 
-            show_what_if(answer.console, found)
+            show_what_if(answer.console, replayed)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from models.drift.performance import ExpectedChange, Matured
     from models.drift.reference import Histograms, Reference
     from models.drift.statistics import DriftStatistics
-    from models.registry.champion_reference import ChampionReference
+    from models.registry.versions import ChampionReference
     from models.scoring.health_model import HealthModel
 
 
@@ -69,7 +69,7 @@ class Findings:
         }
 
 
-def look(
+def measure_findings(
     project: Project, model: HealthModel, version: str, kept: ChampionReference, rows: CurrentRows
 ) -> Findings:
     """Measure what there is to measure, in the engine where the rows are.

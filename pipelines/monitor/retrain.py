@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,6 @@ from pipelines.project.company import open_company
 from pipelines.project.feature_table import refuse_lost_signals
 from pipelines.project.project import Project
 from pipelines.project.rows import LabelledRows, labelled_rows, scale_settings, segment_settings
-from pipelines.scoring.score import champion
 from pipelines.terminal.progress import show_progress
 from pipelines.training.train import TRAINING_STEPS, kept_with_model
 from pipelines.training.tune import search_parameters, tuning_seconds
@@ -122,11 +122,12 @@ def retrain(project: Project) -> Retrained:
         When the rows carry no dates, or are too few to learn from.
     """
     from models.registry.champions import promote, reject, training_counts
-    from models.registry.models import log_challenger
+    from models.registry.files import log_challenger
 
     settings = project.settings
     place = project.registry_folder, settings.registry.model_name
-    model, before, facts = champion(project)
+    champion = project.registry.champion()
+    model, before = champion.model, champion.version
     taught_until = date.fromisoformat(training_counts(*place, before)["last_date"])
     rows = _rows(project, model)
     days = max(rows.maturity_days, model.maturity_days)
@@ -161,7 +162,7 @@ def retrain(project: Project) -> Retrained:
         verdict=verdict,
         bands=bands,
         result=result,
-        warnings=[*rows.problems, *_other_window(project, facts), *result.warnings],
+        warnings=[*rows.problems, *_other_window(project, champion.params), *result.warnings],
     )
 
 
@@ -176,11 +177,11 @@ def _rows(project: Project, model: HealthModel) -> LabelledRows:
         return labelled_rows(project, company)
 
 
-def _other_window(project: Project, facts: dict[str, Any]) -> list[str]:
+def _other_window(project: Project, params: Mapping[str, str]) -> list[str]:
     """Say where the champion was taught to look at another outcome window."""
     outcome = project.settings.outcome
     wanted = {"lead_days": outcome.lead_days, "horizon_days": outcome.horizon_days}
-    taught = {name: facts["params"].get(name, str(days)) for name, days in wanted.items()}
+    taught = {name: params.get(name, str(days)) for name, days in wanted.items()}
     if all(taught[name] == str(days) for name, days in wanted.items()):
         return []
     return [

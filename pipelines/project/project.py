@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pydantic
 from pydantic import Field
@@ -20,7 +20,8 @@ from features.errors import SettingsError, nearest, sample
 from features.outcomes.labels import OutcomeSettings
 from features.sources.url import HIDDEN, masked, masked_comments
 from features.tables.mapping import Frozen, TablesSettings
-from pipelines.project.monitor_settings import AlertSettings, MonitorSettings
+from models.drift.policy import DriftPolicy
+from pipelines.project.alert_settings import AlertSettings
 from pipelines.project.retraining_settings import RetrainingSettings
 from pipelines.project.score_settings import MAIN, FurtherOutcome, ScoreSettings, with_inherited
 from pipelines.project.scorecard_settings import PlaysSettings, ScorecardSettings
@@ -34,6 +35,9 @@ from pipelines.project.training_settings import (
     TuningSettings,
 )
 from pipelines.terminal.whole_file import replaced_whole
+
+if TYPE_CHECKING:
+    from models.registry.models import Registry
 
 FILE_NAME = "healthscore.toml"
 
@@ -72,7 +76,7 @@ class Settings(Frozen):
     store: StoreSettings = StoreSettings()
     scorecard: ScorecardSettings = ScorecardSettings()
     plays: PlaysSettings = PlaysSettings()
-    monitor: MonitorSettings = MonitorSettings()
+    monitor: DriftPolicy = DriftPolicy()
     alert: AlertSettings = AlertSettings()
     serve: ServeSettings = ServeSettings()
 
@@ -189,6 +193,18 @@ class Project:
     def registry_folder(self) -> Path:
         """Where models are kept."""
         return (self.folder / self.settings.registry.folder).resolve()
+
+    @property
+    def registry(self) -> Registry:
+        """The model of the outcome in its registry, which refuses one that was taught another."""
+        from models.registry.models import AskedOutcome, Registry
+
+        outcome = self.settings.outcome
+        return Registry(
+            self.registry_folder,
+            self.settings.registry.model_name,
+            AskedOutcome(outcome.kind, outcome.is_good, self.outcome_section),
+        )
 
     @property
     def store_shown(self) -> str:
@@ -311,9 +327,9 @@ def _known_keys(location: Sequence[int | str]) -> list[str]:
     node: type[pydantic.BaseModel] = Settings
     for part in location:
         field = node.model_fields.get(str(part))
-        found = _model_in(field.annotation) if field is not None else None
-        if found is not None:
-            node = found
+        inner = _model_in(field.annotation) if field is not None else None
+        if inner is not None:
+            node = inner
     return [field.alias or name for name, field in node.model_fields.items()]
 
 
@@ -321,7 +337,7 @@ def _model_in(annotation: Any) -> type[pydantic.BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
         return annotation
     for argument in typing.get_args(annotation):
-        found = _model_in(argument)
-        if found is not None:
-            return found
+        inner = _model_in(argument)
+        if inner is not None:
+            return inner
     return None

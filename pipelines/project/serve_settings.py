@@ -37,7 +37,8 @@ class ServeSettings(Frozen):
     proxy_header : str or None
         Header in which a proxy names the visitor it has recognised, such as "X-Forwarded-User".
     trusted_proxies : tuple of network
-        Addresses whose header is believed.
+        Addresses of proxies: their header is believed, and where visitors log in, what they say
+        of where a visitor comes from.
     proxy_role : {"viewer", "admin"} or None
         Role of a visitor of the proxy who is not in the users file; None refuses such visitors.
     owner : str or None
@@ -79,10 +80,10 @@ class ServeSettings(Frozen):
                 "proxy_header is believed from trusted_proxies alone, and none is named; add the"
                 " address of the proxy"
             )
-        if self.proxy_header is None and (self.trusted_proxies or self.proxy_role):
+        if self.proxy_header is None and self.proxy_role is not None:
             raise ValueError(
-                "trusted_proxies and proxy_role say whose proxy_header is believed, and there is"
-                " none; add it or take them out"
+                "proxy_role is that of visitors whom a proxy_header names, and there is none; add"
+                " it or take proxy_role out"
             )
         return self
 

@@ -133,9 +133,7 @@ def export_scores(
 
 def _catalogue(project: Project, run: Run) -> dict[str, Signal]:
     """Read the signals of the run's model, in whose words its reasons are said."""
-    from pipelines.scoring.score import registered
-
-    model, _, _ = registered(project, run.key.model_version)
+    model = project.registry.version(run.key.model_version).model
     return {signal.name: signal for signal in model.signals}
 
 

@@ -191,8 +191,8 @@ def _cells(column: pa.Array) -> list[Any]:
         column = readable(column)
     elif pa.types.is_timestamp(column.type):
         column = column.cast(pa.timestamp("us"))
-    found: list[Any] = column.to_pylist()
-    return found
+    cells: list[Any] = column.to_pylist()
+    return cells
 
 
 def _write_text(sheet: Worksheet, row: int, place: int, text: str) -> None:

@@ -92,7 +92,7 @@ def backtest(
     from features.builders.sensitive import sensitive_attributes
     from features.outcomes.interventions import treated_rows
     from models.backtest.backtest import backtest as judge
-    from models.registry.models import log_backtest
+    from models.registry.files import log_backtest
 
     refuse_other_suffix(out, "The table of predictions")
     settings = project.settings
@@ -159,17 +159,14 @@ def _figures(result: Backtest) -> dict[str, Figure]:
 
 def _champion_parameters(project: Project) -> tuple[dict[str, Any] | None, str | None, list[str]]:
     """Read what the champion was tuned to; a registry that cannot be read ends the run early."""
-    from models.registry.models import has_champion, load_champion
-
-    folder, name = project.registry_folder, project.settings.registry.model_name
-    if not has_champion(folder, name):
+    if not project.registry.has_champion():
         return None, None, []
-    model, version, logged = load_champion(folder, name)
-    parameters = model.classifier.get_params()
+    champion = project.registry.champion()
+    parameters = champion.model.classifier.get_params()
     tuned = {key: value for key, value in parameters.items() if key not in NOT_TUNED}
-    searched = any(key.startswith("tuned_") for key in logged["params"])
-    doubts = [
-        f"The parameters of champion {version} were searched on rows of which some are tested here;"
-        " that flatters it a little"
+    searched = any(key.startswith("tuned_") for key in champion.params)
+    caveats = [
+        f"The parameters of champion {champion.version} were searched on rows of which some are"
+        " tested here; that flatters it a little"
     ]
-    return tuned, version, doubts if searched else []
+    return tuned, champion.version, caveats if searched else []

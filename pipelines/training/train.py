@@ -94,7 +94,7 @@ def train(project: Project, *, tune_seconds: float | None = None) -> Trained:
         When a setting is impossible, or the data break the contract or hold too few matured
         outcomes.
     """
-    from models.registry.models import log_champion
+    from models.registry.files import log_champion
     from models.training.fit import fit_health_model
 
     settings = project.settings
@@ -160,7 +160,7 @@ def kept_with_model(
     tuning : Tuned or None
         What a search for parameters found.
     """
-    from models.registry.champion_reference import DATA, REFERENCE, training_reference
+    from models.registry.versions import DATA, REFERENCE, training_reference
     from pipelines.reports.figures.tested_rows import lift_plot, reliability_plot, score_plot
 
     reference = training_reference(result.model, rows.frame)

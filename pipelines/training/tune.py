@@ -116,17 +116,15 @@ def tuning_parameters(tuning: Tuned | None) -> dict[str, object]:
     """List what a training run is logged with: the search and the parameters it chose."""
     if tuning is None:
         return {}
-    found = {f"tuning_{key}": value for key, value in tuning.to_dict().items()}
-    chosen = found.pop("tuning_parameters")
-    return found | {f"tuned_{key}": value for key, value in chosen.items()}
+    parameters = {f"tuning_{key}": value for key, value in tuning.to_dict().items()}
+    chosen = parameters.pop("tuning_parameters")
+    return parameters | {f"tuned_{key}": value for key, value in chosen.items()}
 
 
 def _champion_parameters(project: Project) -> dict[str, Any] | None:
-    from models.registry.models import load_champion
-
     try:
-        model, _, _ = load_champion(project.registry_folder, project.settings.registry.model_name)
+        model = project.registry.champion().model
     except RegistryError:
-        # There is none yet, or none that can be read, which a new training is the remedy for.
+        # There is none yet, or none of this outcome that can be read: a new training is the remedy.
         return None
     return dict(model.classifier.get_params())

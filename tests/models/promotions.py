@@ -8,7 +8,7 @@ from pathlib import Path
 from models.registry.chain import aliases_of
 from models.registry.chain_record import Record
 from models.registry.champions import history, promote, roll_back, rollback_target
-from models.registry.models import tracking
+from models.registry.session import tracking
 
 NAME = "health"
 

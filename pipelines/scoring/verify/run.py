@@ -12,7 +12,7 @@ import pyarrow as pa
 from features.errors import sample
 from pipelines.project.feature_stream import feature_stream
 from pipelines.project.project import Project
-from pipelines.scoring.score import registered, scored_batches
+from pipelines.scoring.score import scored_batches
 from pipelines.scoring.verify.rows import Compared, compare_rows
 from pipelines.scoring.verify.seals import changed_parts, key_at_hand
 from pipelines.store.issued import issued_run
@@ -125,11 +125,12 @@ def verify_run(
     )
     if parts:
         faults.append(f"The run does not fit its seal ({', '.join(parts)}): the store was changed")
-    model, _, champion = registered(project, run.key.model_version)
-    if run.facts.get("model_run", champion["run_id"]) != champion["run_id"]:
+    champion = project.registry.version(run.key.model_version)
+    model = champion.model
+    if run.facts.get("model_run", champion.run_id) != champion.run_id:
         faults.append(
             f"The run says that its model came from run {sample([run.facts['model_run']])}, and"
-            f" version {run.key.model_version} came from {champion['run_id']}"
+            f" version {run.key.model_version} came from {champion.run_id}"
         )
     rebuilt, fingerprint = [], RowsFingerprint()
     with feature_stream(project, model, run.key.as_of, features) as stream:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.csv
 
+from features.catalog import EVERYBODY
 from features.errors import SettingsError, sample
-from pipelines.project.scorecard_settings import ALL
 from pipelines.reports.wording import score
 from pipelines.scoring.export_files import (
     CELL_CHARACTERS,
@@ -249,7 +249,9 @@ def _weights(recommended: Recommended) -> Iterator[dict[str, Any]]:
 
 def _cuts(recommended: Recommended) -> Iterator[dict[str, Any]]:
     table = recommended.replayed.table
-    whole = {row["contender"]: row for row in table[table["segment"] == ALL].to_dict("records")}
+    whole = {
+        row["contender"]: row for row in table[table["segment"] == EVERYBODY].to_dict("records")
+    }
     for name, cuts in recommended.replayed.cuts.items():
         yield {
             "scorecard": name,

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.project.scorecard_settings import ALL
+from features.catalog import EVERYBODY
 from pipelines.reports.wording import money, score
 from pipelines.terminal.console import figure, plain, print_warnings, table_of
 from pipelines.weights.report.words import headline, reason, shown_segments
@@ -48,7 +48,7 @@ def show_recommended(console: Console, recommended: Recommended, files: Sequence
     kept = []
     for name in shown_segments(recommended):
         advice = recommended.advice[name]
-        if advice.changes or name == ALL:
+        if advice.changes or name == EVERYBODY:
             _show_segment(console, advice, recommended)
         else:
             kept.append(name)
@@ -62,13 +62,13 @@ def show_recommended(console: Console, recommended: Recommended, files: Sequence
 
 
 def _show_segment(console: Console, advice: SegmentAdvice, recommended: Recommended) -> None:
-    name = "All accounts" if advice.segment == ALL else plain(advice.segment, 60)
+    name = "All accounts" if advice.segment == EVERYBODY else plain(advice.segment, 60)
     title = f"{name}: {advice.positives:,} of {advice.rows:,} rows {recommended.words.past}"
     console.print()
     console.print(Text(title, style="bold"))
     if not advice.enough_evidence:
         console.print(Text("Not enough evidence: keep all weights.", style="yellow"))
-    elif advice.borrowed and advice.segment != ALL:
+    elif advice.borrowed and advice.segment != EVERYBODY:
         console.print(Text("Its own rows say little: this rests on all segments.", style="dim"))
     table = table_of("Measure", ">today", ">advised", "", ">90 % sure", "why")
     _keep_figures_whole(table)
@@ -85,7 +85,7 @@ def _show_segment(console: Console, advice: SegmentAdvice, recommended: Recommen
         )
     console.print(table)
     # The report gives every segment's reasons; here they would only repeat each other.
-    for line in advice.advice if advice.segment == ALL else ():
+    for line in advice.advice if advice.segment == EVERYBODY else ():
         if line.why == "learnt":
             told = reason(line, recommended.words.past, recommended.good)
             console.print(Text(f"{plain(line.measure, NAME)}: {plain(told, 400)}"))
@@ -132,7 +132,7 @@ def show_what_if(console: Console, found: WhatIf) -> None:
         )
     )
     told = set(found.replayed.table["segment"])
-    for segment in dict.fromkeys((ALL, found.segment)):
+    for segment in dict.fromkeys((EVERYBODY, found.segment)):
         if segment in told:
             _show_replay(console, found, str(segment))
     _show_segments(console, found)
@@ -148,7 +148,7 @@ def show_what_if(console: Console, found: WhatIf) -> None:
 
 def _verdict(found: WhatIf) -> str:
     """Say whether they are better or worse than today's, or that nobody can tell."""
-    row = _row(found.replayed, found.segment or ALL, WHAT_IF)
+    row = _row(found.replayed, found.segment or EVERYBODY, WHAT_IF)
     past = found.words.past
     if row is None or row["auc"] != row["auc"]:
         return f"Nobody {past} on the replayed dates: nothing tells these weights from today's."
@@ -176,7 +176,7 @@ def _caught(found: WhatIf, row: Mapping[Any, Any]) -> str:
 
 
 def _show_weights(console: Console, found: WhatIf) -> None:
-    segment = found.segment or ALL
+    segment = found.segment or EVERYBODY
     shown = [found.weights[name][segment] for name in (TODAY, WHAT_IF, RECOMMENDED)]
     title = "Weights" if found.segment is None else f"Weights in {plain(segment, NAME)}"
     table = table_of(title, ">today's", ">these", ">advised")
@@ -189,7 +189,7 @@ def _show_replay(console: Console, found: WhatIf, segment: str) -> None:
     rows = found.replayed.table
     rows = rows[rows["segment"] == segment]
     counted = rows.iloc[0]
-    name = "All accounts" if segment == ALL else plain(segment, 60)
+    name = "All accounts" if segment == EVERYBODY else plain(segment, 60)
     few = counted["positives"] < FEW
     title = f"{name}: {counted['positives']:,} of {counted['rows']:,} rows {found.words.past}"
     console.print(Text(f"{title}{': every figure is rough' if few else ''}", style="bold"))
@@ -241,7 +241,7 @@ def _show_segments(console: Console, found: WhatIf) -> None:
 
 def _show_moves(console: Console, found: WhatIf) -> None:
     moves = found.replayed.moves
-    here = moves[moves["segment"] == ALL]
+    here = moves[moves["segment"] == EVERYBODY]
     total = here.iloc[0]
     table = table_of(
         str(found.replayed_until), ">change colour", ">to red", ">from red", ">to green"
@@ -262,7 +262,7 @@ def _row(replayed: Replayed, segment: str, contender: str) -> dict[str, Any] | N
     table = replayed.table
     if segment not in set(table["segment"]):
         # A single segment is not told apart from all.
-        segment = ALL
+        segment = EVERYBODY
     rows = table[(table["segment"] == segment) & (table["contender"] == contender)]
     return None if rows.empty else dict(rows.iloc[0])
 

@@ -18,7 +18,8 @@ from models.registry import chain_record as promotion_record
 from models.registry.chain import move_champion, settled
 from models.registry.chain_record import CHAMPION
 from models.registry.champions import history, promote
-from models.registry.models import load_champion, tracking
+from models.registry.models import Registry
+from models.registry.session import tracking
 from tests.models.promotions import NAME, aliases, back, copied, go, told
 
 pytestmark = [
@@ -141,7 +142,7 @@ def test_killed_at_any_step_somebody_serves_and_the_record_says_who(folder, step
     killed_promotion(folder, step, after)
     # Nothing has been settled yet: scoring goes on with whoever the alias names.
     moved = step > 3
-    assert load_champion(folder, NAME)[1] == ("2" if moved else "1")
+    assert Registry(folder, NAME).champion().version == ("2" if moved else "1")
     found = history(folder, NAME)
     assert found.serving == ("2" if moved else "1")
     assert found.previous == ("1" if moved else None)
@@ -155,7 +156,7 @@ def test_killed_at_any_step_somebody_serves_and_the_record_says_who(folder, step
         assert back(folder) == "1"
     else:
         go(folder)
-    assert load_champion(folder, NAME)[1] == ("1" if moved else "2")
+    assert Registry(folder, NAME).champion().version == ("1" if moved else "2")
     assert all(record.state != "open" for record in history(folder, NAME).records)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from features.errors import RegistryError, SettingsError, StoreError
 from models.measures.offset_spread import offset_spread
-from models.registry.version_record import version_record
+from models.registry.versions import version_record
 from pipelines.commands.portfolio import portfolio as command
 from pipelines.portfolio.data import portfolio_report
 from pipelines.portfolio.matured import MOST_RUNS, _thinned, matured_forecasts

@@ -10,7 +10,7 @@ import duckdb
 import pandas as pd
 import pytest
 
-from models.registry.models import load_champion
+from models.registry.models import Registry
 from pipelines.project.project import load_project
 from pipelines.project.rows import labelled_rows
 
@@ -217,5 +217,5 @@ def test_a_model_that_proves_nothing_freezes_no_scale(small, run) -> None:
     warnings = run("score", "-c", config, "--json").answer["warnings"]
     assert any("not enough evidence" in line for line in warnings)
     # Churn is read from subscriptions here: a label is only known once the days of grace are over.
-    model, _, _ = load_champion(config.parent / "mlruns", "healthscore")
+    model = Registry(config.parent / "mlruns", "healthscore").champion().model
     assert model.maturity_days == 30 + 7

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from features.errors import EvidenceError
-from models.registry.models import load_champion
+from models.registry.models import Registry
 from models.training.tuning_trial import search_space
 from pipelines.project.project import load_project
 from pipelines.project.rows import LabelledRows, segment_settings
@@ -40,22 +40,23 @@ def test_a_killed_search_spares_the_champion_and_is_taken_up(small, run, spawned
     killed = spawned("train", "-c", config, "--tune", 600, "--json", before=KILL)
     assert killed.code == -signal.SIGKILL, killed.err
     assert killed.out == ""
-    assert load_champion(registry, "healthscore")[1] == "1"
+    assert Registry(registry, "healthscore").champion().version == "1"
     assert config.read_text(encoding="utf-8") == text
 
     tuning = run("train", "-c", config, "--tune", 600, "--json").answer["tuning"]
     assert (tuning["trials"], tuning["resumed"]) == (4, 2)
     assert tuning["log_loss_before"] >= tuning["log_loss_after"]
-    model, version, told = load_champion(registry, "healthscore")
+    told = Registry(registry, "healthscore").champion()
+    model, version = told.model, told.version
     assert version == "2"
     used = model.classifier.get_params()
     assert tuning["parameters"].keys() == search_space().keys()
     for name, value in tuning["parameters"].items():
-        assert told["params"][f"tuned_{name}"] == str(value)
+        assert told.params[f"tuned_{name}"] == str(value)
         # Whether the backbone helps is chosen once more, with the rounds.
         assert name == "backbone" or used[name] == value
-    assert told["params"]["tuning_trials"] == "4"
-    assert told["params"]["tuning_sentence"] == tuning["sentence"]
+    assert told.params["tuning_trials"] == "4"
+    assert told.params["tuning_sentence"] == tuning["sentence"]
 
 
 def test_nothing_is_searched_without_time_or_for_what_training_refuses(small, tmp_path) -> None:

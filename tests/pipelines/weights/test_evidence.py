@@ -14,8 +14,8 @@ import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
 from features.catalog import Signal
-from models.registry.holdout_rows import load_holdout
-from models.registry.models import load_champion
+from models.registry.models import Registry
+from models.registry.versions import load_holdout
 from pipelines.project.company import dated_events, open_company
 from pipelines.project.project import load_project
 from pipelines.project.rows import labelled_rows
@@ -33,7 +33,8 @@ def known(taught):
     """What a champion was judged on, and the evidence, with an attribute that is sensitive."""
     project = load_project(taught.config)
     folder, name = project.registry_folder, project.settings.registry.model_name
-    model, version, _ = load_champion(folder, name)
+    registered = Registry(folder, name).champion()
+    model, version = registered.model, registered.version
     holdout = load_holdout(folder, name, version)
     with open_company(project) as company:
         rows = labelled_rows(project, company)

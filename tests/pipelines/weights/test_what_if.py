@@ -257,7 +257,7 @@ def test_an_unknown_segment_is_refused(weighed, ask) -> None:
     with pytest.raises(SettingsError) as refused:
         ask(segment="<script>alert(1)</script>")
     assert str(refused.value) == (
-        "--segment names '<script>alert(1)</script>', which is no segment of the model; there are"
+        "There is no segment '<script>alert(1)</script>' of the model; there are"
         f" {sample(names, 8)}"
     )
 
