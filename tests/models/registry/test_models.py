@@ -11,9 +11,12 @@ import pandas as pd
 import pytest
 
 from features.errors import RegistryError
+from models.registry.chain_record import SEAL
+from models.registry.champions import history
 from models.registry.files import log_champion
 from models.registry.models import AskedOutcome, Registry
 from models.registry.session import tracking
+from models.scoring.file_seal import seal_files, seal_of
 from models.scoring.scorer import Scorer
 from pipelines.reports.figures.tested_rows import reliability_plot
 
@@ -246,3 +249,34 @@ def test_a_champion_of_another_outcome_is_refused(registry):
                 " under [outcomes]"
             )
     assert Registry(registry, "health", AskedOutcome("churn", False, "outcome")).champion()
+
+
+def test_a_model_whose_files_changed_is_not_loaded(result, tmp_path):
+    version = log(result, tmp_path)
+    kept = Registry(tmp_path, "health")
+    model = kept.champion().model
+    (file,) = tmp_path.rglob("health_model.json")
+    text = file.read_text("utf-8")
+    file.write_text(text.replace('"centre": ', '"centre": 1'), "utf-8")
+    with pytest.raises(RegistryError, match=r"'health_model.json' changed since it was sealed"):
+        kept.champion()
+    # Whoever seals the folder anew is betrayed by the seal that the version bears.
+    seal_files(file.parent)
+    with pytest.raises(RegistryError, match=r"'seal.json' has changed since the model was"):
+        kept.champion()
+    with tracking(tmp_path, "health", create=False):
+        seal = seal_of(file.parent)
+        mlflow.MlflowClient().set_model_version_tag("health", version, SEAL, seal)
+    assert history(tmp_path, "health").notes == (
+        "Version 1 bears another seal than its record: its files or its tag were changed since; "
+        "roll back to another version or train again.",
+    )
+    file.write_text(text, "utf-8")
+    seal_files(file.parent)
+    with tracking(tmp_path, "health", create=False):
+        mlflow.MlflowClient().delete_model_version_tag("health", version, SEAL)
+    assert kept.champion().model.centres == model.centres
+    assert history(tmp_path, "health").notes[0] == (
+        "Version 1 was registered before the files of models were sealed, so that changes of its "
+        "files are not noticed; train again to seal them."
+    )
