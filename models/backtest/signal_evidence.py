@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from features.catalog import CONTEXT
 from models.churn.encoding import Codes, Floats
 from models.measures.metrics import Ranking
 from models.measures.resampling import TAILS, AccountBootstrap
 from models.scoring.health_model import HealthModel
 from models.weights.intervals import Direction
-from models.weights.weights import CONTEXT, OVERALL
+from models.weights.weights import OVERALL
 
 DIRECTIONS = ("signal", "label", "group", "declared", "learnt", "agrees", "weight", "low", "high")
 CARRIERS = ("segment", "group", "signal", "label", "weight")

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from features.catalog import Signal, groups_of
+from features.catalog import CONTEXT, Signal, groups_of
 from features.errors import DataError, sample
 from models.churn.encoding import Floats
-from models.weights.weights import CONTEXT, OVERALL
+from models.weights.weights import OVERALL
 
 # A percentile needs no finer table, and a platform has to be able to hold it.
 KNOTS = 101

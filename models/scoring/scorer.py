@@ -13,7 +13,7 @@ from scipy.special import expit
 from features.catalog import GROUPS, Signal
 from features.errors import DataError, sample
 from models.churn.encoding import Codes, Floats
-from models.scoring.reasons import LEAST_POINTS
+from models.scoring.reasons import LEAST_POINTS, is_context
 from models.scoring.scale import BANDS, GOOD_BANDS, GRADES, score_move
 from models.segment_codes import segment_codes
 from models.segments import EVERYTHING
@@ -61,6 +61,7 @@ class ScorePlan:
         self._baseline_log_odds = model.calibrator.log_odds(self._start, labels)
         self._slope = model.calibrator.slope(labels)
         self._shares = signal_shares(model.signals, self.labels, model.signal_weights)
+        self._context = is_context(model.signals)
         self._group = np.array([GROUPS.index(signal.group) for signal in model.signals])
 
     def score_batch(self, batch: pa.RecordBatch, reasons: int = 5) -> pa.RecordBatch:
@@ -90,8 +91,10 @@ class ScorePlan:
         """
         self._refuse_absent(batch)
         label, values = self.inputs(batch)
+        # Context comes last, so that as many as it could displace are looked at beside.
+        most = min(reasons + int(self._context.sum()), len(self._context)) if reasons else 0
         told = self.shap.explain(
-            values, groups=self._group, top_k=reasons, segment=self._code[label], n_threads=1
+            values, groups=self._group, top_k=most, segment=self._code[label], n_threads=1
         )
         move = score_move(
             told.margin - self._start[label],
@@ -116,7 +119,9 @@ class ScorePlan:
             "baseline_score": move.baseline,
             **{f"points_{group}": group_points[:, i] for i, group in enumerate(GROUPS)},
             "mrr": _mrr(batch),
-            **self._reasons(batch, values, told.top_signals, told.top_values, move.factor),
+            **self._reasons(
+                batch, values, told.top_signals, told.top_values * move.factor[:, None], reasons
+            ),
         }
         return pa.record_batch({name: pa.array(column) for name, column in columns.items()})
 
@@ -160,11 +165,13 @@ class ScorePlan:
         batch: pa.RecordBatch,
         values: Floats,
         top: NDArray[np.int32],
-        contribution: Floats,
-        factor: Floats,
+        points: Floats,
+        limit: int,
     ) -> dict[str, pa.Array]:
-        """Arrange the largest points of each row as three lists of equal length."""
-        points = contribution * factor[:, None]
+        """Arrange points of each row as three lists of equal length, behaviour before context."""
+        order = np.argsort(self._context[top], axis=1, kind="stable")[:, :limit]
+        top = np.take_along_axis(top, order, axis=1)
+        points = np.take_along_axis(points, order, axis=1)
         given = np.abs(points) >= LEAST_POINTS
         offsets = np.concatenate([[0], given.sum(axis=1).cumsum()]).astype(np.int32)
         row, _ = np.nonzero(given)

@@ -11,12 +11,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from features.catalog import Signal
+from features.catalog import CONTEXT, Signal
 from models.churn.classifier import ChurnClassifier
 from models.churn.encoding import Codes, Floats
 from models.measures.resampling import CONFIDENCE
 from models.weights.draws import DRAWS, Draw, refits, sampled_rows
-from models.weights.weights import CONTEXT, OVERALL
+from models.weights.weights import OVERALL
 
 Direction = Literal["higher", "lower", "not enough evidence"]
 TAILS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)

@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from features.catalog import Signal
+from features.catalog import CONTEXT, Signal
 from models.churn.encoding import Codes, Floats
 from models.scoring.reasons import group_points
 
-# Context of an account, not something a customer-success team could weigh.
-CONTEXT = "profile"
 OVERALL = "all"
 
 Weights = dict[str, dict[str, float]]

@@ -24,7 +24,7 @@ from pipelines.project.monitor_settings import AlertSettings, MonitorSettings
 from pipelines.project.retraining_settings import RetrainingSettings
 from pipelines.project.score_settings import MAIN, FurtherOutcome, ScoreSettings, with_inherited
 from pipelines.project.scorecard_settings import PlaysSettings, ScorecardSettings
-from pipelines.project.serve_settings import ServeSettings
+from pipelines.project.serve_settings import ServeSettings, with_owner
 from pipelines.project.store_settings import StoreSettings
 from pipelines.project.training_settings import (
     BacktestSettings,
@@ -79,7 +79,7 @@ class Settings(Frozen):
     @pydantic.model_validator(mode="before")
     @classmethod
     def _inherit(cls, raw: Any) -> Any:
-        return with_inherited(raw)
+        return with_owner(with_inherited(raw))
 
     @pydantic.model_validator(mode="after")
     def _scores_fit(self) -> Settings:
