@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from features.catalog import EVERYBODY
+from features.catalog import CONTEXT, EVERYBODY
 from models.arrays import Codes, Floats
 from models.measures.metrics import Ranking
 from models.measures.resampling import TAILS, AccountBootstrap
 from models.scoring.health_model import HealthModel
 from models.weights.intervals import Direction
-from models.weights.weights import CONTEXT
 
 DIRECTIONS = ("signal", "label", "group", "declared", "learnt", "agrees", "weight", "low", "high")
 CARRIERS = ("segment", "group", "signal", "label", "weight")

@@ -221,7 +221,9 @@ def _log_training(
 ) -> None:
     """Log with the open run what a training found."""
     mlflow.log_params({key: str(value)[:500] for key, value in params.items()})
-    mlflow.log_params({"backbone": result.choice["backbone"], "rounds": result.choice["rounds"]})
+    mlflow.log_params(
+        {"rounds": result.choice["n_rounds"], "tree_share": result.choice["tree_share"]}
+    )
     mlflow.log_metrics(_numbers(result))
     described = {
         "catalogue.json": [signal.to_dict() for signal in result.model.signals],

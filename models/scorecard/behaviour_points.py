@@ -10,12 +10,11 @@ import numpy as np
 import pandas as pd
 from sklearn.tree import DecisionTreeClassifier
 
-from features.catalog import EVERYBODY, Signal
+from features.catalog import CONTEXT, EVERYBODY, Signal
 from models.arrays import Codes, Floats
 from models.measures.metrics import rate_row
 from models.scorecard.learning import learn_scorecard
 from models.scorecard.scorecard import whole_percentages
-from models.weights.weights import CONTEXT
 
 MOST_SIGNALS, MOST_BINS = 10, 4
 # Further rows would move no edge by anything a team would notice.

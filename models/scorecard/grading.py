@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from features.catalog import EVERYBODY, Signal, groups_of
+from features.catalog import CONTEXT, EVERYBODY, Signal, groups_of
 from features.errors import DataError, sample
 from models.arrays import Floats
-from models.weights.weights import CONTEXT
 
 # A percentile needs no finer table, and a platform has to be able to hold it.
 KNOTS = 101

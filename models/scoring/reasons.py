@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from features.catalog import Group, Signal
+from features.catalog import CONTEXT, Group, Signal
 from models.arrays import Floats
 
 MINUS = "\N{MINUS SIGN}"
@@ -48,10 +49,18 @@ class Reason:
         return asdict(self)
 
 
+def is_context(signals: Sequence[Signal]) -> NDArray[np.bool_]:
+    """Tell which signals only say who an account is and what its contract says: (n_signals,)."""
+    return np.array([signal.group == CONTEXT for signal in signals], dtype=bool)
+
+
 def reasons(
     points: Floats, values: pd.DataFrame, signals: Sequence[Signal], limit: int = 5
 ) -> list[list[Reason]]:
-    """Pick the signals with the largest points of each row.
+    """Pick the signals with the largest points of each row, behaviour before context.
+
+    Nobody can call a customer about a contract's calendar or a plan, so what only describes an
+    account comes after all that it did.
 
     Parameters
     ----------
@@ -67,9 +76,12 @@ def reasons(
     Returns
     -------
     list of list of Reason
-        Per row, largest absolute points first; catalogue order decides a tie.
+        Per row, behaviour before context, the largest absolute points first in each; catalogue
+        order decides a tie.
     """
-    largest = np.argsort(-np.abs(points), axis=1, kind="stable")[:, :limit]
+    size = np.abs(points)
+    context = is_context(signals) | (size < LEAST_POINTS)
+    largest = np.lexsort((-size, context), axis=1)[:, :limit]
     columns = [values[signal.name].to_numpy(dtype=object) for signal in signals]
     return [
         [

@@ -15,7 +15,7 @@ from features.catalog import EVERYBODY, GROUPS, Signal
 from features.errors import DataError, sample
 from models.arrays import Codes, Floats
 from models.scoring.health_model import SEGMENT, HealthModel, model_input
-from models.scoring.reasons import LEAST_POINTS
+from models.scoring.reasons import LEAST_POINTS, is_context
 from models.scoring.scale import BANDS, GOOD_BANDS, GRADES, points, score_move
 from models.scoring.scored import ScoredAccounts
 from models.segments import segment_codes
@@ -55,6 +55,7 @@ class Scorer:
         self._baseline_log_odds = model.calibrator.log_odds(self._start, labels)
         self._slope = model.calibrator.slope(labels)
         self._shares = signal_shares(model.signals, self.labels, model.signal_weights)
+        self._context = is_context(model.signals)
         self._group = np.array([GROUPS.index(signal.group) for signal in model.signals])
 
     def score(self, frame: pd.DataFrame) -> ScoredAccounts:
@@ -128,8 +129,10 @@ class Scorer:
         """
         self._refuse_absent(batch)
         label, values = self.inputs(batch)
+        # Context comes last, so that as many as it could displace are looked at beside.
+        most = min(reasons + int(self._context.sum()), len(self._context)) if reasons else 0
         parts = self.shap.explain(
-            values, groups=self._group, top_k=reasons, segment=self._code[label], n_threads=1
+            values, groups=self._group, top_k=most, segment=self._code[label], n_threads=1
         )
         start, slope = self._baseline_log_odds[label], self._slope[label]
         move = score_move(parts.margin - self._start[label], start, slope, self.model.scale)
@@ -150,7 +153,9 @@ class Scorer:
             "baseline_score": move.baseline,
             **{f"points_{group}": group_points[:, i] for i, group in enumerate(GROUPS)},
             "mrr": _mrr(batch),
-            **self._reasons(batch, values, parts.top_signals, parts.top_values, move.factor),
+            **self._reasons(
+                batch, values, parts.top_signals, parts.top_values * move.factor[:, None], reasons
+            ),
         }
         return pa.record_batch({name: pa.array(column) for name, column in columns.items()})
 
@@ -188,11 +193,13 @@ class Scorer:
         batch: pa.RecordBatch,
         values: Floats,
         top: NDArray[np.int32],
-        contribution: Floats,
-        factor: Floats,
+        points: Floats,
+        limit: int,
     ) -> dict[str, pa.Array]:
-        """Arrange the largest points of each row as three lists of equal length."""
-        points = contribution * factor[:, None]
+        """Arrange points of each row as three lists of equal length, behaviour before context."""
+        order = np.argsort(self._context[top], axis=1, kind="stable")[:, :limit]
+        top = np.take_along_axis(top, order, axis=1)
+        points = np.take_along_axis(points, order, axis=1)
         shown = np.abs(points) >= LEAST_POINTS
         offsets = np.concatenate([[0], shown.sum(axis=1).cumsum()]).astype(np.int32)
         row, _ = np.nonzero(shown)

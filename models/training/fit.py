@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,6 @@ from models.segments import SegmentSettings
 from models.training.checks import MIN_EARLIER_POSITIVES, check_evidence, check_labels
 from models.training.holdout import Unseen, doubts, judge, prove, together
 from models.training.learning import Learnt, learn
-from models.training.selection import Selection
 from models.training.splits import Fold, account_folds, time_holdout
 from models.weights.intervals import weight_certainty
 from models.weights.weights import group_weights, signal_weights
@@ -51,7 +50,7 @@ class TrainingResult:
         ``account_id``, ``observation_date``, ``segment``, ``probability``, ``score`` and
         ``happened`` of every held-out row.
     choice : dict
-        ``backbone``, ``rounds``, ``in_time`` and ``candidates`` with their out-of-time log losses.
+        As :meth:`models.training.selection.Selection.to_dict`.
     counts : dict
         ``rows``, ``accounts``, ``positives``; ``training_rows``, ``training_positives``,
         ``holdout_rows``, ``holdout_positives``; ``first_date``, ``last_date``, ``holdout_from``
@@ -87,8 +86,8 @@ def fit_health_model(
 ) -> TrainingResult:
     """Choose, prove and fit a health model.
 
-    The newest dates are held out. On what had matured before them the rounds and the use of the
-    backbone are chosen by rolling origins, the calibration is fitted to out-of-time margins, and
+    The newest dates are held out. On what had matured before them shapes, rounds and shares
+    are chosen by rolling origins, the calibration is fitted to out-of-time margins, and
     the hold-out is scored once. Then everything is refitted on all rows with the same choices,
     and the hold-out's margins join the calibration.
 
@@ -172,7 +171,7 @@ def fit_health_model(
         bands=proof.bands,
         calibration=proof.calibration,
         holdout=proof.holdout,
-        choice=_choice(final.selection),
+        choice=final.selection.to_dict(),
         counts=_counts(frame, fold),
         warnings=[
             *final.assignment.merged,
@@ -258,15 +257,6 @@ def _with_weights(
         bands=bands,
         maturity_days=maturity_days,
     )
-
-
-def _choice(selection: Selection) -> dict[str, Any]:
-    return {
-        "backbone": selection.chosen.backbone,
-        "rounds": selection.chosen.rounds,
-        "in_time": selection.in_time,
-        "candidates": [asdict(candidate) for candidate in selection.candidates],
-    }
 
 
 def _counts(frame: pd.DataFrame, fold: Fold) -> dict[str, Any]:

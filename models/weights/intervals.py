@@ -11,12 +11,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from features.catalog import EVERYBODY, Signal
+from features.catalog import CONTEXT, EVERYBODY, Signal
 from models.arrays import Codes, Floats
 from models.churn.classifier import ChurnClassifier
 from models.measures.resampling import CONFIDENCE
 from models.weights.draws import DRAWS, Draw, refits, sampled_rows
-from models.weights.weights import CONTEXT
 
 Direction = Literal["higher", "lower", "not enough evidence"]
 TAILS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)

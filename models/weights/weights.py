@@ -8,11 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from features.catalog import EVERYBODY, Signal, groups_of
+from features.catalog import CONTEXT, EVERYBODY, Signal, groups_of
 from models.arrays import Codes, Floats
-
-# Context of an account, not something a customer-success team could weigh.
-CONTEXT = "profile"
 
 Weights = dict[str, dict[str, float]]
 

@@ -25,7 +25,7 @@ from pipelines.project.alert_settings import AlertSettings
 from pipelines.project.retraining_settings import RetrainingSettings
 from pipelines.project.score_settings import MAIN, FurtherOutcome, ScoreSettings, with_inherited
 from pipelines.project.scorecard_settings import PlaysSettings, ScorecardSettings
-from pipelines.project.serve_settings import ServeSettings
+from pipelines.project.serve_settings import ServeSettings, with_owner
 from pipelines.project.store_settings import StoreSettings
 from pipelines.project.training_settings import (
     BacktestSettings,
@@ -83,7 +83,7 @@ class Settings(Frozen):
     @pydantic.model_validator(mode="before")
     @classmethod
     def _inherit(cls, raw: Any) -> Any:
-        return with_inherited(raw)
+        return with_owner(with_inherited(raw))
 
     @pydantic.model_validator(mode="after")
     def _scores_fit(self) -> Settings:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_address
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -102,3 +103,13 @@ def is_local(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def with_owner(raw: Any) -> Any:
+    """Hand the owner column of ``[serve]`` to ``[signals]``, which keeps it from the inputs."""
+    if not isinstance(raw, Mapping) or not isinstance(raw.get("serve"), Mapping):
+        return raw
+    owner, signals = raw["serve"].get("owner"), raw.get("signals", {})
+    if not isinstance(owner, str) or not isinstance(signals, Mapping):
+        return raw
+    return {**raw, "signals": {**signals, "owners": [*signals.get("owners", ()), owner]}}

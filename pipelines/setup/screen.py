@@ -38,6 +38,9 @@ def show_report(console: Console, report: DataReport) -> None:
     console.print(Text(f"Signal groups on: {', '.join(on)}"))
     if off:
         console.print(Text(f"Signal groups off: {', '.join(off)}"))
+    if report.owners:
+        listed = plain(", ".join(report.owners), 400)
+        console.print(Text(f"Owners of accounts, which no model reads: {listed}"))
     dates = report.observation_dates
     span = f"{len(dates)} from {dates[0]} to {dates[-1]}" if dates else "none"
     console.print(Text(f"Behaviour is known from {report.data_start} until {report.data_end}"))
