@@ -14,9 +14,7 @@ NAME = "health"
 
 
 def copied(template: Path, folder: Path) -> Path:
-    folder.mkdir()
-    shutil.copy(template / "mlflow.db", folder / "mlflow.db")
-    return folder
+    return shutil.copytree(template, folder)
 
 
 def aliases(folder: Path) -> dict[str, str]:

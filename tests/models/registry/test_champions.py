@@ -26,7 +26,7 @@ pytestmark = [
 
 @pytest.fixture
 def folder(registered, tmp_path, monkeypatch) -> Path:
-    """A copy to play with, which reads the models' files where they were made."""
+    """A copy to play with."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
     return copied(registered, tmp_path / "runs")
