@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from features.catalog import Signal
-from models.splits import Fold, time_holdout
+from models.training.splits import Fold, time_holdout
 
 KEYS = ["account_id", "observation_date"]
 TABLE, ABOUT = "features.parquet", "about.json"
@@ -44,10 +44,10 @@ class Company:
 
 def write_company(folder: Path, accounts: int, seed: int) -> dict[str, Any]:
     """Simulate a company, draft its configuration as for a stranger's and build its signals."""
-    from pipelines.config import load_project
-    from pipelines.draft import write_draft
-    from pipelines.simulate import Simulation, simulate
-    from pipelines.train import labelled_features
+    from pipelines.project.project import load_project
+    from pipelines.setup.draft import write_draft
+    from pipelines.simulation.simulate import Simulation, simulate
+    from pipelines.training.train import labelled_features
 
     shutil.rmtree(folder, ignore_errors=True)
     simulate(folder / "data", Simulation(accounts=accounts, seed=seed))

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from models.encoding import Floats
-from models.resampling import TAILS
+from models.churn.encoding import Floats
+from models.measures.resampling import TAILS
 
 OURS = "healthscore"
 LARGE_SEGMENT = 2_000

@@ -21,8 +21,8 @@ from _peers import (
 )
 from _scorecard import scorecard
 
-from models.encoding import Floats
-from models.weights import Weights, group_weights
+from models.churn.encoding import Floats
+from models.weights.weights import Weights, group_weights
 
 TUNED = "tuned LightGBM"
 PEERS = {

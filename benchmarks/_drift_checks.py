@@ -18,11 +18,11 @@ from _drift_streams import (
 )
 from scipy.stats import kstwobign
 
-from models.drift_decision import DriftPolicy, decide, noticed
-from models.drift_performance import expected_change, expected_performance, matured_performance
-from models.drift_statistics import drift_statistics
-from models.feed_faults import SecondLook, feed_faults, suspects
-from models.reference import (
+from models.drift.decision import DriftPolicy, decide, noticed
+from models.drift.performance import expected_change, expected_performance, matured_performance
+from models.drift.statistics import drift_statistics
+from models.drift.feed_faults import SecondLook, feed_faults, suspects
+from models.drift.reference import (
     Histograms,
     Reference,
     fit_reference,

@@ -9,9 +9,9 @@ import pandas as pd
 from scipy.special import logit
 from sklearn.metrics import roc_auc_score
 
-from models.encoding import Floats
-from models.metrics import row_log_loss
-from models.resampling import AccountBootstrap
+from models.churn.encoding import Floats
+from models.measures.metrics import row_log_loss
+from models.measures.resampling import AccountBootstrap
 
 RESAMPLES = 400
 

@@ -16,8 +16,8 @@ import pandas as pd
 from sklearn.metrics import log_loss
 
 from features.catalog import Signal
-from models.encoding import Codes, Floats
-from models.splits import Fold, rolling_origins
+from models.churn.encoding import Codes, Floats
+from models.training.splits import Fold, rolling_origins
 
 MOST_ROUNDS, PATIENCE = 1_500, 50
 # Beyond, the newest origin alone holds a thousand positives, and three would take a day.

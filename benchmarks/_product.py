@@ -10,10 +10,10 @@ import numpy as np
 from _companies import Company, read_company
 from _judging import judged
 
-from models.churn import ChurnClassifier
-from models.metrics import Metrics
+from models.churn.classifier import ChurnClassifier
+from models.measures.metrics import Metrics
 from models.segments import SegmentSettings
-from models.training import TrainingResult, fit_health_model
+from models.training.fit import TrainingResult, fit_health_model
 
 TRAINING_DATES = 12
 

@@ -16,8 +16,8 @@ SETS = ("socialnet7", "telco", UNGUARDED, "ravenstack")
 
 def public_data(name: str) -> dict[str, Any]:
     """Train in a scratch copy of an example; its registry and its scale stay there."""
-    from pipelines.config import load_project
-    from pipelines.train import train
+    from pipelines.project.project import load_project
+    from pipelines.training.train import train
 
     unguarded, name = name == UNGUARDED, name.partition(",")[0]
     if not (DATA / name).is_dir():

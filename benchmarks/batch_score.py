@@ -60,7 +60,7 @@ def write_models(folder: Path) -> None:
     from sklearn.base import clone
 
     from models.segments import SegmentSettings
-    from models.training import fit_health_model
+    from models.training.fit import fit_health_model
 
     write_company(folder / "company", COMPANY_ACCOUNTS, seed=7)
     of = read_company(folder / "company")
@@ -99,11 +99,11 @@ def write_table(folder: Path, accounts: int) -> Path:
 
 def product(folder: Path, model_name: str, file: Path) -> dict[str, float]:
     """Score and explain the table and issue the run."""
-    from models.health_model import HealthModel
-    from pipelines import duckdb_store  # noqa: F401 - loaded before the clock starts
-    from pipelines.config import load_project
-    from pipelines.feature_stream import feature_stream
-    from pipelines.score import issue_scores
+    from models.scoring.health_model import HealthModel
+    from pipelines.store import duckdb as duckdb_store  # noqa: F401 - loaded before the clock starts
+    from pipelines.project.project import load_project
+    from pipelines.project.feature_stream import feature_stream
+    from pipelines.scoring.score import issue_scores
 
     home = folder / "project"
     home.mkdir(exist_ok=True)
@@ -125,7 +125,7 @@ def product(folder: Path, model_name: str, file: Path) -> dict[str, float]:
 
 def floor(folder: Path, model_name: str, file: Path) -> dict[str, float]:
     """Read, predict with LightGBM, write the probabilities."""
-    from models.health_model import HealthModel
+    from models.scoring.health_model import HealthModel
 
     model = HealthModel.load(folder / model_name)
     encoder, booster = model.classifier.encoder_, model.classifier.booster_

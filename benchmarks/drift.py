@@ -191,7 +191,7 @@ def one_pass(folder: Path, rows: int) -> Figures:
 
 
 def _write_table(file: Path, rows: int) -> Any:
-    from models.reference import fit_reference
+    from models.drift.reference import fit_reference
 
     writer, reference = None, None
     for number in range(-(-rows // ROW_GROUP)):
@@ -211,9 +211,9 @@ def _write_table(file: Path, rows: int) -> Any:
 
 def child(what: str, folder: Path) -> Figures:
     """Count, or sum every column; libraries, connection and reference are ready before."""
-    from features.duckdb_source import duckdb_engine
-    from models.drift_histograms import histograms
-    from models.reference import Reference
+    from features.sources.duckdb import duckdb_engine
+    from models.drift.histograms import histograms
+    from models.drift.reference import Reference
 
     described = json.loads((folder / "reference.json").read_text(encoding="utf-8"))
     reference, engine = Reference.from_dict(described), duckdb_engine()
@@ -251,7 +251,7 @@ def on_tables(folder: Path, accounts: int) -> Figures:
     """Watch the simulated company's own tables: the champion is trained before the drift."""
     from datetime import date
 
-    from pipelines.simulate import Simulation
+    from pipelines.simulation.simulate import Simulation
 
     found: Figures = {}
     for kind in ("none", "payment-crisis", "usage-collapse"):
@@ -263,17 +263,17 @@ def on_tables(folder: Path, accounts: int) -> Figures:
 
 
 def _company_by_month(folder: Path, simulation: Any) -> dict[str, str]:
-    from models.drift_decision import DriftPolicy, decide, noticed
-    from models.drift_histograms import second_look
-    from models.drift_statistics import drift_statistics
-    from models.feed_faults import feed_faults, suspects
-    from models.reference import fit_reference, frame_histograms
+    from models.drift.decision import DriftPolicy, decide, noticed
+    from models.drift.histograms import second_look
+    from models.drift.statistics import drift_statistics
+    from models.drift.feed_faults import feed_faults, suspects
+    from models.drift.reference import fit_reference, frame_histograms
     from models.segments import SegmentSettings
-    from models.training import fit_health_model
-    from pipelines.config import load_project
-    from pipelines.draft import write_draft
-    from pipelines.simulate import simulate
-    from pipelines.train import labelled_features
+    from models.training.fit import fit_health_model
+    from pipelines.project.project import load_project
+    from pipelines.setup.draft import write_draft
+    from pipelines.simulation.simulate import simulate
+    from pipelines.training.train import labelled_features
 
     simulate(folder / "data", simulation)
     write_draft(folder / "data", folder / "healthscore.toml")

@@ -39,7 +39,7 @@ import pandas as pd
 from _events import write_events
 
 from features.observations import dates_table
-from features.panes import Events, Measure, Window, aggregate_windows
+from features.windows.panes import Events, Measure, Window, aggregate_windows
 
 DATES = [date(2023, month, 1) for month in range(7, 13)]
 DATES += [date(2024, month, 1) for month in range(1, 7)]
@@ -172,9 +172,9 @@ def against_pandas(file: Path, repeats: int) -> dict[str, Any]:
 def whole_company(file: Path, repeats: int) -> dict[str, Any]:
     """Build every group of a simulated company's signals, for one date and for twelve."""
     from features.build import build_features, signals_of
-    from features.outcomes import matured_dates
-    from pipelines.company_data import open_company
-    from pipelines.config import load_project
+    from features.outcomes.labels import matured_dates
+    from pipelines.project.company import open_company
+    from pipelines.project.project import load_project
 
     project = load_project(file)
     settings = project.settings
@@ -250,8 +250,8 @@ def measure(events: int, accounts: int, *, quick: bool) -> dict[str, Any]:
 
 
 def _company(folder: Path, accounts: int) -> Path:
-    from pipelines.draft import write_draft
-    from pipelines.simulate import Simulation, simulate
+    from pipelines.setup.draft import write_draft
+    from pipelines.simulation.simulate import Simulation, simulate
 
     simulate(folder / "data", Simulation(accounts=accounts))
     write_draft(folder / "data", folder / "healthscore.toml")

@@ -46,9 +46,9 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from pipelines.config import load_project
-from pipelines.score_schema import POINT_COLUMNS, SCORE_SCHEMA
-from pipelines.store import RunKey, open_store
+from pipelines.project.project import load_project
+from pipelines.store.schema import POINT_COLUMNS, SCORE_SCHEMA
+from pipelines.store.opening import RunKey, open_store
 
 ROOT = Path(__file__).resolve().parents[1]
 CLIENTS = 8

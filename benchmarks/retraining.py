@@ -41,16 +41,16 @@ import pandas as pd
 import tomlkit
 from _companies import KEYS
 
-from models.encoding import Floats
-from models.metrics import row_log_loss
-from models.registry import load_version
-from models.resampling import AccountBootstrap
-from models.training import fit_health_model
-from pipelines.config import Project, load_project
-from pipelines.draft import write_draft
-from pipelines.monitor import monitor
-from pipelines.simulate import Simulation, simulate
-from pipelines.train import labelled_features, segment_settings, train
+from models.churn.encoding import Floats
+from models.measures.metrics import row_log_loss
+from models.registry.models import load_version
+from models.measures.resampling import AccountBootstrap
+from models.training.fit import fit_health_model
+from pipelines.project.project import Project, load_project
+from pipelines.setup.draft import write_draft
+from pipelines.monitor.monitor import monitor
+from pipelines.simulation.simulate import Simulation, simulate
+from pipelines.training.train import labelled_features, segment_settings, train
 
 START, MONTHS, FIRST, DRIFT = date(2023, 1, 1), 34, 16, 18
 KINDS = ("none", "payment-crisis", "usage-collapse")

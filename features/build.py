@@ -12,24 +12,24 @@ import ibis.expr.types as ir
 import pandas as pd
 import pyarrow as pa
 
-from features.adoption import AdoptionBuilder
-from features.builder import Builder, Request
+from features.signals.adoption import AdoptionBuilder
+from features.builders.builder import Builder, Request
 from features.catalog import Signal
-from features.company import Company, Progress, days_between
-from features.enablement import EnablementBuilder
+from features.tables.company import Company, Progress, days_between
+from features.signals.enablement import EnablementBuilder
 from features.errors import SettingsError, sample
 from features.observations import active_accounts
-from features.outcomes import OutcomeSettings, candidates, with_label
-from features.own_builders import own_builders
-from features.payments import PaymentsBuilder
-from features.profile import ProfileBuilder
-from features.referrals import ReferralsBuilder
-from features.relationship import RelationshipBuilder
-from features.signal_settings import SignalsSettings
-from features.snapshots import SnapshotsBuilder
-from features.support import SupportBuilder
-from features.surveys import SurveysBuilder
-from features.usage import UsageBuilder
+from features.outcomes.labels import OutcomeSettings, candidates, with_label
+from features.builders.own import own_builders
+from features.signals.payments import PaymentsBuilder
+from features.signals.profile import ProfileBuilder
+from features.signals.referrals import ReferralsBuilder
+from features.signals.relationship import RelationshipBuilder
+from features.builders.settings import SignalsSettings
+from features.signals.snapshots import SnapshotsBuilder
+from features.signals.support import SupportBuilder
+from features.signals.surveys import SurveysBuilder
+from features.signals.usage import UsageBuilder
 
 BUILDERS: tuple[Builder, ...] = (
     UsageBuilder(),

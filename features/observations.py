@@ -9,7 +9,7 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
-from features.company import Company, rows_known, without_doubled_keys
+from features.tables.company import Company, rows_known, without_doubled_keys
 
 
 def dates_table(dates: Sequence[date]) -> ir.Table:

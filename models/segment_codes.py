@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from models.encoding import Codes
+from models.churn.encoding import Codes
 from models.segments import SegmentAssignment, stage_position
 
 OWN_COLUMN = "segment"

@@ -19,11 +19,11 @@ def _():
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from models.metrics import Ranking, rate_row
-    from pipelines.company_data import dated_events, open_company
-    from pipelines.config import load_project
-    from pipelines.reports.signal_labels import labels_of
-    from pipelines.train import labelled_rows
+    from models.measures.metrics import Ranking, rate_row
+    from pipelines.project.company import dated_events, open_company
+    from pipelines.project.project import load_project
+    from pipelines.reports.labels import labels_of
+    from pipelines.training.train import labelled_rows
 
     return (
         Figure,

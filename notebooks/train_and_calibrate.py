@@ -20,13 +20,13 @@ def _():
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from features.outcomes import days_to_label
-    from models.metrics import row_log_loss
-    from models.plots import lift_plot, reliability_plot
-    from models.training import fit_health_model
-    from pipelines.company_data import open_company
-    from pipelines.config import load_project
-    from pipelines.train import labelled_rows, scale_settings, segment_settings
+    from features.outcomes.labels import days_to_label
+    from models.measures.metrics import row_log_loss
+    from pipelines.reports.figures.tested_rows import lift_plot, reliability_plot
+    from models.training.fit import fit_health_model
+    from pipelines.project.company import open_company
+    from pipelines.project.project import load_project
+    from pipelines.training.train import labelled_rows, scale_settings, segment_settings
 
     return (
         Figure,

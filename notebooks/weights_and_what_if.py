@@ -21,10 +21,10 @@ def _():
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from pipelines.company_data import open_company
-    from pipelines.config import load_project
-    from pipelines.replay_rows import replay_rows
-    from pipelines.score import champion
+    from pipelines.project.company import open_company
+    from pipelines.project.project import load_project
+    from pipelines.weights.rows import replay_rows
+    from pipelines.scoring.score import champion
 
     return (
         Figure,

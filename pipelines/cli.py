@@ -14,10 +14,10 @@ from typing import Annotated
 import typer
 
 from features.errors import HealthscoreError
-from pipelines.answer import answering
-from pipelines.cli_champions import history, rollback
-from pipelines.cli_monitor import monitor
-from pipelines.cli_options import (
+from pipelines.commands.answer import answering
+from pipelines.commands.champions import history, rollback
+from pipelines.commands.monitor import monitor
+from pipelines.commands.options import (
     DEFAULT_CONFIG,
     AsJson,
     AsOf,
@@ -26,10 +26,10 @@ from pipelines.cli_options import (
     day_of,
     project_of,
 )
-from pipelines.cli_portfolio import portfolio
-from pipelines.cli_recommend import recommend, what_if
-from pipelines.cli_scores import explain, export, score, trend, verify_run
-from pipelines.cli_serve import serve, user
+from pipelines.commands.portfolio import portfolio
+from pipelines.commands.weights import recommend, what_if
+from pipelines.commands.scores import explain, export, score, trend, verify_run
+from pipelines.commands.panel import serve, user
 
 EXIT_CODES = """\
 Exit codes: 0 done · 1 unexpected failure · 2 wrong usage or configuration · 3 the data break the
@@ -64,9 +64,9 @@ def simulate(
     as_json: AsJson = False,
 ) -> None:
     """Write a simulated company with known true weights."""
-    from pipelines.progress import show_progress
-    from pipelines.simulate import Simulation
-    from pipelines.simulate import simulate as write_company
+    from pipelines.terminal.progress import show_progress
+    from pipelines.simulation.simulate import Simulation
+    from pipelines.simulation.simulate import simulate as write_company
 
     with answering(as_json) as answer:
         simulation = Simulation(
@@ -94,7 +94,7 @@ def init(
     as_json: AsJson = False,
 ) -> None:
     """Look at a folder of tables and draft a commented configuration."""
-    from pipelines.draft import write_draft
+    from pipelines.setup.draft import write_draft
 
     with answering(as_json) as answer:
         text, doubts = write_draft(folder, config, force=force)
@@ -106,13 +106,13 @@ def init(
 @app.command()
 def check(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Report what the tables hold, what is missing or impossible, and which groups are on."""
-    from pipelines.check import check_data
+    from pipelines.setup.check import check_data
 
     with answering(as_json) as answer:
         report = check_data(project_of(config))
         answer.give(report.to_dict())
         if answer.console is not None:
-            from pipelines.terminal import show_report
+            from pipelines.terminal.console import show_report
 
             show_report(answer.console, report)
 
@@ -129,7 +129,7 @@ def signals(
     as_json: AsJson = False,
 ) -> None:
     """List the signals, what each says, and which way is healthy."""
-    from pipelines.catalogue import company_signals, markdown
+    from pipelines.setup.signals import company_signals, markdown
 
     with answering(as_json) as answer:
         if every:
@@ -142,7 +142,7 @@ def signals(
         if answer.console is not None and as_markdown:
             print(markdown(listed), end="")
         elif answer.console is not None:
-            from pipelines.terminal import show_signals
+            from pipelines.terminal.console import show_signals
 
             show_signals(answer.console, listed)
 
@@ -161,7 +161,7 @@ def features(
     as_json: AsJson = False,
 ) -> None:
     """Write the feature table: every signal of every active account, as known on a date."""
-    from pipelines.feature_table import write_features
+    from pipelines.project.feature_table import write_features
 
     with answering(as_json) as answer:
         project = project_of(config, outcome)
@@ -189,13 +189,13 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Teach a champion from matured history, judge it on later dates and register it."""
-    from pipelines.train import train as train_champion
+    from pipelines.training.train import train as train_champion
 
     with answering(as_json) as answer:
         trained = train_champion(project_of(config, outcome), tune_seconds=tune)
         answer.give(trained.to_dict())
         if answer.console is not None:
-            from pipelines.terminal import show_trained
+            from pipelines.terminal.console import show_trained
 
             show_trained(answer.console, trained)
             if trained.tuning is not None:
@@ -217,13 +217,13 @@ def backtest(
     as_json: AsJson = False,
 ) -> None:
     """Judge the model and its contenders on later dates; the champion stays as it is."""
-    from pipelines.backtest import backtest as run_backtest
+    from pipelines.training.backtest import backtest as run_backtest
 
     with answering(as_json) as answer:
         tested = run_backtest(project_of(config, outcome), origins=origins, out=out)
         answer.give(tested.to_dict())
         if answer.console is not None:
-            from pipelines.backtest_screen import show_backtest
+            from pipelines.training.backtest_screen import show_backtest
 
             show_backtest(answer.console, tested)
             answer.say(f"Logged as run {tested.run_id}")
@@ -261,7 +261,7 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Simulate a company, draft its configuration, train, score, and say whom to call."""
-    from pipelines.demo import run_demo, where_it_lies
+    from pipelines.setup.demo import run_demo, where_it_lies
 
     with answering(as_json) as answer:
         made = run_demo(folder, registry=registry, accounts=accounts, months=months, seed=seed)
@@ -275,7 +275,7 @@ def demo(
             }
         )
         if answer.console is not None:
-            from pipelines.terminal import show_portfolio, show_trained
+            from pipelines.terminal.console import show_portfolio, show_trained
 
             show_trained(answer.console, made.trained)
             show_portfolio(answer.console, made.summed)
@@ -317,7 +317,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _fail(sentence: str, code: int) -> None:
-    from pipelines.terminal import plain
+    from pipelines.terminal.console import plain
 
     print(f"healthscore: {plain(sentence, 2000)}", file=sys.stderr)
     sys.exit(code)

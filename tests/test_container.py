@@ -234,7 +234,7 @@ def test_services_of_ours_can_write_only_where_they_must() -> None:
 
 
 def test_the_health_check_asks_what_the_panel_answers_without_login() -> None:
-    from pipelines.dashboard.gate import OPEN_PATHS
+    from pipelines.dashboard.access.gate import OPEN_PATHS
 
     (check,) = of("HEALTHCHECK")
     asked = re.search(r"http://127\.0\.0\.1:(\d+)(/\w+)'", check)

@@ -19,7 +19,7 @@ from markdown_it import MarkdownIt
 
 from features.errors import HealthscoreError
 from pipelines.cli import EXIT_CODES, app
-from pipelines.config import Settings
+from pipelines.project.project import Settings
 from tests.pipelines.conftest import Project, Run
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -47,15 +47,15 @@ NOT_RUN = {
     "pip install": "installs packages",
     "docker": "needs a container engine",
     "for name in": "makes passwords for the containers",
-    "mlflow server": "runs until it is stopped; tests/pipelines/test_remote_registry.py starts one",
+    "mlflow server": "runs until it is stopped; tests/pipelines/training/test_remote_registry.py starts one",
     "mlflow ui": "runs until it is stopped",
-    "mlflow models serve": "runs until it is stopped; tests/models/test_serving.py loads the model",
+    "mlflow models serve": "runs until it is stopped; tests/models/registry/test_serving.py loads the model",
     "curl": "asks that server",
     "marimo": "opens an editor, or a page for the browser",
     "python notebooks": "tests/test_notebooks.py runs every notebook",
     "healthscore serve": "runs until it is stopped; tests/pipelines/dashboard starts it",
     "healthscore export scores.parquet --outcome expansion": (
-        "needs a second outcome; tests/pipelines/test_outcomes.py teaches one"
+        "needs a second outcome; tests/pipelines/training/test_outcomes.py teaches one"
     ),
 }
 # Read by the company of these tests instead of what a page names.

@@ -96,11 +96,11 @@ def test_arrows_point_down_only(source: Path) -> None:
 @pytest.mark.parametrize(
     ("package", "text", "expected"),
     [
-        ("features", "from models.churn import ChurnClassifier", {"models"}),
-        ("features", "def f():\n    import pipelines.store as store", {"pipelines"}),
+        ("features", "from models.churn.classifier import ChurnClassifier", {"models"}),
+        ("features", "def f():\n    import pipelines.store.opening as store", {"pipelines"}),
         ("models", "from pipelines import config", {"pipelines"}),
         ("models", "from features.catalog import Signal\nfrom . import churn", set()),
-        ("pipelines", "import features, models.score", set()),
+        ("pipelines", "import features, models.scoring.scale", set()),
     ],
 )
 def test_an_upward_arrow_is_seen(package: str, text: str, expected: set[str]) -> None:

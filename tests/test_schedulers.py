@@ -10,7 +10,7 @@ import pytest
 import typer.main
 
 from pipelines.cli import app
-from pipelines.monitor import BROKEN_FEED, CODES, KEPT, RETRAIN, WATCH
+from pipelines.monitor.monitor import BROKEN_FEED, CODES, KEPT, RETRAIN, WATCH
 from tests.scheduler_environments import EXAMPLES, loaded, python_of
 
 ROOT = Path(__file__).resolve().parents[1]

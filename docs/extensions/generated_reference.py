@@ -26,7 +26,7 @@ Section = tuple[str, type[BaseModel]]
 
 def settings_markdown() -> str:
     """Write every section of the configuration file: its keys, defaults and a sentence on each."""
-    from pipelines.config import Settings
+    from pipelines.project.project import Settings
 
     parts = []
     for title, model in _sections(Settings, ""):
@@ -76,7 +76,7 @@ def _commands(group: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 def tables_markdown() -> str:
     """Write every source table: its columns, their kinds and from when a value counts."""
-    from features.contract import ACCOUNT_ID, CONTRACT, RECORDED_AT
+    from features.tables.contract import ACCOUNT_ID, CONTRACT, RECORDED_AT
 
     kinds = {"flag": "yes or no"}
     parts = []

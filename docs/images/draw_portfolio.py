@@ -10,10 +10,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.terminal_theme import DIMMED_MONOKAI
 
-from pipelines.config import load_project
-from pipelines.portfolio import portfolio
-from pipelines.score import score_accounts
-from pipelines.terminal import show_portfolio
+from pipelines.project.project import load_project
+from pipelines.portfolio.portfolio import portfolio
+from pipelines.scoring.score import score_accounts
+from pipelines.terminal.console import show_portfolio
 
 TARGET = Path(__file__).with_name("portfolio.svg")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.encoding import Codes, Floats
+from models.churn.encoding import Codes, Floats
 
 # Stands where a row has fewer values than places.
 NOTHING = -1

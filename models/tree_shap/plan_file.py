@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import RegistryError
-from models.additive_part import AdditivePart
-from models.tree_shap.codes import Coding
-from models.tree_shap.tables import Tables
+from models.tree_shap.build.additive_part import AdditivePart
+from models.tree_shap.build.codes import Coding
+from models.tree_shap.run.tables import Tables
 
 PLAN_FILE = "shap_plan.npz"
 FORMAT = 1

@@ -46,7 +46,7 @@ class Figure:
     ----------
     svg : sequence of (str, str)
         What each is called, "" for a single one, and the figure, from
-        :mod:`models.report_plots`.
+        :mod:`pipelines.reports.figures.weights`.
     caption : str
         How to read it.
     """

@@ -12,9 +12,9 @@ import pytest
 import typer
 from docutils import nodes
 
-from features.contract import CONTRACT
+from features.tables.contract import CONTRACT
 from pipelines.cli import app
-from pipelines.config import Settings
+from pipelines.project.project import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 MATHML = "{http://www.w3.org/1998/Math/MathML}"

@@ -11,10 +11,10 @@ import pyarrow as pa
 
 from features.build import build_features
 from features.catalog import GROUPS, Group
-from features.company import Company
-from features.contract import CONTRACT
-from features.outcomes import OutcomeSettings
-from features.signal_settings import SignalsSettings
+from features.tables.company import Company
+from features.tables.contract import CONTRACT
+from features.outcomes.labels import OutcomeSettings
+from features.builders.settings import SignalsSettings
 
 Row = dict[str, Any]
 RowsByAccount = Mapping[str, list[Row]]

@@ -17,11 +17,11 @@ import pytest
 from hypothesis import strategies as st
 from ibis.backends.duckdb import Backend
 
-from features.company import Company, load_company
-from features.duckdb_source import duckdb_engine
-from features.engine import Engine
-from features.mapping import TablesSettings
-from features.sources import Source, first_line
+from features.tables.company import Company, load_company
+from features.sources.duckdb import duckdb_engine
+from features.sources.engine import Engine
+from features.tables.mapping import TablesSettings
+from features.sources.source import Source, first_line
 from tests.features.servers import (
     PostgresServer,
     as_arrow,
@@ -282,7 +282,7 @@ def load_duckdb(connection: Backend) -> Load:
 
 @pytest.fixture(scope="session")
 def load_postgres(postgres: PostgresServer) -> Iterator[Load]:
-    from features.postgres_source import open_postgres, schema_tables
+    from features.sources.postgres import open_postgres, schema_tables
 
     with postgres.connect() as admin:
         admin.execute("CREATE SCHEMA empty; CREATE TABLE empty.nothing ()")
@@ -301,8 +301,8 @@ def load_postgres(postgres: PostgresServer) -> Iterator[Load]:
 
 @pytest.fixture(scope="session")
 def load_spark(spark: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Load]:
-    from features.spark_session import engine_of_session
-    from features.spark_source import folder_tables
+    from features.sources.spark_session import engine_of_session
+    from features.sources.spark import folder_tables
 
     engine = engine_of_session(spark)
 

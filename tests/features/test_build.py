@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from features.build import build_features, signals_of
 from features.catalog import GROUPS, Signal, groups_of
-from features.company import Company
+from features.tables.company import Company
 from features.errors import SettingsError
-from features.outcomes import OutcomeSettings
-from features.signal_settings import OwnSignal, SignalsSettings
+from features.outcomes.labels import OutcomeSettings
+from features.builders.settings import OwnSignal, SignalsSettings
 from tests.features.sql_oracle import FOLDER, SqlOracle
 
 Row = dict[str, Any]

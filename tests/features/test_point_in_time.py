@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from features.build import build_features
-from features.company import Company, rows_known
-from features.contract import CONTRACT
+from features.tables.company import Company, rows_known
+from features.tables.contract import CONTRACT
 from features.observations import dates_table
-from features.outcomes import OutcomeSettings
-from features.signal_settings import OwnSignal, SignalsSettings
+from features.outcomes.labels import OutcomeSettings
+from features.builders.settings import OwnSignal, SignalsSettings
 
 Row = dict[str, Any]
 Value = Callable[..., Any]

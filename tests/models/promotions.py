@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from models.champions import history, promote, roll_back, rollback_target
-from models.promotion_chain import aliases_of
-from models.promotion_record import Record
-from models.registry import tracking
+from models.registry.champions import history, promote, roll_back, rollback_target
+from models.registry.chain import aliases_of
+from models.registry.chain_record import Record
+from models.registry.models import tracking
 
 NAME = "health"
 

@@ -13,10 +13,10 @@ import pyarrow as pa
 import pytest
 
 from features.catalog import Signal
-from pipelines.config import Project
-from pipelines.export import export_scores
-from pipelines.score_schema import SCORE_SCHEMA
-from pipelines.store import RunKey, open_store
+from pipelines.project.project import Project
+from pipelines.scoring.export import export_scores
+from pipelines.store.schema import SCORE_SCHEMA
+from pipelines.store.opening import RunKey, open_store
 
 CONFIG = '[source]\nurl = "data"\n[tables.accounts]\n[tables.subscriptions]\n'
 SUFFIXES = (".csv", ".xlsx", ".parquet")

@@ -23,9 +23,9 @@ import pyarrow as pa
 import pytest
 
 from features.errors import StoreError
-from pipelines.config import Project, load_project
-from pipelines.score_schema import POINT_COLUMNS, SCORE_SCHEMA
-from pipelines.store import AlreadyIssued, Run, RunKey, RunWriter, ScoreStore, open_store
+from pipelines.project.project import Project, load_project
+from pipelines.store.schema import POINT_COLUMNS, SCORE_SCHEMA
+from pipelines.store.opening import AlreadyIssued, Run, RunKey, RunWriter, ScoreStore, open_store
 from tests.features.servers import PostgresServer
 
 DAY = date(2025, 1, 1)

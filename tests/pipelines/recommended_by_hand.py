@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 
 from features.catalog import Signal
-from features.outcome_settings import WORDS
-from models.behaviour_points import behaviour_points
-from models.grading import GradedSignal, Grading, Measure
-from models.recommendation_record import RecommendationRecord
-from models.replay import Replayed, replay
-from models.scorecard import Cuts, Scorecard
-from pipelines.recommend import MeasureNote, Recommended, effects
-from pipelines.replay_rows import FULL_MODEL, RECOMMENDED, TODAY, advice_from
+from features.outcomes.settings import WORDS
+from models.scorecard.behaviour_points import behaviour_points
+from models.scorecard.grading import GradedSignal, Grading, Measure
+from models.registry.recommendations import RecommendationRecord
+from models.scorecard.replay import Replayed, replay
+from models.scorecard.scorecard import Cuts, Scorecard
+from pipelines.weights.recommend import MeasureNote, Recommended, effects
+from pipelines.weights.rows import FULL_MODEL, RECOMMENDED, TODAY, advice_from
 
 SCRIPT = "<script>alert(1)</script>"
 FORMULA = '=HYPERLINK("http://evil.example","click")'

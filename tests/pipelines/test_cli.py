@@ -119,7 +119,7 @@ def test_a_defect_keeps_its_traceback(run, monkeypatch) -> None:
     def broken(_: object) -> None:
         raise ZeroDivisionError("a defect")
 
-    monkeypatch.setattr("pipelines.config.load_project", broken)
+    monkeypatch.setattr("pipelines.project.project.load_project", broken)
     with pytest.raises(ZeroDivisionError, match="a defect"):
         run("check")
 
@@ -128,7 +128,7 @@ def test_memory_that_runs_out_is_one_sentence(run, monkeypatch) -> None:
     def greedy(_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("pipelines.config.load_project", greedy)
+    monkeypatch.setattr("pipelines.project.project.load_project", greedy)
     ran = run("check")
     assert (ran.code, ran.sentence) == (
         1,
@@ -177,7 +177,7 @@ def test_a_terminal_without_unicode_is_no_traceback(small, spawned, run) -> None
 ENDLESS = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
-import pipelines.progress as progress, features.company as company
+import pipelines.terminal.progress as progress, features.tables.company as company
 inspect = company.inspect_table
 def told(*given):
     print("in the engine", flush=True, file=__import__("sys").__stdout__)

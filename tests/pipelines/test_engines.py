@@ -19,7 +19,7 @@ from tests.features.servers import PostgresServer, running_postgres, write_postg
 
 # Stops before the first table is counted, says so, and goes on when told to.
 PAUSE = """
-import sys, features.company as company
+import sys, features.tables.company as company
 inspect, seen = company.inspect_table, []
 def told(*given):
     seen.append(1)

@@ -11,9 +11,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from pipelines.config import load_project
-from pipelines.terminal import plain_console, show_trained
-from pipelines.train import train
+from pipelines.project.project import load_project
+from pipelines.terminal.console import plain_console, show_trained
+from pipelines.training.train import train
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data"

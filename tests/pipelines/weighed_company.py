@@ -8,11 +8,11 @@ from functools import cache
 from pathlib import Path
 from unittest.mock import patch
 
-from pipelines import recommend as recommending
-from pipelines.company_data import open_company
-from pipelines.config import Project, load_project
-from pipelines.recommend import Recommended
-from pipelines.replay_rows import ReplayRows, replay_rows
+from pipelines.weights import recommend as recommending
+from pipelines.project.company import open_company
+from pipelines.project.project import Project, load_project
+from pipelines.weights.recommend import Recommended
+from pipelines.weights.rows import ReplayRows, replay_rows
 
 SCORECARD = """[scorecard]
 weights = { usage = 10, support = 10, payments = 10, surveys = 40, relationship = 30 }

@@ -9,7 +9,9 @@ import lightgbm as lgb
 import numpy as np
 import pytest
 
-from models.tree_shap import ShapPlan, roads
+from models.tree_shap import ShapPlan
+
+from models.tree_shap.run import backends as roads
 
 N_FEATURES = 10
 CATEGORIES = [8, 9]

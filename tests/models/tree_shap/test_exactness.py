@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from models.tree_shap import ShapPlan
-from models.tree_shap.model_text import Tree, read_trees
+from models.tree_shap.build.model_text import Tree, read_trees
 
 LEAVES = (2, 3, 7, 15, 31, 63)
 DEPTHS = (-1, 1, 3, 6)
@@ -57,7 +57,7 @@ def test_values_are_lightgbms_own(
     assert np.abs(explained.margin - booster.predict(some, raw_score=True)).max() <= 5e-7
     # Not nearly: to the last bit, in whatever order the values are added.
     assert (explained.margin == plan.base_values(None, 200) + found.sum(axis=1)).all()
-    monkeypatch.setattr("models.tree_shap.roads._effort.available", False)
+    monkeypatch.setattr("models.tree_shap.run.backends._effort.available", False)
     assert found.tobytes() == plan.shap_values(some).tobytes()
     assert plan.fallback is None
 

@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from models.tree_shap.codes import Coding
-from models.tree_shap.leaf_tables import independent_patterns, leaf_tables
-from models.tree_shap.merging import MOST_ROWS, merge_leaves
-from models.tree_shap.model_text import Tree, read_trees
-from models.tree_shap.paths import Paths
-from models.tree_shap.table_building import _fixed_point
+from models.tree_shap.build.codes import Coding
+from models.tree_shap.build.leaf_tables import independent_patterns, leaf_tables
+from models.tree_shap.build.merging import MOST_ROWS, merge_leaves
+from models.tree_shap.build.model_text import Tree, read_trees
+from models.tree_shap.build.paths import Paths
+from models.tree_shap.build.table_building import _fixed_point
 
 
 def leaf_of(tree: Tree, row: Any) -> int:
@@ -132,7 +132,7 @@ def test_rounded_rows_keep_their_sums(values: Any) -> None:
 
 
 def test_a_model_without_counts_is_refused(booster: lgb.Booster) -> None:
-    from models.tree_shap.model_text import UnexplainableModelError
+    from models.tree_shap.build.model_text import UnexplainableModelError
 
     text = booster.model_to_string().replace("internal_count=", "internal_count=0 ", 1)
     with pytest.raises(UnexplainableModelError, match="how many rows reached each of its nodes"):

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from features.errors import DataError, RegistryError
-from models.tree_shap import Explanation, ShapPlan, roads
+from models.tree_shap import Explanation, ShapPlan
+from models.tree_shap.run import backends as roads
 from models.tree_shap.plan import _threads
 
 GROUPS = np.array([0, 0, 1, 1, 2, 2, 2, 0, 3, 3])
@@ -40,7 +41,7 @@ def test_bytes_do_not_depend_on_batches_blocks_or_threads(
     some = X[:5100]
     whole = plan.explain(some, groups=GROUPS, n_threads=1)
     values = plan.shap_values(some, n_threads=1)
-    monkeypatch.setattr("models.tree_shap.blocks.BLOCK", 1024)
+    monkeypatch.setattr("models.tree_shap.run.blocks.BLOCK", 1024)
     batches = [slice(start, start + size) for start in range(0, len(some), size)]
     if size == 7:
         batches = [slice(0, 1), slice(1, 8), *(slice(i, i + 7) for i in range(8, 500, 7))]
@@ -107,7 +108,7 @@ def test_without_groups_reasons_or_rows(
 
 @pytest.mark.usefixtures("by_kernel")
 def test_equal_values_are_named_in_the_order_of_the_features() -> None:
-    from models.tree_shap.summing import summarise_block
+    from models.tree_shap.run.summing import summarise_block
 
     rng = np.random.default_rng(0)
     # Few different sizes: most places are disputed.
@@ -157,7 +158,7 @@ def test_where_numba_is_missing_numpy_serves_and_says_so_once(
 ) -> None:
     monkeypatch.setattr(roads, "_effort", roads._Effort())
     monkeypatch.setattr(roads, "LOADING", 0)
-    monkeypatch.setitem(sys.modules, "models.tree_shap.blocks", None)
+    monkeypatch.setitem(sys.modules, "models.tree_shap.run.blocks", None)
     wanted = plan.shap_values(X[:60])
     fresh = pickle.loads(pickle.dumps(plan))
     for _ in range(2):

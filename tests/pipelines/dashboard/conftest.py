@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.config import Project
+from pipelines.project.project import Project
 from tests.pipelines.dashboard.served import Served, company, issue_scores, served, users_of
 
 

@@ -11,11 +11,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import quote
 
-from pipelines.config import Project, load_project
-from pipelines.dashboard.app import create_app
-from pipelines.dashboard.snapshot import Snapshot
-from pipelines.dashboard.users import User, UsersFile
-from pipelines.serve_settings import ServeSettings
+from pipelines.project.project import Project, load_project
+from pipelines.dashboard.web.app import create_app
+from pipelines.dashboard.snapshot.snapshot import Snapshot
+from pipelines.dashboard.access.users import User, UsersFile
+from pipelines.project.serve_settings import ServeSettings
 
 OWNER = "region"
 EVERYBODY, LIMITED = "lee", "sam"

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.config import Project, load_project
-from pipelines.dashboard.app import create_app
-from pipelines.dashboard.gate import Gate, gate_of
-from pipelines.dashboard.users import User, UsersFile, hash_password
-from pipelines.store import Run, RunKey, open_store
+from pipelines.project.project import Project, load_project
+from pipelines.dashboard.web.app import create_app
+from pipelines.dashboard.access.gate import Gate, gate_of
+from pipelines.dashboard.access.users import User, UsersFile, hash_password
+from pipelines.store.opening import Run, RunKey, open_store
 from tests.pipelines.issued import GROUPS_OF, batch
 
 DAY = date(2025, 1, 1)

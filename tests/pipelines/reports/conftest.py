@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.recommend import Recommended
-from pipelines.reports.weights_report import weights_html
+from pipelines.weights.recommend import Recommended
+from pipelines.weights.report.report import weights_html
 from tests.pipelines.reports.page import Page
 from tests.pipelines.reports.told_company import HOSTILE, told_company
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.reports.weights_report import weights_html
+from pipelines.weights.report.report import weights_html
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [

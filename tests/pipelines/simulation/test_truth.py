@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.simulate import Simulation, simulate
+from pipelines.simulation.simulate import Simulation, simulate
 from pipelines.simulation.behaviour import Drift, Month
 from pipelines.simulation.chunk import HORIZON_DAYS, LEAD_DAYS, churn_days
 from pipelines.simulation.company import PLANS, Accounts, Calendar

@@ -1,0 +1,1 @@
+"""features.sources.source."""

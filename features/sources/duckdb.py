@@ -1,0 +1,110 @@
+"""A folder of Parquet and CSV files, or a DuckDB file, read by the embedded DuckDB."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import ibis
+import ibis.expr.types as ir
+from ibis.backends.duckdb import Backend
+
+from features.sources.engine import Engine
+from features.errors import DataError
+from features.sources.plain_forms import TextTable
+from features.sources.source import Source, Tables, first_line, table_files, unread_files
+from features.sources.text_files import is_text_file, read_text_file
+
+DUCKDB_SUFFIXES = {".duckdb", ".ddb", ".db"}
+_ATTACHED = "company"
+
+
+def duckdb_engine() -> Engine:
+    """Start an embedded DuckDB in memory: temporary tables never touch the user's files."""
+    connection = ibis.duckdb.connect()
+    connection.raw_sql("SET TimeZone = 'UTC'")
+    connection.raw_sql("SET autoinstall_known_extensions = false")
+    # Division by zero is unknown, as it is made on the other engines.
+    connection.raw_sql("SET ieee_floating_point_ops = false")
+    connection.raw_sql("SET error_on_division_by_zero = false")
+    return Engine("DuckDB", connection, (duckdb.Error,), connection.disconnect, first_line)
+
+
+def open_duckdb(url: str, relative_to: Path, encoding: str = "utf-8") -> Source:
+    """Open a folder or a DuckDB file.
+
+    Raises
+    ------
+    DataError
+        When nothing readable is there, or the file is held by another process.
+    """
+    path = relative_to / url.removeprefix("duckdb://")
+    is_file = path.suffix.lower() in DUCKDB_SUFFIXES and path.is_file()
+    if not path.is_dir() and not is_file:
+        raise DataError(
+            f"The source '{url}' is neither a folder nor a DuckDB file"
+            f" ({', '.join(sorted(DUCKDB_SUFFIXES))}) under '{relative_to}';"
+            " correct source.url"
+        )
+    engine = duckdb_engine()
+    try:
+        if is_file:
+            return Source(engine, _duckdb_tables(engine.connection, path), url)
+        tables, texts = _folder_tables(engine.connection, path, encoding)
+        return Source(engine, tables, url, texts=texts, unread=unread_files(path))
+    except BaseException:
+        engine.close()
+        raise
+
+
+def _folder_tables(
+    connection: Backend, folder: Path, encoding: str
+) -> tuple[Tables, Callable[[str], TextTable | None]]:
+    """Read a folder's files, each once and only when it is asked for."""
+    files = table_files(folder)
+    read_before: dict[str, TextTable] = {}
+
+    def texts(name: str) -> TextTable | None:
+        if not is_text_file(files[name]):
+            return None
+        if name not in read_before:
+            read_before[name] = read_text_file(connection, files[name], encoding)
+        return read_before[name]
+
+    def read(name: str) -> ir.Table:
+        table = texts(name)
+        return _read_parquet(connection, files[name]) if table is None else table.typed()
+
+    return Tables(files, read), texts
+
+
+def _read_parquet(connection: Backend, file: Path) -> ir.Table:
+    try:
+        # The engine expands wildcards: a folder named "data[1]" must not open "data1".
+        return connection.read_parquet(glob.escape(str(file)))
+    except duckdb.Error as error:
+        raise DataError(
+            f"The file '{file}' cannot be read as PARQUET: {first_line(error)};"
+            " repair it or take it out of the folder"
+        ) from error
+
+
+def _duckdb_tables(connection: Backend, file: Path) -> dict[str, ir.Table]:
+    try:
+        connection.attach(str(file).replace("'", "''"), name=_ATTACHED, read_only=True)
+    except duckdb.Error as error:
+        raise DataError(
+            f"The DuckDB file '{file}' cannot be opened: {first_line(error)};"
+            " close the program that holds it, or correct source.url"
+        ) from error
+    listed = connection.con.execute(
+        "SELECT table_name FROM information_schema.tables"
+        " WHERE table_catalog = ? AND table_schema = 'main' ORDER BY table_name",
+        [_ATTACHED],
+    )
+    names = [name for (name,) in listed.fetchall()]
+    if not names:
+        raise DataError(f"The DuckDB file '{file}' holds no table; correct source.url")
+    return {name: connection.table(name, database=(_ATTACHED, "main")) for name in names}

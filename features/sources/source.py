@@ -1,0 +1,204 @@
+"""The user's own tables, by name, in whatever engine holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import ibis.expr.types as ir
+
+from features.sources.engine import Engine
+from features.errors import DataError, nearest, sample
+from features.sources.plain_forms import TextTable
+
+TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
+FILE_SUFFIXES = (".parquet", *TEXT_SUFFIXES)
+
+
+class Tables(Mapping[str, ir.Table]):
+    """Tables by name, each looked up in the engine only when it is asked for.
+
+    Parameters
+    ----------
+    names : iterable of str
+        The tables there are.
+    read : callable
+        Returns the table of a name.
+    """
+
+    def __init__(self, names: Iterable[str], read: Callable[[str], ir.Table]) -> None:
+        self._found: dict[str, ir.Table | None] = dict.fromkeys(names)
+        self._read = read
+
+    def __getitem__(self, name: str) -> ir.Table:
+        table = self._found[name]
+        if table is None:
+            table = self._found[name] = self._read(name)
+        return table
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+
+class Source:
+    """The user's own tables, opened for reading.
+
+    Parameters
+    ----------
+    engine : Engine
+        What computes; its temporary tables are never among the user's.
+    tables : mapping of str to ibis table
+        Source tables by their own names.
+    url : str
+        Where they came from, without a password, for messages.
+    texts : callable, optional
+        Returns the texts of a table that was written as text, None of another.
+    unread : sequence of str
+        Files that lie beside the tables and hold none that can be read.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        tables: Mapping[str, ir.Table],
+        url: str,
+        *,
+        texts: Callable[[str], TextTable | None] = lambda name: None,
+        unread: Sequence[str] = (),
+    ) -> None:
+        self.engine = engine
+        self.tables = tables
+        self.url = url
+        self.unread = tuple(unread)
+        self._texts = texts
+
+    def table(self, name: str, wanted_for: str, as_written: Collection[str] = ()) -> ir.Table:
+        """Return a source table; where none has exactly that name, upper and lower case are one.
+
+        Parameters
+        ----------
+        name : str
+            The table's own name.
+        wanted_for : str
+            For messages: what asks for it.
+        as_written : collection of str
+            Columns whose values stay as a file spells them, such as ids.
+
+        Raises
+        ------
+        DataError
+            When the source has no table of that name.
+        """
+        found = same_name(name, self.tables)
+        if found is None:
+            hint = nearest(name, self.tables) or f"; it holds {sample(sorted(self.tables), 8)}"
+            raise DataError(
+                f"Table '{name}', mapped to {wanted_for}, is not in the source '{self.url}'{hint}"
+            )
+        texts = self._texts(found) if as_written else None
+        return self.tables[found] if texts is None else texts.typed(as_written)
+
+
+def table_files(folder: Path) -> dict[str, Path]:
+    """List a folder's Parquet and text files by the names of the tables they hold.
+
+    Raises
+    ------
+    DataError
+        When there is none, or one table is there twice.
+    """
+    found: dict[str, Path] = {}
+    for file in _visible_files(folder):
+        name = _table_name(file)
+        if name is None:
+            continue
+        if name in found:
+            raise DataError(
+                f"The folder '{folder}' holds table '{name}' twice, as '{found[name].name}' and as"
+                f" '{file.name}'; keep one of them"
+            )
+        found[name] = file
+    if not found:
+        others = unread_files(folder)
+        held = f" (it holds {sample(others)})" if others else ""
+        raise DataError(
+            f"The folder '{folder}' holds no Parquet or CSV file{held}; correct source.url"
+        )
+    return found
+
+
+def unread_files(folder: Path) -> list[str]:
+    """List the files and folders that may hold tables and are not read, such as spreadsheets."""
+    beside = [file.name for file in _visible_files(folder) if _table_name(file) is None]
+    folders = [f"{part.name}/" for part in sorted(folder.iterdir()) if _holds_tables(part)]
+    return [name for name in beside if not name.lower().endswith(_NO_TABLE)] + folders
+
+
+_NO_TABLE = (
+    ".md",
+    ".txt",
+    ".toml",
+    ".py",
+    ".sql",
+    ".pdf",
+    ".html",
+    ".png",
+    ".svg",
+    ".yml",
+    ".yaml",
+)
+
+
+def _holds_tables(folder: Path) -> bool:
+    return (
+        folder.is_dir()
+        and not folder.name.startswith((".", "_"))
+        and any(_table_name(file) is not None for file in folder.iterdir())
+    )
+
+
+def _visible_files(folder: Path) -> list[Path]:
+    files = sorted(folder.iterdir())
+    return [file for file in files if file.is_file() and not file.name.startswith((".", "_"))]
+
+
+def _table_name(file: Path) -> str | None:
+    """Return the table that a file holds by its name, None where it holds none."""
+    lowered = file.name.lower()
+    suffix = next((suffix for suffix in FILE_SUFFIXES if lowered.endswith(suffix)), None)
+    if suffix is None or (suffix == ".txt" and not _has_fields(file)):
+        return None
+    return file.name[: -len(suffix)]
+
+
+def _has_fields(file: Path) -> bool:
+    """Whether the first line of a text holds anything that parts fields: notes have none."""
+    with file.open("rb") as stream:
+        line = stream.readline(1 << 16)
+    return any(delimiter in line for delimiter in (b",", b";", b"\t", b"|"))
+
+
+def same_name(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is this one, else the only one that differs in case alone.
+
+    Examples
+    --------
+    >>> same_name("account_id", ["ACCOUNT_ID", "CREATED_AT"])
+    'ACCOUNT_ID'
+    >>> same_name("plan", ["Plan", "PLAN"]) is None
+    True
+    """
+    listed = list(known)
+    if name in listed:
+        return name
+    alike = [candidate for candidate in listed if candidate.casefold() == name.casefold()]
+    return alike[0] if len(alike) == 1 else None
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of a library's message, without the closing full stop."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".")[:200] if lines else type(error).__name__

@@ -1,0 +1,202 @@
+"""A company's tables, mapped, cleaned and counted: what every builder starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import ibis
+import ibis.expr.types as ir
+from ibis.backends import BaseBackend
+
+from features.tables.cleaning import CleanTable, clean_table
+from features.sources.engine import Engine
+from features.errors import DataError
+from features.tables.mapping import TablesSettings
+from features.tables.quality import TableQuality, data_end, inspect_table
+from features.sources.source import Source
+
+Progress = Callable[[str, int, int], None]
+"""Called with a step's name, its number from 1 and the number of steps."""
+
+
+@dataclass(frozen=True)
+class Company:
+    """The contract tables of one company.
+
+    Parameters
+    ----------
+    engine : Engine
+        What holds and computes them.
+    tables : dict of str to CleanTable
+        The mapped tables by contract name.
+    quality : dict of str to TableQuality
+        What each holds and what is wrong with it.
+    data_end : date
+        The first day of which nothing is known.
+    """
+
+    engine: Engine
+    tables: dict[str, CleanTable]
+    quality: dict[str, TableQuality]
+    data_end: date
+
+    @property
+    def connection(self) -> BaseBackend:
+        """The engine's Ibis connection."""
+        return self.engine.connection
+
+    def keep(self, name: str, table: ir.Table) -> ir.Table:
+        """Compute a step once, in the engine, under a name of its own."""
+        return self.engine.keep(name, table)
+
+    @property
+    def is_dated(self) -> bool:
+        """False for a single snapshot: outcomes come as labels, and nothing need have a date."""
+        return "labels" not in self.tables or self.tables["labels"].is_dated
+
+    def has(self, table: str, *columns: str) -> bool:
+        """Whether a table is mapped and fills these columns."""
+        return table in self.tables and self.tables[table].has(*columns)
+
+    @property
+    def data_start(self) -> date:
+        """The day of the first row that tells of behaviour rather than of a contract."""
+        firsts = {name: quality.first for name, quality in self.quality.items() if quality.first}
+        behaviour = firsts.keys() - {"accounts", "subscriptions", "churn_events", "labels"}
+        starts = [firsts[name].date() for name in behaviour or firsts]
+        return min(starts) if starts else self.data_end - timedelta(days=1)
+
+
+def load_company(
+    source: Source,
+    settings: TablesSettings,
+    *,
+    known_until: date | None = None,
+    progress: Progress | None = None,
+) -> Company:
+    """Map, clean and count every table of a source.
+
+    Parameters
+    ----------
+    source : Source
+        The opened source.
+    settings : TablesSettings
+        The mapping.
+    known_until : date, optional
+        The first day of which nothing is known; when left out, the day after the last row, or
+        today for a snapshot without dates.
+    progress : callable, optional
+        Told of each table.
+
+    Raises
+    ------
+    DataError
+        When a mapped table or column is missing or cannot be read as what it must be.
+    """
+    is_dated = _is_dated(source, settings)
+    tables = {
+        name: clean_table(name, mapping, source, is_dated=is_dated)
+        for name, mapping in settings.mapped().items()
+    }
+    quality: dict[str, TableQuality] = {}
+    for number, (name, table) in enumerate(tables.items(), start=1):
+        if progress is not None:
+            progress(f"checking {name}", number, len(tables))
+        try:
+            quality[name] = inspect_table(table, tables["accounts"])
+        except source.engine.errors as error:
+            raise DataError(
+                f"Table '{table.source_name}' of the source '{source.url}' cannot be read:"
+                f" {source.engine.explain(error)}; repair the table or the"
+                " connection and run again"
+            ) from error
+    end = known_until or (data_end(quality) if is_dated else datetime.now(tz=UTC).date())
+    return Company(source.engine, tables, quality, end)
+
+
+def _is_dated(source: Source, settings: TablesSettings) -> bool:
+    """Whether outcomes have dates; labels without them stand for a snapshot that has none at all.
+
+    Raises
+    ------
+    DataError
+        When labels have no dates and the tables beside them do.
+    """
+    if settings.labels is None:
+        return True
+    labels = clean_table("labels", settings.labels, source)
+    if settings.tells_of_churn and not labels.is_dated:
+        raise DataError(
+            f"Table '{labels.source_name}' holds labels without observed_at, and beside"
+            " subscriptions or churn_events a label must name its observation date; map"
+            " [tables.labels] observed_at or take one of the tables out"
+        )
+    return labels.is_dated
+
+
+def rows_known(
+    observations: ir.Table, table: CleanTable, lookback_days: int | None = None
+) -> ir.Table:
+    """Pair every observation with the source rows that were known before it.
+
+    This is the point-in-time rule in one place: a row counts when its own time (and
+    ``recorded_at``, where there is one) is before the observation date, and a value that is
+    filled in later counts only when that later moment is before it too.
+
+    Parameters
+    ----------
+    observations : ibis table
+        Rows with ``account_id`` and ``observation_date``.
+    table : CleanTable
+        The source rows.
+    lookback_days : int, optional
+        Leave out rows older than this many days.
+
+    Returns
+    -------
+    ibis table
+        ``account_id``, ``observation_date`` and the table's columns; one row per pair.
+    """
+    rows = table.cleaned
+    keys = observations.select("account_id", "observation_date")
+    own_time = rows[table.contract.time]
+    predicates = [keys.account_id == rows.account_id, own_time < keys.observation_date]
+    if lookback_days is not None:
+        window = ibis.interval(days=lookback_days)
+        predicates.append(own_time >= keys.observation_date - window)
+    if "recorded_at" in rows.columns:
+        recorded = rows.recorded_at.fill_null(own_time)
+        predicates.append(recorded < keys.observation_date)
+    joined = keys.inner_join(rows, predicates)
+    masked = {
+        column.name: ibis.ifelse(
+            joined[column.known_at] < joined.observation_date,
+            joined[column.name],
+            ibis.null(joined[column.name].type()),
+        )
+        for column in table.contract.columns
+        if column.known_at is not None
+        and column.name in rows.columns
+        and column.known_at in rows.columns
+    }
+    unknowable = [
+        column.name
+        for column in table.contract.columns
+        if column.known_at is not None
+        and column.name in rows.columns
+        and column.known_at not in rows.columns
+    ]
+    return without_doubled_keys(joined.mutate(**masked).drop(*unknowable))
+
+
+def without_doubled_keys(joined: ir.Table) -> ir.Table:
+    """Drop the second copy of the keys that a join may leave, and nothing else."""
+    doubled = {"account_id_right", "observation_date_right"}
+    return joined.drop(*(name for name in joined.columns if name in doubled))
+
+
+def days_between(later: ir.Value, earlier: ir.Value) -> ir.Value:
+    """Return the days from one time to another, exact to the microsecond."""
+    return later.delta(earlier, unit="microsecond") / 86_400_000_000.0

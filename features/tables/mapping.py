@@ -1,0 +1,123 @@
+"""How a user's tables and columns map to the contract."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from features.tables.contract import CONTRACT
+from features.errors import nearest
+
+
+class Frozen(BaseModel):
+    """A settings node that cannot change and refuses keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class AccountVia(Frozen):
+    """Where to find the account of a table that only knows, say, a subscription.
+
+    Parameters
+    ----------
+    table : str
+        Source table that holds both the key and the account, by its name in the source.
+    key : str
+        Column that both tables share.
+    account_id : str
+        The account's column in ``table``.
+    """
+
+    table: str
+    key: str
+    account_id: str = "account_id"
+
+
+class TableMapping(Frozen):
+    """Which source table and columns fill one contract table.
+
+    Parameters
+    ----------
+    source : str or None
+        Name of the source table (in TOML: ``from``); the contract's own name when left out.
+    columns : dict of str to str
+        Contract column to source column. A contract column that is not named here is taken from
+        a source column of the same name, if there is one; an empty text switches it off.
+    account_via : AccountVia or None
+        How to find the account where the table does not carry it.
+    attributes : tuple of str
+        For ``accounts``: source columns that describe an account (plan, industry …). They become
+        profile signals and may name segments. Each is named on purpose: a column such as
+        ``churn_flag`` must never slip in.
+    """
+
+    source: Annotated[str | None, Field(alias="from")] = None
+    columns: dict[str, str] = {}
+    account_via: AccountVia | None = None
+    attributes: tuple[str, ...] = ()
+
+
+class TablesSettings(Frozen):
+    """The ``[tables]`` section: one mapping per contract table that the source has."""
+
+    accounts: TableMapping = TableMapping()
+    subscriptions: TableMapping | None = None
+    usage_events: TableMapping | None = None
+    tickets: TableMapping | None = None
+    invoices: TableMapping | None = None
+    referrals: TableMapping | None = None
+    surveys: TableMapping | None = None
+    trainings: TableMapping | None = None
+    ratings: TableMapping | None = None
+    snapshots: TableMapping | None = None
+    interventions: TableMapping | None = None
+    churn_events: TableMapping | None = None
+    labels: TableMapping | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_columns(cls, raw: Any) -> Any:
+        """Let column names stand directly under ``[tables.NAME]``, as people write them."""
+        if not isinstance(raw, dict):
+            return raw
+        return {name: _gathered(name, node) for name, node in raw.items()}
+
+    @model_validator(mode="after")
+    def _one_source_of_outcomes(self) -> Self:
+        if not self.tells_of_churn and self.labels is None:
+            raise ValueError(
+                "[tables] needs one source of outcomes, subscriptions, churn_events or labels, and"
+                " names none; map one of them"
+            )
+        return self
+
+    @property
+    def tells_of_churn(self) -> bool:
+        """Whether a table says when accounts came and went."""
+        return self.subscriptions is not None or self.churn_events is not None
+
+    def mapped(self) -> dict[str, TableMapping]:
+        """Return the mappings that are present, in the order of the contract."""
+        found = {name: getattr(self, name) for name in CONTRACT}
+        return {name: mapping for name, mapping in found.items() if mapping is not None}
+
+
+def _gathered(table: str, node: Any) -> Any:
+    if not isinstance(node, dict) or table not in CONTRACT:
+        return node
+    known = [column.name for column in CONTRACT[table].all_columns()]
+    options = {"from", "source", "columns", "account_via"}
+    options |= {"attributes"} if table == "accounts" or "columns" in node else set()
+    named = node.get("columns", {})
+    if not isinstance(named, dict):
+        return node
+    beside = {key: value for key, value in node.items() if key not in options}
+    for key in (*named, *beside):
+        if key not in known:
+            raise ValueError(
+                f"[tables.{table}] has no column or option {str(key)[:60]!r}"
+                f"{nearest(str(key), [*known, *options]) or '; known are ' + ', '.join(known)}"
+            )
+    rest = {key: value for key, value in node.items() if key in options}
+    return {**rest, "columns": {**named, **beside}}

@@ -1,0 +1,295 @@
+"""What the source tables hold, what is missing in them and what cannot be true."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+
+from features.tables.cleaning import CLOCK_PATTERN, ZONE_PATTERN, CleanTable, clean_value
+from features.tables.contract import Column
+from features.errors import DataError, sample
+from features.tables.label_quality import refuse_wrong_labels
+from features.tables.written import written_number
+
+MOSTLY = 0.5
+"""A column of which more than this share cannot be read is mapped wrongly, not merely dirty."""
+MANY_LEVELS = 100
+"""An attribute with more values than this is nearer to a name than to a kind of account."""
+
+
+@dataclass(frozen=True)
+class TableQuality:
+    """Counts over one contract table.
+
+    Parameters
+    ----------
+    name, source_name : str
+        Contract name and the user's own name.
+    rows, accounts : int
+        Rows that can be used, and the distinct accounts among them.
+    first, last : datetime or None
+        Range of the row's own time.
+    missing : dict of str to float
+        Share of rows without a value, per optional column that is mapped.
+    problems : tuple of str
+        One sentence per kind of impossible or unreadable value, with its count.
+    """
+
+    name: str
+    source_name: str
+    rows: int
+    accounts: int
+    first: datetime | None
+    last: datetime | None
+    missing: dict[str, float] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready description, times in ISO format."""
+        described = asdict(self)
+        described["first"] = self.first.isoformat() if self.first else None
+        described["last"] = self.last.isoformat() if self.last else None
+        return described
+
+
+def inspect_table(table: CleanTable, accounts: CleanTable) -> TableQuality:
+    """Count what one table holds and what is wrong with it, in one scan.
+
+    Raises
+    ------
+    DataError
+        When most values of a column cannot be read, or account ids are not unique.
+    """
+    is_accounts = table.contract.name == "accounts"
+    if table.contract.name == "labels":
+        refuse_wrong_labels(table)
+    if is_accounts or (table.contract.name == "labels" and not table.is_dated):
+        _refuse_duplicate_accounts(table)
+    now = datetime.now(tz=UTC).replace(tzinfo=None)
+    raw_counts = table.raw.aggregate(**_raw_measures(table, now)).execute().iloc[0].to_dict()
+    kept = table.cleaned
+    if not table.is_dated:
+        kept = kept.mutate(**{table.contract.time: ibis.null("timestamp")})
+    times = kept[table.contract.time]
+    measures: dict[str, ir.Value] = {
+        "rows": kept.count(),
+        "accounts": kept.account_id.nunique(),
+        "first": times.min(),
+        "last": times.max(where=times <= ibis.literal(now)),
+        **{f"missing:{name}": kept[name].isnull().sum() for name in kept.columns},
+        **{
+            f"backward:{column.name}": (kept[column.name] < times).sum()
+            for column in table.contract.columns
+            if column.known_at == column.name and table.has(column.name)
+        },
+    }
+    facts = kept.aggregate(**measures).execute().iloc[0].to_dict()
+    links = {} if is_accounts else _links_to_accounts(table, accounts)
+    rows = int(facts["rows"])
+    columns = [table.contract.column(name) for name in kept.columns if name not in table.attributes]
+    _refuse_unreadable(table, columns, raw_counts)
+    return TableQuality(
+        name=table.contract.name,
+        source_name=table.source_name,
+        rows=rows,
+        accounts=int(facts["accounts"]),
+        first=_moment(facts["first"]),
+        last=_moment(facts["last"]),
+        missing={
+            name: float(facts[f"missing:{name}"]) / rows
+            for name in kept.columns
+            if rows and name not in ("account_id", table.contract.time)
+        },
+        problems=tuple(_problems(table, columns, {**raw_counts, **facts, **links})),
+    )
+
+
+def data_end(qualities: Mapping[str, TableQuality]) -> date:
+    """Return the day after the last row of any table: nothing is known from then on.
+
+    Raises
+    ------
+    DataError
+        When no table holds a row that is not in the future.
+    """
+    # A label tells of what comes after its date, not of what was known until then.
+    known = (quality for quality in qualities.values() if quality.name != "labels")
+    lasts = [quality.last for quality in known if quality.last is not None]
+    if not lasts:
+        raise DataError("The source holds no row with a readable time; check source.url")
+    return max(lasts).date() + timedelta(days=1)
+
+
+def _refuse_duplicate_accounts(table: CleanTable) -> None:
+    ids = table.cleaned.group_by("account_id").aggregate(copies=lambda t: t.count())
+    doubled = ids.filter(ids.copies > 1)
+    count = int(doubled.count().execute())
+    if count:
+        examples = doubled.order_by("account_id").limit(3).account_id.execute().tolist()
+        listed = sample(examples) + (f" and {count - 3} more" if count > 3 else "")
+        raise DataError(
+            f"Table '{table.source_name}' must hold each account once and repeats {listed};"
+            " remove the copies"
+        )
+
+
+def _raw_measures(table: CleanTable, now: datetime) -> dict[str, ir.Value]:
+    """Build the counts of unreadable and impossible values of every mapped column."""
+    raw = table.raw
+    measures: dict[str, ir.Value] = {
+        f"levels:{name}": raw[name].nunique()
+        for name in table.attributes
+        if table.cleaned[name].type().is_string() and not table.contract.is_open
+    }
+    for name in raw.columns:
+        if name in table.attributes:
+            continue
+        column = table.contract.column(name)
+        value = raw[name]
+        cleaned = clean_value(value, column, table.source_name)
+        is_text = value.type().is_string()
+        present = _is_present(value)
+        measures[f"present:{name}"] = present.sum()
+        if name == "account_id":
+            measures[f"absent:{name}"] = raw.count() - present.sum()
+        unread = present & cleaned.isnull()
+        if column.kind == "number":
+            number = written_number(value) if is_text else value.cast("float64")
+            unread = present & number.isnull()
+            measures[f"infinite:{name}"] = number.isinf().sum()
+            if column.nonnegative:
+                measures[f"negative:{name}"] = ((number < 0) & ~number.isinf()).sum()
+        measures[f"unreadable:{name}"] = unread.sum()
+        measures[f"example:{name}"] = value.cast("string").min(where=unread)
+        if column.kind == "time":
+            if not column.planned:
+                measures[f"future:{name}"] = (cleaned > ibis.literal(now)).sum()
+            if is_text:
+                zoned = value.re_search(ZONE_PATTERN)
+                measures[f"zoned:{name}"] = zoned.sum()
+                measures[f"unzoned:{name}"] = (value.re_search(CLOCK_PATTERN) & ~zoned).sum()
+    if table.is_dated:
+        timed = ibis.or_(*(_is_present(raw[name]) for name in _own_times(table)))
+        measures[f"absent:{table.contract.time}"] = raw.count() - timed.sum()
+    return measures
+
+
+def _is_present(value: ir.Value) -> ir.Value:
+    text = value.type().is_string()
+    return (value.strip() != "").fill_null(False) if text else value.notnull()
+
+
+def _own_times(table: CleanTable) -> list[str]:
+    """List the mapped columns that say when a row happened: one of them is enough."""
+    times = {table.contract.time, table.contract.time_else}
+    return [name for name in table.raw.columns if name in times]
+
+
+def _links_to_accounts(table: CleanTable, accounts: CleanTable) -> dict[str, Any]:
+    known = accounts.cleaned.select(__known="account_id", __created="created_at")
+    rows = table.cleaned
+    joined = rows.left_join(known, rows.account_id == known["__known"])
+    orphan = joined["__known"].isnull() & joined.account_id.notnull()
+    own_time = joined[table.contract.time] if table.is_dated else ibis.null("timestamp")
+    early = own_time < joined["__created"].truncate("D")
+    counts: dict[str, Any] = (
+        joined.aggregate(
+            unknown=orphan.sum(),
+            unknown_example=joined.account_id.min(where=orphan),
+            early=early.sum(),
+        )
+        .execute()
+        .iloc[0]
+        .to_dict()
+    )
+    return counts
+
+
+def _refuse_unreadable(table: CleanTable, columns: list[Column], counts: dict[str, Any]) -> None:
+    for column in columns:
+        unreadable = _count(counts, f"unreadable:{column.name}")
+        present = _count(counts, f"present:{column.name}")
+        if unreadable > MOSTLY * present:
+            wanted = {"time": "a date", "number": "a number", "flag": "yes or no"}
+            raise DataError(
+                f"Column {column.name} of table '{table.source_name}' must hold"
+                f" {wanted.get(column.kind, column.kind)} and {unreadable:,} of {present:,} values"
+                f" cannot be read as one, such as {sample([counts[f'example:{column.name}']])};"
+                f" correct [tables.{table.contract.name}] or the data"
+            )
+
+
+def _problems(table: CleanTable, columns: list[Column], counts: dict[str, Any]) -> list[str]:
+    found: list[str] = []
+
+    def add(key: str, text: str) -> None:
+        count = _count(counts, key)
+        if count:
+            found.append(f"{count:,} {text}")
+
+    if not table.is_dated and table.contract.is_open:
+        found.append(
+            f"it has no {table.contract.time}: its values count on every date, as if they had never"
+            " changed"
+        )
+        repeats = _count(counts, "rows") - _count(counts, "accounts")
+        if repeats:
+            found.append(
+                f"{repeats:,} rows repeat an account and have no date: means of numbers count, and"
+                " of texts the last in order"
+            )
+    add("absent:account_id", "rows without an account_id are ignored")
+    is_accounts = table.contract.name == "accounts"
+    fate = "have an unknown tenure" if is_accounts else "are ignored"
+    add(f"absent:{table.contract.time}", f"rows without {' or '.join(_own_times(table))} {fate}")
+    for column in columns:
+        name = column.name
+        add(
+            f"unreadable:{name}",
+            f"values of {name} cannot be read, such as"
+            f" {sample([counts.get(f'example:{name}')])}, and count as missing",
+        )
+        add(f"infinite:{name}", f"infinite values of {name} count as missing")
+        add(f"negative:{name}", f"negative values of {name} are impossible and count as missing")
+        add(f"backward:{name}", f"values of {name} lie before {table.contract.time}")
+        add(f"future:{name}", f"values of {name} lie in the future; they count when it comes")
+        if _count(counts, f"zoned:{name}") and _count(counts, f"unzoned:{name}"):
+            add(
+                f"unzoned:{name}",
+                f"values of {name} carry no time zone where others do; they are read as UTC",
+            )
+    add(
+        "unknown",
+        f"rows belong to accounts that are not in accounts, such as"
+        f" {sample([counts.get('unknown_example')])}, and are ignored",
+    )
+    for attribute in table.attributes:
+        if _count(counts, f"levels:{attribute}") > MANY_LEVELS:
+            add(
+                f"levels:{attribute}",
+                f"different values of attribute {sample([attribute])} are too many to learn from:"
+                " only the most frequent are told apart",
+            )
+    if table.contract.name == "labels":
+        add("missing:happened", "labels hold nothing and teach nothing")
+    if table.contract.name == "labels" and not table.is_dated:
+        found.append(
+            "nothing has a date: a model is judged on other accounts, not on later dates, and"
+            " what was written down after the outcome flatters it"
+        )
+    add("early", f"rows have {table.contract.time} before the account's created_at")
+    return found
+
+
+def _count(counts: dict[str, Any], key: str) -> int:
+    value = counts.get(key)
+    return 0 if value is None or value != value else int(value)
+
+
+def _moment(value: Any) -> datetime | None:
+    return None if value is None or value != value else value.to_pydatetime()

@@ -1,0 +1,134 @@
+"""Measures of every contender on the same rows, and who is ahead of whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from models.churn.encoding import Floats
+from models.measures.metrics import evaluate, row_log_loss
+from models.measures.resampling import AccountBootstrap
+
+ALL, UNTREATED = "all", "untreated"
+KEYS = ("contender", "origin", "segment", "population")
+
+
+def column_of(contender: str) -> str:
+    """Name the column of a contender's probabilities."""
+    return f"p_{contender}"
+
+
+def measure_contenders(
+    predictions: pd.DataFrame,
+    contenders: Sequence[str],
+    base_rate: Floats,
+    *,
+    seed: int = 0,
+    resamples: int = 200,
+) -> pd.DataFrame:
+    """Measure every contender on all rows, per origin and per segment.
+
+    Parameters
+    ----------
+    predictions : DataFrame of n rows
+        As in :class:`models.backtest.backtest.Backtest`.
+    contenders : sequence of str
+        Names whose columns are measured.
+    base_rate : ndarray of shape (n,)
+        Rate of the rows each row's models had learnt from.
+    seed, resamples : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    DataFrame
+        ``contender``, ``origin``, ``segment``, ``population`` and every field of
+        :class:`models.measures.metrics.Metrics`. The untreated population is there where some rows were
+        treated and some not.
+    """
+    happened = predictions["happened"].to_numpy(dtype=float)
+    accounts = pd.factorize(predictions["account_id"].to_numpy(dtype=object))[0]
+    found = []
+    for key, rows in _cells(predictions):
+        for name in contenders:
+            risk = predictions[column_of(name)].to_numpy(dtype=float)[rows]
+            measured = evaluate(
+                happened[rows],
+                risk,
+                accounts[rows],
+                base_rate=base_rate[rows],
+                seed=seed,
+                resamples=resamples,
+            )
+            found.append({"contender": name, **key, **asdict(measured)})
+    return pd.DataFrame(found)
+
+
+def compare(
+    predictions: pd.DataFrame, ours: str, others: Sequence[str], *, seed: int = 0
+) -> list[dict[str, Any]]:
+    """Difference in log loss of ours minus each of the others, on the same rows.
+
+    Returns
+    -------
+    list of dict
+        ``contender``, ``difference`` in nats per row (below zero where ours is better), ``low`` and
+        ``high`` of its 90 % interval over accounts, and ``verdict``: "better" or "worse" where
+        the interval excludes zero, else "level".
+    """
+    outcome = predictions["happened"].to_numpy(dtype=float)
+    bootstrap = AccountBootstrap(predictions["account_id"], seed=seed)
+
+    def loss(name: str) -> Floats:
+        return row_log_loss(outcome, predictions[column_of(name)].to_numpy(dtype=float))
+
+    own, found = loss(ours), []
+    for name in others:
+        ahead = own - loss(name)
+        low, high = bootstrap.mean_interval(ahead)
+        found.append(
+            {
+                "contender": name,
+                "difference": float(ahead.mean()),
+                "low": low,
+                "high": high,
+                "verdict": "better" if high < 0 else "worse" if low > 0 else "level",
+            }
+        )
+    return found
+
+
+def _cells(predictions: pd.DataFrame) -> Iterator[tuple[dict[str, str], NDArray[np.bool_]]]:
+    """Name every set of rows that is measured."""
+    treated = predictions["treated"].to_numpy(dtype=bool)
+    populations = {ALL: np.ones(len(treated), dtype=bool)}
+    if treated.any() and not treated.all():
+        populations[UNTREATED] = ~treated
+    origins = predictions["origin"].map(origin_name).to_numpy(dtype=object)
+    segments = predictions["segment"].to_numpy(dtype=object)
+    for population, kept in populations.items():
+        yield {"origin": ALL, "segment": ALL, "population": population}, kept
+        for origin in pd.unique(origins):
+            rows = kept & (origins == origin)
+            yield {"origin": origin, "segment": ALL, "population": population}, rows
+        # A single segment is everybody, who have been measured.
+        names = sorted(set(segments))
+        for segment in names if len(names) > 1 else []:
+            rows = kept & (segments == segment)
+            yield {"origin": ALL, "segment": segment, "population": population}, rows
+
+
+def origin_name(origin: Any) -> str:
+    """Write a fold's first tested date as people and JSON have it.
+
+    Examples
+    --------
+    >>> origin_name(pd.Timestamp("2025-05-01")), origin_name("fold 1")
+    ('2025-05-01', 'fold 1')
+    """
+    return origin.date().isoformat() if isinstance(origin, pd.Timestamp) else str(origin)

@@ -1,0 +1,160 @@
+"""One origin of a backtest: learn from what had matured, forecast what came after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from features.catalog import Signal
+from features.errors import EvidenceError, sample
+from models.backtest.comparison import origin_name
+from models.backtest.contenders import Contender, Task
+from models.churn.encoding import Codes, Floats
+from models.training.learning import learn
+from models.training.checks import MIN_EARLIER_POSITIVES
+from models.segments import SegmentSettings, assign_segments
+from models.training.splits import Fold
+
+
+@dataclass(frozen=True)
+class OriginResult:
+    """What was said about the tested rows of one origin.
+
+    Attributes
+    ----------
+    rows : ndarray of int, shape (m,)
+        Their positions.
+    origin : Timestamp or str
+        First tested date, or the name of the fold.
+    log_odds : ndarray of shape (m,)
+        Ours.
+    probability : dict of str to ndarray of shape (m,)
+        Of every other contender.
+    base_rate : float
+        Rate of the rows learnt from.
+    notes : tuple of str
+        What could not be done as planned, one sentence each.
+    merged : tuple of str
+        Segments that were too small, one sentence each.
+    """
+
+    rows: Codes
+    origin: Any
+    log_odds: Floats
+    probability: Mapping[str, Floats]
+    base_rate: float
+    notes: tuple[str, ...]
+    merged: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is the same at every origin; see :func:`models.backtest.backtest`."""
+
+    frame: pd.DataFrame
+    signals: tuple[Signal, ...]
+    contenders: Sequence[Contender]
+    maturity_days: int
+    segments: SegmentSettings
+    is_dated: bool
+    tuned: Mapping[str, Any] | None
+    seed: int
+    n_jobs: int
+
+    def run(self, origin: Any, fold: Fold, tell: Callable[[str], None]) -> OriginResult:
+        """Learn and forecast.
+
+        Parameters
+        ----------
+        origin : Timestamp or str
+            First tested date, or the name of the fold.
+        fold : Fold
+            Rows to learn from and to test on.
+        tell : callable
+            Told what is being done.
+
+        Raises
+        ------
+        EvidenceError
+            When the earlier rows hold too little to learn from.
+        """
+        named = origin_name(origin)
+        tell(f"{named}: healthscore")
+        known, new = self.frame.iloc[fold.train], self.frame.iloc[fold.test]
+        happened = known["happened"].to_numpy(dtype=float)
+        positives = int(happened.sum())
+        if not MIN_EARLIER_POSITIVES <= positives < len(happened):
+            raise EvidenceError(
+                f"its {len(happened)} earlier matured rows hold {positives} positives, where "
+                f"learning needs at least {MIN_EARLIER_POSITIVES} and rows that are not"
+            )
+        learnt = learn(
+            known,
+            self.signals,
+            maturity_days=self.maturity_days,
+            segments=self.segments,
+            is_dated=self.is_dated,
+            tuned=self.tuned,
+            seed=self.seed,
+            n_jobs=self.n_jobs,
+        )
+        log_odds = learnt.log_odds(new)
+        task = Task(
+            X=learnt.inputs(known),
+            happened=happened,
+            dates=known["observation_date"].to_numpy(),
+            accounts=known["account_id"].to_numpy(dtype=object),
+            new=learnt.inputs(new),
+            maturity_days=self.maturity_days,
+            is_dated=self.is_dated,
+            seed=self.seed,
+            n_jobs=self.n_jobs,
+        )
+        probability, notes = {}, _unseen(known, new, self.signals, self.segments)
+        for contender in self.contenders:
+            tell(f"{named}: {contender.name}")
+            forecast = contender.forecast(task)
+            probability[contender.name] = forecast.probability
+            notes += forecast.notes
+        return OriginResult(
+            rows=fold.test,
+            origin=origin,
+            log_odds=log_odds,
+            probability=probability,
+            base_rate=float(happened.mean()),
+            notes=tuple(f"{named}: {note}" for note in notes),
+            merged=learnt.assignment.merged,
+        )
+
+
+def raw_segments(frame: pd.DataFrame, settings: SegmentSettings) -> Any:
+    """Label each row by its own segment, however small: (n,)."""
+    every = replace(settings, min_rows=0, min_positives=0)
+    return assign_segments(frame, every).assign(frame).to_numpy(dtype=object)
+
+
+def _unseen(
+    known: pd.DataFrame, new: pd.DataFrame, signals: Sequence[Signal], settings: SegmentSettings
+) -> list[str]:
+    """Tell which segments and categories of the tested rows training did not know."""
+    notes = []
+    segment = raw_segments(new, settings)
+    strange = ~np.isin(segment, np.unique(raw_segments(known, settings)))
+    if strange.any():
+        notes.append(
+            f"{strange.sum()} tested rows are of segments that no earlier row was of "
+            f"({sample(sorted(set(segment[strange])))}): they were read as their parent."
+        )
+    for signal in signals:
+        if signal.is_categorical:
+            levels = [set(rows[signal.name].dropna().map(str)) for rows in (new, known)]
+            if fresh := sorted(levels[0] - levels[1]):
+                notes.append(
+                    f"Signal {sample([signal.name])} has values that no earlier row had "
+                    f"({sample(fresh)}): they were read as unknown."
+                )
+    return notes

@@ -1,0 +1,396 @@
+"""The churn model: a linear backbone per segment and a LightGBM correction that starts from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+from scipy.special import expit, logit
+from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.utils import Tags
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import (
+    _check_feature_names,
+    _check_n_features,
+    check_consistent_length,
+    check_is_fitted,
+    validate_data,
+)
+
+from features.errors import sample
+from models.churn.backbone import LinearBackbone
+from models.churn.encoding import Encoded, Floats, SignalEncoder
+
+# The churn margin falls in a signal whose healthy direction is "higher".
+DIRECTIONS = {"higher": -1, "lower": 1}
+
+
+class ChurnClassifier(ClassifierMixin, BaseEstimator):
+    """Binary classifier whose margin splits exactly into one value per signal.
+
+    The margin (log-odds of churn) is a shrunken logistic regression per segment plus boosted
+    trees fitted from that margin on. The trees never see the segment, so what a segment changes
+    is in the backbone's coefficients, where it can be read as a weight.
+
+    Parameters
+    ----------
+    segment_column : str or None, default=None
+        Column of X that holds the segment. It is not a signal. None means one segment.
+    backbone : bool, default=True
+        Whether the margin starts from the linear backbone; otherwise from the base rate.
+    n_rounds : int, default=60
+        Boosting rounds of the correction; 0 leaves the backbone alone.
+    learning_rate : float, default=0.05
+        Shrinkage of each tree.
+    num_leaves : int, default=8
+        Leaves per tree.
+    max_depth : int, default=5
+        Depth of a tree.
+    min_child_samples : int, default=50
+        Rows in a leaf.
+    feature_fraction : float, default=0.8
+        Share of signals a tree may use.
+    reg_lambda : float, default=10.0
+        L2 penalty on leaf values.
+    shrinkage : float, default=1.0
+        Factor on the learnt penalty of the backbone's shared coefficients.
+    segment_shrinkage : float, default=1.0
+        Factor on the learnt penalty of a segment's distance from its parent.
+    min_segment_positives : int, default=20
+        With fewer positives a segment uses the shared coefficients.
+    healthy : dict of str to {"higher", "lower"} or None, default=None
+        Declared healthy directions: the margin never rises in a signal that is healthy when
+        higher, in neither part. The backbone's step between known and unknown is left free.
+    groups : dict of str to str or None, default=None
+        Group of each signal: those of one group are shrunk alike in the backbone. Signals left out
+        form one more.
+    random_state : int or None, default=None
+        Seed of the column sampling; None is 0, so a fit is always reproducible.
+    n_jobs : int or None, default=None
+        Threads; the result does not depend on it. None means one, -1 all.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (2,)
+        Labels; the second is churn.
+    encoder_ : SignalEncoder
+        Signals, categories and segments.
+    backbone_ : LinearBackbone or None
+        The linear part.
+    booster_ : lightgbm.Booster or None
+        The correction; None when ``n_rounds`` is 0.
+    prior_ : float
+        Log-odds the margin starts from when there is no backbone.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(500, 3))
+    >>> y = rng.random(500) < 1 / (1 + np.exp(1 - X[:, 0]))
+    >>> model = ChurnClassifier(n_rounds=10).fit(X, y)
+    >>> parts = model.base_margin(X) + model.contributions(X).sum(axis=1)
+    >>> bool(np.allclose(parts, model.decision_function(X), atol=1e-9))
+    True
+    """
+
+    classes_: Any
+    encoder_: SignalEncoder
+    backbone_: LinearBackbone | None
+    booster_: lgb.Booster | None
+    prior_: float
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "segment_column": [str, None],
+        "backbone": ["boolean"],
+        "n_rounds": [Interval(Integral, 0, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "num_leaves": [Interval(Integral, 2, None, closed="left")],
+        "max_depth": [Interval(Integral, 1, None, closed="left")],
+        "min_child_samples": [Interval(Integral, 1, None, closed="left")],
+        "feature_fraction": [Interval(Real, 0, 1, closed="right")],
+        "reg_lambda": [Interval(Real, 0, None, closed="left")],
+        "shrinkage": [Interval(Real, 0, None, closed="neither")],
+        "segment_shrinkage": [Interval(Real, 0, None, closed="neither")],
+        "min_segment_positives": [Interval(Integral, 1, None, closed="left")],
+        "healthy": [dict, None],
+        "groups": [dict, None],
+        "random_state": [Interval(Integral, 0, 2**31 - 1, closed="left"), None],
+        "n_jobs": [Integral, None],
+    }
+
+    def __init__(
+        self,
+        *,
+        segment_column: str | None = None,
+        backbone: bool = True,
+        n_rounds: int = 60,
+        learning_rate: float = 0.05,
+        num_leaves: int = 8,
+        max_depth: int = 5,
+        min_child_samples: int = 50,
+        feature_fraction: float = 0.8,
+        reg_lambda: float = 10.0,
+        shrinkage: float = 1.0,
+        segment_shrinkage: float = 1.0,
+        min_segment_positives: int = 20,
+        healthy: Mapping[str, str] | None = None,
+        groups: Mapping[str, str] | None = None,
+        random_state: int | None = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.segment_column = segment_column
+        self.backbone = backbone
+        self.n_rounds = n_rounds
+        self.learning_rate = learning_rate
+        self.num_leaves = num_leaves
+        self.max_depth = max_depth
+        self.min_child_samples = min_child_samples
+        self.feature_fraction = feature_fraction
+        self.reg_lambda = reg_lambda
+        self.shrinkage = shrinkage
+        self.segment_shrinkage = segment_shrinkage
+        self.min_segment_positives = min_segment_positives
+        self.healthy = healthy
+        self.groups = groups
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def fit(self, X: Any, y: Any) -> ChurnClassifier:
+        """Fit the backbone, then the correction.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n, n_columns)
+            Signals, NaN where unknown; a DataFrame may hold categories and the segment column.
+        y : array-like of shape (n,)
+            Two classes; the larger label is churn.
+
+        Returns
+        -------
+        ChurnClassifier
+            The fitted classifier.
+        """
+        X, y = self._validated(X, y)
+        check_classification_targets(y)
+        if (kind := type_of_target(y, input_name="y")) != "binary" or len(np.unique(y)) < 2:
+            raise ValueError(
+                "Only binary classification is supported. The type of the target is "
+                f"{kind}, with {len(np.unique(y))} class(es); two classes are needed."
+            )
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        happened = codes.astype(float)
+        self.encoder_ = SignalEncoder.fit(X, self.segment_column)
+        direction = self._direction()
+        data = self.encoder_.transform(X)
+        self.prior_ = float(logit(happened.mean()))
+        self.backbone_ = None
+        if self.backbone:
+            groups = dict(self.groups or {})
+            kinds = [groups.get(name, "") for name in self.encoder_.names]
+            self.backbone_ = LinearBackbone(
+                shrinkage=self.shrinkage,
+                segment_shrinkage=self.segment_shrinkage,
+                min_positives=self.min_segment_positives,
+            ).fit(
+                data,
+                happened,
+                categorical=self.encoder_.categorical,
+                direction=direction,
+                segments=self.encoder_.segments,
+                group=[sorted(set(kinds)).index(kind) for kind in kinds],
+            )
+        self.booster_ = self._correction(data, happened, direction) if self.n_rounds else None
+        return self
+
+    def decision_function(self, X: Any) -> Floats:
+        """Margin, the raw log-odds of churn: (n,)."""
+        data = self._encoded(X)
+        return self._start(data) + self._trees(data.values, raw_score=True)
+
+    def predict_proba(self, X: Any) -> Floats:
+        """Uncalibrated probabilities of stay and churn: (n, 2)."""
+        margin = self.decision_function(X)
+        return np.column_stack([expit(-margin), expit(margin)])
+
+    def predict(self, X: Any) -> Floats:
+        """More probable class of each row: (n,)."""
+        positives = self.decision_function(X) > 0
+        return np.asarray(self.classes_[positives.astype(int)])
+
+    def contributions(self, X: Any) -> Floats:
+        """SHAP value of each signal on the margin: (n, n_signals).
+
+        For the backbone ``coefficient * (x - mean in the segment)``, for the trees the
+        path-dependent values of Lundberg et al. (2020), "From local explanations to global
+        understanding with explainable AI for trees". With :meth:`base_margin` they sum to
+        :meth:`decision_function`.
+        """
+        data = self._encoded(X)
+        total = np.zeros_like(data.values)
+        if self.backbone_ is not None:
+            total += self.backbone_.contributions(data)
+        return total + self.tree_contributions(data)
+
+    def tree_contributions(self, data: Encoded) -> Floats:
+        """SHAP value of each signal on the correction alone, from encoded rows: (n, n_signals)."""
+        if self.booster_ is None:
+            return np.zeros_like(data.values)
+        return self._trees(data.values, pred_contrib=True)[:, :-1]
+
+    def tree_margin(self, data: Encoded) -> Floats:
+        """Margin the correction adds to encoded rows: (n,)."""
+        return self._trees(data.values, raw_score=True)
+
+    def base_margin(self, X: Any) -> Floats:
+        """Part of the margin no signal of the row has moved; one value per segment: (n,)."""
+        data = self._encoded(X)
+        backbone = self.backbone_
+        base = np.full(len(data.values), self.prior_)
+        if backbone is not None:
+            base = backbone.base_margin(data)
+        if self.booster_ is not None:
+            # The trees' expected value is the same for every row.
+            unknown = np.full((1, data.values.shape[1]), np.nan)
+            base = base + self._trees(unknown, pred_contrib=True)[0, -1]
+        return base
+
+    def staged_margins(self, X: Any, rounds: Sequence[int]) -> Floats:
+        """Margins after each of some increasing numbers of rounds: (n, len(rounds))."""
+        data = self._encoded(X)
+        margin, done, stages = self._start(data), 0, []
+        for count in rounds:
+            if count > done:
+                margin = margin + self._trees(
+                    data.values, raw_score=True, start_iteration=done, num_iteration=count - done
+                )
+            done = count
+            stages.append(margin)
+        return np.column_stack(stages)
+
+    def correction_text(self) -> str | None:
+        """Trees in LightGBM's own text format, or None without a correction."""
+        return None if self.booster_ is None else self.booster_.model_to_string()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready description of everything but the trees."""
+        check_is_fitted(self, "encoder_")
+        return {
+            "settings": self.get_params(),
+            "classes": self.classes_.tolist(),
+            "columns": self._columns(),
+            "encoder": self.encoder_.to_dict(),
+            "prior": self.prior_,
+            "backbone": None if self.backbone_ is None else self.backbone_.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, described: Mapping[str, Any], correction: str | None) -> ChurnClassifier:
+        """Rebuild a fitted classifier from :meth:`to_dict` and :meth:`correction_text`."""
+        model = cls(**described["settings"])
+        model.classes_ = np.array(described["classes"])
+        model.encoder_ = SignalEncoder.from_dict(described["encoder"])
+        model.n_features_in_ = len(described["columns"])
+        model.feature_names_in_ = np.array(described["columns"], dtype=object)
+        model.prior_ = described["prior"]
+        backbone = described["backbone"]
+        model.backbone_ = None if backbone is None else LinearBackbone.from_dict(backbone)
+        model.booster_ = None if correction is None else lgb.Booster(model_str=correction)
+        return model
+
+    def _correction(self, data: Encoded, happened: Floats, direction: Floats) -> lgb.Booster:
+        rows = lgb.Dataset(
+            data.values,
+            happened,
+            init_score=self._start(data),
+            categorical_feature=self.encoder_.categorical,
+            params={"verbosity": -1},
+        )
+        settings = {
+            "objective": "binary",
+            "boost_from_average": False,
+            "learning_rate": self.learning_rate,
+            "num_leaves": self.num_leaves,
+            "max_depth": self.max_depth,
+            "min_data_in_leaf": self.min_child_samples,
+            "feature_fraction": self.feature_fraction,
+            "lambda_l2": self.reg_lambda,
+            "monotone_constraints": direction.tolist() if direction.any() else None,
+            "monotone_constraints_method": "intermediate",
+            "seed": self.random_state or 0,
+            # Histograms are summed in one fixed order, whatever the number of threads.
+            "deterministic": True,
+            "force_row_wise": True,
+            "num_threads": 1 if self.n_jobs is None else max(self.n_jobs, 0),
+            "verbosity": -1,
+        }
+        return lgb.train(settings, rows, num_boost_round=self.n_rounds)
+
+    def _trees(self, values: Floats, **how: Any) -> Floats:
+        if self.booster_ is None:
+            return np.zeros(len(values))
+        return np.asarray(self.booster_.predict(values, **how))
+
+    def _start(self, data: Encoded) -> Floats:
+        if self.backbone_ is None:
+            return np.full(len(data.values), self.prior_)
+        return self.backbone_.margin(data)
+
+    def _direction(self) -> Floats:
+        healthy = dict(self.healthy or {})
+        direction = np.zeros(len(self.encoder_.names), dtype=int)
+        for name, way in healthy.items():
+            if name not in self.encoder_.names or name in self.encoder_.levels:
+                raise ValueError(
+                    "The 'healthy' parameter of ChurnClassifier must name numeric signals of X. "
+                    f"Got {name!r}; the signals are {sample(self.encoder_.names, 10)}."
+                )
+            if way not in DIRECTIONS:
+                raise ValueError(
+                    "The 'healthy' parameter of ChurnClassifier must map to 'higher' or 'lower'. "
+                    f"Got {way!r} for {name!r} instead."
+                )
+            direction[self.encoder_.names.index(name)] = DIRECTIONS[way]
+        return direction
+
+    def _validated(self, X: Any, y: Any) -> tuple[pd.DataFrame, Floats]:
+        if y is None:
+            raise ValueError("ChurnClassifier requires y to be passed, but the target y is None.")
+        if not isinstance(X, pd.DataFrame):
+            X, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan")
+            return pd.DataFrame(X, columns=self._columns()), y
+        y = validate_data(self, X="no_validation", y=y)
+        check_consistent_length(X, y)
+        return self._checked_frame(X, reset=True), y
+
+    def _encoded(self, X: Any) -> Encoded:
+        check_is_fitted(self, "encoder_")
+        if not isinstance(X, pd.DataFrame):
+            X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
+            return self.encoder_.transform(pd.DataFrame(X, columns=self._columns()))
+        return self.encoder_.transform(self._checked_frame(X, reset=False))
+
+    def _checked_frame(self, X: pd.DataFrame, *, reset: bool) -> pd.DataFrame:
+        _check_feature_names(self, X, reset=reset)
+        _check_n_features(self, X, reset=reset)
+        if not len(X):
+            raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
+        # Names are text from here on, as those of a plain array are.
+        return X.set_axis(self._columns(), axis=1)
+
+    def _columns(self) -> list[str]:
+        if hasattr(self, "feature_names_in_"):
+            return [str(name) for name in self.feature_names_in_]
+        return [f"x{position}" for position in range(self.n_features_in_)]
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.classifier_tags.multi_class = False
+        return tags

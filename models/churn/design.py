@@ -1,0 +1,106 @@
+"""From encoded signals to the standardised columns of a linear model."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from models.churn.encoding import Codes, Floats
+
+# A level seen less often than this says nothing a shrunken coefficient could hold on to.
+MIN_LEVEL_ROWS = 20
+# Ends winsorise: one account with a thousand times the usage must not turn the line. Those between
+# them let the line bend, so that "too little" and "more than enough" may differ.
+KNOTS = (0.005, 0.1, 0.25, 0.5, 0.75, 0.9, 0.995)
+# A rare indicator divided by its tiny deviation would escape the penalty; this is a 7 % share.
+MIN_INDICATOR_SPREAD = 0.25
+# What a design column stands for when it is not a category level.
+UNKNOWN, NUMBER = -1, -2
+
+
+@dataclass(frozen=True)
+class Design:
+    """How encoded signals become the standardised columns of a linear model.
+
+    A number is log-transformed with its sign, winsorised and split at its quantiles into
+    standardised ramps, with an indicator where it was sometimes unknown; a category becomes one
+    column per level. Constant columns are
+    left out, so a signal without variation has no coefficient at all.
+
+    Attributes
+    ----------
+    owner : ndarray of int, shape (q,)
+        Signal each column belongs to.
+    level : ndarray, shape (q,)
+        Level code the column indicates, or one of ``UNKNOWN`` and ``NUMBER``.
+    low, high, centre, spread : ndarray of shape (q,)
+        Limits of the ramp, mean and standard deviation.
+    """
+
+    owner: Codes
+    level: Floats
+    low: Floats
+    high: Floats
+    centre: Floats
+    spread: Floats
+
+    @classmethod
+    def fit(cls, values: Floats, categorical: Sequence[int]) -> Design:
+        """Learn the columns from an encoded matrix."""
+        columns: list[tuple[float, ...]] = []
+        for signal in range(values.shape[1]):
+            raw = values[:, signal]
+            known = raw[~np.isnan(raw)]
+            unknown = 1 - len(known) / len(raw)
+            if signal in categorical:
+                levels, counts = np.unique(known, return_counts=True)
+                kept = counts >= min(MIN_LEVEL_ROWS, len(raw) / 10)
+                shares = [
+                    *zip(levels[kept], counts[kept] / len(raw), strict=True),
+                    (UNKNOWN, unknown),
+                ]
+            else:
+                shares = [(UNKNOWN, unknown)]
+                columns.extend((signal, NUMBER, *ramp) for ramp in _ramps(known))
+            for level, share in shares:
+                spread = max(np.sqrt(share * (1 - share)), MIN_INDICATOR_SPREAD)
+                columns.append((signal, level, 0.0, 1.0, share, spread if 0 < share < 1 else 0.0))
+        table = np.array([column for column in columns if column[-1] > 1e-9]).reshape(-1, 6)
+        return cls(table[:, 0].astype(np.intp), *table.T[1:])
+
+    def transform(self, values: Floats, dtype: type[np.floating[Any]] = np.float64) -> Any:
+        """Return the (n, q) design; an unknown number sits at its mean, that is, at zero.
+
+        A last column of ones is the intercept's.
+        """
+        design = np.ones((len(values), len(self.owner) + 1), dtype=dtype)
+        for column, (signal, level) in enumerate(zip(self.owner, self.level, strict=True)):
+            raw = values[:, signal]
+            if level == NUMBER:
+                limited = np.clip(_signed_log(raw), self.low[column], self.high[column])
+                found = np.where(np.isnan(limited), self.centre[column], limited)
+            else:
+                found = np.isnan(raw) if level == UNKNOWN else raw == level
+            design[:, column] = (found - self.centre[column]) / self.spread[column]
+        return design
+
+
+def _signed_log(raw: Floats) -> Floats:
+    return np.sign(raw) * np.log1p(np.abs(raw))
+
+
+def _ramps(known: Floats) -> list[tuple[float, float, float, float]]:
+    """Limits, mean and deviation of each piece between two knots."""
+    if not len(known):
+        return []
+    numbers = _signed_log(known)
+    knots = np.unique(np.quantile(numbers, KNOTS))
+    ramps = []
+    for low, high in itertools.pairwise(knots):
+        piece = np.clip(numbers, low, high)
+        ramps.append((low, high, piece.mean(), piece.std()))
+    return ramps

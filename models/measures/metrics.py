@@ -1,0 +1,329 @@
+"""How good churn probabilities were, with intervals that respect accounts."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binomtest
+
+from models.measures.calibration_error import BINS, CalibrationError, equal_count_bins
+from models.churn.encoding import Codes, Floats
+from models.measures.recalibration import recalibrate
+from models.measures.resampling import CONFIDENCE, TAILS, AccountBootstrap, clustered_rate_interval
+
+# log(0) must not end a comparison; scikit-learn clips at the same order.
+SMALLEST = float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Measures of one set of rows; bounds are 90 % intervals over accounts.
+
+    Attributes
+    ----------
+    rows, accounts, positives : int
+        Size of the set.
+    auc, auc_low, auc_high : float or None
+        Probability that a positive row has the higher risk; None when one class is absent.
+    log_loss, log_loss_low, log_loss_high : float
+        Mean negative log-likelihood in nats.
+    log_loss_base : float
+        The same for the training base rate, given to every row.
+    brier, brier_low, brier_high : float
+        Mean squared error of the probability.
+    ece, ece_low, ece_high : float
+        Expected calibration error over ten equal-count bins. It is above zero even for true
+        probabilities, the more so the fewer rows there are; the interval is for the error without
+        that bias.
+    ece_by_chance : float
+        The expected calibration error that true probabilities would be measured to have.
+    expected_rate, observed_rate : float
+        Mean probability and share of positive rows.
+    top_decile_lift, top_decile_lift_low, top_decile_lift_high : float or None
+        Churn rate among the tenth of rows with the highest risk over that of all rows.
+    calibration_in_the_large, calibration_in_the_large_low, ..._high : float or None
+        What to add to every log-odds; above zero where more happened than was expected.
+    calibration_slope, calibration_slope_low, calibration_slope_high : float or None
+        Factor of the log-odds; below one where the probabilities are too bold. None, as the
+        former, where one class is absent; see :class:`models.measures.recalibration.Recalibration`.
+    auc_behaviour, auc_behaviour_low, auc_behaviour_high : float or None
+        The AUC of what behaviour adds to the margin, among accounts of like context; None where
+        it was not given.
+    reason : str or None
+        Why something is None.
+    """
+
+    rows: int
+    accounts: int
+    positives: int
+    auc: float | None
+    auc_low: float | None
+    auc_high: float | None
+    log_loss: float | None
+    log_loss_low: float | None
+    log_loss_high: float | None
+    log_loss_base: float | None
+    brier: float | None
+    ece: float | None
+    expected_rate: float | None
+    observed_rate: float | None
+    top_decile_lift: float | None
+    top_decile_lift_low: float | None
+    top_decile_lift_high: float | None
+    auc_behaviour: float | None = None
+    auc_behaviour_low: float | None = None
+    auc_behaviour_high: float | None = None
+    brier_low: float | None = None
+    brier_high: float | None = None
+    ece_low: float | None = None
+    ece_high: float | None = None
+    ece_by_chance: float | None = None
+    calibration_in_the_large: float | None = None
+    calibration_in_the_large_low: float | None = None
+    calibration_in_the_large_high: float | None = None
+    calibration_slope: float | None = None
+    calibration_slope_low: float | None = None
+    calibration_slope_high: float | None = None
+    reason: str | None = None
+
+    @property
+    def enough_evidence(self) -> bool:
+        """Whether the ranking, and behaviour's part in it, beat chance beyond the interval.
+
+        Age or plan alone can rank churn well while no behaviour foretells it: such a model has
+        no weights to recommend.
+        """
+        bounds = [self.auc_low]
+        if self.auc_behaviour is not None:
+            bounds.append(self.auc_behaviour_low)
+        return all(bound is not None and bound > 0.5 for bound in bounds)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready description, ``enough_evidence`` included."""
+        return asdict(self) | {"enough_evidence": self.enough_evidence}
+
+
+def evaluate(
+    happened: Any,
+    probability: Any,
+    accounts: Any,
+    *,
+    base_rate: Any,
+    behaviour: Any = None,
+    seed: int = 0,
+    resamples: int = 300,
+) -> Metrics:
+    """Measure probabilities against outcomes.
+
+    Parameters
+    ----------
+    happened : array of 0 and 1, shape (n,)
+        Outcomes.
+    probability : array of shape (n,)
+        Calibrated churn probabilities.
+    accounts : array of shape (n,)
+        Account of each row; an account is drawn with all its rows (cluster bootstrap; Davison and
+        Hinkley 1997, "Bootstrap Methods and their Application", section 3.8).
+    base_rate : float or array of shape (n,)
+        Churn rate of the training rows, the constant a model has to beat; an array where rows
+        were tested against different training rows.
+    behaviour : array of shape (n,) or None
+        What behaviour adds to each margin, as a rank among accounts of like context.
+    seed, resamples : int
+        Bootstrap seed and size.
+
+    Returns
+    -------
+    Metrics
+    """
+    outcome, risk = np.asarray(happened, dtype=float), np.asarray(probability, dtype=float)
+    bootstrap = AccountBootstrap(accounts, seed=seed, resamples=resamples)
+    rows, positives = len(outcome), int(outcome.sum())
+    counts: dict[str, Any] = {"rows": rows, "accounts": bootstrap.count, "positives": positives}
+    if not rows:
+        nothing: dict[str, Any] = dict.fromkeys(set(Metrics.__dataclass_fields__) - set(counts))
+        return Metrics(**counts | nothing | {"reason": "there are no rows"})
+    rankings = [Ranking(outcome, risk, bootstrap.cluster)]
+    if behaviour is not None:
+        acting = np.asarray(behaviour, dtype=float)
+        rankings.append(Ranking(outcome, acting, bootstrap.cluster))
+    error = CalibrationError(outcome, risk, bootstrap)
+    totals = bootstrap.totals(_means(outcome, risk))
+
+    def measure(weight: Floats) -> list[float]:
+        size, loss, brier = weight @ totals
+        ranked = [rankings[0].auc(weight), rankings[0].lift(weight), rankings[-1].auc(weight)]
+        return [loss / size, brier / size, error.of(weight, size), *ranked]
+
+    loss, brier, ece, auc, lift, auc_behaviour = measure(np.ones(bootstrap.count))
+    resampled = np.array([measure(weight) for weight in bootstrap.draws()]).reshape(-1, 6)
+    # A resample without positives has no ranking; the interval is over those that have one.
+    ranked = resampled[~np.isnan(resampled).any(axis=1), 3:]
+    spread = np.quantile(ranked, TAILS, axis=0) if len(ranked) else np.full((2, 3), np.nan)
+    tails = np.quantile(resampled[:, :2], TAILS, axis=0)
+    line = recalibrate(outcome, risk, bootstrap.cluster)
+    numbers = {
+        **_bounded("auc", auc, spread[:, 0]),
+        **_bounded("log_loss", loss, tails[:, 0]),
+        "log_loss_base": row_log_loss(outcome, np.broadcast_to(base_rate, rows)).mean(),
+        **_bounded("brier", brier, tails[:, 1]),
+        **_bounded("ece", ece, error.interval(ece, resampled[:, 2])),
+        "ece_by_chance": error.by_chance,
+        "expected_rate": risk.mean(),
+        "observed_rate": positives / rows,
+        **_bounded("top_decile_lift", lift, spread[:, 1]),
+        **_bounded("calibration_in_the_large", line.offset, (line.offset_low, line.offset_high)),
+        **_bounded("calibration_slope", line.slope, (line.slope_low, line.slope_high)),
+    }
+    if behaviour is not None:
+        numbers |= _bounded("auc_behaviour", auc_behaviour, spread[:, 2])
+    measured = {k: None if v is None or np.isnan(v) else float(v) for k, v in numbers.items()}
+    missing = {0: "no row is positive", rows: "every row is positive"}.get(positives)
+    return Metrics(**counts | measured, reason=missing)
+
+
+def row_log_loss(outcome: Floats, risk: Floats) -> Floats:
+    """Log loss of each row, in nats: (n,)."""
+    safe = np.clip(risk, SMALLEST, 1 - SMALLEST)
+    return -(outcome * np.log(safe) + (1 - outcome) * np.log1p(-safe))
+
+
+class Ranking:
+    """Rows sorted by risk once, so that a measure of a weighted resample is a few sums.
+
+    Parameters
+    ----------
+    outcome : ndarray of 0 and 1, shape (n,)
+        Outcomes.
+    risk : ndarray of shape (n,)
+        Anything that ranks.
+    cluster : ndarray of int, shape (n,), or None
+        Which weight is a row's; by default each row has its own.
+
+    Examples
+    --------
+    >>> ranking = Ranking(np.array([0.0, 0.0, 1.0, 1.0]), np.array([0.1, 0.4, 0.35, 0.8]))
+    >>> ranking.auc(np.ones(4))
+    0.75
+    """
+
+    def __init__(self, outcome: Floats, risk: Floats, cluster: Codes | None = None) -> None:
+        order = np.argsort(-risk, kind="stable")
+        self._cluster = order if cluster is None else cluster[order]
+        ordered = risk[order]
+        ties = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1], True])
+        self._positives = np.flatnonzero(outcome[order] > 0)
+        # Rows of the same risk as a positive one: from its first to before its after.
+        place = np.searchsorted(ties, self._positives, "right")
+        self._first, self._after = ties[place - 1], ties[place]
+
+    def auc(self, weight: Floats) -> float:
+        """Area under the ROC curve of weighted rows, ties counted half; NaN with one class."""
+        happened, upto = self._weighed(weight)
+        positives, everything = happened.sum(), upto[-1]
+        pairs = positives * (everything - positives)
+        if not pairs:
+            return float("nan")
+        below = everything - (upto[self._first] + upto[self._after]) / 2
+        # Positives are among the rows below; their pairs with each other sum to half a square.
+        return float((happened @ below - positives**2 / 2) / pairs)
+
+    def resampled_auc(self, bootstrap: AccountBootstrap) -> Floats:
+        """AUC of each draw of the accounts, which are the clusters: (resamples,)."""
+        return np.array([self.auc(weight) for weight in bootstrap.draws()])
+
+    def lift(self, weight: Floats, share: float = 0.1) -> float:
+        """Churn rate of the riskiest share over the overall one; ties at the cut count in part."""
+        happened, upto = self._weighed(weight)
+        if not happened.sum():
+            return float("nan")
+        before = upto[self._first]
+        size = upto[self._after] - before
+        taken = np.clip(share * upto[-1] - before, 0, size)
+        caught = happened @ np.divide(taken, size, out=np.zeros_like(size), where=size > 0)
+        return float(caught / happened.sum() / share)
+
+    def _weighed(self, weight: Floats) -> tuple[Floats, Floats]:
+        """Weights of the positive rows, and of all rows before each place."""
+        ordered = weight[self._cluster]
+        return ordered[self._positives], np.concatenate([[0.0], ordered.cumsum()])
+
+
+def calibration_table(
+    happened: Any, probability: Any, bins: int = BINS, *, accounts: Any = None
+) -> pd.DataFrame:
+    """Compare expected with observed churn in equal-count bins of risk.
+
+    Parameters
+    ----------
+    happened, probability : array of shape (n,)
+        Outcomes and probabilities.
+    bins : int
+        Most bins.
+    accounts : array of shape (n,) or None
+        Account of each row, where an interval should count rows of one account as alike as they
+        were; by default every row counts in full.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``rows``, ``positives``, ``expected_rate``, ``observed_rate`` and the bounds ``low``
+        and ``high`` of its 90 % Wilson interval; at most ``bins`` rows, lowest risk first. Rows of
+        the same risk share a bin.
+    """
+    risk, outcome = np.asarray(probability, dtype=float), np.asarray(happened, dtype=float)
+    cluster = None if accounts is None else np.asarray(accounts)
+    code = equal_count_bins(risk, bins)
+    parts = [np.flatnonzero(code == place) for place in np.unique(code)]
+    return pd.DataFrame(
+        [
+            rate_row(outcome[part], risk[part], None if cluster is None else cluster[part])
+            for part in parts
+        ],
+        columns=["rows", "positives", "expected_rate", "observed_rate", "low", "high"],
+    )
+
+
+def rate_row(outcome: Floats, risk: Floats, cluster: Any = None) -> dict[str, Any]:
+    """Compare expected with observed churn in some rows, with a 90 % Wilson interval.
+
+    With a ``cluster`` per row, its account, the interval is that of
+    :func:`models.measures.resampling.clustered_rate_interval`.
+
+    Examples
+    --------
+    >>> row = rate_row(np.array([0.0, 1.0, 0.0, 0.0]), np.full(4, 0.2))
+    >>> row["positives"], row["observed_rate"], round(row["low"], 3), round(row["high"], 3)
+    (1, 0.25, 0.058, 0.644)
+    """
+    rows, positives = len(outcome), int(outcome.sum())
+    if not rows:
+        nothing = dict.fromkeys(("expected_rate", "observed_rate", "low", "high"))
+        return {"rows": 0, "positives": 0, **nothing}
+    if cluster is None:
+        interval = binomtest(positives, rows).proportion_ci(CONFIDENCE, method="wilson")
+        low, high = float(interval.low), float(interval.high)
+    else:
+        low, high = clustered_rate_interval(outcome, cluster)
+    return {
+        "rows": rows,
+        "positives": positives,
+        "expected_rate": float(risk.mean()),
+        "observed_rate": positives / rows,
+        "low": low,
+        "high": high,
+    }
+
+
+def _means(outcome: Floats, risk: Floats) -> Floats:
+    """Columns whose sums give the size, the log loss and the Brier score: (n, 3)."""
+    return np.column_stack(
+        [np.ones(len(outcome)), row_log_loss(outcome, risk), (outcome - risk) ** 2]
+    )
+
+
+def _bounded(name: str, value: Any, bounds: Any) -> dict[str, Any]:
+    return {name: value, f"{name}_low": bounds[0], f"{name}_high": bounds[1]}

@@ -1,0 +1,265 @@
+"""Feature rows in, scored and explained rows out, some at a time: a health model as one pass."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from features.catalog import GROUPS, Signal
+from features.errors import DataError, sample
+from models.tree_shap.build.additive_part import AdditivePart
+from models.churn.encoding import Codes, Floats
+from models.scoring.reasons import LEAST_POINTS
+from models.scoring.scale import BANDS, GOOD_BANDS, GRADES, score_move
+from models.segment_codes import segment_codes
+from models.segments import EVERYTHING
+from models.tree_shap import ShapPlan
+from models.weights.weights import observed_share, signal_shares
+
+if TYPE_CHECKING:
+    from models.scoring.health_model import HealthModel
+
+
+class ScorePlan:
+    """A health model, arranged for scoring many rows.
+
+    Every row's score, points and reasons come from one sum: the values of
+    :class:`models.tree_shap.ShapPlan`, whose integers add up to the same in any order. A row's
+    score therefore depends neither on the rows beside it nor on the number of threads.
+
+    Parameters
+    ----------
+    model : HealthModel
+        What is scored with.
+    shap : ShapPlan, optional
+        The plan of the model's margin; compiled when left out.
+
+    Attributes
+    ----------
+    shap : ShapPlan
+        Values of each signal, counted from the segment's mean margin.
+    labels : tuple of str
+        Segments a row can be in.
+    """
+
+    def __init__(self, model: HealthModel, shap: ShapPlan | None = None) -> None:
+        classifier = model.classifier
+        encoder = classifier.encoder_
+        self.model = model
+        self.shap = compile_shap(model) if shap is None else shap
+        self.labels = tuple(dict.fromkeys((*model.segments.names, EVERYTHING)))
+        positions = {name: code for code, name in enumerate(encoder.segments)}
+        single = encoder.segment_column is None
+        self._code = np.array([0 if single else positions.get(name, -1) for name in self.labels])
+        labels = np.array(self.labels, dtype=object)
+        self._start = self.shap.base_values(self._code, len(self.labels))
+        self._baseline_log_odds = model.calibrator.log_odds(self._start, labels)
+        self._slope = model.calibrator.slope(labels)
+        self._shares = signal_shares(model.signals, self.labels, model.signal_weights)
+        self._group = np.array([GROUPS.index(signal.group) for signal in model.signals])
+
+    def score_batch(self, batch: pa.RecordBatch, reasons: int = 5) -> pa.RecordBatch:
+        """Score rows.
+
+        Parameters
+        ----------
+        batch : RecordBatch of n rows
+            ``account_id`` and the model's required columns, in any order and among others; ``mrr``
+            where it is known. Null or NaN where a signal is not known.
+        reasons : int
+            Most reasons of a row; signals without points are never given.
+
+        Returns
+        -------
+        RecordBatch of n rows
+            In the same order: ``account_id``, ``segment``, ``score``, ``band``, ``grade``,
+            ``probability``, ``coverage``, ``baseline_score``, ``points_<group>`` of every group,
+            ``mrr`` (null where it is not given), and three lists of equal length, the largest
+            absolute points first: ``reason_signals``, ``reason_points`` and ``reason_values``
+            (as text, null where not known).
+
+        Raises
+        ------
+        DataError
+            When a column is absent, or a signal holds something that is not a finite number.
+        """
+        self._refuse_absent(batch)
+        label, values = self.inputs(batch)
+        told = self.shap.explain(
+            values, groups=self._group, top_k=reasons, segment=self._code[label], n_threads=1
+        )
+        move = score_move(
+            told.margin - self._start[label],
+            self._baseline_log_odds[label],
+            self._slope[label],
+            self.model.scale,
+        )
+        probability = expit(move.log_odds)
+        scale = self.model.scale
+        bands = GOOD_BANDS if scale.good else BANDS
+        # Groups after the last that has a signal have no sums.
+        group_points = np.zeros((batch.num_rows, len(GROUPS)))
+        group_points[:, : told.group_sums.shape[1]] += told.group_sums * move.factor[:, None]
+        columns = {
+            "account_id": batch["account_id"].cast(pa.string()),
+            "segment": _named(label, self.labels),
+            "score": move.score,
+            "band": _named(scale.band_position(probability), bands),
+            "grade": _named(scale.grade_position(move.score), GRADES),
+            "probability": probability,
+            "coverage": observed_share(values, label, self._shares),
+            "baseline_score": move.baseline,
+            **{f"points_{group}": group_points[:, i] for i, group in enumerate(GROUPS)},
+            "mrr": _mrr(batch),
+            **self._reasons(batch, values, told.top_signals, told.top_values, move.factor),
+        }
+        return pa.record_batch({name: pa.array(column) for name, column in columns.items()})
+
+    def inputs(self, batch: pa.RecordBatch) -> tuple[Codes, Floats]:
+        """Read the rows as the model does: position of each label (n,), values (n, n_signals)."""
+        encoder = self.model.classifier.encoder_
+        # Signal by signal, as the batch comes and the plan reads.
+        values = np.empty((batch.num_rows, len(encoder.names)), order="F")
+        for i, name in enumerate(encoder.names):
+            levels = encoder.levels.get(name)
+            column = batch[name]
+            values[:, i] = _numbers(column, name) if levels is None else _codes(column, levels)
+        if (infinite := np.isinf(values).any(axis=0)).any():
+            name = encoder.names[int(np.flatnonzero(infinite)[0])]
+            raise DataError(_not_finite(name, ["inf"]))
+        return segment_codes(batch, self.model.segments, self.labels), values
+
+    def coverage(self, values: Floats, segment: Any) -> Floats:
+        """Share of weight that was observed in encoded rows of named segments: (n,)."""
+        position = {label: i for i, label in enumerate(self.labels)}
+        label = np.array([position[name] for name in segment], dtype=np.intp)
+        return observed_share(values, label, self._shares)
+
+    def _refuse_absent(self, batch: pa.RecordBatch) -> None:
+        needed = ["account_id", *self.model.required_columns]
+        absent = [name for name in needed if name not in batch.schema.names]
+        if absent:
+            raise DataError(
+                f"The feature rows must have every column the model reads, but {sample(absent)} "
+                "is absent; build them with the settings the model was trained with."
+            )
+        twice = sorted({n for n in needed if batch.schema.names.count(n) > 1})
+        if twice:
+            raise DataError(
+                f"The feature rows must name each column once, but {sample(twice)} is there more "
+                "than once; rename or drop one of them."
+            )
+
+    def _reasons(
+        self,
+        batch: pa.RecordBatch,
+        values: Floats,
+        top: NDArray[np.int32],
+        contribution: Floats,
+        factor: Floats,
+    ) -> dict[str, pa.Array]:
+        """Arrange the largest points of each row as three lists of equal length."""
+        points = contribution * factor[:, None]
+        given = np.abs(points) >= LEAST_POINTS
+        offsets = np.concatenate([[0], given.sum(axis=1).cumsum()]).astype(np.int32)
+        row, _ = np.nonzero(given)
+        signal = top[given].astype(np.intp)
+        names = [one.name for one in self.model.signals]
+        lists = {
+            "reason_signals": _named(signal, names),
+            "reason_points": pa.array(points[given]),
+            "reason_values": _texts(batch, self.model.signals, values, row, signal),
+        }
+        return {
+            name: pa.ListArray.from_arrays(pa.array(offsets), items)
+            for name, items in lists.items()
+        }
+
+
+def compile_shap(model: HealthModel) -> ShapPlan:
+    """Arrange the margin of a health model for explaining many rows."""
+    classifier = model.classifier
+    encoder = classifier.encoder_
+    centres = [
+        model.centres.get(name, model.centres[EVERYTHING])
+        for name in (*encoder.segments, EVERYTHING)
+    ]
+    additive = AdditivePart.of(
+        classifier.backbone_,
+        categorical=encoder.categorical,
+        n_features=len(encoder.names),
+        prior=classifier.prior_,
+        centres=np.array(centres, dtype=float).reshape(-1, len(encoder.names)),
+    )
+    return ShapPlan.compile(classifier.booster_, additive=additive)
+
+
+def _named(position: Any, names: Any) -> pa.Array:
+    """Texts by their position in a short list."""
+    positions = pa.array(np.asarray(position, dtype=np.int32))
+    return pa.DictionaryArray.from_arrays(
+        positions, pa.array(names, pa.string())
+    ).dictionary_decode()
+
+
+def _numbers(column: pa.Array, name: str) -> Floats:
+    """Numbers with NaN for null."""
+    if not pa.types.is_floating(column.type):
+        try:
+            column = column.cast(pa.float64())
+        except pa.ArrowInvalid as error:
+            raise DataError(_not_finite(name, _unlike_numbers(column))) from error
+        except pa.ArrowNotImplementedError as error:
+            raise DataError(_not_finite(name, [f"values of type {column.type}"])) from error
+    return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _unlike_numbers(column: pa.Array) -> list[str]:
+    texts = [str(value) for value in pc.unique(column).to_pylist() if value is not None]
+    return [text for text in texts if not _is_number(text)]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _not_finite(name: str, found: list[str]) -> str:
+    return (
+        f"Signal {name!r} must hold finite numbers, or nothing where it is not known, but holds "
+        f"{sample(found)}; correct the column it is built from."
+    )
+
+
+def _codes(column: pa.Array, levels: tuple[str, ...]) -> Floats:
+    """Codes of categories; NaN for unknown and for one that training had not seen."""
+    found = pc.index_in(column.cast(pa.string()), value_set=pa.array(levels, pa.string()))
+    return np.asarray(found.cast(pa.float64()).to_numpy(zero_copy_only=False))
+
+
+def _mrr(batch: pa.RecordBatch) -> pa.Array:
+    if "mrr" not in batch.schema.names:
+        return pa.nulls(batch.num_rows, pa.float64())
+    return pc.if_else(pc.is_nan(found := batch["mrr"].cast(pa.float64())), None, found)
+
+
+def _texts(
+    batch: pa.RecordBatch, signals: tuple[Signal, ...], values: Floats, row: Codes, signal: Codes
+) -> pa.Array:
+    """Write the observed value of a signal in each of some rows; null where it was not known."""
+    number = values[row, signal]
+    texts = pa.array(number, mask=np.isnan(number)).cast(pa.string())
+    for position, described in enumerate(signals):
+        here = signal == position
+        if described.is_categorical and here.any():
+            said = batch[described.name].cast(pa.string()).take(pa.array(row[here]))
+            texts = pc.replace_with_mask(texts, pa.array(here), said)
+    return texts

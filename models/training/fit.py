@@ -1,0 +1,290 @@
+"""From a labelled feature frame to a health model with its out-of-time proof."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+
+from features.catalog import Signal
+from features.errors import EvidenceError
+from models.scoring.calibration import LogisticCalibrator
+from models.churn.encoding import Codes
+from models.scoring.health_model import SEGMENT, HealthModel, model_input
+from models.training.learning import Learnt, learn
+from models.training.checks import MIN_EARLIER_POSITIVES, check_evidence, check_labels
+from models.measures.metrics import Metrics
+from models.training.holdout import Unseen, doubts, judge, prove, together
+from models.scoring.scale import ScaleSettings, ScoreScale
+from models.segments import SegmentSettings
+from models.training.selection import Selection
+from models.training.splits import Fold, account_folds, time_holdout
+from models.weights.intervals import weight_certainty
+from models.weights.weights import OVERALL, group_weights, signal_weights
+
+# Folds of accounts that judge rows without dates.
+ACCOUNT_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """A trained model and how it did on dates it had not seen.
+
+    Attributes
+    ----------
+    model : HealthModel
+        Refitted on every matured row with the choices made on the older ones.
+    metrics : Metrics
+        Hold-out, all rows.
+    segment_metrics : dict of str to Metrics
+        Hold-out, per segment.
+    bands : list of dict
+        Hold-out, per band: ``band``, ``rows``, ``positives``, ``expected_rate``, ``observed_rate``
+        and its 90 % interval over accounts ``low``, ``high`` (None without rows).
+    calibration : DataFrame
+        Hold-out, as :func:`models.measures.metrics.calibration_table`.
+    holdout : DataFrame
+        ``account_id``, ``observation_date``, ``segment``, ``probability``, ``score`` and
+        ``happened`` of every held-out row.
+    choice : dict
+        ``backbone``, ``rounds``, ``in_time`` and ``candidates`` with their out-of-time log losses.
+    counts : dict
+        ``rows``, ``accounts``, ``positives``; ``training_rows``, ``training_positives``,
+        ``holdout_rows``, ``holdout_positives``; ``first_date``, ``last_date``, ``holdout_from``
+        (ISO).
+    warnings : list of str
+        One sentence each.
+    """
+
+    model: HealthModel
+    metrics: Metrics
+    segment_metrics: dict[str, Metrics]
+    bands: list[dict[str, Any]]
+    calibration: pd.DataFrame
+    holdout: pd.DataFrame
+    choice: dict[str, Any]
+    counts: dict[str, Any]
+    warnings: list[str]
+
+
+def fit_health_model(
+    frame: pd.DataFrame,
+    signals: Sequence[Signal],
+    *,
+    maturity_days: int,
+    segments: SegmentSettings | None = None,
+    scale: ScaleSettings | None = None,
+    holdout_dates: int | None = None,
+    is_dated: bool = True,
+    tuned: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    n_jobs: int = 1,
+    progress: Callable[[str], None] | None = None,
+) -> TrainingResult:
+    """Choose, prove and fit a health model.
+
+    The newest dates are held out. On what had matured before them the rounds and the use of the
+    backbone are chosen by rolling origins, the calibration is fitted to out-of-time margins, and
+    the hold-out is scored once. Then everything is refitted on all rows with the same choices,
+    and the hold-out's margins join the calibration.
+
+    Parameters
+    ----------
+    frame : DataFrame of n rows
+        Matured rows: ``account_id``, ``observation_date``, ``happened`` (0 or 1), one column per
+        signal, the columns segments are read from and, where it is known, ``account_age_days``.
+    signals : sequence of Signal
+        What the model may read.
+    maturity_days : int
+        Days from an observation date to the end of its outcome window.
+    segments : SegmentSettings or None
+        How rows are split; None takes the frame's ``segment`` column.
+    scale : ScaleSettings or None
+        What fixes the score; None leaves it to the matured base rate.
+    holdout_dates : int or None
+        Distinct dates to hold out; None for a quarter of them.
+    is_dated : bool
+        False where the rows are one snapshot without dates: five folds of accounts judge each
+        other instead, which says nothing about later dates, and the hold-out is every row.
+    tuned : mapping of str to object, or None
+        Parameters of :class:`models.churn.classifier.ChurnClassifier` that replace the defaults.
+    seed : int
+        Of the model and of the bootstrap.
+    n_jobs : int
+        Threads; the result does not depend on it.
+    progress : callable or None
+        Told what is being done, in words.
+
+    Returns
+    -------
+    TrainingResult
+
+    Raises
+    ------
+    EvidenceError
+        When one outcome is absent, positives are too few or the history is too short.
+    DataError
+        When a column is absent or holds what it must not.
+    """
+    tell = progress or (lambda stage: None)
+    signals = tuple(signals)
+    check_labels(frame, signals)
+    how: dict[str, Any] = {
+        "maturity_days": maturity_days,
+        "segments": segments,
+        "is_dated": is_dated,
+        "tuned": tuned,
+        "seed": seed,
+        "n_jobs": n_jobs,
+    }
+    final_scale = (scale or ScaleSettings()).scale(float(frame["happened"].mean()))
+
+    if is_dated:
+        tell("choosing how much the trees may add")
+        fold = time_holdout(frame["observation_date"], maturity_days, n_dates=holdout_dates)
+        past = frame.iloc[fold.train]
+        where = "matured before the hold-out dates"
+        check_evidence(past["happened"], MIN_EARLIER_POSITIVES, where)
+        learnt = learn(past, signals, **how)
+        tell("testing on dates the model has not seen")
+        unseen = judge(learnt, frame, fold.test, float(past["happened"].mean()))
+        tell("fitting on every matured row")
+        final = _refitted(learnt, frame, fold, unseen)
+    else:
+        tell("testing on accounts the model has not seen")
+        fold, unseen = _cross_validated(frame, signals, how)
+        tell("fitting on every row")
+        final = learn(frame, signals, **how)
+    proof = prove(unseen, frame, final_scale, seed)
+
+    tell("asking how sure the weights are")
+    model = _with_weights(
+        final, frame, final_scale, proof.bands, maturity_days, proof.metrics.enough_evidence, seed
+    )
+    return TrainingResult(
+        model=model,
+        metrics=proof.metrics,
+        segment_metrics=proof.segment_metrics,
+        bands=proof.bands,
+        calibration=proof.calibration,
+        holdout=proof.holdout,
+        choice=_choice(final.selection),
+        counts=_counts(frame, fold),
+        warnings=[
+            *final.assignment.merged,
+            *doubts(proof.metrics, is_dated=is_dated, in_time=final.selection.in_time),
+        ],
+    )
+
+
+def _cross_validated(
+    frame: pd.DataFrame, signals: tuple[Signal, ...], how: Mapping[str, Any]
+) -> tuple[Fold, Unseen]:
+    """Judge every row by a model of other accounts."""
+    clusters = pd.factorize(frame["account_id"].to_numpy(dtype=object))[0]
+    parts = []
+    for fold in account_folds(clusters, ACCOUNT_FOLDS):
+        known = frame.iloc[fold.train]
+        check_evidence(known["happened"], MIN_EARLIER_POSITIVES, "among the accounts learnt from")
+        base_rate = float(known["happened"].mean())
+        parts.append(judge(learn(known, signals, **how), frame, fold.test, base_rate))
+    if not parts:
+        raise EvidenceError(
+            "Rows without dates are judged on other accounts, but all of them are of one account; "
+            "add more accounts."
+        )
+    everything = np.arange(len(frame))
+    return Fold(train=everything, test=everything), together(parts)
+
+
+def _refitted(learnt: Learnt, frame: pd.DataFrame, fold: Fold, unseen: Unseen) -> Learnt:
+    """Fit to every row with the choices made on the older ones; the hold-out's margins join in."""
+    happened = frame["happened"].to_numpy(dtype=float)
+    inputs = learnt.inputs(frame)
+    segment = inputs[SEGMENT].to_numpy(dtype=object)
+    rows = np.concatenate([fold.train[learnt.selection.rows], fold.test])
+    margins = np.concatenate([learnt.selection.margins, unseen.margins])
+    calibrator = LogisticCalibrator().fit(margins, happened[rows], segment[rows])
+    classifier = clone(learnt.classifier).fit(inputs, happened.astype(int))
+    return replace(learnt, classifier=classifier, calibrator=calibrator)
+
+
+def _with_weights(
+    learnt: Learnt,
+    frame: pd.DataFrame,
+    scale: ScoreScale,
+    bands: list[dict[str, Any]],
+    maturity_days: int,
+    enough_evidence: bool,
+    seed: int,
+) -> HealthModel:
+    signals, classifier = learnt.signals, learnt.classifier
+    inputs = model_input(frame, signals, learnt.assignment)
+    segment = inputs[SEGMENT].to_numpy(dtype=object)
+    contributions = classifier.contributions(inputs)
+    centres = {OVERALL: contributions.mean(axis=0).tolist()}
+    for name in sorted(set(segment)):
+        inside = segment == name
+        centres[name] = contributions[inside].mean(axis=0).tolist()
+        contributions[inside] -= centres[name]
+    weights = group_weights(contributions, segment, signals)
+    shares = signal_weights(contributions, segment, signals)
+    certainty = weight_certainty(
+        classifier,
+        inputs,
+        frame["happened"].to_numpy(dtype=float),
+        frame["account_id"].to_numpy(dtype=object),
+        segment,
+        signals,
+        weights,
+        shares,
+        good=scale.good,
+        seed=seed,
+    )
+    return HealthModel(
+        signals=signals,
+        classifier=classifier,
+        calibrator=learnt.calibrator,
+        scale=scale,
+        segments=learnt.assignment,
+        centres=centres,
+        weights=weights,
+        signal_weights=shares,
+        certainty=certainty if enough_evidence else certainty.without_evidence(),
+        bands=bands,
+        maturity_days=maturity_days,
+    )
+
+
+def _choice(selection: Selection) -> dict[str, Any]:
+    return {
+        "backbone": selection.chosen.backbone,
+        "rounds": selection.chosen.rounds,
+        "in_time": selection.in_time,
+        "candidates": [asdict(candidate) for candidate in selection.candidates],
+    }
+
+
+def _counts(frame: pd.DataFrame, fold: Fold) -> dict[str, Any]:
+    dates = pd.to_datetime(frame["observation_date"])
+    happened = frame["happened"].to_numpy()
+
+    def positives(rows: Codes) -> int:
+        return int(happened[rows].sum())
+
+    return {
+        "rows": len(frame),
+        "accounts": int(frame["account_id"].nunique()),
+        "positives": int(happened.sum()),
+        "training_rows": len(fold.train),
+        "training_positives": positives(fold.train),
+        "holdout_rows": len(fold.test),
+        "holdout_positives": positives(fold.test),
+        "first_date": dates.min().date().isoformat(),
+        "last_date": dates.max().date().isoformat(),
+        "holdout_from": dates.iloc[fold.test].min().date().isoformat(),
+    }

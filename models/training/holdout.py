@@ -1,0 +1,196 @@
+"""What a model said about rows it had not seen, measured once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit
+
+from features.build import AGE
+from models.churn.encoding import Codes, Floats
+from models.training.evidence import behaviour_rank
+from models.scoring.health_model import SEGMENT
+from models.training.learning import Learnt
+from models.measures.metrics import Metrics, calibration_table, evaluate, rate_row
+from models.scoring.scale import ScoreScale
+
+FEW_POSITIVES = 5
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """Rows a model had not seen, and what it said of them.
+
+    Attributes
+    ----------
+    rows : ndarray of int, shape (m,)
+        Their positions.
+    margins : ndarray of shape (m,)
+        Uncalibrated margins.
+    log_odds : ndarray of shape (m,)
+        Calibrated log-odds.
+    segment : ndarray of str, shape (m,)
+        Their segments.
+    context, acting : ndarray of shape (m,)
+        What profile signals, and all others, add to the margin.
+    base_rate : ndarray of shape (m,)
+        Rate of the rows that were learnt from.
+    """
+
+    rows: Codes
+    margins: Floats
+    log_odds: Floats
+    segment: Any
+    context: Floats
+    acting: Floats
+    base_rate: Floats
+
+
+def judge(learnt: Learnt, frame: pd.DataFrame, rows: Codes, base_rate: float) -> Unseen:
+    """Let a model speak about rows it was not fitted to.
+
+    Parameters
+    ----------
+    learnt : Learnt
+        The model.
+    frame : DataFrame
+        Rows as it was taught with.
+    rows : ndarray of int
+        Positions of the rows it had not seen.
+    base_rate : float
+        Rate of the outcome in the rows it had.
+    """
+    inputs = learnt.inputs(frame.iloc[rows])
+    segment = inputs[SEGMENT].to_numpy(dtype=object)
+    margins = learnt.classifier.decision_function(inputs)
+    profile = np.array([signal.group == "profile" for signal in learnt.signals])
+    added = learnt.classifier.contributions(inputs)
+    return Unseen(
+        rows,
+        margins,
+        learnt.calibrator.log_odds(margins, segment),
+        segment,
+        added[:, profile].sum(axis=1),
+        added[:, ~profile].sum(axis=1),
+        np.full(len(rows), base_rate),
+    )
+
+
+def together(parts: list[Unseen]) -> Unseen:
+    """Join what several models said of different rows."""
+    names = Unseen.__dataclass_fields__
+    return Unseen(
+        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    )
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Measures of unseen rows; see :class:`models.training.fit.TrainingResult`."""
+
+    metrics: Metrics
+    segment_metrics: dict[str, Metrics]
+    bands: list[dict[str, Any]]
+    calibration: pd.DataFrame
+    holdout: pd.DataFrame
+
+
+def prove(unseen: Unseen, frame: pd.DataFrame, scale: ScoreScale, seed: int) -> Proof:
+    """Measure what was said of unseen rows.
+
+    Parameters
+    ----------
+    unseen : Unseen
+        What was said.
+    frame : DataFrame
+        The rows its positions refer to.
+    scale : ScoreScale
+        What cuts the bands.
+    seed : int
+        Of the bootstrap.
+    """
+    tested = frame.iloc[unseen.rows]
+    held_out = tested[["account_id", "observation_date", "happened"]].reset_index(drop=True)
+    held_out = held_out.assign(
+        segment=unseen.segment,
+        probability=expit(unseen.log_odds),
+        score=scale.score(unseen.log_odds),
+    )
+    age = tested[AGE].to_numpy(dtype=float) if AGE in tested else np.full(len(tested), np.nan)
+    behaviour = behaviour_rank(
+        tested["observation_date"].to_numpy(), unseen.segment, age, unseen.context, unseen.acting
+    )
+
+    def measured(own: Any) -> Metrics:
+        part = held_out[own]
+        return evaluate(
+            part["happened"],
+            part["probability"],
+            part["account_id"],
+            base_rate=unseen.base_rate[own],
+            behaviour=behaviour[own],
+            seed=seed,
+        )
+
+    return Proof(
+        metrics=measured(np.ones(len(held_out), dtype=bool)),
+        segment_metrics={
+            str(name): measured((held_out[SEGMENT] == name).to_numpy())
+            for name in sorted(set(held_out[SEGMENT]))
+        },
+        bands=band_table(held_out, scale),
+        calibration=calibration_table(
+            held_out["happened"], held_out["probability"], accounts=held_out["account_id"]
+        ),
+        holdout=held_out,
+    )
+
+
+def band_table(rows: pd.DataFrame, scale: ScoreScale) -> list[dict[str, Any]]:
+    """Compare the expected with the observed rate in each band, with intervals over accounts.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        ``account_id``, ``probability`` and ``happened``.
+    scale : ScoreScale
+        What cuts the bands.
+    """
+    risk, happened = (rows[name].to_numpy(dtype=float) for name in ("probability", "happened"))
+    accounts, band = rows["account_id"].to_numpy(dtype=object), scale.band(risk)
+    return [
+        {"band": name, **rate_row(happened[own], risk[own], accounts[own])}
+        for name, own in ((name, band == name) for name in scale.bands)
+    ]
+
+
+def doubts(metrics: Metrics, *, is_dated: bool, in_time: bool) -> list[str]:
+    """Say what speaks against believing the measures, one sentence each."""
+    found = []
+    lowest = float("nan") if metrics.auc_behaviour_low is None else metrics.auc_behaviour_low
+    if metrics.positives < FEW_POSITIVES:
+        found.append(
+            f"Only {metrics.positives} positive(s) in the {metrics.rows} hold-out rows: the "
+            "measures say little until more outcomes have matured."
+        )
+    elif not metrics.enough_evidence:
+        found.append(
+            "Not enough evidence that behaviour foretells the outcome: its hold-out AUC among "
+            f"accounts of like age and plan may be as low as {lowest:.3f}, where 0.5 is chance."
+            if metrics.auc is not None and metrics.auc_low is not None
+            else f"The hold-out has no ranking to measure: {metrics.reason}."
+        )
+    if not is_dated:
+        found.append(
+            "The rows carry no dates: the model was judged on accounts it had not seen, not on "
+            "later dates, and what was written down after the outcome may flatter it."
+        )
+    elif not in_time:
+        found.append(
+            "Too few dates had matured to choose and calibrate on later ones, so held-out accounts "
+            "of the same dates were used; expect the probabilities to be less certain."
+        )
+    return found

@@ -1,0 +1,149 @@
+"""All that is learnt from a set of rows: segments, rounds, calibration and the churn model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit
+
+from features.catalog import Signal
+from models.scoring.calibration import LogisticCalibrator
+from models.churn.classifier import ChurnClassifier
+from models.churn.encoding import Floats
+from models.scoring.health_model import SEGMENT, model_input
+from models.segments import SegmentAssignment, SegmentSettings, assign_segments
+from models.training.selection import Selection, select_rounds
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """A fitted, calibrated churn model.
+
+    Attributes
+    ----------
+    signals : tuple of Signal
+        What it reads.
+    assignment : SegmentAssignment
+        Which segment a row belongs to.
+    classifier : ChurnClassifier
+        Fitted on every row it was given.
+    calibrator : LogisticCalibrator
+        Fitted on out-of-time margins of those rows.
+    selection : Selection
+        How the rounds and the use of the backbone were chosen.
+    """
+
+    signals: tuple[Signal, ...]
+    assignment: SegmentAssignment
+    classifier: ChurnClassifier
+    calibrator: LogisticCalibrator
+    selection: Selection
+
+    def inputs(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Select what the classifier reads: n rows."""
+        return model_input(frame, self.signals, self.assignment)
+
+    def segment(self, frame: pd.DataFrame) -> Any:
+        """Segment of each row: (n,)."""
+        return self.assignment.assign(frame).to_numpy(dtype=object)
+
+    def log_odds(self, frame: pd.DataFrame) -> Floats:
+        """Calibrated log-odds of the outcome: (n,)."""
+        inputs = self.inputs(frame)
+        margins = self.classifier.decision_function(inputs)
+        return self.calibrator.log_odds(margins, inputs[SEGMENT].to_numpy(dtype=object))
+
+    def probability(self, frame: pd.DataFrame) -> Floats:
+        """Calibrated probability of the outcome: (n,)."""
+        return np.asarray(expit(self.log_odds(frame)))
+
+    def contributions(self, frame: pd.DataFrame) -> Floats:
+        """SHAP value of each signal on the margin: (n, n_signals)."""
+        return self.classifier.contributions(self.inputs(frame))
+
+
+def classifier_of(signals: Sequence[Signal], *, seed: int, n_jobs: int) -> ChurnClassifier:
+    """Make an unfitted classifier that knows what the catalogue declares."""
+    return ChurnClassifier(
+        segment_column=SEGMENT,
+        healthy={
+            s.name: s.healthy for s in signals if s.healthy != "none" and not s.is_categorical
+        },
+        groups={signal.name: signal.group for signal in signals},
+        random_state=seed,
+        n_jobs=n_jobs,
+    )
+
+
+def learn(
+    frame: pd.DataFrame,
+    signals: Sequence[Signal],
+    *,
+    maturity_days: int,
+    segments: SegmentSettings | None = None,
+    is_dated: bool = True,
+    tuned: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    n_jobs: int = 1,
+) -> Learnt:
+    """Choose, calibrate and fit on rows whose outcomes are known.
+
+    Rounds and the use of the backbone are chosen by rolling origins inside the rows, the
+    calibration is fitted to the margins those origins gave, and the classifier to all rows.
+
+    Parameters
+    ----------
+    frame : DataFrame of n rows
+        ``account_id``, ``observation_date``, ``happened`` (0 or 1), one column per signal and the
+        columns segments are read from.
+    signals : sequence of Signal
+        What the model may read.
+    maturity_days : int
+        Days from an observation date to the end of its outcome window.
+    segments : SegmentSettings or None
+        How rows are split; None takes the frame's ``segment`` column.
+    is_dated : bool
+        False where the rows are one snapshot without dates: other accounts judge, not later dates.
+    tuned : mapping of str to object, or None
+        Parameters of :class:`models.churn.classifier.ChurnClassifier` that replace the defaults.
+    seed : int
+        Of the model.
+    n_jobs : int
+        Threads; the result does not depend on it.
+
+    Returns
+    -------
+    Learnt
+
+    Raises
+    ------
+    EvidenceError
+        When no split leaves both outcomes to learn from.
+    DataError
+        When a column is absent or holds what it must not.
+    """
+    signals = tuple(signals)
+    assignment = assign_segments(frame, segments or SegmentSettings())
+    inputs = model_input(frame, signals, assignment)
+    happened = frame["happened"].to_numpy(dtype=float)
+    classifier = classifier_of(signals, seed=seed, n_jobs=n_jobs).set_params(**(tuned or {}))
+    selection = select_rounds(
+        classifier,
+        inputs,
+        happened,
+        dates=frame["observation_date"],
+        accounts=frame["account_id"].to_numpy(dtype=object),
+        maturity_days=maturity_days,
+        is_dated=is_dated,
+    )
+    classifier.set_params(backbone=selection.chosen.backbone, n_rounds=selection.chosen.rounds)
+    segment = inputs[SEGMENT].to_numpy(dtype=object)
+    calibrator = LogisticCalibrator().fit(
+        selection.margins, happened[selection.rows], segment[selection.rows]
+    )
+    classifier.fit(inputs, happened.astype(int))
+    return Learnt(signals, assignment, classifier, calibrator, selection)

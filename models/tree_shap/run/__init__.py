@@ -1,0 +1,1 @@
+"""models.tree_shap.run."""

@@ -1,0 +1,168 @@
+"""Refits of a churn model on resampled accounts: what else the weights could have been.
+
+The backbone is refitted to accounts of random weight (Rubin 1981, "The Bayesian bootstrap"), with
+the centres of its priors drawn anew each time: without the latter a refit would repeat the
+shrinkage toward the parent and call the result certain (Pompe 2021, "Introducing prior information
+in weighted likelihood bootstrap"). A refit is one constrained Newton step from the fit that all
+accounts gave (Kline and Santos 2012, "A score based approach to wild bootstrap inference"), and
+the trees stay as they are. On top of that each group is stressed as much as cross-fitting allows:
+see :mod:`models.weights.stress`. A model without a backbone is refitted in full.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+
+from models.weights.backbone_steps import BackboneSteps
+from models.churn.classifier import ChurnClassifier
+from models.churn.encoding import Codes, Floats
+from models.weights.stress import cross_fitted_stress
+
+DRAWS, REFITS_PER_DRAW = 100, 0.2
+# Rows of each segment on which weights are read off a refit.
+ROWS_PER_SEGMENT = 2_000
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One refit.
+
+    Attributes
+    ----------
+    contributions : ndarray of shape (n_sampled, n_signals)
+        Of the sampled rows, under the constraints of the model; counted from any point.
+    free : ndarray of shape (n_sampled, n_signals)
+        The same when no sign is prescribed; the same array where a refit knows no other.
+    stress : ndarray of shape (n_sampled, n_signals)
+        Factor by which cross-fitting would stress each signal's group in the row's segment.
+    weight : ndarray of shape (n_sampled,)
+        How much each row's account counts.
+    """
+
+    contributions: Floats
+    free: Floats
+    stress: Floats
+    weight: Floats
+
+
+def sampled_rows(segment: Codes, seed: int, most: int = ROWS_PER_SEGMENT) -> Codes:
+    """Choose at most some rows of each segment by chance, in ascending order.
+
+    Examples
+    --------
+    >>> sampled_rows(np.array([0, 1, 0, 0, 1]), seed=0, most=2).shape
+    (4,)
+    """
+    generator = np.random.default_rng(seed)
+    chosen = []
+    for code in np.unique(segment):
+        rows = np.flatnonzero(segment == code)
+        if len(rows) > most:
+            rows = generator.choice(rows, most, replace=False)
+        chosen.append(rows)
+    return np.sort(np.concatenate(chosen))
+
+
+@dataclass(frozen=True)
+class Refits:
+    """Refits of a classifier.
+
+    Attributes
+    ----------
+    draws : iterator of Draw
+        One refit after the other.
+    z : ndarray of shape (n_segments + 1, n_groups), or None
+        Standard errors by which a group counts for accounts left out, the last row over all
+        segments; None where there is no backbone.
+    """
+
+    draws: Iterator[Draw]
+    z: Floats | None
+
+
+def refits(
+    classifier: ChurnClassifier,
+    X: pd.DataFrame,
+    happened: Floats,
+    cluster: Codes,
+    group: Codes,
+    rows: Codes,
+    *,
+    seed: int,
+    draws: int = DRAWS,
+) -> Refits:
+    """Refit a fitted classifier to resampled accounts.
+
+    Parameters
+    ----------
+    classifier : ChurnClassifier
+        Fitted to X.
+    X : DataFrame of n rows
+        Its training rows.
+    happened : ndarray of 0 and 1, shape (n,)
+        Outcomes.
+    cluster : ndarray of int, shape (n,)
+        Account of each row, counted from zero.
+    group : ndarray of int, shape (n_signals,)
+        Group of each signal, counted from zero.
+    rows : ndarray of int
+        Positions of the rows whose contributions are wanted.
+    seed : int
+        Of the resampling.
+    draws : int
+        Number of refits; a fifth of them where there is no backbone.
+
+    Returns
+    -------
+    Refits
+    """
+    generator = np.random.default_rng(seed)
+    backbone = classifier.backbone_
+    if backbone is None:
+        count = round(REFITS_PER_DRAW * draws)
+        return Refits(_full_refits(classifier, X, happened, cluster, rows, generator, count), None)
+    data = classifier.encoder_.transform(X)
+    steps = BackboneSteps(backbone, data, happened, cluster)
+    stress = cross_fitted_stress(
+        steps, data, happened, cluster, group, classifier.tree_margin(data), generator
+    )
+    sampled = data.take(rows)
+    trees = classifier.tree_contributions(sampled)
+    read = steps.reader(sampled)
+
+    def drawn() -> Iterator[Draw]:
+        for _ in range(draws):
+            weight = generator.exponential(size=int(cluster.max()) + 1)
+            weight /= weight.mean()
+            constrained, free = steps.draw(weight, generator)
+            factor = stress.draw(generator)[sampled.segment][:, group]
+            yield Draw(read(constrained) + trees, read(free) + trees, factor, weight[cluster[rows]])
+
+    return Refits(drawn(), stress.z)
+
+
+def _full_refits(
+    classifier: ChurnClassifier,
+    X: pd.DataFrame,
+    happened: Floats,
+    cluster: Codes,
+    rows: Codes,
+    generator: np.random.Generator,
+    draws: int,
+) -> Iterator[Draw]:
+    order = np.argsort(cluster, kind="stable")
+    count = int(cluster.max()) + 1
+    limits = np.searchsorted(cluster[order], np.arange(count + 1))
+    for _ in range(draws):
+        drawn = generator.integers(count, size=count)
+        taken = np.concatenate([order[limits[one] : limits[one + 1]] for one in drawn])
+        if len(np.unique(happened[taken])) < 2:
+            continue
+        model = clone(classifier).fit(X.iloc[taken], happened[taken].astype(int))
+        found = model.contributions(X.iloc[rows])
+        yield Draw(found, found, np.ones_like(found), np.ones(len(rows)))

@@ -1,0 +1,277 @@
+"""How sure the learned weights are, and whether signals point the way they were declared to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from features.catalog import Signal
+from models.churn.classifier import ChurnClassifier
+from models.churn.encoding import Codes, Floats
+from models.measures.resampling import CONFIDENCE
+from models.weights.draws import DRAWS, Draw, refits, sampled_rows
+from models.weights.weights import CONTEXT, OVERALL
+
+Direction = Literal["higher", "lower", "not enough evidence"]
+TAILS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
+
+
+@dataclass(frozen=True)
+class GroupCertainty:
+    """What refits say of a group's weight in a segment.
+
+    Attributes
+    ----------
+    low, high : float
+        90 % interval of the weight, in points of 100; it holds the weight itself.
+    enough_evidence : bool
+        Whether refits agree that the group moves the margin the way the model says, and accounts
+        left out agree that it should.
+    """
+
+    low: float
+    high: float
+    enough_evidence: bool
+
+
+@dataclass(frozen=True)
+class SignalCertainty:
+    """What refits say of a signal in a segment.
+
+    Attributes
+    ----------
+    low, high : float
+        90 % interval of the signal's weight, in points of 100.
+    learnt : {"higher", "lower", "not enough evidence"}
+        Which way was healthy in the past, when no way is prescribed; by the rank correlation of
+        the signal with what it adds to the margin. Always the last for a category.
+    """
+
+    low: float
+    high: float
+    learnt: Direction
+
+
+@dataclass(frozen=True)
+class WeightCertainty:
+    """Certainty of every group and signal, per segment and over all rows.
+
+    Attributes
+    ----------
+    groups : dict of str to dict of str to GroupCertainty
+        Segment, or "all", to group.
+    signals : dict of str to dict of str to SignalCertainty
+        Segment, or "all", to signal.
+    """
+
+    groups: Mapping[str, Mapping[str, GroupCertainty]]
+    signals: Mapping[str, Mapping[str, SignalCertainty]]
+
+    def without_evidence(self) -> WeightCertainty:
+        """Return the same of a model that does not foretell: no group has evidence."""
+        groups = {
+            segment: {
+                name: GroupCertainty(found.low, found.high, False) for name, found in parts.items()
+            }
+            for segment, parts in self.groups.items()
+        }
+        return WeightCertainty(groups, self.signals)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready description."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, described: Mapping[str, Any]) -> WeightCertainty:
+        """Rebuild from :meth:`to_dict`."""
+        groups = {
+            segment: {name: GroupCertainty(**found) for name, found in parts.items()}
+            for segment, parts in described["groups"].items()
+        }
+        signals = {
+            segment: {name: SignalCertainty(**found) for name, found in parts.items()}
+            for segment, parts in described["signals"].items()
+        }
+        return cls(groups, signals)
+
+
+def weight_certainty(
+    classifier: ChurnClassifier,
+    X: pd.DataFrame,
+    happened: Floats,
+    accounts: Any,
+    segment: Any,
+    signals: Sequence[Signal],
+    weights: Mapping[str, Mapping[str, float]],
+    shares: Mapping[str, Mapping[str, float]],
+    *,
+    good: bool = False,
+    seed: int = 0,
+    draws: int = DRAWS,
+) -> WeightCertainty:
+    """Refit a classifier many times and see how far its weights move.
+
+    Parameters
+    ----------
+    classifier : ChurnClassifier
+        Fitted to X.
+    X : DataFrame of n rows
+        Its training rows.
+    happened : ndarray of 0 and 1, shape (n,)
+        Outcomes.
+    accounts, segment : array of shape (n,)
+        Account and segment of each row.
+    signals : sequence of Signal
+        What the columns are.
+    weights, shares : mapping of str to mapping of str to float
+        The weights of groups and of signals that the model has.
+    good : bool
+        Whether the outcome is good news.
+    seed, draws : int
+        Of the refits, and how many.
+
+    Returns
+    -------
+    WeightCertainty
+    """
+    names = sorted({signal.group for signal in signals})
+    group = np.array([names.index(signal.group) for signal in signals])
+    segments = sorted(set(segment))
+    code = np.searchsorted(np.array(segments, dtype=object), segment)
+    rows = sampled_rows(code, seed)
+    reader = _Reader(classifier, X, code, group, rows, signals)
+    refitted = refits(
+        classifier, X, happened, pd.factorize(accounts)[0], group, rows, seed=seed, draws=draws
+    )
+    found = [reader.read(draw) for draw in refitted.draws]
+    if not found:
+        return WeightCertainty({}, {})
+    group_shares, signal_shares, agreement, slopes = (
+        np.array(part) for part in zip(*found, strict=True)
+    )
+    low, high = np.quantile(group_shares, TAILS, axis=0)
+    signal_low, signal_high = np.quantile(signal_shares, TAILS, axis=0)
+    agrees = np.quantile(agreement, TAILS[0], axis=0) > 0
+    if refitted.z is not None:
+        # A refit shares the rows it is checked on; accounts left out do not.
+        agrees &= refitted.z > norm.ppf(TAILS[1])
+    falls, rises = np.quantile(slopes, TAILS, axis=0)
+    places = list(enumerate([*segments, OVERALL]))
+    kept = [(i, name) for i, name in enumerate(names) if name != CONTEXT]
+    return WeightCertainty(
+        {
+            place: {
+                name: GroupCertainty(
+                    min(float(low[s, i]), weights[place][name]),
+                    max(float(high[s, i]), weights[place][name]),
+                    bool(agrees[s, i]),
+                )
+                for i, name in kept
+            }
+            for s, place in places
+        },
+        {
+            place: {
+                signal.name: SignalCertainty(
+                    min(float(signal_low[s, i]), shares[place][signal.name]),
+                    max(float(signal_high[s, i]), shares[place][signal.name]),
+                    _direction(falls[s, i], rises[s, i], good),
+                )
+                for i, signal in enumerate(signals)
+            }
+            for s, place in places
+        },
+    )
+
+
+class _Reader:
+    """Reads weights, agreement with the model and directions off one refit."""
+
+    def __init__(
+        self,
+        classifier: ChurnClassifier,
+        X: pd.DataFrame,
+        code: Codes,
+        group: Codes,
+        rows: Codes,
+        signals: Sequence[Signal],
+    ) -> None:
+        self._membership = np.eye(int(group.max()) + 1)[group]
+        self._weighed = np.array(
+            [
+                next(s.group for s, g in zip(signals, group, strict=True) if g == place) != CONTEXT
+                for place in range(self._membership.shape[1])
+            ]
+        )
+        here = X.iloc[rows]
+        self._parts = [code[rows] == place for place in range(int(code.max()) + 1)]
+        self._size = np.bincount(code) / len(code)
+        self._fitted = classifier.contributions(here) @ self._membership
+        self._ranks = _centred_ranks(here, signals, self._parts)
+
+    def read(self, draw: Draw) -> tuple[Floats, Floats, Floats, Floats]:
+        """Shares of groups and of signals, agreement of groups, slopes of signals.
+
+        Each has a row per segment and a last one over all rows.
+        """
+        groups, signals, agreement, slopes = [], [], [], []
+        for inside in self._parts:
+            weight = draw.weight[inside] / draw.weight[inside].sum()
+            stress = draw.stress[inside][0]
+            stressed = _centred(draw.contributions[inside], weight) * np.maximum(stress, 0.0)
+            groups.append(weight @ np.abs(stressed @ self._membership))
+            signals.append(weight @ np.abs(stressed))
+            free = _centred(draw.free[inside], weight) * stress
+            fitted = _centred(self._fitted[inside], weight)
+            agreement.append(weight @ ((free @ self._membership) * fitted))
+            slopes.append((free * self._ranks[inside]).T @ weight)
+        size = self._size
+        stacked = [
+            np.vstack([part, size @ np.array(part)])
+            for part in (groups, signals, agreement, slopes)
+        ]
+        return (
+            _to_hundred(stacked[0] * self._weighed),
+            _to_hundred(stacked[1]),
+            stacked[2],
+            stacked[3],
+        )
+
+
+def _centred(values: Floats, weight: Floats) -> Floats:
+    return np.asarray(values - weight @ values)
+
+
+def _to_hundred(sizes: Floats) -> Floats:
+    total = sizes.sum(axis=1, keepdims=True)
+    return np.asarray(100 * np.divide(sizes, total, out=np.zeros_like(sizes), where=total > 0))
+
+
+def _centred_ranks(
+    here: pd.DataFrame, signals: Sequence[Signal], parts: Sequence[NDArray[np.bool_]]
+) -> Floats:
+    """Ranks of known numbers within the segment, from -0.5 to 0.5; zero where unknown."""
+    ranks = np.zeros((len(here), len(signals)))
+    for column, signal in enumerate(signals):
+        if signal.is_categorical:
+            continue
+        values = here[signal.name]
+        for inside in parts:
+            ranked = values[inside].rank(pct=True)
+            ranks[inside, column] = (ranked - ranked.mean()).fillna(0.0)
+    return ranks
+
+
+def _direction(falls: float, rises: float, good: bool) -> Direction:
+    """Say which way is healthy from the interval of the margin's slope."""
+    if falls > 0:
+        return "higher" if good else "lower"
+    if rises < 0:
+        return "lower" if good else "higher"
+    return "not enough evidence"

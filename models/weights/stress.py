@@ -1,0 +1,145 @@
+"""How much more, or less, each group should count in a segment, judged on accounts left out.
+
+Shrinkage keeps a group's contributions small, and signals that go together share the credit as the
+priors like it. Contributions of accounts that a fit has not seen show both: regressing the outcome
+on them, group by group, gives the factor by which a group ought to be stressed, and how uncertain
+that is (Breiman 1996, "Stacked regressions"; van Houwelingen 2001, "Shrinkage and penalized
+likelihood as methods to improve predictive accuracy").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from models.weights.backbone_steps import BackboneSteps
+from models.churn.encoding import Codes, Encoded, Floats
+
+FOLDS = 5
+# Standard deviation of the prior of a factor around one.
+STRESS_SD = 0.6
+INTERCEPT_SD = 0.5
+
+
+@dataclass(frozen=True)
+class Stress:
+    """Factors per segment and group, as normal distributions.
+
+    Attributes
+    ----------
+    mean : ndarray of shape (n_segments, n_groups)
+        Most likely factors.
+    root : ndarray of shape (n_segments, n_groups, n_groups)
+        Lower Cholesky roots of their covariances.
+    alone : ndarray of shape (n_segments, n_groups, 2)
+        Each factor and its standard error when the rows alone are asked, without the prior.
+    """
+
+    mean: Floats
+    root: Floats
+    alone: Floats
+
+    @property
+    def z(self) -> Floats:
+        """Standard errors by which each factor is above zero: (n_segments + 1, n_groups).
+
+        The last row is over all segments, weighed by their precision.
+        """
+        error = np.maximum(self.alone[..., 1], 1e-12)
+        precision = error**-2
+        pooled = (self.alone[..., 0] * precision).sum(axis=0) / np.sqrt(precision.sum(axis=0))
+        return np.vstack([self.alone[..., 0] / error, pooled])
+
+    def draw(self, generator: np.random.Generator) -> Floats:
+        """Draw factors, possibly below zero: (n_segments, n_groups)."""
+        noise = generator.normal(size=self.mean.shape)
+        return np.asarray(self.mean + np.einsum("sij,sj->si", self.root, noise))
+
+
+def cross_fitted_stress(
+    steps: BackboneSteps,
+    data: Encoded,
+    happened: Floats,
+    cluster: Codes,
+    group: Codes,
+    elsewhere: Floats,
+    generator: np.random.Generator,
+) -> Stress:
+    """Regress outcomes on contributions from fits without the account.
+
+    Parameters
+    ----------
+    steps : BackboneSteps
+        Refits a backbone.
+    data : Encoded
+        Its n training rows.
+    happened : ndarray of 0 and 1, shape (n,)
+        Outcomes.
+    cluster : ndarray of int, shape (n,)
+        Account of each row, counted from zero.
+    group : ndarray of int, shape (n_signals,)
+        Group of each signal, counted from zero.
+    elsewhere : ndarray of shape (n,)
+        Margin that comes from elsewhere: the trees'.
+    generator : Generator
+        Deals accounts to folds.
+
+    Returns
+    -------
+    Stress
+    """
+    fold = generator.integers(FOLDS, size=int(cluster.max()) + 1)
+    membership = np.eye(int(group.max()) + 1)[group]
+    seen = np.empty((len(happened), membership.shape[1]))
+    base = np.array(elsewhere)
+    for number in range(FOLDS):
+        left_out = fold == number
+        if not left_out.any():
+            continue
+        rows = np.flatnonzero(left_out[cluster])
+        part = data.take(rows)
+        refitted = steps.backbone.with_theta(steps.without(left_out))
+        seen[rows] = refitted.contributions(part) @ membership
+        base[rows] += refitted.base_margin(part)
+    count = len(steps.backbone.mean_)
+    found = [
+        _regressed(seen[own], happened[own], base[own])
+        for own in (data.segment == segment for segment in range(count))
+    ]
+    return Stress(*(np.array(part) for part in zip(*found, strict=True)))
+
+
+def _regressed(seen: Floats, happened: Floats, base: Floats) -> tuple[Floats, Floats, Floats]:
+    """Bayesian logistic regression around factors of one: mean, root and information."""
+    columns = np.column_stack([seen, np.ones(len(seen))])
+    precision = np.full(columns.shape[1], STRESS_SD**-2)
+    precision[-1] = INTERCEPT_SD**-2
+    centre = np.ones(columns.shape[1])
+    centre[-1] = 0
+
+    def curvature(factors: Floats) -> Floats:
+        risk = expit(base + columns @ factors)
+        return np.asarray((columns * (risk * (1 - risk))[:, None]).T @ columns)
+
+    def objective(factors: Floats) -> tuple[float, Floats]:
+        margin, apart = base + columns @ factors, factors - centre
+        value = np.logaddexp(0, margin).sum() - happened @ margin + precision @ apart**2 / 2
+        return float(value), columns.T @ (expit(margin) - happened) + precision * apart
+
+    factors = minimize(
+        objective,
+        centre,
+        jac=True,
+        hess=lambda at: curvature(at) + np.diag(precision),
+        method="trust-exact",
+    ).x
+    information = curvature(factors)
+    covariance = np.linalg.inv(information + np.diag(precision))[:-1, :-1]
+    # What the rows alone say: the posterior with the prior taken out again.
+    alone = np.linalg.pinv(information + 1e-9 * np.eye(len(factors)), hermitian=True)
+    estimate = factors + alone @ (precision * (factors - centre))
+    evidence = np.column_stack([estimate, np.sqrt(np.maximum(np.diag(alone), 0))])[:-1]
+    return factors[:-1], np.linalg.cholesky(covariance), evidence

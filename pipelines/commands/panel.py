@@ -1,0 +1,156 @@
+"""The commands of the control panel: serve it, and say who may enter."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipelines.commands.answer import answering
+from pipelines.commands.options import DEFAULT_CONFIG, AsJson, Config, project_of
+
+if TYPE_CHECKING:
+    from pipelines.project.project import Project
+    from pipelines.dashboard.access.users import User, UsersFile
+
+user = typer.Typer(
+    name="user",
+    help="Say who may enter the control panel.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+Name = Annotated[str, typer.Argument(help="The user's name.")]
+
+
+def serve(
+    config: Config = DEFAULT_CONFIG,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on; by default as configured.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on; 0 for any that is free.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Serve the control panel until it is interrupted."""
+    from pipelines.dashboard.web.serving import bound, serve_panel
+
+    project = project_of(config)
+    settings = project.settings.serve
+    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    panel = bound(project, settings.model_copy(update=given))
+    with answering(as_json) as answer:
+        answer.give({"url": panel.url, "login": panel.login})
+        answer.say(f"The control panel is at {panel.url} ({panel.login}); end it with Ctrl+C")
+        answer.warn(panel.warnings)
+    # The address is out before the first request comes.
+    sys.stdout.flush()
+    serve_panel(panel)
+
+
+@user.command("add")
+def add(
+    name: Name,
+    config: Config = DEFAULT_CONFIG,
+    role: Annotated[str, typer.Option(help="viewer or admin.")] = "viewer",
+    owner: Annotated[
+        list[str] | None,
+        typer.Option(help="Show the accounts of this owner alone; may be given several times."),
+    ] = None,
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the password from standard input.")
+    ] = False,
+    no_password: Annotated[
+        bool, typer.Option("--no-password", help="For users whom a proxy lets in.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Add a user, or change the one there is, and ask for the password."""
+    from pipelines.dashboard.access.users import User, hash_password, refuse_other_name, refuse_other_role
+
+    with answering(as_json) as answer:
+        project = project_of(config)
+        refuse_other_name(name)
+        refuse_other_role(role)
+        _refuse_lost_owners(project, owner)
+        file, users = _users_of(project)
+        password = "" if no_password else _password(password_stdin)
+        added = User(
+            name,
+            role,  # type: ignore[arg-type]
+            "" if no_password else hash_password(password),
+            frozenset(owner) if owner else None,
+        )
+        was_there = name in users
+        file.write({**users, name: added})
+        answer.give({**_told(added), "file": str(file.path), "replaced": was_there})
+        answer.say(f"{'Changed' if was_there else 'Added'} {role} {name} in {file.path}")
+
+
+@user.command("remove")
+def remove(name: Name, config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Remove a user, whose logins end at once."""
+    from features.errors import SettingsError, nearest, sample
+
+    with answering(as_json) as answer:
+        file, users = _users_of(project_of(config))
+        if name not in users:
+            hint = nearest(name, users) or "; 'healthscore user list' names them"
+            raise SettingsError(f"There is no user {sample([name])} in '{file.path}'{hint}")
+        file.write({one: held for one, held in users.items() if one != name})
+        answer.give({"removed": name, "file": str(file.path)})
+        answer.say(f"Removed {name} from {file.path}")
+
+
+@user.command("list")
+def list_users(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """List the users, their roles and whose accounts they see."""
+    from pipelines.terminal.console import plain
+
+    with answering(as_json) as answer:
+        file, users = _users_of(project_of(config))
+        answer.give({"file": str(file.path), "users": [_told(one) for one in users.values()]})
+        for one in users.values():
+            owners = "every account" if one.owners is None else ", ".join(sorted(one.owners))
+            answer.say(f"{one.name:<24} {one.role:<8} {plain(owners, 200)}")
+        if not users:
+            answer.say(f"There is nobody in {file.path}; add a user: healthscore user add NAME")
+
+
+def _users_of(project: Project) -> tuple[UsersFile, dict[str, User]]:
+    """Open the users file; nobody is in one that is not there yet."""
+    from pipelines.dashboard.access.gate import users_path
+    from pipelines.dashboard.access.users import UsersFile
+
+    file = UsersFile(users_path(project))
+    return file, dict(file.users()) if file.path.exists() else {}
+
+
+def _refuse_lost_owners(project: Project, owners: list[str] | None) -> None:
+    from features.errors import SettingsError
+
+    if owners and project.settings.serve.owner is None:
+        raise SettingsError(
+            "--owner limits a user to accounts of an owner, and [serve] owner names no column of"
+            " the accounts table; name it in the configuration first"
+        )
+
+
+def _password(from_stdin: bool) -> str:
+    """Read a password, never from the command line: other users of the machine can see that."""
+    from features.errors import SettingsError
+
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    if not sys.stdin.isatty():
+        raise SettingsError(
+            "There is no terminal to ask for the password at; give it with --password-stdin"
+        )
+    asked: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    return asked
+
+
+def _told(one: User) -> dict[str, Any]:
+    owners = None if one.owners is None else sorted(one.owners)
+    return {"name": one.name, "role": one.role, "owners": owners, "password": bool(one.hash)}

@@ -1,0 +1,52 @@
+"""The command that writes the portfolio page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.commands.answer import answering
+from pipelines.commands.options import DEFAULT_CONFIG, AsJson, Config, Outcome, day_of, project_of
+from pipelines.commands.scores import ModelVersion, RunDate
+
+Page = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", help="An .html or .pdf file; by default portfolio.html beside the configuration."
+    ),
+]
+
+
+def portfolio(
+    config: Config = DEFAULT_CONFIG,
+    as_of: RunDate = None,
+    outcome: Outcome = None,
+    model_version: ModelVersion = None,
+    out: Page = None,
+    calls: Annotated[
+        int, typer.Option(min=1, max=1000, help="How many accounts to call first.")
+    ] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Write a page on an issued run: what is at stake, how sure that is, and whom to call."""
+    from pipelines.portfolio.data import portfolio_report
+    from pipelines.reports.page_file import refuse_other_page, write_page
+    from pipelines.portfolio.report import default_file, portfolio_html
+
+    with answering(as_json) as answer:
+        refuse_other_page(out)
+        project = project_of(config, outcome)
+        report = portfolio_report(
+            project, as_of=day_of(as_of), model_version=model_version, calls=calls
+        )
+        file = out or default_file(project)
+        write_page(portfolio_html(report), file)
+        answer.give({**report.to_dict(), "file": str(file)})
+        if answer.console is not None:
+            from pipelines.portfolio.screen import show_report
+
+            show_report(answer.console, report)
+            answer.say(f"Wrote {file}")
+            answer.warn(report.notes)

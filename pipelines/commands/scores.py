@@ -1,0 +1,205 @@
+"""Commands about scores: issuing, verifying and exporting them, and telling why they are so."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.commands.answer import answering
+from pipelines.commands.options import (
+    DEFAULT_CONFIG,
+    AsJson,
+    AsOf,
+    Config,
+    Outcome,
+    day_of,
+    project_of,
+)
+
+NOT_AS_ISSUED = 7
+Features = Annotated[
+    Path | None,
+    typer.Option(
+        "--features", help="A .parquet feature table of one date to read in place of the tables."
+    ),
+]
+ModelVersion = Annotated[
+    str | None, typer.Option("--model-version", help="Of that date's runs, the one of this model.")
+]
+Revision = Annotated[int | None, typer.Option(min=1, help="Of a forced run, which revision.")]
+RunDate = Annotated[
+    datetime | None,
+    typer.Option("--as-of", formats=["%Y-%m-%d"], help="The run's date; by default the newest."),
+]
+
+
+def score(
+    config: Config = DEFAULT_CONFIG,
+    as_of: AsOf = None,
+    outcome: Outcome = None,
+    features: Features = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Issue a further revision; what was issued stays.")
+    ] = False,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Scoring threads; by default one for each core.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score every active account with the champion and issue the scores, once."""
+    from pipelines.portfolio.portfolio import portfolio
+    from pipelines.scoring.score import score_accounts
+
+    with answering(as_json) as answer:
+        project = project_of(config, outcome)
+        issued = score_accounts(
+            project, day_of(as_of), features=features, force=force, workers=threads
+        )
+        answer.give(
+            {
+                "outcome": issued.outcome,
+                "rows": issued.rows,
+                "as_of": issued.as_of.isoformat(),
+                "model_version": issued.model_version,
+                "revision": issued.revision,
+                "store": project.store_shown,
+                "issued_before": not issued.fresh,
+                "warnings": issued.warnings,
+            }
+        )
+        if answer.console is not None:
+            from pipelines.terminal.console import show_portfolio
+
+            show_portfolio(answer.console, portfolio(project, issued))
+            answer.say(f"{issued.rows:,} scores in {project.store_shown}")
+            answer.warn(issued.warnings)
+
+
+def verify_run(
+    config: Config = DEFAULT_CONFIG,
+    as_of: RunDate = None,
+    outcome: Outcome = None,
+    model_version: ModelVersion = None,
+    revision: Revision = None,
+    features: Features = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make an issued run again from its model and the tables, and compare every score."""
+    from pipelines.scoring.verify import verify_run as verify
+
+    with answering(as_json) as answer:
+        verified = verify(
+            project_of(config, outcome),
+            day_of(as_of),
+            model_version=model_version,
+            revision=revision,
+            features=features,
+        )
+        answer.give(verified.to_dict())
+        answer.say(
+            f"Run of {verified.as_of} by model version {verified.model_version}, revision"
+            f" {verified.revision}, {verified.rows:,} accounts"
+        )
+        for sentence in verified.said:
+            answer.say(sentence)
+    if not verified.same:
+        raise typer.Exit(NOT_AS_ISSUED)
+
+
+def export(
+    file: Annotated[Path, typer.Argument(help="A .csv, .xlsx or .parquet file to write.")],
+    config: Config = DEFAULT_CONFIG,
+    as_of: RunDate = None,
+    outcome: Outcome = None,
+    model_version: ModelVersion = None,
+    revision: Revision = None,
+    columns: Annotated[
+        str | None, typer.Option(help="Names of columns, with commas between; by default all.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write issued scores for a spreadsheet or a customer-success platform."""
+    from pipelines.scoring.export import export_scores
+
+    with answering(as_json) as answer:
+        exported = export_scores(
+            project_of(config, outcome),
+            file,
+            as_of=day_of(as_of),
+            model_version=model_version,
+            revision=revision,
+            columns=None if columns is None else [name.strip() for name in columns.split(",")],
+        )
+        answer.give(exported.to_dict())
+        answer.say(
+            f"Wrote {exported.rows:,} scores of {exported.as_of} by model version"
+            f" {exported.model_version} to {exported.file}"
+        )
+
+
+def explain(
+    account: Annotated[str, typer.Argument(help="The account's id.")],
+    config: Config = DEFAULT_CONFIG,
+    as_of: AsOf = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d"], help="Split what moved the score since this earlier date."
+        ),
+    ] = None,
+    outcome: Outcome = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what one account's score is made of, or why it moved, signal by signal."""
+    with answering(as_json) as answer:
+        project = project_of(config, outcome)
+        if since is not None:
+            from pipelines.scoring.move import explain_move
+
+            moved = explain_move(project, account, since.date(), day_of(as_of))
+            answer.give(moved.to_dict())
+            if answer.console is not None:
+                from pipelines.scoring.move_screen import show_move
+
+                show_move(answer.console, moved)
+            return
+        from pipelines.scoring.explain import explain_account
+
+        explained = explain_account(project, account, day_of(as_of))
+        answer.give(explained.to_dict())
+        if answer.console is not None:
+            from pipelines.terminal.console import show_explained
+
+            show_explained(answer.console, explained)
+
+
+def trend(
+    account: Annotated[
+        str | None, typer.Argument(help="The account's id; by default the whole portfolio.")
+    ] = None,
+    config: Config = DEFAULT_CONFIG,
+    outcome: Outcome = None,
+    svg: Annotated[
+        Path | None, typer.Option("--svg", help="An .svg file to draw the picture into.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show issued scores over time: of one account, or of the whole portfolio."""
+    from pipelines.scoring.trend import account_trend, portfolio_trend, refuse_other_picture, write_picture
+
+    with answering(as_json) as answer:
+        refuse_other_picture(svg)
+        project = project_of(config, outcome)
+        found = portfolio_trend(project) if account is None else account_trend(project, account)
+        answer.give(found.to_dict())
+        if svg is not None:
+            write_picture(found, svg)
+        if answer.console is not None:
+            from pipelines.scoring.trend_screen import show_trend
+
+            show_trend(answer.console, found)
+            if svg is not None:
+                answer.say(f"Wrote {svg}")

@@ -1,0 +1,243 @@
+"""What the API tells of an account."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel
+
+if TYPE_CHECKING:
+    from pipelines.dashboard.account.details import AccountDetails
+    from pipelines.dashboard.account.view import AccountView
+    from pipelines.dashboard.snapshot.snapshot import Snapshot
+    from pipelines.scoring.trend import AccountTrend
+
+State = Literal["ready", "working", "impossible"]
+
+
+def in_utc(moment: datetime) -> datetime:
+    """Say of a moment without a zone that it is UTC, as all moments here are."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+Moment = Annotated[datetime, AfterValidator(in_utc)]
+"""A moment as JSON schema has it, with its zone."""
+
+
+class ReasonAnswer(BaseModel):
+    """One of the largest reasons of a score."""
+
+    signal: str
+    group: str | None
+    points: float
+    value: str | None
+    sentence: str
+    play: str | None
+
+
+class AccountAnswer(BaseModel):
+    """An account of the newest run, as its score was issued."""
+
+    account_id: str
+    name: str | None
+    outcome: str
+    as_of: date
+    model_version: str
+    revision: int
+    issued_at: Moment
+    segment: str
+    score: float
+    band: str
+    band_meaning: str
+    enough_evidence: bool | None
+    grade: str
+    probability: float
+    coverage: float
+    baseline_score: float
+    groups: dict[str, float]
+    reasons: list[ReasonAnswer]
+    plays: list[str]
+    mrr: float | None
+    arr: float | None
+    stake: float | None
+    attributes: dict[str, Any]
+
+
+class DatedScoreAnswer(BaseModel):
+    """A score as it was issued."""
+
+    as_of: date
+    score: float
+    band: str
+    grade: str
+    probability: float
+    segment: str
+    model_version: str
+    issued_at: Moment | None
+    revision: int | None
+
+
+class ModelChange(BaseModel):
+    """From when another model version made the scores."""
+
+    as_of: date
+    before: str
+    after: str
+
+
+class HistoryAnswer(BaseModel):
+    """Every date on which an account was scored, the earliest first."""
+
+    account_id: str
+    outcome: str
+    scores: list[DatedScoreAnswer]
+    model_changes: list[ModelChange]
+
+
+class SignalAnswer(BaseModel):
+    """One signal of an account."""
+
+    signal: str
+    group: str
+    label: str
+    healthy: Literal["higher", "lower", "none"]
+    value: float | str | None
+    points: float
+    sentence: str
+    below: float | None
+    alike: float | None
+    known: float | None
+    past: dict[date, float | str | None]
+
+
+class PeersAnswer(BaseModel):
+    """Whom ``below``, ``alike`` and ``known`` of a signal are shares of."""
+
+    segment: str
+    first: date
+    last: date
+
+
+class RatingAnswer(BaseModel):
+    """What somebody said of an account."""
+
+    rated_on: date
+    rater: str | None
+    dimension: str | None
+    level: float
+    meaning: str | None
+
+
+class Explanation(BaseModel):
+    """What the source tables tell of an account on the date of the run."""
+
+    account_id: str
+    as_of: date
+    model_version: str
+    segment: str
+    baseline: float
+    score: float
+    signals: list[SignalAnswer]
+    peers: PeersAnswer | None
+    ratings: list[RatingAnswer]
+    move: dict[str, Any] | None
+    notes: list[str]
+
+
+class ExplanationAnswer(BaseModel):
+    """An explanation, or why there is none, or none yet: ask again then."""
+
+    state: State
+    sentence: str | None
+    explanation: Explanation | None
+
+
+def enough_evidence(snapshot: Snapshot) -> bool | None:
+    """Whether behaviour was shown to foretell the outcome; None where its model is not at hand."""
+    return None if snapshot.model is None else snapshot.contents.foretells
+
+
+def account_answer(view: AccountView, snapshot: Snapshot) -> AccountAnswer:
+    """Tell of an account what its page tells at once."""
+    row, run = view.row, snapshot.run
+    plain = (str, int, float, bool, date, type(None))
+    named = ("segment", "score", "band", "grade", "probability", "coverage", "baseline_score")
+    return AccountAnswer(
+        account_id=row["account_id"],
+        name=view.name,
+        outcome=snapshot.outcome,
+        as_of=run.key.as_of,
+        model_version=run.key.model_version,
+        revision=run.revision,
+        issued_at=run.issued_at,
+        **{name: row[name] for name in named},
+        band_meaning=view.meaning,
+        enough_evidence=enough_evidence(snapshot),
+        groups={
+            name.removeprefix("points_"): value
+            for name, value in row.items()
+            if name.startswith("points_")
+        },
+        reasons=[
+            ReasonAnswer(
+                signal=line.signal,
+                group=line.group or None,
+                points=line.points,
+                value=line.value,
+                sentence=line.sentence,
+                play=line.play,
+            )
+            for line in view.reasons
+        ],
+        plays=view.plays,
+        mrr=row["mrr"],
+        arr=row["arr"],
+        stake=row["stake"],
+        attributes={
+            name: value if isinstance(value, plain) else str(value)
+            for name, value in view.attributes.items()
+        },
+    )
+
+
+def history_answer(trend: AccountTrend) -> HistoryAnswer:
+    """Tell of an account's issued scores."""
+    return HistoryAnswer.model_validate(trend.to_dict())
+
+
+def explanation_of(details: AccountDetails) -> Explanation:
+    """Tell of an account what was computed of it."""
+    peers = details.peers
+    standings = {} if peers is None else peers.standings
+    return Explanation(
+        account_id=details.account_id,
+        as_of=details.as_of,
+        model_version=details.model_version,
+        segment=details.segment,
+        baseline=details.baseline,
+        score=details.score,
+        signals=[
+            SignalAnswer(
+                signal=line.signal.name,
+                group=line.signal.group,
+                label=line.signal.label,
+                healthy=line.signal.healthy,
+                value=line.reason.value,
+                points=line.reason.points,
+                sentence=line.reason.sentence,
+                past=line.past,
+                **{
+                    name: getattr(standings.get(line.signal.name), name, None)
+                    for name in ("below", "alike", "known")
+                },
+            )
+            for line in details.lines
+        ],
+        peers=None
+        if peers is None
+        else PeersAnswer(segment=peers.segment, first=peers.first, last=peers.last),
+        ratings=[RatingAnswer.model_validate(one, from_attributes=True) for one in details.ratings],
+        move=None if details.move is None else details.move.to_dict(),
+        notes=details.notes,
+    )

@@ -1,0 +1,170 @@
+"""Where the marks of an account's charts go; templates draw them, and the numbers stand beside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import accumulate, pairwise
+from typing import Any
+
+LEAST_SPAN = 20.0
+"""A waterfall of smaller parts is drawn as small, not blown up to the whole width."""
+WIDTH, HEIGHT = 480.0, 210.0
+LEFT, RIGHT, TOP, BOTTOM = 30.0, 14.0, 16.0, 24.0
+NAMES_SHOWN = 8
+NARROW = 130.0
+"""Dates nearer to each other than this would cover one another."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of a waterfall.
+
+    Parameters
+    ----------
+    label : str
+        What it is.
+    amount : float
+        The score at either end, else points.
+    kind : str
+        "end" for a score, "gain" or "loss" for points.
+    low, width : float
+        Where its bar begins and how long it is, in percent of the line.
+    """
+
+    label: str
+    amount: float
+    kind: str
+    low: float
+    width: float
+
+
+def waterfall(
+    start: tuple[str, float], parts: Sequence[tuple[str, float]], end: tuple[str, float]
+) -> list[Step]:
+    """Lay out a waterfall from one score to another.
+
+    Parameters
+    ----------
+    start, end : (str, float)
+        What the scores are, and the scores.
+    parts : sequence of (str, float)
+        What lies between, and its points; they sum to the difference.
+
+    Examples
+    --------
+    >>> steps = waterfall(("Typical", 50), [("Usage", -10), ("Support", 20)], ("Score", 60))
+    >>> [(step.kind, step.low, step.width) for step in steps]
+    [('end', 50.0, 0.0), ('loss', 0.0, 50.0), ('gain', 0.0, 100.0), ('end', 100.0, 0.0)]
+    """
+    reached = list(accumulate((points for _, points in parts), initial=start[1]))
+    low, high = min(*reached, end[1]), max(*reached, end[1])
+    room = max(LEAST_SPAN - (high - low), 0.0) / 2
+    low, span = low - room, high - low + 2 * room
+
+    def place(score: float) -> float:
+        return round(100 * (score - low) / span, 2)
+
+    def bar(label: str, before: float, after: float, kind: str, amount: float) -> Step:
+        least, most = sorted((place(before), place(after)))
+        return Step(label, amount, kind, least, round(most - least, 2))
+
+    steps = [
+        bar(label, before, after, "loss" if points < 0 else "gain", points)
+        for (label, points), (before, after) in zip(parts, pairwise(reached), strict=True)
+    ]
+    ends = [bar(label, score, score, "end", score) for label, score in (start, end)]
+    return [ends[0], *steps, ends[1]]
+
+
+@dataclass(frozen=True)
+class TrendChart:
+    """An account's issued scores over time, ready to be drawn.
+
+    Parameters
+    ----------
+    line : str
+        Corners of the line, as an SVG ``polyline`` takes them.
+    marks : list of (float, float, str, str)
+        Place and band of each score, and what it says when pointed at.
+    levels : list of (float, str)
+        Heights of the rules at 0, 50 and 100, and what they are called.
+    dates : list of (float, str)
+        Places of the dates that are written below.
+    models : list of (float, str)
+        Where another model version took over, and its name; empty where names would cover one
+        another.
+    told : str
+        The chart in words.
+    """
+
+    line: str
+    marks: list[tuple[float, float, str, str]]
+    levels: list[tuple[float, str]]
+    dates: list[tuple[float, str]]
+    models: list[tuple[float, str]]
+    told: str
+
+
+def trend_chart(trend: Mapping[str, Any]) -> TrendChart | None:
+    """Lay out a trend; None where nothing was issued.
+
+    Parameters
+    ----------
+    trend : mapping
+        ``scores`` and ``model_changes``; see :class:`pipelines.scoring.trend.AccountTrend`.
+    """
+    scores = trend["scores"]
+    if not scores:
+        return None
+    days = [date.fromisoformat(score["as_of"]) for score in scores]
+    span = max((days[-1] - days[0]).days, 1)
+
+    def across(day: date) -> float:
+        inside = WIDTH - LEFT - RIGHT
+        # A single score stands in the middle.
+        share = (day - days[0]).days / span if len(days) > 1 else 0.5
+        return round(LEFT + share * inside, 1)
+
+    def up(score: float) -> float:
+        return round(TOP + (100 - score) / 100 * (HEIGHT - TOP - BOTTOM), 1)
+
+    places = [(across(day), up(score["score"])) for day, score in zip(days, scores, strict=True)]
+    changes = trend["model_changes"]
+    named = set(range(0, len(changes), len(changes) // NAMES_SHOWN + 1))
+    return TrendChart(
+        line=" ".join(f"{x:g},{y:g}" for x, y in places),
+        marks=[
+            (x, y, score["band"], f"{score['as_of']}: {score['score']:.1f}, {score['band']}")
+            for (x, y), score in zip(places, scores, strict=True)
+        ],
+        levels=[(up(level), f"{level:g}") for level in (0.0, 50.0, 100.0)],
+        dates=_dates(days, across),
+        models=[
+            (across(date.fromisoformat(one["as_of"])), one["after"] if place in named else "")
+            for place, one in enumerate(changes)
+        ],
+        told=_told(scores, changes),
+    )
+
+
+def _dates(days: Sequence[date], across: Any) -> list[tuple[float, str]]:
+    """Choose dates that have room: the last one, then from the first on."""
+    found = [(across(days[-1]), days[-1].isoformat())]
+    for day in days[:-1]:
+        place = across(day)
+        if all(abs(place - other) >= NARROW for other, _ in found):
+            found.append((place, day.isoformat()))
+    return sorted(found)
+
+
+def _told(scores: Sequence[Mapping[str, Any]], changes: Sequence[Mapping[str, str]]) -> str:
+    first, last = scores[0], scores[-1]
+    values = [score["score"] for score in scores]
+    told = (
+        f"{len(scores)} issued scores: {first['score']:.1f} ({first['band']}) on {first['as_of']},"
+        f" {last['score']:.1f} ({last['band']}) on {last['as_of']}, lowest {min(values):.1f},"
+        f" highest {max(values):.1f}."
+    )
+    return told + "".join(f" Model version {one['after']} from {one['as_of']}." for one in changes)

@@ -1,0 +1,229 @@
+"""The page of an account: what was issued at once, what has to be computed after it."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import APIRouter, HTTPException, Path, Request, Response
+from fastapi.responses import HTMLResponse
+from starlette.concurrency import run_in_threadpool
+
+from pipelines.project.project import Project
+from pipelines.dashboard.account.address import AccountRoute
+from pipelines.dashboard.account.answers import (
+    AccountAnswer,
+    ExplanationAnswer,
+    HistoryAnswer,
+    account_answer,
+    enough_evidence,
+    explanation_of,
+    history_answer,
+)
+from pipelines.dashboard.account.charts import trend_chart
+from pipelines.dashboard.account.sections import (
+    move_totals,
+    move_waterfall,
+    points_waterfall,
+    ratings_table,
+    signal_sections,
+    signed,
+)
+from pipelines.dashboard.account.view import AccountView, account_view, key_figures
+from pipelines.dashboard.web.background import Done, ready
+from pipelines.dashboard.web.desk import Desk, desk_of, desk_open
+from pipelines.dashboard.web.panel import Panel, account_path, link_to
+from pipelines.dashboard.model.registry_reads import BUSY
+from pipelines.dashboard.snapshot.snapshot import Snapshot
+from pipelines.dashboard.access.visitor import Visitor, VisitorOf
+from pipelines.terminal.console import plain
+from pipelines.scoring.trend import AccountTrend
+
+ACCOUNT = "/accounts/{account_id:account}"
+API = f"/api/v1{ACCOUNT}"
+AccountId = Annotated[str, Path(description="The id, percent-encoded, slashes too.")]
+HISTORY_SECONDS, DETAILS_SECONDS, WHOLE_SECONDS = 10.0, 5.0, 120.0
+"""So long a page waits for its trend, for a look at its details, and for all of them."""
+
+router = APIRouter(route_class=AccountRoute, lifespan=desk_open)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a request is about."""
+
+    panel: Panel
+    desk: Desk
+    project: Project
+    snapshot: Snapshot
+    row: dict[str, Any]
+
+    @property
+    def account_id(self) -> str:
+        return str(self.row["account_id"])
+
+
+@router.get(f"{ACCOUNT}/trend", include_in_schema=False)
+async def trend_part(request: Request, account_id: AccountId, visitor: VisitorOf) -> HTMLResponse:
+    """Draw an account's issued scores."""
+    asked = await _asked(request, account_id, visitor)
+    trend = await _trend(asked)
+    return await _rendered(asked, request, "account_trend.html.j2", **_trend_context(trend))
+
+
+@router.get(f"{ACCOUNT}/details", include_in_schema=False)
+async def details_part(request: Request, account_id: AccountId, visitor: VisitorOf) -> HTMLResponse:
+    """Tell what was computed of an account; 202 as long as that is under way."""
+    asked = await _asked(request, account_id, visitor)
+    done = await _details(asked, DETAILS_SECONDS)
+    context = _details_context(done)
+    status = 202 if done is None else 200
+    return await _rendered(asked, request, "account_details.html.j2", status=status, **context)
+
+
+@router.get(ACCOUNT, include_in_schema=False)
+async def account_page(
+    request: Request, account_id: AccountId, visitor: VisitorOf, whole: bool = False
+) -> HTMLResponse:
+    """Tell of an account; ``whole`` waits for all that scripts would fetch after."""
+    asked = await _asked(request, account_id, visitor)
+    view = await _view(asked)
+    outcome = asked.project.settings.outcome
+    context: dict[str, Any] = {
+        "page_title": plain(view.called),
+        "parts": {
+            part: link_to(f"{account_path(asked.account_id)}/{part}", asked.project.outcome_name)
+            for part in ("trend", "details")
+        },
+        "view": view,
+        "enough_evidence": enough_evidence(asked.snapshot),
+        "words": outcome.words,
+        "figures": key_figures(view, outcome.words.noun),
+        "steps": points_waterfall(view),
+        "whole": whole,
+        "trend": None,
+        "details": None,
+    }
+    if whole:
+        context["trend"] = _trend_context(await _trend(asked))
+        context["details"] = _details_context(await _details(asked, WHOLE_SECONDS))
+    return await _rendered(asked, request, "account.html.j2", **context)
+
+
+@router.get(f"{API}/explanation", tags=["accounts"], responses={202: {"model": ExplanationAnswer}})
+async def explanation(
+    request: Request, response: Response, account_id: AccountId, visitor: VisitorOf
+) -> ExplanationAnswer:
+    """Tell of every signal, among like accounts and in its past; of ratings; and of the move.
+
+    It is computed from the source tables, which takes some seconds the first time: a 202 says
+    that it is under way, and to ask again.
+    """
+    asked = await _asked(request, account_id, visitor)
+    done = await _details(asked, DETAILS_SECONDS)
+    if done is None:
+        response.status_code = 202
+        return ExplanationAnswer(state="working", sentence=WORKING, explanation=None)
+    if done.value is None:
+        return ExplanationAnswer(state="impossible", sentence=done.failure, explanation=None)
+    told = await run_in_threadpool(explanation_of, done.value)
+    return ExplanationAnswer(state="ready", sentence=None, explanation=told)
+
+
+@router.get(f"{API}/history", tags=["accounts"])
+async def history(request: Request, account_id: AccountId, visitor: VisitorOf) -> HistoryAnswer:
+    """List every score of an account as it was issued."""
+    asked = await _asked(request, account_id, visitor)
+    trend = await _trend(asked)
+    if trend.value is None:
+        raise HTTPException(503, (trend.failure or "").rstrip("."))
+    return history_answer(trend.value)
+
+
+@router.get(API, tags=["accounts"])
+async def account(request: Request, account_id: AccountId, visitor: VisitorOf) -> AccountAnswer:
+    """Tell of an account in the newest run: its score, its meaning and what it is made of."""
+    asked = await _asked(request, account_id, visitor)
+    return account_answer(await _view(asked), asked.snapshot)
+
+
+WORKING = "This is being worked out from the source tables; ask again in a few seconds"
+
+
+async def _asked(request: Request, account_id: str, visitor: Visitor) -> _Asked:
+    """Find the account among those that the visitor may see.
+
+    Raises
+    ------
+    HTTPException
+        404 when it is not there, or is somebody else's: nobody learns which.
+    """
+    panel: Panel = request.app.state.panel
+
+    def find() -> _Asked:
+        snapshot = panel.snapshot_of(request)
+        row = snapshot.account(visitor, account_id)
+        if row is None:
+            raise HTTPException(
+                404, "There is no such account among these scores; check its id in the list"
+            )
+        return _Asked(panel, desk_of(request), panel.project_of(request), snapshot, row)
+
+    return await run_in_threadpool(find)
+
+
+async def _view(asked: _Asked) -> AccountView:
+    return await run_in_threadpool(account_view, asked.project, asked.row, asked.snapshot.model)
+
+
+async def _trend(asked: _Asked) -> Done[AccountTrend]:
+    """Read the account's history; a sentence where the store cannot be read just then."""
+    done = await _outcome_of(
+        asked.desk.history(asked.project, asked.snapshot, asked.account_id), HISTORY_SECONDS
+    )
+    if done is None:
+        return Done(failure="The score store takes long to answer; look again in a minute")
+    if done.value is None:
+        return Done(failure=f"Earlier scores cannot be read just now: {done.failure}")
+    words = asked.project.settings.outcome.words
+    name = asked.project.outcome_name
+    return Done(AccountTrend(asked.account_id, name, done.value, words))
+
+
+async def _details(asked: _Asked, seconds: float) -> Done[Any] | None:
+    return await _outcome_of(
+        asked.desk.details(asked.project, asked.snapshot, asked.account_id), seconds
+    )
+
+
+async def _outcome_of(work: Future[Done[Any]] | None, seconds: float) -> Done[Any] | None:
+    return Done(failure=BUSY) if work is None else await ready(work, seconds)
+
+
+def _trend_context(trend: Done[AccountTrend]) -> dict[str, Any]:
+    if trend.value is None:
+        return {"chart": None, "scores": [], "failure": trend.failure}
+    told = trend.value.to_dict()
+    return {"chart": trend_chart(told), "scores": trend.value.scores, "failure": None}
+
+
+def _details_context(done: Done[Any] | None) -> dict[str, Any]:
+    if done is None or done.value is None:
+        return {"found": None, "failure": None if done is None else done.failure}
+    found = done.value
+    return {
+        "found": found,
+        "failure": None,
+        "sections": signal_sections(found),
+        "ratings": ratings_table(found),
+        "move_steps": move_waterfall(found.move) if found.move else [],
+        "move_totals": move_totals(found.move) if found.move else [],
+    }
+
+
+async def _rendered(
+    asked: _Asked, request: Request, name: str, status: int = 200, **context: Any
+) -> HTMLResponse:
+    given = {"account_id": asked.account_id, "signed": signed, **context}
+    return await run_in_threadpool(asked.panel.render, request, name, status, **given)

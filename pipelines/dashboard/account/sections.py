@@ -1,0 +1,154 @@
+"""What is computed of an account, arranged for its page."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from features.catalog import GROUPS
+from pipelines.dashboard.account.charts import Step, waterfall
+from pipelines.dashboard.account.view import LEAST_POINTS, rank_words
+from pipelines.scoring.move_screen import KIND_WORDS, waterfall_steps
+from pipelines.reports.pieces import Section, Table
+from pipelines.reports.labels import labels_of
+from pipelines.reports.wording import UNKNOWN, day, name, plural, score, told
+from pipelines.terminal.console import plain
+
+if TYPE_CHECKING:
+    from features.catalog import Signal
+    from pipelines.dashboard.account.details import AccountDetails, SignalLine
+    from pipelines.dashboard.account.peers import Peers
+    from pipelines.dashboard.account.view import AccountView
+    from pipelines.scoring.move import ExplainedMove
+
+MOSTLY = 0.5
+HEALTHY = {"higher": "more", "lower": "less", "none": "either"}
+
+
+def points_waterfall(view: AccountView) -> list[Step]:
+    """Lay out the way from the segment's mean account to the score, the largest part first."""
+    parts = sorted(view.groups.items(), key=lambda pair: -abs(pair[1]))
+    small = view.row["score"] - view.row["baseline_score"] - sum(points for _, points in parts)
+    if abs(small) >= LEAST_POINTS:
+        parts.append(("All else", small))
+    return waterfall(
+        (f"Typical account of {plain(view.row['segment'], 60)}", view.row["baseline_score"]),
+        [(group.capitalize(), points) for group, points in parts],
+        ("This account", view.row["score"]),
+    )
+
+
+def move_waterfall(move: ExplainedMove) -> list[Step]:
+    """Lay out the way from the score before to this one."""
+    return waterfall(
+        (f"Score of {day(move.start.as_of)}", move.start.score),
+        [(plain(step.text, 200), step.points) for step in waterfall_steps(move.move)],
+        (f"Score of {day(move.end.as_of)}", move.end.score),
+    )
+
+
+def move_totals(move: ExplainedMove) -> list[tuple[str, float]]:
+    """Sum the move by kind of cause; empty where there is one kind only."""
+    totals = [
+        (KIND_WORDS[kind], points)
+        for kind, points in move.move.totals().items()
+        if abs(points) >= LEAST_POINTS
+    ]
+    return totals if len(totals) > 1 else []
+
+
+def signal_sections(details: AccountDetails) -> list[Section]:
+    """List every signal by group, the group that moves the score most first."""
+    labels = labels_of(line.signal for line in details.lines)
+    by_group: dict[str, list[SignalLine]] = defaultdict(list)
+    for line in details.lines:
+        by_group[line.signal.group].append(line)
+    points = {group: sum(line.reason.points for line in by_group[group]) for group in by_group}
+    order = sorted(by_group, key=lambda group: (-abs(points[group]), GROUPS.index(group)))
+    past = [f"{(details.as_of - day_).days} days before" for day_ in details.past_dates]
+    columns = ["Signal", ">Now", ">Points", "Healthy is", "Among like accounts"]
+    return [
+        Section(
+            f"signals-{group}",
+            f"{group.capitalize()}: {signed(points[group])} points",
+            plural(len(by_group[group]), "signal"),
+            [
+                Table(
+                    f"Signals of {group}, the largest points first.",
+                    [*columns, *(f">{heading}" for heading in past)],
+                    [_row(line, labels, details) for line in by_group[group]],
+                )
+            ],
+        )
+        for group in order
+    ]
+
+
+def _row(line: SignalLine, labels: dict[str, str], details: AccountDetails) -> list[str]:
+    signal, value = line.signal, line.reason.value
+    return [
+        name(labels[signal.name]),
+        shown(signal, value),
+        signed(line.reason.points),
+        HEALTHY[signal.healthy],
+        _standing(signal, value, details.peers),
+        *(shown(signal, line.past[day_]) for day_ in details.past_dates),
+    ]
+
+
+def shown(signal: Signal, value: Any) -> Markup:
+    """Write a signal's value for people."""
+    from models.scoring.reasons import value_text
+
+    if value is None:
+        return Markup(UNKNOWN)
+    text = value_text(signal, value)
+    return name(text) if signal.is_categorical else told(text)
+
+
+def _standing(signal: Signal, value: Any, peers: Peers | None) -> str:
+    found = None if peers is None else peers.standings.get(signal.name)
+    if found is None:
+        return ""
+    if value is None:
+        return f"known of {100 * found.known:.0f} of 100"
+    # Where most have the same, a rank would be that of a lot.
+    if found.below is None or found.alike >= MOSTLY:
+        return f"like {100 * found.alike:.0f} of 100"
+    return rank_words(found.below, signal.healthy)
+
+
+def ratings_table(details: AccountDetails) -> Table | None:
+    """List what people said of the account."""
+    if not details.ratings:
+        return None
+    rows = [
+        [
+            day(rating.rated_on),
+            name(rating.rater),
+            name(rating.dimension),
+            score(rating.level),
+            "" if rating.meaning is None else told(rating.meaning),
+        ]
+        for rating in details.ratings
+    ]
+    return Table(
+        "Ratings of the year before, the latest first, as they were given: who rates strictly and"
+        " who kindly is taken off before they count.",
+        ["Rated on", "By", "What", ">Level", "What the level means"],
+        rows,
+    )
+
+
+def signed(points: float) -> str:
+    """Write points with their sign.
+
+    Examples
+    --------
+    >>> signed(-8.13), signed(0.02), signed(3.0)
+    ('−8.1', '0.0', '+3.0')
+    """
+    text = f"{points:+.1f}".replace("-", "−")
+    return "0.0" if text in ("+0.0", "−0.0") else text

@@ -1,0 +1,208 @@
+"""What an account's page says at once: its issued score, what it means and what it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from features.catalog import GROUPS
+from pipelines.dashboard.snapshot.schema import MONEY
+from pipelines.portfolio.words import stake_words
+from pipelines.reports.wording import between, count, money, percent, plural, score
+from pipelines.store.schema import SCORE_SCHEMA
+
+if TYPE_CHECKING:
+    from features.catalog import Signal
+    from models.scoring.health_model import HealthModel
+    from pipelines.project.project import Project
+
+MONEY_WORDS = {"MRR": "a month", "ARR": "a year"}
+LEAST_POINTS = 0.05
+"""Points that are written as 0.0 are not told apart from none."""
+
+
+@dataclass(frozen=True)
+class ReasonLine:
+    """One stored reason.
+
+    Parameters
+    ----------
+    signal, group : str
+        Which signal; the group is empty where the model is not at hand.
+    points : float
+        What it does to the score.
+    value : str or None
+        What was known of it, as text.
+    sentence : str
+        The same in words.
+    play : str or None
+        What the configuration does about it, where it costs points.
+    """
+
+    signal: str
+    group: str
+    points: float
+    value: str | None
+    sentence: str
+    play: str | None
+
+
+@dataclass(frozen=True)
+class AccountView:
+    """One account of a snapshot.
+
+    Parameters
+    ----------
+    row : dict
+        Its issued score, in the columns of :data:`~pipelines.store.schema.SCORE_SCHEMA`, ``arr``
+        and ``stake``.
+    name : str or None
+        What people call it, where that is known.
+    attributes : dict
+        Who looks after it, its lifecycle stage, and what else the accounts table says of it.
+    groups : dict of str to float
+        Points per signal group that moves the score; they add up from the baseline to the score.
+    reasons : list of ReasonLine
+        The stored ones, largest first.
+    meaning : str
+        What became of accounts in its band.
+    money : list of (str, float)
+        What is known of its money: what, and how much.
+    """
+
+    row: dict[str, Any]
+    name: str | None
+    attributes: dict[str, Any]
+    groups: dict[str, float]
+    reasons: list[ReasonLine]
+    meaning: str
+    money: list[tuple[str, float]]
+
+    @property
+    def called(self) -> str:
+        """Its name, or its id where it has none."""
+        return self.name or str(self.row["account_id"])
+
+    @property
+    def plays(self) -> list[str]:
+        """What to do, most telling first."""
+        return list(dict.fromkeys(line.play for line in self.reasons if line.play))
+
+
+def account_view(
+    project: Project, row: Mapping[str, Any], model: HealthModel | None
+) -> AccountView:
+    """Arrange a row of a snapshot.
+
+    Parameters
+    ----------
+    project : Project
+        The configuration, of the snapshot's outcome.
+    row : mapping
+        See :meth:`pipelines.dashboard.snapshot.snapshot.Snapshot.account`.
+    model : HealthModel or None
+        What made the score; without it, reasons are named by their signals alone.
+    """
+    held = {name: row[name] for name in (*SCORE_SCHEMA.names, *MONEY)}
+    points = {group: float(held[f"points_{group}"]) for group in GROUPS}
+    return AccountView(
+        row=held,
+        name=row["name"],
+        attributes={
+            **{name: row[name] for name in ("owner", "lifecycle") if row[name] is not None},
+            **row["attributes"],
+        },
+        groups={group: gained for group, gained in points.items() if abs(gained) >= LEAST_POINTS},
+        reasons=_reasons(project, held, model),
+        meaning=band_meaning(project, held["band"], model),
+        money=_money(project, held),
+    )
+
+
+def band_meaning(project: Project, band: str, model: HealthModel | None) -> str:
+    """Say what became of accounts that were in a band on dates the model had not seen."""
+    if model is None:
+        return "What became of accounts like this cannot be told: its model cannot be loaded"
+    outcome = project.settings.outcome
+    found = next((one for one in model.bands if one["band"] == band), None)
+    if found is None or not found["rows"]:
+        return f"No account was {band} on the dates that judged the model"
+    # Where nothing has a date there is no telling within how long.
+    days = f" within {plural(model.maturity_days, 'day')}" if model.maturity_days else ""
+    sure = between(100 * found["low"], 100 * found["high"], lambda number: f"{number:.0f}")
+    return (
+        f"Of 100 accounts that were {band} on dates the model had not seen,"
+        f" {100 * found['observed_rate']:.0f} {outcome.words.past}{days} ({sure})"
+    )
+
+
+def _reasons(
+    project: Project, row: Mapping[str, Any], model: HealthModel | None
+) -> list[ReasonLine]:
+    signals = {} if model is None else {signal.name: signal for signal in model.signals}
+    plays, is_good = project.settings.plays, project.settings.outcome.is_good
+    found = []
+    stored = zip(row["reason_signals"], row["reason_points"], row["reason_values"], strict=True)
+    for name, points, value in stored:
+        signal = signals.get(name)
+        group = signal.group if signal is not None else ""
+        # Plays answer what is wrong, and the reasons of a good outcome are what is right.
+        play = plays.play_for(name, group) if points < 0 and not is_good else None
+        found.append(
+            ReasonLine(name, group, float(points), value, _said(name, signal, value, points), play)
+        )
+    return found
+
+
+def _said(name: str, signal: Signal | None, value: str | None, points: float) -> str:
+    from models.scoring.reasons import sentence
+
+    if signal is None:
+        told = f"{points:+.1f}".replace("-", "−")
+        return f"{name} ({'not known' if value is None else value}): {told} points"
+    return sentence(signal, value, points)
+
+
+def _money(project: Project, row: Mapping[str, Any]) -> list[tuple[str, float]]:
+    named = {"MRR": "mrr", "ARR": "arr", stake_words(project.settings.outcome).stake: "stake"}
+    return [(what, float(row[name])) for what, name in named.items() if row[name] is not None]
+
+
+def key_figures(view: AccountView, noun: str) -> list[tuple[str, str | Markup, str]]:
+    """List what stands at the top: what it is, the figure, and what it means."""
+    row = view.row
+    band = Markup('<span class="band {0}">{0}</span>').format(row["band"])
+    found: list[tuple[str, str | Markup, str]] = [
+        ("Health score", Markup("{} {}").format(score(row["score"]), band), "from 0 to 100"),
+        (f"Chance of {noun}", percent(row["probability"]), f"grade {row['grade']}"),
+    ]
+    found += [
+        (what, money(amount), MONEY_WORDS.get(what, "chance times ARR"))
+        for what, amount in view.money
+    ]
+    found.append(("Coverage", percent(row["coverage"], 0), "of the score's weight has data"))
+    return found
+
+
+def rank_words(share: float, healthy: str) -> str:
+    """Say where an account stands among others.
+
+    Parameters
+    ----------
+    share : float
+        Share of the others that have less, from 0 to 1.
+    healthy : str
+        "higher", "lower" or "none".
+
+    Examples
+    --------
+    >>> rank_words(0.72, "higher"), rank_words(0.72, "lower"), rank_words(0.72, "none")
+    ('healthier than 72 of 100', 'healthier than 28 of 100', 'higher than 72 of 100')
+    """
+    if healthy == "none":
+        return f"higher than {count(100 * share)} of 100"
+    healthier = share if healthy == "higher" else 1 - share
+    return f"healthier than {count(100 * healthier)} of 100"

@@ -1,0 +1,67 @@
+"""The model page: who serves, whether it is right, whether it still fits, and who came before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import HTMLResponse
+from starlette.concurrency import run_in_threadpool
+
+from pipelines.project.project import Project
+from pipelines.dashboard.web.background import Done, ready
+from pipelines.dashboard.web.desk import desk_of
+from pipelines.dashboard.model.answers import ModelAnswer, model_found
+from pipelines.dashboard.model.health import ModelHealth
+from pipelines.dashboard.model.sections import figures, health_sections
+from pipelines.dashboard.web.panel import Panel
+from pipelines.dashboard.model.registry_reads import BUSY
+from pipelines.dashboard.access.visitor import WholeBookOf
+
+SECONDS = 15.0
+WORKING = "The registry takes long to answer; ask again in a minute"
+
+router = APIRouter()
+
+
+@router.get("/model", include_in_schema=False)
+async def model_page(request: Request, visitor: WholeBookOf) -> HTMLResponse:
+    """Tell of the champion."""
+    panel: Panel = request.app.state.panel
+    project = panel.project_of(request)
+    done = await _health(request, project)
+    context = await run_in_threadpool(_context, project, done)
+    return await run_in_threadpool(panel.render, request, "model.html.j2", **context)
+
+
+@router.get("/api/v1/model", tags=["model"], responses={202: {"model": ModelAnswer}})
+async def model(request: Request, response: Response, visitor: WholeBookOf) -> ModelAnswer:
+    """Tell of the champion: how it was judged, the latest checks, and what was decided before."""
+    project = request.app.state.panel.project_of(request)
+    done = await _health(request, project)
+    if done is None:
+        response.status_code = 202
+        return ModelAnswer(state="working", sentence=WORKING, model=None)
+    if done.value is None:
+        return ModelAnswer(state="impossible", sentence=done.failure, model=None)
+    found = await run_in_threadpool(model_found, project.outcome_name, done.value)
+    return ModelAnswer(state="ready", sentence=None, model=found)
+
+
+async def _health(request: Request, project: Project) -> Done[ModelHealth] | None:
+    work = desk_of(request).health(project)
+    return Done(failure=BUSY) if work is None else await ready(work, SECONDS)
+
+
+def _context(project: Project, done: Done[ModelHealth] | None) -> dict[str, Any]:
+    words = project.settings.outcome.words
+    health = None if done is None else done.value
+    return {
+        "page_title": "Model health",
+        "words": words,
+        "failure": WORKING if done is None else done.failure,
+        "health": health,
+        "figures": [] if health is None else figures(health),
+        "sections": [] if health is None else health_sections(health, words),
+        "options": "" if project.outcome_name == "main" else f" --outcome {project.outcome_name}",
+    }

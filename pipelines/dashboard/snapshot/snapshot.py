@@ -1,0 +1,304 @@
+"""A snapshot: the newest run of an outcome as the panel reads it, whoever writes the store."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from features.errors import SettingsError, StoreError, nearest, sample
+from features.sources.source import first_line
+from pipelines.dashboard.snapshot.query import AccountPage, AccountQuery
+from pipelines.dashboard.snapshot.schema import (
+    ALIKE,
+    FACETS,
+    LISTED,
+    SORTED,
+    Attribute,
+    place_in,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from models.scoring.health_model import HealthModel
+    from pipelines.project.project import Project
+    from pipelines.dashboard.snapshot.book import Book
+    from pipelines.dashboard.access.visitor import Visitor
+    from pipelines.store.opening import Run
+
+NOT_KNOWN = ""
+LONGEST_SEARCH = 200
+MOST_BOOKS, MOST_VALUES = 200, 300
+Predicate = tuple[str, list[object]]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a snapshot was made from, and what was found missing then.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    taken_at : datetime
+        When it was read from the store, UTC without a zone.
+    attributes : tuple of Attribute
+        Columns of the accounts table.
+    known : dict of str to int
+        Accounts of which each sorted column is known.
+    history : list of dict
+        Every run by band, in the columns of :data:`pipelines.store.schema.PORTFOLIO_SCHEMA`.
+    model : HealthModel or None
+        What made the scores; None where the registry does not give it.
+    foretells : bool
+        Whether it was shown that behaviour foretells the outcome.
+    spread : float or None
+        How far the model may be off in the large, in log-odds.
+    notes : tuple of str
+        What is missing and why, one sentence each.
+    """
+
+    run: Run
+    taken_at: datetime
+    attributes: tuple[Attribute, ...]
+    known: Mapping[str, int]
+    history: Sequence[Mapping[str, Any]]
+    model: HealthModel | None
+    foretells: bool
+    spread: float | None
+    notes: tuple[str, ...]
+
+
+class Snapshot:
+    """Scores joined with what the accounts table says, in a file of the panel's own.
+
+    Every question is asked for a visitor, and answered from the accounts they may see: no page can
+    forget that. Any number of threads may ask at once.
+
+    Parameters
+    ----------
+    connection : DuckDBPyConnection
+        The file, opened for reading; it is closed when nobody holds the snapshot any more.
+    contents : Contents
+        What is in it.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, contents: Contents) -> None:
+        self._connection = connection
+        self.contents = contents
+        self.run = contents.run
+        self.outcome = contents.run.key.outcome
+        self.taken_at = contents.taken_at
+        self.model = contents.model
+        self.attributes = contents.attributes
+        self._summing = threading.Lock()
+        self._books: OrderedDict[frozenset[str] | None, Book] = OrderedDict()
+        self._values: OrderedDict[frozenset[str] | None, dict[str, list[str | None]]]
+        self._values = OrderedDict()
+        weakref.finalize(self, connection.close)
+
+    @property
+    def has_money(self) -> bool:
+        """Whether the MRR of any account is known."""
+        return self.contents.known["arr"] > 0
+
+    @property
+    def has_owners(self) -> bool:
+        """Whether it is known who looks after an account."""
+        return self.contents.known["owner"] > 0
+
+    @property
+    def facets(self) -> dict[str, str]:
+        """What accounts are picked by, and the column that holds it."""
+        picked = {name: name for name in FACETS}
+        return picked | {one.name: one.stored for one in self.attributes if one.is_text}
+
+    @property
+    def sorts(self) -> dict[str, str]:
+        """What accounts are sorted by, and the column that holds it."""
+        columns = {name: name for name in SORTED} | ALIKE
+        return columns | {one.name: one.stored for one in self.attributes}
+
+    def account(self, visitor: Visitor, account_id: str) -> dict[str, Any] | None:
+        """Return one account, with everything the snapshot holds of it.
+
+        Returns
+        -------
+        dict or None
+            The columns of :data:`pipelines.store.schema.SCORE_SCHEMA`, ``name``, ``owner``,
+            ``lifecycle``, ``arr``, ``stake`` and ``attributes`` (column to value); None where
+            there is no such account, or the visitor may not see it.
+        """
+        allowed, values = self.allowed(visitor)
+        rows = self.ask(
+            f"select * from accounts where account_hash = hash(?) and account_id = ? and {allowed}",
+            [account_id, account_id, *values],
+        )
+        return self.told(rows[0]) if rows else None
+
+    def accounts(self, visitor: Visitor, query: AccountQuery) -> AccountPage:
+        """Return a page of the list.
+
+        Raises
+        ------
+        SettingsError
+            When it is sorted or picked by something that is not there.
+        """
+        from pipelines.dashboard.snapshot.paging import page_of
+
+        return page_of(self, visitor, query)
+
+    def batches(
+        self, visitor: Visitor, query: AccountQuery, columns: Sequence[str], rows_at_once: int
+    ) -> Iterator[pa.RecordBatch]:
+        """Return all accounts of a view in its order, some at a time, in bounded memory.
+
+        Parameters
+        ----------
+        visitor : Visitor
+            Who asks.
+        query : AccountQuery
+            What for; where a page begins and its size do not matter.
+        columns : sequence of str
+            Columns that the snapshot has.
+        rows_at_once : int
+            Most rows of a batch.
+        """
+        where, values = self.predicate(visitor, query)
+        asked = f"select {', '.join(columns)} from accounts where {where} order by"
+        with self._speaking(), self._connection.cursor() as cursor:
+            answer = cursor.sql(f"{asked} {self.order_of(query)}", params=values)
+            with answer.to_arrow_reader(rows_at_once) as reader:
+                yield from reader
+
+    def book(self, visitor: Visitor, project: Project) -> Book:
+        """Return what a visitor sees, summed up once for all who see the same accounts."""
+        from pipelines.dashboard.snapshot.book import book_of
+
+        with self._summing:
+            found = self._books.pop(visitor.owners, None)
+            if found is None:
+                found = book_of(self, visitor, project)
+            self._books[visitor.owners] = found
+            while len(self._books) > MOST_BOOKS:
+                self._books.popitem(last=False)
+            return found
+
+    def values_of(self, visitor: Visitor) -> dict[str, list[str | None]]:
+        """List the values of each facet among the accounts a visitor sees, the most frequent first.
+
+        A facet with very many values has only its most frequent ones; None stands for accounts of
+        which it is not known.
+        """
+        with self._summing:
+            if visitor.owners not in self._values:
+                while len(self._values) >= MOST_BOOKS:
+                    self._values.popitem(last=False)
+                self._values[visitor.owners] = self._counted_values(visitor)
+            return self._values[visitor.owners]
+
+    def _counted_values(self, visitor: Visitor) -> dict[str, list[str | None]]:
+        allowed, values = self.allowed(visitor)
+        found = {}
+        for name, column in self.facets.items():
+            rows = self.ask(
+                f"select {column} as value from accounts where {allowed} group by all"
+                f" order by count(*) desc, value limit {MOST_VALUES}",
+                values,
+            )
+            found[name] = [row["value"] for row in rows]
+        return found
+
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """Columns of a row of the list."""
+        return (*LISTED, *(one.stored for one in self.attributes))
+
+    def predicate(self, visitor: Visitor, query: AccountQuery) -> Predicate:
+        """Write what a view asks for, within what the visitor may see, with its parameters."""
+        allowed, values = self.allowed(visitor)
+        terms = [allowed]
+        for name, wanted in query.wanted.items():
+            term, held = _one_of(_known(name, self.facets, "picked"), wanted)
+            terms.append(term)
+            values += held
+        for bound, sign in ((query.score_from, ">="), (query.score_to, "<=")):
+            if bound is not None:
+                terms.append(f"score {sign} ?")
+                values.append(bound)
+        if search := query.search.strip()[:LONGEST_SEARCH]:
+            terms.append("contains(found_by, strip_accents(lower(?)))")
+            values.append(search)
+        return " and ".join(term for term in terms if term != "true") or "true", values
+
+    def allowed(self, visitor: Visitor) -> Predicate:
+        """Write which accounts a visitor may see."""
+        if visitor.owners is None:
+            return "true", []
+        owners = sorted(visitor.owners)
+        # An account that nobody looks after is nobody's but theirs who see all.
+        return (f"owner in ({', '.join('?' * len(owners))})" if owners else "false"), [*owners]
+
+    def order_of(self, query: AccountQuery) -> str:
+        """Write the place of an account in the order of a view, from 1."""
+        column = _known(query.sort, self.sorts, "sorted")
+        place, known = place_in(column), self.contents.known[column]
+        if not query.descending:
+            return place
+        return f"if({place} <= {known}, {known + 1} - {place}, {place})"
+
+    def ask(self, query: str, values: Sequence[object] = ()) -> list[dict[str, Any]]:
+        """Answer a query of the table ``accounts``, whose values are written ``?``.
+
+        Raises
+        ------
+        StoreError
+            When the engine cannot, such as for want of memory.
+        """
+        with self._speaking(), self._connection.cursor() as cursor:
+            cursor.execute(query, list(values))
+            names = [described[0] for described in cursor.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    @contextmanager
+    def _speaking(self) -> Iterator[None]:
+        try:
+            yield
+        except duckdb.Error as error:
+            raise StoreError(
+                f"The panel's copy of the scores could not be used: {first_line(error)}; ask for"
+                " less at once, or raise [serve] memory"
+            ) from error
+
+    def told(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Return a row without what only the snapshot needs."""
+        attributes = {one.column: row.get(one.stored) for one in self.attributes}
+        kept = {
+            name: value
+            for name, value in row.items()
+            if not name.startswith(("place", "attribute_"))
+            and name not in ("account_hash", "found_by")
+        }
+        return {**kept, "attributes": attributes}
+
+
+def _one_of(column: str, wanted: Sequence[str]) -> tuple[str, list[str]]:
+    named = [one for one in wanted if one != NOT_KNOWN]
+    terms = [f"{column} in ({', '.join('?' * len(named))})"] if named else []
+    terms += [f"{column} is null"] if NOT_KNOWN in wanted else []
+    return f"({' or '.join(terms) or 'false'})", named
+
+
+def _known(name: str, known: Mapping[str, str], what: str) -> str:
+    if name not in known:
+        hint = nearest(name, known) or f"; there are {', '.join(known)}"
+        raise SettingsError(f"Accounts are not {what} by {sample([name])}{hint}")
+    return known[name]

@@ -1,0 +1,198 @@
+"""Taking a snapshot: a run from the store, with attributes, and numbered in each order."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pyarrow as pa
+
+from features.errors import DataError, HealthscoreError, RegistryError, StoreError
+from features.sources.source import first_line
+from pipelines.project.project import Project
+from pipelines.dashboard.snapshot.attributes import account_attributes
+from pipelines.dashboard.snapshot.snapshot import Contents, Snapshot
+from pipelines.dashboard.snapshot.schema import FIXED, MONTHS, SORTED, Attribute, place_in
+from pipelines.store.opening import Run, ScoreStore, now
+
+if TYPE_CHECKING:
+    from models.scoring.health_model import HealthModel
+
+FOUND_BY, PLAIN = "found_by", " using compression uncompressed"
+BARE_SCHEMA = pa.schema([("account_id", pa.string()), *((name, pa.string()) for name in FIXED)])
+
+
+def take(
+    project: Project, store: ScoreStore, run: Run, memory: str, owner: str | None, folder: Path
+) -> Snapshot:
+    """Copy a run into a file of its own, in bounded memory.
+
+    Parameters
+    ----------
+    project : Project
+        The configuration, of the run's outcome.
+    store : ScoreStore
+        An open store, which is read once.
+    run : Run
+        One of its runs.
+    memory : str
+        Most that the engine may hold.
+    owner : str or None
+        Column of the accounts table that names who looks after an account.
+    folder : Path
+        Where the file goes. On systems that allow it the file has no name any more as soon as it
+        is open, so that nothing is left of it whatever ends the panel.
+
+    Raises
+    ------
+    StoreError
+        When the store cannot be read, or the folder is full.
+    """
+    file = folder / f"{secrets.token_hex(8)}.duckdb"
+    try:
+        with _engine(file, memory) as engine:
+            _copy_scores(engine, store, run)
+            history = store.portfolio_history(run.key.outcome).to_pylist()
+            store.close()
+            attributes, notes = _copy_attributes(engine, project, owner, run)
+            known = _number(engine, attributes)
+        opened = duckdb.connect(
+            str(file), read_only=True, config={"memory_limit": memory, "threads": 1}
+        )
+        opened.execute("set lock_configuration = true").fetchall()
+    except duckdb.Error as error:
+        raise StoreError(
+            f"The scores could not be copied for the panel: {first_line(error)}; free the disk of"
+            f" '{folder}' or raise [serve] memory"
+        ) from error
+    finally:
+        with suppress(OSError):
+            os.unlink(file)
+    model, facts, spread, more = _model_of(project, run)
+    return Snapshot(
+        opened,
+        Contents(
+            run=run,
+            taken_at=now(),
+            attributes=attributes,
+            known=known,
+            history=history,
+            model=model,
+            foretells=bool(facts.get("holdout_enough_evidence")),
+            spread=spread,
+            notes=(*notes, *more),
+        ),
+    )
+
+
+def _said(error: HealthscoreError) -> str:
+    return str(error).rstrip(".")
+
+
+@contextmanager
+def _engine(file: Path, memory: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    scratch = str(file.with_suffix(".spill"))
+    config: dict[str, Any] = {"memory_limit": memory, "threads": 1, "temp_directory": scratch}
+    with duckdb.connect(str(file), config=config) as engine:
+        yield engine
+
+
+def _copy_scores(engine: duckdb.DuckDBPyConnection, store: ScoreStore, run: Run) -> None:
+    _fill(engine, "scores", store.scores(run))
+
+
+def _fill(
+    engine: duckdb.DuckDBPyConnection,
+    table: str,
+    batches: Iterable[pa.RecordBatch],
+    schema: pa.Schema | None = None,
+) -> None:
+    """Make a table of batches, one at a time."""
+    schema = schema or getattr(batches, "schema")  # noqa: B009 - a reader has one
+    empty = schema.empty_table()  # noqa: F841 - named below
+    engine.execute(f"create table {table} as select * from empty").fetchall()
+    for batch in batches:
+        rows = pa.Table.from_batches([batch])  # noqa: F841 - named below
+        engine.execute(f"insert into {table} select * from rows").fetchall()
+
+
+def _copy_attributes(
+    engine: duckdb.DuckDBPyConnection, project: Project, owner: str | None, run: Run
+) -> tuple[tuple[Attribute, ...], list[str]]:
+    """Copy what the accounts table says; where it cannot be read, scores are shown without."""
+    try:
+        with account_attributes(project, owner, run.key.as_of) as found:
+            first = next(found.batches, None)
+            if first is None:
+                raise DataError("The accounts table is empty")
+            _fill(engine, "described", _with(first, found.batches), first.schema)
+            return found.attributes, list(found.notes)
+    except HealthscoreError as error:
+        engine.execute("drop table if exists described").fetchall()
+        _fill(engine, "described", [], BARE_SCHEMA)
+        return (), [f"Names, owners and attributes of accounts are not shown: {_said(error)}"]
+
+
+def _with(first: pa.RecordBatch, rest: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    yield first
+    yield from rest
+
+
+def _number(engine: duckdb.DuckDBPyConnection, attributes: Iterable[Attribute]) -> dict[str, int]:
+    """Join both tables and number the accounts in each order; return how many are known in each.
+
+    What is not known comes last.
+    """
+    columns = [*SORTED, *(one.stored for one in attributes)]
+    own = "described.* exclude (account_id)"
+    engine.execute(
+        f"create table joined as select scores.*, {own}, {MONTHS} * mrr as arr,"
+        f" probability * {MONTHS} * mrr as stake, hash(account_id) as account_hash,"
+        " strip_accents(lower(account_id || chr(10) || coalesce(name, ''))) as found_by,"
+        f" (row_number() over (order by account_id))::integer as {place_in('account_id')}"
+        " from scores left join (select distinct on (account_id) * from described) as described"
+        " using (account_id) order by account_id"
+    ).fetchall()
+    engine.execute("drop table scores").fetchall()
+    engine.execute("drop table described").fetchall()
+    first = place_in("account_id")
+    for column in columns[1:]:
+        engine.execute(
+            f"create table {place_in(column)} as select"
+            f" (row_number() over (order by {column} nulls last, {first}))::integer"
+            f" as {place_in(column)} from joined order by {first}"
+        ).fetchall()
+    beside = " ".join(f"positional join {place_in(column)}" for column in columns[1:])
+    described = engine.execute(f"describe select * from joined {beside}").fetchall()
+    # Searching text that is not packed takes half the time.
+    types = (f"{name} {kind}{PLAIN * (name == FOUND_BY)}" for name, kind, *_ in described)
+    engine.execute(f"create table accounts ({', '.join(types)})").fetchall()
+    engine.execute(f"insert into accounts select * from joined {beside}").fetchall()
+    for table in ("joined", *(place_in(column) for column in columns[1:])):
+        engine.execute(f"drop table {table}").fetchall()
+    counted = ", ".join(f"count({column})" for column in columns)
+    row = engine.execute(f"select {counted} from accounts").fetchall()[0]
+    return dict(zip(columns, row, strict=True))
+
+
+def _model_of(
+    project: Project, run: Run
+) -> tuple[HealthModel | None, dict[str, Any], float | None, list[str]]:
+    """Load what made the scores; without it pages show fewer words, and say so."""
+    from pipelines.scoring.score import registered
+
+    try:
+        model, version, facts = registered(project, run.key.model_version)
+        from models.registry.version_record import version_record
+
+        name = project.settings.registry.model_name
+        record = version_record(project.registry_folder, name, version)
+    except RegistryError as error:
+        note = f"What became of such accounts before is not shown: {_said(error)}"
+        return None, {}, None, [note]
+    return model, facts["metrics"], record.spread, []

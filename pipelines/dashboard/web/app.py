@@ -1,0 +1,98 @@
+"""The control panel as an application: its layers and its pages."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+from starlette.middleware.gzip import GZipMiddleware
+
+from pipelines.dashboard.web import errors
+from pipelines.dashboard.access.gate import Gate, gate_of
+from pipelines.dashboard.access.gatekeeper import Gatekeeper
+from pipelines.dashboard.access.headers import BodyLimit, KnownHosts, SecureResponses
+from pipelines.dashboard.web.panel import Panel
+from pipelines.dashboard.snapshot.watch import Snapshots
+
+if TYPE_CHECKING:
+    from pipelines.project.project import Project
+    from pipelines.project.serve_settings import ServeSettings
+
+PAGES = (
+    "static_files",
+    "login_pages",
+    "portfolio_pages",
+    "account_list",
+    "account_pages",
+    "weights_pages",
+    "model_pages",
+)
+MOST_BYTES = 64 * 1024
+COMPRESSED_FROM = 1000
+QUICK = 4
+ABOUT = """The data of the control panel's pages.
+
+Every address but `/api/v1/session` needs a visitor: the cookie of a login, or the header of a
+trusted proxy. What changes something needs the header `X-CSRF-Token` with the token that
+`/api/v1/session` gives, and its cookie. `?outcome=` names a further outcome."""
+
+
+def create_app(
+    project: Project, settings: ServeSettings | None = None, gate: Gate | None = None
+) -> FastAPI:
+    """Make the control panel of a project.
+
+    Parameters
+    ----------
+    project : Project
+        The configuration.
+    settings : ServeSettings, optional
+        How it is served; by default as configured.
+    gate : Gate, optional
+        Who is let in; by default as the settings say.
+
+    Returns
+    -------
+    FastAPI
+        The application; starting it takes the snapshots and stopping it lets go of them.
+
+    Raises
+    ------
+    SettingsError
+        When the panel would be open to strangers.
+    """
+    settings = settings or project.settings.serve
+    gate = gate or gate_of(project, settings)
+    panel = Panel(project, settings, Snapshots(project, settings), gate)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        with panel.snapshots:
+            yield
+
+    app = FastAPI(
+        title="Healthscore control panel",
+        version="1",
+        description=ABOUT,
+        openapi_url="/api/openapi.json",
+        # They fetch scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+        responses=errors.DESCRIBED,
+    )
+    app.state.panel = panel
+    errors.register(app)
+    for page in PAGES:
+        app.include_router(import_module(f"pipelines.dashboard.{page}").router)
+    # The last one added is the outermost.
+    app.add_middleware(Gatekeeper, gate=gate)
+    app.add_middleware(BodyLimit, most=MOST_BYTES)
+    app.add_middleware(KnownHosts, names=gate.host_names)
+    app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED_FROM, compresslevel=QUICK)
+    app.add_middleware(SecureResponses, is_secure=gate.is_secure)
+    return app

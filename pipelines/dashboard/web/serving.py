@@ -1,0 +1,145 @@
+"""The control panel as a server: its socket, its log, and its end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import ssl
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from features.errors import SettingsError
+from features.sources.source import first_line
+from pipelines.dashboard.web.app import create_app
+from pipelines.dashboard.access.gate import Gate, gate_of
+from pipelines.project.serve_settings import is_local
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from pipelines.project.project import Project
+    from pipelines.project.serve_settings import ServeSettings
+
+# Of connections at once, and of seconds for answers under way when the server ends.
+MOST_CONNECTIONS, LAST_SECONDS = 500, 5
+HOW = {
+    "local": "for this machine alone, without login",
+    "login": "visitors log in",
+    "proxy": "a proxy names the visitors",
+}
+
+
+@dataclass(frozen=True)
+class BoundPanel:
+    """A panel that has its address, and can be served.
+
+    Parameters
+    ----------
+    app : FastAPI
+        The application.
+    listening : socket
+        Where it listens.
+    url : str
+        How it is called from this machine.
+    login : str
+        How visitors are recognised, in words.
+    certificate, key : str or None
+        Files for https.
+    warnings : list of str
+        What to think about, one sentence each.
+    """
+
+    app: FastAPI
+    listening: socket.socket
+    url: str
+    login: str
+    certificate: str | None
+    key: str | None
+    warnings: list[str]
+
+
+def bound(project: Project, settings: ServeSettings) -> BoundPanel:
+    """Make the panel and take its address.
+
+    Raises
+    ------
+    SettingsError
+        When it would be open to strangers, the address is taken or not this machine's, or the
+        certificate cannot be used.
+    """
+    gate = gate_of(project, settings)
+    app = create_app(project, settings, gate)
+    files = [
+        None if name is None else str((project.folder / name).resolve())
+        for name in (settings.certificate, settings.key)
+    ]
+    certificate, key = files
+    if certificate is not None:
+        _refuse_bad_certificate(certificate, key)
+    listening = _listening(settings)
+    port = listening.getsockname()[1]
+    name = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = f"{'http' if certificate is None else 'https'}://{name}:{port}"
+    return BoundPanel(
+        app, listening, url, HOW[gate.mode], certificate, key, _warnings(settings, gate)
+    )
+
+
+def serve_panel(panel: BoundPanel) -> None:
+    """Answer requests until the process is asked to end."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
+    config = uvicorn.Config(
+        panel.app,
+        lifespan="on",
+        log_config=None,
+        # Addresses hold what people searched for.
+        access_log=False,
+        # Who is behind a proxy is for the gate to say.
+        proxy_headers=False,
+        server_header=False,
+        ssl_certfile=panel.certificate,
+        ssl_keyfile=panel.key,
+        limit_concurrency=MOST_CONNECTIONS,
+        timeout_graceful_shutdown=LAST_SECONDS,
+    )
+    try:
+        uvicorn.Server(config).run(sockets=[panel.listening])
+    except KeyboardInterrupt:
+        return
+
+
+def _listening(settings: ServeSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=128)
+    except (OSError, UnicodeError) as error:
+        # The library adds its own words to the system's.
+        number = getattr(error, "errno", None) or 0
+        why = os.strerror(number) if number > 0 else first_line(error)
+        raise SettingsError(
+            f"The control panel cannot listen on '{settings.host}' port {settings.port}: {why};"
+            " choose others with --host and --port"
+        ) from error
+
+
+def _refuse_bad_certificate(certificate: str, key: str | None) -> None:
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
+    except OSError as error:
+        why = error.strerror or error.args[-1]
+        raise SettingsError(
+            f"The certificate '{certificate}' with the key '{key}' cannot be used: {why}; correct"
+            " [serve] certificate and key"
+        ) from error
+
+
+def _warnings(settings: ServeSettings, gate: Gate) -> list[str]:
+    if gate.mode == "login" and settings.certificate is None and not is_local(settings.host):
+        return [
+            "Passwords travel in clear: set [serve] certificate and key, or listen on 127.0.0.1"
+            " behind a proxy that speaks https"
+        ]
+    return []

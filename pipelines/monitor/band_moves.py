@@ -1,0 +1,83 @@
+"""How many accounts are in another band because of the model alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from pipelines.project.company import open_company
+from pipelines.project.project import Project
+from pipelines.project.feature_table import feature_rows_of_date
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from models.scoring.health_model import HealthModel
+
+BATCH = 50_000
+
+
+@dataclass(frozen=True)
+class BandMoves:
+    """How many accounts are in another band because of the model alone.
+
+    Parameters
+    ----------
+    as_of : date
+        The date whose signals both models scored.
+    accounts, moved : int
+        Accounts that were scored, and those whose bands differ.
+    moves : list of dict
+        ``before``, ``after`` and ``accounts``, the most frequent first; accounts that stayed are
+        left out.
+    """
+
+    as_of: date
+    accounts: int
+    moved: int
+    moves: list[dict[str, Any]]
+
+    @property
+    def sentence(self) -> str:
+        """The same in a sentence."""
+        return (
+            f"On {self.as_of}, {self.moved:,} of {self.accounts:,} accounts are in another band "
+            "because of the model alone."
+        )
+
+
+def band_moves(project: Project, before: HealthModel, after: HealthModel) -> BandMoves:
+    """Score the newest date with both models and count who is in another band.
+
+    Raises
+    ------
+    DataError
+        When nobody is active on it.
+    """
+    with open_company(project) as company:
+        day = company.data_end
+        rows = feature_rows_of_date(project, company, day).frame()
+    found = zip(said_by(before, rows)["band"], said_by(after, rows)["band"], strict=True)
+    moved = Counter((one, other) for one, other in found if one != other)
+    return BandMoves(
+        as_of=day,
+        accounts=len(rows),
+        moved=moved.total(),
+        moves=[
+            {"before": one, "after": other, "accounts": count}
+            for (one, other), count in moved.most_common()
+        ],
+    )
+
+
+def said_by(model: HealthModel, rows: pd.DataFrame) -> pd.DataFrame:
+    """Score rows in batches: what the points are made of is let go of on the way."""
+    import pandas as pd
+
+    parts = [
+        model.score(rows.iloc[first : first + BATCH]).table[["probability", "band"]]
+        for first in range(0, len(rows), BATCH)
+    ]
+    return pd.concat(parts, ignore_index=True)

@@ -1,0 +1,175 @@
+"""What a check measures, before anything is decided."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from pipelines.project.project import Project
+from pipelines.monitor.rows import CurrentRows, feeds, matured_rows, no_columns, scores_of
+
+if TYPE_CHECKING:
+    from models.registry.champion_reference import ChampionReference
+    from models.drift.performance import ExpectedChange, Matured
+    from models.drift.statistics import DriftStatistics
+    from models.drift.feed_faults import Fault, Freshness
+    from models.scoring.health_model import HealthModel
+    from models.drift.reference import Histograms, Reference
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was measured on a date.
+
+    Parameters
+    ----------
+    current : Histograms
+        Counts of the date.
+    statistics : DriftStatistics
+        What moved, and how far chance and nature move it.
+    faults : tuple of Fault
+        What is wrong with the feeds.
+    feeds : list of Freshness
+        How new the tables' rows are; empty for a feature table.
+    expected : ExpectedChange or None
+        What the probabilities promise of themselves; None where nobody could be scored.
+    matured : tuple of Matured
+        Observed against expected outcomes since the training; empty where none has matured.
+    matured_dates : tuple of date
+        The dates they are of.
+    notes : list of str
+        What was not looked at, one sentence each.
+    """
+
+    current: Histograms
+    statistics: DriftStatistics
+    faults: tuple[Fault, ...]
+    feeds: list[Freshness]
+    expected: ExpectedChange | None
+    matured: tuple[Matured, ...]
+    matured_dates: tuple[date, ...]
+    notes: list[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready description, but for the counts."""
+        return {
+            "statistics": self.statistics.to_dict(),
+            "expected": None if self.expected is None else self.expected.to_dict(),
+            "matured": [one.to_dict() for one in self.matured],
+            "matured_dates": [day.isoformat() for day in self.matured_dates],
+            "feeds": [
+                asdict(one)
+                | {
+                    "newest": None if one.newest is None else one.newest.isoformat(),
+                    "as_of": one.as_of.isoformat(),
+                }
+                for one in self.feeds
+            ],
+        }
+
+
+def look(
+    project: Project, model: HealthModel, version: str, kept: ChampionReference, rows: CurrentRows
+) -> Findings:
+    """Measure what there is to measure, in the engine where the rows are.
+
+    Parameters
+    ----------
+    project : Project
+        The configuration.
+    model : HealthModel
+        The champion.
+    version : str
+        Its version.
+    kept : ChampionReference
+        What it was taught with.
+    rows : CurrentRows
+        The date's rows, open.
+
+    Raises
+    ------
+    DataError
+        When the date lies before the newest one the champion learnt from, or a signal holds what
+        it must not.
+    """
+    from models.drift.histograms import histograms, second_look, segment_of
+    from models.drift.statistics import drift_statistics
+    from models.drift.feed_faults import feed_faults, suspects
+
+    reference = kept.reference
+    notes = no_columns(model, rows)
+    segment = None if notes else segment_of(rows.table, model.segments)
+    current = histograms(reference, rows.table, segment=segment)
+    current, expected, more = _scored(project, model, version, kept, rows, current)
+    notes += more
+    statistics = drift_statistics(reference, current, model.signal_weights, rows.as_of)
+    nearer = second_look(reference, rows.table, suspects(reference, current), segment=segment)
+    tables: list[Freshness] = []
+    if rows.company is not None and rows.company.is_dated:
+        tables = feeds(rows.company, model, rows.as_of, kept.tables)
+    matured, dates, more = _matured(project, model, version, reference, rows)
+    return Findings(
+        current=current,
+        statistics=statistics,
+        faults=feed_faults(reference, current, model.signals, nearer, tables),
+        feeds=tables,
+        expected=expected,
+        matured=matured,
+        matured_dates=dates,
+        notes=[*notes, *more],
+    )
+
+
+def _scored(
+    project: Project,
+    model: HealthModel,
+    version: str,
+    kept: ChampionReference,
+    rows: CurrentRows,
+    current: Histograms,
+) -> tuple[Histograms, ExpectedChange | None, list[str]]:
+    """Add the scores to the counts, and ask what the probabilities promise."""
+    from models.drift.performance import expected_change, expected_performance
+    from models.drift.reference import SCORE, frame_histograms
+
+    scores, notes = scores_of(project, rows, model, version)
+    if scores is None or not len(scores):
+        if current.absent and rows.count:
+            notes.append("Scores were not looked at: the model cannot read these rows")
+        return current, None, notes
+    counted = frame_histograms(
+        kept.reference, scores[["account_id"]], scores["segment"], score=scores["score"]
+    )
+    current = replace(current, tables={**current.tables, SCORE: counted.tables[SCORE]})
+    said = expected_performance(scores["probability"].to_numpy(dtype=float))
+    return current, expected_change(kept.expected, said), notes
+
+
+def _matured(
+    project: Project,
+    model: HealthModel,
+    version: str,
+    reference: Reference,
+    rows: CurrentRows,
+) -> tuple[tuple[Matured, ...], tuple[date, ...], list[str]]:
+    from models.drift.performance import matured_performance
+
+    if rows.company is None:
+        return (
+            (),
+            (),
+            ["A feature table tells of no feeds and no outcomes: they were not looked at"],
+        )
+    known, notes = matured_rows(
+        project,
+        rows.company,
+        model,
+        version,
+        taught_until=reference.dates[-1],
+        as_of=rows.as_of,
+    )
+    if known is None:
+        return (), (), notes
+    dates = tuple(moment.date() for moment in sorted(known["observation_date"].unique()))
+    return matured_performance(known), dates, notes

@@ -1,0 +1,306 @@
+"""Train a challenger, and make it the champion if it is shown to be no worse."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import asdict, dataclass, field, replace
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+from features.errors import EvidenceError
+from pipelines.monitor.band_moves import BandMoves, band_moves, said_by
+from pipelines.project.company import open_company
+from pipelines.project.project import Project
+from pipelines.project.feature_table import refuse_lost_signals
+from pipelines.terminal.progress import show_progress
+from pipelines.scoring.score import champion
+from pipelines.training.train import (
+    TRAINING_STEPS,
+    data_problems,
+    describe_data,
+    kept_with_model,
+    labelled_rows,
+    scale_settings,
+    segment_settings,
+)
+from pipelines.training.tune import search_parameters, tuning_seconds
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from features.catalog import Signal
+    from models.scoring.health_model import HealthModel
+    from models.registry.gate import Verdict
+    from models.scoring.scale import ScaleSettings
+    from models.training.fit import TrainingResult
+    from models.training.tuning import Tuned
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """What came of a retraining.
+
+    Parameters
+    ----------
+    outcome : str
+        Name of the outcome.
+    champion : str
+        The version that serves now.
+    before : str
+        The version that served before.
+    challenger : str or None
+        The version that was trained; None where there was nothing new to judge it on.
+    promoted : bool
+        Whether the challenger is the champion now.
+    reasons : list of str
+        Why, or why not, one sentence each.
+    judged_from, judged_until : date or None
+        The dates that both were judged on.
+    verdict : Verdict or None
+        What the judging found.
+    bands : BandMoves or None
+        Who is in another band now; None where the champion stayed.
+    result : TrainingResult or None
+        The challenger's own proof.
+    warnings : list of str
+        Data problems and doubts, one sentence each.
+    """
+
+    outcome: str
+    champion: str
+    before: str
+    challenger: str | None = None
+    promoted: bool = False
+    reasons: list[str] = field(default_factory=list)
+    judged_from: date | None = None
+    judged_until: date | None = None
+    verdict: Verdict | None = None
+    bands: BandMoves | None = None
+    result: TrainingResult | None = None
+    warnings: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``--json`` prints of it."""
+        return {
+            "outcome": self.outcome,
+            "champion": self.champion,
+            "champion_before": self.before,
+            "challenger": self.challenger,
+            "promoted": self.promoted,
+            "reasons": self.reasons,
+            "judged_from": None if self.judged_from is None else self.judged_from.isoformat(),
+            "judged_until": None if self.judged_until is None else self.judged_until.isoformat(),
+            "verdict": None if self.verdict is None else self.verdict.to_dict(),
+            "bands": None
+            if self.bands is None
+            else asdict(self.bands) | {"as_of": self.bands.as_of.isoformat()},
+            "warnings": self.warnings,
+        }
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What the tables gave: labelled rows, and how they came about."""
+
+    frame: pd.DataFrame
+    signals: tuple[Signal, ...]
+    label_days: int
+    described: dict[str, Any]
+    problems: list[str]
+
+
+def retrain(project: Project) -> Retrained:
+    """Train a challenger, judge it beside the champion, and promote it if it is no worse.
+
+    Both are judged on the newest matured dates that neither has seen: everything a model had
+    learnt from must have matured before the first of them, for the champion by the dates it was
+    registered with. The challenger that is judged has learnt from older rows alone; the one that
+    is registered is fitted to every matured row with the choices made on the older ones, as
+    :func:`models.training.fit.fit_health_model` does for a first champion. What is proved is how it
+    was made: the refit itself is judged by the next retraining. The scale stays the champion's
+    unless the configuration sets another.
+
+    Parameters
+    ----------
+    project : Project
+        The configuration.
+
+    Returns
+    -------
+    Retrained
+
+    Raises
+    ------
+    RegistryError
+        When there is no champion, the registry cannot be used, or another champion came in
+        meanwhile; a challenger that was registered stays so.
+    DataError
+        When the tables no longer give the champion's signals, or break the contract.
+    EvidenceError
+        When the rows carry no dates, or are too few to learn from.
+    """
+    from models.registry.champions import promote, reject, training_counts
+    from models.registry.models import log_challenger
+
+    settings = project.settings
+    place = project.registry_folder, settings.registry.model_name
+    model, before, facts = champion(project)
+    taught_until = date.fromisoformat(training_counts(*place, before)["last_date"])
+    rows = _rows(project, model)
+    days = max(rows.label_days, model.maturity_days)
+    dates = _unseen_dates(rows.frame, taught_until + timedelta(days=days))
+    dates = dates[-settings.retraining.judged_dates :]
+    if not dates:
+        return Retrained(
+            project.outcome_name, before, before, reasons=[_nothing_new(before, taught_until, days)]
+        )
+    tuning, result = _challenger(project, rows, dates, _kept_scale(project, model))
+    verdict, dates = _verdict(project, rows, model, result)
+    kept = kept_with_model(project, result, rows.frame, rows.signals, rows.described, tuning)
+    kept["params"] |= {"judged_against": before}
+    kept["files"] |= {"verdict.json": json.dumps(verdict.to_dict(), indent=1)}
+    version = log_challenger(result, folder=place[0], name=place[1], **kept)
+    # Before the promotion: a challenger that cannot score the newest rows must not serve.
+    bands = band_moves(project, model, result.model) if verdict.promoted else None
+    reasons = verdict.reasons if bands is None else [*verdict.reasons, bands.sentence]
+    if verdict.promoted:
+        promote(*place, version, instead_of=before, reasons=reasons)
+    else:
+        reject(*place, version, reasons=reasons)
+    return Retrained(
+        project.outcome_name,
+        champion=version if verdict.promoted else before,
+        before=before,
+        challenger=version,
+        promoted=verdict.promoted,
+        reasons=reasons,
+        judged_from=dates[0],
+        judged_until=dates[-1],
+        verdict=verdict,
+        bands=bands,
+        result=result,
+        warnings=[*rows.problems, *_other_window(project, facts), *result.warnings],
+    )
+
+
+def _rows(project: Project, model: HealthModel) -> _Rows:
+    from features.outcomes.labels import days_to_label
+
+    with open_company(project) as company:
+        if not company.is_dated:
+            raise EvidenceError(
+                "Retraining judges models on dates that they have not seen, and the tables carry "
+                "no dates; train a new champion with 'healthscore train'."
+            )
+        refuse_lost_signals(project, company, model)
+        frame, signals = labelled_rows(project, company)
+        return _Rows(
+            frame,
+            signals,
+            days_to_label(company, project.settings.outcome),
+            describe_data(company, frame),
+            data_problems(company),
+        )
+
+
+def _other_window(project: Project, facts: dict[str, Any]) -> list[str]:
+    """Say where the champion was taught to look at another outcome window."""
+    outcome = project.settings.outcome
+    wanted = {"lead_days": outcome.lead_days, "horizon_days": outcome.horizon_days}
+    taught = {name: facts["params"].get(name, str(days)) for name, days in wanted.items()}
+    if all(taught[name] == str(days) for name, days in wanted.items()):
+        return []
+    return [
+        f"The champion was taught {taught['horizon_days']} days of outcomes after "
+        f"{taught['lead_days']} days of lead time, and is judged by {outcome.horizon_days} after "
+        f"{outcome.lead_days}, as [{project.outcome_section}] says now."
+    ]
+
+
+def _unseen_dates(frame: pd.DataFrame, first: date) -> list[date]:
+    """List the observation dates from a day on."""
+    dates = frame["observation_date"].drop_duplicates().sort_values()
+    return [moment.date() for moment in dates if moment.date() >= first]
+
+
+def _nothing_new(version: str, taught_until: date, days: int) -> str:
+    return (
+        f"There is nothing new to judge on: the champion, version {version}, was taught with "
+        f"dates up to {taught_until}, whose outcomes were known {days} days later, and no "
+        "observation date from then on has matured. It stays; retrain when newer outcomes have "
+        "matured."
+    )
+
+
+def _kept_scale(project: Project, model: HealthModel) -> ScaleSettings:
+    """Let the configuration rule, and the champion where it leaves something open."""
+    scale = model.scale
+    given = project.settings.score.scale_of(project.settings.outcome)
+    kept = scale_settings(project, scale.anchor_probability)
+    names = ("anchor_probability", "at_risk_from", "watch_from")
+    return replace(kept, **{name: getattr(scale, name) for name in names if given[name] is None})
+
+
+def _challenger(
+    project: Project, rows: _Rows, dates: list[date], scale: ScaleSettings
+) -> tuple[Tuned | None, TrainingResult]:
+    import pandas as pd
+
+    from models.training.fit import fit_health_model
+
+    settings = project.settings
+    segments = segment_settings(project, rows.signals)
+    matured = pd.to_datetime(rows.frame["observation_date"]) + pd.Timedelta(days=rows.label_days)
+    tuning = search_parameters(
+        project,
+        # The search must not see what judges its outcome either.
+        rows.frame[matured <= pd.Timestamp(dates[0])],
+        rows.signals,
+        segments=segments,
+        maturity_days=rows.label_days,
+        is_dated=True,
+        seconds=tuning_seconds(project, None),
+    )
+    number = itertools.count(1)
+    with show_progress("Retrain") as step:
+        result = fit_health_model(
+            rows.frame,
+            rows.signals,
+            maturity_days=rows.label_days,
+            segments=segments,
+            scale=scale,
+            holdout_dates=len(dates),
+            seed=settings.training.seed,
+            n_jobs=settings.training.threads,
+            tuned=None if tuning is None else tuning.parameters,
+            progress=lambda name: step(name, next(number), TRAINING_STEPS),
+        )
+    return tuning, result
+
+
+def _verdict(
+    project: Project, rows: _Rows, model: HealthModel, result: TrainingResult
+) -> tuple[Verdict, list[date]]:
+    """Judge both on the challenger's hold-out, which begins on the first asked date or later."""
+    from models.registry.gate import judge_challenger
+    from models.segments import assign_segments
+
+    settings = project.settings
+    held_out = result.holdout
+    first = held_out["observation_date"].min()
+    unseen = rows.frame[rows.frame["observation_date"] >= first].reset_index(drop=True)
+    # By the configuration, so that neither model can hide a segment it is bad at.
+    segments = assign_segments(rows.frame, segment_settings(project, rows.signals))
+    judged = held_out[["account_id", "observation_date", "happened"]].assign(
+        segment=segments.assign(unseen).to_numpy(dtype=object),
+        champion=said_by(model, unseen)["probability"].to_numpy(),
+        challenger=held_out["probability"].to_numpy(),
+    )
+    verdict = judge_challenger(
+        judged,
+        settings.retraining.rules,
+        words=settings.outcome.words,
+        seed=settings.training.seed,
+    )
+    return verdict, _unseen_dates(judged, first.date())

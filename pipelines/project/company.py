@@ -1,0 +1,86 @@
+"""From a configuration to a company's checked tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+from features.tables.company import Company, load_company
+from features.errors import DataError
+from features.sources.opening import open_source
+from pipelines.project.project import Project
+from pipelines.terminal.progress import show_progress
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from features.outcomes.settings import OutcomeSettings
+
+SILENCE_DAYS = 7
+"""An as-of date this far past the data's last row is refused: every account would look silent."""
+
+
+@contextmanager
+def open_company(project: Project) -> Iterator[Company]:
+    """Open, map and check the tables that a configuration names.
+
+    Raises
+    ------
+    DataError
+        When the source or a mapped table or column is missing, or breaks the contract.
+    """
+    settings = project.settings
+    with open_source(settings.source.url, project.folder) as source, show_progress("Check") as step:
+        company = load_company(
+            source, settings.tables, known_until=settings.source.data_end, progress=step
+        )
+        yield company
+
+
+def scoring_date(company: Company, as_of: date | None) -> tuple[date, list[str]]:
+    """Return the date to score and warnings about it.
+
+    Parameters
+    ----------
+    company : Company
+        The tables.
+    as_of : date or None
+        The date asked for; the first day after the data when None.
+
+    Raises
+    ------
+    DataError
+        When the date lies before the data or long after it.
+    """
+    end = company.data_end
+    if as_of is None:
+        return end, []
+    if as_of <= company.data_start:
+        raise DataError(
+            f"Date {as_of} lies before the data, which start on {company.data_start}:"
+            f" nothing is known then; choose a date up to {end}"
+        )
+    if as_of > end + timedelta(days=SILENCE_DAYS):
+        raise DataError(
+            f"Date {as_of} lies more than {SILENCE_DAYS} days after the data, which end before"
+            f" {end}: every account would look silent; load newer data or choose a date up to {end}"
+        )
+    if as_of > end:
+        return as_of, [f"The data end before {end}; {as_of} is scored from what was known then"]
+    return as_of, []
+
+
+def dated_events(company: Company, outcome: OutcomeSettings) -> pd.DataFrame | None:
+    """List ``account_id`` and ``happened_at`` of each churn.
+
+    None where nothing has a date, and for other outcomes: those are known of a window, not of a
+    day.
+    """
+    from features.outcomes.churned import churn_dates
+
+    if not company.is_dated or outcome.kind != "churn":
+        return None
+    events: pd.DataFrame = churn_dates(company, outcome).execute()
+    return events.rename(columns={"churned_at": "happened_at"})

@@ -1,0 +1,103 @@
+"""The ``[serve]`` section: where the control panel listens, who may enter, and what it shows."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from features.tables.mapping import Frozen
+
+Network = IPv4Network | IPv6Network
+LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
+HEADER = r"^[A-Za-z][A-Za-z0-9-]{0,99}$"
+HOST_NAME = r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$"
+
+
+class ServeSettings(Frozen):
+    """The ``[serve]`` section: the control panel.
+
+    Parameters
+    ----------
+    host : str
+        Address to listen on. Any but the machine's own asks for ``users`` or ``proxy_header``.
+    port : int
+        Port to listen on.
+    hosts : tuple of str
+        Names by which browsers may call the panel, such as "health.example.com"; by default any
+        where visitors log in. Where they do not, it answers to the machine's own names alone.
+    certificate, key : str or None
+        Files of a TLS certificate and its key, relative to the configuration.
+    secure_cookies : bool
+        Whether cookies travel over https alone although a proxy in front speaks plain http here.
+    users : str
+        The users file, relative to the configuration; ``healthscore user add`` writes it. Where
+        it is there, visitors log in.
+    proxy_header : str or None
+        Header in which a proxy names the visitor it has recognised, such as "X-Forwarded-User".
+    trusted_proxies : tuple of network
+        Addresses whose header is believed.
+    proxy_role : {"viewer", "admin"} or None
+        Role of a visitor of the proxy who is not in the users file; None refuses such visitors.
+    owner : str or None
+        Column of the accounts table that names who looks after an account. Users may be limited
+        to their own accounts by it.
+    session_idle_minutes, session_hours : int
+        A login ends after so long without a request, and after so long in any case.
+    refresh_seconds : int
+        How often the panel looks for a newer run.
+    page_size : int
+        Accounts on a page of the list.
+    memory : str
+        Most memory that the panel's own copy of the scores may take in its engine.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65535)
+    hosts: tuple[str, ...] = ()
+    certificate: str | None = None
+    key: str | None = None
+    secure_cookies: bool = False
+    users: str = Field("users.toml", min_length=1)
+    proxy_header: str | None = Field(None, pattern=HEADER)
+    trusted_proxies: tuple[Network, ...] = ()
+    proxy_role: Literal["viewer", "admin"] | None = None
+    owner: str | None = Field(None, min_length=1)
+    session_idle_minutes: int = Field(60, ge=1, le=1440)
+    session_hours: int = Field(12, ge=1, le=168)
+    refresh_seconds: int = Field(30, ge=1, le=86_400)
+    page_size: int = Field(50, ge=10, le=200)
+    memory: str = Field("256MB", pattern=r"^[1-9][0-9]{0,5}(MB|GB)$")
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key belong together, and one is missing; add it")
+        if self.proxy_header is not None and not self.trusted_proxies:
+            raise ValueError(
+                "proxy_header is believed from trusted_proxies alone, and none is named; add the"
+                " address of the proxy"
+            )
+        if self.proxy_header is None and (self.trusted_proxies or self.proxy_role):
+            raise ValueError(
+                "trusted_proxies and proxy_role say whose proxy_header is believed, and there is"
+                " none; add it or take them out"
+            )
+        return self
+
+
+def is_local(host: str) -> bool:
+    """Tell whether an address can be reached from the machine itself alone.
+
+    Examples
+    --------
+    >>> is_local("127.0.0.1"), is_local("localhost"), is_local("0.0.0.0")
+    (True, True, False)
+    """
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

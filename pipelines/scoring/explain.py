@@ -1,0 +1,122 @@
+"""Explain one account's score, signal by signal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from features.errors import DataError, nearest
+from pipelines.project.company import open_company, scoring_date
+from pipelines.project.project import Project
+from pipelines.scoring.score import champion, features_on
+
+if TYPE_CHECKING:
+    from features.tables.company import Company
+    from features.outcomes.labels import OutcomeSettings, OutcomeWords
+    from models.scoring.reasons import Reason
+
+
+@dataclass(frozen=True)
+class Explained:
+    """One account's score and what it is made of.
+
+    Parameters
+    ----------
+    account : dict
+        ``account_id``, ``outcome``, ``as_of``, ``model_version``, ``segment``, ``score``, ``band``,
+        ``grade``, ``probability``, ``coverage``, ``baseline_score``.
+    groups : dict of str to float
+        Points per signal group.
+    reasons : list of Reason
+        Every signal, largest absolute points first.
+    band_rate : dict or None
+        How often the outcome happened in the band on the hold-out.
+    words : OutcomeWords
+        How people speak of the outcome.
+    """
+
+    account: dict[str, Any]
+    groups: dict[str, float]
+    reasons: list[Reason]
+    band_rate: dict[str, Any] | None
+    words: OutcomeWords
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``explain --json`` prints."""
+        return {
+            **self.account,
+            "groups": self.groups,
+            "signals": [reason.to_dict() for reason in self.reasons],
+            "band_rate": self.band_rate,
+        }
+
+
+def explain_account(project: Project, account_id: str, as_of: date | None) -> Explained:
+    """Score one account on a date and give the points of every signal.
+
+    Raises
+    ------
+    DataError
+        When the account is unknown or was not active on the date.
+    RegistryError
+        When there is no champion.
+    """
+    outcome = project.settings.outcome
+    model, version, _ = champion(project)
+    with open_company(project) as company:
+        day, _ = scoring_date(company, as_of)
+        refuse_unknown_account(company, account_id)
+        frame = features_on(project, company, model, day, account_id)
+    if frame.empty:
+        raise DataError(inactive(account_id, day, outcome))
+    scored = model.score(frame)
+    row = scored.table.iloc[0].to_dict()
+    account = {
+        "account_id": account_id,
+        "outcome": project.outcome_name,
+        "as_of": day.isoformat(),
+        "model_version": version,
+        **{
+            name: row[name]
+            for name in (
+                "segment",
+                "score",
+                "band",
+                "grade",
+                "probability",
+                "coverage",
+                "baseline_score",
+            )
+        },
+    }
+    groups = {str(name): float(points) for name, points in scored.group_points().iloc[0].items()}
+    reasons = scored.reasons(len(model.signals))[0]
+    band_rate = next((band for band in model.bands if band["band"] == row["band"]), None)
+    return Explained(account, groups, reasons, band_rate, outcome.words)
+
+
+def refuse_unknown_account(company: Company, account_id: str) -> None:
+    """Stop where no account has that id, naming the nearest that is there.
+
+    Raises
+    ------
+    DataError
+        When there is none.
+    """
+    accounts = company.tables["accounts"].cleaned
+    alike = accounts.order_by(accounts.account_id.levenshtein(account_id), "account_id")
+    known = alike.limit(20).account_id.execute().tolist()
+    if account_id in known:
+        return
+    hint = nearest(account_id, known) or "; check its id in accounts"
+    raise DataError(f"Account '{account_id[:60]}' is not in accounts{hint}")
+
+
+def inactive(account_id: str, day: date, outcome: OutcomeSettings) -> str:
+    """Say that an account has no score on a date, and what to do."""
+    reached = " or had reached the target before it" if outcome.kind == "adoption" else ""
+    return (
+        f"Account '{account_id[:60]}' was not active on {day}{reached}; choose a date on which a"
+        " subscription of it was running"
+    )

@@ -1,0 +1,299 @@
+"""Score every active account on a date and issue the scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from pipelines.project.project import Project
+from pipelines.project.feature_stream import FeatureStream, feature_stream
+from pipelines.project.feature_table import feature_rows_of_date, refuse_lost_signals
+from pipelines.terminal.ordered_work import in_order, usable_cores
+from pipelines.terminal.progress import show_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import pandas as pd
+    import pyarrow as pa
+
+    from features.tables.company import Company
+    from models.scoring.health_model import HealthModel
+    from pipelines.store.opening import Run, RunKey
+
+
+@dataclass(frozen=True)
+class Issued:
+    """One run of the batch job.
+
+    Parameters
+    ----------
+    outcome : str
+        Name of the outcome the scores foretell.
+    as_of : date
+        Date the scores speak of.
+    model_version : str
+        The champion's version.
+    revision : int
+        1, or more where a run was forced.
+    rows : int
+        Accounts in the run.
+    fresh : bool
+        Whether the run was written now; False when it had been issued before.
+    warnings : list of str
+        One sentence each.
+    model : HealthModel
+        The champion that made the scores.
+    """
+
+    outcome: str
+    as_of: date
+    model_version: str
+    revision: int
+    rows: int
+    fresh: bool
+    warnings: list[str]
+    model: HealthModel
+
+
+def score_accounts(
+    project: Project,
+    as_of: date | None,
+    *,
+    features: Path | None = None,
+    force: bool = False,
+    workers: int | None = None,
+) -> Issued:
+    """Score every active account with the champion and issue the result once.
+
+    Parameters
+    ----------
+    project : Project
+        The configuration.
+    as_of : date or None
+        Date whose signals are wanted; the day after the last row when None.
+    features : Path, optional
+        A written feature table to score in place of the tables.
+    force : bool
+        Issue a further revision when the run had been issued before; the old one stays.
+    workers : int, optional
+        Threads; by default one for each core.
+
+    Raises
+    ------
+    RegistryError
+        When there is no champion.
+    DataError
+        When the date lies outside the data, or the data break the contract.
+    StoreError
+        When the store cannot be written; it then holds what it held before.
+    """
+    model, version, facts = champion(project)
+    with feature_stream(project, model, as_of, features) as stream:
+        issued = issue_scores(
+            project, stream, model, version, str(facts["run_id"]), force=force, workers=workers
+        )
+    return replace(issued, warnings=[*issued.warnings, *_doubts(project, facts)])
+
+
+def issue_scores(
+    project: Project,
+    stream: FeatureStream,
+    model: HealthModel,
+    version: str,
+    model_run: str,
+    *,
+    force: bool = False,
+    workers: int | None = None,
+) -> Issued:
+    """Score a stream of feature rows and issue the result, all of it or nothing.
+
+    Parameters
+    ----------
+    project : Project
+        Whose store receives the scores.
+    stream : FeatureStream
+        The rows.
+    model : HealthModel
+        What they are scored with.
+    version, model_run : str
+        The model's version, and the run that taught it.
+    force, workers
+        As for :func:`score_accounts`.
+
+    Raises
+    ------
+    DataError, StoreError
+        As :func:`score_accounts` does.
+    """
+    from models.training.fingerprint import RowsFingerprint
+    from pipelines.store.opening import AlreadyIssued, RunKey, open_store
+
+    key = RunKey(project.outcome_name, stream.as_of, version)
+    before = None if force else issued_before(project, key)
+    if before is not None:
+        return _stayed(before, stream, model)
+    count, scored = scored_batches(stream, model, workers or usable_cores())
+    groups = {signal.name: signal.group for signal in model.signals}
+    fingerprint = RowsFingerprint()
+    try:
+        with (
+            open_store(project, read_only=False) as store,
+            store.issue(key, groups, force=force) as writer,
+            show_rows("Score", count) as done,
+        ):
+            for rows, hashes in scored:
+                writer.write(rows)
+                fingerprint.update(hashes)
+                done(rows.num_rows)
+            run = writer.finish(run_facts(project, stream, model_run, fingerprint.hexdigest()))
+    except AlreadyIssued as rival:
+        return _stayed(rival.run, stream, model)
+    return _issued(run, stream, model, fresh=True)
+
+
+def _stayed(run: Run, stream: FeatureStream, model: HealthModel) -> Issued:
+    kept = (
+        f"Scores of {run.key.as_of} by model version {run.key.model_version} had been issued before"
+        " and stay as they are; --force issues a further revision"
+    )
+    issued = _issued(run, stream, model, fresh=False)
+    return replace(issued, warnings=[*issued.warnings, kept])
+
+
+def _issued(run: Run, stream: FeatureStream, model: HealthModel, *, fresh: bool) -> Issued:
+    return Issued(
+        outcome=run.key.outcome,
+        as_of=run.key.as_of,
+        model_version=run.key.model_version,
+        revision=run.revision,
+        rows=run.rows,
+        fresh=fresh,
+        warnings=stream.warnings,
+        model=model,
+    )
+
+
+def issued_before(project: Project, key: RunKey) -> Run | None:
+    """Find what was issued for an outcome, a date and a model, without holding the store.
+
+    None also where there is no store yet, or one of an earlier form, which issuing brings up to
+    date: only then can be seen what it holds.
+    """
+    from pipelines.store.opening import EarlierStore, NoStore, open_store
+
+    try:
+        with open_store(project, read_only=True) as store:
+            return store.newest(key)
+    except (NoStore, EarlierStore):
+        return None
+
+
+def scored_batches(
+    stream: FeatureStream, model: HealthModel, workers: int
+) -> tuple[int, Iterator[tuple[pa.RecordBatch, Any]]]:
+    """Score a stream: the number of rows, and batches of scored rows with their signals' hashes."""
+    from models.training.fingerprint import row_hashes
+
+    hashed = ["account_id", *model.required_columns]
+    if stream.is_on_cluster:
+        from pipelines.scoring.spark import score_on_cluster
+
+        return score_on_cluster(stream.on_cluster(), model, hashed)
+    plan = model.plan
+
+    def work(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, Any]:
+        return plan.score_batch(batch), row_hashes(batch, hashed)
+
+    count, batches = stream.read()
+    plan.shap.expect(count)
+    return count, in_order(work, batches, workers)
+
+
+def run_facts(
+    project: Project, stream: FeatureStream, model_run: str, fingerprint: str
+) -> dict[str, str]:
+    """Describe how a run came about, so that it can be made again."""
+    return {
+        "config": project.shown_text,
+        "config_fingerprint": project.fingerprint,
+        "data_fingerprint": fingerprint,
+        "source": stream.source,
+        "model_run": model_run,
+        "healthscore": _version(),
+    }
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("healthscore")
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def champion(project: Project) -> tuple[HealthModel, str, dict[str, Any]]:
+    """Load the champion of a project's outcome, with its version and the facts of its run.
+
+    Raises
+    ------
+    RegistryError
+        When there is none, or it foretells another outcome than the configuration describes.
+    """
+    from models.registry.models import load_champion
+
+    found = load_champion(project.registry_folder, project.settings.registry.model_name)
+    return _of_outcome(project, *found)
+
+
+def registered(project: Project, version: str) -> tuple[HealthModel, str, dict[str, Any]]:
+    """Load a version of a project's model, as :func:`champion` loads the one in use."""
+    from models.registry.models import load_version
+
+    name = project.settings.registry.model_name
+    return _of_outcome(project, *load_version(project.registry_folder, name, version))
+
+
+def _of_outcome(
+    project: Project, model: HealthModel, version: str, facts: dict[str, Any]
+) -> tuple[HealthModel, str, dict[str, Any]]:
+    from features.errors import RegistryError
+
+    settings = project.settings
+    name, kind = settings.registry.model_name, settings.outcome.kind
+    # Models from before there were other outcomes foretell churn.
+    taught = facts["params"].get("outcome", "churn")
+    if taught != kind or model.scale.good != settings.outcome.is_good:
+        news = "good" if model.scale.good else "bad"
+        raise RegistryError(
+            f"The model {name!r} was taught to foretell {taught} as {news} news, and"
+            f" [{project.outcome_section}] now says kind = {kind!r}; train again or give the new"
+            " outcome a section of its own under [outcomes]"
+        )
+    return model, version, facts
+
+
+def features_on(
+    project: Project, company: Company, model: HealthModel, day: date, account_id: str
+) -> pd.DataFrame:
+    """Build the feature row of one account on a date; no row where it was not active.
+
+    Raises
+    ------
+    DataError
+        When no account is active on the date, or the model needs a signal the tables cannot give.
+    """
+    refuse_lost_signals(project, company, model)
+    return feature_rows_of_date(project, company, day, account_id).frame()
+
+
+def _doubts(project: Project, facts: dict[str, Any]) -> list[str]:
+    if facts["metrics"].get("holdout_enough_evidence"):
+        return []
+    return [
+        "There is not enough evidence that behaviour foretells"
+        f" {project.settings.outcome.words.noun}: do not act on the scores"
+    ]

@@ -1,0 +1,100 @@
+"""Score on a Spark cluster: each worker reads the model once and scores the rows it holds."""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from features.build import FeatureRows
+    from models.scoring.health_model import HealthModel
+    from models.scoring.scorer import ScorePlan
+
+HASH = "row_hash"
+_PLANS: dict[str, ScorePlan] = {}
+
+
+def score_on_cluster(
+    rows: FeatureRows, model: HealthModel, hashed: list[str]
+) -> tuple[int, Iterator[tuple[pa.RecordBatch, Any]]]:
+    """Score feature rows where they lie.
+
+    Parameters
+    ----------
+    rows : FeatureRows
+        Of a company on Spark.
+    model : HealthModel
+        Sent to each worker once.
+    hashed : list of str
+        Columns that count for the fingerprint.
+
+    Returns
+    -------
+    count : int
+        Number of rows.
+    scored : iterator of (RecordBatch, ndarray)
+        Scored rows and the hash of each one's signals; a partition at a time comes to this
+        process.
+    """
+    from pyspark.sql import functions
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    from pipelines.store.schema import SCORE_SCHEMA
+
+    connection: Any = rows.company.connection
+    session = connection._session
+    key, sent = secrets.token_hex(8), session.sparkContext.broadcast(_files(model))
+
+    def score_partition(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from models.training.fingerprint import row_hashes
+
+        plan = _plan(key, sent)
+        for batch in batches:
+            scored = plan.score_batch(batch)
+            hashes = pa.array(row_hashes(batch, hashed).view("int64"))
+            kept = scored.select(SCORE_SCHEMA.names).cast(SCORE_SCHEMA)
+            yield kept.append_column(HASH, hashes)
+
+    schema = from_arrow_schema(SCORE_SCHEMA.append(pa.field(HASH, pa.int64())))
+    found = session.sql(connection.compile(rows.table))
+    # Computed once and held by the workers, however often a partition is asked for.
+    scored = found.mapInArrow(score_partition, schema).localCheckpoint()
+    partition = functions.spark_partition_id()
+
+    def fetched() -> Iterator[tuple[pa.RecordBatch, Any]]:
+        for number in range(scored.rdd.getNumPartitions()):
+            for batch in scored.filter(partition == number).toArrow().to_batches():
+                hashes = batch[HASH].to_numpy().view("uint64")
+                yield batch.select(SCORE_SCHEMA.names).cast(SCORE_SCHEMA), hashes
+        sent.unpersist()
+
+    return rows.count, fetched()
+
+
+def _files(model: HealthModel) -> dict[str, bytes]:
+    """Return a model's files, as the registry keeps them."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        model.save(folder)
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def _plan(key: str, sent: Any) -> ScorePlan:
+    """Read a model once in each worker process."""
+    from models.scoring.health_model import HealthModel
+
+    if key not in _PLANS:
+        _PLANS.clear()
+        with tempfile.TemporaryDirectory() as scratch:
+            for name, content in sent.value.items():
+                path = Path(scratch) / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+            _PLANS[key] = HealthModel.load(Path(scratch)).plan
+    return _PLANS[key]

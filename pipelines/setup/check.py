@@ -1,0 +1,124 @@
+"""The data quality report: what the tables hold, what is wrong, and which groups are on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from features.errors import SettingsError
+from pipelines.project.company import open_company
+from pipelines.project.project import Project
+from pipelines.project.score_settings import MAIN
+
+if TYPE_CHECKING:
+    from features.tables.company import Company
+    from features.tables.quality import TableQuality
+
+
+@dataclass(frozen=True)
+class OutcomeReport:
+    """Whether one outcome can be read from the tables.
+
+    Parameters
+    ----------
+    kind : str
+        Churn, contraction, expansion, adoption or label.
+    observation_dates : list of str
+        Matured observation dates.
+    problem : str or None
+        Why it cannot be read.
+    """
+
+    kind: str
+    observation_dates: list[str]
+    problem: str | None
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """What ``healthscore check`` says.
+
+    Parameters
+    ----------
+    tables : list of TableQuality
+        One entry per mapped table.
+    absent : list of str
+        Contract tables that are not mapped.
+    groups : dict of str to int
+        Signals per group; 0 where the group is off.
+    data_start, data_end : str
+        ISO dates of the first behaviour and of the first day of which nothing is known.
+    observation_dates : list of str
+        Matured observation dates of the main outcome.
+    outcomes : dict of str to OutcomeReport
+        Per name of an outcome, whether it can be read.
+    """
+
+    tables: list[TableQuality]
+    absent: list[str]
+    groups: dict[str, int]
+    data_start: str
+    data_end: str
+    observation_dates: list[str]
+    outcomes: dict[str, OutcomeReport]
+
+    @property
+    def problems(self) -> int:
+        """How many kinds of problems were counted."""
+        return sum(len(table.problems) for table in self.tables)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``check --json`` prints."""
+        return {
+            "tables": {table.name: table.to_dict() for table in self.tables},
+            "absent": self.absent,
+            "groups": self.groups,
+            "data_start": self.data_start,
+            "data_end": self.data_end,
+            "observation_dates": self.observation_dates,
+            "outcomes": {name: asdict(outcome) for name, outcome in self.outcomes.items()},
+            "problems": self.problems,
+        }
+
+
+def check_data(project: Project) -> DataReport:
+    """Read every mapped table and report on it.
+
+    Raises
+    ------
+    DataError
+        When a table or column is missing or cannot be read as what it must be.
+    """
+    from features.build import active_builders
+    from features.catalog import GROUPS
+    from features.tables.contract import CONTRACT
+
+    with open_company(project) as company:
+        builders = active_builders(company, project.settings.signals)
+        outcomes = {
+            name: _outcome_report(company, project.for_outcome(name))
+            for name in (MAIN, *project.settings.outcomes)
+        }
+        counts = Counter(signal.group for signals in builders.values() for signal in signals)
+        return DataReport(
+            tables=list(company.quality.values()),
+            absent=[name for name in CONTRACT if name not in company.tables],
+            groups={group: counts[group] for group in GROUPS},
+            data_start=company.data_start.isoformat(),
+            data_end=company.data_end.isoformat(),
+            observation_dates=outcomes[MAIN].observation_dates,
+            outcomes=outcomes,
+        )
+
+
+def _outcome_report(company: Company, project: Project) -> OutcomeReport:
+    from features.outcomes.labels import matured_dates, why_no_date
+
+    outcome = project.settings.outcome
+    try:
+        dates = matured_dates(company, outcome)
+    except SettingsError as error:
+        return OutcomeReport(outcome.kind, [], str(error))
+    problem = None if dates else why_no_date(company, outcome, project.outcome_section)
+    return OutcomeReport(outcome.kind, [day.isoformat() for day in dates], problem)

@@ -1,0 +1,289 @@
+"""The score store in a folder of Parquet files, one folder for each revision of a run."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
+from datetime import date, datetime
+from pathlib import Path
+from typing import IO, Any, Self
+from urllib.parse import quote
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from features.errors import StoreError
+from features.sources.source import first_line
+from pipelines.store.duckdb_answer import MEMORY, REPEATED, batches_of, spill_folder
+from pipelines.store.writer import RunWriter, twice
+from pipelines.store.schema import HISTORY_SCHEMA, RUN_SCHEMA, SCORE_SCHEMA
+from pipelines.store.opening import AlreadyIssued, NoStore, Run, RunKey, ScoreStore, now
+from pipelines.store.tables import NEWEST_RUNS, STORE_VERSION, refuse_later
+
+ROWS, FACTS = "scores.parquet", "_run.json"
+# Readers of Parquet folders pass over names that begin so.
+_LOCK, _UNFINISHED = "_lock", "_unfinished"
+_PARTS = ("outcome", "as_of", "model_version", "revision")
+_HIVE = "{'outcome': varchar, 'as_of': date, 'model_version': varchar, 'revision': integer}"
+
+
+class ParquetStore(ScoreStore):
+    """Issued scores as ``outcome=/as_of=/model_version=/revision=/scores.parquet``.
+
+    The rows of a run are written into a folder that readers pass over, and one rename makes them
+    visible. What a killed job left there is taken away by the next one.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    read_only : bool
+        Whether it is opened for reading alone.
+    """
+
+    def __init__(self, folder: Path, *, read_only: bool) -> None:
+        super().__init__(f"{folder}/", read_only=read_only)
+        self.folder = folder
+        self._unread: set[pa.RecordBatchReader] = set()
+
+    def __enter__(self) -> Self:
+        with self._speaking():
+            if not self.read_only:
+                self._refuse_foreign()
+                self.folder.mkdir(parents=True, exist_ok=True)
+            elif not self._facts_files():
+                raise NoStore(self.shown)
+            self._facts()
+        return self
+
+    def close(self) -> None:
+        """Let go of answers that were not read to their end."""
+        while self._unread:
+            self._unread.pop().close()
+
+    def _refuse_foreign(self) -> None:
+        held = {path.name for path in self.folder.iterdir()} if self.folder.is_dir() else set()
+        if held and _LOCK not in held and not self._facts_files():
+            raise StoreError(
+                f"The score store '{self.shown}' must be a folder of its own, and holds"
+                f" '{min(held)[:60]}'; set [store] url to an empty folder or a new one"
+            )
+
+    @contextmanager
+    def _speaking(self) -> Iterator[None]:
+        """Turn the complaints of the system and the engine into one sentence."""
+        try:
+            yield
+        except (OSError, duckdb.Error, pa.ArrowException) as error:
+            raise StoreError(
+                f"The score store '{self.shown}' could not be used: {first_line(error)}; what it"
+                " held is unchanged, so free the disk or mend the file and run again"
+            ) from error
+
+    def _facts_files(self) -> list[str]:
+        pattern = "/".join(f"{part}=*" for part in _PARTS)
+        return glob.glob(f"{pattern}/{FACTS}", root_dir=self.folder)
+
+    def _facts(self) -> list[dict[str, Any]]:
+        """Read what is known of each run, with the folder of its rows."""
+        found = []
+        for name in sorted(self._facts_files()):
+            file = self.folder / name
+            try:
+                told = json.loads(file.read_text(encoding="utf-8"))
+                refuse_later(told["version"], self.shown)
+                found.append(_typed(told) | {"folder": str(file.parent)})
+            except (ValueError, KeyError, TypeError) as error:
+                raise StoreError(
+                    f"The score store '{self.shown}' holds a run whose '{name}' is broken"
+                    f" ({first_line(error)}); put it back from a copy or take its folder away"
+                ) from error
+        return found
+
+    def _engine_of_runs(self) -> duckdb.DuckDBPyConnection:
+        """Return an engine that sees the runs as every other store shows them."""
+        engine = _engine()
+        schema = pa.schema([*RUN_SCHEMA, ("folder", pa.string())])
+        runs = pa.Table.from_pylist(self._facts(), schema)  # noqa: F841 - named below
+        engine.execute("create table runs as select * from runs").fetchall()
+        engine.execute(NEWEST_RUNS)
+        files = engine.execute("select folder from newest_runs").fetchall()
+        if files:
+            listed = [f"{glob.escape(folder)}/{ROWS}" for (folder,) in files]
+            engine.execute(
+                f"create view scores as select {', '.join(HISTORY_SCHEMA.names)} from newest_runs"
+                f" join read_parquet({_texts(listed)}, hive_partitioning = true,"
+                f" hive_types = {_HIVE}) using ({', '.join(_PARTS)})"
+            )
+        else:
+            engine.from_arrow(HISTORY_SCHEMA.empty_table()).create("scores")
+        return engine
+
+    def _ask(
+        self, query: str, parameters: Sequence[object], schema: pa.Schema
+    ) -> pa.RecordBatchReader:
+        with self._speaking():
+            engine = self._engine_of_runs()
+            return batches_of(engine, query, parameters, schema, self._speaking, self._unread)
+
+    def folder_of(self, key: RunKey, revision: int) -> Path:
+        """Return where the rows of a revision lie."""
+        values = (key.outcome, key.as_of.isoformat(), key.model_version, str(revision))
+        parts = [f"{part}={quote(v, safe='')}" for part, v in zip(_PARTS, values, strict=True)]
+        return self.folder.joinpath(*parts)
+
+    def _rows_of(self, run: Run) -> tuple[str, list[object]]:
+        file = self.folder_of(run.key, run.revision) / ROWS
+        if not file.exists():
+            raise StoreError(f"The score store '{self.shown}' holds no scores of {run.key}")
+        return "select * from read_parquet(?)", [glob.escape(str(file))]
+
+    @contextmanager
+    def _issuing(
+        self, key: RunKey, groups: Mapping[str, str], *, force: bool
+    ) -> Iterator[RunWriter]:
+        with ExitStack() as held:
+            with self._speaking():
+                self._take(held.enter_context((self.folder / _LOCK).open("a")))
+                before = self.newest(key)
+                if before is not None and not force:
+                    raise AlreadyIssued(before)
+                # Whoever holds the lock is the only writer: what lies there a killed one left.
+                shutil.rmtree(self.folder / _UNFINISHED, ignore_errors=True)
+                draft = self.folder / _UNFINISHED / secrets.token_hex(4)
+                held.callback(shutil.rmtree, draft.parent, ignore_errors=True)
+                draft.mkdir(parents=True)
+                revision = before.revision + 1 if before else 1
+                writer = held.enter_context(
+                    closing(_ParquetRun(self, draft, key, groups, revision))
+                )
+            yield writer
+
+    def _take(self, lock: IO[str]) -> None:
+        try:
+            import fcntl
+        except ImportError as error:
+            raise StoreError(
+                f"The score store '{self.shown}' needs file locks of POSIX, which this system"
+                " lacks; set [store] url to a DuckDB file"
+            ) from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StoreError(
+                f"The score store '{self.shown}' is just now written by another job; wait for it"
+                " and run again"
+            ) from error
+
+
+class _ParquetRun(RunWriter):
+    """A folder that becomes a run when it is renamed."""
+
+    def __init__(
+        self,
+        store: ParquetStore,
+        draft: Path,
+        key: RunKey,
+        groups: Mapping[str, str],
+        revision: int,
+    ) -> None:
+        super().__init__(groups)
+        self.store, self.draft, self.key, self.revision = store, draft, key, revision
+        self.file = draft.joinpath(ROWS).open("wb")
+        self.parquet = pq.ParquetWriter(self.file, SCORE_SCHEMA, compression="zstd")
+
+    def _write(self, batch: pa.RecordBatch) -> None:
+        with self.store._speaking():
+            self.parquet.write_batch(batch)
+
+    def _finish(self, facts: Mapping[str, str]) -> Run:
+        run = Run(self.key, self.revision, now(), self.rows, dict(facts))
+        with self.store._speaking():
+            self.parquet.close()
+            _to_disk(self.file)
+            self.file.close()
+            self._refuse_twice()
+            with self.draft.joinpath(FACTS).open("w", encoding="utf-8") as told:
+                json.dump(self._told(run), told, indent=1)
+                _to_disk(told)
+            _folder_to_disk(self.draft)
+            target = self.store.folder_of(self.key, self.revision)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.rename(self.draft, target)
+            except OSError:
+                rival = self.store.newest(self.key)
+                if rival is not None and rival.revision >= self.revision:
+                    raise AlreadyIssued(rival) from None
+                raise
+            _folder_to_disk(target.parent)
+        return run
+
+    def _told(self, run: Run) -> dict[str, Any]:
+        return {
+            "version": STORE_VERSION,
+            "outcome": run.key.outcome,
+            "as_of": run.key.as_of.isoformat(),
+            "model_version": run.key.model_version,
+            "revision": run.revision,
+            "issued_at": run.issued_at.isoformat(),
+            "rows": run.rows,
+            "facts": dict(run.facts),
+            "groups": dict(self.groups),
+        }
+
+    def _refuse_twice(self) -> None:
+        with _engine() as engine:
+            rows = REPEATED.format(rows="read_parquet(?)")
+            file = glob.escape(str(self.draft / ROWS))
+            repeated = engine.execute(rows, [file]).fetchall()
+        if repeated:
+            raise twice([account for (account,) in repeated])
+
+    def close(self) -> None:
+        """Let go of the file; what a full disk left of it was spoken of and is taken away."""
+        with suppress(OSError, pa.ArrowException):
+            self.parquet.close()
+        with suppress(OSError):
+            self.file.close()
+
+
+def _engine() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": spill_folder()})
+
+
+def _typed(told: dict[str, Any]) -> dict[str, Any]:
+    """Return the facts of a run in the types of a row of ``runs``."""
+    return {
+        "outcome": str(told["outcome"]),
+        "as_of": date.fromisoformat(told["as_of"]),
+        "model_version": str(told["model_version"]),
+        "revision": int(told["revision"]),
+        "issued_at": datetime.fromisoformat(told["issued_at"]),
+        "rows": int(told["rows"]),
+        "facts": json.dumps(told["facts"]),
+    }
+
+
+def _texts(values: list[str]) -> str:
+    quoted = ("'" + value.replace("'", "''") + "'" for value in values)
+    return f"[{', '.join(quoted)}]"
+
+
+def _to_disk(file: IO[Any]) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _folder_to_disk(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

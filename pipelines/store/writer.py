@@ -1,0 +1,163 @@
+"""What every store demands of the scores that are issued into it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from features.errors import StoreError, sample
+from pipelines.store.schema import REASONS, SCORE_SCHEMA
+
+if TYPE_CHECKING:
+    from pipelines.store.opening import Run
+
+_LISTS = ("reason_signals", "reason_points", "reason_values")
+
+
+class RunWriter(ABC):
+    """Takes the batches of one run; :meth:`finish` makes all of them visible at once.
+
+    Parameters
+    ----------
+    groups : dict of str to str
+        Group of each signal that may be a reason.
+
+    Attributes
+    ----------
+    rows : int
+        Rows taken so far.
+    """
+
+    def __init__(self, groups: Mapping[str, str]) -> None:
+        self.groups = groups
+        self.rows = 0
+        self._is_finished = False
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Take a batch of rows.
+
+        Parameters
+        ----------
+        batch : RecordBatch
+            The columns of :data:`~pipelines.store.schema.SCORE_SCHEMA`, in any order.
+
+        Raises
+        ------
+        StoreError
+            When a column is missing or of another type, a value is missing or no number where
+            there must be one, reasons do not fit together, or the store cannot be written.
+        """
+        if batch.num_rows:
+            self._write(checked(batch, self.groups))
+            self.rows += batch.num_rows
+
+    def finish(self, facts: Mapping[str, str]) -> Run:
+        """Make the run visible, with what it was made from.
+
+        Raises
+        ------
+        AlreadyIssued
+            When a rival issued the run in the meantime.
+        StoreError
+            When an account came twice, or the store cannot be written; nothing is then visible.
+        """
+        if self._is_finished:
+            raise RuntimeError("a run is finished once")
+        run = self._finish(facts)
+        self._is_finished = True
+        return run
+
+    @abstractmethod
+    def _write(self, batch: pa.RecordBatch) -> None: ...
+
+    @abstractmethod
+    def _finish(self, facts: Mapping[str, str]) -> Run: ...
+
+
+def checked(batch: pa.RecordBatch, groups: Mapping[str, str]) -> pa.RecordBatch:
+    """Return the batch in the columns and types of an issued score.
+
+    MRR that is no number becomes null, so that sums over it stay numbers.
+
+    Raises
+    ------
+    StoreError
+        When it cannot be one.
+    """
+    batch = _in_schema(batch)
+    for field, column in zip(SCORE_SCHEMA, batch.columns, strict=True):
+        if not field.nullable and column.null_count:
+            raise _broken(batch, field.name, pc.is_null(column), "must be known and is missing")
+        if field.nullable or not pa.types.is_floating(field.type):
+            continue
+        finite = pc.is_finite(column)
+        if not pc.all(finite).as_py():
+            raise _broken(batch, field.name, pc.invert(finite), "must be a number and is none")
+    _check_reasons(batch, groups)
+    mrr = batch.column("mrr")
+    place = SCORE_SCHEMA.get_field_index("mrr")
+    known = pc.if_else(pc.is_finite(mrr), mrr, None)
+    return batch.set_column(place, SCORE_SCHEMA.field(place), known)
+
+
+def _in_schema(batch: pa.RecordBatch) -> pa.RecordBatch:
+    given = set(batch.schema.names)
+    wrong = sorted(given.symmetric_difference(SCORE_SCHEMA.names))
+    if wrong or batch.num_columns != len(SCORE_SCHEMA):
+        raise StoreError(
+            f"Scores must have the columns of SCORE_SCHEMA once each, and {sample(wrong, 5)} are"
+            " missing or too many; correct the batch"
+        )
+    arrays = []
+    for field in SCORE_SCHEMA:
+        try:
+            arrays.append(batch.column(field.name).cast(field.type))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise StoreError(
+                f"Scores must hold {field.type} in column '{field.name}', found"
+                f" {batch.column(field.name).type}; correct the batch"
+            ) from error
+    return pa.RecordBatch.from_arrays(arrays, schema=SCORE_SCHEMA)
+
+
+def _check_reasons(batch: pa.RecordBatch, groups: Mapping[str, str]) -> None:
+    signals, points, values = (batch.column(name) for name in _LISTS)
+    length = pc.list_value_length(signals)
+    unlike = pc.or_(
+        pc.not_equal(length, pc.list_value_length(points)),
+        pc.not_equal(length, pc.list_value_length(values)),
+    )
+    unfit = pc.or_(unlike, pc.greater(length, REASONS))
+    if pc.any(unfit).as_py():
+        rule = f"must be at most {REASONS}, with as many points and values, and are not"
+        raise _broken(batch, "reason_signals", unfit, rule)
+    flat = pc.list_flatten(points)
+    if flat.null_count or not pc.all(pc.is_finite(flat), min_count=0).as_py():
+        raise StoreError("Scores must have numbers in 'reason_points'; correct the batch")
+    named = pc.unique(pc.list_flatten(signals)).to_pylist()
+    unknown = [name for name in named if name not in groups]
+    if unknown:
+        raise StoreError(
+            f"The group of the signals {sample(unknown)} is not given; issue the run with the"
+            " group of every signal that may be a reason"
+        )
+
+
+def _broken(batch: pa.RecordBatch, column: str, where: pa.BooleanArray, rule: str) -> StoreError:
+    accounts = batch.column("account_id").filter(where).to_pylist()
+    return StoreError(
+        f"'{column}' of a score {rule}, in {len(accounts)} rows (accounts {sample(accounts)});"
+        " nothing was issued"
+    )
+
+
+def twice(accounts: list[str]) -> StoreError:
+    """Say that accounts came more than once in a run."""
+    return StoreError(
+        f"The scores hold the account {sample(accounts)} more than once, and each has one score"
+        " per run; nothing was issued, so make the accounts of the tables unique and run again"
+    )

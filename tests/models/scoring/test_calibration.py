@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
+
+from models.scoring.calibration import LogisticCalibrator
+
+
+def draw(rows, seed=0, slope=0.5, intercept=-1.0):
+    rng = np.random.default_rng(seed)
+    margin = rng.normal(-2, 1.5, rows)
+    return margin, (rng.random(rows) < expit(intercept + slope * margin)).astype(float)
+
+
+def test_many_rows_find_the_maximum_likelihood_line():
+    margin, happened = draw(200_000)
+    found = LogisticCalibrator().fit(margin, happened, np.repeat("all", len(margin)))
+    oracle = LogisticRegression(C=np.inf, tol=1e-8).fit(margin[:, None], happened)
+    expected = oracle.decision_function(margin[:50, None])
+    assert found.log_odds(margin[:50], np.repeat("all", 50)) == pytest.approx(expected, abs=0.03)
+
+
+def test_few_churns_pass_almost_untouched():
+    margin, _ = draw(40)
+    happened = np.r_[1.0, np.zeros(39)]
+    found = LogisticCalibrator().fit(margin, happened, np.repeat("all", 40))
+    assert found.shared_[1] == pytest.approx(1, abs=0.15)
+
+
+def test_segments_differ_only_as_far_as_they_can_show():
+    margin, happened = draw(20_000, slope=1.0, intercept=0.0)
+    shifted = (np.random.default_rng(9).random(20_000) < expit(margin + 1)).astype(float)
+    segment = np.r_[np.repeat("many", 20_000), np.repeat("other", 20_000), np.repeat("few", 20)]
+    found = LogisticCalibrator().fit(
+        np.r_[margin, margin, margin[:20]], np.r_[happened, shifted, np.ones(20)], segment
+    )
+    at = np.array([-2.0])
+    assert found.log_odds(at, ["many"])[0] == pytest.approx(-2, abs=0.1)
+    assert found.log_odds(at, ["other"])[0] == pytest.approx(-1, abs=0.1)
+    # Twenty positives of twenty are not believed outright.
+    assert found.log_odds(at, ["few"])[0] < 0
+
+
+def test_an_unseen_segment_uses_the_shared_line():
+    margin, happened = draw(500)
+    found = LogisticCalibrator().fit(margin, happened, np.repeat("a", 500))
+    line = found.centre_ + found.shared_[0] + found.shared_[1] * (margin - found.centre_)
+    assert found.log_odds(margin, np.repeat("new", 500)) == pytest.approx(line)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 60))
+def test_slope_is_above_zero_even_for_a_reversed_margin(seed, rows):
+    rng = np.random.default_rng(seed)
+    margin = rng.normal(0, 3, rows)
+    segment = rng.choice(["a", "b", "c"], rows)
+    found = LogisticCalibrator().fit(margin, (margin < 0).astype(float), segment)
+    assert (found.slope(segment) > 0).all()
+    assert np.isfinite(found.log_odds(margin, segment)).all()
+
+
+def test_round_trip_is_exact():
+    margin, happened = draw(300)
+    found = LogisticCalibrator().fit(margin, happened, np.tile(["a", "b"], 150))
+    again = LogisticCalibrator.from_dict(json.loads(json.dumps(found.to_dict())))
+    segment = np.tile(["a", "b", "c"], 100)
+    assert (again.log_odds(margin, segment) == found.log_odds(margin, segment)).all()

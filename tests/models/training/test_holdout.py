@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit, logit
+
+from models.training.learning import learn
+from models.measures.metrics import evaluate, rate_row
+from models.training.holdout import Unseen, band_table, doubts, judge, prove, together
+from models.scoring.scale import ScoreScale
+
+BAD = ScoreScale(0.2, at_risk_from=0.4, watch_from=0.2)
+GOOD = ScoreScale(0.2, at_risk_from=0.4, watch_from=0.2, good=True)
+
+
+def measures(positives, *, rows=200, foretold=True, behaviour=None):
+    happened = np.r_[np.ones(positives), np.zeros(rows - positives)]
+    risk = np.random.default_rng(0).uniform(0.1, 0.3, rows)
+    if foretold:
+        risk = risk + 0.5 * happened
+    return evaluate(happened, risk, np.arange(rows), base_rate=0.2, behaviour=behaviour)
+
+
+def unseen_of(frame, log_odds, rows=None):
+    rows = np.arange(len(frame)) if rows is None else rows
+    zero = np.zeros(len(rows))
+    segment = np.where(rows % 2, "odd", "even").astype(object)
+    return Unseen(rows, zero, log_odds, segment, zero, log_odds, np.full(len(rows), 0.2))
+
+
+@pytest.fixture(scope="module")
+def judged():
+    rng = np.random.default_rng(3)
+    log_odds = rng.normal(logit(0.25), 1, 400)
+    return pd.DataFrame(
+        {
+            "account_id": [f"A-{i // 4}" for i in range(400)],
+            "observation_date": pd.Timestamp("2025-01-01"),
+            "happened": (rng.random(400) < expit(log_odds)).astype(int),
+        },
+        index=np.arange(400)[::-1],
+    ), log_odds
+
+
+def test_nothing_to_doubt():
+    assert doubts(measures(60), is_dated=True, in_time=True) == []
+
+
+def test_few_positives():
+    assert doubts(measures(4), is_dated=True, in_time=True) == [
+        "Only 4 positive(s) in the 200 hold-out rows: the measures say little until more outcomes "
+        "have matured."
+    ]
+    assert doubts(measures(5), is_dated=True, in_time=True) == []
+
+
+def test_behaviour_that_does_not_foretell():
+    rng = np.random.default_rng(1)
+    found = measures(60, behaviour=rng.random(200))
+    assert found.auc_low > 0.9
+    assert doubts(found, is_dated=True, in_time=True) == [
+        "Not enough evidence that behaviour foretells the outcome: its hold-out AUC among accounts "
+        f"of like age and plan may be as low as {found.auc_behaviour_low:.3f}, where 0.5 is chance."
+    ]
+
+
+def test_no_ranking_to_measure():
+    found = measures(200)
+    assert doubts(found, is_dated=True, in_time=True) == [
+        f"The hold-out has no ranking to measure: {found.reason}."
+    ]
+
+
+def test_rows_without_dates_and_accounts_in_place_of_dates():
+    undated = doubts(measures(60), is_dated=False, in_time=False)
+    assert undated == [
+        "The rows carry no dates: the model was judged on accounts it had not seen, not on later "
+        "dates, and what was written down after the outcome may flatter it."
+    ]
+    assert doubts(measures(60), is_dated=True, in_time=False) == [
+        "Too few dates had matured to choose and calibrate on later ones, so held-out accounts of "
+        "the same dates were used; expect the probabilities to be less certain."
+    ]
+    assert len(doubts(measures(2), is_dated=False, in_time=True)) == 2
+
+
+@pytest.mark.parametrize(
+    ("scale", "names"),
+    [(BAD, ["at-risk", "watch", "healthy"]), (GOOD, ["likely", "possible", "unlikely"])],
+)
+def test_bands_are_those_of_the_scale(judged, scale, names):
+    frame, log_odds = judged
+    table = frame.assign(probability=expit(log_odds))
+    bands = band_table(table, scale)
+    assert [band["band"] for band in bands] == names
+    cuts = [table["probability"] >= 0.4, table["probability"].between(0.2, 0.4, "left")]
+    cuts.append(table["probability"] < 0.2)
+    for band, own in zip(bands, cuts, strict=True):
+        part = table[own]
+        assert band["rows"] == len(part) > 0
+        assert band["positives"] == part["happened"].sum()
+        assert band["expected_rate"] == pytest.approx(part["probability"].mean())
+        outcome, risk = part["happened"].to_numpy(float), part["probability"].to_numpy()
+        assert band == {"band": band["band"], **rate_row(outcome, risk, part["account_id"])}
+
+
+def test_an_empty_band_has_no_rate(judged):
+    frame, _ = judged
+    low = band_table(frame.assign(probability=0.01), BAD)
+    assert low[0] == {
+        "band": "at-risk",
+        "rows": 0,
+        "positives": 0,
+        "expected_rate": None,
+        "observed_rate": None,
+        "low": None,
+        "high": None,
+    }
+    assert low[2]["rows"] == 400
+
+
+@pytest.mark.parametrize("scale", [BAD, GOOD])
+def test_proof_is_measured_on_the_rows_it_names(judged, scale):
+    frame, log_odds = judged
+    rows = np.arange(50, 350)
+    proof = prove(unseen_of(frame, log_odds[rows], rows), frame, scale, seed=1)
+    held_out, part = proof.holdout, frame.iloc[rows]
+    assert held_out["account_id"].tolist() == part["account_id"].tolist()
+    assert held_out["happened"].tolist() == part["happened"].tolist()
+    assert held_out["probability"].to_numpy() == pytest.approx(expit(log_odds[rows]))
+    sign = 1 if scale.good else -1
+    expected = np.clip(50 + sign * 10 * (log_odds[rows] - logit(0.2)) / np.log(2), 0, 100)
+    assert held_out["score"].to_numpy() == pytest.approx(expected)
+    assert (proof.metrics.rows, proof.metrics.positives) == (300, part["happened"].sum())
+    assert {name: found.rows for name, found in proof.segment_metrics.items()} == {
+        "even": 150,
+        "odd": 150,
+    }
+    assert proof.bands == band_table(held_out, scale)
+    assert proof.calibration["rows"].sum() == 300
+
+
+def test_judging_is_reading_the_model(frame, signals):
+    past = frame[frame["observation_date"] < "2025-04-01"]
+    learnt = learn(past, signals, maturity_days=44)
+    rows = np.array([7001, 5, 6000])
+    found = judge(learnt, frame, rows, base_rate=0.125)
+    some = frame.iloc[rows]
+    assert found.log_odds == pytest.approx(learnt.log_odds(some))
+    assert found.segment.tolist() == some["plan"].tolist()
+    parts = learnt.contributions(some)
+    assert found.context == pytest.approx(parts[:, -1])
+    assert found.acting == pytest.approx(parts[:, :-1].sum(axis=1))
+    base = learnt.classifier.base_margin(learnt.inputs(some))
+    assert found.margins == pytest.approx(base + found.context + found.acting)
+    assert found.base_rate.tolist() == [0.125] * 3
+
+
+def test_parts_are_joined_in_order(judged):
+    frame, log_odds = judged
+    one, two = (unseen_of(frame, log_odds[rows], rows) for rows in np.split(np.arange(400), [150]))
+    whole = together([one, two])
+    assert whole.rows.tolist() == list(range(400))
+    assert (whole.log_odds == log_odds).all()
+    assert whole.segment.tolist() == [*one.segment, *two.segment]

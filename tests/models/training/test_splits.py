@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.base import clone
+
+from features.errors import EvidenceError
+from models.churn.classifier import ChurnClassifier
+from models.training.splits import rolling_origins, time_holdout
+
+NAMES = ["plan", "usage_28d", "usage_change", "tickets_90d", "billing_period"]
+dates_of_rows = st.lists(st.integers(0, 400), min_size=2, max_size=60)
+
+
+def as_dates(days):
+    return pd.Timestamp("2025-01-01") + pd.to_timedelta(days, unit="D")
+
+
+@given(dates_of_rows, st.integers(1, 120), st.integers(1, 5))
+def test_no_training_window_reaches_into_the_test(days, maturity, count):
+    """The purge: what a fold learns from was over before its first test date."""
+    dates = as_dates(days)
+    folds = rolling_origins(dates, maturity, n_folds=count)
+    try:
+        folds.append(time_holdout(dates, maturity, n_dates=count))
+    except EvidenceError:
+        assert not folds
+        assert max(days) - min(days) < maturity
+    for fold in folds:
+        over = dates[fold.train] + pd.Timedelta(days=maturity)
+        assert len(fold.train)
+        assert len(fold.test)
+        assert over.max() <= dates[fold.test].min()
+        assert not set(fold.train) & set(fold.test)
+
+
+@given(dates_of_rows, st.integers(1, 120), st.integers(1, 5))
+def test_test_blocks_follow_each_other_and_use_every_row_that_may_be_used(days, maturity, count):
+    dates = as_dates(days)
+    folds = rolling_origins(dates, maturity, n_folds=count)
+    assert len(folds) <= count
+    for earlier, later in itertools.pairwise(folds):
+        assert dates[earlier.test].max() < dates[later.test].min()
+    for fold in folds:
+        first = dates[fold.test].min()
+        usable = np.flatnonzero(dates + pd.Timedelta(days=maturity) <= first)
+        assert fold.train.tolist() == usable.tolist()
+
+
+def test_holdout_takes_a_quarter_of_the_dates():
+    dates = pd.date_range("2025-01-01", periods=12, freq="MS")
+    fold = time_holdout(dates, 44)
+    assert fold.test.tolist() == [9, 10, 11]
+    assert fold.train.tolist() == list(range(8))
+    assert time_holdout(dates, 44, n_dates=1).test.tolist() == [11]
+
+
+def test_holdout_gives_way_to_a_short_history():
+    dates = pd.date_range("2025-01-01", periods=3, freq="MS")
+    fold = time_holdout(dates, 44, n_dates=3)
+    assert (fold.train.tolist(), fold.test.tolist()) == ([0], [2])
+
+
+@pytest.mark.parametrize("dates", [[], ["2025-01-01"], ["2025-01-01", "2025-02-01"]])
+def test_history_too_short(dates):
+    with pytest.raises(
+        EvidenceError, match=r"needs at least 44 days between the first and the last"
+    ):
+        time_holdout(pd.to_datetime(dates), 44)
+
+
+def test_later_outcomes_cannot_change_what_was_said_earlier(frame):
+    """Flip every outcome of the newest dates: they are tested on, so nobody learnt from them."""
+    folds = rolling_origins(frame["observation_date"], 44)
+    flipped = frame["happened"].to_numpy().copy()
+    newest = (frame["observation_date"] >= "2025-07-01").to_numpy()
+    flipped[newest] = 1 - flipped[newest]
+    model = ChurnClassifier(segment_column="plan", n_rounds=10)
+    for fold in folds:
+        train, test = frame[NAMES].iloc[fold.train], frame[NAMES].iloc[fold.test]
+        said = clone(model).fit(train, frame["happened"].iloc[fold.train])
+        again = clone(model).fit(train, flipped[fold.train])
+        assert (said.decision_function(test) == again.decision_function(test)).all()
+    assert newest[folds[-1].test].any()

@@ -1,0 +1,133 @@
+"""The command that serves the panel: its address, its refusals, its end."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import ssl
+import subprocess
+import urllib.request
+
+import pytest
+
+from features.errors import SettingsError
+from pipelines.dashboard.web.serving import bound
+from pipelines.project.serve_settings import ServeSettings
+from tests.pipelines.dashboard.served import users_of
+
+
+def first_line(process) -> dict[str, object]:
+    line = process.stdout.readline()
+    assert line, process.stderr.read()
+    return json.loads(line)
+
+
+def test_the_panel_is_served_and_ends_when_asked(empty, spawn) -> None:
+    users_of(empty)
+    with spawn("serve", "-c", empty.path, "--port", 0, "--host", "0.0.0.0") as process:
+        line = process.stdout.readline()
+        assert line.startswith("The control panel is at http://0.0.0.0:")
+        assert line.endswith(" (visitors log in); end it with Ctrl+C\n")
+        assert "Passwords travel in clear: set [serve] certificate" in process.stdout.readline()
+        port = line.partition("0.0.0.0:")[2].partition(" ")[0]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=60) as response:
+            assert json.load(response) == {"status": "ok"}
+            assert "server" not in response.headers
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert (out, err) == ("", "")
+
+
+def test_it_is_not_opened_to_strangers(empty, run) -> None:
+    ran = run("serve", "-c", empty.path, "--host", "0.0.0.0", "--port", 0)
+    assert ran.code == 2
+    assert ran.sentence == (
+        "The control panel would be open to everybody who reaches '0.0.0.0': add a user with"
+        " 'healthscore user add NAME', set [serve] proxy_header, or listen on 127.0.0.1"
+    )
+
+
+def test_an_address_that_is_taken_is_named(empty) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(SettingsError) as refused:
+            bound(empty, ServeSettings(port=port))
+    assert str(refused.value) == (
+        f"The control panel cannot listen on '127.0.0.1' port {port}: Address already in use;"
+        " choose others with --host and --port"
+    )
+    users_of(empty)
+    for host in ("192.0.2.1", "no such host", "x" * 300):
+        with pytest.raises(SettingsError, match=r"The control panel cannot listen on '"):
+            bound(empty, ServeSettings(host=host, port=0, owner="csm"))
+
+
+def test_it_speaks_https_with_a_certificate(empty, spawn, tmp_path) -> None:
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    files = ["-keyout", tmp_path / "key.pem", "-out", tmp_path / "cert.pem"]
+    made = subprocess.run(
+        [*"openssl req -x509 -nodes -days 2 -newkey rsa:2048".split(), *subject, *files],
+        capture_output=True,
+        check=False,
+    )
+    if made.returncode:
+        pytest.skip("needs openssl")
+    text = empty.path.read_text(encoding="utf-8")
+    names = f'certificate = "{tmp_path}/cert.pem"\nkey = "{tmp_path}/key.pem"\n'
+    empty.path.write_text(text + names, encoding="utf-8")
+    trusting = ssl.create_default_context(cafile=tmp_path / "cert.pem")
+    with spawn("serve", "-c", empty.path, "--port", 0, "--json") as process:
+        said = first_line(process)
+        assert said["login"] == "for this machine alone, without login"
+        port = str(said["url"]).rpartition(":")[2]
+        with urllib.request.urlopen(f"https://localhost:{port}/health", context=trusting) as told:
+            assert told.headers["strict-transport-security"] == "max-age=31536000"
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=60) == ("", "")
+    assert process.returncode == -signal.SIGTERM
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"certificate": "none.pem", "key": "none.pem"}, "No such file or directory; correct"),
+        ({"certificate": "users.toml", "key": "users.toml"}, "cannot be used: "),
+    ],
+)
+def test_a_certificate_that_cannot_be_used_is_named(empty, settings, why) -> None:
+    users_of(empty)
+    with pytest.raises(SettingsError, match=r"The certificate '.*' with the key") as refused:
+        bound(empty, ServeSettings(port=0, owner="csm", **settings))
+    assert why in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('certificate = "x"', "[serve] certificate and key belong together, and one is missing;"),
+        ('proxy_header = "X-User"', "[serve] proxy_header is believed from trusted_proxies alone,"),
+        ('trusted_proxies = ["10.0.0.1"]', "[serve] trusted_proxies and proxy_role say whose"),
+        ('proxy_header = "X User"', "[serve] proxy_header: string should match pattern"),
+        ("port = 70000", "[serve] port: input should be less than or equal to 65535"),
+        ('memory = "lots"', "[serve] memory: string should match pattern"),
+        ('hosst = "x"', "[serve] has no key 'hosst'; did you mean 'host'?"),
+        ("refresh_seconds = 0", "[serve] refresh_seconds: input should be greater than or"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(empty, run, line, says) -> None:
+    text = empty.path.read_text(encoding="utf-8")
+    empty.path.write_text(f"{text}{line}\n", encoding="utf-8")
+    ran = run("serve", "-c", empty.path, "--port", 0)
+    assert ran.code == 2
+    assert says in ran.sentence
+
+
+def test_how_it_is_served_does_not_shape_scores(empty) -> None:
+    from pipelines.project.project import load_project
+
+    before = empty.fingerprint
+    text = empty.path.read_text(encoding="utf-8").replace('owner = "csm"', "port = 9000")
+    empty.path.write_text(text, encoding="utf-8")
+    assert load_project(empty.path).fingerprint == before

@@ -1,0 +1,276 @@
+"""``healthscore score``: the tables it issues, once, from what was known on the day."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import tomllib
+from datetime import datetime
+
+import duckdb
+import pytest
+
+from features.catalog import GROUPS
+from pipelines.store.schema import SCORE_SCHEMA
+
+SCORES = ["outcome", "as_of", "model_version", "revision", "issued_at", *SCORE_SCHEMA.names]
+REASONS = "outcome account_id as_of model_version rank signal signal_group points value".split()
+EARLIER = "2025-03-15"
+
+# Each table's own time, and the columns that are filled in later, with the time they came.
+TIMES = {
+    "accounts": ("created_at", {}),
+    "subscriptions": ("started_at", {"ended_at": "ended_at"}),
+    "usage_events": ("occurred_at", {}),
+    "tickets": (
+        "opened_at",
+        {"first_response_at": "first_response_at"}
+        | dict.fromkeys(["closed_at", "escalated", "reopened", "csat", "sentiment"], "closed_at"),
+    ),
+    "invoices": (
+        "issued_at",
+        {"paid_at": "paid_at", "failed_attempts": "paid_at", "refunded_at": "refunded_at"},
+    ),
+    "referrals": ("referred_at", {"converted_at": "converted_at"}),
+    "surveys": ("sent_at", dict.fromkeys(["responded_at", "score"], "responded_at")),
+    "trainings": ("attended_at", {}),
+    "ratings": ("rated_at", {}),
+    "interventions": ("occurred_at", {}),
+    "churn_events": ("churned_at", {}),
+}
+
+
+def test_the_answer(scored, run) -> None:
+    answer = run("score", "-c", scored.config, "--json").answer
+    rows = scored.sql("select count(*) from scores where as_of = date '2025-07-01'")[0][0]
+    assert answer == {
+        "outcome": "main",
+        "rows": rows,
+        "as_of": "2025-07-01",
+        "model_version": "1",
+        "revision": 1,
+        "store": str(scored.store),
+        "issued_before": True,
+        "warnings": [
+            "Scores of 2025-07-01 by model version 1 had been issued before and stay as they are;"
+            " --force issues a further revision"
+        ],
+    }
+    active = duckdb.sql(
+        f"select count(distinct account_id) from '{scored.data}/subscriptions.parquet'"
+        " where ended_at is null or ended_at >= date '2025-07-01'"
+    ).fetchall()
+    assert active == [(rows,)]
+
+
+def test_the_columns_of_the_store(scored) -> None:
+    names = "select column_name from information_schema.columns where table_name = ?"
+    assert [name for (name,) in scored.sql(names, "scores")] == SCORES
+    assert [name for (name,) in scored.sql(names, "score_reasons")] == REASONS
+
+
+def test_points_add_up_to_the_score(scored) -> None:
+    groups = " + ".join(f"points_{group}" for group in GROUPS)
+    assert scored.sql(
+        f"select count(*) > 400, max(abs(baseline_score + {groups} - score)) < 1e-9,"
+        " min(score) >= 0, max(score) <= 100, min(coverage) > 0, max(coverage) <= 1 from scores"
+    ) == [(True, True, True, True, True, True)]
+
+
+def test_the_score_and_its_band_say_the_churn_probability(scored) -> None:
+    scale = tomllib.loads(scored.config.read_text(encoding="utf-8"))["score"]
+    anchor = scale["anchor_probability"]
+    assert scored.sql(
+        "select max(abs(score - least(100, greatest(0, 50 + 10 * log2("
+        "$1 / (1 - $1) * (1 - probability) / probability))))) < 1e-9 from scores",
+        anchor,
+    ) == [(True,)]
+    assert scored.sql(
+        "select count(*) filter (band <> case when probability >= $1 then 'at-risk'"
+        " when probability >= $2 then 'watch' else 'healthy' end), count(distinct band)"
+        " from scores",
+        scale["at_risk_from"],
+        scale["watch_from"],
+    ) == [(0, 3)]
+
+
+def test_five_reasons_largest_first(scored) -> None:
+    assert scored.sql(
+        "select count(*) from (select abs(points) > lag(abs(points)) over w as grew,"
+        " rank <> row_number() over w as gap from score_reasons"
+        " window w as (partition by account_id, as_of order by rank)) where grew or gap"
+    ) == [(0,)]
+    counted = scored.sql(
+        "select distinct count(r.rank) from scores s left join score_reasons r"
+        " using (account_id, as_of, model_version) group by s.account_id, s.as_of"
+    )
+    assert counted == [(5,)]
+
+
+def test_what_was_issued_stays(scored, run) -> None:
+    everything = "select * from scores order by all"
+    before = scored.sql(everything)
+    assert run("score", "-c", scored.config, "--as-of", EARLIER, "--json").answer["issued_before"]
+    assert scored.sql(everything) == before
+    issued = scored.sql("select distinct issued_at from scores")
+    assert len(issued) == 2
+    assert all(isinstance(moment, datetime) for (moment,) in issued)
+
+
+def test_a_forced_run_is_a_further_revision_and_the_first_one_stays(project, run) -> None:
+    for revision in (1, 2):
+        force = ("--force",) if revision > 1 else ()
+        answer = run("score", "-c", project.config, "--json", *force).answer
+        assert answer["revision"] == revision
+        assert not answer["issued_before"]
+    both = project.sql(
+        "select account_id, array_agg(score order by revision) from score_rows"
+        " join runs using (run_id) group by account_id"
+    )
+    assert len(both) == answer["rows"]
+    assert all(abs(first - second) < 1e-9 for _, (first, second) in both)
+    assert project.sql("select distinct revision from scores") == [(2,)]
+
+
+def test_a_written_feature_table_gives_the_same_scores(project, run) -> None:
+    file = project.folder / "features.parquet"
+    run("features", "-c", project.config, "--out", file, "--json").answer  # noqa: B018
+    run("score", "-c", project.config, "--json").answer  # noqa: B018
+    answer = run(
+        "score", "-c", project.config, "--features", file, "--force", "--threads", 3, "--json"
+    ).answer
+    assert answer["as_of"] == "2025-07-01"
+    apart = project.sql(
+        "select count(*), max(abs(a.score - b.score)), max(abs(a.coverage - b.coverage)),"
+        " count(*) filter (a.reason_signals <> b.reason_signals)"
+        " from score_rows a join score_rows b using (account_id)"
+        " join runs r on a.run_id = r.run_id and r.revision = 1"
+        " join runs s on b.run_id = s.run_id and s.revision = 2"
+    )
+    assert apart[0][0] == answer["rows"]
+    assert apart[0][1] < 1e-9
+    assert apart[0][2:] == (0, 0)
+    facts = [
+        json.loads(text) for (text,) in project.sql("select facts from runs order by revision")
+    ]
+    assert [found["source"] for found in facts] == ["tables", "features.parquet"]
+    assert facts[0]["data_fingerprint"] == facts[1]["data_fingerprint"]
+    assert facts[0]["config_fingerprint"] == facts[1]["config_fingerprint"]
+
+
+def test_scores_of_a_day_do_not_know_what_came_after(scored, run, tmp_path) -> None:
+    folder = tmp_path / "earlier"
+    (folder / "data").mkdir(parents=True)
+    with duckdb.connect() as connection:
+        for table, (own_time, later) in TIMES.items():
+            masked = ", ".join(
+                f"if({known_at} < date '{EARLIER}', {column}, null) as {column}"
+                for column, known_at in later.items()
+            )
+            connection.execute(
+                f"copy (select * {f'replace ({masked})' if masked else ''}"
+                f" from '{scored.data / table}.parquet' where {own_time} < date '{EARLIER}')"
+                f" to '{folder / 'data' / table}.parquet'"
+            )
+    text = scored.config.read_text(encoding="utf-8")
+    text = text.replace('folder = "mlruns"', f'folder = "{scored.folder / "mlruns"}"')
+    (folder / "healthscore.toml").write_text(text, encoding="utf-8")
+    answer = run("score", "-c", folder / "healthscore.toml", "--json").answer
+    assert answer["as_of"] == EARLIER
+    kept = ", ".join(column for column in SCORES if column != "issued_at")
+    with duckdb.connect(str(folder / "scores.duckdb"), read_only=True) as connection:
+        alone = connection.execute(f"select {kept} from scores order by all").fetchall()
+        why = connection.execute("select * from score_reasons order by all").fetchall()
+    there = f"from {{}} where as_of = date '{EARLIER}' order by all"
+    assert len(alone) == answer["rows"] > 100
+    assert alone == scored.sql(f"select {kept} {there.format('scores')}")
+    assert why == scored.sql(f"select * {there.format('score_reasons')}")
+
+
+def test_hostile_names_are_stored_as_they_are_and_printed_harmless(
+    scored, run, hostile_ids
+) -> None:
+    with duckdb.connect(str(scored.store)) as connection:
+        here = {row[0] for row in connection.execute("select account_id from scores").fetchall()}
+    assert len(here & set(hostile_ids.values())) >= 4
+    ran = run("score", "-c", scored.config)
+    assert ran.code == 0, ran.err
+    assert "\x1b" not in ran.out
+    assert "had been issued before" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("day", "sentence"),
+    [
+        (
+            "1999-01-01",
+            "Date 1999-01-01 lies before the data, which start on 2024-01-01: nothing is known"
+            " then; choose a date up to 2025-07-01",
+        ),
+        (
+            "2035-01-01",
+            "Date 2035-01-01 lies more than 7 days after the data, which end before 2025-07-01:"
+            " every account would look silent; load newer data or choose a date up to 2025-07-01",
+        ),
+    ],
+)
+def test_a_date_outside_the_data_is_refused(project, run, day: str, sentence: str) -> None:
+    ran = run("score", "-c", project.config, "--as-of", day)
+    assert (ran.code, ran.sentence) == (3, sentence)
+    assert not project.store.exists()
+
+
+def test_a_date_shortly_after_the_data_is_scored_with_a_warning(project, run) -> None:
+    answer = run("score", "-c", project.config, "--as-of", "2025-07-08", "--json").answer
+    assert answer["warnings"] == [
+        "The data end before 2025-07-01; 2025-07-08 is scored from what was known then"
+    ]
+
+
+def test_without_a_champion_nothing_is_scored(small, run) -> None:
+    config = small()
+    ran = run("score", "-c", config)
+    assert ran.code == 5
+    assert ran.sentence == (
+        f"No champion of 'healthscore' was found in the registry '{config.parent / 'mlruns'}';"
+        " train a model first."
+    )
+    assert sorted(path.name for path in config.parent.iterdir()) == ["data", "healthscore.toml"]
+
+
+def test_a_champion_whose_signals_are_gone_is_refused(project, run) -> None:
+    text = project.config.read_text(encoding="utf-8")
+    project.config.write_text(text.replace("groups_off = []", 'groups_off = ["support"]'), "utf-8")
+    ran = run("score", "-c", project.config)
+    assert ran.code == 3
+    assert ran.sentence.startswith("The model needs the signals 'tickets_")
+    assert ran.sentence.endswith("map their tables and columns again or train a new champion")
+    assert not project.store.exists()
+
+
+def test_a_champion_whose_files_are_gone_is_refused(taught, project, run) -> None:
+    shutil.rmtree(project.folder / "mlruns" / "artifacts")
+    registry = project.folder / "mlruns" / "mlflow.db"
+    registry.write_bytes(b"not a database")
+    ran = run("score", "-c", project.config)
+    assert ran.code == 5
+    assert "could not be used" in ran.sentence
+
+
+# The process dies when all scores are written and the engine would be told to commit.
+KILLED = """
+import os, signal, pipelines.store.duckdb as store
+store._DuckdbRun._finish = lambda *given: os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.slow
+def test_a_run_killed_before_it_commits_leaves_no_row(project, run, spawned) -> None:
+    ran = spawned("score", "-c", project.config, "--json", before=KILLED)
+    assert (ran.code, ran.out) == (-signal.SIGKILL, "")
+    assert project.sql("select count(*) from score_rows") == [(0,)]
+    assert project.sql("select count(*) from runs") == [(0,)]
+    answer = run("score", "-c", project.config, "--json").answer
+    assert not answer["issued_before"]
+    assert project.sql("select count(*) from scores") == [(answer["rows"],)]

@@ -1,0 +1,290 @@
+"""``healthscore init``: a stranger's folder becomes a configuration that loads."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import duckdb
+import ibis
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipelines.project.project import load_project
+from pipelines.setup.draft import draft, write_draft
+from pipelines.setup.guess import OUTCOME_WORDS, SENSITIVE_WORDS, attributes_of, guess_table
+
+MINIMAL = {
+    "accounts": "account_id,created_at\nA1,2024-01-01\n",
+    "subscriptions": "account_id,started_at,ended_at\nA1,2024-01-01,\n",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path):
+    def write(tables: dict[str, str]) -> Path:
+        data = tmp_path / "data"
+        data.mkdir(exist_ok=True)
+        for name, text in tables.items():
+            (data / f"{name}.csv").write_text(text, encoding="utf-8")
+        return data
+
+    return write
+
+
+def test_the_simulated_company_is_mapped_whole(simulated, tmp_path, run) -> None:
+    config = tmp_path / "healthscore.toml"
+    ran = run("init", simulated, "-c", config)
+    assert ran.code == 0
+    assert ran.out == f"Wrote {config}; read it, then run: healthscore check -c {config}\n"
+    tables = load_project(config).settings.tables
+    assert set(tables.mapped()) == {path.stem for path in simulated.glob("*.parquet")}
+    assert tables.accounts.attributes == ("plan", "industry", "region", "company_size")
+    for mapping in tables.mapped().values():
+        assert all(name == origin for name, origin in mapping.columns.items())
+    assert load_project(config).settings.segments.columns == ("plan",)
+
+
+def test_csv_files_and_a_duckdb_file_are_drafted_alike(simulated, tmp_path, run) -> None:
+    csv, database = tmp_path / "csv", tmp_path / "company.duckdb"
+    csv.mkdir()
+    with duckdb.connect(str(database)) as connection:
+        for file in sorted(simulated.glob("*.parquet")):
+            connection.execute(f"create table {file.stem} as select * from '{file}' limit 500")
+            connection.execute(f"copy {file.stem} to '{csv / file.stem}.csv' (header)")
+    texts = []
+    for source in (simulated, csv, database):
+        config = tmp_path / f"{source.stem}.toml"
+        assert run("init", source, "-c", config, "--json").answer["doubts"] == []
+        mapped = load_project(config).settings.tables
+        texts.append(mapped.model_dump())
+        if source == database:
+            assert run("check", "-c", config).code == 0
+    assert texts[0] == texts[1] == texts[2]
+
+
+def test_tables_and_columns_of_other_names_are_found(folder, tmp_path, run) -> None:
+    data = folder(
+        {
+            "Customers": "Customer ID,Signup Date,Company,Plan\nA1,2024-01-01,Acme,pro\n",
+            "contracts": "subscription_id,customer_id,start,cancelled_at,MRR\n"
+            "S1,A1,2024-01-01,,9\n",
+            "logins": "subscription_id,timestamp,action\nS1,2024-02-01,open\n",
+            "weather": "day,rain\n2024-01-01,3\n",
+        }
+    )
+    answer = run("init", data, "-c", tmp_path / "h.toml", "--json").answer
+    tables = load_project(tmp_path / "h.toml").settings.tables
+    assert tables.accounts.source == "Customers"
+    assert tables.accounts.columns == {
+        "account_id": "Customer ID",
+        "created_at": "Signup Date",
+        "name": "Company",
+    }
+    assert tables.subscriptions.columns["ended_at"] == "cancelled_at"
+    assert tables.subscriptions.columns["started_at"] == "start"
+    assert tables.usage_events.source == "logins"
+    via = tables.usage_events.account_via
+    assert (via.table, via.key, via.account_id) == ("contracts", "subscription_id", "customer_id")
+    assert answer["doubts"] == ["Tables that fit nothing: 'weather'"]
+    assert "# Not mapped: weather" in answer["text"]
+    assert run("check", "-c", tmp_path / "h.toml").code == 0
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        *(
+            (name, "0,1,0")
+            for name in ("churn_flag", "Churned", "Exited", "is_active", "attrition")
+        ),
+        *((name, "a,b,a") for name in ("Customer Status", "customerStatus", "lost_reason")),
+        *((name, "1,2,3") for name in ("health_score", "RiskLevel", "retained", "renewed_flag")),
+        *((name, "a,b,c") for name in ("end_reason", "LeftBecause", "deactivated_by")),
+    ],
+)
+def test_what_an_account_became_is_no_attribute(folder, tmp_path, run, column, values) -> None:
+    rows = zip(("A1", "A2", "A3"), values.split(","), strict=True)
+    text = f"account_id,created_at,{column},region\n"
+    text += "".join(f"{account},2024-01-01,{value},north\n" for account, value in rows)
+    answer = run("init", folder({**MINIMAL, "accounts": text}), "-c", tmp_path / "h.toml", "--json")
+    assert load_project(tmp_path / "h.toml").settings.tables.accounts.attributes == ("region",)
+    assert f"left out, as outcome, free text or date: {column}" in answer.answer["text"]
+
+
+@pytest.mark.parametrize(
+    "column", ["gender", "SeniorCitizen", "Age", "date_of_birth", "Marital Status", "ethnicity"]
+)
+def test_what_must_not_be_an_input_is_listed_as_sensitive(folder, tmp_path, run, column) -> None:
+    text = f"account_id,created_at,{column}\nA1,2024-01-01,x\nA2,2024-01-01,y\n"
+    run("init", folder({**MINIMAL, "accounts": text}), "-c", tmp_path / "h.toml", "--json").answer  # noqa: B018
+    drafted = load_project(tmp_path / "h.toml").settings
+    assert drafted.signals.sensitive == drafted.tables.accounts.attributes == (column,)
+    assert run("check", "-c", tmp_path / "h.toml").code == 0
+
+
+def test_harmless_names_are_neither() -> None:
+    for name in ("usage", "package", "industry", "region", "company_size", "trend", "vendor"):
+        assert not SENSITIVE_WORDS.search(name)
+        assert not OUTCOME_WORDS.search(name)
+
+
+def test_an_existing_file_stays_unless_forced(folder, tmp_path, run) -> None:
+    data, config = folder(MINIMAL), tmp_path / "h.toml"
+    config.write_text("# mine", encoding="utf-8")
+    ran = run("init", data, "-c", config)
+    assert (ran.code, ran.sentence) == (
+        2,
+        f"The configuration '{config}' exists already; pass --force to replace it or name another"
+        " with -c",
+    )
+    assert config.read_text(encoding="utf-8") == "# mine"
+    assert run("init", data, "-c", config, "--force").code == 0
+    assert "[tables.accounts]" in config.read_text(encoding="utf-8")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "h.toml"]
+
+
+def test_a_folder_without_accounts_is_refused(folder, tmp_path, run) -> None:
+    ran = run("init", folder({"weather": "day,rain\n2024-01-01,3\n"}), "-c", tmp_path / "h.toml")
+    assert ran.code == 2
+    assert "looks like accounts (it holds 'weather'); name one file accounts or" in ran.sentence
+    assert not (tmp_path / "h.toml").exists()
+
+
+def test_an_empty_folder_and_none_are_refused(tmp_path, run) -> None:
+    (tmp_path / "empty").mkdir()
+    ran = run("init", tmp_path / "empty", "-c", tmp_path / "h.toml")
+    assert ran.code == 3
+    assert ran.sentence.endswith("holds no Parquet or CSV file; correct source.url")
+    ran = run("init", tmp_path / "nowhere", "-c", tmp_path / "h.toml")
+    assert ran.code == 3
+    assert "is neither a folder nor a DuckDB file" in ran.sentence
+    assert not (tmp_path / "h.toml").exists()
+
+
+def test_a_place_that_cannot_be_written_is_named(folder, tmp_path, run) -> None:
+    ran = run("init", folder(MINIMAL), "-c", tmp_path / "nowhere" / "h.toml")
+    assert ran.code == 1
+    assert "No such file or directory" in ran.sentence
+    assert ran.sentence.endswith("check the path and its permissions")
+
+
+def test_a_table_without_what_it_needs_is_left_as_a_comment(folder, tmp_path, run) -> None:
+    data = folder({**MINIMAL, "tickets": "account_id,colour\nA1,red\n"})
+    answer = run("init", data, "-c", tmp_path / "h.toml", "--json").answer
+    assert answer["doubts"] == ["tickets has no column that looks like opened_at"]
+    assert "# [tables.tickets]" in answer["text"]
+    assert run("check", "-c", tmp_path / "h.toml").code == 0
+
+
+@pytest.mark.parametrize("lost", ["account_id", "created_at"])
+def test_accounts_without_what_they_need_are_answered_by_the_next_command(
+    folder, tmp_path, run, lost: str
+) -> None:
+    text = "account_id,created_at,region\nA1,2024-01-01,north\n".replace(lost, "zzz")
+    answer = run("init", folder({**MINIMAL, "accounts": text}), "-c", tmp_path / "h.toml", "--json")
+    assert answer.answer["doubts"] == [f"accounts has no column that looks like {lost}"]
+    ran = run("check", "-c", tmp_path / "h.toml")
+    assert ran.code == 3
+    assert f"Table 'accounts' has no column '{lost}'" in ran.sentence
+
+
+def test_without_any_outcome_the_doubt_comes_first(folder, tmp_path, run) -> None:
+    data = folder({"accounts": MINIMAL["accounts"]})
+    answer = run("init", data, "-c", tmp_path / "h.toml", "--json").answer
+    assert answer["doubts"] == [
+        "No table tells of churn: map subscriptions (with ended_at), churn_events or labels"
+    ]
+    ran = run("check", "-c", tmp_path / "h.toml")
+    assert ran.code == 2
+    assert "[tables] needs one source of outcomes" in ran.sentence
+
+
+class Columns:
+    """A source of one accounts table, whose other columns have any name at all."""
+
+    url = "anywhere"
+
+    def __init__(self, tables) -> None:
+        self.tables = tables
+
+
+# Anything the engine can hold as a name.
+NAMES = st.text(st.characters(exclude_categories=["Cs"], min_codepoint=1), min_size=1, max_size=80)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(names=st.lists(NAMES, max_size=5, unique_by=str.casefold), url=NAMES, table=NAMES)
+def test_any_draft_loads(tmp_path: Path, names: list[str], url: str, table: str) -> None:
+    reserved = {"account_id", "created_at", "started_at"}
+    names = [name for name in names if name.casefold() not in reserved]
+    accounts = {
+        "account_id": ["A"],
+        "created_at": ["2024-01-01"],
+        **{name: ["x"] for name in names},
+    }
+    tables = {
+        "accounts": ibis.memtable(accounts),
+        "subscriptions": ibis.memtable({"account_id": ["A"], "started_at": ["2024-01-01"]}),
+    }
+    if table.casefold() not in tables:
+        tables[table] = ibis.memtable({"zzz": [1]})
+    text, _ = draft(Columns(tables), url, table)
+    path = tmp_path / "healthscore.toml"
+    path.write_text(text, encoding="utf-8", newline="")
+    drafted = load_project(path).settings
+    assert (drafted.source.url, drafted.registry.folder) == (url, table)
+    guess = guess_table("accounts", "accounts", Columns(tables))
+    attributes, sensitive, _ = attributes_of(guess, tables["accounts"])
+    assert drafted.tables.accounts.attributes == tuple(attributes)
+    assert drafted.signals.sensitive == tuple(sensitive)
+    assert tomllib.loads(text)["tables"]["accounts"]["from"] == "accounts"
+
+
+def test_the_path_is_relative_to_the_file(folder, tmp_path) -> None:
+    data = folder(MINIMAL)
+    config = tmp_path / "settings" / "deep" / "h.toml"
+    config.parent.mkdir(parents=True)
+    write_draft(data, config, registry=tmp_path / "models")
+    project = load_project(config)
+    assert project.settings.source.url == "../../data"
+    assert project.registry_folder.resolve() == tmp_path / "models"
+
+
+def test_the_further_outcomes_that_are_shown_load_when_uncommented(folder, tmp_path) -> None:
+    config = tmp_path / "h.toml"
+    text, _ = write_draft(folder(MINIMAL), config)
+    start = text.index("# [outcomes.growth]")
+    end = text.index("\n[signals]", start)
+    shown = "".join(line.removeprefix("# ") for line in text[start:end].splitlines(keepends=True))
+    config.write_text(text[:start] + shown + text[end:], encoding="utf-8")
+    outcomes = load_project(config).settings.outcomes
+    assert {name: outcome.kind for name, outcome in outcomes.items()} == {
+        "growth": "expansion",
+        "rollout": "adoption",
+        "renewal": "label",
+    }
+    assert outcomes["growth"].lead_days == 14
+    assert all(outcome.is_good for outcome in outcomes.values())
+
+
+LABELS = {"labels": "account_id,as_of,renewed\nA1,2024-02-01,1\n"}
+
+
+def test_labels_alone_are_what_is_foretold(folder, tmp_path) -> None:
+    data = folder({"accounts": MINIMAL["accounts"], **LABELS})
+    _, doubts = write_draft(data, tmp_path / "h.toml")
+    settings = load_project(tmp_path / "h.toml").settings
+    assert doubts == []
+    assert (settings.outcome.kind, settings.outcome.good) == ("label", False)
+    assert settings.tables.labels.columns["observed_at"] == "as_of"
+    assert settings.tables.labels.columns["happened"] == "renewed"
+
+
+def test_labels_without_dates_beside_dated_tables_are_left_as_a_comment(folder, tmp_path) -> None:
+    undated = {"labels": "account_id,renewed\nA1,1\n"}
+    _, doubts = write_draft(folder({**MINIMAL, **undated}), tmp_path / "h.toml")
+    settings = load_project(tmp_path / "h.toml").settings
+    assert doubts == ["labels has no column that looks like observed_at"]
+    assert (settings.outcome.kind, settings.tables.labels) == ("churn", None)

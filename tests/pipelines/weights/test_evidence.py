@@ -1,0 +1,397 @@
+"""Every number of the appendix, recomputed from the tables and from the hold-out."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import replace
+from types import SimpleNamespace
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import log_loss, roc_auc_score
+
+from features.catalog import Signal
+from models.registry.holdout_rows import load_holdout
+from models.registry.models import load_champion
+from pipelines.project.company import dated_events, open_company
+from pipelines.project.project import load_project
+from pipelines.weights.evidence_ratings import OBJECTIVE, rating_evidence
+from pipelines.weights.evidence_referrals import BESIDE, referrals_beside_surveys
+from pipelines.weights.evidence import report_evidence
+from pipelines.training.train import labelled_rows
+from tests.pipelines.evidence_by_hand import graded, interval_by_hand
+
+HOSTILE = "<script>alert(1)</script>"
+SEED = 7
+
+
+@pytest.fixture(scope="module")
+def known(taught):
+    """What a champion was judged on, and the evidence, with an attribute that is sensitive."""
+    project = load_project(taught.config)
+    folder, name = project.registry_folder, project.settings.registry.model_name
+    model, version, _ = load_champion(folder, name)
+    holdout = load_holdout(folder, name, version)
+    with open_company(project) as company:
+        frame, signals = labelled_rows(project, company)
+        frame = frame.assign(segment=model.segments.assign(frame), arr=np.nan)
+        said = holdout[["account_id", "observation_date", "probability", "score"]]
+        rows = frame.merge(said, on=["account_id", "observation_date"], validate="one_to_one")
+        events = dated_events(company, project.settings.outcome)
+        own = project.settings.signals.model_copy(update={"sensitive": ("plan",)})
+        asked = replace(project, settings=project.settings.model_copy(update={"signals": own}))
+
+        given = {
+            "company": company,
+            "project": asked,
+            "model": model,
+            "rows": rows,
+            "frame": frame,
+            "signals": signals,
+            "events": events,
+        }
+
+        def ask(**other):
+            return report_evidence(*(given | other).values(), seed=SEED)
+
+        yield SimpleNamespace(**given, ask=ask, found=ask())
+
+
+@pytest.fixture
+def sql(taught):
+    """Ask the source tables."""
+
+    def ask(query, *parameters):
+        with duckdb.connect() as connection:
+            for table in ("ratings", "referrals", "churn_events", "accounts", "tickets"):
+                file = taught.data / f"{table}.parquet"
+                connection.execute(f"create view {table} as select * from '{file}'")
+            return connection.execute(query, list(parameters)).df()
+
+    return ask
+
+
+def test_the_measures_are_those_of_the_hold_out(known):
+    rows, found = known.rows, known.found
+    assert found.metrics.rows == len(rows)
+    assert found.metrics.positives == rows["happened"].sum()
+    assert found.metrics.auc == pytest.approx(roc_auc_score(rows["happened"], rows["probability"]))
+    assert found.metrics.log_loss == pytest.approx(log_loss(rows["happened"], rows["probability"]))
+    bounds = interval_by_hand(rows, rows["probability"])
+    assert [found.metrics.auc_low, found.metrics.auc_high] == pytest.approx(bounds)
+    matured = known.frame["observation_date"] + pd.Timedelta(days=known.model.maturity_days)
+    base = known.frame.loc[matured <= rows["observation_date"].min(), "happened"].mean()
+    expected = log_loss(rows["happened"], np.full(len(rows), base))
+    assert found.metrics.log_loss_base == pytest.approx(expected)
+    # Accounts of no segment of their own are "all" by name, and must not stand for everybody.
+    assert "all" in set(rows["segment"])
+    assert set(found.segment_metrics) == set(rows["segment"]) - {"all"}
+    for name, measured in found.segment_metrics.items():
+        part = rows[rows["segment"] == name]
+        assert (measured.rows, measured.positives) == (len(part), part["happened"].sum())
+        assert measured.auc == pytest.approx(roc_auc_score(part["happened"], part["probability"]))
+
+
+def test_bands_and_calibration_add_up_to_the_hold_out(known):
+    rows, scale = known.rows, known.model.scale
+    cuts = {
+        "at-risk": rows["probability"] >= scale.at_risk_from,
+        "watch": rows["probability"].between(scale.watch_from, scale.at_risk_from, "left"),
+        "healthy": rows["probability"] < scale.watch_from,
+    }
+    assert [row["band"] for row in known.found.bands] == list(cuts)
+    for row in known.found.bands:
+        part = rows[cuts[row["band"]]]
+        assert (row["rows"], row["positives"]) == (len(part), part["happened"].sum())
+        assert row["observed_rate"] == pytest.approx(part["happened"].mean())
+        assert row["expected_rate"] == pytest.approx(part["probability"].mean())
+        assert row["low"] <= row["observed_rate"] <= row["high"]
+    assert known.found.bands == known.model.bands
+
+
+def test_calibration_adds_up_where_outcomes_are_enough(known):
+    rows = known.rows
+    own = rows[rows["segment"] != "all"].groupby("segment")["happened"].sum()
+    assert set(known.found.calibration) == {"all", *own.index[own >= 20]}
+    for name, table in known.found.calibration.items():
+        part = rows if name == "all" else rows[rows["segment"] == name]
+        happened = part["happened"].sum()
+        assert len(table) == min(10, happened // 5)
+        assert (table["rows"].sum(), table["positives"].sum()) == (len(part), happened)
+        assert np.ptp(table["rows"]) <= 1
+        place = np.argsort(part["probability"].to_numpy())
+        lowest = part.iloc[place[: table["rows"].iloc[0]]]
+        assert table["expected_rate"].iloc[0] == pytest.approx(lowest["probability"].mean())
+        assert table["observed_rate"].iloc[0] == pytest.approx(lowest["happened"].mean())
+
+
+def test_the_warning_came_as_early_as_the_scores_of_the_time_say(known, sql):
+    churns = sql("select account_id, churned_at from churn_events")
+    rows, scale = known.rows, known.model.scale
+    dates = sorted(rows["observation_date"].unique())
+    apart = max(b - a for a, b in itertools.pairwise(dates))
+    scored = rows.set_index(["account_id", "observation_date"])["probability"].to_dict()
+    lead = known.found.lead.set_index("days_before")
+    for days in (30, 60):
+        flagged = []
+        for account, churned in churns.itertuples(index=False):
+            day = churned - pd.Timedelta(days=days)
+            before = [d for d in dates if d <= day and day - d <= apart and (account, d) in scored]
+            if before:
+                flagged.append(scored[account, before[-1]] >= scale.at_risk_from)
+        assert lead.loc[days, "events"] == len(flagged)
+        if flagged:
+            assert lead.loc[days, "at_risk"] == pytest.approx(np.mean(flagged))
+
+
+def test_ratings_are_counted_and_judged_beside_what_customers_do(known, sql):
+    rows, told = known.rows, known.found.ratings
+    day = rows["observation_date"].max()
+    assert told.as_of == day.date()
+    counted = sql(
+        "select count(distinct rater), count(*), count(distinct account_id), min(rating),"
+        " max(rating) from ratings where rated_at < ? and rated_at >= ? - interval 365 day",
+        day.to_pydatetime(),
+        day.to_pydatetime(),
+    ).iloc[0]
+    counts = (told.raters, told.ratings, told.accounts, told.lowest, told.highest)
+    assert counts == tuple(counted)
+    assert told.rated_share == pytest.approx(rows["rating_overall"].notna().mean())
+    assert 0 < told.share_of_variance < 1
+    assert told.strictest < 0 < told.most_lenient
+    assert told.spread > 0
+
+    part = rows[rows["rating_overall"].notna()]
+    past = known.frame["observation_date"] + pd.Timedelta(days=known.model.maturity_days)
+    past = known.frame[(past <= rows["observation_date"].min())]
+    past = past[past["rating_overall"].notna()]
+    aucs = {
+        group: roc_auc_score(past["happened"], -graded(past, past, known.signals, group))
+        for group in OBJECTIVE
+    }
+    # Percentiles by hand and by a table of 101 steps differ a little.
+    assert aucs[told.objective] > max(aucs.values()) - 0.02
+    assert told.rating.rows == told.measured.rows == len(part)
+    assert told.rating.positives == part["happened"].sum()
+    assert told.rating.auc == pytest.approx(
+        roc_auc_score(part["happened"], -part["rating_overall"])
+    )
+    bounds = interval_by_hand(part, -part["rating_overall"])
+    assert [told.rating.low, told.rating.high] == pytest.approx(bounds)
+    risk = -graded(part, past, known.signals, told.objective)
+    assert told.measured.auc == pytest.approx(roc_auc_score(part["happened"], risk), abs=0.02)
+    assert told.ahead == pytest.approx(told.rating.auc - told.measured.auc)
+    assert told.ahead_low < told.ahead < told.ahead_high
+    assert told.sentence == (
+        f"In the year before {told.as_of}, {told.raters} people gave {told.ratings:,} ratings of"
+        f" {told.accounts} accounts, on levels from 1 to 5. Who rates moves a rating by"
+        f" {told.spread:.2f} levels up or down, which is {100 * told.share_of_variance:.0f} % of"
+        " why ratings differ; it is taken off before ratings count. Asked which of two accounts"
+        f" churned, ratings alone are right in {100 * told.rating.auc:.0f} % of cases (between"
+        f" {100 * told.rating.low:.0f} % and {100 * told.rating.high:.0f} %), where a coin is right"
+        f" in 50 %; the measure of {told.objective} is right in {100 * told.measured.auc:.0f} % of"
+        f" cases (between {100 * told.measured.low:.0f} % and {100 * told.measured.high:.0f} %)."
+    )
+
+
+def test_referrals_are_those_made_and_stand_beside_each_survey(known, sql):
+    found = {entry["signal"]: entry for entry in known.found.referrals_vs_nps}
+    assert [*found][:2] == ["referrals_365d", "nps_last"]
+    # Made in the year before each date, counted in the source.
+    keys = known.frame[["account_id", "observation_date", "happened", "nps_last"]]
+    made = sql("select account_id, referred_at from referrals")
+    pairs = keys.merge(made, on="account_id")
+    age = pairs["observation_date"] - pairs["referred_at"]
+    recent = pairs[(age > pd.Timedelta(0)) & (age <= pd.Timedelta(days=365))]
+    counts = recent.groupby(["account_id", "observation_date"]).size().rename("made").reset_index()
+    keys = keys.merge(counts, how="left", on=["account_id", "observation_date"])
+    keys["made"] = keys["made"].fillna(0)
+    own = found["referrals_365d"]
+    assert own["rows"] == len(keys)
+    assert own["auc"] == pytest.approx(roc_auc_score(keys["happened"], -keys["made"]))
+    assert [own["low"], own["high"]] == pytest.approx(interval_by_hand(keys, -keys["made"]))
+
+    both = keys.dropna(subset="nps_last")
+    nps = found["nps_last"]
+    assert (nps["direction"], nps["declared"], nps["group"]) == ("higher", True, "surveys")
+    assert nps["rows"] == nps["shared_rows"] == own["shared_rows"] == len(both) < len(keys)
+    auc = roc_auc_score(both["happened"], -both["nps_last"])
+    assert nps["auc"] == nps["shared_auc"] == own["other_auc"] == pytest.approx(auc)
+    bounds = interval_by_hand(both, -both["nps_last"])
+    assert [nps["shared_low"], nps["shared_high"]] == pytest.approx(bounds)
+    auc = roc_auc_score(both["happened"], -both["made"])
+    assert own["shared_auc"] == nps["other_auc"] == pytest.approx(auc)
+    assert (own["other"], nps["other"]) == ("nps_last", "referrals_365d")
+    assert (own["other_label"], nps["other_label"]) == ("Last NPS answer", "Referrals made")
+    assert nps["ahead"] == -own["ahead"] == pytest.approx(nps["shared_auc"] - own["shared_auc"])
+    assert nps["ahead_low"] == pytest.approx(-own["ahead_high"])
+    assert nps["ahead_low"] < nps["ahead"] < nps["ahead_high"]
+
+
+def test_sensitive_attributes_are_audited_with_whatever_names_they_have(known, sql):
+    audit = known.found.audit.set_index("level")
+    assert set(audit["attribute"]) == {"plan"}
+    plan = sql("select account_id, plan from accounts").set_index("account_id")["plan"]
+    counts = known.rows["account_id"].map(plan).value_counts()
+    assert audit["rows"].to_dict() == counts.to_dict()
+    assert "[/bold]\x1b[31mstarter" in audit.index
+    called = known.rows["probability"] >= known.model.scale.at_risk_from
+    for level, row in audit.iterrows():
+        inside = (known.rows["account_id"].map(plan) == level) & (known.rows["happened"] == 1)
+        missed = (~called[inside]).mean()
+        assert row["false_negative_rate"] == pytest.approx(missed, nan_ok=True)
+
+
+def test_each_table_says_what_it_holds(known, sql):
+    quality = {entry["table"]: entry for entry in known.found.quality}
+    assert set(quality) == set(known.company.tables)
+    facts = sql("select count(*), count(distinct account_id), min(opened_at) from tickets").iloc[0]
+    assert tuple(quality["tickets"][key] for key in ("rows", "accounts", "first")) == tuple(facts)
+    for entry in quality.values():
+        assert entry["problems"] == list(known.company.quality[entry["table"]].problems)
+
+
+def test_what_is_missing_is_said(known):
+    assert known.found.backtest is None
+    assert known.found.notes[-1] == (
+        "No backtest was logged; 'healthscore backtest' tests on rolling origins"
+    )
+
+
+@pytest.fixture(scope="module")
+def bare(known):
+    """The same company had it no events, no attribute named, no rating and no registry."""
+    rows, frame = (t.drop(columns="rating_overall") for t in (known.rows, known.frame))
+    stayed = (rows["happened"] == 0) & ((rows["happened"] == 0).cumsum() <= 40)
+    nobody = {"nps_last": np.nan, "referrals_365d": np.nan}
+    registry = known.project.settings.registry.model_copy(update={"folder": "nowhere"})
+    signals = known.project.settings.signals.model_copy(update={"sensitive": ()})
+    settings = known.project.settings.model_copy(update={"signals": signals, "registry": registry})
+    return known.ask(
+        project=replace(known.project, settings=settings),
+        rows=rows.assign(**nobody, segment=rows["segment"].where(~stayed, HOSTILE)),
+        frame=frame.assign(**nobody),
+        events=None,
+    )
+
+
+def test_each_part_that_cannot_be_shown_is_left_out_with_a_reason(bare, known):
+    assert HOSTILE not in bare.calibration
+    assert bare.segment_metrics[HOSTILE].rows == 40
+    assert bare.lead.empty
+    assert bare.audit.empty
+    assert bare.ratings is None
+    assert bare.backtest is None
+    nowhere = known.project.path.parent / "nowhere"
+    for text in (
+        f"Whether probabilities hold cannot be shown for {HOSTILE!r}: fewer than 20 outcomes were"
+        " held out there",
+        "How early the score warned cannot be shown: no churn has a day of its own",
+        "No ratings are shown: no table holds them, or their group is switched off",
+        "What 'Referrals made' foretells alone cannot be shown: it is known in 0 rows, of which 0"
+        " had the outcome",
+        "What 'Last NPS answer' foretells alone cannot be shown: it is known in 0 rows, of which 0"
+        " had the outcome",
+        "Nothing was audited for fairness: [signals] sensitive names no attribute of the accounts",
+        f"No backtest is shown: No champion of 'healthscore' was found in the registry"
+        f" '{nowhere}'; train a model first",
+    ):
+        assert text in bare.notes
+    signals = [entry["signal"] for entry in bare.referrals_vs_nps]
+    assert "referrals_365d" not in signals
+    assert "nps_last" not in signals
+    for entry in bare.referrals_vs_nps:
+        assert [entry[name] for name in BESIDE] == [None] * len(BESIDE)
+        assert entry["auc"] is not None
+
+
+def test_companies_without_surveys_or_referrals_say_so(known):
+    notes: list[str] = []
+    others = [s for s in known.signals if s.group not in ("surveys", "referrals")]
+    assert referrals_beside_surveys(known.model, known.frame, others, notes, seed=SEED) == []
+    assert notes == [
+        "What referrals foretell alone cannot be shown: no signal tells of them",
+        "What surveys foretell alone cannot be shown: no signal tells of them",
+    ]
+
+
+def test_a_signal_of_the_users_own_speaks_for_the_group_it_is_in(known):
+    own = [
+        Signal("usage_28d", "surveys", "count", "higher", HOSTILE, 28, ""),
+        Signal("never", "referrals", "count", "none", HOSTILE, 28, ""),
+        Signal("referrals_365d", "referrals", "category", "none", HOSTILE, 28, ""),
+    ]
+    notes: list[str] = []
+    frame = known.frame.assign(never=1.0)
+    [found] = referrals_beside_surveys(known.model, frame, own, notes, seed=SEED)
+    assert (found["signal"], found["label"], found["other"]) == ("usage_28d", HOSTILE, None)
+    assert found["auc"] == pytest.approx(roc_auc_score(frame["happened"], -frame["usage_28d"]))
+    assert notes == ["What referrals foretell alone cannot be shown: no signal tells of them"]
+    lost = replace(own[1], name="referrals_365d")
+    frame = frame.assign(referrals_365d=1.0)
+    model = replace(known.model, signals=(), shap=None)
+    notes = []
+    assert referrals_beside_surveys(model, frame, [lost], notes, seed=SEED) == []
+    assert notes == [
+        f"What {HOSTILE!r} foretells alone cannot be shown: neither you nor the data say which way"
+        " it is healthy",
+        "What surveys foretell alone cannot be shown: no signal tells of them",
+    ]
+
+
+def test_accounts_are_drawn_where_rows_are_many(known, monkeypatch):
+    copies = math.ceil(110_000 / len(known.frame))
+    names = ["account_id", "happened", "referrals_365d", "nps_last"]
+    many = pd.concat(
+        [
+            known.frame[names].assign(account_id=known.frame["account_id"] + f" {copy}")
+            for copy in range(copies)
+        ]
+    )
+    some = [s for s in known.signals if s.name in names]
+    found = referrals_beside_surveys(known.model, many, some, [], seed=SEED)
+    whole = {entry["signal"]: entry for entry in known.found.referrals_vs_nps}
+    assert 99_900 < found[0]["rows"] <= 100_000
+    for entry in found:
+        assert entry["auc"] == pytest.approx(whole[entry["signal"]]["auc"], abs=0.01)
+    monkeypatch.setattr("models.backtest.signal_evidence.MOST_ROWS", 10)
+    assert known.ask().notes[0] == (
+        "What ratings, referrals and surveys foretell alone is measured on accounts drawn by"
+        f" chance, up to 10 of {len(known.frame):,} rows"
+    )
+
+
+def test_ratings_that_nothing_orients_or_nobody_gave_lately_still_count(known):
+    silent = replace(
+        known.model,
+        signals=tuple(replace(s, healthy="none") for s in known.model.signals),
+        certainty=replace(known.model.certainty, signals={}),
+        shap=None,
+    )
+    notes: list[str] = []
+    asked = (known.company, known.project, silent, known.rows, known.frame, np.arange(9))
+    found = rating_evidence(*asked, known.signals, notes, seed=SEED)
+    assert (found.rating, found.objective, found.measured, found.ahead) == (None,) * 4
+    assert found.raters == known.found.ratings.raters
+    assert found.sentence.endswith("it is taken off before ratings count.")
+    assert notes == [
+        "What ratings foretell cannot be shown: on the dates that judge the model too few were"
+        " known, or nothing says which way they are healthy"
+    ]
+    early = known.rows.assign(observation_date=pd.Timestamp("2010-01-01"))
+    asked = (known.company, known.project, known.model, early, known.frame, np.arange(9))
+    notes = []
+    assert rating_evidence(*asked, known.signals, notes, seed=SEED) is None
+    assert notes == ["No ratings are shown: nobody rated an account in the year before 2010-01-01"]
+
+
+def test_without_an_objective_measure_the_rating_stands_alone(known):
+    own = [s for s in known.signals if s.group not in OBJECTIVE]
+    asked = (known.company, known.project, known.model, known.rows, known.frame)
+    found = rating_evidence(*asked, np.arange(9), own, [], seed=SEED)
+    assert found.rating == known.found.ratings.rating
+    assert (found.objective, found.measured, found.ahead) == (None,) * 3
+    assert found.sentence.endswith("where a coin is right in 50 %.")
