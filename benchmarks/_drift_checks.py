@@ -19,9 +19,8 @@ from _drift_streams import (
 from scipy.stats import kstwobign
 
 from models.drift.decision import DriftPolicy, decide, noticed
-from models.drift.performance import expected_change, expected_performance, matured_performance
-from models.drift.statistics import drift_statistics
 from models.drift.feed_faults import SecondLook, feed_faults, suspects
+from models.drift.performance import expected_change, expected_performance, matured_performance
 from models.drift.reference import (
     Histograms,
     Reference,
@@ -29,6 +28,7 @@ from models.drift.reference import (
     frame_histograms,
     nonzero_quantiles,
 )
+from models.drift.statistics import drift_statistics
 
 # What the rules compare with is thinned beyond this many rows; more do not sharpen them.
 KS_ROWS = 100_000

@@ -100,10 +100,10 @@ def write_table(folder: Path, accounts: int) -> Path:
 def product(folder: Path, model_name: str, file: Path) -> dict[str, float]:
     """Score and explain the table and issue the run."""
     from models.scoring.health_model import HealthModel
-    from pipelines.store import duckdb as duckdb_store  # noqa: F401 - loaded before the clock starts
-    from pipelines.project.project import load_project
     from pipelines.project.feature_stream import feature_stream
+    from pipelines.project.project import load_project
     from pipelines.scoring.score import issue_scores
+    from pipelines.store import duckdb as duckdb_store  # noqa: F401 - loaded before the clock starts
 
     home = folder / "project"
     home.mkdir(exist_ok=True)

@@ -264,10 +264,10 @@ def on_tables(folder: Path, accounts: int) -> Figures:
 
 def _company_by_month(folder: Path, simulation: Any) -> dict[str, str]:
     from models.drift.decision import DriftPolicy, decide, noticed
-    from models.drift.histograms import second_look
-    from models.drift.statistics import drift_statistics
     from models.drift.feed_faults import feed_faults, suspects
+    from models.drift.histograms import second_look
     from models.drift.reference import fit_reference, frame_histograms
+    from models.drift.statistics import drift_statistics
     from models.segments import SegmentSettings
     from models.training.fit import fit_health_model
     from pipelines.project.project import load_project

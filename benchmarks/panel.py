@@ -47,8 +47,8 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.project.project import load_project
-from pipelines.store.schema import POINT_COLUMNS, SCORE_SCHEMA
 from pipelines.store.opening import RunKey, open_store
+from pipelines.store.schema import POINT_COLUMNS, SCORE_SCHEMA
 
 ROOT = Path(__file__).resolve().parents[1]
 CLIENTS = 8

@@ -43,12 +43,12 @@ from _companies import KEYS
 
 from models.churn.encoding import Floats
 from models.measures.metrics import row_log_loss
-from models.registry.models import load_version
 from models.measures.resampling import AccountBootstrap
+from models.registry.models import load_version
 from models.training.fit import fit_health_model
+from pipelines.monitor.monitor import monitor
 from pipelines.project.project import Project, load_project
 from pipelines.setup.draft import write_draft
-from pipelines.monitor.monitor import monitor
 from pipelines.simulation.simulate import Simulation, simulate
 from pipelines.training.train import labelled_features, segment_settings, train
 

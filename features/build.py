@@ -12,24 +12,24 @@ import ibis.expr.types as ir
 import pandas as pd
 import pyarrow as pa
 
-from features.signals.adoption import AdoptionBuilder
 from features.builders.builder import Builder, Request
+from features.builders.own import own_builders
+from features.builders.settings import SignalsSettings
 from features.catalog import Signal
-from features.tables.company import Company, Progress, days_between
-from features.signals.enablement import EnablementBuilder
 from features.errors import SettingsError, sample
 from features.observations import active_accounts
 from features.outcomes.labels import OutcomeSettings, candidates, with_label
-from features.builders.own import own_builders
+from features.signals.adoption import AdoptionBuilder
+from features.signals.enablement import EnablementBuilder
 from features.signals.payments import PaymentsBuilder
 from features.signals.profile import ProfileBuilder
 from features.signals.referrals import ReferralsBuilder
 from features.signals.relationship import RelationshipBuilder
-from features.builders.settings import SignalsSettings
 from features.signals.snapshots import SnapshotsBuilder
 from features.signals.support import SupportBuilder
 from features.signals.surveys import SurveysBuilder
 from features.signals.usage import UsageBuilder
+from features.tables.company import Company, Progress, days_between
 
 BUILDERS: tuple[Builder, ...] = (
     UsageBuilder(),

@@ -21,15 +21,15 @@ def _():
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from models.registry.champion_reference import load_reference
     from models.drift.decision import DriftPolicy, decide, noticed
-    from models.drift.histograms import histograms, second_look, segment_of
-    from pipelines.reports.figures.drift import bin_labels, shares_plot
-    from models.drift.statistics import drift_statistics
     from models.drift.feed_faults import feed_faults, suspects
+    from models.drift.histograms import histograms, second_look, segment_of
+    from models.drift.statistics import drift_statistics
+    from models.registry.champion_reference import load_reference
     from pipelines.project.company import open_company
-    from pipelines.project.project import load_project
     from pipelines.project.feature_table import feature_rows_of_date
+    from pipelines.project.project import load_project
+    from pipelines.reports.figures.drift import bin_labels, shares_plot
     from pipelines.scoring.score import champion
 
     return (

@@ -22,10 +22,10 @@ def _():
 
     from features.outcomes.labels import days_to_label
     from models.measures.metrics import row_log_loss
-    from pipelines.reports.figures.tested_rows import lift_plot, reliability_plot
     from models.training.fit import fit_health_model
     from pipelines.project.company import open_company
     from pipelines.project.project import load_project
+    from pipelines.reports.figures.tested_rows import lift_plot, reliability_plot
     from pipelines.training.train import labelled_rows, scale_settings, segment_settings
 
     return (

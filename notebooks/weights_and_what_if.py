@@ -23,8 +23,8 @@ def _():
 
     from pipelines.project.company import open_company
     from pipelines.project.project import load_project
-    from pipelines.weights.rows import replay_rows
     from pipelines.scoring.score import champion
+    from pipelines.weights.rows import replay_rows
 
     return (
         Figure,

@@ -26,10 +26,10 @@ from pipelines.commands.options import (
     day_of,
     project_of,
 )
-from pipelines.commands.portfolio import portfolio
-from pipelines.commands.weights import recommend, what_if
-from pipelines.commands.scores import explain, export, score, trend, verify_run
 from pipelines.commands.panel import serve, user
+from pipelines.commands.portfolio import portfolio
+from pipelines.commands.scores import explain, export, score, trend, verify_run
+from pipelines.commands.weights import recommend, what_if
 
 EXIT_CODES = """\
 Exit codes: 0 done · 1 unexpected failure · 2 wrong usage or configuration · 3 the data break the
@@ -64,9 +64,9 @@ def simulate(
     as_json: AsJson = False,
 ) -> None:
     """Write a simulated company with known true weights."""
-    from pipelines.terminal.progress import show_progress
     from pipelines.simulation.simulate import Simulation
     from pipelines.simulation.simulate import simulate as write_company
+    from pipelines.terminal.progress import show_progress
 
     with answering(as_json) as answer:
         simulation = Simulation(

@@ -47,9 +47,13 @@ NOT_RUN = {
     "pip install": "installs packages",
     "docker": "needs a container engine",
     "for name in": "makes passwords for the containers",
-    "mlflow server": "runs until it is stopped; tests/pipelines/training/test_remote_registry.py starts one",
+    "mlflow server": (
+        "runs until it is stopped; tests/pipelines/training/test_remote_registry.py starts one"
+    ),
     "mlflow ui": "runs until it is stopped",
-    "mlflow models serve": "runs until it is stopped; tests/models/registry/test_serving.py loads the model",
+    "mlflow models serve": (
+        "runs until it is stopped; tests/models/registry/test_serving.py loads the model"
+    ),
     "curl": "asks that server",
     "marimo": "opens an editor, or a page for the browser",
     "python notebooks": "tests/test_notebooks.py runs every notebook",

@@ -10,8 +10,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.terminal_theme import DIMMED_MONOKAI
 
-from pipelines.project.project import load_project
 from pipelines.portfolio.portfolio import portfolio
+from pipelines.project.project import load_project
 from pipelines.scoring.score import score_accounts
 from pipelines.terminal.console import show_portfolio
 

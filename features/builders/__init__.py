@@ -1,1 +1,1 @@
-"""features.builders."""
+"""Builders: what turns tables into signals, and the settings and rules they obey."""

@@ -10,11 +10,11 @@ from typing import Protocol
 import ibis
 import ibis.expr.types as ir
 
-from features.catalog import Signal
-from features.tables.company import Company, rows_known, without_doubled_keys
-from features.outcomes.settings import OutcomeSettings
-from features.windows.panes import Events, Measure, Window, aggregate_windows, events_of
 from features.builders.settings import SignalsSettings
+from features.catalog import Signal
+from features.outcomes.settings import OutcomeSettings
+from features.tables.company import Company, rows_known, without_doubled_keys
+from features.windows.panes import Events, Measure, Window, aggregate_windows, events_of
 
 
 @dataclass(frozen=True)

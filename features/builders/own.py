@@ -15,11 +15,11 @@ import ibis
 import ibis.expr.types as ir
 
 from features.builders.builder import Builder, Request
-from features.catalog import GROUPS, Direction, Signal, Unit
-from features.tables.company import Company
-from features.sources.engine import Engine
-from features.errors import HealthscoreError, SettingsError, nearest, sample
 from features.builders.settings import SignalsSettings
+from features.catalog import GROUPS, Direction, Signal, Unit
+from features.errors import HealthscoreError, SettingsError, nearest, sample
+from features.sources.engine import Engine
+from features.tables.company import Company
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,79}")
 KEYS = ("account_id", "observation_date")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
+from features.builders.settings import SignalsSettings
 from features.catalog import signal_name
 from features.tables.company import Company
-from features.builders.settings import SignalsSettings
 
 
 def sensitive_attributes(

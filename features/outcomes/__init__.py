@@ -1,1 +1,1 @@
-"""features.outcomes.labels."""
+"""Outcomes: the label of an account on a date, and where it is read from."""

@@ -9,10 +9,10 @@ import ibis
 import ibis.expr.types as ir
 
 from features.outcomes.churned import without_gone
+from features.outcomes.settings import AdoptionTarget, OutcomeSettings
 from features.tables.cleaning import CleanTable
 from features.tables.company import Company, without_doubled_keys
 from features.tables.hindsight import in_hindsight
-from features.outcomes.settings import AdoptionTarget, OutcomeSettings
 from features.windows.panes import Events, Measure, Window, aggregate_windows, events_of
 
 KEYS = ["account_id", "observation_date"]

@@ -7,8 +7,8 @@ from datetime import datetime
 import ibis
 import ibis.expr.types as ir
 
-from features.tables.company import Company, without_doubled_keys
 from features.outcomes.settings import OutcomeSettings
+from features.tables.company import Company, without_doubled_keys
 
 KEYS = ["account_id", "observation_date"]
 

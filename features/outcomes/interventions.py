@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from features.tables.company import Company
 from features.observations import dates_table
 from features.outcomes.settings import OutcomeSettings
+from features.tables.company import Company
 
 
 def treated_rows(

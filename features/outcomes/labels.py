@@ -8,13 +8,13 @@ from datetime import date, timedelta
 
 import ibis.expr.types as ir
 
-from features.outcomes.adoption_target import not_there_yet, with_target_reached
 from features.catalog import Signal
-from features.outcomes.churned import churn_dates, with_churn
-from features.tables.company import Company, without_doubled_keys
 from features.errors import SettingsError, nearest
-from features.outcomes.settings import AdoptionTarget, OutcomeSettings, OutcomeWords
+from features.outcomes.adoption_target import not_there_yet, with_target_reached
+from features.outcomes.churned import churn_dates, with_churn
 from features.outcomes.revenue import with_revenue_change
+from features.outcomes.settings import AdoptionTarget, OutcomeSettings, OutcomeWords
+from features.tables.company import Company, without_doubled_keys
 
 __all__ = [
     "AdoptionTarget",

@@ -15,10 +15,10 @@ from datetime import date, timedelta
 import ibis
 import ibis.expr.types as ir
 
-from features.tables.company import Company, without_doubled_keys
-from features.tables.hindsight import in_hindsight
 from features.observations import active_accounts
 from features.outcomes.settings import OutcomeSettings
+from features.tables.company import Company, without_doubled_keys
+from features.tables.hindsight import in_hindsight
 
 KEYS = ["account_id", "observation_date"]
 ROUNDING = 1e-9

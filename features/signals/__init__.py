@@ -1,1 +1,1 @@
-"""features.signals."""
+"""Signals: one file per signal group, each with its catalogue and its expressions."""

@@ -8,12 +8,12 @@ import ibis
 import ibis.expr.types as ir
 
 from features.builders.builder import Request, all_history, fill_rows, relative_change
+from features.builders.settings import SignalsSettings
 from features.catalog import Direction, Group, Signal, Unit, signal_name
-from features.tables.company import Company, days_between, without_doubled_keys
 from features.errors import SettingsError
 from features.observations import dates_table
+from features.tables.company import Company, days_between, without_doubled_keys
 from features.windows.panes import Events, Measure, Window, events_of
-from features.builders.settings import SignalsSettings
 
 RECENT = Window("recent", 28)
 BEFORE = Window("before", 28, ends_days_before=28)

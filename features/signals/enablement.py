@@ -6,10 +6,10 @@ import ibis
 import ibis.expr.types as ir
 
 from features.builders.builder import Request, fill_rows
+from features.builders.settings import SignalsSettings
 from features.catalog import Group, Signal
 from features.tables.company import Company, days_between
 from features.windows.panes import Measure, Window
-from features.builders.settings import SignalsSettings
 
 _HALF_YEAR, _YEAR, _QUARTER = Window("180d", 180), Window("365d", 365), Window("90d", 90)
 

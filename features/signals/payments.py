@@ -8,11 +8,11 @@ import ibis
 import ibis.expr.types as ir
 
 from features.builders.builder import Request, fill_rows, relative_change
-from features.catalog import Group, Signal
-from features.tables.company import Company, days_between, without_doubled_keys
-from features.observations import active_accounts
-from features.windows.panes import Measure, Window
 from features.builders.settings import SignalsSettings
+from features.catalog import Group, Signal
+from features.observations import active_accounts
+from features.tables.company import Company, days_between, without_doubled_keys
+from features.windows.panes import Measure, Window
 
 _BY_INVOICE_COLUMNS: dict[tuple[str, ...], tuple[Signal, ...]] = {
     ("paid_at",): (

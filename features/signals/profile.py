@@ -6,10 +6,10 @@ import ibis
 import ibis.expr.types as ir
 
 from features.builders.builder import Request
-from features.catalog import Group, Signal, signal_label, signal_name
-from features.tables.company import Company, days_between
-from features.errors import SettingsError, nearest
 from features.builders.settings import LifecycleSettings, SignalsSettings
+from features.catalog import Group, Signal, signal_label, signal_name
+from features.errors import SettingsError, nearest
+from features.tables.company import Company, days_between
 
 _TENURE = Signal("tenure_days", "profile", "days", "none", "Tenure", None, "Customer for {value}")
 _LIFECYCLE = Signal(

@@ -7,12 +7,12 @@ from datetime import date
 from typing import Any
 
 from features.builders.builder import Request
-from features.tables.company import Company
-from features.signals.raters import rating_cells, rating_variances
+from features.builders.settings import SignalsSettings
 from features.observations import dates_table
 from features.outcomes.settings import OutcomeSettings
+from features.signals.raters import rating_cells, rating_variances
 from features.signals.relationship import fair_ratings
-from features.builders.settings import SignalsSettings
+from features.tables.company import Company
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ class RaterSpread:
 def rater_spread(company: Company, settings: SignalsSettings, as_of: date) -> RaterSpread | None:
     """Measure how far raters differ, by the model that makes ratings fair.
 
-    The variances are those of :mod:`features.signals.raters`: of raters, of accounts, and of what is
-    left. The spread is of raters as they are; the leniency of the strictest and of the most lenient
-    one is pulled toward zero as far as little is known of it.
+    The variances are those of :mod:`features.signals.raters`: of raters, of accounts, and of what
+    is left. The spread is of raters as they are; the leniency of the strictest and of the most
+    lenient one is pulled toward zero as far as little is known of it.
 
     Parameters
     ----------

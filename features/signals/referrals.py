@@ -5,10 +5,10 @@ from __future__ import annotations
 import ibis.expr.types as ir
 
 from features.builders.builder import Request, fill_rows
+from features.builders.settings import SignalsSettings
 from features.catalog import Group, Signal
 from features.tables.company import Company, days_between
 from features.windows.panes import Measure, Window
-from features.builders.settings import SignalsSettings
 
 _YEAR = Window("365d", 365)
 

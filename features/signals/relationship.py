@@ -6,12 +6,12 @@ import ibis
 import ibis.expr.types as ir
 
 from features.builders.builder import Request, fill_rows
-from features.catalog import Direction, Group, Signal, Unit, signal_label, signal_name
-from features.tables.company import Company, days_between, rows_known, without_doubled_keys
-from features.errors import SettingsError
-from features.signals.raters import rater_leniency
-from features.observations import dates_table
 from features.builders.settings import SignalsSettings
+from features.catalog import Direction, Group, Signal, Unit, signal_label, signal_name
+from features.errors import SettingsError
+from features.observations import dates_table
+from features.signals.raters import rater_leniency
+from features.tables.company import Company, days_between, rows_known, without_doubled_keys
 
 YEAR, QUARTER = 365, 90
 STEPS = 2**20

@@ -5,14 +5,14 @@ from __future__ import annotations
 import ibis.expr.types as ir
 
 from features.builders.builder import Request, all_history, fill_rows
+from features.builders.settings import OwnSignal, SignalsSettings
 from features.catalog import Signal, Unit, signal_label, signal_name
+from features.errors import DataError, SettingsError, nearest
+from features.sources.source import same_name
 from features.tables.cleaning import CleanTable, clean_value
 from features.tables.company import Company
 from features.tables.contract import Column, Kind
-from features.errors import DataError, SettingsError, nearest
 from features.windows.panes import Measure
-from features.builders.settings import OwnSignal, SignalsSettings
-from features.sources.source import same_name
 
 
 class SnapshotsBuilder:

@@ -8,10 +8,10 @@ import ibis
 import ibis.expr.types as ir
 
 from features.builders.builder import Request, fill_rows, relative_change
+from features.builders.settings import SignalsSettings
 from features.catalog import Group, Signal
 from features.tables.company import Company, days_between
 from features.windows.panes import Measure, Window
-from features.builders.settings import SignalsSettings
 
 _OPENED = (
     Signal(

@@ -6,9 +6,9 @@ import ibis
 import ibis.expr.types as ir
 
 from features.builders.builder import Request, fill_rows
+from features.builders.settings import SignalsSettings
 from features.catalog import Direction, Group, Signal
 from features.tables.company import Company, days_between
-from features.builders.settings import SignalsSettings
 
 LOOKBACK_DAYS, SILENCE_DAYS = 365, 180
 

@@ -8,10 +8,10 @@ import ibis
 import ibis.expr.types as ir
 
 from features.builders.builder import Request, fill_rows, relative_change
+from features.builders.settings import SignalsSettings
 from features.catalog import Direction, Group, Signal, Unit
 from features.tables.company import Company, days_between
 from features.windows.panes import Measure, Window
-from features.builders.settings import SignalsSettings
 
 MONTHS = tuple(Window(f"w{n + 1}", 28, ends_days_before=28 * n) for n in range(6))
 RECENT, BEFORE = MONTHS[:2]

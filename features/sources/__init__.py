@@ -1,1 +1,1 @@
-"""features.sources.source."""
+"""Sources and engines: DuckDB, PostgreSQL and Spark behind one expression language."""

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import ibis.expr.types as ir
 
-from features.sources.engine import Engine
 from features.errors import DataError, HealthscoreError, SettingsError, nearest, sample
-from features.sources.url import SourceUrl, parse_url
+from features.sources.engine import Engine
 from features.sources.source import Source, Tables, first_line
+from features.sources.url import SourceUrl, parse_url
 
 if TYPE_CHECKING:
     import psycopg

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from features.sources.engine import Engine
 from features.errors import DataError, SettingsError
+from features.sources.engine import Engine
 from features.sources.url import SourceUrl
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Raw source columns → contract columns: types, zones and impossible values.
 
-A value that cannot be read or cannot be true becomes missing, and :mod:`features.tables.quality` counts
-it. Nothing is ever guessed.
+A value that cannot be read or cannot be true becomes missing, and :mod:`features.tables.quality`
+counts it. Nothing is ever guessed.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from datetime import datetime
 import ibis
 import ibis.expr.types as ir
 
-from features.tables.contract import ACCOUNT_ID, CONTRACT, Column, Kind, Table
 from features.errors import DataError, nearest, sample
-from features.tables.mapping import TableMapping
 from features.sources.source import Source, same_name
+from features.tables.contract import ACCOUNT_ID, CONTRACT, Column, Kind, Table
+from features.tables.mapping import TableMapping
 from features.tables.written import written_number, written_time
 
 TYPES: dict[Kind, str] = {

@@ -10,12 +10,12 @@ import ibis
 import ibis.expr.types as ir
 from ibis.backends import BaseBackend
 
-from features.tables.cleaning import CleanTable, clean_table
-from features.sources.engine import Engine
 from features.errors import DataError
+from features.sources.engine import Engine
+from features.sources.source import Source
+from features.tables.cleaning import CleanTable, clean_table
 from features.tables.mapping import TablesSettings
 from features.tables.quality import TableQuality, data_end, inspect_table
-from features.sources.source import Source
 
 Progress = Callable[[str, int, int], None]
 """Called with a step's name, its number from 1 and the number of steps."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ibis.expr.types as ir
 
-from features.tables.cleaning import FALSE_WORDS, TRUE_WORDS, CleanTable
 from features.errors import DataError, sample
+from features.tables.cleaning import FALSE_WORDS, TRUE_WORDS, CleanTable
 
 EXAMPLES = 3
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from features.tables.contract import CONTRACT
 from features.errors import nearest
+from features.tables.contract import CONTRACT
 
 
 class Frozen(BaseModel):

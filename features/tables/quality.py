@@ -10,9 +10,9 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
+from features.errors import DataError, sample
 from features.tables.cleaning import CLOCK_PATTERN, ZONE_PATTERN, CleanTable, clean_value
 from features.tables.contract import Column
-from features.errors import DataError, sample
 from features.tables.label_quality import refuse_wrong_labels
 from features.tables.written import written_number
 

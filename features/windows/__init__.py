@@ -1,1 +1,1 @@
-"""features.windows."""
+"""Lookback windows: panes of a day, added up to any span."""

@@ -1,1 +1,1 @@
-"""models.backtest.backtest."""
+"""Backtest: the model and its contenders on later dates, lead times and leaks."""

@@ -15,17 +15,17 @@ from features.catalog import Signal
 from features.errors import EvidenceError, SettingsError, sample
 from models.backtest.comparison import column_of, compare, measure_contenders, origin_name
 from models.backtest.contenders import DEFAULT, Contender
-from models.churn.encoding import Codes
-from models.measures.fairness_audit import fairness_audit
 from models.backtest.lead_time import lead_time
 from models.backtest.leakage import Leakage, leakage
-from models.training.checks import check_labels
+from models.backtest.origin import OriginResult, Trial
+from models.churn.encoding import Codes
+from models.measures.fairness_audit import fairness_audit
 from models.measures.metrics import calibration_table
-from models.training.holdout import band_table
 from models.scoring.scale import ScaleSettings, ScoreScale
 from models.segments import EVERYTHING, SegmentSettings, assign_segments
+from models.training.checks import check_labels
+from models.training.holdout import band_table
 from models.training.splits import Fold, account_folds, rolling_origins, time_holdout
-from models.backtest.origin import OriginResult, Trial
 
 OURS = "healthscore"
 # Rows of no segment of their own, where there are segments.
@@ -59,7 +59,8 @@ class Backtest:
     leaks : Leakage
         What a random split would have claimed, and signals that know too much.
     audit : DataFrame
-        As :func:`models.measures.fairness_audit.fairness_audit`; empty without sensitive attributes.
+        As :func:`models.measures.fairness_audit.fairness_audit`; empty without sensitive
+        attributes.
     bands : list of dict
         Per band ``band``, ``rows``, ``positives``, ``expected_rate``, ``observed_rate`` and its
         90 % interval ``low``, ``high``, clustered by account (None without rows).

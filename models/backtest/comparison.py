@@ -48,8 +48,8 @@ def measure_contenders(
     -------
     DataFrame
         ``contender``, ``origin``, ``segment``, ``population`` and every field of
-        :class:`models.measures.metrics.Metrics`. The untreated population is there where some rows were
-        treated and some not.
+        :class:`models.measures.metrics.Metrics`. The untreated population is there where some rows
+        were treated and some not.
     """
     happened = predictions["happened"].to_numpy(dtype=float)
     accounts = pd.factorize(predictions["account_id"].to_numpy(dtype=object))[0]

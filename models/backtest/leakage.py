@@ -12,12 +12,12 @@ import pandas as pd
 
 from features.catalog import Signal
 from features.errors import sample
+from models.backtest.single_signal import Suspect, suspects
 from models.churn.encoding import Codes, Floats, SignalEncoder
-from models.scoring.health_model import SEGMENT, model_input
 from models.measures.metrics import Ranking
 from models.measures.resampling import TAILS, AccountBootstrap
+from models.scoring.health_model import SEGMENT, model_input
 from models.segments import EVERYTHING, SegmentAssignment, SegmentSettings
-from models.backtest.single_signal import Suspect, suspects
 from models.training.splits import Fold, account_holdout, time_holdout
 
 UNSPLIT = SegmentAssignment(SegmentSettings(), (EVERYTHING,))

@@ -14,9 +14,9 @@ from features.errors import EvidenceError, sample
 from models.backtest.comparison import origin_name
 from models.backtest.contenders import Contender, Task
 from models.churn.encoding import Codes, Floats
-from models.training.learning import learn
-from models.training.checks import MIN_EARLIER_POSITIVES
 from models.segments import SegmentSettings, assign_segments
+from models.training.checks import MIN_EARLIER_POSITIVES
+from models.training.learning import learn
 from models.training.splits import Fold
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from models.churn.encoding import Codes, Floats
-from models.scoring.health_model import HealthModel
 from models.measures.metrics import Ranking
 from models.measures.resampling import TAILS, AccountBootstrap
+from models.scoring.health_model import HealthModel
 from models.weights.intervals import Direction
 from models.weights.weights import CONTEXT, OVERALL
 

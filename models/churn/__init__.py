@@ -1,1 +1,1 @@
-"""models.churn.classifier."""
+"""The churn model: a linear backbone per segment and boosted trees that correct it."""

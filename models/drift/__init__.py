@@ -1,1 +1,1 @@
-"""models.drift."""
+"""Drift: reference, statistics and their nulls, feed faults, and the decision."""

@@ -8,9 +8,9 @@ from datetime import date, timedelta
 from typing import Any, Literal
 
 from features.errors import SettingsError, sample
+from models.drift.feed_faults import Fault
 from models.drift.performance import ExpectedChange, Matured
 from models.drift.statistics import Drift, DriftStatistics
-from models.drift.feed_faults import Fault
 from models.segments import EVERYTHING
 
 Status = Literal["ok", "watch", "retrain", "broken-feed"]

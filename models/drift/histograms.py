@@ -12,8 +12,8 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
-from models.drift.bins import Bins
 from models.churn.encoding import Codes, Floats
+from models.drift.bins import Bins
 from models.drift.feed_faults import Freshness, SecondLook, Suspects
 from models.drift.reference import (
     LEAST_VALUES,

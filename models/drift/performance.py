@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import logit, stdtr, stdtrit, xlogy
 
-from models.drift.statistics import holm
 from models.churn.encoding import Floats
+from models.drift.statistics import holm
 from models.measures.metrics import Ranking, rate_row, row_log_loss
 from models.measures.recalibration import Recalibration, recalibrate
 from models.measures.resampling import TAILS

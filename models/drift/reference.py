@@ -12,8 +12,8 @@ import pandas as pd
 
 from features.catalog import Signal
 from features.errors import DataError, RegistryError, sample
-from models.drift.bins import Bins, bins_of, numeric
 from models.churn.encoding import Codes, Floats
+from models.drift.bins import Bins, bins_of, numeric
 from models.segments import EVERYTHING
 
 FORMAT = 1

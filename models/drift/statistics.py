@@ -11,8 +11,8 @@ import numpy as np
 from scipy.stats import false_discovery_control
 
 from features.errors import DataError
-from models.drift.null import Movement, movement
 from models.churn.encoding import Codes, Floats
+from models.drift.null import Movement, movement
 from models.drift.reference import MIX, SCORE, Counts, Histograms, Reference
 from models.segments import EVERYTHING
 

@@ -1,1 +1,1 @@
-"""models.measures."""
+"""Measures of a model: discrimination, calibration, losses and fairness."""

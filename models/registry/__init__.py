@@ -1,1 +1,1 @@
-"""models.registry.models."""
+"""The registry: versions of a model in MLflow, champions, promotions and their records."""

@@ -12,11 +12,11 @@ from mlflow import MlflowClient
 
 from features.errors import RegistryError
 from models.drift.performance import Expected, expected_performance
-from models.scoring.health_model import SEGMENT, HealthModel, model_input
-from models.registry.holdout_rows import load_holdout
-from models.registry.files import UNREADABLE, kept_json
 from models.drift.reference import Reference, fit_reference
+from models.registry.files import UNREADABLE, kept_json
+from models.registry.holdout_rows import load_holdout
 from models.registry.models import tracking
+from models.scoring.health_model import SEGMENT, HealthModel, model_input
 
 REFERENCE, DATA = "reference.json", "data.json"
 

@@ -12,7 +12,6 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
 from features.errors import RegistryError, sample
-from models.registry.files import TRAINING, UNREADABLE, kept_json
 from models.registry.chain import (
     aliases_of,
     move_champion,
@@ -21,6 +20,7 @@ from models.registry.chain import (
     settled,
 )
 from models.registry.chain_record import CHAMPION, PREVIOUS, Record
+from models.registry.files import TRAINING, UNREADABLE, kept_json
 from models.registry.models import tracking
 
 MOVES = ("train", "promote", "rollback")

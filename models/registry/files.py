@@ -36,7 +36,7 @@ def log_training(
     files: Mapping[str, str | Path],
     figures: Mapping[str, Figure],
 ) -> None:
-    """Log with the open run what a training found; see :func:`models.registry.models.log_champion`."""
+    """Log with the open run what a training found."""
     mlflow.log_params({key: str(value)[:500] for key, value in params.items()})
     mlflow.log_params({"backbone": result.choice["backbone"], "rounds": result.choice["rounds"]})
     mlflow.log_metrics(_numbers(result))

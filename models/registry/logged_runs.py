@@ -38,8 +38,8 @@ def newest_backtest(folder: Path, name: str) -> dict[str, Any] | None:
         parameters were used, or None; ``measures``, per contender over all tested rows
         ``contender``, ``rows``, ``positives``, ``auc`` and ``log_loss``, both with their 90 %
         interval ``_low``, ``_high`` (None where it is not known); ``versus``, see
-        :class:`models.backtest.backtest.Backtest`; ``origins``; ``tested_from`` and ``tested_until`` (ISO
-        dates). None where no backtest ended well.
+        :class:`models.backtest.backtest.Backtest`; ``origins``; ``tested_from`` and
+        ``tested_until`` (ISO dates). None where no backtest ended well.
 
     Raises
     ------

@@ -34,10 +34,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from features.errors import RegistryError, sample
 from models.registry import serving
-from models.scoring.health_model import HealthModel
-from models.registry.files import log_model, log_table, log_training, register, safe
 from models.registry.chain import move_champion
 from models.registry.chain_record import CHAMPION
+from models.registry.files import log_model, log_table, log_training, register, safe
+from models.scoring.health_model import HealthModel
 from models.training.fit import TrainingResult
 
 if TYPE_CHECKING:

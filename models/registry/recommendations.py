@@ -14,8 +14,8 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from features.errors import RegistryError
-from models.scorecard.grading import GradedSignal, Grading, Measure
 from models.registry.models import tracking
+from models.scorecard.grading import GradedSignal, Grading, Measure
 from models.scorecard.scorecard import Cuts, Weighting
 from models.segments import SegmentAssignment
 

@@ -11,10 +11,10 @@ import pandas as pd
 from mlflow import MlflowClient
 
 from features.errors import RegistryError
-from models.registry.holdout_rows import load_holdout
-from models.registry.files import TRAINING, UNREADABLE, kept_json
 from models.measures.offset_spread import offset_error, offset_spread
 from models.measures.recalibration import Recalibration
+from models.registry.files import TRAINING, UNREADABLE, kept_json
+from models.registry.holdout_rows import load_holdout
 from models.registry.models import tracking
 
 
@@ -29,12 +29,12 @@ class VersionRecord:
     taught_until : date
         The newest observation date whose outcomes taught it.
     holdout : DataFrame or None
-        The rows it was judged on; see :func:`models.registry.holdout_rows.load_holdout`. None for models
-        from before they were kept.
+        The rows it was judged on; see :func:`models.registry.holdout_rows.load_holdout`. None for
+        models from before they were kept.
     spread : float or None
-        How far it may be off on later dates; see :func:`models.measures.offset_spread.offset_spread`.
-        Without the hold-out's rows it is the error of calibration in the large alone; None where
-        the hold-out held one class.
+        How far it may be off on later dates; see
+        :func:`models.measures.offset_spread.offset_spread`. Without the hold-out's rows it is the
+        error of calibration in the large alone; None where the hold-out held one class.
     """
 
     version: str

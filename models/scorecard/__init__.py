@@ -1,1 +1,1 @@
-"""models.scorecard.scorecard."""
+"""The scorecard a team weighs by hand: graded, learnt from outcomes, replayed."""

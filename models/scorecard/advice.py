@@ -13,8 +13,8 @@ from scipy.optimize import nnls
 
 from models.churn.encoding import Floats
 from models.measures.metrics import rate_row
-from models.scorecard.scorecard import whole_percentages
 from models.scorecard.learning import SIGNIFICANT, SegmentLearning
+from models.scorecard.scorecard import whole_percentages
 from models.weights.weights import OVERALL
 
 Verdict = Literal["keep", "raise", "lower"]

@@ -13,8 +13,8 @@ from sklearn.tree import DecisionTreeClassifier
 from features.catalog import Signal
 from models.churn.encoding import Codes, Floats
 from models.measures.metrics import rate_row
-from models.scorecard.scorecard import whole_percentages
 from models.scorecard.learning import learn_scorecard
+from models.scorecard.scorecard import whole_percentages
 from models.weights.weights import CONTEXT, OVERALL
 
 MOST_SIGNALS, MOST_BINS = 10, 4

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from models.churn.encoding import Floats
 from models.backtest.lead_time import lead_time
+from models.churn.encoding import Floats
 from models.measures.metrics import Ranking
 from models.measures.resampling import TAILS, AccountBootstrap
-from models.scoring.scale import BANDS
 from models.scorecard.scorecard import Cuts
+from models.scoring.scale import BANDS
 from models.weights.weights import OVERALL
 
 DAYS_BEFORE = 90

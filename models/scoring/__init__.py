@@ -1,1 +1,1 @@
-"""models.scoring."""
+"""Health scores: calibrated margins on a scale, points, reasons and moves."""

@@ -15,9 +15,9 @@ from scipy.special import expit
 
 from features.catalog import Signal
 from features.errors import DataError, RegistryError, sample
-from models.scoring.calibration import LogisticCalibrator
 from models.churn.classifier import ChurnClassifier
 from models.churn.encoding import Floats
+from models.scoring.calibration import LogisticCalibrator
 from models.scoring.reasons import Reason, group_points, reasons
 from models.scoring.scale import ScoreScale, points
 from models.scoring.scorer import ScorePlan
@@ -66,7 +66,8 @@ class ScoredAccounts:
 class HealthModel:
     """A fitted churn model with its calibration, scale, segments and learned weights.
 
-    :func:`models.training.fit.fit_health_model` makes one; :mod:`models.registry.models` keeps them.
+    :func:`models.training.fit.fit_health_model` makes one; :mod:`models.registry.models` keeps
+    them.
 
     Attributes
     ----------
@@ -89,7 +90,8 @@ class HealthModel:
     certainty : WeightCertainty
         How sure those weights are, and which way signals were healthy.
     bands : list of dict
-        What each band's accounts did in the hold-out; see :class:`models.training.fit.TrainingResult`.
+        What each band's accounts did in the hold-out; see
+        :class:`models.training.fit.TrainingResult`.
     maturity_days : int
         Days from an observation date until its label is certain.
     shap : ShapPlan or None

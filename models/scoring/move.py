@@ -9,8 +9,8 @@ as an account of segment ``s``. With ``r`` the segment of ``x`` and ``s`` that o
                 + sum_i [p_i(y) - p_i(x)]      each signal's own points under ``g`` in segment ``s``
 
 In one segment of one model the baseline is one number, so the points of
-:func:`models.scoring.scale.points`, which sum to ``score - baseline`` clip included, leave nothing over.
-The ends may be scores that were issued from other data than the tables hold today; what
+:func:`models.scoring.scale.points`, which sum to ``score - baseline`` clip included, leave nothing
+over. The ends may be scores that were issued from other data than the tables hold today; what
 that changed is a part of its own at either end.
 
 **Why in this order.** A change with two causes, the signals and the rule that reads them, has no
@@ -42,8 +42,8 @@ from typing import Any, Literal, get_args
 import pandas as pd
 
 from features.catalog import Group, Signal
-from models.scoring.reasons import value_text
 from models.scoring.health_model import SEGMENT, HealthModel, ScoredAccounts
+from models.scoring.reasons import value_text
 from models.segments import SegmentSettings
 
 PartKind = Literal["behaviour", "missing", "recovered", "interplay", "segment", "model", "revised"]

@@ -12,13 +12,13 @@ from scipy.special import expit
 
 from features.catalog import GROUPS, Signal
 from features.errors import DataError, sample
-from models.tree_shap.build.additive_part import AdditivePart
 from models.churn.encoding import Codes, Floats
 from models.scoring.reasons import LEAST_POINTS
 from models.scoring.scale import BANDS, GOOD_BANDS, GRADES, score_move
 from models.segment_codes import segment_codes
 from models.segments import EVERYTHING
 from models.tree_shap import ShapPlan
+from models.tree_shap.build.additive_part import AdditivePart
 from models.weights.weights import observed_share, signal_shares
 
 if TYPE_CHECKING:

@@ -1,1 +1,1 @@
-"""models.training.fit."""
+"""Training: choices by rolling origins, the hold-out, and the search for parameters."""

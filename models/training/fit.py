@@ -12,15 +12,15 @@ from sklearn.base import clone
 
 from features.catalog import Signal
 from features.errors import EvidenceError
-from models.scoring.calibration import LogisticCalibrator
 from models.churn.encoding import Codes
-from models.scoring.health_model import SEGMENT, HealthModel, model_input
-from models.training.learning import Learnt, learn
-from models.training.checks import MIN_EARLIER_POSITIVES, check_evidence, check_labels
 from models.measures.metrics import Metrics
-from models.training.holdout import Unseen, doubts, judge, prove, together
+from models.scoring.calibration import LogisticCalibrator
+from models.scoring.health_model import SEGMENT, HealthModel, model_input
 from models.scoring.scale import ScaleSettings, ScoreScale
 from models.segments import SegmentSettings
+from models.training.checks import MIN_EARLIER_POSITIVES, check_evidence, check_labels
+from models.training.holdout import Unseen, doubts, judge, prove, together
+from models.training.learning import Learnt, learn
 from models.training.selection import Selection
 from models.training.splits import Fold, account_folds, time_holdout
 from models.weights.intervals import weight_certainty

@@ -11,11 +11,11 @@ from scipy.special import expit
 
 from features.build import AGE
 from models.churn.encoding import Codes, Floats
-from models.training.evidence import behaviour_rank
-from models.scoring.health_model import SEGMENT
-from models.training.learning import Learnt
 from models.measures.metrics import Metrics, calibration_table, evaluate, rate_row
+from models.scoring.health_model import SEGMENT
 from models.scoring.scale import ScoreScale
+from models.training.evidence import behaviour_rank
+from models.training.learning import Learnt
 
 FEW_POSITIVES = 5
 

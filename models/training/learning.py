@@ -11,9 +11,9 @@ import pandas as pd
 from scipy.special import expit
 
 from features.catalog import Signal
-from models.scoring.calibration import LogisticCalibrator
 from models.churn.classifier import ChurnClassifier
 from models.churn.encoding import Floats
+from models.scoring.calibration import LogisticCalibrator
 from models.scoring.health_model import SEGMENT, model_input
 from models.segments import SegmentAssignment, SegmentSettings, assign_segments
 from models.training.selection import Selection, select_rounds

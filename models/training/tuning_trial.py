@@ -25,8 +25,8 @@ from sklearn.base import clone
 from features.errors import EvidenceError
 from models.churn.classifier import ChurnClassifier
 from models.churn.encoding import Codes, Floats
-from models.training.fingerprint import fingerprint
 from models.measures.metrics import row_log_loss
+from models.training.fingerprint import fingerprint
 from models.training.selection import ROUNDS
 from models.training.splits import Fold, account_folds, learnable, rolling_origins
 

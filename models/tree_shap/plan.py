@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from features.errors import DataError, RegistryError
-from models.tree_shap.build.additive_part import AdditivePart
 from models.churn.encoding import Codes, Floats
+from models.tree_shap.build.additive_part import AdditivePart
 from models.tree_shap.build.compiling import compile_parts
-from models.tree_shap.explanation import Explanation
 from models.tree_shap.build.model_text import fingerprint
+from models.tree_shap.explanation import Explanation
 from models.tree_shap.plan_file import PlanParts, read_plan, write_plan
 from models.tree_shap.run.backends import Roads, contributions
 

@@ -1,1 +1,1 @@
-"""models.weights.weights."""
+"""Weights of signal groups in a segment, and their intervals."""

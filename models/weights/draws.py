@@ -18,9 +18,9 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
-from models.weights.backbone_steps import BackboneSteps
 from models.churn.classifier import ChurnClassifier
 from models.churn.encoding import Codes, Floats
+from models.weights.backbone_steps import BackboneSteps
 from models.weights.stress import cross_fitted_stress
 
 DRAWS, REFITS_PER_DRAW = 100, 0.2

@@ -15,8 +15,8 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from models.weights.backbone_steps import BackboneSteps
 from models.churn.encoding import Codes, Encoded, Floats
+from models.weights.backbone_steps import BackboneSteps
 
 FOLDS = 5
 # Standard deviation of the prior of a factor around one.

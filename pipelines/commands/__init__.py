@@ -1,1 +1,1 @@
-"""pipelines.commands."""
+"""Commands of the command line, one file per capability."""

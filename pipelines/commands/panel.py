@@ -11,8 +11,8 @@ from pipelines.commands.answer import answering
 from pipelines.commands.options import DEFAULT_CONFIG, AsJson, Config, project_of
 
 if TYPE_CHECKING:
-    from pipelines.project.project import Project
     from pipelines.dashboard.access.users import User, UsersFile
+    from pipelines.project.project import Project
 
 user = typer.Typer(
     name="user",
@@ -67,7 +67,12 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Add a user, or change the one there is, and ask for the password."""
-    from pipelines.dashboard.access.users import User, hash_password, refuse_other_name, refuse_other_role
+    from pipelines.dashboard.access.users import (
+        User,
+        hash_password,
+        refuse_other_name,
+        refuse_other_role,
+    )
 
     with answering(as_json) as answer:
         project = project_of(config)

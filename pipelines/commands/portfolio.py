@@ -32,8 +32,8 @@ def portfolio(
 ) -> None:
     """Write a page on an issued run: what is at stake, how sure that is, and whom to call."""
     from pipelines.portfolio.data import portfolio_report
-    from pipelines.reports.page_file import refuse_other_page, write_page
     from pipelines.portfolio.report import default_file, portfolio_html
+    from pipelines.reports.page_file import refuse_other_page, write_page
 
     with answering(as_json) as answer:
         refuse_other_page(out)

@@ -188,7 +188,12 @@ def trend(
     as_json: AsJson = False,
 ) -> None:
     """Show issued scores over time: of one account, or of the whole portfolio."""
-    from pipelines.scoring.trend import account_trend, portfolio_trend, refuse_other_picture, write_picture
+    from pipelines.scoring.trend import (
+        account_trend,
+        portfolio_trend,
+        refuse_other_picture,
+        write_picture,
+    )
 
     with answering(as_json) as answer:
         refuse_other_picture(svg)

@@ -70,9 +70,9 @@ def recommend(
 
                 show_history(answer.console, found)
             return
-        from pipelines.weights.recommend import recommend as learn
         from pipelines.weights.files import recommendation_dict
         from pipelines.weights.history import record_recommendation
+        from pipelines.weights.recommend import recommend as learn
 
         project = project_of(config, outcome)
         file = report_file(project, out, format_)

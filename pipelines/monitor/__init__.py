@@ -1,1 +1,1 @@
-"""pipelines.monitor.monitor."""
+"""Monitoring: drift checks, alerts, retraining and the history of champions."""

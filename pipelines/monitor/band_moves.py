@@ -8,8 +8,8 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from pipelines.project.company import open_company
-from pipelines.project.project import Project
 from pipelines.project.feature_table import feature_rows_of_date
+from pipelines.project.project import Project
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,8 +9,8 @@ from pipelines.project.project import Project
 from pipelines.scoring.score import registered
 
 if TYPE_CHECKING:
-    from models.registry.champions import History
     from models.registry.chain_record import Record
+    from models.registry.champions import History
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from rich.text import Text
 from pipelines.terminal.console import figure, plain, print_warnings, table_of
 
 if TYPE_CHECKING:
-    from models.registry.champions import History, Version
     from models.registry.chain_record import Record
+    from models.registry.champions import History, Version
     from pipelines.monitor.champions import RolledBack
     from pipelines.monitor.retrain import Retrained
 

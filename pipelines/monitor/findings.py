@@ -6,16 +6,16 @@ from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from pipelines.project.project import Project
 from pipelines.monitor.rows import CurrentRows, feeds, matured_rows, no_columns, scores_of
+from pipelines.project.project import Project
 
 if TYPE_CHECKING:
-    from models.registry.champion_reference import ChampionReference
-    from models.drift.performance import ExpectedChange, Matured
-    from models.drift.statistics import DriftStatistics
     from models.drift.feed_faults import Fault, Freshness
-    from models.scoring.health_model import HealthModel
+    from models.drift.performance import ExpectedChange, Matured
     from models.drift.reference import Histograms, Reference
+    from models.drift.statistics import DriftStatistics
+    from models.registry.champion_reference import ChampionReference
+    from models.scoring.health_model import HealthModel
 
 
 @dataclass(frozen=True)
@@ -93,9 +93,9 @@ def look(
         When the date lies before the newest one the champion learnt from, or a signal holds what
         it must not.
     """
+    from models.drift.feed_faults import feed_faults, suspects
     from models.drift.histograms import histograms, second_look, segment_of
     from models.drift.statistics import drift_statistics
-    from models.drift.feed_faults import feed_faults, suspects
 
     reference = kept.reference
     notes = no_columns(model, rows)

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 from features.errors import HealthscoreError, SettingsError
 from pipelines.monitor.alert import send_alert
-from pipelines.project.company import SILENCE_DAYS
-from pipelines.project.project import Project
 from pipelines.monitor.findings import Findings, look
-from pipelines.monitor.rows import CurrentRows, current_rows
 from pipelines.monitor.retrain import Retrained
 from pipelines.monitor.retrain import retrain as train_challenger
+from pipelines.monitor.rows import CurrentRows, current_rows
+from pipelines.project.company import SILENCE_DAYS
+from pipelines.project.project import Project
 from pipelines.scoring.score import champion
 
 if TYPE_CHECKING:
-    from models.registry.champion_reference import ChampionReference
     from models.drift.decision import Decision, DriftPolicy
     from models.drift.statistics import Drift
-    from models.scoring.health_model import HealthModel
+    from models.registry.champion_reference import ChampionReference
     from models.registry.checks import MonitorRecord
+    from models.scoring.health_model import HealthModel
 
 WATCH, RETRAIN, BROKEN_FEED, KEPT = 10, 11, 12, 13
 """Exit codes; 0 stands for nothing to do, and for a challenger that was promoted."""
@@ -172,8 +172,8 @@ def monitor(
     """
     # The registry comes first: it settles how MLflow behaves before MLflow is loaded.
     model, version, facts = champion(project)
-    from models.registry.champion_reference import load_reference
     from models.drift.decision import decide, noticed
+    from models.registry.champion_reference import load_reference
     from models.registry.checks import monitor_records, next_place, record_check
 
     place = project.registry_folder, project.settings.registry.model_name

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from features.errors import EvidenceError
 from pipelines.monitor.band_moves import BandMoves, band_moves, said_by
 from pipelines.project.company import open_company
-from pipelines.project.project import Project
 from pipelines.project.feature_table import refuse_lost_signals
-from pipelines.terminal.progress import show_progress
+from pipelines.project.project import Project
 from pipelines.scoring.score import champion
+from pipelines.terminal.progress import show_progress
 from pipelines.training.train import (
     TRAINING_STEPS,
     data_problems,
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from features.catalog import Signal
-    from models.scoring.health_model import HealthModel
     from models.registry.gate import Verdict
+    from models.scoring.health_model import HealthModel
     from models.scoring.scale import ScaleSettings
     from models.training.fit import TrainingResult
     from models.training.tuning import Tuned

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from features.errors import DataError, StoreError, sample
 from pipelines.project.company import open_company, scoring_date
-from pipelines.project.project import Project
 from pipelines.project.feature_stream import BATCH_ROWS, FeatureStream, feature_stream
+from pipelines.project.project import Project
+from pipelines.scoring.score import issued_before, scored_batches
 from pipelines.terminal.ordered_work import usable_cores
 from pipelines.terminal.progress import show_progress, show_rows
-from pipelines.scoring.score import issued_before, scored_batches
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -201,8 +201,8 @@ def feeds(
     held : frozenset of str
         Tables that held rows when it was trained: others were not waited for then either.
     """
-    from models.drift.histograms import freshness
     from models.drift.feed_faults import TABLES
+    from models.drift.histograms import freshness
 
     read = {TABLES[signal.group] for signal in model.signals}
     found = []

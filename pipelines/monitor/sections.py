@@ -13,8 +13,8 @@ from pipelines.monitor.words import (
     segment_words,
     since_words,
 )
-from pipelines.reports.pieces import Figure, Section, Table, Text
 from pipelines.reports.labels import labels_of
+from pipelines.reports.pieces import Figure, Section, Table, Text
 from pipelines.reports.wording import count, day, name, percent, plural, share, told
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from markupsafe import Markup
 from pipelines.reports.wording import count, day, name, percent, plural
 
 if TYPE_CHECKING:
-    from models.drift.statistics import Drift
     from models.drift.feed_faults import Fault
+    from models.drift.statistics import Drift
     from pipelines.monitor.monitor import Monitored, Since
 
 STATUS = {

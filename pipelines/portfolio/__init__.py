@@ -1,1 +1,1 @@
-"""pipelines.portfolio.portfolio."""
+"""The portfolio: what is at stake in an issued run, and whom to call first."""

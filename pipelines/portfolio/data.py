@@ -7,10 +7,10 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from features.errors import RegistryError
-from pipelines.project.project import Project
 from pipelines.portfolio.matured import MaturedForecast, add_rows, matured_forecasts
 from pipelines.portfolio.portfolio import Portfolio, sum_up
 from pipelines.portfolio.sums import PartSummary
+from pipelines.project.project import Project
 
 if TYPE_CHECKING:
     from models.measures.expected_loss import Forecast
@@ -140,10 +140,10 @@ def portfolio_report(
     """
     from models.measures.expected_loss import LossForecast
     from pipelines.project.company import open_company
-    from pipelines.store.issued_run import issued_run
-    from pipelines.terminal.progress import show_progress
     from pipelines.scoring.score import registered
+    from pipelines.store.issued_run import issued_run
     from pipelines.store.opening import open_store
+    from pipelines.terminal.progress import show_progress
 
     with open_store(project, read_only=True) as store:
         run = issued_run(store, project.outcome_name, as_of, model_version)

@@ -8,8 +8,8 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from features.errors import RegistryError, sample
-from pipelines.project.project import Project
 from pipelines.portfolio.sums import MONTHS
+from pipelines.project.project import Project
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir

@@ -8,8 +8,8 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from features.errors import StoreError
-from pipelines.project.project import Project
 from pipelines.portfolio.sums import SUMMED, BandSummary, PartSummary, Watch, add_up, part_of
+from pipelines.project.project import Project
 from pipelines.scoring.score import Issued
 
 if TYPE_CHECKING:
@@ -227,8 +227,8 @@ def _telling(model: HealthModel, row: dict[str, Any]) -> dict[str, str]:
 
 def account_names(project: Project, ids: list[str]) -> dict[str, str]:
     """Look up the names of some accounts, where the source has them."""
-    from features.tables.cleaning import clean_table
     from features.sources.opening import open_source
+    from features.tables.cleaning import clean_table
 
     with open_source(project.settings.source.url, project.folder) as source:
         tables = project.settings.tables

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from pipelines.reports.pieces import Section, Table, Text
 from pipelines.portfolio.sections import (
     bands_table,
     calls_section,
@@ -15,13 +14,14 @@ from pipelines.portfolio.sections import (
     parts_section,
 )
 from pipelines.portfolio.words import figures, headline, last_day, stake_words
+from pipelines.project.score_settings import MAIN
+from pipelines.reports.pieces import Section, Table, Text
 from pipelines.reports.rendering import render
 from pipelines.reports.wording import day, name
-from pipelines.project.score_settings import MAIN
 
 if TYPE_CHECKING:
-    from pipelines.project.project import Project
     from pipelines.portfolio.data import PortfolioReport
+    from pipelines.project.project import Project
 
 
 def default_file(project: Project) -> Path:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from pipelines.reports.pieces import Figure, Section, Table, Text
 from pipelines.portfolio.words import foretold, last_day, stake_words, verdict
+from pipelines.reports.pieces import Figure, Section, Table, Text
 from pipelines.reports.wording import (
     amount,
     between,
@@ -22,9 +22,9 @@ from pipelines.reports.wording import (
 )
 
 if TYPE_CHECKING:
+    from pipelines.portfolio.data import PortfolioReport
     from pipelines.portfolio.matured import MaturedForecast
     from pipelines.portfolio.portfolio import Call
-    from pipelines.portfolio.data import PortfolioReport
     from pipelines.portfolio.sums import BandSummary, PartSummary
 
 MOST_DRAWN = 12

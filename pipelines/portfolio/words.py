@@ -11,8 +11,8 @@ from pipelines.reports.wording import amount, between, count, day, money, percen
 if TYPE_CHECKING:
     from features.outcomes.settings import OutcomeSettings
     from models.measures.expected_loss import Forecast
-    from pipelines.portfolio.matured import MaturedForecast
     from pipelines.portfolio.data import PortfolioReport
+    from pipelines.portfolio.matured import MaturedForecast
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""pipelines.project."""
+"""A project: its configuration, its company's tables, and feature rows."""

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from features.tables.company import Company, load_company
 from features.errors import DataError
 from features.sources.opening import open_source
+from features.tables.company import Company, load_company
 from pipelines.project.project import Project
 from pipelines.terminal.progress import show_progress
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from features.errors import DataError, sample
 from pipelines.project.company import open_company, scoring_date
-from pipelines.project.project import Project
 from pipelines.project.feature_table import feature_rows_of_date, refuse_lost_signals
+from pipelines.project.project import Project
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -15,11 +15,11 @@ from typing import Any
 import pydantic
 from pydantic import Field
 
-from features.errors import SettingsError, nearest, sample
-from features.tables.mapping import Frozen, TablesSettings
-from features.outcomes.labels import OutcomeSettings
 from features.builders.settings import SignalsSettings
+from features.errors import SettingsError, nearest, sample
+from features.outcomes.labels import OutcomeSettings
 from features.sources.url import HIDDEN, masked, masked_comments
+from features.tables.mapping import Frozen, TablesSettings
 from pipelines.project.monitor_settings import AlertSettings, MonitorSettings
 from pipelines.project.retraining_settings import RetrainingSettings
 from pipelines.project.score_settings import MAIN, FurtherOutcome, ScoreSettings, with_inherited

@@ -8,8 +8,8 @@ from typing import Any
 import pydantic
 from pydantic import Field
 
-from features.tables.mapping import Frozen
 from features.sources.url import masked
+from features.tables.mapping import Frozen
 
 
 class StoreSettings(Frozen):

@@ -1,1 +1,1 @@
-"""pipelines.scoring."""
+"""Scoring: issue, verify, explain, follow and export scores."""

@@ -12,8 +12,8 @@ from pipelines.project.project import Project
 from pipelines.scoring.score import champion, features_on
 
 if TYPE_CHECKING:
-    from features.tables.company import Company
     from features.outcomes.labels import OutcomeSettings, OutcomeWords
+    from features.tables.company import Company
     from models.scoring.reasons import Reason
 
 

@@ -74,7 +74,8 @@ def export_scores(
     model_version, revision
         Which of that date's runs; the one issued last when None.
     columns : sequence of str, optional
-        Names out of :data:`~pipelines.scoring.export_rows.COLUMNS`, in the order wanted; all when None.
+        Names out of :data:`~pipelines.scoring.export_rows.COLUMNS`, in the order wanted; all when
+        None.
 
     Raises
     ------

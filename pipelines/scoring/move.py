@@ -11,15 +11,15 @@ from features.errors import DataError, SettingsError, sample
 from pipelines.project.company import open_company, scoring_date
 from pipelines.project.project import Project
 from pipelines.scoring.explain import inactive, refuse_unknown_account
+from pipelines.scoring.score import champion, registered
 from pipelines.store.issued_scores import DatedScore, issued_scores
 from pipelines.terminal.progress import show_progress
-from pipelines.scoring.score import champion, registered
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from features.tables.company import Company
     from features.outcomes.labels import OutcomeWords
+    from features.tables.company import Company
     from models.scoring.health_model import HealthModel, ScoredAccounts
     from models.scoring.move import MoveEnd, MoveSplit
 

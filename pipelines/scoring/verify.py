@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from features.errors import sample
-from pipelines.project.project import Project
 from pipelines.project.feature_stream import feature_stream
+from pipelines.project.project import Project
+from pipelines.scoring.score import registered, scored_batches
 from pipelines.store.issued_run import issued_run
 from pipelines.terminal.ordered_work import usable_cores
 from pipelines.terminal.progress import show_rows
-from pipelines.scoring.score import registered, scored_batches
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,1 +1,1 @@
-"""pipelines.setup."""
+"""Setting a project up: a drafted configuration, checks, the list of signals, the demo."""

@@ -1,1 +1,1 @@
-"""pipelines.store.opening."""
+"""The score store: issued runs in DuckDB, PostgreSQL or Parquet, which never change."""

@@ -17,7 +17,6 @@ from features.errors import StoreError
 from features.sources.source import first_line
 from pipelines.store.duckdb_answer import MEMORY, REPEATED, batches_of, spill_folder
 from pipelines.store.migration import carry_over
-from pipelines.store.writer import RunWriter, twice
 from pipelines.store.opening import (
     AlreadyIssued,
     EarlierStore,
@@ -29,6 +28,7 @@ from pipelines.store.opening import (
     run_row,
 )
 from pipelines.store.tables import SCORE_COLUMNS, STORE_VERSION, rows_of, tables, version_of
+from pipelines.store.writer import RunWriter, twice
 
 READERS_SECONDS, LOOK_AGAIN_SECONDS = 60.0, 0.1
 """So long a writer waits for readers, and between two looks."""

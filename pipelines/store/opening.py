@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from features.errors import SettingsError, StoreError, nearest, sample
 from features.sources.url import masked, scheme_of, with_environment
-from pipelines.store.writer import RunWriter
 from pipelines.store.schema import HISTORY_SCHEMA, PORTFOLIO_SCHEMA, RUN_SCHEMA, SCORE_SCHEMA
+from pipelines.store.writer import RunWriter
 
 if TYPE_CHECKING:
     from pipelines.project.project import Project

@@ -21,10 +21,10 @@ import pyarrow.parquet as pq
 from features.errors import StoreError
 from features.sources.source import first_line
 from pipelines.store.duckdb_answer import MEMORY, REPEATED, batches_of, spill_folder
-from pipelines.store.writer import RunWriter, twice
-from pipelines.store.schema import HISTORY_SCHEMA, RUN_SCHEMA, SCORE_SCHEMA
 from pipelines.store.opening import AlreadyIssued, NoStore, Run, RunKey, ScoreStore, now
+from pipelines.store.schema import HISTORY_SCHEMA, RUN_SCHEMA, SCORE_SCHEMA
 from pipelines.store.tables import NEWEST_RUNS, STORE_VERSION, refuse_later
+from pipelines.store.writer import RunWriter, twice
 
 ROWS, FACTS = "scores.parquet", "_run.json"
 # Readers of Parquet folders pass over names that begin so.

@@ -12,13 +12,13 @@ import pyarrow.compute as pc
 
 from features.errors import StoreError, sample
 from features.sources.postgres import FORM, connect
-from features.sources.url import parse_url
 from features.sources.source import first_line
-from pipelines.store.postgres_rows import flat_columns, from_csv, to_csv
-from pipelines.store.writer import RunWriter, twice
-from pipelines.store.schema import SCORE_SCHEMA
+from features.sources.url import parse_url
 from pipelines.store.opening import AlreadyIssued, NoStore, Run, RunKey, ScoreStore, now, run_row
+from pipelines.store.postgres_rows import flat_columns, from_csv, to_csv
+from pipelines.store.schema import SCORE_SCHEMA
 from pipelines.store.tables import SCORE_COLUMNS, STORE_VERSION, rows_of, tables, version_of
+from pipelines.store.writer import RunWriter, twice
 
 if TYPE_CHECKING:
     import psycopg

@@ -1,1 +1,1 @@
-"""pipelines.terminal.console."""
+"""The terminal: tables, sentences, progress, and files put in place whole."""

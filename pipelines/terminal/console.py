@@ -18,9 +18,9 @@ from rich.text import Text
 if TYPE_CHECKING:
     from features.catalog import Signal
     from models.weights.intervals import WeightCertainty
-    from pipelines.setup.check import DataReport
-    from pipelines.scoring.explain import Explained
     from pipelines.portfolio.portfolio import Portfolio
+    from pipelines.scoring.explain import Explained
+    from pipelines.setup.check import DataReport
     from pipelines.training.train import Trained
 
 BAND_STYLES = {"at-risk": "red", "watch": "yellow", "healthy": "green"}

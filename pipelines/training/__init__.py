@@ -1,1 +1,1 @@
-"""pipelines.training."""
+"""Training a champion, searching parameters for it, and backtesting it."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.project.company import dated_events, open_company
 from pipelines.project.project import Project
 from pipelines.terminal.progress import show_progress
+from pipelines.terminal.whole_file import refuse_other_suffix, write_table
 from pipelines.training.train import (
     describe_data,
     labelled_rows,
@@ -17,7 +18,6 @@ from pipelines.training.train import (
     scale_settings,
     segment_settings,
 )
-from pipelines.terminal.whole_file import refuse_other_suffix, write_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -95,9 +95,9 @@ def backtest(
     RegistryError
         When the registry cannot be read or written.
     """
+    from features.builders.sensitive import sensitive_attributes
     from features.outcomes.interventions import treated_rows
     from features.outcomes.labels import days_to_label
-    from features.builders.sensitive import sensitive_attributes
     from models.backtest.backtest import backtest as judge
     from models.registry.models import log_backtest
 

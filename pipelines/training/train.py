@@ -11,8 +11,8 @@ from features.errors import EvidenceError
 from features.outcomes.settings import WORDS, OutcomeWords
 from pipelines.project.company import open_company
 from pipelines.project.project import Project, freeze_scale
-from pipelines.terminal.progress import show_progress
 from pipelines.project.score_settings import MAIN
+from pipelines.terminal.progress import show_progress
 from pipelines.training.tune import search_parameters, tuning_parameters, tuning_seconds
 
 if TYPE_CHECKING:

@@ -73,9 +73,9 @@ def search_parameters(
     if seconds == 0:
         return None
     from models.scoring.health_model import model_input
-    from models.training.learning import classifier_of
-    from models.training.checks import MIN_EARLIER_POSITIVES, MIN_POSITIVES
     from models.segments import assign_segments
+    from models.training.checks import MIN_EARLIER_POSITIVES, MIN_POSITIVES
+    from models.training.learning import classifier_of
     from models.training.splits import account_holdout, time_holdout
     from models.training.tuning import tune
 

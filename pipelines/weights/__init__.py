@@ -1,1 +1,1 @@
-"""pipelines.weights."""
+"""Weights of the scorecard: recommended, replayed, recorded and reported."""

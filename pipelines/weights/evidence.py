@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from features.errors import RegistryError, sample
 from pipelines.project.project import Project
+from pipelines.project.scorecard_settings import ALL
 from pipelines.weights.evidence_ratings import RatingEvidence, rating_evidence
 from pipelines.weights.evidence_referrals import referrals_beside_surveys
-from pipelines.project.scorecard_settings import ALL
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from features.tables.company import Company
     from features.tables.quality import TableQuality
     from models.churn.encoding import Codes
-    from models.scoring.health_model import HealthModel
     from models.measures.metrics import Metrics
+    from models.scoring.health_model import HealthModel
 
 CALIBRATION_POSITIVES, POSITIVES_PER_BIN = 20, 5
 """Fewer outcomes say nothing of a segment's probabilities, and bins of fewer nothing at all."""
@@ -63,7 +63,8 @@ class Evidence:
         ``other_label``, ``other_auc``, ``other_low``, ``other_high`` and ``ahead``, ``ahead_low``,
         ``ahead_high``, the AUC less the other's. None where there is no other side.
     audit : DataFrame
-        See :func:`models.measures.fairness_audit.fairness_audit`; empty without sensitive attributes.
+        See :func:`models.measures.fairness_audit.fairness_audit`; empty without sensitive
+        attributes.
     backtest : dict or None
         See :func:`models.registry.logged_runs.newest_backtest`; None where none was logged.
     quality : list of dict
@@ -124,10 +125,10 @@ def report_evidence(
     seed : int
         Of the bootstrap.
     """
-    from models.measures.fairness_audit import fairness_audit
     from models.backtest.lead_time import lead_time
-    from models.training.holdout import band_table
     from models.backtest.signal_evidence import MOST_ROWS, group_carriers, learnt_directions
+    from models.measures.fairness_audit import fairness_audit
+    from models.training.holdout import band_table
 
     notes: list[str] = []
     if len(frame) > MOST_ROWS:

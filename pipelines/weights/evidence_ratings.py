@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from features.catalog import Signal
-    from features.tables.company import Company
     from features.outcomes.settings import OutcomeWords
     from features.signals.rating_quality import RaterSpread
+    from features.tables.company import Company
+    from models.backtest.signal_evidence import Alone, SideBySide
     from models.churn.encoding import Codes, Floats
     from models.scoring.health_model import HealthModel
-    from models.backtest.signal_evidence import Alone, SideBySide
     from pipelines.project.project import Project
 
 RATING = "rating_overall"
@@ -141,8 +141,8 @@ def _rating_told(
     seed: int,
 ) -> tuple[Alone | None, str | None, SideBySide | None]:
     """Measure the rating alone, beside the objective measure where there is one."""
-    from models.scorecard.grading import Grading, group_measures
     from models.backtest.signal_evidence import alone, high_is_risk, side_by_side, some_accounts
+    from models.scorecard.grading import Grading, group_measures
 
     risky = high_is_risk(model, RATING)
     if risky is None:

@@ -17,13 +17,13 @@ import pyarrow as pa
 import pyarrow.csv
 
 from features.errors import SettingsError, sample
+from pipelines.project.scorecard_settings import ALL
+from pipelines.reports.wording import score
 from pipelines.scoring.export_cells import harmless, readable, utf16_length
 from pipelines.scoring.export_files import CELL_CHARACTERS, SHEET_ROWS
 from pipelines.scoring.export_rows import Column, export_schema
-from pipelines.weights.report.words import reason
-from pipelines.reports.wording import score
-from pipelines.project.scorecard_settings import ALL
 from pipelines.terminal.whole_file import replaced_whole
+from pipelines.weights.report.words import reason
 
 if TYPE_CHECKING:
     from xlsxwriter import Workbook

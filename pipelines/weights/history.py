@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from features.errors import sample
 from pipelines.project.company import open_company
 from pipelines.project.project import Project
+from pipelines.project.scorecard_settings import ALL, scorecard_measures, weights_today
 from pipelines.weights.adoption import Adoption, adoption_of
 from pipelines.weights.rows import MONTHS, RECOMMENDED, TODAY
-from pipelines.project.scorecard_settings import ALL, scorecard_measures, weights_today
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from features.tables.company import Company
     from features.outcomes.settings import OutcomeWords
+    from features.tables.company import Company
     from models.registry.recommendations import RecommendationRecord
     from models.scorecard.scorecard import Weighting
     from pipelines.weights.recommend import Recommended

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from pipelines.reports.wording import score
 from pipelines.project.scorecard_settings import ALL
+from pipelines.reports.wording import score
 from pipelines.terminal.console import figure, plain, print_warnings
 
 if TYPE_CHECKING:

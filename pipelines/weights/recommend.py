@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any
 from features.errors import sample
 from pipelines.project.company import open_company
 from pipelines.project.project import Project
+from pipelines.project.scorecard_settings import ALL
 from pipelines.terminal.progress import show_progress
 from pipelines.weights.rows import RECOMMENDED, TODAY, ReplayRows, advice_from, replay_rows
-from pipelines.project.scorecard_settings import ALL
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from features.catalog import Signal
     from features.outcomes.settings import OutcomeWords
+    from models.scorecard.advice import SegmentAdvice
     from models.scorecard.behaviour_points import BehaviourPoints
     from models.scorecard.grading import Grading
-    from models.scoring.health_model import HealthModel
-    from models.scorecard.advice import SegmentAdvice
     from models.scorecard.replay import Replayed
     from models.scorecard.scorecard import Scorecard
+    from models.scoring.health_model import HealthModel
     from pipelines.weights.evidence import Evidence
 
 STEPS = 5
@@ -178,9 +178,9 @@ def recommend(project: Project) -> Recommended:
     from importlib.metadata import version as installed
 
     from models.scorecard.behaviour_points import behaviour_points
-    from models.training.fingerprint import fingerprint
     from models.scorecard.grading import Grading
     from models.scorecard.scorecard import Scorecard
+    from models.training.fingerprint import fingerprint
     from pipelines.weights.evidence import report_evidence
 
     seed = project.settings.training.seed

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from features.catalog import Signal
     from features.tables.company import Company
     from models.churn.encoding import Codes, Floats
-    from models.scorecard.grading import Grading, Measure
-    from models.scoring.health_model import HealthModel
     from models.scorecard.advice import SegmentAdvice
+    from models.scorecard.grading import Grading, Measure
     from models.scorecard.replay import Replayed
     from models.scorecard.scorecard import Cuts, Weighting
+    from models.scoring.health_model import HealthModel
 
 TODAY, RECOMMENDED, FULL_MODEL = "today", "recommended", "full model"
 MONTHS = 12
@@ -188,9 +188,9 @@ def replay_rows(project: Project, company: Company) -> ReplayRows:
     """
     import numpy as np
 
-    from models.scorecard.grading import Grading
     from models.registry.holdout_rows import load_holdout
     from models.registry.models import load_champion
+    from models.scorecard.grading import Grading
 
     folder, name = project.registry_folder, project.settings.registry.model_name
     model, version, facts = load_champion(folder, name)

@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.weights.rows import FULL_MODEL, RECOMMENDED, TODAY
-from pipelines.weights.report.words import headline, reason, shown_segments
-from pipelines.reports.wording import money, score
 from pipelines.project.scorecard_settings import ALL
+from pipelines.reports.wording import money, score
 from pipelines.terminal.console import figure, plain, print_warnings, table_of
+from pipelines.weights.report.words import headline, reason, shown_segments
+from pipelines.weights.rows import FULL_MODEL, RECOMMENDED, TODAY
 from pipelines.weights.what_if import WHAT_IF
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from features.errors import SettingsError, nearest, sample
 from pipelines.project.company import open_company
 from pipelines.project.project import Project
+from pipelines.project.scorecard_settings import ALL, WEIGHED, read_weights
 from pipelines.terminal.progress import show_progress
 from pipelines.weights.rows import RECOMMENDED, TODAY, ReplayRows, replay_rows
-from pipelines.project.scorecard_settings import ALL, WEIGHED, read_weights
 
 if TYPE_CHECKING:
     from features.outcomes.settings import OutcomeWords

@@ -10,11 +10,11 @@ from typing import Any
 import pyarrow as pa
 
 from features.build import build_features
+from features.builders.settings import SignalsSettings
 from features.catalog import GROUPS, Group
+from features.outcomes.labels import OutcomeSettings
 from features.tables.company import Company
 from features.tables.contract import CONTRACT
-from features.outcomes.labels import OutcomeSettings
-from features.builders.settings import SignalsSettings
 
 Row = dict[str, Any]
 RowsByAccount = Mapping[str, list[Row]]

@@ -14,11 +14,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from features.build import build_features, signals_of
+from features.builders.settings import OwnSignal, SignalsSettings
 from features.catalog import GROUPS, Signal, groups_of
-from features.tables.company import Company
 from features.errors import SettingsError
 from features.outcomes.labels import OutcomeSettings
-from features.builders.settings import OwnSignal, SignalsSettings
+from features.tables.company import Company
 from tests.features.sql_oracle import FOLDER, SqlOracle
 
 Row = dict[str, Any]

@@ -13,11 +13,11 @@ import pyarrow as pa
 import pytest
 
 from features.build import FeatureRows, build_features, feature_rows
-from features.tables.company import Company, days_between
+from features.builders.settings import OwnSignal, SignalsSettings
 from features.errors import DataError
 from features.outcomes.labels import OutcomeSettings
+from features.tables.company import Company, days_between
 from features.windows.panes import bit_count
-from features.builders.settings import OwnSignal, SignalsSettings
 
 OUTCOME = OutcomeSettings(grace_days=7)
 DATES = [date(2024, 3, 1), date(2024, 4, 1)]

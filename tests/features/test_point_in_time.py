@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from features.build import build_features
-from features.tables.company import Company, rows_known
-from features.tables.contract import CONTRACT
+from features.builders.settings import OwnSignal, SignalsSettings
 from features.observations import dates_table
 from features.outcomes.labels import OutcomeSettings
-from features.builders.settings import OwnSignal, SignalsSettings
+from features.tables.company import Company, rows_known
+from features.tables.contract import CONTRACT
 
 Row = dict[str, Any]
 Value = Callable[..., Any]

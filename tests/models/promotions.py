@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from models.registry.champions import history, promote, roll_back, rollback_target
 from models.registry.chain import aliases_of
 from models.registry.chain_record import Record
+from models.registry.champions import history, promote, roll_back, rollback_target
 from models.registry.models import tracking
 
 NAME = "health"

@@ -24,8 +24,8 @@ import pytest
 
 from features.errors import StoreError
 from pipelines.project.project import Project, load_project
-from pipelines.store.schema import POINT_COLUMNS, SCORE_SCHEMA
 from pipelines.store.opening import AlreadyIssued, Run, RunKey, RunWriter, ScoreStore, open_store
+from pipelines.store.schema import POINT_COLUMNS, SCORE_SCHEMA
 from tests.features.servers import PostgresServer
 
 DAY = date(2025, 1, 1)

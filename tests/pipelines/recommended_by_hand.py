@@ -11,9 +11,9 @@ import pandas as pd
 
 from features.catalog import Signal
 from features.outcomes.settings import WORDS
+from models.registry.recommendations import RecommendationRecord
 from models.scorecard.behaviour_points import behaviour_points
 from models.scorecard.grading import GradedSignal, Grading, Measure
-from models.registry.recommendations import RecommendationRecord
 from models.scorecard.replay import Replayed, replay
 from models.scorecard.scorecard import Cuts, Scorecard
 from pipelines.weights.recommend import MeasureNote, Recommended, effects

@@ -8,9 +8,9 @@ from functools import cache
 from pathlib import Path
 from unittest.mock import patch
 
-from pipelines.weights import recommend as recommending
 from pipelines.project.company import open_company
 from pipelines.project.project import Project, load_project
+from pipelines.weights import recommend as recommending
 from pipelines.weights.recommend import Recommended
 from pipelines.weights.rows import ReplayRows, replay_rows
 

@@ -1,1 +1,1 @@
-"""models.tree_shap.build."""
+"""Building a SHAP plan: trees read, merged and compiled into tables."""

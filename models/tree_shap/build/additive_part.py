@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.tree_shap.run.additive_values import CATEGORY, NUMBER, signed_log
 from models.churn.backbone import LinearBackbone
 from models.churn.design import NUMBER as RAMP
 from models.churn.design import UNKNOWN
 from models.churn.encoding import Codes, Floats
+from models.tree_shap.run.additive_values import CATEGORY, NUMBER, signed_log
 
 
 @dataclass(frozen=True)

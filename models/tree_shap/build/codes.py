@@ -9,7 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.churn.encoding import Floats
-from models.tree_shap.build.model_text import CATEGORICAL, MISSING_ZERO, ZERO, Tree, UnsupportedModelError
+from models.tree_shap.build.model_text import (
+    CATEGORICAL,
+    MISSING_ZERO,
+    ZERO,
+    Tree,
+    UnsupportedModelError,
+)
 
 UNUSED, NUMBER, CATEGORY = 0, 1, 2
 MOST_CODES = 256

@@ -9,8 +9,8 @@ import lightgbm as lgb
 import numpy as np
 
 from features.errors import RegistryError
-from models.tree_shap.build.additive_part import AdditivePart
 from models.churn.encoding import Floats
+from models.tree_shap.build.additive_part import AdditivePart
 from models.tree_shap.build.codes import Coding
 from models.tree_shap.build.model_text import (
     Tree,
@@ -19,8 +19,8 @@ from models.tree_shap.build.model_text import (
     fingerprint,
     read_trees,
 )
-from models.tree_shap.plan_file import PlanParts
 from models.tree_shap.build.table_building import build_tables
+from models.tree_shap.plan_file import PlanParts
 from models.tree_shap.run.tables import Tables
 
 

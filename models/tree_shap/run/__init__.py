@@ -1,1 +1,1 @@
-"""models.tree_shap.run."""
+"""Running a SHAP plan: values of a block of rows from its tables."""

@@ -84,7 +84,8 @@ def fill_block(
 ) -> None:
     """Write the values of a block of rows, rounded to multiples of the grid's unit.
 
-    Loops for a compiler; :meth:`models.tree_shap.build.additive_part.AdditivePart.values` does the same with numpy.
+    Loops for a compiler; :meth:`models.tree_shap.build.additive_part.AdditivePart.values` does the
+    same with numpy.
 
     Parameters
     ----------

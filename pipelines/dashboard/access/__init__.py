@@ -1,1 +1,1 @@
-"""pipelines.dashboard.access."""
+"""Access to the control panel: logins, sessions, visitors and their limits."""

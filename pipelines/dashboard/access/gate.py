@@ -13,9 +13,16 @@ from starlette.responses import Response
 
 from features.errors import SettingsError
 from pipelines.dashboard.access.csrf import CsrfTokens
-from pipelines.dashboard.access.throttle import LoginThrottle
 from pipelines.dashboard.access.sessions import Sessions, new_token
-from pipelines.dashboard.access.users import NAME, User, UsersFile, hash_password, outdated, verified
+from pipelines.dashboard.access.throttle import LoginThrottle
+from pipelines.dashboard.access.users import (
+    NAME,
+    User,
+    UsersFile,
+    hash_password,
+    outdated,
+    verified,
+)
 from pipelines.dashboard.access.visitor import Visitor
 from pipelines.project.serve_settings import LOCAL_NAMES, ServeSettings, is_local
 

@@ -11,8 +11,8 @@ from pydantic import BaseModel
 
 from features.errors import SettingsError
 from pipelines.dashboard.access.gatekeeper import closed
-from pipelines.dashboard.web.panel import Panel, link_to
 from pipelines.dashboard.access.visitor import AdminOf, Role
+from pipelines.dashboard.web.panel import Panel, link_to
 
 router = APIRouter()
 WRONG = "The name or the password is wrong."

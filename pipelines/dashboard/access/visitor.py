@@ -36,7 +36,7 @@ class Visitor:
 
 
 def visitor_of(request: Request) -> Visitor:
-    """Return who sent a request; the gate of :mod:`pipelines.dashboard.access.gate` has let them in.
+    """Return who sent a request, whom :mod:`pipelines.dashboard.access.gate` has let in.
 
     Raises
     ------

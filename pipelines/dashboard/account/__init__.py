@@ -1,1 +1,1 @@
-"""pipelines.dashboard.account."""
+"""Account pages: the list, one account, and what is computed of it."""

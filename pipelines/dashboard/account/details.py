@@ -12,17 +12,17 @@ from pipelines.dashboard.account.ratings import Rating
 from pipelines.dashboard.account.tables import SourceTables
 from pipelines.dashboard.model.registry_reads import RegistryReads
 from pipelines.scoring.explain import inactive
-from pipelines.store.issued_scores import DatedScore, issued_scores
 from pipelines.scoring.move import explain_rows
+from pipelines.store.issued_scores import DatedScore, issued_scores
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from features.catalog import Signal
-    from models.scoring.reasons import Reason
     from models.scoring.health_model import HealthModel, ScoredAccounts
-    from pipelines.project.project import Project
+    from models.scoring.reasons import Reason
     from pipelines.dashboard.snapshot.snapshot import Snapshot
+    from pipelines.project.project import Project
     from pipelines.scoring.move import ExplainedMove
     from pipelines.store.opening import Run
 

@@ -10,8 +10,8 @@ from fastapi import Query, Request
 from pydantic import BeforeValidator, Field
 
 from pipelines.dashboard.snapshot.query import AccountQuery
-from pipelines.dashboard.web.panel import link_to
 from pipelines.dashboard.snapshot.snapshot import LONGEST_SEARCH, NOT_KNOWN, Snapshot
+from pipelines.dashboard.web.panel import link_to
 
 PATH = "/accounts"
 MOST_VALUES = 50

@@ -13,14 +13,20 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, StreamingResponse
 from pydantic import BaseModel
 
-from pipelines.dashboard.snapshot.query import AccountPage, AccountQuery
-from pipelines.dashboard.account.list_address import PATH, ListAddress, address_of, chips_of, is_descending
-from pipelines.dashboard.web.panel import Panel
-from pipelines.dashboard.snapshot.snapshot import Snapshot
-from pipelines.dashboard.snapshot.schema import LIFECYCLE, LISTED, NAME, OWNER
 from pipelines.dashboard.access.visitor import Visitor, VisitorOf
-from pipelines.scoring.export_cells import harmless, readable
+from pipelines.dashboard.account.list_address import (
+    PATH,
+    ListAddress,
+    address_of,
+    chips_of,
+    is_descending,
+)
+from pipelines.dashboard.snapshot.query import AccountPage, AccountQuery
+from pipelines.dashboard.snapshot.schema import LIFECYCLE, LISTED, NAME, OWNER
+from pipelines.dashboard.snapshot.snapshot import Snapshot
+from pipelines.dashboard.web.panel import Panel
 from pipelines.portfolio.words import stake_words
+from pipelines.scoring.export_cells import harmless, readable
 
 MOST_AT_ONCE = 200
 CSV_ROWS = 8192

@@ -10,7 +10,7 @@ from fastapi import APIRouter, HTTPException, Path, Request, Response
 from fastapi.responses import HTMLResponse
 from starlette.concurrency import run_in_threadpool
 
-from pipelines.project.project import Project
+from pipelines.dashboard.access.visitor import Visitor, VisitorOf
 from pipelines.dashboard.account.address import AccountRoute
 from pipelines.dashboard.account.answers import (
     AccountAnswer,
@@ -31,14 +31,14 @@ from pipelines.dashboard.account.sections import (
     signed,
 )
 from pipelines.dashboard.account.view import AccountView, account_view, key_figures
+from pipelines.dashboard.model.registry_reads import BUSY
+from pipelines.dashboard.snapshot.snapshot import Snapshot
 from pipelines.dashboard.web.background import Done, ready
 from pipelines.dashboard.web.desk import Desk, desk_of, desk_open
 from pipelines.dashboard.web.panel import Panel, account_path, link_to
-from pipelines.dashboard.model.registry_reads import BUSY
-from pipelines.dashboard.snapshot.snapshot import Snapshot
-from pipelines.dashboard.access.visitor import Visitor, VisitorOf
-from pipelines.terminal.console import plain
+from pipelines.project.project import Project
 from pipelines.scoring.trend import AccountTrend
+from pipelines.terminal.console import plain
 
 ACCOUNT = "/accounts/{account_id:account}"
 API = f"/api/v1{ACCOUNT}"

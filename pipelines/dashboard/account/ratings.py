@@ -7,8 +7,8 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from features.tables.company import Company
     from features.builders.settings import SignalsSettings
+    from features.tables.company import Company
 
 DAYS = 365
 MOST = 12
@@ -55,8 +55,8 @@ def ratings_of(
     """
     import ibis
 
-    from features.tables.company import rows_known
     from features.observations import dates_table
+    from features.tables.company import rows_known
 
     if not company.has("ratings"):
         return []

@@ -1,1 +1,1 @@
-"""pipelines.dashboard.model."""
+"""Model pages: who serves, how good it is, and what was decided."""

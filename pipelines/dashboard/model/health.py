@@ -218,8 +218,8 @@ def _moved(project: Project, check: MonitorRecord | None, notes: list[str]) -> l
     """Read how far that which had moved did, from what the check kept."""
     if check is None or not check.drifted:
         return []
-    from models.registry.files import UNREADABLE, kept_json
     from models.registry.checks import FILE
+    from models.registry.files import UNREADABLE, kept_json
     from models.registry.models import tracking
 
     try:

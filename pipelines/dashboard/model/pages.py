@@ -8,15 +8,15 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 from starlette.concurrency import run_in_threadpool
 
-from pipelines.project.project import Project
-from pipelines.dashboard.web.background import Done, ready
-from pipelines.dashboard.web.desk import desk_of
+from pipelines.dashboard.access.visitor import WholeBookOf
 from pipelines.dashboard.model.answers import ModelAnswer, model_found
 from pipelines.dashboard.model.health import ModelHealth
-from pipelines.dashboard.model.sections import figures, health_sections
-from pipelines.dashboard.web.panel import Panel
 from pipelines.dashboard.model.registry_reads import BUSY
-from pipelines.dashboard.access.visitor import WholeBookOf
+from pipelines.dashboard.model.sections import figures, health_sections
+from pipelines.dashboard.web.background import Done, ready
+from pipelines.dashboard.web.desk import desk_of
+from pipelines.dashboard.web.panel import Panel
+from pipelines.project.project import Project
 
 SECONDS = 15.0
 WORKING = "The registry takes long to answer; ask again in a minute"

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from pipelines.monitor.champions_screen import ACTIONS
 from pipelines.dashboard.model.health import ModelHealth, calibration
 from pipelines.dashboard.web.svg_attributes import without_styles
-from pipelines.weights.report.words import segment_name
+from pipelines.monitor.champions_screen import ACTIONS
 from pipelines.monitor.words import STATUS, segment_words
-from pipelines.reports.pieces import Figure, Section, Table, Text
-from pipelines.reports.labels import labels_of
-from pipelines.reports.wording import UNKNOWN, count, day, name, percent, plural, score, told
 from pipelines.project.scorecard_settings import ALL
+from pipelines.reports.labels import labels_of
+from pipelines.reports.pieces import Figure, Section, Table, Text
+from pipelines.reports.wording import UNKNOWN, count, day, name, percent, plural, score, told
+from pipelines.weights.report.words import segment_name
 
 if TYPE_CHECKING:
     from features.outcomes.settings import OutcomeWords

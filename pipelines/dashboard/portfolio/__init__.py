@@ -1,1 +1,1 @@
-"""pipelines.dashboard.portfolio."""
+"""Portfolio pages: what is at stake in the book that a visitor sees."""

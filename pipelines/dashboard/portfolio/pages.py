@@ -10,12 +10,12 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
 
-from pipelines.dashboard.account.list_pages import ListedAccount
-from pipelines.dashboard.snapshot.book import Book
-from pipelines.dashboard.web.panel import Panel
-from pipelines.dashboard.snapshot.snapshot import Snapshot
-from pipelines.dashboard.portfolio.trend_bars import trend_bars
 from pipelines.dashboard.access.visitor import Visitor, VisitorOf
+from pipelines.dashboard.account.list_pages import ListedAccount
+from pipelines.dashboard.portfolio.trend_bars import trend_bars
+from pipelines.dashboard.snapshot.book import Book
+from pipelines.dashboard.snapshot.snapshot import Snapshot
+from pipelines.dashboard.web.panel import Panel
 from pipelines.portfolio.sums import BandSummary, PartSummary
 from pipelines.portfolio.words import interval, stake_words
 from pipelines.reports.wording import amount, count, day, money, percent, plural

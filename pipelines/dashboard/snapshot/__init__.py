@@ -1,1 +1,1 @@
-"""pipelines.dashboard.snapshot.snapshot."""
+"""Snapshots: the newest run as the control panel reads it, paged and summed."""

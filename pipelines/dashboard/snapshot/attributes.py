@@ -9,7 +9,6 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from features.catalog import signal_name
-from pipelines.project.project import Project
 from pipelines.dashboard.snapshot.schema import (
     FIXED,
     LIFECYCLE,
@@ -19,6 +18,7 @@ from pipelines.dashboard.snapshot.schema import (
     RESERVED_TOO,
     Attribute,
 )
+from pipelines.project.project import Project
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir

@@ -15,9 +15,9 @@ from pipelines.dashboard.snapshot.schema import FACETS
 from pipelines.portfolio.sums import BandSummary, PartSummary
 
 if TYPE_CHECKING:
-    from pipelines.project.project import Project
-    from pipelines.dashboard.snapshot.snapshot import Snapshot
     from pipelines.dashboard.access.visitor import Visitor
+    from pipelines.dashboard.snapshot.snapshot import Snapshot
+    from pipelines.project.project import Project
 
 CALLS, SAID = 10, 3
 MOST_PARTS = 40

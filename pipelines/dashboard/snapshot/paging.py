@@ -15,8 +15,8 @@ from pipelines.dashboard.snapshot.query import AccountPage, AccountQuery
 from pipelines.dashboard.snapshot.schema import place_in
 
 if TYPE_CHECKING:
-    from pipelines.dashboard.snapshot.snapshot import Snapshot
     from pipelines.dashboard.access.visitor import Visitor
+    from pipelines.dashboard.snapshot.snapshot import Snapshot
 
 
 def page_of(snapshot: Snapshot, visitor: Visitor, query: AccountQuery) -> AccountPage:

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from models.scoring.health_model import HealthModel
-    from pipelines.project.project import Project
-    from pipelines.dashboard.snapshot.book import Book
     from pipelines.dashboard.access.visitor import Visitor
+    from pipelines.dashboard.snapshot.book import Book
+    from pipelines.project.project import Project
     from pipelines.store.opening import Run
 
 NOT_KNOWN = ""

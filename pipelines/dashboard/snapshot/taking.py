@@ -14,10 +14,10 @@ import pyarrow as pa
 
 from features.errors import DataError, HealthscoreError, RegistryError, StoreError
 from features.sources.source import first_line
-from pipelines.project.project import Project
 from pipelines.dashboard.snapshot.attributes import account_attributes
-from pipelines.dashboard.snapshot.snapshot import Contents, Snapshot
 from pipelines.dashboard.snapshot.schema import FIXED, MONTHS, SORTED, Attribute, place_in
+from pipelines.dashboard.snapshot.snapshot import Contents, Snapshot
+from pipelines.project.project import Project
 from pipelines.store.opening import Run, ScoreStore, now
 
 if TYPE_CHECKING:

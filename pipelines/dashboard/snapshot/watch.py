@@ -11,11 +11,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from features.errors import HealthscoreError
+from pipelines.dashboard.access.visitor import Visitor
 from pipelines.dashboard.snapshot.snapshot import Snapshot
 from pipelines.dashboard.snapshot.taking import take
-from pipelines.dashboard.access.visitor import Visitor
-from pipelines.store.issued_run import issued_run
 from pipelines.project.score_settings import MAIN
+from pipelines.store.issued_run import issued_run
 from pipelines.store.opening import Run, now, open_store
 
 if TYPE_CHECKING:

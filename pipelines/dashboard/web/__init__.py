@@ -1,1 +1,1 @@
-"""pipelines.dashboard.web."""
+"""The control panel's web server: application, panel, errors, static files."""

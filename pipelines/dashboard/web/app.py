@@ -4,31 +4,36 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
-from pipelines.dashboard.web import errors
+from pipelines.dashboard.access import pages as login
 from pipelines.dashboard.access.gate import Gate, gate_of
 from pipelines.dashboard.access.gatekeeper import Gatekeeper
 from pipelines.dashboard.access.headers import BodyLimit, KnownHosts, SecureResponses
-from pipelines.dashboard.web.panel import Panel
+from pipelines.dashboard.account import list_pages as account_list
+from pipelines.dashboard.account import pages as account
+from pipelines.dashboard.model import pages as model
+from pipelines.dashboard.portfolio import pages as portfolio
 from pipelines.dashboard.snapshot.watch import Snapshots
+from pipelines.dashboard.web import errors, static_files
+from pipelines.dashboard.web.panel import Panel
+from pipelines.dashboard.weights import pages as weights
 
 if TYPE_CHECKING:
     from pipelines.project.project import Project
     from pipelines.project.serve_settings import ServeSettings
 
-PAGES = (
-    "static_files",
-    "login_pages",
-    "portfolio_pages",
-    "account_list",
-    "account_pages",
-    "weights_pages",
-    "model_pages",
+ROUTERS = (
+    static_files.router,
+    login.router,
+    portfolio.router,
+    account_list.router,
+    account.router,
+    weights.router,
+    model.router,
 )
 MOST_BYTES = 64 * 1024
 COMPRESSED_FROM = 1000
@@ -87,8 +92,8 @@ def create_app(
     )
     app.state.panel = panel
     errors.register(app)
-    for page in PAGES:
-        app.include_router(import_module(f"pipelines.dashboard.{page}").router)
+    for router in ROUTERS:
+        app.include_router(router)
     # The last one added is the outermost.
     app.add_middleware(Gatekeeper, gate=gate)
     app.add_middleware(BodyLimit, most=MOST_BYTES)

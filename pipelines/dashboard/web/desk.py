@@ -12,16 +12,16 @@ from fastapi import FastAPI, Request
 
 from pipelines.dashboard.account.details import AccountDetails, account_details
 from pipelines.dashboard.account.tables import SourceTables
-from pipelines.dashboard.web.background import Background, Done
 from pipelines.dashboard.model.health import ModelHealth, model_health
 from pipelines.dashboard.model.registry_reads import RegistryReads
+from pipelines.dashboard.web.background import Background, Done
 from pipelines.dashboard.weights.bench import WeightsBenches
 from pipelines.store.issued_scores import DatedScore, issued_scores
 
 if TYPE_CHECKING:
-    from pipelines.project.project import Project
-    from pipelines.dashboard.web.panel import Panel
     from pipelines.dashboard.snapshot.snapshot import Snapshot
+    from pipelines.dashboard.web.panel import Panel
+    from pipelines.project.project import Project
 
 ACCOUNTS_KEPT, HISTORIES_KEPT = 200, 500
 HISTORY_SECONDS, HELD_SECONDS, HEALTH_SECONDS = 60.0, 3.0, 20.0

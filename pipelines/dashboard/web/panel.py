@@ -11,17 +11,17 @@ from fastapi.responses import HTMLResponse
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 
-from pipelines.dashboard.web.static_files import static_url
 from pipelines.dashboard.access.visitor import visitor_of
-from pipelines.reports import wording
+from pipelines.dashboard.web.static_files import static_url
 from pipelines.project.score_settings import MAIN
+from pipelines.reports import wording
 from pipelines.terminal.console import plain
 
 if TYPE_CHECKING:
-    from pipelines.project.project import Project
     from pipelines.dashboard.access.gate import Gate
     from pipelines.dashboard.snapshot.snapshot import Snapshot
     from pipelines.dashboard.snapshot.watch import Snapshots
+    from pipelines.project.project import Project
     from pipelines.project.serve_settings import ServeSettings
 
 LONGEST_CHOICE = 60

@@ -13,8 +13,8 @@ import uvicorn
 
 from features.errors import SettingsError
 from features.sources.source import first_line
-from pipelines.dashboard.web.app import create_app
 from pipelines.dashboard.access.gate import Gate, gate_of
+from pipelines.dashboard.web.app import create_app
 from pipelines.project.serve_settings import is_local
 
 if TYPE_CHECKING:

@@ -1,1 +1,1 @@
-"""pipelines.dashboard.weights."""
+"""Weights pages: what to change, and sliders that replay other weights."""

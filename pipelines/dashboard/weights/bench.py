@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
-from pipelines.project.company import open_company
-from pipelines.dashboard.web.background import Background, Done
 from pipelines.dashboard.model.registry_reads import BUSY, RegistryReads, settled
-from pipelines.weights.rows import ReplayRows, advice_from, replay_rows
+from pipelines.dashboard.web.background import Background, Done
+from pipelines.project.company import open_company
 from pipelines.project.scorecard_settings import ALL
+from pipelines.weights.rows import ReplayRows, advice_from, replay_rows
 from pipelines.weights.what_if import today_by_segment
 
 if TYPE_CHECKING:
@@ -131,9 +131,9 @@ def set_up(project: Project, tell: Tell, most_rows: int = MOST_ROWS) -> Bench:
     RegistryError, EvidenceError, SettingsError, DataError
         As for :func:`pipelines.weights.rows.replay_rows`.
     """
+    from models.backtest.signal_evidence import some_accounts
     from models.scorecard.grading import Grading
     from models.scorecard.scorecard import Scorecard
-    from models.backtest.signal_evidence import some_accounts
 
     tell("reading the tables and the dates that judged the model", 1)
     with open_company(project) as company:

@@ -10,11 +10,10 @@ from fastapi.responses import HTMLResponse
 from starlette.concurrency import run_in_threadpool
 
 from features.errors import SettingsError
-from pipelines.project.project import Project
+from pipelines.dashboard.access.visitor import WholeBookOf
 from pipelines.dashboard.web.background import Done, ready
 from pipelines.dashboard.web.desk import desk_of
 from pipelines.dashboard.web.panel import Panel
-from pipelines.dashboard.access.visitor import WholeBookOf
 from pipelines.dashboard.weights.answers import (
     WeightsAnswer,
     WhatIfAnswer,
@@ -31,6 +30,7 @@ from pipelines.dashboard.weights.sections import (
     verdict_sentence,
 )
 from pipelines.dashboard.weights.what_if import what_if_now
+from pipelines.project.project import Project
 from pipelines.project.scorecard_settings import ALL
 from pipelines.terminal.console import plain
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from pipelines.weights.rows import FULL_MODEL, RECOMMENDED, TODAY
-from pipelines.weights.report.words import pointed_to, reason, segment_name, verdict
+from pipelines.project.scorecard_settings import ALL
 from pipelines.reports.pieces import Section, Table
 from pipelines.reports.wording import count, money, name, percent, plural, score, share
-from pipelines.project.scorecard_settings import ALL
+from pipelines.weights.report.words import pointed_to, reason, segment_name, verdict
+from pipelines.weights.rows import FULL_MODEL, RECOMMENDED, TODAY
 from pipelines.weights.what_if import WHAT_IF
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from features.errors import SettingsError, nearest, sample
 from pipelines.dashboard.weights.bench import Bench
-from pipelines.weights.rows import FULL_MODEL, RECOMMENDED, TODAY
 from pipelines.project.scorecard_settings import ALL, weights_problem
+from pipelines.weights.rows import FULL_MODEL, RECOMMENDED, TODAY
 from pipelines.weights.what_if import WHAT_IF, WhatIf, weighed
 
 if TYPE_CHECKING:

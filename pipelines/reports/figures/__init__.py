@@ -1,1 +1,1 @@
-"""pipelines.reports.figures."""
+"""Figures of reports and of the registry, drawn by matplotlib."""

@@ -10,11 +10,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from models.churn.encoding import Codes
 from models.drift.bins import Bins
 from models.drift.performance import Expected, Matured
-from models.churn.encoding import Codes
-from pipelines.reports.figures.style import dress, legend, percent, short
 from pipelines.reports.figures.inline_svg import INK, inline_svg
+from pipelines.reports.figures.style import dress, legend, percent, short
 from pipelines.reports.figures.tested_rows import BLUE, ORANGE
 
 SMALL, WIDTH, LINE = (2.9, 2.6), 5.6, 0.36

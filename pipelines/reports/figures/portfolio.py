@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from pipelines.reports.figures.style import legend, short
 from pipelines.reports.figures.inline_svg import INK, QUIET, inline_svg
+from pipelines.reports.figures.style import legend, short
 from pipelines.reports.figures.tested_rows import BLUE, ORANGE
 from pipelines.reports.figures.trend import BAND_LOOKS
 

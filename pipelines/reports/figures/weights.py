@@ -11,11 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pipelines.reports.figures.style import dress, legend, percent, short
-from pipelines.reports.figures.inline_svg import INK, QUIET, inline_svg
-from pipelines.reports.figures.tested_rows import BLUE, ORANGE
 from models.scorecard.advice import SegmentAdvice
 from models.scorecard.replay import Replayed
+from pipelines.reports.figures.inline_svg import INK, QUIET, inline_svg
+from pipelines.reports.figures.style import dress, legend, percent, short
+from pipelines.reports.figures.tested_rows import BLUE, ORANGE
 
 # Narrow enough to be read on a phone, where a figure shrinks to the page.
 WIDTH = 4.5

@@ -1,1 +1,1 @@
-"""pipelines.weights.report."""
+"""The weights report: its sections and its sentences."""

@@ -7,6 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from pipelines.project.scorecard_settings import ALL
+from pipelines.reports.pieces import Figure, Section, Table, Text
+from pipelines.reports.rendering import render
+from pipelines.reports.wording import count, day, name, percent, plural, score
+from pipelines.weights.report.sections_evidence import evidence_sections
+from pipelines.weights.report.sections_method import method_section, versions_section, within
+from pipelines.weights.report.sections_replay import effect_figures, points_section, replay_section
+from pipelines.weights.report.sections_signals import signal_sections
 from pipelines.weights.report.words import (
     changes_of,
     gain_of,
@@ -18,14 +26,6 @@ from pipelines.weights.report.words import (
     shown_segments,
     verdict,
 )
-from pipelines.weights.report.sections_evidence import evidence_sections
-from pipelines.weights.report.sections_method import method_section, versions_section, within
-from pipelines.reports.pieces import Figure, Section, Table, Text
-from pipelines.reports.rendering import render
-from pipelines.weights.report.sections_replay import effect_figures, points_section, replay_section
-from pipelines.weights.report.sections_signals import signal_sections
-from pipelines.reports.wording import count, day, name, percent, plural, score
-from pipelines.project.scorecard_settings import ALL
 
 if TYPE_CHECKING:
     from models.scorecard.advice import SegmentAdvice

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from pipelines.weights.report.words import segment_name, shown_segments
+from pipelines.project.scorecard_settings import ALL
 from pipelines.reports.pieces import Figure, Section, Table, Text
 from pipelines.reports.wording import count, day, name, percent, plural, share, told
-from pipelines.project.scorecard_settings import ALL
+from pipelines.weights.report.words import segment_name, shown_segments
 
 if TYPE_CHECKING:
     from models.measures.metrics import Metrics

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from pipelines.reports.pieces import Section, Table, Text
 from pipelines.reports.labels import signal_labels
+from pipelines.reports.pieces import Section, Table, Text
 from pipelines.reports.wording import count, day, name, percent
 
 if TYPE_CHECKING:

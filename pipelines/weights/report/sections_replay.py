@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from pipelines.weights.rows import FULL_MODEL, RECOMMENDED, TODAY
-from pipelines.weights.report.words import more, segment_name, shown_segments, signed
-from pipelines.reports.pieces import Figure, Section, Table, Text
+from pipelines.project.scorecard_settings import ALL
 from pipelines.reports.labels import signal_labels
+from pipelines.reports.pieces import Figure, Section, Table, Text
 from pipelines.reports.wording import (
     THIN,
     amount,
@@ -23,7 +22,8 @@ from pipelines.reports.wording import (
     score,
     share,
 )
-from pipelines.project.scorecard_settings import ALL
+from pipelines.weights.report.words import more, segment_name, shown_segments, signed
+from pipelines.weights.rows import FULL_MODEL, RECOMMENDED, TODAY
 
 if TYPE_CHECKING:
     from features.catalog import Signal

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from pipelines.weights.report.words import segment_name, shown_segments
-from pipelines.reports.pieces import Section, Table, Text
-from pipelines.reports.labels import signal_labels
-from pipelines.reports.wording import count, name, percent, plural, score, share, told
 from pipelines.project.scorecard_settings import ALL
+from pipelines.reports.labels import signal_labels
+from pipelines.reports.pieces import Section, Table, Text
+from pipelines.reports.wording import count, name, percent, plural, score, share, told
+from pipelines.weights.report.words import segment_name, shown_segments
 
 if TYPE_CHECKING:
     from pipelines.weights.evidence_ratings import RatingEvidence

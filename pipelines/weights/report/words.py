@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from pipelines.reports.wording import UNKNOWN, amount, between, count, name, percent, score
 from pipelines.project.scorecard_settings import ALL
+from pipelines.reports.wording import UNKNOWN, amount, between, count, name, percent, score
 
 if TYPE_CHECKING:
     from models.scorecard.advice import Advice, Extremes, SegmentAdvice

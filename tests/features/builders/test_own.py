@@ -12,15 +12,15 @@ import pandas as pd
 import pytest
 
 from features.build import build_features, signals_of
-from features.tables.company import Company
+from features.builders.settings import SignalsSettings
 from features.errors import SettingsError
 from features.outcomes.labels import OutcomeSettings
-from features.builders.settings import SignalsSettings
+from features.tables.company import Company
 from pipelines.project.company import open_company
 from pipelines.project.project import load_project
 
 DAY = date(2024, 3, 4)
-DOCUMENT = Path(__file__).parents[2] / "docs" / "how-to" / "own_signals.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "how-to" / "own_signals.md"
 BLOCKS = re.findall(r"```(toml|python)\n(.*?)```", DOCUMENT.read_text("utf-8"), re.DOTALL)
 GOOD = """
 from features.builders.builder import fill_rows

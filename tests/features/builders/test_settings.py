@@ -11,10 +11,10 @@ import pytest
 from pydantic import ValidationError
 
 from features.build import signals_of
-from features.catalog import Signal
-from features.tables.company import Company
-from features.errors import SettingsError
 from features.builders.settings import SignalsSettings
+from features.catalog import Signal
+from features.errors import SettingsError
+from features.tables.company import Company
 
 
 @pytest.fixture

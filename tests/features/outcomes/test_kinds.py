@@ -11,8 +11,8 @@ import pytest
 from pydantic import ValidationError
 
 from features.build import build_features
+from features.builders.settings import SignalsSettings
 from features.catalog import GROUPS, Signal
-from features.tables.company import Company
 from features.errors import DataError, SettingsError
 from features.outcomes.labels import (
     AdoptionTarget,
@@ -23,7 +23,7 @@ from features.outcomes.labels import (
     why_no_date,
     why_no_row,
 )
-from features.builders.settings import SignalsSettings
+from features.tables.company import Company
 
 CompanyOf = Callable[..., Company]
 MARCH = date(2024, 3, 1)

@@ -11,9 +11,9 @@ import pytest
 from pydantic import ValidationError
 
 from features.build import build_features
-from features.tables.company import Company
-from features.outcomes.labels import OutcomeSettings, churn_dates, matured_dates
 from features.builders.settings import SignalsSettings
+from features.outcomes.labels import OutcomeSettings, churn_dates, matured_dates
+from features.tables.company import Company
 
 CompanyOf = Callable[..., Company]
 ACCOUNTS = pd.DataFrame({"account_id": ["A"], "created_at": [datetime(2022, 1, 1)]})

@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 
 from features.build import build_features
-from features.catalog import GROUPS
-from features.tables.company import Company
-from features.outcomes.labels import AdoptionTarget, OutcomeSettings
 from features.builders.settings import SignalsSettings
+from features.catalog import GROUPS
+from features.outcomes.labels import AdoptionTarget, OutcomeSettings
+from features.tables.company import Company
 from tests.features.sql_oracle import DAY, FOLDER, SqlOracle, microseconds
 from tests.features.test_build import churn_moments, running_terms
 

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from features.build import build_features
-from features.tables.company import Company
-from features.outcomes.labels import OutcomeSettings
 from features.builders.settings import SignalsSettings
+from features.outcomes.labels import OutcomeSettings
+from features.tables.company import Company
 
 CompanyOf = Callable[..., Company]
 MARCH, JULY = date(2024, 3, 1), date(2024, 7, 1)

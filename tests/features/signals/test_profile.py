@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from features.build import build_features, signals_of
+from features.builders.settings import SignalsSettings
 from features.catalog import Signal, signal_name
-from features.tables.company import Company
 from features.errors import SettingsError
 from features.outcomes.labels import OutcomeSettings
-from features.builders.settings import SignalsSettings
+from features.tables.company import Company
 
 CompanyOf = Callable[..., Company]
 DAY, OUTCOME = date(2024, 3, 1), OutcomeSettings()

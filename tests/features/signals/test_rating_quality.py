@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.tables.company import Company
-from features.signals.rating_quality import RaterSpread, rater_spread
 from features.builders.settings import SignalsSettings
+from features.signals.rating_quality import RaterSpread, rater_spread
+from features.tables.company import Company
 
 DAY, MIDNIGHT = date(2024, 7, 1), datetime(2024, 7, 1)
 SETTINGS = SignalsSettings(rubric={"sponsor": {"5": "Meets weekly"}})

@@ -11,11 +11,11 @@ import pytest
 from pydantic import ValidationError
 
 from features.build import build_features, signals_of
+from features.builders.settings import SignalsSettings
 from features.catalog import Signal
-from features.tables.company import Company
 from features.errors import SettingsError
 from features.outcomes.labels import OutcomeSettings
-from features.builders.settings import SignalsSettings
+from features.tables.company import Company
 
 CompanyOf = Callable[..., Company]
 DAY, MIDNIGHT = date(2024, 7, 1), datetime(2024, 7, 1)

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from features.build import build_features, signals_of
-from features.tables.company import Company
+from features.builders.settings import SignalsSettings
 from features.errors import DataError, SettingsError
 from features.outcomes.labels import OutcomeSettings
-from features.builders.settings import SignalsSettings
+from features.tables.company import Company
 
 CompanyOf = Callable[..., Company]
 MARCH, APRIL = date(2024, 3, 1), date(2024, 4, 1)

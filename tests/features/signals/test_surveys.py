@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from features.build import signals_of
-from features.errors import DataError
 from features.builders.settings import SignalsSettings
+from features.errors import DataError
 from tests.features.by_hand import (
     MICROSECOND,
     MIDNIGHT,

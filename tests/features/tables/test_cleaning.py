@@ -12,10 +12,10 @@ import pyarrow as pa
 import pytest
 
 from features.build import build_features
-from features.tables.company import Company
+from features.builders.settings import SignalsSettings
 from features.errors import DataError
 from features.outcomes.labels import OutcomeSettings
-from features.builders.settings import SignalsSettings
+from features.tables.company import Company
 
 CompanyOf = Callable[..., Company]
 DAY = date(2024, 3, 1)

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 from features.build import build_features
-from features.tables.company import Company
+from features.builders.settings import SignalsSettings
 from features.errors import DataError
 from features.outcomes.labels import OutcomeSettings
-from features.builders.settings import SignalsSettings
+from features.tables.company import Company
 
 CompanyOf = Callable[..., Company]
 ACCOUNTS = pd.DataFrame({"account_id": ["A", "B"], "created_at": [datetime(2023, 1, 1, 9)] * 2})

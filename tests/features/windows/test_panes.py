@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from ibis.backends.duckdb import Backend
 
+from features.observations import dates_table
 from features.tables.cleaning import CleanTable
 from features.tables.contract import CONTRACT
-from features.observations import dates_table
 from features.windows.panes import Measure, Window, aggregate_windows, events_of
 
 Event = dict[str, Any]

@@ -7,8 +7,8 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from models.backtest.contenders import DEFAULT, Task, base_rate
-from models.scoring.health_model import SEGMENT
 from models.measures.metrics import row_log_loss
+from models.scoring.health_model import SEGMENT
 
 LEVELS = ("annual", "monthly", None)
 BY_NAME = {contender.name: contender.forecast for contender in DEFAULT}

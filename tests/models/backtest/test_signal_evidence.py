@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from features.catalog import Signal
-from models.scoring.health_model import model_input
 from models.backtest.signal_evidence import (
     alone,
     group_carriers,
@@ -23,6 +22,7 @@ from models.backtest.signal_evidence import (
     side_by_side,
     some_accounts,
 )
+from models.scoring.health_model import model_input
 from models.weights.intervals import SignalCertainty, WeightCertainty
 
 HOSTILE = "<script>alert(1)</script>"

@@ -10,10 +10,10 @@ import pytest
 
 from features.errors import SettingsError
 from models.drift.decision import Decision, DriftPolicy, decide
+from models.drift.feed_faults import Fault
 from models.drift.null import Movement
 from models.drift.performance import Expected, ExpectedChange, Matured
 from models.drift.statistics import Drift, DriftStatistics
-from models.drift.feed_faults import Fault
 from models.measures.recalibration import Recalibration
 
 AS_OF, TRAINED = date(2025, 11, 1), date(2025, 8, 1)

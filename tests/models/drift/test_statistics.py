@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from features.catalog import Signal
 from features.errors import DataError
-from models.drift.statistics import DriftStatistics, _by_group, drift_statistics, holm
 from models.drift.reference import Reference, fit_reference, frame_histograms
+from models.drift.statistics import DriftStatistics, _by_group, drift_statistics, holm
 
 SIGNALS = tuple(
     Signal(f"signal_{i}", "usage", "count", "higher", f"Signal {i}", 28, "{value}")

@@ -13,10 +13,11 @@ import pytest
 from mlflow import MlflowClient
 
 from features.errors import RegistryError
-from models.registry import chain as promotion_chain, chain_record as promotion_record
-from models.registry.champions import history, promote
+from models.registry import chain as promotion_chain
+from models.registry import chain_record as promotion_record
 from models.registry.chain import move_champion, settled
 from models.registry.chain_record import CHAMPION
+from models.registry.champions import history, promote
 from models.registry.models import load_champion, tracking
 from tests.models.promotions import NAME, aliases, back, copied, go, told
 

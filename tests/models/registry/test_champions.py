@@ -11,8 +11,8 @@ from mlflow import MlflowClient
 
 from features.errors import RegistryError
 from models.registry import champions
-from models.registry.champions import history, reject, rollback_target, training_counts
 from models.registry.chain_record import CHAMPION, PREVIOUS
+from models.registry.champions import history, reject, rollback_target, training_counts
 from models.registry.models import CHALLENGER, load_champion, tracking
 from tests.models.promotions import NAME, aliases, back, copied, go, told
 

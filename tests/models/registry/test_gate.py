@@ -13,8 +13,8 @@ from scipy.special import expit, logit
 
 from features.outcomes.settings import WORDS
 from models.measures.metrics import SMALLEST
-from models.registry.gate import PromotionRules, Verdict, judge_challenger
 from models.measures.resampling import TAILS
+from models.registry.gate import PromotionRules, Verdict, judge_challenger
 
 SEEDS = range(50)
 PLANS = np.array(["plan=starter", "plan=growth", "plan=enterprise"], dtype=object)

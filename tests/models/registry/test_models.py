@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from features.errors import RegistryError
-from pipelines.reports.figures.tested_rows import reliability_plot
 from models.registry.models import load_champion, load_version, log_champion, tracking
+from pipelines.reports.figures.tested_rows import reliability_plot
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -184,7 +184,7 @@ def test_mlflow_is_quiet(result, tmp_path):
         capture_output=True,
         text=True,
         check=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
     )
     assert done.stdout.startswith("No champion of 'health'")
     assert done.stdout.count("\n") == 1

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.errors import RegistryError
-from models.scorecard.grading import Grading
 from models.registry.recommendations import (
     RecommendationRecord,
     log_recommendation,
     recommendation_records,
     recorded_scorecard,
 )
+from models.scorecard.grading import Grading
 from models.scorecard.scorecard import Cuts
 from models.segments import SegmentAssignment, SegmentSettings
 

@@ -25,7 +25,9 @@ from mlflow.pyfunc.model import PythonModelContext
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from models.registry import files as model_files, models as registry, serving
+from models.registry import files as model_files
+from models.registry import models as registry
+from models.registry import serving
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 SECONDS_TO_START = 180

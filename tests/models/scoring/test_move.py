@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from models.scoring.calibration import LogisticCalibrator
 from models.churn.classifier import ChurnClassifier
+from models.scoring.calibration import LogisticCalibrator
 from models.scoring.move import KINDS, MoveEnd, split_move
 from models.segments import SegmentSettings
 

@@ -9,12 +9,12 @@ from scipy.special import expit
 
 from features.catalog import Signal
 from features.errors import DataError, EvidenceError
-from models.training.learning import learn
 from models.measures.metrics import evaluate
-from models.training.holdout import judge
 from models.scoring.scale import ScaleSettings
 from models.segments import SegmentSettings
 from models.training.fit import fit_health_model
+from models.training.holdout import judge
+from models.training.learning import learn
 
 
 def fit(frame, signals, **settings):

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 from scipy.special import expit, logit
 
-from models.training.learning import learn
 from models.measures.metrics import evaluate, rate_row
-from models.training.holdout import Unseen, band_table, doubts, judge, prove, together
 from models.scoring.scale import ScoreScale
+from models.training.holdout import Unseen, band_table, doubts, judge, prove, together
+from models.training.learning import learn
 
 BAD = ScoreScale(0.2, at_risk_from=0.4, watch_from=0.2)
 GOOD = ScoreScale(0.2, at_risk_from=0.4, watch_from=0.2, good=True)

@@ -7,8 +7,8 @@ from scipy.special import expit
 from sklearn.base import clone
 
 from features.errors import DataError, EvidenceError
-from models.training.learning import classifier_of, learn
 from models.segments import SegmentSettings
+from models.training.learning import classifier_of, learn
 
 EVERY = SegmentSettings(("plan",), min_rows=0, min_positives=0)
 TUNED = {"learning_rate": 0.11, "num_leaves": 3, "shrinkage": 2.5}

@@ -20,14 +20,14 @@ from scipy.special import expit
 from sklearn.metrics import log_loss
 
 from features.errors import EvidenceError, RegistryError, SettingsError
-from models.training import tuning_trial
 from models.churn.classifier import ChurnClassifier
+from models.training import tuning_trial
 from models.training.splits import rolling_origins
 from models.training.tuning import tune
 from models.training.tuning_journal import open_journal
 from models.training.tuning_trial import paired_gain, search_space, within
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 NAMES = ["plan", "usage_28d", "usage_change", "tickets_90d", "billing_period"]
 ROUNDS = (0, 5, 20)
 MATURITY = 44

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from models.tree_shap import ShapPlan
-
 from models.tree_shap.run import backends as roads
 
 N_FEATURES = 10

@@ -15,8 +15,8 @@ import pytest
 
 from features.errors import DataError, RegistryError
 from models.tree_shap import Explanation, ShapPlan
-from models.tree_shap.run import backends as roads
 from models.tree_shap.plan import _threads
+from models.tree_shap.run import backends as roads
 
 GROUPS = np.array([0, 0, 1, 1, 2, 2, 2, 0, 3, 3])
 

@@ -8,9 +8,9 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from models.churn.backbone import LinearBackbone
-from models.weights.backbone_steps import BackboneSteps
 from models.churn.encoding import Encoded
 from models.churn.shrunken_logistic import NodeRows, ShrunkenTree
+from models.weights.backbone_steps import BackboneSteps
 
 ACCOUNTS, ROWS = 400, 6
 SLOPES = np.array([[1.2, -0.6], [0.3, -1.4]])

@@ -8,8 +8,8 @@ import pytest
 
 from features.catalog import Signal
 from models.scoring.health_model import HealthModel
-from models.training.learning import classifier_of
 from models.training.fit import fit_health_model
+from models.training.learning import classifier_of
 from models.weights.intervals import GroupCertainty, WeightCertainty, weight_certainty
 from models.weights.weights import group_weights, signal_weights
 

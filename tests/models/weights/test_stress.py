@@ -6,8 +6,8 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from models.churn.backbone import LinearBackbone
-from models.weights.backbone_steps import BackboneSteps
 from models.churn.encoding import Encoded
+from models.weights.backbone_steps import BackboneSteps
 from models.weights.stress import FOLDS, INTERCEPT_SD, STRESS_SD, cross_fitted_stress
 
 ACCOUNTS, ROWS = 800, 5

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from features.errors import SettingsError
-from pipelines.weights import recommend as recommending
-from pipelines.weights import history as recommendation_history, what_if
 from pipelines.commands.weights import Format, report_file
 from pipelines.project.project import load_project
+from pipelines.weights import history as recommendation_history
+from pipelines.weights import recommend as recommending
+from pipelines.weights import what_if
 from tests.pipelines.weighed_company import recommended_for, weighed_company
 
 pytestmark = pytest.mark.xdist_group("recommend")

@@ -11,10 +11,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import quote
 
-from pipelines.project.project import Project, load_project
-from pipelines.dashboard.web.app import create_app
-from pipelines.dashboard.snapshot.snapshot import Snapshot
 from pipelines.dashboard.access.users import User, UsersFile
+from pipelines.dashboard.snapshot.snapshot import Snapshot
+from pipelines.dashboard.web.app import create_app
+from pipelines.project.project import Project, load_project
 from pipelines.project.serve_settings import ServeSettings
 
 OWNER = "region"

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.project.project import Project, load_project
-from pipelines.dashboard.web.app import create_app
 from pipelines.dashboard.access.gate import Gate, gate_of
 from pipelines.dashboard.access.users import User, UsersFile, hash_password
+from pipelines.dashboard.web.app import create_app
+from pipelines.project.project import Project, load_project
 from pipelines.store.opening import Run, RunKey, open_store
 from tests.pipelines.issued import GROUPS_OF, batch
 

@@ -8,9 +8,9 @@ from datetime import date
 import duckdb
 import pytest
 
-from pipelines.project.project import load_project
 from pipelines.monitor.findings import Findings, look
 from pipelines.monitor.rows import current_rows
+from pipelines.project.project import load_project
 from tests.features.servers import running_postgres, write_postgres
 from tests.pipelines.changing import LAST, write_company
 

@@ -13,14 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 from mlflow import MlflowClient
 
+from models.drift.reference import fit_reference
 from models.registry.champion_reference import load_reference
 from models.registry.champions import history
 from models.registry.checks import MonitorRecord, monitor_records
-from models.drift.reference import fit_reference
 from models.registry.models import load_champion, tracking
 from pipelines.monitor import monitor as monitoring
-from pipelines.project.project import load_project
 from pipelines.monitor.monitor import monitor
+from pipelines.project.project import load_project
 from pipelines.training.train import labelled_features
 from tests.pipelines.changing import CHANGE, LAST, write_company
 from tests.pipelines.conftest import _make_hostile

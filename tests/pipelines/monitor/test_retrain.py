@@ -13,13 +13,13 @@ import pytest
 from mlflow import MlflowClient
 
 from features.errors import DataError, RegistryError
+from models.measures.metrics import row_log_loss
 from models.registry.champions import history, rollback_target
 from models.registry.holdout_rows import load_holdout
-from models.measures.metrics import row_log_loss
 from models.registry.models import load_champion, load_version
-from pipelines.project.project import Project, load_project
-from pipelines.project.feature_table import write_features
 from pipelines.monitor.retrain import retrain
+from pipelines.project.feature_table import write_features
+from pipelines.project.project import Project, load_project
 from pipelines.scoring.score import score_accounts
 from pipelines.training.train import labelled_features
 from tests.pipelines.changing import CHANGE, let_time_pass, write_company

@@ -9,10 +9,10 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from pipelines.project.project import load_project
 from pipelines.portfolio.portfolio import account_names, portfolio, sum_up
-from pipelines.scoring.score import champion, score_accounts
+from pipelines.project.project import load_project
 from pipelines.project.scorecard_settings import PlaysSettings
+from pipelines.scoring.score import champion, score_accounts
 from pipelines.store.opening import RunKey, open_store
 from tests.pipelines.issued import batch
 

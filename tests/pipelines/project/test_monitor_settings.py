@@ -9,8 +9,8 @@ import pytest
 
 from features.errors import SettingsError
 from models.drift.decision import DriftPolicy
-from pipelines.project.project import load_project
 from pipelines.project.monitor_settings import MonitorSettings
+from pipelines.project.project import load_project
 
 BASE = '[source]\nurl = "data"\n[tables.accounts]\n[tables.subscriptions]\n'
 

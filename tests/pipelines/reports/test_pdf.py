@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from features.errors import SettingsError
-from pipelines.weights.report.words import headline
 from pipelines.reports.pdf import write_pdf
 from pipelines.reports.rendering import render
 from pipelines.weights.report.report import weights_html
+from pipelines.weights.report.words import headline
 from tests.pipelines.reports.told_company import told_company
 
 SUMMARY = ["What it brings", "What to change", "What the score means", "Before you act"]

@@ -11,21 +11,21 @@ import pandas as pd
 
 from features.catalog import Signal, Unit
 from features.outcomes.settings import WORDS
-from models.scorecard.behaviour_points import behaviour_points
-from models.measures.fairness_audit import fairness_audit
-from models.scorecard.grading import GradedSignal, Grading, Measure
-from models.scoring.health_model import HealthModel
 from models.backtest.lead_time import lead_time
-from models.measures.metrics import calibration_table, evaluate
-from models.training.holdout import band_table
-from models.scorecard.replay import replay
-from models.scoring.scale import ScoreScale
-from models.scorecard.scorecard import Cuts, Scorecard, whole_percentages
 from models.backtest.signal_evidence import Alone
+from models.measures.fairness_audit import fairness_audit
+from models.measures.metrics import calibration_table, evaluate
+from models.scorecard.behaviour_points import behaviour_points
+from models.scorecard.grading import GradedSignal, Grading, Measure
+from models.scorecard.replay import replay
+from models.scorecard.scorecard import Cuts, Scorecard, whole_percentages
+from models.scoring.health_model import HealthModel
+from models.scoring.scale import ScoreScale
+from models.training.holdout import band_table
+from pipelines.weights.evidence import Evidence
 from pipelines.weights.evidence_ratings import RatingEvidence
 from pipelines.weights.recommend import MeasureNote, Recommended, effects
 from pipelines.weights.rows import FULL_MODEL, RECOMMENDED, TODAY, advice_from
-from pipelines.weights.evidence import Evidence
 
 SCRIPT = "<script>alert(1)</script>"
 FORMULA = '=HYPERLINK("http://evil.example","click")'

@@ -11,12 +11,12 @@ import pytest
 from features.catalog import GROUPS
 from features.errors import RegistryError, SettingsError, StoreError
 from models.scoring.reasons import sentence
-from pipelines.scoring import export as exporting
 from pipelines.project.project import Project, load_project
+from pipelines.scoring import export as exporting
 from pipelines.scoring.export import export_scores
 from pipelines.scoring.export_rows import COLUMNS
-from pipelines.store.schema import REASONS
 from pipelines.store.opening import open_store
+from pipelines.store.schema import REASONS
 from tests.pipelines.export_by_hand import (
     CONFIG,
     FIRST,

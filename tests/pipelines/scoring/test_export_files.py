@@ -22,14 +22,14 @@ import pytest
 
 from features.catalog import GROUPS
 from features.errors import SettingsError
+from pipelines.project.project import Project, load_project
 from pipelines.scoring import export as exporting
 from pipelines.scoring import export_files
-from pipelines.project.project import Project, load_project
 from pipelines.scoring.export import export_scores
 from pipelines.scoring.export_files import CELL_CHARACTERS, SHEET_ROWS, Export
 from pipelines.scoring.export_rows import COLUMNS, chosen_columns, export_schema
-from pipelines.store.schema import REASONS, SCORE_SCHEMA
 from pipelines.store.opening import Run, RunKey
+from pipelines.store.schema import REASONS, SCORE_SCHEMA
 from tests.pipelines.export_by_hand import (
     CONFIG,
     FIRST,
@@ -262,7 +262,7 @@ def test_columns_are_explained_in_every_place(company: Project, tmp_path: Path) 
     about = json.loads(schema.metadata[b"healthscore"])
     assert about["facts"] == {"config_fingerprint": "abc"}
     assert (about["as_of"], about["model_version"], about["revision"]) == ("2025-01-01", "1", 1)
-    page = Path(__file__).parents[2] / "docs" / "reference" / "exports.md"
+    page = Path(__file__).parents[3] / "docs" / "reference" / "exports.md"
     listed = re.findall(r"^\| `(\w+)` \| (.+) \|$", page.read_text("utf-8"), flags=re.MULTILINE)
     assert dict(listed) == notes
 

@@ -20,16 +20,16 @@ import pytest
 from rich.console import Console
 
 from features.build import build_features
-from features.tables.company import Company
 from features.errors import DataError, HealthscoreError, RegistryError
+from features.tables.company import Company
+from models.registry.models import load_champion
 from models.scoring.calibration import LogisticCalibrator
 from models.scoring.health_model import HealthModel
-from models.registry.models import load_champion
 from pipelines.project.company import open_company
 from pipelines.project.project import Project, load_project
-from pipelines.store.issued_scores import issued_scores
-from pipelines.scoring.move_screen import show_move
 from pipelines.scoring.move import ExplainedMove, explain_move, explain_rows
+from pipelines.scoring.move_screen import show_move
+from pipelines.store.issued_scores import issued_scores
 from pipelines.store.opening import RunKey, open_store
 
 EARLIER, BETWEEN, LATEST = date(2025, 3, 15), date(2025, 5, 1), date(2025, 7, 1)

@@ -18,8 +18,8 @@ pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("spark")]
 @pytest.fixture(scope="module")
 def loaded(taught: Any) -> tuple[Any, Any]:
     """The champion, and the feature rows of a date."""
-    from pipelines.project.project import load_project
     from pipelines.project.feature_stream import feature_stream
+    from pipelines.project.project import load_project
     from pipelines.scoring.score import champion
 
     project = load_project(taught.config)

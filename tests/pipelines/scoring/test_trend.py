@@ -15,11 +15,11 @@ from rich.console import Console
 
 from features.outcomes.settings import WORDS
 from pipelines.project.project import load_project
-from pipelines.store.issued_scores import DatedScore
-from pipelines.store.schema import SCORE_SCHEMA
-from pipelines.store.opening import RunKey, open_store
 from pipelines.scoring.trend import AccountTrend, BandCount, PortfolioRun, PortfolioTrend
 from pipelines.scoring.trend_screen import show_trend
+from pipelines.store.issued_scores import DatedScore
+from pipelines.store.opening import RunKey, open_store
+from pipelines.store.schema import SCORE_SCHEMA
 
 CONFIG = """\
 [source]

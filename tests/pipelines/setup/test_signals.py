@@ -8,7 +8,7 @@ from features.catalog import GROUPS, Signal
 from features.full_contract import every_signal
 from pipelines.setup.signals import markdown
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_a_company_lists_what_its_tables_give(scored, run) -> None:

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.simulation.simulate import Simulation, simulate
 from pipelines.simulation.behaviour import Drift, Month
 from pipelines.simulation.chunk import HORIZON_DAYS, LEAD_DAYS, churn_days
 from pipelines.simulation.company import PLANS, Accounts, Calendar
 from pipelines.simulation.ledger import Recorded, leniency
+from pipelines.simulation.simulate import Simulation, simulate
 from pipelines.simulation.truth import CONTRIBUTIONS, truth
 
 PLAN_CODE = {plan.name: code for code, plan in enumerate(PLANS)}

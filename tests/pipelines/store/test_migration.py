@@ -15,7 +15,6 @@ from features.catalog import GROUPS
 from features.errors import StoreError
 from models.scoring.scale import ScoreScale
 from pipelines.project.project import Project
-from pipelines.store.schema import POINT_COLUMNS
 from pipelines.store.opening import (
     AlreadyIssued,
     EarlierStore,
@@ -23,6 +22,7 @@ from pipelines.store.opening import (
     RunKey,
     open_store,
 )
+from pipelines.store.schema import POINT_COLUMNS
 from tests.pipelines.issued import DAY, Nursery, batch, configured, contents, issue, read
 
 ROWS = 3_000

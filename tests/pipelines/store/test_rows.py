@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from features.errors import StoreError
 from pipelines.store.postgres_rows import from_csv, to_csv
-from pipelines.store.writer import checked
 from pipelines.store.schema import SCORE_SCHEMA
+from pipelines.store.writer import checked
 from tests.pipelines.issued import GROUPS_OF, batch
 
 NAN, ACCOUNTS = float("nan"), ["A", "B", "C"]

@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from features.catalog import Signal
 from models.weights.intervals import GroupCertainty, WeightCertainty
-from pipelines.terminal.console import plain, plain_console, print_warnings, show_signals, show_weights
+from pipelines.terminal.console import (
+    plain,
+    plain_console,
+    print_warnings,
+    show_signals,
+    show_weights,
+)
 
 HOSTILE = ["[red]x[/red]", "[/]", "[link=http://a]b[/link]", ":smile:", "{x}", "<b>", "a\x1b[2Jb"]
 

@@ -23,10 +23,10 @@ from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 from models.registry.models import has_champion, load_champion, log_backtest
 from pipelines.commands.answer import answering
-from pipelines.training.backtest import Backtested, backtest
-from pipelines.training.backtest_screen import show_backtest
 from pipelines.project.project import load_project
 from pipelines.terminal.console import plain_console
+from pipelines.training.backtest import Backtested, backtest
+from pipelines.training.backtest_screen import show_backtest
 
 pytestmark = pytest.mark.xdist_group("backtest")
 ORIGINS = 2

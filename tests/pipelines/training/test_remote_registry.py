@@ -17,8 +17,8 @@ from urllib.request import urlopen
 import pytest
 
 from models.registry.models import load_champion
-from pipelines.project.project import load_project
 from pipelines.monitor.retrain import retrain
+from pipelines.project.project import load_project
 from tests.pipelines.changing import let_time_pass, write_company
 
 SECONDS_TO_START = 180

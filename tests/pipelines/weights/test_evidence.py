@@ -18,10 +18,10 @@ from models.registry.holdout_rows import load_holdout
 from models.registry.models import load_champion
 from pipelines.project.company import dated_events, open_company
 from pipelines.project.project import load_project
+from pipelines.training.train import labelled_rows
+from pipelines.weights.evidence import report_evidence
 from pipelines.weights.evidence_ratings import OBJECTIVE, rating_evidence
 from pipelines.weights.evidence_referrals import BESIDE, referrals_beside_surveys
-from pipelines.weights.evidence import report_evidence
-from pipelines.training.train import labelled_rows
 from tests.pipelines.evidence_by_hand import graded, interval_by_hand
 
 HOSTILE = "<script>alert(1)</script>"

@@ -13,10 +13,10 @@ import openpyxl
 import pytest
 
 from features.errors import SettingsError
-from pipelines.weights import files as recommendation_files
 from pipelines.commands.answer import answering
 from pipelines.scoring.export_cells import readable
 from pipelines.scoring.export_files import CELL_CHARACTERS
+from pipelines.weights import files as recommendation_files
 from pipelines.weights.files import (
     COLUMNS,
     recommendation_dict,

@@ -14,17 +14,17 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from features.errors import RegistryError
+from models.registry.models import load_champion
 from models.registry.recommendations import (
     RecommendationRecord,
     log_recommendation,
     recommendation_records,
     recorded_scorecard,
 )
-from models.registry.models import load_champion
-from pipelines.weights import history as recommendation_history
 from pipelines.project.project import load_project
-from pipelines.weights.history_screen import show_history
+from pipelines.weights import history as recommendation_history
 from pipelines.weights.history import history, record_recommendation
+from pipelines.weights.history_screen import show_history
 from tests.pipelines.recommended_by_hand import record
 from tests.pipelines.screens import screen
 from tests.pipelines.weighed_company import recommended_for, weighed_company

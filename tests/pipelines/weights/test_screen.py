@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from features.outcomes.settings import WORDS
-from pipelines.weights.screen import CONTENDERS, show_recommended, show_what_if
 from pipelines.weights.rows import RECOMMENDED, TODAY
+from pipelines.weights.screen import CONTENDERS, show_recommended, show_what_if
 from pipelines.weights.what_if import WHAT_IF, WhatIf
 from tests.pipelines.recommended_by_hand import MEASURES, TODAY_WEIGHTS, made, rows
 from tests.pipelines.screens import screen

@@ -14,10 +14,10 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from features.errors import SettingsError, sample
-from pipelines.weights import what_if as module
 from pipelines.commands.answer import answering
-from pipelines.weights.screen import show_what_if
+from pipelines.weights import what_if as module
 from pipelines.weights.rows import FULL_MODEL, RECOMMENDED, TODAY
+from pipelines.weights.screen import show_what_if
 from pipelines.weights.what_if import WHAT_IF, what_if
 from tests.pipelines.screens import screen
 from tests.pipelines.weighed_company import weighed_company

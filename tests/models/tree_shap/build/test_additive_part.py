@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.tree_shap.build.additive_part import AdditivePart
-from models.tree_shap.run.additive_values import signed_log
 from models.churn.classifier import ChurnClassifier
 from models.churn.encoding import Encoded
 from models.tree_shap import ShapPlan
+from models.tree_shap.build.additive_part import AdditivePart
 from models.tree_shap.run import backends as roads
+from models.tree_shap.run.additive_values import signed_log
 
 SEGMENTS = ["large", "small / new", "small / old"]
 

@@ -31,7 +31,7 @@ def test_compiled_code_is_kept_for_the_next_process(plan: ShapPlan, tmp_path: Pa
     for _ in range(2):
         done = subprocess.run(
             [sys.executable, "-c", script, str(tmp_path)],
-            cwd=Path(__file__).parents[3],
+            cwd=Path(__file__).parents[4],
             capture_output=True,
             text=True,
             check=True,

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from pipelines.dashboard.web.app import MOST_BYTES
 from pipelines.dashboard.snapshot.snapshot import Snapshot
+from pipelines.dashboard.web.app import MOST_BYTES
 
 POLICY = (
     "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self';"

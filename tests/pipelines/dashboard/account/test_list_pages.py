@@ -9,9 +9,9 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
-from pipelines.dashboard.snapshot.query import AccountQuery
-from pipelines.dashboard.account.list_address import address_of
 from pipelines.dashboard.access.visitor import Visitor
+from pipelines.dashboard.account.list_address import address_of
+from pipelines.dashboard.snapshot.query import AccountQuery
 from tests.pipelines.dashboard.served import HOSTILE, HOSTILE_IDS
 from tests.pipelines.reports.page import Page
 

@@ -13,10 +13,10 @@ import pytest
 
 from features.catalog import GROUPS
 from features.errors import DataError
-from pipelines.dashboard.account import pages as account_pages
-from pipelines.dashboard.web import desk
-from pipelines.dashboard.account.view import account_view
 from pipelines.dashboard.access.visitor import Visitor
+from pipelines.dashboard.account import pages as account_pages
+from pipelines.dashboard.account.view import account_view
+from pipelines.dashboard.web import desk
 from pipelines.reports.wording import score as written
 from pipelines.scoring.move import ExplainedMove, explain_move
 from pipelines.store.schema import SCORE_SCHEMA

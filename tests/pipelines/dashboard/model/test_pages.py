@@ -8,14 +8,14 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from features.outcomes.settings import WORDS as ALL_WORDS
-from models.registry.champions import History, Version
 from models.registry.chain_record import Record
+from models.registry.champions import History, Version
 from models.registry.recommendations import RecommendationRecord
-from pipelines.dashboard.web import desk
 from pipelines.dashboard.model import pages as model_pages
 from pipelines.dashboard.model.health import ModelHealth, Moved, calibration
-from pipelines.dashboard.model.sections import figures, health_sections
 from pipelines.dashboard.model.registry_reads import Registered
+from pipelines.dashboard.model.sections import figures, health_sections
+from pipelines.dashboard.web import desk
 from pipelines.reports.wording import percent
 from tests.pipelines.dashboard.opened_panel import opened_panel
 from tests.pipelines.reports.page import Page

@@ -8,9 +8,9 @@ from datetime import date
 
 import pytest
 
-from pipelines.project.project import load_project
 from pipelines.dashboard.portfolio.trend_bars import MOST, trend_bars
 from pipelines.portfolio.data import portfolio_report
+from pipelines.project.project import load_project
 from pipelines.store.opening import open_store
 from tests.pipelines.dashboard.served import company, issue_scores, served, users_of
 from tests.pipelines.reports.page import Page

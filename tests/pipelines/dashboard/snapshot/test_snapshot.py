@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.errors import SettingsError, StoreError
+from pipelines.dashboard.access.visitor import Visitor
 from pipelines.dashboard.snapshot.query import AccountQuery
 from pipelines.dashboard.snapshot.watch import Snapshots
-from pipelines.dashboard.access.visitor import Visitor
 from pipelines.store.opening import open_store
 from tests.pipelines.dashboard.served import (
     DAY,

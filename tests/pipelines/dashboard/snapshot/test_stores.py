@@ -10,10 +10,10 @@ from uuid import uuid4
 
 import pytest
 
-from pipelines.project.project import load_project
+from pipelines.dashboard.access.visitor import Visitor
 from pipelines.dashboard.snapshot.query import AccountQuery
 from pipelines.dashboard.snapshot.watch import Snapshots
-from pipelines.dashboard.access.visitor import Visitor
+from pipelines.project.project import load_project
 from tests.features.servers import PostgresServer, running_postgres
 from tests.pipelines.dashboard.served import account_id, company, issue_scores
 from tests.pipelines.issued import STORES, read

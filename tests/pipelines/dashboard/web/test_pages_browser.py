@@ -14,8 +14,8 @@ from urllib.request import urlopen
 import duckdb
 import pytest
 
-from pipelines.project.project import load_project
 from pipelines.dashboard.web.app import create_app
+from pipelines.project.project import load_project
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [

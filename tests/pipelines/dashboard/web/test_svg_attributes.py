@@ -3,8 +3,8 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree
 
-from pipelines.reports.figures.weights import bands_plot
 from pipelines.dashboard.web.svg_attributes import without_styles
+from pipelines.reports.figures.weights import bands_plot
 
 
 def test_a_figure_keeps_its_looks_without_styles() -> None:

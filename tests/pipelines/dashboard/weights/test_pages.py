@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from features.errors import DataError
-from pipelines.project.project import load_project
-from pipelines.dashboard.weights import bench as weights_bench, pages as weights_pages
 from pipelines.dashboard.web.background import Done
+from pipelines.dashboard.weights import bench as weights_bench
+from pipelines.dashboard.weights import pages as weights_pages
 from pipelines.dashboard.weights.sections import advice_sections, drawn
 from pipelines.dashboard.weights.what_if import what_if_now
-from pipelines.weights.rows import FULL_MODEL, RECOMMENDED, TODAY
+from pipelines.project.project import load_project
 from pipelines.reports.wording import percent
+from pipelines.weights.rows import FULL_MODEL, RECOMMENDED, TODAY
 from pipelines.weights.what_if import WHAT_IF, what_if
 from tests.pipelines.dashboard.opened_panel import LIMITED, opened_panel
 from tests.pipelines.reports.page import Page

@@ -8,6 +8,7 @@ import pytest
 
 from models.measures.metrics import calibration_table
 from pipelines.reports.figures.tested_rows import lift_plot, reliability_plot, score_plot
+from tests.models.conftest import frame, result  # noqa: F401
 
 
 def render(figure):
@@ -21,7 +22,7 @@ def render(figure):
     return axes
 
 
-def test_figures_of_a_holdout(result):
+def test_figures_of_a_holdout(result):  # noqa: F811
     axes = render(reliability_plot(result.calibration))
     assert len(axes.containers) == 1
     render(score_plot(result.holdout))

@@ -11,6 +11,7 @@ from models.backtest.lead_time import lead_time
 from models.measures.metrics import calibration_table, rate_row
 from models.scorecard.advice import Advice, SegmentAdvice
 from models.scorecard.replay import replay
+from models.scorecard.scorecard import Cuts
 from pipelines.reports.figures.weights import (
     bands_plot,
     calibration_plot,
@@ -19,7 +20,6 @@ from pipelines.reports.figures.weights import (
     lead_plot,
     weights_plot,
 )
-from models.scorecard.scorecard import Cuts
 
 HOSTILE = "<script>alert(1)</script> $x_2$ & \u202eRTL \x1b[31m" + "L" * 300
 # Beside ink and greys, the palette of Okabe and Ito.

@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import pytest
 
-from pipelines.weights.rows import FULL_MODEL, RECOMMENDED, TODAY
-from pipelines.weights.report.report import weights_html
 from pipelines.reports.wording import count, money, percent, score
+from pipelines.weights.report.report import weights_html
+from pipelines.weights.rows import FULL_MODEL, RECOMMENDED, TODAY
 from tests.pipelines.reports.page import Page
 from tests.pipelines.reports.told_company import HOSTILE, LONG, RTL, told_company
 
