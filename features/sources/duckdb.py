@@ -11,11 +11,12 @@ import ibis
 import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 
-from features.sources.engine import Engine
 from features.errors import DataError
-from features.sources.plain_forms import TextTable
-from features.sources.source import Source, Tables, first_line, table_files, unread_files
-from features.sources.text_files import is_text_file, read_text_file
+from features.sources.engine import Engine
+from features.sources.files.delimited import read_text_file
+from features.sources.files.listing import is_text_file, table_files, unread_files
+from features.sources.files.plain_forms import TextTable
+from features.sources.source import Source, Tables, first_line
 
 DUCKDB_SUFFIXES = {".duckdb", ".ddb", ".db"}
 _ATTACHED = "company"

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from features.errors import DataError, HealthscoreError
-from features.sources.url import scheme_of, with_environment
 from features.sources.source import Source
+from features.sources.url import scheme_of, with_environment
 
 
 @contextmanager

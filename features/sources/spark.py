@@ -12,13 +12,14 @@ import ibis
 import ibis.expr.types as ir
 from ibis.common.exceptions import IbisError
 
-from features.sources.engine import Engine
 from features.errors import DataError, SettingsError, nearest, sample
-from features.sources.plain_forms import TextTable, text_table
-from features.sources.url import SourceUrl, parse_url
-from features.sources.source import Source, Tables, table_files, unread_files
+from features.sources.engine import Engine
+from features.sources.files.delimited import Dialect, dialect_of
+from features.sources.files.listing import is_text_file, table_files, unread_files
+from features.sources.files.plain_forms import TextTable, text_table
+from features.sources.source import Source, Tables
 from features.sources.spark_session import spark_engine
-from features.sources.text_files import Dialect, dialect_of, is_text_file
+from features.sources.url import SourceUrl, parse_url
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

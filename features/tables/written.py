@@ -9,7 +9,7 @@ from __future__ import annotations
 import ibis
 import ibis.expr.types as ir
 
-from features.sources.plain_forms import without_missing_words
+from features.sources.files.plain_forms import without_missing_words
 
 _NUMBER = (
     r"^([+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]{1,4})?"

@@ -17,11 +17,11 @@ import pytest
 from hypothesis import strategies as st
 from ibis.backends.duckdb import Backend
 
-from features.tables.company import Company, load_company
 from features.sources.duckdb import duckdb_engine
 from features.sources.engine import Engine
-from features.tables.mapping import TablesSettings
 from features.sources.source import Source, first_line
+from features.tables.company import Company, load_company
+from features.tables.mapping import TablesSettings
 from tests.features.servers import (
     PostgresServer,
     as_arrow,
@@ -301,8 +301,8 @@ def load_postgres(postgres: PostgresServer) -> Iterator[Load]:
 
 @pytest.fixture(scope="session")
 def load_spark(spark: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Load]:
-    from features.sources.spark_session import engine_of_session
     from features.sources.spark import folder_tables
+    from features.sources.spark_session import engine_of_session
 
     engine = engine_of_session(spark)
 

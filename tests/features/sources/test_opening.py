@@ -11,10 +11,10 @@ import duckdb
 import pandas as pd
 import pytest
 
-from features.tables.company import load_company
 from features.errors import DataError
-from features.tables.mapping import TablesSettings
 from features.sources.opening import open_source
+from features.tables.company import load_company
+from features.tables.mapping import TablesSettings
 
 Folder = Callable[[dict[str, str]], Path]
 HOLD = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); input()"

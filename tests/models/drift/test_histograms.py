@@ -16,8 +16,8 @@ import pytest
 from features.catalog import Signal
 from features.sources.duckdb import duckdb_engine
 from models.drift import histograms as drift_histograms
-from models.drift.histograms import freshness, histograms, second_look, segment_of
 from models.drift.feed_faults import Suspects
+from models.drift.histograms import freshness, histograms, second_look, segment_of
 from models.drift.reference import Reference, fit_reference, frame_histograms, nonzero_quantiles
 from models.segments import SegmentAssignment, SegmentSettings
 
@@ -92,8 +92,8 @@ def on_postgres() -> Iterator[Load]:
 def on_spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Load]:
     from pyarrow import parquet
 
-    from features.sources.spark_session import engine_of_session
     from features.sources.spark import folder_tables
+    from features.sources.spark_session import engine_of_session
     from tests.features.servers import as_arrow, running_spark
 
     with running_spark() as session:

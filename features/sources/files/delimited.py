@@ -22,9 +22,8 @@ import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 
 from features.errors import DataError, sample
-from features.sources.plain_forms import TextTable, text_table
+from features.sources.files.plain_forms import TextTable, text_table
 
-TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 DELIMITERS = (",", ";", "\t", "|")
 NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 ENCODINGS = ("utf-8", "utf-16", "latin-1")
@@ -51,11 +50,6 @@ class Dialect:
     delimiter: str
     encoding: str
     names: tuple[str, ...]
-
-
-def is_text_file(file: Path) -> bool:
-    """Whether a file's name says that it holds delimited text."""
-    return file.name.lower().removesuffix(".gz").endswith(TEXT_SUFFIXES)
 
 
 def read_text_file(connection: Backend, file: Path, encoding: str = "utf-8") -> TextTable:
