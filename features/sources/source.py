@@ -71,6 +71,11 @@ class Source:
         self.unread = tuple(unread)
         self._texts = texts
 
+    def is_text(self, name: str) -> bool:
+        """Whether a table was written as text."""
+        found = same_name(name, self.tables)
+        return found is not None and self._texts(found) is not None
+
     def table(self, name: str, wanted_for: str, as_written: Collection[str] = ()) -> ir.Table:
         """Return a source table; where none has exactly that name, upper and lower case are one.
 

@@ -58,7 +58,7 @@ def text_table(texts: ir.Table) -> TextTable:
 
 def without_missing_words(text: ir.StringValue) -> ir.StringValue:
     """Return a text, or nothing where it is blank or a word for nothing."""
-    is_missing = (text.strip() == "") | text.strip().lower().isin(MISSING_WORDS)
+    is_missing = text.strip().lower().isin(("", *MISSING_WORDS))
     return ibis.ifelse(is_missing, ibis.null("string"), text)
 
 
