@@ -13,6 +13,7 @@ from pipelines.project.company import open_company
 from pipelines.project.project import Project, freeze_scale
 from pipelines.project.score_settings import MAIN
 from pipelines.terminal.progress import show_progress
+from pipelines.training.leak_gate import refuse_leaks
 from pipelines.training.tune import search_parameters, tuning_parameters, tuning_seconds
 
 if TYPE_CHECKING:
@@ -92,8 +93,8 @@ def train(project: Project, *, tune_seconds: float | None = None) -> Trained:
     Raises
     ------
     SettingsError, DataError, EvidenceError
-        When a setting is impossible, or the data break the contract or hold too few matured
-        outcomes.
+        When a setting is impossible, or the data break the contract, give the outcome away or hold
+        too few matured outcomes.
     """
     from features.outcomes.labels import days_to_label
     from models.registry.models import log_champion
@@ -107,6 +108,7 @@ def train(project: Project, *, tune_seconds: float | None = None) -> Trained:
         problems = data_problems(company)
         described = describe_data(company, frame)
         is_dated = company.is_dated
+    refuse_leaks(project, frame, signals, maturity_days=label_days, is_dated=is_dated)
     segments = segment_settings(project, signals)
     tuning = search_parameters(
         project,

@@ -30,7 +30,8 @@ def table_files(folder: Path) -> dict[str, Path]:
             )
         found[name] = file
     if not found:
-        others = unread_files(folder)
+        parts = [f"{part.name}/" for part in sorted(folder.iterdir()) if _holds_tables(part)]
+        others = unread_files(folder) + parts
         held = f" (it holds {sample(others)})" if others else ""
         raise DataError(
             f"The folder '{folder}' holds no Parquet or CSV file{held}; correct source.url"
@@ -39,10 +40,9 @@ def table_files(folder: Path) -> dict[str, Path]:
 
 
 def unread_files(folder: Path) -> list[str]:
-    """List the files and folders that may hold tables and are not read, such as spreadsheets."""
+    """List the files that may hold tables and are not read, such as spreadsheets."""
     beside = [file.name for file in _visible_files(folder) if _table_name(file) is None]
-    folders = [f"{part.name}/" for part in sorted(folder.iterdir()) if _holds_tables(part)]
-    return [name for name in beside if not name.lower().endswith(_NO_TABLE)] + folders
+    return [name for name in beside if not name.lower().endswith(_NO_TABLE)]
 
 
 _NO_TABLE = (

@@ -94,7 +94,7 @@ def _repeated_events(table: ir.Table, mapped: Mapping[str, str]) -> list[str]:
     some = table.select(account).distinct().order_by(account).limit(SAMPLED_ACCOUNTS)
     events = table.semi_join(some, account)
     rows, copies = int(events.count().execute()), _copies(events)
-    if not rows or copies < 0.01 * rows:
+    if rows < APPENDED_ROWS or copies < 0.01 * rows:
         return []
     return [
         f"{copies / rows:.0%} of the rows of the first accounts are exact copies of another and"

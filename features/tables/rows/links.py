@@ -11,6 +11,8 @@ import ibis.expr.types as ir
 from features.errors import DataError, sample
 from features.tables.cleaning import CleanTable
 
+FEWEST_ROWS = 10
+"""Fewer rows of unknown accounts are counted, however few are known."""
 _WAYS: dict[str, Callable[[ir.StringValue], ir.StringValue]] = {
     "differ by leading zeros": lambda text: text.re_replace("^0+", ""),
     "differ by case or blanks": lambda text: text.strip().lower(),
@@ -23,7 +25,7 @@ def links_to_accounts(table: CleanTable, accounts: CleanTable) -> dict[str, Any]
     Raises
     ------
     DataError
-        When no row at all belongs to an account.
+        When no row at all of a table belongs to an account.
     """
     known = accounts.cleaned.select(__known="account_id", __created="created_at")
     rows = table.cleaned
@@ -45,7 +47,7 @@ def links_to_accounts(table: CleanTable, accounts: CleanTable) -> dict[str, Any]
     unknown = int(counts["unknown"] or 0) if counts["unknown"] == counts["unknown"] else 0
     if unknown:
         counts["unknown_hint"] = _hint(rows, accounts.cleaned)
-    if unknown and not int(counts["linked"] or 0):
+    if unknown >= FEWEST_ROWS and not int(counts["linked"] or 0):
         raise DataError(
             f"No row of table '{table.source_name}' belongs to an account: its account_id, such as"
             f" {sample([counts['unknown_example']])}, is in none of {unknown:,} rows one of table"
