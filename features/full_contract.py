@@ -10,9 +10,10 @@ import ibis
 from features.build import signals_of
 from features.builders.settings import SignalsSettings
 from features.catalog import Signal
-from features.tables.cleaning import TYPES, CleanTable
+from features.tables.cleaning import CleanTable
 from features.tables.company import Company
 from features.tables.contract import CONTRACT, Table
+from features.tables.mapped import TYPES
 
 NAMED_BY_USER = SignalsSettings(key_features=("NAME",), rubric={"NAME": {}})
 """Signals that a user's own names make appear once, with NAME in place of the name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
@@ -12,7 +13,10 @@ from ibis.backends.duckdb import Backend
 
 from features.errors import DataError
 from features.sources.engine import Engine
-from features.sources.source import Source, first_line, table_files
+from features.sources.files.delimited import read_text_file
+from features.sources.files.listing import is_text_file, table_files, unread_files
+from features.sources.files.plain_forms import TextTable
+from features.sources.source import Source, Tables, first_line
 
 DUCKDB_SUFFIXES = {".duckdb", ".ddb", ".db"}
 _ATTACHED = "company"
@@ -29,7 +33,7 @@ def duckdb_engine() -> Engine:
     return Engine("DuckDB", connection, (duckdb.Error,), connection.disconnect, first_line)
 
 
-def open_duckdb(url: str, relative_to: Path) -> Source:
+def open_duckdb(url: str, relative_to: Path, encoding: str = "utf-8") -> Source:
     """Open a folder or a DuckDB file.
 
     Raises
@@ -47,33 +51,45 @@ def open_duckdb(url: str, relative_to: Path) -> Source:
         )
     engine = duckdb_engine()
     try:
-        read = _duckdb_tables if is_file else _folder_tables
-        return Source(engine, read(engine.connection, path), url)
+        if is_file:
+            return Source(engine, _duckdb_tables(engine.connection, path), url)
+        tables, texts = _folder_tables(engine.connection, path, encoding)
+        return Source(engine, tables, url, texts=texts, unread=unread_files(path))
     except BaseException:
         engine.close()
         raise
 
 
-def _folder_tables(connection: Backend, folder: Path) -> dict[str, ir.Table]:
-    tables: dict[str, ir.Table] = {}
-    for name, file in table_files(folder).items():
-        try:
-            tables[name] = _read_file(connection, file)
-        except duckdb.Error as error:
-            raise DataError(
-                f"The file '{file}' cannot be read as {file.suffix[1:].upper()}:"
-                f" {first_line(error)}; repair it or take it out of the folder"
-            ) from error
-    return tables
+def _folder_tables(
+    connection: Backend, folder: Path, encoding: str
+) -> tuple[Tables, Callable[[str], TextTable | None]]:
+    """Read a folder's files, each once and only when it is asked for."""
+    files = table_files(folder)
+    read_before: dict[str, TextTable] = {}
+
+    def texts(name: str) -> TextTable | None:
+        if not is_text_file(files[name]):
+            return None
+        if name not in read_before:
+            read_before[name] = read_text_file(connection, files[name], encoding)
+        return read_before[name]
+
+    def read(name: str) -> ir.Table:
+        table = texts(name)
+        return _read_parquet(connection, files[name]) if table is None else table.typed()
+
+    return Tables(files, read), texts
 
 
-def _read_file(connection: Backend, file: Path) -> ir.Table:
-    # The engine expands wildcards: a folder named "data[1]" must not open its neighbour "data1".
-    path = glob.escape(str(file))
-    if file.suffix.lower() == ".parquet":
-        return connection.read_parquet(path)
-    # Types are sniffed over the whole file: a late "A17" among numbers would end in a crash.
-    return connection.read_csv(path, header=True, sample_size=-1)
+def _read_parquet(connection: Backend, file: Path) -> ir.Table:
+    try:
+        # The engine expands wildcards: a folder named "data[1]" must not open "data1".
+        return connection.read_parquet(glob.escape(str(file)))
+    except duckdb.Error as error:
+        raise DataError(
+            f"The file '{file}' cannot be read as PARQUET: {first_line(error)};"
+            " repair it or take it out of the folder"
+        ) from error
 
 
 def _duckdb_tables(connection: Backend, file: Path) -> dict[str, ir.Table]:

@@ -12,7 +12,7 @@ from features.sources.url import scheme_of, with_environment
 
 
 @contextmanager
-def open_source(url: str, relative_to: Path) -> Iterator[Source]:
+def open_source(url: str, relative_to: Path, encoding: str = "utf-8") -> Iterator[Source]:
     """Open the tables of an address.
 
     Parameters
@@ -23,6 +23,8 @@ def open_source(url: str, relative_to: Path) -> Iterator[Source]:
         and ``spark://?database=crm``. ``${NAME}`` stands for an environment variable.
     relative_to : Path
         Folder that a relative path starts from.
+    encoding : str
+        Of text files.
 
     Raises
     ------
@@ -31,7 +33,7 @@ def open_source(url: str, relative_to: Path) -> Iterator[Source]:
     DataError
         When nothing readable is there, or the engine stops while it is used.
     """
-    source = _opened(with_environment(url), relative_to)
+    source = _opened(with_environment(url), relative_to, encoding)
     engine = source.engine
     try:
         yield source
@@ -46,7 +48,7 @@ def open_source(url: str, relative_to: Path) -> Iterator[Source]:
         engine.close()
 
 
-def _opened(url: str, relative_to: Path) -> Source:
+def _opened(url: str, relative_to: Path, encoding: str) -> Source:
     """Open the engine an address asks for; its driver is imported only then."""
     scheme = scheme_of(url)
     if scheme in ("postgresql", "postgres"):
@@ -56,7 +58,7 @@ def _opened(url: str, relative_to: Path) -> Source:
     if scheme == "spark":
         from features.sources.spark import open_spark
 
-        return open_spark(url, relative_to)
+        return open_spark(url, relative_to, encoding)
     from features.sources.duckdb import open_duckdb
 
-    return open_duckdb(url, relative_to)
+    return open_duckdb(url, relative_to, encoding)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 import ibis.expr.types as ir
 
 from features.errors import DataError, nearest, sample
 from features.sources.engine import Engine
-
-FILE_SUFFIXES = {".parquet", ".csv"}
+from features.sources.files.plain_forms import TextTable
 
 
 class Tables(Mapping[str, ir.Table]):
@@ -52,15 +50,43 @@ class Source:
         Source tables by their own names.
     url : str
         Where they came from, without a password, for messages.
+    texts : callable, optional
+        Returns the texts of a table that was written as text, None of another.
+    unread : sequence of str
+        Files that lie beside the tables and hold none that can be read.
     """
 
-    def __init__(self, engine: Engine, tables: Mapping[str, ir.Table], url: str) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        tables: Mapping[str, ir.Table],
+        url: str,
+        *,
+        texts: Callable[[str], TextTable | None] = lambda name: None,
+        unread: Sequence[str] = (),
+    ) -> None:
         self.engine = engine
         self.tables = tables
         self.url = url
+        self.unread = tuple(unread)
+        self._texts = texts
 
-    def table(self, name: str, wanted_for: str) -> ir.Table:
+    def is_text(self, name: str) -> bool:
+        """Whether a table was written as text."""
+        found = same_name(name, self.tables)
+        return found is not None and self._texts(found) is not None
+
+    def table(self, name: str, wanted_for: str, as_written: Collection[str] = ()) -> ir.Table:
         """Return a source table; where none has exactly that name, upper and lower case are one.
+
+        Parameters
+        ----------
+        name : str
+            The table's own name.
+        wanted_for : str
+            For messages: what asks for it.
+        as_written : collection of str
+            Columns whose values stay as a file spells them, such as ids.
 
         Raises
         ------
@@ -73,31 +99,8 @@ class Source:
             raise DataError(
                 f"Table '{name}', mapped to {wanted_for}, is not in the source '{self.url}'{hint}"
             )
-        return self.tables[found]
-
-
-def table_files(folder: Path) -> dict[str, Path]:
-    """List a folder's Parquet and CSV files by the names of the tables they hold.
-
-    Raises
-    ------
-    DataError
-        When there is none, or one table is there twice.
-    """
-    found: dict[str, Path] = {}
-    for file in sorted(folder.iterdir()):
-        is_table = file.suffix.lower() in FILE_SUFFIXES and file.is_file()
-        if not is_table or file.name.startswith((".", "_")):
-            continue
-        if file.stem in found:
-            raise DataError(
-                f"The folder '{folder}' holds table '{file.stem}' twice, as Parquet and as CSV;"
-                " keep one of them"
-            )
-        found[file.stem] = file
-    if not found:
-        raise DataError(f"The folder '{folder}' holds no Parquet or CSV file; correct source.url")
-    return found
+        texts = self._texts(found) if as_written else None
+        return self.tables[found] if texts is None else texts.typed(as_written)
 
 
 def same_name(name: str, known: Iterable[str]) -> str | None:

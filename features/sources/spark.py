@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import ibis
 import ibis.expr.types as ir
@@ -12,7 +14,10 @@ from ibis.common.exceptions import IbisError
 
 from features.errors import DataError, SettingsError, nearest, sample
 from features.sources.engine import Engine
-from features.sources.source import Source, Tables, table_files
+from features.sources.files.delimited import Dialect, dialect_of
+from features.sources.files.listing import is_text_file, table_files, unread_files
+from features.sources.files.plain_forms import TextTable, text_table
+from features.sources.source import Source, Tables
 from features.sources.spark_session import spark_engine
 from features.sources.url import SourceUrl, parse_url
 
@@ -21,12 +26,9 @@ if TYPE_CHECKING:
 
 FORM = "spark://?master=MASTER&folder=FOLDER or spark://?master=MASTER&database=DATABASE"
 _OPTIONS = ("master", "folder", "database")
-# Comparing with what CSV files on DuckDB give: numbers are numbers, but 007 is a text.
-_WHOLE = r"^-?(0|[1-9][0-9]{0,17})$"
-_NUMBER = r"^-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][+-]?[0-9]+)?$"
 
 
-def open_spark(url: str, relative_to: Path) -> Source:
+def open_spark(url: str, relative_to: Path, encoding: str = "utf-8") -> Source:
     """Open files or catalogue tables with Spark.
 
     Raises
@@ -53,17 +55,20 @@ def open_spark(url: str, relative_to: Path) -> Source:
     engine = spark_engine(parsed)
     try:
         if "folder" in parsed.query:
-            tables = folder_tables(engine, relative_to / parsed.query["folder"])
-        else:
-            tables = _catalogue_tables(engine, parsed)
-        return Source(engine, tables, parsed.shown)
+            folder = relative_to / parsed.query["folder"]
+            tables, texts = folder_tables(engine, folder, encoding)
+            unread = unread_files(folder)
+            return Source(engine, tables, parsed.shown, texts=texts, unread=unread)
+        return Source(engine, _catalogue_tables(engine, parsed), parsed.shown)
     except BaseException:
         engine.close()
         raise
 
 
-def folder_tables(engine: Engine, folder: Path) -> Tables:
-    """List the Parquet and CSV files of a folder that the driver and every executor can read.
+def folder_tables(
+    engine: Engine, folder: Path, encoding: str = "utf-8"
+) -> tuple[Tables, Callable[[str], TextTable | None]]:
+    """List the Parquet and text files of a folder that the driver and every executor can read.
 
     Raises
     ------
@@ -74,57 +79,61 @@ def folder_tables(engine: Engine, folder: Path) -> Tables:
         raise DataError(f"The folder '{folder}' does not exist; correct folder= in source.url")
     files = table_files(folder.resolve())
 
+    read_before: dict[str, TextTable] = {}
+
+    def texts(name: str) -> TextTable | None:
+        if not is_text_file(files[name]):
+            return None
+        if name not in read_before:
+            dialect = dialect_of(files[name], encoding)
+            with _named(engine, files[name]):
+                rows = _read_text(engine.connection._session, files[name], dialect)
+                read_before[name] = text_table(_table(engine, name, rows))
+        return read_before[name]
+
     def read(name: str) -> ir.Table:
-        try:
-            return _table(engine, name, _read_file(engine.connection._session, files[name]))
-        except engine.errors as error:
-            raise DataError(
-                f"The file '{files[name]}' cannot be read as {files[name].suffix[1:].upper()}:"
-                f" {engine.explain(error)}; repair it or take it out of the folder"
-            ) from error
+        table = texts(name)
+        if table is not None:
+            return table.typed()
+        with _named(engine, files[name]):
+            rows = engine.connection._session.read.parquet(_escaped(files[name]))
+            return _table(engine, name, rows)
 
-    return Tables(files, read)
+    return Tables(files, read), texts
 
 
-def _read_file(session: SparkSession, file: Path) -> DataFrame:
+@contextmanager
+def _named(engine: Engine, file: Path) -> Iterator[None]:
+    """Name the file that Spark cannot read."""
+    try:
+        yield
+    except engine.errors as error:
+        raise DataError(
+            f"The file '{file}' cannot be read: {engine.explain(error)}; repair it or take it out"
+            " of the folder"
+        ) from error
+
+
+def _escaped(file: Path) -> str:
     # Spark expands wildcards: a folder named "data[1]" must not open its neighbour "data1".
-    path = "file://" + re.sub(r"([*?\[\]{}\\])", r"\\\1", str(file))
-    if file.suffix.lower() == ".parquet":
-        return session.read.parquet(path)
+    return "file://" + re.sub(r"([*?\[\]{}\\])", r"\\\1", str(file))
+
+
+def _read_text(session: SparkSession, file: Path, dialect: Dialect) -> DataFrame:
+    """Read a delimited file, every value as text."""
+    path = _escaped(file)
     # Files whose texts hold line ends are read whole, and there wildcards cannot be escaped.
     whole = path == f"file://{file}"
-    rows = session.read.csv(path, header=True, multiLine=whole, escape='"', mode="FAILFAST")
-    return _with_numbers(rows)
-
-
-def _with_numbers(rows: DataFrame) -> DataFrame:
-    """Give columns of numbers a number's type, after one look at every value."""
-    from pyspark.sql import functions
-
-    def quoted(name: str) -> Any:
-        return functions.col("`" + name.replace("`", "``") + "`")
-
-    if not rows.columns:
-        return rows
-    tests = {"whole": _WHOLE, "number": _NUMBER, "any": ""}
-    found = rows.agg(
-        *(
-            functions.bool_and(quoted(name).rlike(pattern)).alias(f"{number} {kind}")
-            for number, name in enumerate(rows.columns)
-            for kind, pattern in tests.items()
-        )
-    ).collect()[0]
-    types = {
-        name: "bigint" if found[f"{number} whole"] else "double"
-        for number, name in enumerate(rows.columns)
-        if found[f"{number} number"]
-    }
-    return rows.select(
-        *(
-            quoted(name).cast(types[name]).alias(name) if name in types else quoted(name)
-            for name in rows.columns
-        )
+    rows = session.read.csv(
+        path,
+        header=True,
+        sep=dialect.delimiter,
+        encoding=dialect.encoding,
+        multiLine=whole,
+        escape='"',
+        mode="FAILFAST",
     )
+    return rows.toDF(*dialect.names) if len(rows.columns) == len(dialect.names) else rows
 
 
 def _catalogue_tables(engine: Engine, parsed: SourceUrl) -> Tables:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 import ibis
@@ -14,9 +14,14 @@ from features.errors import DataError
 from features.sources.engine import Engine
 from features.sources.source import Source
 from features.tables.cleaning import CleanTable, clean_table
+from features.tables.mapped import MappedTable, map_table
 from features.tables.mapping import TablesSettings
 from features.tables.quality import TableQuality, data_end, inspect_table
+from features.tables.reading.forms import Form, decide_forms
+from features.tables.reading.settings import ReadingSettings
+from features.tables.rows.stray import without_strays
 
+READ_AS_SHOWN = ReadingSettings()
 Progress = Callable[[str, int, int], None]
 """Called with a step's name, its number from 1 and the number of steps."""
 
@@ -73,6 +78,7 @@ def load_company(
     source: Source,
     settings: TablesSettings,
     *,
+    reading: ReadingSettings = READ_AS_SHOWN,
     known_until: date | None = None,
     progress: Progress | None = None,
 ) -> Company:
@@ -84,6 +90,8 @@ def load_company(
         The opened source.
     settings : TablesSettings
         The mapping.
+    reading : ReadingSettings
+        What values mean where they leave it open.
     known_until : date, optional
         The first day of which nothing is known; when left out, the day after the last row, or
         today for a snapshot without dates.
@@ -95,11 +103,8 @@ def load_company(
     DataError
         When a mapped table or column is missing or cannot be read as what it must be.
     """
-    is_dated = _is_dated(source, settings)
-    tables = {
-        name: clean_table(name, mapping, source, is_dated=is_dated)
-        for name, mapping in settings.mapped().items()
-    }
+    is_dated = labels_are_dated(source, settings)
+    tables = clean_tables(source, settings, reading, is_dated=is_dated)
     quality: dict[str, TableQuality] = {}
     for number, (name, table) in enumerate(tables.items(), start=1):
         if progress is not None:
@@ -112,11 +117,84 @@ def load_company(
                 f" {source.engine.explain(error)}; repair the table or the"
                 " connection and run again"
             ) from error
-    end = known_until or (data_end(quality) if is_dated else datetime.now(tz=UTC).date())
+    now = datetime.now(tz=UTC).replace(tzinfo=None)
+    last = None
+    if known_until is None and is_dated:
+        # A label tells of what comes after its date.
+        ending = {name: table for name, table in tables.items() if name != "labels"}
+        last, strays = without_strays(ending, now)
+        for name, words in strays.items():
+            problems = (words, *quality[name].problems)
+            quality[name] = replace(quality[name], problems=problems)
+    end = known_until or (data_end(quality, last) if is_dated else now.date())
     return Company(source.engine, tables, quality, end)
 
 
-def _is_dated(source: Source, settings: TablesSettings) -> bool:
+def clean_tables(
+    source: Source,
+    settings: TablesSettings,
+    reading: ReadingSettings = READ_AS_SHOWN,
+    *,
+    is_dated: bool = True,
+    names: Collection[str] | None = None,
+    may_have_copies: bool = True,
+) -> dict[str, CleanTable]:
+    """Map tables and convert their values, in forms that are compared between them.
+
+    Parameters
+    ----------
+    source : Source
+        The opened source.
+    settings : TablesSettings
+        The mapping.
+    reading : ReadingSettings
+        What values mean where they leave it open.
+    is_dated : bool
+        Whether accounts need a ``created_at``.
+    names : collection of str, optional
+        Only these tables.
+    may_have_copies : bool
+        Whether copies are looked for.
+
+    Raises
+    ------
+    DataError
+        When a table or column is missing, or its values can be read in two ways.
+    """
+
+    def mapped(wanted: Collection[str]) -> dict[str, MappedTable]:
+        return {
+            name: map_table(
+                name, mapping, source, is_dated=is_dated, may_have_copies=may_have_copies
+            )
+            for name, mapping in settings.mapped().items()
+            if name in wanted
+        }
+
+    every = settings.mapped()
+    tables = mapped(every if names is None else names)
+    try:
+        forms = _forms(source, tables, reading)
+    except DataError:
+        if names is None:
+            raise
+        # The other tables may show how these are to be read.
+        forms = _forms(source, mapped(every), reading)
+    return {name: clean_table(table, forms, reading) for name, table in tables.items()}
+
+
+def _forms(
+    source: Source, tables: Mapping[str, MappedTable], reading: ReadingSettings
+) -> dict[tuple[str, str], Form]:
+    has_points = any(
+        source.is_text(table.source_name) and kind.is_floating()
+        for table in tables.values()
+        for kind in table.raw.schema().types
+    )
+    return decide_forms(tables.values(), reading, has_points=has_points)
+
+
+def labels_are_dated(source: Source, settings: TablesSettings) -> bool:
     """Whether outcomes have dates; labels without them stand for a snapshot that has none at all.
 
     Raises
@@ -126,7 +204,7 @@ def _is_dated(source: Source, settings: TablesSettings) -> bool:
     """
     if settings.labels is None:
         return True
-    labels = clean_table("labels", settings.labels, source)
+    labels = clean_tables(source, settings, names=["labels"], may_have_copies=False)["labels"]
     if settings.tells_of_churn and not labels.is_dated:
         raise DataError(
             f"Table '{labels.source_name}' holds labels without observed_at, and beside"

@@ -31,6 +31,8 @@ class Column:
         Whether a value below zero is impossible.
     planned : bool
         Whether the time may rightly lie in the future (a renewal, a due date).
+    may_never_come : bool
+        Whether a time in the far future, or that of a clock at zero, stands for none.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Column:
     known_at: str | None = None
     nonnegative: bool = False
     planned: bool = False
+    may_never_come: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ def _own_time(name: str) -> Column:
 
 
 def _later(name: str) -> Column:
-    return Column(name, "time", known_at=name)
+    return Column(name, "time", known_at=name, may_never_come=True)
 
 
 def _planned(name: str, *, required: bool = False) -> Column:
@@ -101,7 +104,7 @@ _TABLES = (
         "started_at",
         (
             _own_time("started_at"),
-            Column("ended_at", "time", known_at="ended_at", planned=True),
+            Column("ended_at", "time", known_at="ended_at", planned=True, may_never_come=True),
             _planned("renewal_at"),
             _amount("mrr"),
             _amount("seats"),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ibis.expr.types as ir
 
 from features.errors import DataError, sample
-from features.tables.cleaning import FALSE_WORDS, TRUE_WORDS, CleanTable
+from features.tables.cleaning import CleanTable
+from features.tables.reading.written import FALSE_WORDS, TRUE_WORDS
 
 EXAMPLES = 3
 

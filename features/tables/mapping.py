@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from features.errors import nearest
 from features.tables.contract import CONTRACT
-
-
-class Frozen(BaseModel):
-    """A settings node that cannot change and refuses keys it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+from features.tables.frozen import Frozen as Frozen
+from features.tables.rows.keep import Condition
 
 
 class AccountVia(Frozen):
@@ -50,12 +46,18 @@ class TableMapping(Frozen):
         For ``accounts``: source columns that describe an account (plan, industry …). They become
         profile signals and may name segments. Each is named on purpose: a column such as
         ``churn_flag`` must never slip in.
+    keep : tuple of Condition
+        Only rows that pass every one of these count.
+    copies : {"drop", "keep"} or None
+        Whether rows that are alike in every column count once; by default they do, but for events.
     """
 
     source: Annotated[str | None, Field(alias="from")] = None
-    columns: dict[str, str] = {}
+    columns: dict[str, str] = Field(default_factory=dict)
     account_via: AccountVia | None = None
     attributes: tuple[str, ...] = ()
+    keep: tuple[Condition, ...] = ()
+    copies: Literal["drop", "keep"] | None = None
 
 
 class TablesSettings(Frozen):
@@ -107,7 +109,7 @@ def _gathered(table: str, node: Any) -> Any:
     if not isinstance(node, dict) or table not in CONTRACT:
         return node
     known = [column.name for column in CONTRACT[table].all_columns()]
-    options = {"from", "source", "columns", "account_via"}
+    options = {"from", "source", "columns", "account_via", "keep", "copies"}
     options |= {"attributes"} if table == "accounts" or "columns" in node else set()
     named = node.get("columns", {})
     if not isinstance(named, dict):

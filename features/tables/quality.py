@@ -11,14 +11,19 @@ import ibis
 import ibis.expr.types as ir
 
 from features.errors import DataError, sample
+from features.sources.files.plain_forms import without_missing_words
 from features.tables.cleaning import CLOCK_PATTERN, ZONE_PATTERN, CleanTable, clean_value
 from features.tables.contract import Column
 from features.tables.label_quality import refuse_wrong_labels
-from features.tables.written import written_number
+from features.tables.reading.values import read_number, read_time
+from features.tables.rows.doubts import row_doubts
+from features.tables.rows.ends import is_no_end
+from features.tables.rows.links import links_to_accounts
 
 MOSTLY = 0.5
 """A column of which more than this share cannot be read is mapped wrongly, not merely dirty."""
 MANY_LEVELS = 100
+NEVER_EMPTY = ("accounts", "subscriptions")
 """An attribute with more values than this is nearer to a name than to a kind of account."""
 
 
@@ -38,6 +43,8 @@ class TableQuality:
         Share of rows without a value, per optional column that is mapped.
     problems : tuple of str
         One sentence per kind of impossible or unreadable value, with its count.
+    decided : tuple of str
+        How values are read that could be read in two ways.
     """
 
     name: str
@@ -48,6 +55,7 @@ class TableQuality:
     last: datetime | None
     missing: dict[str, float] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    decided: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready description, times in ISO format."""
@@ -66,6 +74,11 @@ def inspect_table(table: CleanTable, accounts: CleanTable) -> TableQuality:
         When most values of a column cannot be read, or account ids are not unique.
     """
     is_accounts = table.contract.name == "accounts"
+    if table.contract.name in NEVER_EMPTY and not int(table.cleaned.count().execute()):
+        raise DataError(
+            f"Table '{table.source_name}' holds no row that can be used, and nothing can be learnt"
+            f" without {table.contract.name}; load it, or correct [tables.{table.contract.name}]"
+        )
     if table.contract.name == "labels":
         refuse_wrong_labels(table)
     if is_accounts or (table.contract.name == "labels" and not table.is_dated):
@@ -89,7 +102,7 @@ def inspect_table(table: CleanTable, accounts: CleanTable) -> TableQuality:
         },
     }
     facts = kept.aggregate(**measures).execute().iloc[0].to_dict()
-    links = {} if is_accounts else _links_to_accounts(table, accounts)
+    links = {} if is_accounts else links_to_accounts(table, accounts)
     rows = int(facts["rows"])
     columns = [table.contract.column(name) for name in kept.columns if name not in table.attributes]
     _refuse_unreadable(table, columns, raw_counts)
@@ -106,11 +119,16 @@ def inspect_table(table: CleanTable, accounts: CleanTable) -> TableQuality:
             if rows and name not in ("account_id", table.contract.time)
         },
         problems=tuple(_problems(table, columns, {**raw_counts, **facts, **links})),
+        decided=table.decided,
     )
 
 
-def data_end(qualities: Mapping[str, TableQuality]) -> date:
+def data_end(
+    qualities: Mapping[str, TableQuality], last_but_strays: datetime | None = None
+) -> date:
     """Return the day after the last row of any table: nothing is known from then on.
+
+    Stray rows do not count where it is known when the others end.
 
     Raises
     ------
@@ -122,7 +140,7 @@ def data_end(qualities: Mapping[str, TableQuality]) -> date:
     lasts = [quality.last for quality in known if quality.last is not None]
     if not lasts:
         raise DataError("The source holds no row with a readable time; check source.url")
-    return max(lasts).date() + timedelta(days=1)
+    return (last_but_strays or max(lasts)).date() + timedelta(days=1)
 
 
 def _refuse_duplicate_accounts(table: CleanTable) -> None:
@@ -151,15 +169,21 @@ def _raw_measures(table: CleanTable, now: datetime) -> dict[str, ir.Value]:
             continue
         column = table.contract.column(name)
         value = raw[name]
-        cleaned = clean_value(value, column, table.source_name)
+        form = table.form(name)
+        cleaned = clean_value(value, column, table.source_name, form)
         is_text = value.type().is_string()
         present = _is_present(value)
         measures[f"present:{name}"] = present.sum()
         if name == "account_id":
             measures[f"absent:{name}"] = raw.count() - present.sum()
         unread = present & cleaned.isnull()
+        if column.may_never_come and (moment := read_time(value, form)) is not None:
+            # A time that stands for none is read well.
+            unread = present & moment.isnull()
+            measures[f"open:{name}"] = is_no_end(moment).sum()
+            measures[f"open_example:{name}"] = value.cast("string").max(where=is_no_end(moment))
         if column.kind == "number":
-            number = written_number(value) if is_text else value.cast("float64")
+            number = read_number(value, form)
             unread = present & number.isnull()
             measures[f"infinite:{name}"] = number.isinf().sum()
             if column.nonnegative:
@@ -181,33 +205,13 @@ def _raw_measures(table: CleanTable, now: datetime) -> dict[str, ir.Value]:
 
 def _is_present(value: ir.Value) -> ir.Value:
     text = value.type().is_string()
-    return (value.strip() != "").fill_null(False) if text else value.notnull()
+    return without_missing_words(value).notnull() if text else value.notnull()
 
 
 def _own_times(table: CleanTable) -> list[str]:
     """List the mapped columns that say when a row happened: one of them is enough."""
     times = {table.contract.time, table.contract.time_else}
     return [name for name in table.raw.columns if name in times]
-
-
-def _links_to_accounts(table: CleanTable, accounts: CleanTable) -> dict[str, Any]:
-    known = accounts.cleaned.select(__known="account_id", __created="created_at")
-    rows = table.cleaned
-    joined = rows.left_join(known, rows.account_id == known["__known"])
-    orphan = joined["__known"].isnull() & joined.account_id.notnull()
-    own_time = joined[table.contract.time] if table.is_dated else ibis.null("timestamp")
-    early = own_time < joined["__created"].truncate("D")
-    counts: dict[str, Any] = (
-        joined.aggregate(
-            unknown=orphan.sum(),
-            unknown_example=joined.account_id.min(where=orphan),
-            early=early.sum(),
-        )
-        .execute()
-        .iloc[0]
-        .to_dict()
-    )
-    return counts
 
 
 def _refuse_unreadable(table: CleanTable, columns: list[Column], counts: dict[str, Any]) -> None:
@@ -225,7 +229,7 @@ def _refuse_unreadable(table: CleanTable, columns: list[Column], counts: dict[st
 
 
 def _problems(table: CleanTable, columns: list[Column], counts: dict[str, Any]) -> list[str]:
-    found: list[str] = []
+    found = [*_left_out(table), *table.notes, *row_doubts(table)]
 
     def add(key: str, text: str) -> None:
         count = _count(counts, key)
@@ -255,7 +259,16 @@ def _problems(table: CleanTable, columns: list[Column], counts: dict[str, Any]) 
             f" {sample([counts.get(f'example:{name}')])}, and count as missing",
         )
         add(f"infinite:{name}", f"infinite values of {name} count as missing")
-        add(f"negative:{name}", f"negative values of {name} are impossible and count as missing")
+        add(
+            f"open:{name}",
+            f"values of {name}, such as {sample([counts.get(f'open_example:{name}')])}, stand for"
+            " none and count as missing",
+        )
+        if name != "amount" or table.contract.name != "invoices":
+            add(
+                f"negative:{name}",
+                f"negative values of {name} are impossible and count as missing",
+            )
         add(f"backward:{name}", f"values of {name} lie before {table.contract.time}")
         add(f"future:{name}", f"values of {name} lie in the future; they count when it comes")
         if _count(counts, f"zoned:{name}") and _count(counts, f"unzoned:{name}"):
@@ -266,7 +279,8 @@ def _problems(table: CleanTable, columns: list[Column], counts: dict[str, Any]) 
     add(
         "unknown",
         f"rows belong to accounts that are not in accounts, such as"
-        f" {sample([counts.get('unknown_example')])}, and are ignored",
+        f" {sample([counts.get('unknown_example')])}{counts.get('unknown_hint', '')}, and are"
+        " ignored",
     )
     for attribute in table.attributes:
         if _count(counts, f"levels:{attribute}") > MANY_LEVELS:
@@ -284,6 +298,11 @@ def _problems(table: CleanTable, columns: list[Column], counts: dict[str, Any]) 
         )
     add("early", f"rows have {table.contract.time} before the account's created_at")
     return found
+
+
+def _left_out(table: CleanTable) -> list[str]:
+    counts = {words: int(rows.count().execute()) for words, rows in table.left_out.items()}
+    return [f"{count:,} {words}" for words, count in counts.items() if count]
 
 
 def _count(counts: dict[str, Any], key: str) -> int:

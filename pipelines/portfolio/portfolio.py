@@ -233,12 +233,15 @@ def _telling(model: HealthModel, row: dict[str, Any]) -> dict[str, str]:
 def account_names(project: Project, ids: list[str]) -> dict[str, str]:
     """Look up the names of some accounts, where the source has them."""
     from features.sources.opening import open_source
-    from features.tables.cleaning import clean_table
+    from features.tables.company import clean_tables
 
-    with open_source(project.settings.source.url, project.folder) as source:
-        tables = project.settings.tables
+    settings = project.settings
+    with open_source(settings.source.url, project.folder, settings.source.encoding) as source:
         # Whoever gets here has scores: whether accounts need dates has been settled before.
-        table = clean_table("accounts", tables.accounts, source, is_dated=False)
+        tables = clean_tables(
+            source, settings.tables, settings.reading, is_dated=False, names=["accounts"]
+        )
+        table = tables["accounts"]
         if not table.has("name"):
             return {}
         rows = table.cleaned.filter(table.cleaned.account_id.isin(ids))

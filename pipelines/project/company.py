@@ -32,9 +32,14 @@ def open_company(project: Project) -> Iterator[Company]:
         When the source or a mapped table or column is missing, or breaks the contract.
     """
     settings = project.settings
-    with open_source(settings.source.url, project.folder) as source, show_progress("Check") as step:
+    opened = open_source(settings.source.url, project.folder, settings.source.encoding)
+    with opened as source, show_progress("Check") as step:
         company = load_company(
-            source, settings.tables, known_until=settings.source.data_end, progress=step
+            source,
+            settings.tables,
+            reading=settings.reading,
+            known_until=settings.source.data_end,
+            progress=step,
         )
         yield company
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pydantic
 from pydantic import Field
@@ -20,6 +20,7 @@ from features.errors import SettingsError, nearest, sample
 from features.outcomes.labels import OutcomeSettings
 from features.sources.url import HIDDEN, masked, masked_comments
 from features.tables.mapping import Frozen, TablesSettings
+from features.tables.reading.settings import ReadingSettings
 from models.drift.policy import DriftPolicy
 from pipelines.project.alert_settings import AlertSettings
 from pipelines.project.retraining_settings import RetrainingSettings
@@ -52,10 +53,13 @@ class SourceSettings(Frozen):
         the address of a PostgreSQL server or of Spark (see ``docs/reference/engines.md``).
     data_end : date or None
         The first day of which nothing is known; by default the day after the last row.
+    encoding : {"utf-8", "utf-16", "latin-1"}
+        Of text files.
     """
 
     url: str = Field(repr=False)
     data_end: date | None = None
+    encoding: Literal["utf-8", "utf-16", "latin-1"] = "utf-8"
 
 
 class Settings(Frozen):
@@ -63,6 +67,7 @@ class Settings(Frozen):
 
     source: SourceSettings
     tables: TablesSettings
+    reading: ReadingSettings = ReadingSettings()
     outcome: OutcomeSettings = OutcomeSettings()
     outcomes: dict[str, FurtherOutcome] = Field({}, max_length=50)
     signals: SignalsSettings = SignalsSettings()

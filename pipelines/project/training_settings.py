@@ -52,11 +52,14 @@ class TrainingSettings(Frozen):
         How many of the newest observation dates judge the model; by default about a quarter.
     threads : int
         Threads of the booster; the result does not depend on it.
+    allowed_signals : tuple of str
+        Signals that may know the outcome as well as they do: they were known before it.
     """
 
     seed: int = 7
     holdout_dates: int | None = Field(None, ge=1)
     threads: int = Field(2, ge=1)
+    allowed_signals: tuple[str, ...] = ()
 
 
 class BacktestSettings(Frozen):

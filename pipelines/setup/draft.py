@@ -149,12 +149,34 @@ def write_draft(
             f"The configuration '{target}' exists already; pass --force to replace it or name"
             " another with -c"
         )
+    unfinished = None
     with open_source(str(folder.resolve()), Path()) as source:
         models = "mlruns" if registry is None else _relative(registry, target)
-        text, doubts = draft(source, _relative(folder, target), models)
+        url = _relative(folder, target)
+        try:
+            text, doubts = draft(source, url, models)
+        except SettingsError as error:
+            unfinished, text, doubts = error, _skeleton(source, url, models), []
     with replaced_whole(target) as fresh:
         fresh.write_bytes(text.encode())
+    if unfinished is not None:
+        raise SettingsError(f"{unfinished}; '{target}' lists the columns to fill in")
     return text, doubts
+
+
+def _skeleton(source: Source, url: str, registry: str) -> str:
+    """Write what a person fills in where nothing could be guessed: every table with its columns."""
+    lines = [
+        "\n# Say which table holds the accounts, which their contracts, and in which columns:\n"
+        '# [tables.accounts]\n# from = "TABLE"\n# account_id = "COLUMN"\n# created_at = "COLUMN"\n'
+        '# [tables.subscriptions]\n# from = "TABLE"\n# account_id = "COLUMN"\n'
+        '# started_at = "COLUMN"\n# ended_at = "COLUMN"\n\n# What is there:\n'
+    ]
+    for name in list(source.tables)[:MOST_LISTED]:
+        columns = ", ".join(_comment(column) for column in source.tables[name].columns)
+        lines.append(f"# {_comment(name)}: {columns[:400]}\n")
+    head = _HEAD.format(folder=_comment(url), url=_toml(url))
+    return "".join([head, *lines, _OUTCOME, _TAIL.format(registry=_toml(registry))])
 
 
 def draft(source: Source, url: str, registry: str) -> tuple[str, list[str]]:
@@ -166,8 +188,7 @@ def draft(source: Source, url: str, registry: str) -> tuple[str, list[str]]:
     if "accounts" not in by_name:
         raise SettingsError(
             f"No table of '{source.url}' looks like accounts (it holds"
-            f" {sample(sorted(source.tables), 8)}); name one file accounts or write"
-            " healthscore.toml by hand"
+            f" {sample(sorted(source.tables), 8)}); name one file accounts"
         )
     accounts = by_name["accounts"]
     attributes, sensitive, skipped = attributes_of(accounts, source.tables[accounts.source])
@@ -178,6 +199,13 @@ def draft(source: Source, url: str, registry: str) -> tuple[str, list[str]]:
     if tells_of_churn and labels is not None and "observed_at" not in labels.columns:
         # Beside tables with dates a label must name its own.
         labels.missing.append("observed_at")
+    numbers = {guess.numbers_as_times for guess in guesses if guess.numbers_as_times}
+    if numbers:
+        parts.append(f"\n[reading]\nnumbers_as_times = {_toml(sorted(numbers)[0])}  # check\n")
+    if source.unread:
+        doubts.append(
+            f"Not read, as neither Parquet nor delimited text: {sample(source.unread, 8)}"
+        )
     for guess in guesses:
         parts.append(_table_section(guess, attributes, skipped))
         doubts += [f"{guess.source} has no column that looks like {name}" for name in guess.missing]
@@ -194,6 +222,7 @@ def draft(source: Source, url: str, registry: str) -> tuple[str, list[str]]:
     return "".join(parts), doubts
 
 
+MOST_LISTED = 100
 _NO_OUTCOME = "No table tells of churn: map subscriptions (with ended_at), churn_events or labels"
 _CHURN = 'kind = "churn"\n'
 _LABEL = """\
@@ -210,6 +239,9 @@ def _table_section(guess: TableGuess, attributes: list[str], skipped: list[str])
     lines += [f"# check: {_comment(note)}" for note in guess.notes]
     lines += [f"{mark}{name} = {_toml(origin)}" for name, origin in guess.columns.items()]
     lines += [f"# check: no column looks like {name}, which is required" for name in guess.missing]
+    for column, words in guess.keep:
+        quoted = f"{{ column = {_toml(column)}, not_in = {_toml(words)} }}"
+        lines.append(f"{mark}keep = [{quoted}]")
     if guess.account_via is not None:
         table, key, account = guess.account_via
         lines.append(

@@ -3,135 +3,40 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from features.builders.owners import names_owner
+from features.sources.files.plain_forms import without_missing_words
 from features.tables.contract import CONTRACT, Column
+from features.tables.rows.doubts import status_columns
+from features.tables.rows.ends import is_no_end
+from pipelines.setup.evidence import (
+    INCLUDED,
+    account_key,
+    can_be,
+    is_key,
+    is_number_for_time,
+    own_time,
+    share_included,
+    why_not,
+)
+from pipelines.setup.names import (
+    COLUMN_NAMES,
+    MUTABLE_WORDS,
+    OUTCOME_WORDS,
+    SENSITIVE_WORDS,
+    TABLE_NAMES,
+)
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
     from features.sources.source import Source
 
-TABLE_NAMES: Mapping[str, tuple[str, ...]] = {
-    "accounts": ("accounts", "customers", "companies", "clients", "organizations", "tenants"),
-    "subscriptions": ("subscriptions", "contracts", "licenses", "memberships"),
-    "usage_events": ("usage_events", "feature_usage", "events", "usage", "activity", "logins"),
-    "tickets": ("tickets", "support_tickets", "cases", "support_cases", "issues"),
-    "invoices": ("invoices", "bills", "billing", "payments"),
-    "referrals": ("referrals", "invites"),
-    "surveys": ("surveys", "survey_responses", "nps", "csat", "feedback"),
-    "trainings": ("trainings", "training_sessions", "courses", "enablement"),
-    "ratings": ("ratings", "csm_ratings", "pulse", "sentiments"),
-    "interventions": ("interventions", "plays", "ctas", "outreach"),
-    "churn_events": ("churn_events", "churn", "churns", "cancellations"),
-    "labels": ("labels", "outcomes", "targets", "ground_truth"),
-}
-COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
-    "account_id": (
-        "customer_id",
-        "company_id",
-        "client_id",
-        "organization_id",
-        "org_id",
-        "tenant_id",
-    ),
-    "created_at": (
-        "signup_date",
-        "signed_up_at",
-        "created",
-        "created_on",
-        "customer_since",
-        "start_date",
-    ),
-    "name": ("account_name", "customer_name", "company_name", "company"),
-    "started_at": ("start_date", "started", "start", "begin_date", "valid_from", "contract_start"),
-    "ended_at": (
-        "end_date",
-        "ended",
-        "end",
-        "cancelled_at",
-        "canceled_at",
-        "valid_to",
-        "contract_end",
-    ),
-    "renewal_at": ("renewal_date", "renews_at", "next_renewal", "term_end", "current_period_end"),
-    "mrr": ("mrr_amount", "monthly_revenue", "monthly_price", "mrr_usd"),
-    "seats": ("seat_count", "licenses", "quantity"),
-    "plan": ("plan_tier", "plan_name", "tier", "product"),
-    "billing_period": ("billing_frequency", "billing_cycle", "billing_interval", "term"),
-    "auto_renew": ("auto_renew_flag", "autorenew", "auto_renewal"),
-    "discount": ("discount_rate", "discount_share"),
-    "occurred_at": (
-        "event_time",
-        "event_date",
-        "usage_date",
-        "timestamp",
-        "occurred",
-        "date",
-        "event_at",
-    ),
-    "feature": ("feature_name", "event_type", "event_name", "event", "action", "module"),
-    "user_id": ("user", "member_id", "contact_id", "userid", "attendee_id"),
-    "errors": ("error_count", "n_errors", "error_events", "failures"),
-    "quantity": ("n_events", "usage_count", "event_count", "count", "amount"),
-    "opened_at": ("submitted_at", "created_at", "opened", "created", "open_date", "opened_on"),
-    "first_response_at": ("first_reply_at", "first_responded_at", "responded_at"),
-    "closed_at": ("resolved_at", "solved_at", "closed", "close_date", "closed_on"),
-    "ticket_id": ("case_id", "id"),
-    "priority": ("severity", "urgency"),
-    "category": ("type", "ticket_type", "topic"),
-    "escalated": ("escalation_flag", "is_escalated", "escalation"),
-    "reopened": ("is_reopened", "reopen_flag"),
-    "csat": ("satisfaction_score", "satisfaction", "csat_score"),
-    "sentiment": ("sentiment_score",),
-    "issued_at": ("invoice_date", "issued", "issue_date", "created_at"),
-    "due_at": ("due_date", "due", "due_on"),
-    "paid_at": ("paid_date", "payment_date", "paid", "paid_on"),
-    "amount": ("total", "invoice_amount", "amount_due"),
-    "failed_attempts": ("failed_payments", "attempts_failed", "retries"),
-    "refunded_at": ("refund_date", "refunded_on"),
-    "referred_at": ("referral_date", "referred_on", "created_at", "date"),
-    "converted_at": ("conversion_date", "converted_on"),
-    "responded_at": ("response_date", "answered_at", "submitted_at", "date"),
-    "kind": ("survey_type", "type"),
-    "score": ("rating", "response", "value", "nps_score"),
-    "sent_at": ("sent_date", "sent_on"),
-    "attended_at": ("attended_on", "training_date", "completed_at", "date"),
-    "course": ("course_name", "training", "module"),
-    "completed": ("is_completed", "finished"),
-    "rated_at": ("rating_date", "rated_on", "date"),
-    "rater": ("rated_by", "csm", "owner", "author"),
-    "dimension": ("measure", "criterion", "category"),
-    "rating": ("score", "value", "level"),
-    "play": ("playbook", "type", "action", "name"),
-    "churned_at": (
-        "churn_date",
-        "cancelled_at",
-        "canceled_at",
-        "cancel_date",
-        "churned_on",
-        "date",
-    ),
-    "reason": ("reason_code", "churn_reason", "cancel_reason"),
-    "happened": ("label", "outcome", "target", "y", "churned", "churn", "renewed"),
-    "observed_at": ("observation_date", "as_of", "as_of_date", "snapshot_date", "date"),
-    "recorded_at": ("ingested_at", "loaded_at", "_loaded_at"),
-}
-OUTCOME_WORDS = re.compile(
-    r"churn|attrit|cancel|lost|left|exit|status|terminat|(^|_)(in|de)?activ|closed|delet|suspend|"
-    r"retain|retention|renewed|health|risk|(^|_)end(ed)?(_|$)",
-    re.I,
-)
-"""What an account became, or is today: known only after the dates a model learns from."""
-SENSITIVE_WORDS = re.compile(
-    r"(^|_)(gender|sex|age|birth\w*|dob|ethnic\w*|race|religion|marital|married|"
-    r"nationality|disab\w*|senior)(_|$)",
-    re.I,
-)
 MOST_LEVELS = 50
+PERIOD_ENDS = ("currentperiodend", "currenttermend", "currentperiodendsat", "nextbillingat")
 
 
 @dataclass
@@ -152,6 +57,10 @@ class TableGuess:
         Columns left over.
     notes : list of str
         What a person should check.
+    keep : list of (str, list of str)
+        Columns that say that a row is void, and with which words.
+    numbers_as_times : str or None
+        What numbers under the name of a time are.
     """
 
     name: str
@@ -161,6 +70,8 @@ class TableGuess:
     account_via: tuple[str, str, str] | None = None
     unused: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    keep: list[tuple[str, list[str]]] = field(default_factory=list)
+    numbers_as_times: str | None = None
 
 
 def guess_tables(source: Source) -> tuple[list[TableGuess], list[str]]:
@@ -179,7 +90,12 @@ def guess_tables(source: Source) -> tuple[list[TableGuess], list[str]]:
         found = _by_name(free, (name, *synonyms))
         if found is not None:
             chosen[name] = found
+    key = account_key(dict(source.tables))
+    if "accounts" not in chosen and key is not None and key[0] not in chosen.values():
+        chosen["accounts"] = key[0]
     guesses = [guess_table(name, chosen[name], source) for name in CONTRACT if name in chosen]
+    for guess in guesses:
+        _find_key(guess, key, source)
     for guess in guesses:
         _find_account(guess, guesses, source)
     left = sorted(set(source.tables) - set(chosen.values()))
@@ -192,33 +108,109 @@ def guess_table(name: str, source_name: str, source: Source) -> TableGuess:
     guess = TableGuess(name, source_name)
     free = list(table.columns)
     for column in CONTRACT[name].all_columns():
-        fitting = [origin for origin in free if fits(table, origin, column)]
+        fitting = [origin for origin in free if can_be(table, origin, column)]
         origin = _by_name(fitting, (column.name, *COLUMN_NAMES.get(column.name, ())))
         if origin is not None:
             guess.columns[column.name] = origin
             free.remove(origin)
         elif column.required:
             guess.missing.append(column.name)
-    _correct_term_ends(guess, table)
+        if origin is None:
+            _explain(guess, table, free, column)
     guess.unused = free
+    _find_own_time(guess, table)
+    _correct_term_ends(guess, table)
+    _note_period_end(guess)
+    _drop_void_rows(guess, table)
     return guess
 
 
-def fits(table: ir.Table, origin: str, column: Column) -> bool:
-    """Whether a source column's type, or its first texts, can be what the contract wants."""
-    kind = table[origin].type()
-    if column.kind == "time":
-        if kind.is_timestamp() or kind.is_date():
-            return True
-        return kind.is_string() and _readable(table, origin, "timestamp('UTC')")
-    if column.kind == "number":
-        return bool(
-            (kind.is_numeric() and not kind.is_boolean())
-            or (kind.is_string() and _readable(table, origin, "float64"))
+def _find_key(guess: TableGuess, key: tuple[str, str] | None, source: Source) -> None:
+    """Take the column that the other tables point at for the account's, whatever its name."""
+    if key is None or "account_id" not in guess.missing or key[1] not in guess.unused:
+        return
+    owner, origin = key
+    if guess.name == "accounts" and guess.source != owner:
+        return
+    table = source.tables[guess.source]
+    if (
+        guess.source == owner
+        or share_included(table, origin, source.tables[owner], origin) >= INCLUDED
+    ):
+        guess.columns["account_id"] = origin
+        guess.missing.remove("account_id")
+        guess.unused.remove(origin)
+        guess.notes.append(
+            f"{origin} is unique in {owner} and found in other tables, so it is account_id"
         )
-    if column.kind == "flag":
-        return bool(kind.is_boolean() or kind.is_integer() or kind.is_string())
-    return not (kind.is_timestamp() or kind.is_date())
+
+
+def _explain(guess: TableGuess, table: ir.Table, free: list[str], column: Column) -> None:
+    """Name a column that is there by name and cannot be read, and why; numbers may be times."""
+    named = _by_name(free, (column.name, *COLUMN_NAMES.get(column.name, ())))
+    if named is None or (guess.name == "accounts" and column.name == "name"):
+        return
+    number_is = is_number_for_time(table, named) if column.kind == "time" else None
+    if number_is is None:
+        guess.notes.append(why_not(table, named, column))
+        return
+    guess.columns[column.name] = named
+    free.remove(named)
+    guess.numbers_as_times = number_is
+    if column.name in guess.missing:
+        guess.missing.remove(column.name)
+    guess.notes.append(f"{named} holds numbers, which are read as times of kind {number_is!r}")
+
+
+def _find_own_time(guess: TableGuess, table: ir.Table) -> None:
+    """Take the only complete time for when a row happened, whatever its name."""
+    contract = CONTRACT[guess.name]
+    if contract.time not in guess.missing:
+        return
+    column = contract.column(contract.time)
+    times = [name for name in guess.unused if can_be(table, name, column)]
+    found = own_time(table, times)
+    if found is None:
+        return
+    guess.columns[contract.time] = found
+    guess.missing.remove(contract.time)
+    guess.unused.remove(found)
+    guess.notes.append(f"{found} is the only time that every row has, so it is {contract.time}")
+    _find_end(guess, table, [name for name in times if name != found])
+
+
+def _find_end(guess: TableGuess, table: ir.Table, times: list[str]) -> None:
+    if guess.name != "subscriptions" or len(times) != 1 or "ended_at" in guess.columns:
+        return
+    end = times[0]
+    guess.columns["ended_at"] = end
+    guess.unused.remove(end)
+    guess.notes.append(f"{end} is the other time, which some rows lack, so it is ended_at")
+
+
+def _note_period_end(guess: TableGuess) -> None:
+    """Say that a cancelled contract runs to the end of its period, which no history dates."""
+    period = next((name for name in guess.unused if _plain(name) in PERIOD_ENDS), None)
+    if guess.name != "subscriptions" or period is None:
+        return
+    guess.notes.append(
+        f"{period} says when the period of today ends and is no renewal of the past: it is left out"
+    )
+    end = guess.columns.get("ended_at", "")
+    if "cancel" in end.lower():
+        guess.notes.append(
+            f"{end} may be the day of the request, and the contract run until {period}: map a"
+            " column that says when it ended, if there is one"
+        )
+
+
+def _drop_void_rows(guess: TableGuess, table: ir.Table) -> None:
+    """Leave out invoices that a status calls void, draft or the like."""
+    if guess.name != "invoices":
+        return
+    for name, words in status_columns(table).items():
+        guess.keep.append((name, words))
+        guess.notes.append(f"rows whose {name} is {', '.join(words)} are left out")
 
 
 def attributes_of(guess: TableGuess, table: ir.Table) -> tuple[list[str], list[str], list[str]]:
@@ -226,15 +218,22 @@ def attributes_of(guess: TableGuess, table: ir.Table) -> tuple[list[str], list[s
     attributes: list[str] = []
     sensitive: list[str] = []
     left: list[str] = []
+    stamps = [name for name in guess.unused if MUTABLE_WORDS.search(_words(name))]
     for origin in guess.unused:
         words = _words(origin)
-        if SENSITIVE_WORDS.search(words):
+        if origin in stamps or _plain(origin) == "id":
+            left.append(origin)
+        elif SENSITIVE_WORDS.search(words):
             attributes.append(origin)
             sensitive.append(origin)
         elif names_owner(origin) or OUTCOME_WORDS.search(words) or not _describes(table, origin):
             left.append(origin)
         else:
             attributes.append(origin)
+    if stamps:
+        # What is overwritten says what is so today; a person knows which of it never changes.
+        left += [name for name in attributes if name not in sensitive]
+        attributes = list(sensitive)
     return attributes, sensitive, left
 
 
@@ -275,36 +274,47 @@ def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-def _readable(table: ir.Table, origin: str, kind: str) -> bool:
-    texts = table.filter(table[origin].notnull()).limit(1000)
-    facts = texts.aggregate(all=texts.count(), read=texts[origin].try_cast(kind).notnull().sum())
-    row = facts.execute().iloc[0]
-    # A column without any value contradicts nothing: nobody may have left yet.
-    return int(row["read"] or 0) >= 0.9 * int(row["all"])
-
-
 def _correct_term_ends(guess: TableGuess, table: ir.Table) -> None:
     """Take an end that every row has for the end of a term, not of the relationship."""
     origin = guess.columns.get("ended_at")
     if guess.name != "subscriptions" or origin is None or "renewal_at" in guess.columns:
         return
-    if int(table[origin].isnull().sum().execute() or 0) == 0:
-        del guess.columns["ended_at"]
+    if int(table[origin].isnull().sum().execute() or 0) == 0 and not _has_open_ends(table, origin):
+        # An empty text switches a column of the contract's own name off.
+        guess.columns["ended_at"] = ""
         guess.columns["renewal_at"] = origin
         guess.notes.append(
             f"every row has an {origin}, so it is taken as the end of a term (renewal_at)"
         )
 
 
+def _has_open_ends(table: ir.Table, origin: str) -> bool:
+    """Whether some ends are written as none: NULL, 9999-12-31, 1970-01-01."""
+    kind = table[origin].type()
+    text = without_missing_words(table[origin].cast("string"))
+    moment = text.substr(0, 10).try_cast("timestamp") if kind.is_string() else table[origin]
+    if not (kind.is_string() or kind.is_timestamp() or kind.is_date()):
+        return False
+    none = text.isnull() | is_no_end(moment.cast("timestamp")).fill_null(False)
+    return bool(none.any().execute())
+
+
 def _find_account(guess: TableGuess, guesses: list[TableGuess], source: Source) -> None:
     if "account_id" not in guess.missing:
         return
+    table = source.tables[guess.source]
     for owner in guesses:
         account = owner.columns.get("account_id")
+        owners = source.tables[owner.source]
+        # Two tables' own keys have nothing to do with each other, though both are called id.
         shared = [
             key
             for key in guess.unused
-            if key in source.tables[owner.source].columns and key.lower().endswith("id")
+            if owner is not guess
+            and key in owners.columns
+            and key.lower().endswith("id")
+            and not (is_key(table, key) and is_key(owners, key) and _plain(key) == "id")
+            and share_included(table, key, owners, key) >= INCLUDED
         ]
         if account is not None and shared:
             guess.account_via = (owner.source, shared[0], account)

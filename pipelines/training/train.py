@@ -18,6 +18,7 @@ from pipelines.project.rows import (
 )
 from pipelines.project.score_settings import MAIN
 from pipelines.terminal.progress import show_progress
+from pipelines.training.leak_gate import refuse_leaks
 from pipelines.training.tune import search_parameters, tuning_parameters, tuning_seconds
 
 if TYPE_CHECKING:
@@ -91,8 +92,8 @@ def train(project: Project, *, tune_seconds: float | None = None) -> Trained:
     Raises
     ------
     SettingsError, DataError, EvidenceError
-        When a setting is impossible, or the data break the contract or hold too few matured
-        outcomes.
+        When a setting is impossible, or the data break the contract, give the outcome away or hold
+        too few matured outcomes.
     """
     from models.registry.files import log_champion
     from models.training.fit import fit_health_model
@@ -100,6 +101,7 @@ def train(project: Project, *, tune_seconds: float | None = None) -> Trained:
     settings = project.settings
     seconds = tuning_seconds(project, tune_seconds)
     rows = labelled_rows(project)
+    refuse_leaks(project, rows)
     segments = segment_settings(project, rows.signals)
     tuning = search_parameters(
         project,

@@ -310,7 +310,7 @@ def load_spark(spark: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         folder = tmp_path_factory.mktemp("spark")
         for name, rows in tables.items():
             pq.write_table(as_arrow(rows), folder / f"{name}.parquet")
-        return Source(engine, folder_tables(engine, folder), "memory")
+        return Source(engine, folder_tables(engine, folder)[0], "memory")
 
     yield load
     engine.close()

@@ -60,11 +60,16 @@ class SourceTables:
         from features.tables.company import Company, load_company
 
         settings = self.project.settings
-        with open_source(settings.source.url, self.project.folder) as source:
+        with open_source(
+            settings.source.url, self.project.folder, settings.source.encoding
+        ) as source:
             kept = self._checked
             if kept is None or kept[0] != run:
                 company = load_company(
-                    source, settings.tables, known_until=settings.source.data_end
+                    source,
+                    settings.tables,
+                    reading=settings.reading,
+                    known_until=settings.source.data_end,
                 )
                 self._checked = (run, company.quality, company.data_end)
             else:
@@ -84,8 +89,8 @@ class SourceTables:
 
 
 def _clean(project: Project, source: Any) -> dict[str, Any]:
-    from features.tables.cleaning import clean_table
+    from features.tables.company import clean_tables
 
-    mapped = project.settings.tables.mapped()
+    settings = project.settings
     # Whoever gets here has been checked: whether accounts need dates has been settled before.
-    return {name: clean_table(name, each, source, is_dated=False) for name, each in mapped.items()}
+    return clean_tables(source, settings.tables, settings.reading, is_dated=False)

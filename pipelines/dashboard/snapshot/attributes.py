@@ -72,7 +72,9 @@ def account_attributes(
     from features.build import FeatureRows
     from features.sources.opening import open_source
 
-    with open_source(project.settings.source.url, project.folder) as source:
+    with open_source(
+        project.settings.source.url, project.folder, project.settings.source.encoding
+    ) as source:
         company = _company(project, source, owner, day)
         accounts = company.tables["accounts"].cleaned
         named = {NAME: accounts[NAME]} if NAME in accounts.columns else {}
@@ -94,19 +96,15 @@ def account_attributes(
 
 def _company(project: Project, source: Any, owner: str | None, day: date) -> Company:
     """Map the few tables that are read, without counting what is wrong with them."""
-    from features.tables.cleaning import clean_table
-    from features.tables.company import Company
+    from features.tables.company import Company, clean_tables, labels_are_dated
 
-    mapped = project.settings.tables.mapped()
-    labels = mapped.get("labels")
-    is_dated = labels is None or clean_table("labels", labels, source).is_dated
-    tables = {}
-    for name in STAGE_TABLES:
-        if (mapping := mapped.get(name)) is None:
-            continue
-        if name == "accounts" and owner is not None and owner not in mapping.attributes:
-            mapping = mapping.model_copy(update={"attributes": (*mapping.attributes, owner)})
-        tables[name] = clean_table(name, mapping, source, is_dated=is_dated)
+    settings, reading = project.settings.tables, project.settings.reading
+    is_dated = labels_are_dated(source, settings)
+    listed = settings.accounts.attributes
+    if owner is not None and owner not in listed:
+        accounts = settings.accounts.model_copy(update={"attributes": (*listed, owner)})
+        settings = settings.model_copy(update={"accounts": accounts})
+    tables = clean_tables(source, settings, reading, is_dated=is_dated, names=STAGE_TABLES)
     return Company(source.engine, tables, {}, day)
 
 

@@ -161,7 +161,7 @@ def test_impossible_numbers_become_missing(as_text: bool, company_of: CompanyOf)
     ("table", "column", "content", "wanted"),
     [
         ("usage_events", "quantity", pa.array([SOME_TIME]), "numbers"),
-        ("tickets", "closed_at", pa.array([1_700_000_000]), "dates"),
+        ("tickets", "closed_at", pa.array([17]), "dates"),
         ("tickets", "closed_at", pa.array([True]), "dates"),
         ("tickets", "escalated", pa.array([SOME_TIME]), "yes/no values"),
         ("usage_events", "quantity", pa.array([[1.0]]), "numbers"),

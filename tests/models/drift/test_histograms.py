@@ -102,7 +102,7 @@ def on_spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Load]:
         def load(frame: pd.DataFrame) -> ir.Table:
             folder = tmp_path_factory.mktemp("spark")
             parquet.write_table(as_arrow(frame), folder / "rows.parquet")
-            return folder_tables(engine, folder)["rows"]
+            return folder_tables(engine, folder)[0]["rows"]
 
         yield load
         engine.close()

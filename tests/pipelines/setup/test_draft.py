@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from pipelines.project.project import load_project
 from pipelines.setup.draft import draft, write_draft
-from pipelines.setup.guess import OUTCOME_WORDS, SENSITIVE_WORDS, attributes_of, guess_table
+from pipelines.setup.guess import attributes_of, guess_table
+from pipelines.setup.names import OUTCOME_WORDS, SENSITIVE_WORDS
 
 MINIMAL = {
     "accounts": "account_id,created_at\nA1,2024-01-01\n",
@@ -148,8 +149,9 @@ def test_an_existing_file_stays_unless_forced(folder, tmp_path, run) -> None:
 def test_a_folder_without_accounts_is_refused(folder, tmp_path, run) -> None:
     ran = run("init", folder({"weather": "day,rain\n2024-01-01,3\n"}), "-c", tmp_path / "h.toml")
     assert ran.code == 2
-    assert "looks like accounts (it holds 'weather'); name one file accounts or" in ran.sentence
-    assert not (tmp_path / "h.toml").exists()
+    assert "looks like accounts (it holds 'weather'); name one file accounts; '" in ran.sentence
+    assert ran.sentence.endswith("h.toml' lists the columns to fill in")
+    assert "# weather: day, rain" in (tmp_path / "h.toml").read_text()
 
 
 def test_an_empty_folder_and_none_are_refused(tmp_path, run) -> None:
@@ -182,7 +184,7 @@ def test_a_table_without_what_it_needs_is_left_as_a_comment(folder, tmp_path, ru
 def test_accounts_without_what_they_need_are_answered_by_the_next_command(
     folder, tmp_path, run, lost: str
 ) -> None:
-    text = "account_id,created_at,region\nA1,2024-01-01,north\n".replace(lost, "zzz")
+    text = "account_id,created_at,region\nA1,soon,north\n".replace(lost, "zzz")
     answer = run("init", folder({**MINIMAL, "accounts": text}), "-c", tmp_path / "h.toml", "--json")
     assert answer.answer["doubts"] == [f"accounts has no column that looks like {lost}"]
     ran = run("check", "-c", tmp_path / "h.toml")
@@ -205,6 +207,7 @@ class Columns:
     """A source of one accounts table, whose other columns have any name at all."""
 
     url = "anywhere"
+    unread = ()
 
     def __init__(self, tables) -> None:
         self.tables = tables

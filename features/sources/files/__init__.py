@@ -1,0 +1,1 @@
+"""Files that hold tables: which ones, how they are written, and what their values plainly are."""

@@ -1,0 +1,235 @@
+"""Delimited text files (CSV, TSV, gzipped or not): delimiter, encoding, header and ragged lines.
+
+Every value is read as it is written. A column gets the type of numbers, dates or yes and no only
+where each of its values is one in the plainest form, so that nothing is lost by it.
+"""
+
+from __future__ import annotations
+
+import csv
+import glob
+import gzip
+import io
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import ibis
+import ibis.expr.types as ir
+from ibis.backends.duckdb import Backend
+
+from features.errors import DataError, sample
+from features.sources.files.plain_forms import TextTable, text_table
+
+DELIMITERS = (",", ";", "\t", "|")
+NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+ENCODINGS = ("utf-8", "utf-16", "latin-1")
+HEAD_BYTES = 1 << 18
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([ T].*)?|\d{1,2}[/.]\d{1,2}[/.]\d{2,4}.*")
+_LENGTHS = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
+_LINE = re.compile(r"CSV Error on Line: (\d+)")
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a file is written.
+
+    Parameters
+    ----------
+    delimiter : str
+        What stands between fields.
+    encoding : str
+        One of :data:`ENCODINGS`.
+    names : tuple of str
+        The columns, in order, each once.
+    """
+
+    delimiter: str
+    encoding: str
+    names: tuple[str, ...]
+
+
+def read_text_file(connection: Backend, file: Path, encoding: str = "utf-8") -> TextTable:
+    """Read a delimited file, its types decided over all of its lines.
+
+    Raises
+    ------
+    DataError
+        When the file is not of that encoding, has no header line or a line of another length.
+    """
+    dialect = dialect_of(file, encoding)
+    texts = _texts(connection, file, dialect, is_strict=True)
+    try:
+        return text_table(texts)
+    except duckdb.Error as error:
+        if "state machine" not in str(error):
+            raise DataError(_reason(file, error, dialect)) from error
+    # Line ends of two kinds in one file are no fault of its fields.
+    texts = _texts(connection, file, dialect, is_strict=False)
+    try:
+        return text_table(texts)
+    except duckdb.Error as error:
+        raise DataError(_reason(file, error, dialect)) from error
+
+
+def dialect_of(file: Path, encoding: str = "utf-8") -> Dialect:
+    """Find a file's delimiter and header from its first lines.
+
+    Raises
+    ------
+    DataError
+        When it is not of that encoding, or its first line is no header.
+    """
+    head, is_whole = _head(file)
+    encoding = "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else encoding
+    text = _decoded(file, head, encoding)
+    if not is_whole:
+        text = text[: text.rfind("\n") + 1]
+    delimiter, rows = _best_delimiter(text)
+    _refuse_other_header(file, rows)
+    return Dialect(delimiter, encoding, _column_names(rows[0] if rows else []))
+
+
+def _head(file: Path) -> tuple[bytes, bool]:
+    """Read the first bytes, and tell whether they are all."""
+    opener = gzip.open if file.suffix.lower() == ".gz" else open
+    try:
+        with opener(file, "rb") as stream:
+            head = stream.read(HEAD_BYTES + 1)
+    except (OSError, EOFError) as error:
+        raise DataError(
+            f"The file '{file}' cannot be read: {error}; repair it or take it out of the folder"
+        ) from error
+    return head[:HEAD_BYTES], len(head) <= HEAD_BYTES
+
+
+def _decoded(file: Path, head: bytes, encoding: str) -> str:
+    if encoding == "utf-8" and b"\0" in head:
+        raise DataError(
+            f"The file '{file}' must hold text and holds bytes of another kind; save it as CSV in"
+            " UTF-8 or take it out of the folder"
+        )
+    try:
+        return head.decode("utf-8-sig" if encoding == "utf-8" else encoding)
+    except UnicodeDecodeError as error:
+        if error.start >= len(head) - 4:  # a character that the end of the head cuts in two
+            return head[: error.start].decode("utf-8-sig" if encoding == "utf-8" else encoding)
+        line = head[: error.start].count(b"\n") + 1
+        raise DataError(_not_encoded(file, line, encoding)) from None
+
+
+def _not_encoded(file: Path, line: int, encoding: str) -> str:
+    return (
+        f"The file '{file}' is not {encoding.upper()}: line {line} holds bytes that are no"
+        f" character; save it as UTF-8 or set [source] encoding, one of {sample(ENCODINGS)}"
+    )
+
+
+def _best_delimiter(text: str) -> tuple[str, list[list[str]]]:
+    """Choose the delimiter by which most lines have equally many fields, and the more of them."""
+    best, chosen = (0.0, 0), (",", [[line] for line in text.splitlines() if line.strip()])
+    for delimiter in DELIMITERS:
+        try:
+            rows = [row for row in csv.reader(io.StringIO(text), delimiter=delimiter) if row]
+        except csv.Error:
+            continue
+        counts = Counter(len(row) for row in rows)
+        if not counts:
+            continue
+        width, alike = max(counts.items(), key=lambda item: (item[1], item[0]))
+        if width > 1 and (alike / len(rows), width) > best:
+            best, chosen = (alike / len(rows), width), (delimiter, rows)
+    return chosen
+
+
+def _refuse_other_header(file: Path, rows: Sequence[Sequence[str]]) -> None:
+    if len(rows) < 2:
+        return
+    header, width = rows[0], Counter(len(row) for row in rows[1:]).most_common(1)[0][0]
+    if len(header) == 1 < width:
+        number = next(n for n, row in enumerate(rows, start=1) if len(row) == width)
+        raise DataError(
+            f"The first line of the file '{file}' must name its columns and has 1 field, where line"
+            f" {number} of those that are not blank has {width}; take out what stands before the"
+            " header"
+        )
+    dates = [name for name in header if _DATE.fullmatch(name.strip())]
+    below = rows[1]
+    alike = [
+        name
+        for place, name in enumerate(header[: len(below)])
+        if name in dates and _DATE.fullmatch(below[place].strip())
+    ]
+    numbers = all(_is_number(name) for name in header)
+    if alike or (numbers and len(header) > 1):
+        raise DataError(
+            f"The file '{file}' has no header line: its first line holds values, such as"
+            f" {sample((alike or header)[:1])}; write the names of the columns above it"
+        )
+
+
+def _is_number(name: str) -> bool:
+    return bool(re.fullmatch(r"\s*[+-]?\d+([.,]\d+)?\s*", name))
+
+
+def _column_names(header: Sequence[str]) -> tuple[str, ...]:
+    """Name every column once: a blank name becomes its place, a repeated one gets a number."""
+    names: list[str] = []
+    taken: set[str] = set()
+    for place, written in enumerate(header):
+        name = base = written.strip() or f"column{place}"
+        number = 0
+        while name.casefold() in taken:
+            number += 1
+            name = f"{base}_{number}"
+        taken.add(name.casefold())
+        names.append(name)
+    return tuple(names)
+
+
+def _texts(connection: Backend, file: Path, dialect: Dialect, *, is_strict: bool) -> ir.Table:
+    if not dialect.names:
+        return ibis.memtable({"column0": []}, schema={"column0": "string"})
+    # The engine expands wildcards: a folder named "data[1]" must not open its neighbour "data1".
+    return connection.read_csv(
+        glob.escape(str(file)),
+        auto_detect=False,
+        columns=dict.fromkeys(dialect.names, "VARCHAR"),
+        delim=dialect.delimiter,
+        quote='"',
+        escape='"',
+        header=True,
+        skip=0,
+        encoding=dialect.encoding,
+        strict_mode=is_strict,
+        null_padding=False,
+    )
+
+
+def _reason(file: Path, error: duckdb.Error, dialect: Dialect) -> str:
+    text = str(error)
+    line, lengths = _LINE.search(text), _LENGTHS.search(text)
+    if line is None:
+        return (
+            f"The file '{file}' cannot be read as {NAMES[dialect.delimiter]}-separated text:"
+            f" {text.splitlines()[0][:200]}; repair it or take it out of the folder"
+        )
+    number = int(line[1])
+    if "unicode" in text:
+        return _not_encoded(file, number, dialect.encoding)
+    if lengths is not None:
+        wanted, fields = int(lengths[1]), int(lengths[2])
+        return (
+            f"Line {number} of the file '{file}' must have {wanted} fields, as its header line has,"
+            f" and has {fields}; quote a field that holds a {NAMES[dialect.delimiter]}, or take the"
+            " line out"
+        )
+    if "unterminated quote" in text:
+        return f"Line {number} of the file '{file}' opens a quote that never closes; mend the line"
+    return (
+        f"Line {number} of the file '{file}' cannot be read:"
+        f" {text.splitlines()[0][:200]}; mend the line"
+    )

@@ -1,0 +1,108 @@
+"""Plain forms of texts: which columns hold only numbers, dates or yes and no, whatever they mean.
+
+A type is given where it loses nothing that matters: ``007``, ``1E4``, ``00:07`` and ``02-01-24``
+stay texts, for they may be ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import ibis
+import ibis.expr.types as ir
+
+MISSING_WORDS = ("null", "(null)", r"\n", "n/a", "#n/a", "-", "nan", "nat", "<na>")
+"""Words that programs write where there is no value, in lower case."""
+_WHOLE = r"^-?(0|[1-9][0-9]{0,17})$"
+_WHOLE_WITH_ZERO = r"^-?(0|[1-9][0-9]{0,14})([.]0)?$"
+# Only programs write the sign of an exponent: 1E4 may be an id.
+_NUMBER = r"^-?(0|[1-9][0-9]{0,15})?([.][0-9]+)?([eE][+-][0-9]{1,3})?$"
+_SURELY_DECIMAL = r"^-?((0|[1-9][0-9]{3,})[.][0-9]+|[0-9]*[.]([0-9]{1,2}|[0-9]{4,})|.*[eE].*)$"
+_PERHAPS_THOUSANDS = r"^-?[1-9][0-9]{0,2}[.][0-9]{3}$"
+_DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+_TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6})?)?$"
+_FLAG = r"^(?i:true|false)$"
+_PATTERNS = {"whole": _WHOLE, "zero": _WHOLE_WITH_ZERO, "number": _NUMBER, "flag": _FLAG}
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A file's columns as texts, and the types that lose nothing.
+
+    Parameters
+    ----------
+    texts : ibis table
+        Every value as it is written.
+    types : dict of str to str
+        Type per column whose every value is plainly of it.
+    """
+
+    texts: ir.Table
+    types: dict[str, str]
+
+    def typed(self, as_written: Collection[str] = ()) -> ir.Table:
+        """Return the table with types; of the named columns, with none that rewrites a value."""
+        fresh = {
+            name: without_missing_words(self.texts[name]).try_cast(kind)
+            for name, kind in self.types.items()
+            if name not in as_written or kind == "int64"
+        }
+        return self.texts.mutate(**fresh) if fresh else self.texts
+
+
+def text_table(texts: ir.Table) -> TextTable:
+    """Look at every value once and decide the types."""
+    return TextTable(texts, plain_types(texts))
+
+
+def without_missing_words(text: ir.StringValue) -> ir.StringValue:
+    """Return a text, or nothing where it is blank or a word for nothing."""
+    is_missing = text.strip().lower().isin(("", *MISSING_WORDS))
+    return ibis.ifelse(is_missing, ibis.null("string"), text)
+
+
+def plain_types(texts: ir.Table) -> dict[str, str]:
+    """Find the type of each column of texts that has one, in one scan.
+
+    Returns
+    -------
+    dict of str to str
+        ``int64``, ``float64``, ``boolean``, ``date`` or ``timestamp`` per column; columns that are
+        to stay texts are left out.
+    """
+    measures: dict[str, ir.Value] = {}
+    for place, name in enumerate(texts.columns):
+        value = without_missing_words(texts[name])
+        measures[f"{place} present"] = value.count()
+        for kind, pattern in _PATTERNS.items():
+            measures[f"{place} {kind}"] = value.re_search(pattern).sum().fill_null(0)
+        measures[f"{place} decimal"] = value.re_search(_SURELY_DECIMAL).sum().fill_null(0)
+        measures[f"{place} thousands"] = value.re_search(_PERHAPS_THOUSANDS).sum().fill_null(0)
+        for kind, pattern in (("date", _DATE), ("timestamp", f"{_DATE}|{_TIME}")):
+            is_read = value.re_search(pattern) & value.try_cast("timestamp").notnull()
+            measures[f"{place} {kind}"] = is_read.sum().fill_null(0)
+    counts = texts.aggregate(**measures).execute().iloc[0].to_dict()
+    types = {
+        name: _type({kind: int(counts[f"{place} {kind}"]) for kind in _KINDS})
+        for place, name in enumerate(texts.columns)
+    }
+    return {name: kind for name, kind in types.items() if kind}
+
+
+_KINDS = ("present", *_PATTERNS, "decimal", "thousands", "date", "timestamp")
+
+
+def _type(counts: dict[str, int]) -> str:
+    present = counts["present"]
+    if not present:
+        return ""
+    if present in (counts["whole"], counts["zero"]):
+        return "int64"
+    if counts["number"] == present and (counts["decimal"] or not counts["thousands"]):
+        return "float64"
+    if counts["flag"] == present:
+        return "boolean"
+    if counts["date"] == present:
+        return "date"
+    return "timestamp" if counts["timestamp"] == present else ""

@@ -1,0 +1,294 @@
+"""The form of a column of texts: order of day and month, century, decimal mark, numbers as times.
+
+What one value leaves open the column decides, and what the column leaves open the other columns of
+the source decide. What they leave open too is refused: nothing is guessed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+
+from features.errors import DataError, sample
+from features.sources.files.plain_forms import without_missing_words
+from features.tables.contract import Column
+from features.tables.mapped import MappedTable
+from features.tables.reading.settings import ReadingSettings
+from features.tables.reading.written import (
+    BESIDE_NUMBERS,
+    COMPACT,
+    OTHER_TIME,
+    PARTS,
+    PLAIN_TIME,
+    REST,
+    written_number,
+)
+
+Key = tuple[str, str]
+"""Contract table and column."""
+_DIGITS = r"^[0-9]+([.][0-9]+)?$"
+_COMMA = (
+    r"^[+-]?([0-9]{1,3}([.][0-9]{3})+,[0-9]+|[0-9]*,([0-9]{1,2}|[0-9]{4,})"
+    r"|(0|[0-9]{4,}),[0-9]+|[0-9]{1,3}([.][0-9]{3}){2,})$"
+)
+_POINT = (
+    r"^[+-]?([0-9]{1,3}(,[0-9]{3})+[.][0-9]+|[0-9]*[.]([0-9]{1,2}|[0-9]{4,})"
+    r"|(0|[0-9]{4,})[.][0-9]+|[0-9]{1,3}(,[0-9]{3}){2,})$"
+)
+_OPEN_COMMA = r"^[+-]?[1-9][0-9]{0,2},[0-9]{3}$"
+_OPEN_POINT = r"^[+-]?[1-9][0-9]{0,2}[.][0-9]{3}$"
+EXCEL_DAYS = (20_000.0, 80_000.0)
+"""Serial days of the years 1954 to 2119."""
+UNIX_SECONDS = (3e8, 4.2e9)
+"""Seconds since 1970 of the years 1979 to 2103."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """How the values of one column are read.
+
+    Parameters
+    ----------
+    is_plain : bool
+        Whether every value that can be read is written as ISO 8601 or a program writes it.
+    is_day_first : bool or None
+        For times: what 1/2/2024 means; None where no value is written so.
+    century : int or None
+        For times: the century of two-digit years.
+    decimal : str
+        For numbers: point or comma.
+    number_is : {"unix", "excel", "compact"} or None
+        For times: what a number stands for.
+    note : str
+        What was decided, for people; empty where there was nothing to decide.
+    """
+
+    is_plain: bool = True
+    is_day_first: bool | None = None
+    century: int | None = None
+    decimal: str = "."
+    number_is: str | None = None
+    note: str = ""
+
+
+PLAIN = Form()
+Forms = Mapping[Key, Form]
+
+
+def decide_forms(
+    tables: Iterable[MappedTable], settings: ReadingSettings, *, has_points: bool = False
+) -> dict[Key, Form]:
+    """Decide the form of every column that is not plain, in one scan per table.
+
+    Parameters
+    ----------
+    tables : iterable of MappedTable
+        The tables whose columns are compared.
+    settings : ReadingSettings
+        What is settled beforehand.
+    has_points : bool
+        Whether a column of numbers of the source was read with decimal points already.
+
+    Raises
+    ------
+    DataError
+        When a column's values can be read in two ways and nothing says which, or are numbers where
+        times are wanted.
+    """
+    rows: dict[Key, tuple[MappedTable, dict[str, Any], Counter[str]]] = {}
+    for table in tables:
+        for name, values in _evidence(table).items():
+            rows[table.contract.name, name] = (table, values, _counts(values))
+    orders = {order for _, _, counts in rows.values() if (order := _shown_order(counts))}
+    marks = {mark for _, _, counts in rows.values() if (mark := _shown_mark(counts))}
+    marks |= {"."} if has_points else set()
+    forms: dict[Key, Form] = {}
+    for (table_name, name), (table, values, counts) in rows.items():
+        named = f"Column {name} of table '{table.source_name}'"
+        if table.contract.column(name).kind == "time":
+            form = _time_form(named, counts, values, orders, settings)
+        else:
+            form = _number_form(named, counts, values, marks, settings)
+        forms[table_name, name] = replace(form, note=f"{name}: {form.note}" if form.note else "")
+    return forms
+
+
+def _evidence(table: MappedTable) -> dict[str, dict[str, Any]]:
+    """Count, in one scan, what the values of each column show."""
+    measures = {
+        f"{column.name} {what}": measure
+        for column in table.columns()
+        for what, measure in _measures(table.raw[column.name], column).items()
+    }
+    if not measures:
+        return {}
+    evidence: dict[str, dict[str, Any]] = {}
+    for key, value in table.raw.aggregate(**measures).execute().iloc[0].to_dict().items():
+        name, _, what = key.partition(" ")
+        evidence.setdefault(name, {})[what] = value
+    return evidence
+
+
+def _measures(value: ir.Value, column: Column) -> dict[str, ir.Value]:
+    """Count what a column's values show, for those columns that may show anything."""
+    kind = value.type()
+    if column.kind == "time" and kind.is_numeric() and not kind.is_boolean():
+        compact = value.cast("int64").cast("string").re_search(COMPACT)
+        return {
+            "numbers": value.count(),
+            "compact": compact.sum(),
+            "example": value.max().cast("string"),
+        } | _sizes(value.cast("float64"))
+    if not kind.is_string() or column.kind not in ("time", "number"):
+        return {}
+    text = without_missing_words(value).strip()
+    if column.kind == "time":
+        parted = text.re_search(PARTS + REST)
+        above_12 = "(1[3-9]|[2-9][0-9])"
+        first = text.re_search(f"^{above_12}[-/.]")
+        second = text.re_search(f"^[0-9]{{1,2}}[-/.]{above_12}[-/.]")
+        short = parted & text.re_search("^[0-9]{1,2}[-/.][0-9]{1,2}[-/.][0-9]{2}($|[^0-9])")
+        number = text.re_search(_DIGITS) & ~text.re_search(COMPACT)
+        return {
+            "present": text.count(),
+            "parted": parted.sum(),
+            "first": (parted & first).sum(),
+            "second": (parted & second).sum(),
+            "pointed": (parted & text.re_search("^[0-9]{1,2}[.]")).sum(),
+            "other": (text.re_search(OTHER_TIME) & ~text.re_search(PLAIN_TIME)).sum(),
+            "short": short.sum(),
+            "short_example": text.max(where=short),
+            "numbers": number.sum(),
+            "example": text.max(where=parted | number),
+        } | _sizes(ibis.ifelse(number, text, ibis.null("string")).try_cast("float64"))
+    text = text.re_replace(BESIDE_NUMBERS, "")
+    open_one = text.re_search(_OPEN_COMMA) | text.re_search(_OPEN_POINT)
+    return {
+        "comma": text.re_search(_COMMA).sum(),
+        "point": text.re_search(_POINT).sum(),
+        "open_comma": text.re_search(_OPEN_COMMA).sum(),
+        "open_point": text.re_search(_OPEN_POINT).sum(),
+        "other": (text.notnull() & written_number(value).isnull()).sum(),
+        "example": text.max(where=open_one),
+    }
+
+
+def _sizes(number: ir.Value) -> dict[str, ir.Value]:
+    unix = ibis.or_(*(number.between(*_scaled(scale)) for scale in (1.0, 1e3, 1e6, 1e9)))
+    return {"unix": unix.sum(), "excel": number.between(*EXCEL_DAYS).sum()}
+
+
+def _scaled(scale: float) -> tuple[float, float]:
+    return UNIX_SECONDS[0] * scale, UNIX_SECONDS[1] * scale
+
+
+def _counts(row: dict[str, Any]) -> Counter[str]:
+    return Counter(
+        {
+            key: int(value)
+            for key, value in row.items()
+            if not isinstance(value, str) and value is not None and value == value
+        }
+    )
+
+
+def _shown_order(row: Counter[str]) -> str:
+    """Return the order that a column's own values show, if they agree."""
+    day_first = row["first"] or (row["parted"] and row["pointed"] == row["parted"])
+    if day_first and not row["second"]:
+        return "day-first"
+    return "month-first" if row["second"] and not row["first"] else ""
+
+
+def _shown_mark(row: Counter[str]) -> str:
+    if row["comma"] and not row["point"]:
+        return ","
+    return "." if row["point"] and not row["comma"] else ""
+
+
+def _time_form(
+    named: str,
+    row: Counter[str],
+    values: dict[str, Any],
+    orders: Iterable[str],
+    settings: ReadingSettings,
+) -> Form:
+    example = sample([values.get("example")])
+    if row["numbers"]:
+        return _numbered_form(named, row, example, settings)
+    if row["parted"] <= row["present"] / 2:
+        # A few dates of another form in a column of plain ones count as unreadable.
+        return Form(is_plain=not row["other"])
+    if row["short"] and settings.century is None:
+        raise DataError(
+            f"{named} holds years of two digits, such as {sample([values.get('short_example')])},"
+            " of which nobody can tell day, month and century; write years in full, or set"
+            " [reading] century = 2000 and dates"
+        )
+    order = settings.dates or _shown_order(row)
+    note = f"{row['parted']:,} dates such as {example} are read {order}"
+    if not order and row["first"] and row["second"]:
+        raise DataError(
+            f"{named} mixes dates with the day first and with the month first, such as {example};"
+            " write them alike, as 2024-12-31"
+        )
+    if not order:
+        others = list(orders)
+        if len(others) != 1:
+            raise DataError(
+                f"{named} holds dates such as {example} whose day and month cannot be told apart,"
+                f" and no other column {'agrees' if others else 'shows their order'}; set [reading]"
+                ' dates = "day-first" or "month-first"'
+            )
+        order = others[0]
+        note = f"{row['parted']:,} dates such as {example} are read {order}, as other columns show"
+    return Form(False, order == "day-first", settings.century, note=note)
+
+
+def _numbered_form(named: str, row: Counter[str], example: str, settings: ReadingSettings) -> Form:
+    chosen = settings.numbers_as_times
+    if row["compact"] == row["numbers"]:
+        return Form(number_is="compact", note=f"numbers such as {example} are read as 20241231 is")
+    likely = "unix" if row["unix"] >= row["excel"] else "excel"
+    if not row["unix"] and not row["excel"]:
+        return PLAIN
+    words = {"unix": "seconds (or finer) since 1970", "excel": "days of a spreadsheet's calendar"}
+    if chosen is None:
+        raise DataError(
+            f"{named} must hold dates and holds numbers such as {example}, which look like"
+            f' {words[likely]}; set [reading] numbers_as_times = "{likely}" to read them so, or'
+            " write dates"
+        )
+    note = f"{row['numbers']:,} numbers such as {example} are read as {words[chosen]}"
+    return Form(number_is=chosen, note=note)
+
+
+def _number_form(
+    named: str,
+    row: Counter[str],
+    values: dict[str, Any],
+    marks: Iterable[str],
+    settings: ReadingSettings,
+) -> Form:
+    open_values = row["open_comma"] + row["open_point"]
+    mark = settings.decimal or _shown_mark(row)
+    if not mark and row["comma"] and row["point"]:
+        mark = "," if row["comma"] > row["point"] else "."
+    note = "numbers have a decimal comma" if mark == "," else ""
+    if not mark and open_values:
+        others = list(marks)
+        example = sample([values.get("example")])
+        if len(others) != 1:
+            raise DataError(
+                f"{named} holds numbers such as {example}, which may be thousands or a fraction,"
+                ' and nothing shows which; set [reading] decimal = "." or ","'
+            )
+        mark = others[0]
+        parts = "a fraction" if (mark == ",") == bool(row["open_comma"]) else "thousands"
+        note = f"numbers such as {example} are read with {parts}, as other columns show"
+    return Form(not row["other"] and mark != ",", decimal=mark or ".", note=note)

@@ -1,0 +1,122 @@
+"""Copies: an export appended twice, and one ticket written several times."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+import ibis
+import ibis.expr.types as ir
+
+Keep = Callable[[str, ir.Table], ir.Table]
+"""Computes a step once, in the engine."""
+LARGE = ("usage_events",)
+"""Tables of which a row may rightly be there twice, and all are too many to compare."""
+SAMPLED_ACCOUNTS = 50
+APPENDED_ROWS, APPENDED_SHARE = 50, 0.2
+_KEY_NAME = re.compile(r"(^|_|[a-z])(id|key|number|uuid|guid|no)$", re.I)
+
+
+def without_copies(
+    name: str, table: ir.Table, mapped: Mapping[str, str], compute: Keep, drop: bool | None
+) -> tuple[ir.Table, list[str]]:
+    """Leave out rows that are alike in every column of the source.
+
+    Parameters
+    ----------
+    name : str
+        Contract name of the table.
+    table : ibis table
+        The source table.
+    mapped : mapping of str to str
+        Contract column to source column.
+    compute : callable
+        Computes a step once.
+    drop : bool or None
+        Whether copies are left out; by default they are where a row has a key, where a whole export
+        was appended, and of accounts.
+
+    Returns
+    -------
+    ibis table
+        The rows that count.
+    list of str
+        What was found, a sentence each.
+    """
+    kinds = table.schema().types
+    if any(kind.is_nested() or kind.is_json() or kind.is_binary() for kind in kinds):
+        return table, []
+    if name in LARGE and drop is not True:
+        return table, [] if drop is False else _repeated_events(table, mapped)
+    if drop is False:
+        return table, []
+    # Rows that are alike are alike in the mapped columns: most tables need no look at the others.
+    few = table.select(*dict.fromkeys(mapped.values()))
+    if not _copies(few) or not (copies := _copies(table)):
+        return table, []
+    single = compute("without_copies", table.distinct())
+    if drop or name == "accounts" or _is_appended(table, copies) or _has_key(single, mapped):
+        return single, [f"{copies:,} rows are exact copies of another and are left out"]
+    return table, [
+        f"{copies:,} rows are exact copies of another and count, as nothing says that they are"
+        f' one; set copies = "drop" or "keep" under [tables.{name}]'
+    ]
+
+
+def _is_appended(table: ir.Table, copies: int) -> bool:
+    """Whether so many rows are copies that a whole export was appended."""
+    rows = int(table.count().execute())
+    return rows >= APPENDED_ROWS and copies >= APPENDED_SHARE * rows
+
+
+def _has_key(single: ir.Table, mapped: Mapping[str, str]) -> bool:
+    """Whether a column names each row, so that two rows with all the same are one."""
+    ids = [name for name in single.columns if _KEY_NAME.search(name)]
+    ids = [name for name in ids if name != mapped.get("account_id")]
+    if not ids:
+        return False
+    counts = single.aggregate(
+        rows=single.count(), **{f"n{i}": single[n].nunique() for i, n in enumerate(ids)}
+    )
+    row = counts.execute().iloc[0]
+    return any(int(row[f"n{i}"]) == int(row["rows"]) for i in range(len(ids)))
+
+
+def _copies(table: ir.Table) -> int:
+    return int(table.count().execute()) - int(table.distinct().count().execute())
+
+
+def _repeated_events(table: ir.Table, mapped: Mapping[str, str]) -> list[str]:
+    """Look for copies among the events of a few accounts: a user may do a thing twice a second."""
+    account = mapped.get("account_id")
+    if account is None:
+        return []
+    some = table.select(account).distinct().order_by(account).limit(SAMPLED_ACCOUNTS)
+    events = table.semi_join(some, account)
+    rows, copies = int(events.count().execute()), _copies(events)
+    if rows < APPENDED_ROWS or copies < 0.01 * rows:
+        return []
+    return [
+        f"{copies / rows:.0%} of the rows of the first accounts are exact copies of another and"
+        ' count; if the export holds them twice, set copies = "drop"'
+    ]
+
+
+def latest_versions(
+    table: ir.Table, account: str, key: str, order: list[str], compute: Keep
+) -> tuple[ir.Table, list[str]]:
+    """Of rows that share an account and a key, keep the one that says most and latest."""
+    keyed = table.filter(table[key].notnull() & (table[key].cast("string").strip() != ""))
+    repeats = int(keyed.count().execute()) - int(
+        keyed.select(account, key).distinct().count().execute()
+    )
+    if not repeats:
+        return table, []
+    newest = [ibis.desc(table[name], nulls_first=False) for name in order]
+    place = ibis.row_number().over(group_by=[table[account], table[key]], order_by=newest)
+    ranked = table.mutate(__place=place)
+    has_key = ranked[key].notnull() & (ranked[key].cast("string").strip() != "")
+    rows = ranked.filter((ranked["__place"] == 0) | ~has_key).drop("__place")
+    return compute("latest_versions", rows), [
+        f"{repeats:,} rows repeat the {key} of another row, and of each the latest counts"
+    ]

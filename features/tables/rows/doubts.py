@@ -1,0 +1,94 @@
+"""What may make rows wrong business: several currencies, void invoices, contracts side by side."""
+
+from __future__ import annotations
+
+import re
+
+import ibis
+import ibis.expr.types as ir
+
+from features.errors import sample
+from features.sources.files.plain_forms import without_missing_words
+from features.tables.cleaning import CleanTable
+
+_CURRENCY = re.compile(r"(^|_)(currency|ccy|iso_currency|currency_code)(_|$)", re.I)
+_STATUS = re.compile(r"(^|_)(status|state)$", re.I)
+VOID_WORDS = (
+    *("void", "voided", "draft", "deleted", "cancelled", "canceled", "uncollectible"),
+    *("written_off", "write-off", "credited", "reversed"),
+)
+MONEY = ("mrr", "amount")
+
+
+def row_doubts(table: CleanTable) -> list[str]:
+    """List what a person should look at, a sentence each."""
+    doubts = _currencies(table)
+    if table.contract.name == "invoices":
+        doubts += _void_invoices(table)
+    if table.contract.name == "subscriptions":
+        doubts += _side_by_side(table)
+    return doubts
+
+
+def _currencies(table: CleanTable) -> list[str]:
+    if table.source is None or not any(table.has(name) for name in MONEY):
+        return []
+    doubts = []
+    for name in table.source.columns:
+        if not _CURRENCY.search(name) or not table.source[name].type().is_string():
+            continue
+        code = without_missing_words(table.source[name]).strip().upper()
+        codes = table.source.select(code=code).filter(lambda t: t.code.notnull()).distinct()
+        several = codes.order_by("code").limit(9).execute()["code"].tolist()
+        if len(several) > 1:
+            money = next(money for money in MONEY if table.has(money))
+            doubts.append(
+                f"column {sample([name])} holds several currencies, {sample(several)}, and sums of"
+                f" {money} mix them; convert {money} to one, or keep one currency"
+            )
+    return doubts
+
+
+def status_columns(source: ir.Table) -> dict[str, list[str]]:
+    """Find columns that say that a row is void, and the words they say it with."""
+    found: dict[str, list[str]] = {}
+    for name in source.columns:
+        if not _STATUS.search(name) or not source[name].type().is_string():
+            continue
+        word = without_missing_words(source[name]).strip().lower()
+        words = source.select(word=word).filter(lambda t: t.word.isin(VOID_WORDS)).distinct()
+        listed = words.order_by("word").execute()["word"].tolist()
+        if listed:
+            found[name] = listed
+    return found
+
+
+def _void_invoices(table: CleanTable) -> list[str]:
+    if table.source is None:
+        return []
+    doubts = []
+    for name, words in status_columns(table.source).items():
+        quoted = ", ".join(f'"{word}"' for word in words)
+        doubts.append(
+            f"invoices whose {name} is {sample(words)} count as open; leave them out with"
+            f' keep = [{{ column = "{name}", not_in = [{quoted}] }}] under [tables.invoices]'
+        )
+    return doubts
+
+
+def _side_by_side(table: CleanTable) -> list[str]:
+    """Count contracts of one account that overlap another of the same price and plan."""
+    if not table.has("mrr", "ended_at"):
+        return []
+    rows = table.cleaned
+    same = ["account_id", "mrr", *(["plan"] if table.has("plan") else [])]
+    order = ibis.window(group_by=same, order_by="started_at")
+    ends = rows.mutate(before=rows.ended_at.lag().over(order), place=ibis.row_number().over(order))
+    over = (ends.place > 0) & (ends.before.isnull() | (ends.before > ends.started_at))
+    count = int(ends.filter(over & (ends.mrr > 0)).count().execute())
+    if not count:
+        return []
+    return [
+        f"{count:,} contracts run beside another of the same account, MRR and plan, and their MRR"
+        " is added; if they are versions of one, keep the last"
+    ]

@@ -1,0 +1,72 @@
+"""Whose rows they are: rows of accounts that are not among the accounts, and why that may be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+
+from features.errors import DataError, sample
+from features.tables.cleaning import CleanTable
+
+FEWEST_ROWS = 10
+"""Fewer rows of unknown accounts are counted, however few are known."""
+_WAYS: dict[str, Callable[[ir.StringValue], ir.StringValue]] = {
+    "differ by leading zeros": lambda text: text.re_replace("^0+", ""),
+    "differ by case or blanks": lambda text: text.strip().lower(),
+}
+
+
+def links_to_accounts(table: CleanTable, accounts: CleanTable) -> dict[str, Any]:
+    """Count the rows of unknown accounts and those from before their account.
+
+    Raises
+    ------
+    DataError
+        When no row at all of a table belongs to an account.
+    """
+    known = accounts.cleaned.select(__known="account_id", __created="created_at")
+    rows = table.cleaned
+    joined = rows.left_join(known, rows.account_id == known["__known"])
+    orphan = joined["__known"].isnull() & joined.account_id.notnull()
+    own_time = joined[table.contract.time] if table.is_dated else ibis.null("timestamp")
+    early = own_time < joined["__created"].truncate("D")
+    counts: dict[str, Any] = (
+        joined.aggregate(
+            linked=joined["__known"].count(),
+            unknown=orphan.sum(),
+            unknown_example=joined.account_id.min(where=orphan),
+            early=early.sum(),
+        )
+        .execute()
+        .iloc[0]
+        .to_dict()
+    )
+    unknown = int(counts["unknown"] or 0) if counts["unknown"] == counts["unknown"] else 0
+    if unknown:
+        counts["unknown_hint"] = _hint(rows, accounts.cleaned)
+    if unknown >= FEWEST_ROWS and not int(counts["linked"] or 0):
+        raise DataError(
+            f"No row of table '{table.source_name}' belongs to an account: its account_id, such as"
+            f" {sample([counts['unknown_example']])}, is in none of {unknown:,} rows one of table"
+            f" '{accounts.source_name}'{counts['unknown_hint']}; correct account_id under"
+            f" [tables.{table.contract.name}] or the data"
+        )
+    return counts
+
+
+def _hint(rows: ir.Table, accounts: ir.Table) -> str:
+    """Say what would make unknown ids known, and of how many."""
+    ids = rows.select(id="account_id").distinct()
+    known = accounts.select(known="account_id").distinct()
+    lost = ids.anti_join(known, ids.id == known.known)
+    total = int(lost.count().execute())
+    for words, way in _WAYS.items():
+        like = known.select(__like=way(known.known)).distinct()
+        alike = lost.semi_join(like, way(lost.id) == like["__like"])
+        found = int(alike.count().execute())
+        if found:
+            return f" ({found:,} of {total:,} such ids {words})"
+    return ""

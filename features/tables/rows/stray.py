@@ -1,0 +1,57 @@
+"""Stray rows: a few that lie long after all others and would move the end of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+import ibis
+
+from features.tables.cleaning import CleanTable
+
+MOST_STRAYS, GAP, FEWEST_ROWS = 3, timedelta(days=30), 500
+
+
+def without_strays(
+    tables: Mapping[str, CleanTable], now: datetime
+) -> tuple[datetime | None, dict[str, str]]:
+    """Find the time after which only stray rows come.
+
+    Parameters
+    ----------
+    tables : mapping of str to CleanTable
+        The tables whose own times end the data.
+    now : datetime
+        What lies after it is no end.
+
+    Returns
+    -------
+    datetime or None
+        The last time that is no stray; None where there is none or too few rows to tell.
+    dict of str to str
+        Per table that holds strays a sentence about them.
+    """
+    last: list[tuple[datetime, str]] = []
+    rows = 0
+    for name, table in tables.items():
+        if not table.is_dated:
+            continue
+        own = table.cleaned[table.contract.time]
+        times = table.cleaned.filter(own.notnull() & (own <= ibis.literal(now)))
+        rows += int(times.count().execute())
+        newest = times.order_by(ibis.desc(own)).limit(MOST_STRAYS + 1)
+        last += [(time, name) for time in newest[table.contract.time].to_pyarrow().to_pylist()]
+    last.sort(reverse=True)
+    if rows < FEWEST_ROWS:
+        return None, {}
+    for place in range(1, min(MOST_STRAYS, len(last) - 1) + 1):
+        after, before = last[place - 1][0], last[place][0]
+        if after - before > GAP:
+            strays = [name for _, name in last[:place]]
+            return before, {
+                name: f"{strays.count(name)} rows lie {(after - before).days} days after all others"
+                f" ({last[0][0]:%Y-%m-%d}) and do not move the data's end, {before:%Y-%m-%d};"
+                " correct them or set [source] data_end"
+                for name in dict.fromkeys(strays)
+            }
+    return None, {}

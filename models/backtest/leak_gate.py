@@ -1,0 +1,107 @@
+"""Signals that give the outcome away: two cheap tests, before a model is registered.
+
+One signal that is missing by outcome, or that alone ranks it better than whole models do, was most
+likely written after the outcome: a model that learnt from it foretells the past alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from features.catalog import Signal
+from features.errors import EvidenceError
+from models.backtest.leakage import LEAST_POSITIVES, UNSPLIT
+from models.backtest.single_signal import (
+    CERTAIN_RATE,
+    CERTAIN_ROWS,
+    GIVEN_AWAY,
+    TOO_GOOD,
+    TOO_GOOD_FOR_LUCK,
+    Suspect,
+    leak_suspects,
+)
+from models.churn.encoding import SignalEncoder
+from models.scoring.health_model import SEGMENT, model_input
+from models.training.splits import account_holdout, time_holdout
+
+DUE = "renewal_due"
+TIMING = (DUE, "days_to_renewal", "term_days")
+"""Signals of a date that was agreed beforehand."""
+
+
+def giveaways(
+    frame: pd.DataFrame,
+    signals: Sequence[Signal],
+    *,
+    maturity_days: int,
+    is_dated: bool = True,
+    seed: int = 0,
+) -> list[Suspect]:
+    """Find the signals that know the outcome too well to have been known before it.
+
+    Parameters
+    ----------
+    frame : DataFrame of n rows
+        As for :func:`models.training.learning.learn`.
+    signals : sequence of Signal
+        What a model may read.
+    maturity_days : int
+        Days from an observation date to the end of its outcome window.
+    is_dated : bool
+        False where rows carry no dates: a quarter of the accounts is tested instead.
+    seed : int
+        Of the trees and of the bootstrap.
+
+    Returns
+    -------
+    list of Suspect
+        Highest AUC first; none where there are too few outcomes to tell.
+    """
+    inputs = model_input(frame, tuple(signals), UNSPLIT).drop(columns=SEGMENT)
+    encoder = SignalEncoder.fit(inputs, None)
+    values = encoder.transform(inputs).values
+    outcome = frame["happened"].to_numpy(dtype=float)
+    accounts, _ = pd.factorize(frame["account_id"].to_numpy(dtype=object))
+    try:
+        split = (
+            time_holdout(frame["observation_date"], maturity_days)
+            if is_dated
+            else account_holdout(accounts, seed)
+        )
+    except EvidenceError:
+        return []
+    tested = outcome[split.test]
+    fewest = min(tested.sum(), len(tested) - tested.sum())
+    if fewest < LEAST_POSITIVES or np.ptp(outcome[split.train]) == 0:
+        return []
+    found = leak_suspects(encoder.names, values, outcome, accounts=accounts, folds=[split], seed=seed)
+    missing = np.isnan(values[split.test])
+    gaps = np.abs(missing[tested == 1].mean(axis=0) - missing[tested == 0].mean(axis=0))
+    by_outcome = {name for name, gap in zip(encoder.names, gaps, strict=True) if gap >= GIVEN_AWAY}
+    honest = TIMING if _renewals_may_go_well(frame) else ()
+    return [
+        suspect
+        for suspect in found
+        if suspect.signal in by_outcome
+        or (
+            suspect.auc >= TOO_GOOD
+            and suspect.low >= TOO_GOOD_FOR_LUCK
+            and suspect.signal not in honest
+        )
+    ]
+
+
+def _renewals_may_go_well(frame: pd.DataFrame) -> bool:
+    """Whether accounts also stayed when their contract renewed.
+
+    Where contracts are annual nobody leaves but at a renewal, and its date, agreed beforehand,
+    ranks churn well. Where the date is overwritten at each renewal, those of the past are lost for
+    all who stayed, and every renewal that is left was the last.
+    """
+    if DUE not in frame.columns:
+        return True
+    due = frame.loc[frame[DUE] == 1, "happened"]
+    return len(due) < CERTAIN_ROWS or float(due.mean()) < CERTAIN_RATE

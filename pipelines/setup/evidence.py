@@ -1,0 +1,136 @@
+"""What values show of a column, where its name says nothing: keys, times, and texts that are read.
+
+A key is unique in one table and its values are found in others; a row's own time is complete; an
+end is a time that some rows lack and that never lies before the start.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from features.errors import sample
+from features.sources.files.plain_forms import without_missing_words
+from features.tables.contract import Column
+from features.tables.reading.written import COMPACT, OTHER_TIME, PARTS, REST, written_number
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+MOST_LOOKED_AT = 1000
+READABLE = 0.9
+INCLUDED = 0.5
+_NUMBER_AS_TIME = r"^[0-9]{5}([.][0-9]+)?$|^1[0-9]{9}$|^1[0-9]{12}$|^1[0-9]{15}$"
+_ANY_NUMBER = r"^[-+$€£¥ ]*[0-9][0-9.,' ]*$"
+
+
+def can_be(table: ir.Table, origin: str, column: Column) -> bool:
+    """Whether a source column's type, or its first texts, can be what the contract wants."""
+    kind = table[origin].type()
+    if column.kind == "time":
+        if kind.is_timestamp() or kind.is_date():
+            return True
+        return bool(kind.is_string()) and _mostly(table, origin, _reads_as_time)
+    if column.kind == "number":
+        if kind.is_numeric() and not kind.is_boolean():
+            return True
+        return bool(kind.is_string()) and _mostly(table, origin, _reads_as_number)
+    if column.kind == "flag":
+        return bool(kind.is_boolean() or kind.is_integer() or kind.is_string())
+    return not kind.is_timestamp() and not (kind.is_date() and column.kind != "id")
+
+
+def why_not(table: ir.Table, origin: str, column: Column) -> str:
+    """Say why a column of a known name was not taken."""
+    wanted = {"time": "times", "number": "numbers", "flag": "yes or no"}.get(column.kind, "texts")
+    values = table[origin].cast("string")
+    some = table.select(v=values).filter(lambda t: t.v.notnull()).order_by("v").limit(1)
+    example = some.execute()["v"].tolist()
+    return (
+        f"column {sample([origin])} is there for {column.name}, and its values, such as"
+        f" {sample(example)}, cannot be read as {wanted}"
+    )
+
+
+def is_number_for_time(table: ir.Table, origin: str) -> str | None:
+    """Return what numbers under the name of a time are: ``unix``, ``excel``, or neither."""
+    if not table[origin].type().is_numeric() or table[origin].type().is_boolean():
+        return None
+    text = table[origin].cast("int64").cast("string")
+    facts = table.aggregate(
+        all=table[origin].count(),
+        read=text.re_search(_NUMBER_AS_TIME).sum(),
+        top=table[origin].max(),
+    ).execute()
+    row = facts.iloc[0]
+    if not row["all"] or row["read"] < READABLE * row["all"]:
+        return None
+    return "excel" if float(row["top"]) < 1e6 else "unix"
+
+
+def is_key(table: ir.Table, origin: str) -> bool:
+    """Whether a column names each row: never missing, never twice."""
+    value = table[origin]
+    row = table.aggregate(rows=table.count(), n=value.nunique(), present=value.count()).execute()
+    rows = int(row["rows"].iloc[0])
+    return rows > 0 and rows == int(row["n"].iloc[0]) == int(row["present"].iloc[0])
+
+
+def share_included(table: ir.Table, origin: str, owner: ir.Table, key: str) -> float:
+    """Return the share of a column's different values that are keys of another table."""
+    ids = table.select(v=table[origin].cast("string")).filter(lambda t: t.v.notnull()).distinct()
+    ids = ids.limit(MOST_LOOKED_AT)
+    known = owner.select(k=owner[key].cast("string")).distinct()
+    total = int(ids.count().execute())
+    return int(ids.semi_join(known, ids.v == known.k).count().execute()) / total if total else 0.0
+
+
+def account_key(tables: dict[str, ir.Table]) -> tuple[str, str] | None:
+    """Find the table and column that most other tables point at by the same column name.
+
+    Returns
+    -------
+    tuple of str or None
+        The table that holds each value once, and the column.
+    """
+    best: tuple[int, str, str] | None = None
+    for name, table in tables.items():
+        for origin in table.columns:
+            kind = table[origin].type()
+            if not (kind.is_string() or kind.is_integer()):
+                continue
+            others = [o for n, o in tables.items() if n != name and origin in o.columns]
+            if not others or not is_key(table, origin):
+                continue
+            pointing = sum(
+                share_included(other, origin, table, origin) >= INCLUDED
+                and not is_key(other, origin)
+                for other in others
+            )
+            if pointing and (best is None or pointing > best[0]):
+                best = (pointing, name, origin)
+    return None if best is None else best[1:]
+
+
+def own_time(table: ir.Table, times: list[str]) -> str | None:
+    """Return the only time that every row has, where one of several says when a row began."""
+    full = [name for name in times if not int(table[name].isnull().sum().execute() or 0)]
+    return full[0] if len(full) == 1 else None
+
+
+def _mostly(table: ir.Table, origin: str, reads: object) -> bool:
+    text = without_missing_words(table[origin])
+    texts = table.select(v=text).filter(lambda t: t.v.notnull()).limit(MOST_LOOKED_AT)
+    facts = texts.aggregate(all=texts.count(), read=reads(texts.v.strip()).sum())  # type: ignore[operator]
+    row = facts.execute().iloc[0]
+    # A column without any value contradicts nothing: nobody may have left yet.
+    return int(row["read"] or 0) >= READABLE * int(row["all"])
+
+
+def _reads_as_time(text: ir.StringValue) -> ir.BooleanValue:
+    plain = text.try_cast("timestamp('UTC')").notnull() & text.re_search("^[0-9]{4}-")
+    other = text.re_search(OTHER_TIME) | text.re_search(PARTS + REST)
+    return plain | other | text.re_search(COMPACT)
+
+
+def _reads_as_number(text: ir.StringValue) -> ir.BooleanValue:
+    return written_number(text).notnull() | text.re_search(_ANY_NUMBER)

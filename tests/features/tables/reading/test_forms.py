@@ -1,0 +1,177 @@
+"""Values that can be read in two ways: decided over a column and a folder, or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from features.errors import DataError
+from features.sources.source import Source
+from features.tables.company import Company, load_company
+from features.tables.mapping import TablesSettings
+from features.tables.reading.settings import ReadingSettings
+
+Load = Callable[..., Source]
+DAY = datetime(2023, 1, 1)
+
+
+@pytest.fixture(scope="session", params=["duckdb", "postgres"])
+def load(request: pytest.FixtureRequest) -> Load:
+    loaded: Load = request.getfixturevalue(f"load_{request.param}")
+    return loaded
+
+
+def company(load: Load, events: dict[str, Any], terms: Any = None, **reading: Any) -> Company:
+    rows = len(next(iter(events.values())))
+    starts = [DAY] if terms is None else terms
+    tables = {
+        "accounts": pd.DataFrame({"account_id": ["A"], "created_at": [DAY]}),
+        "subscriptions": pd.DataFrame({"account_id": "A", "started_at": starts}),
+        "usage_events": pa.table({"account_id": ["A"] * rows, **events}),
+    }
+    settings = TablesSettings.model_validate({name: {} for name in tables})
+    return load_company(load(tables), settings, reading=ReadingSettings(**reading))
+
+
+def values(found: Company, column: str = "occurred_at") -> list[Any]:
+    rows = found.tables["usage_events"].cleaned.order_by("quantity")
+    return [
+        each.replace(tzinfo=None) if isinstance(each, datetime) else each
+        for each in rows[column].to_pyarrow().to_pylist()
+    ]
+
+
+def times(load: Load, *written: Any, terms: Any = None, **reading: Any) -> list[Any]:
+    events = {"occurred_at": list(written), "quantity": [float(n) for n in range(len(written))]}
+    return values(company(load, events, terms, **reading))
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (["03/01/2024", "12/31/2024"], [datetime(2024, 3, 1), datetime(2024, 12, 31)]),
+        (["03/01/2024", "31/12/2024"], [datetime(2024, 1, 3), datetime(2024, 12, 31)]),
+        (["3.1.2024", "4.2.2024"], [datetime(2024, 1, 3), datetime(2024, 2, 4)]),
+        (
+            ["01/31/2024 12:05 AM", "01/31/2024 12:05 PM", "1/31/2024 6:41 pm"],
+            [
+                datetime(2024, 1, 31, 0, 5),
+                datetime(2024, 1, 31, 12, 5),
+                datetime(2024, 1, 31, 18, 41),
+            ],
+        ),
+        (["2024-01-03 21:36:07 -0500", "NULL"], [datetime(2024, 1, 4, 2, 36, 7)]),
+        (["2024-01-23T13:41:43.5+0100"], [datetime(2024, 1, 23, 12, 41, 43, 500_000)]),
+        (["20240131", "20240201"], [datetime(2024, 1, 31), datetime(2024, 2, 1)]),
+        ([20240131, 20240201], [datetime(2024, 1, 31), datetime(2024, 2, 1)]),
+    ],
+)
+def test_a_column_shows_how_it_is_read(load: Load, written: list[Any], read: list[Any]) -> None:
+    assert times(load, *written) == read
+
+
+def test_other_columns_show_the_order_of_one_that_leaves_it_open(load: Load) -> None:
+    assert times(load, "03/01/2024", terms=["12/31/2022"]) == [datetime(2024, 3, 1)]
+    assert times(load, "03/01/2024", terms=["31/12/2022"]) == [datetime(2024, 1, 3)]
+
+
+def test_what_is_decided_is_told(load: Load) -> None:
+    found = company(load, {"occurred_at": ["03/01/2024", "12/31/2024"]})
+    assert found.quality["usage_events"].decided == (
+        "occurred_at: 2 dates such as '12/31/2024' are read month-first",
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "terms", "said"),
+    [
+        (["03/01/2024"], None, "cannot be told apart, and no other column shows their order; set"),
+        (["31/01/2024", "01/31/2024"], None, "mixes dates with the day first and with the month"),
+        (["28/03/23"], None, "holds years of two digits, such as '28/03/23'"),
+        ([1_706_035_303], None, 'since 1970; set [reading] numbers_as_times = "unix"'),
+        (["1706035303123"], None, 'since 1970; set [reading] numbers_as_times = "unix"'),
+        ([45_013], None, 'calendar; set [reading] numbers_as_times = "excel"'),
+    ],
+)
+def test_what_nothing_decides_is_refused(
+    load: Load, written: list[Any], terms: Any, said: str
+) -> None:
+    with pytest.raises(DataError) as caught:
+        times(load, *written, terms=terms)
+    message = str(caught.value)
+    assert message.startswith("Column occurred_at of table 'usage_events' ")
+    assert said in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("written", "reading", "read"),
+    [
+        (["03/01/2024"], {"dates": "day-first"}, datetime(2024, 1, 3)),
+        (["03/01/2024"], {"dates": "month-first"}, datetime(2024, 3, 1)),
+        (["28/03/23"], {"century": 2000}, datetime(2023, 3, 28)),
+        ([1_706_035_303], {"numbers_as_times": "unix"}, datetime(2024, 1, 23, 18, 41, 43)),
+        ([1_706_035_303_000], {"numbers_as_times": "unix"}, datetime(2024, 1, 23, 18, 41, 43)),
+        (["1706035303"], {"numbers_as_times": "unix"}, datetime(2024, 1, 23, 18, 41, 43)),
+        ([45_013.75], {"numbers_as_times": "excel"}, datetime(2023, 3, 28, 18)),
+    ],
+)
+def test_settings_decide(
+    load: Load, written: list[Any], reading: dict[str, Any], read: datetime
+) -> None:
+    assert times(load, *written, **reading) == [read]
+
+
+@given(st.lists(st.dates(datetime(1990, 1, 1).date(), datetime(2080, 1, 1).date()), min_size=1))
+def test_no_order_of_day_and_month_is_guessed(load_duckdb: Load, days: list[Any]) -> None:
+    """Whatever the days, they are read as written or not at all."""
+    written = [f"{day:%m/%d/%Y}" for day in days]
+    if all(day.day <= 12 for day in days):
+        with pytest.raises(DataError, match="cannot be told apart"):
+            times(load_duckdb, *written)
+    else:
+        read = times(load_duckdb, *written)
+        assert read == [datetime(day.year, day.month, day.day) for day in days]
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (["68,09", "1.250,50", "7"], [68.09, 1250.5, 7.0]),
+        (["1,250.00", "3,000", "7"], [1250.0, 3000.0, 7.0]),
+        (["$1,250.50", "€ 7.5"], [1250.5, 7.5]),
+        (["1 250,50", "N/A"], [1250.5, None]),
+        (["-3.5e2", "1.250"], [-350.0, 1.25]),
+        (["1.250.000", "1.250"], [1_250_000.0, 1250.0]),
+    ],
+)
+def test_numbers_show_their_decimal_mark(
+    load: Load, written: list[str], read: list[float | None]
+) -> None:
+    days = [datetime(2024, 1, day + 1) for day in range(len(written))]
+    found = company(load, {"occurred_at": days, "errors": written, "quantity": written})
+    rows = found.tables["usage_events"].cleaned.order_by("occurred_at")
+    kept = [None if value is not None and value < 0 else value for value in read]
+    assert rows["errors"].to_pyarrow().to_pylist() == kept
+
+
+def test_thousands_that_may_be_fractions_are_refused_or_set(load: Load) -> None:
+    days = [datetime(2024, 1, 1), datetime(2024, 1, 2)]
+    events = {"occurred_at": days, "quantity": ["147", "1.250"]}
+    with pytest.raises(DataError) as caught:
+        company(load, events)
+    assert str(caught.value) == (
+        "Column quantity of table 'usage_events' holds numbers such as '1.250', which may be"
+        ' thousands or a fraction, and nothing shows which; set [reading] decimal = "." or ","'
+    )
+    assert values(company(load, events, decimal=","), "quantity") == [147.0, 1250.0]
+    assert values(company(load, events, decimal="."), "quantity") == [1.25, 147.0]
+    shown = {**events, "errors": ["0,5", "7"]}
+    assert values(company(load, shown), "quantity") == [147.0, 1250.0]
