@@ -12,8 +12,8 @@ from features.builders.settings import SignalsSettings
 from features.catalog import Signal
 from features.tables.cleaning import CleanTable
 from features.tables.company import Company
-from features.tables.contract import CONTRACT, Table
-from features.tables.mapped import TYPES
+from features.tables.mapping.contract import CONTRACT, Table
+from features.tables.mapping.mapped import TYPES
 
 NAMED_BY_USER = SignalsSettings(key_features=("NAME",), rubric={"NAME": {}})
 """Signals that a user's own names make appear once, with NAME in place of the name."""

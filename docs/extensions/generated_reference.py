@@ -76,7 +76,7 @@ def _commands(group: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 def tables_markdown() -> str:
     """Write every source table: its columns, their kinds and from when a value counts."""
-    from features.tables.contract import ACCOUNT_ID, CONTRACT, RECORDED_AT
+    from features.tables.mapping.contract import ACCOUNT_ID, CONTRACT, RECORDED_AT
 
     kinds = {"flag": "yes or no"}
     parts = []

@@ -18,7 +18,7 @@ from features.builders.builder import Builder, Request
 from features.builders.settings import SignalsSettings
 from features.catalog import GROUPS, Direction, Signal, Unit
 from features.errors import HealthscoreError, SettingsError, nearest, sample
-from features.sources.engine import Engine
+from features.sources.engines.engine import Engine
 from features.tables.company import Company
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,79}")

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 
 from features.catalog import Direction, Group, Signal, Unit
 from features.errors import SettingsError, nearest, sample
-from features.tables.mapping import Frozen
+from features.tables.mapping.mapping import Frozen
 
 Words = tuple[str, ...]
 LEVEL = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)

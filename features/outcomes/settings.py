@@ -7,7 +7,7 @@ from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
-from features.tables.mapping import Frozen
+from features.tables.mapping.mapping import Frozen
 
 OutcomeKind = Literal["churn", "contraction", "expansion", "adoption", "label"]
 GOOD_KINDS: tuple[OutcomeKind, ...] = ("expansion", "adoption")

@@ -11,7 +11,7 @@ from features.errors import DataError, SettingsError, nearest
 from features.sources.source import same_name
 from features.tables.cleaning import CleanTable, clean_value
 from features.tables.company import Company
-from features.tables.contract import Column, Kind
+from features.tables.mapping.contract import Column, Kind
 from features.windows.panes import Measure
 
 

@@ -12,7 +12,7 @@ import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 
 from features.errors import DataError
-from features.sources.engine import Engine
+from features.sources.engines.engine import Engine
 from features.sources.files.delimited import read_text_file
 from features.sources.files.listing import is_text_file, table_files, unread_files
 from features.sources.files.plain_forms import TextTable

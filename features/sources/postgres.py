@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import ibis.expr.types as ir
 
 from features.errors import DataError, HealthscoreError, SettingsError, nearest, sample
-from features.sources.engine import Engine
+from features.sources.engines.engine import Engine
 from features.sources.source import Source, Tables, first_line
 from features.sources.url import SourceUrl, parse_url
 
@@ -56,7 +56,7 @@ def open_postgres(url: str) -> Source:
     connection = connect(parsed, options)
     import psycopg
 
-    from features.sources.postgres_engine import PostgresBackend
+    from features.sources.engines.postgres import PostgresBackend
 
     engine = Engine(
         "PostgreSQL",

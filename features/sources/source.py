@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 import ibis.expr.types as ir
 
 from features.errors import DataError, nearest, sample
-from features.sources.engine import Engine
+from features.sources.engines.engine import Engine
 from features.sources.files.plain_forms import TextTable
 
 

@@ -13,7 +13,7 @@ import ibis.expr.types as ir
 from ibis.common.exceptions import IbisError
 
 from features.errors import DataError, SettingsError, nearest, sample
-from features.sources.engine import Engine
+from features.sources.engines.engine import Engine
 from features.sources.files.delimited import Dialect, dialect_of
 from features.sources.files.listing import is_text_file, table_files, unread_files
 from features.sources.files.plain_forms import TextTable, text_table

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from features.errors import DataError, SettingsError
-from features.sources.engine import Engine
+from features.sources.engines.engine import Engine
 from features.sources.url import SourceUrl
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def quiet_about_pandas() -> Iterator[None]:
 def engine_of_session(session: SparkSession, parsed: SourceUrl | None = None) -> Engine:
     """Return the engine of a running session; settings and views stay apart from its own."""
     with quiet_about_pandas():
-        from features.sources.spark_engine import SparkBackend
+        from features.sources.engines.spark import SparkBackend
 
     own = session.newSession()
     own.conf.set("spark.sql.caseSensitive", "true")

@@ -14,13 +14,13 @@ import ibis.expr.types as ir
 
 from features.errors import DataError
 from features.sources.files.plain_forms import without_missing_words
-from features.tables.contract import Column, Table
-from features.tables.mapped import MappedTable, clean_id
+from features.tables.mapping.contract import Column, Table
+from features.tables.mapping.ends import is_no_end, with_last_day
+from features.tables.mapping.mapped import MappedTable, clean_id
+from features.tables.mapping.reading_settings import ReadingSettings
+from features.tables.mapping.written import FALSE_WORDS, TRUE_WORDS
 from features.tables.reading.forms import PLAIN, Form, Forms
-from features.tables.reading.settings import ReadingSettings
 from features.tables.reading.values import read_number, read_time
-from features.tables.reading.written import FALSE_WORDS, TRUE_WORDS
-from features.tables.rows.ends import is_no_end, with_last_day
 
 CREDIT_NOTES = "invoices of a negative amount are credit notes and are left out"
 ZONE_PATTERN = r"\d{1,2}:\d{2}.*(Z|UTC|GMT|[+-]\d{2}(:?\d{2})?)$"

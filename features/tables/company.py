@@ -11,15 +11,15 @@ import ibis.expr.types as ir
 from ibis.backends import BaseBackend
 
 from features.errors import DataError
-from features.sources.engine import Engine
+from features.sources.engines.engine import Engine
 from features.sources.source import Source
 from features.tables.cleaning import CleanTable, clean_table
-from features.tables.mapped import MappedTable, map_table
-from features.tables.mapping import TablesSettings
+from features.tables.mapping.mapped import MappedTable, map_table
+from features.tables.mapping.mapping import TablesSettings
+from features.tables.mapping.reading_settings import ReadingSettings
 from features.tables.quality import TableQuality, data_end, inspect_table
 from features.tables.reading.forms import Form, decide_forms
-from features.tables.reading.settings import ReadingSettings
-from features.tables.rows.stray import without_strays
+from features.tables.stray import without_strays
 
 READ_AS_SHOWN = ReadingSettings()
 Progress = Callable[[str, int, int], None]

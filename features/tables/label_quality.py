@@ -6,7 +6,7 @@ import ibis.expr.types as ir
 
 from features.errors import DataError, sample
 from features.tables.cleaning import CleanTable
-from features.tables.reading.written import FALSE_WORDS, TRUE_WORDS
+from features.tables.mapping.written import FALSE_WORDS, TRUE_WORDS
 
 EXAMPLES = 3
 

@@ -13,12 +13,12 @@ import ibis.expr.types as ir
 from features.errors import DataError, sample
 from features.sources.files.plain_forms import without_missing_words
 from features.tables.cleaning import CLOCK_PATTERN, ZONE_PATTERN, CleanTable, clean_value
-from features.tables.contract import Column
+from features.tables.doubts import row_doubts
 from features.tables.label_quality import refuse_wrong_labels
+from features.tables.links import links_to_accounts
+from features.tables.mapping.contract import Column
+from features.tables.mapping.ends import is_no_end
 from features.tables.reading.values import read_number, read_time
-from features.tables.rows.doubts import row_doubts
-from features.tables.rows.ends import is_no_end
-from features.tables.rows.links import links_to_accounts
 
 MOSTLY = 0.5
 """A column of which more than this share cannot be read is mapped wrongly, not merely dirty."""

@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from features.tables.mapping import Frozen
+from features.tables.mapping.mapping import Frozen
 
 
 class DriftPolicy(Frozen):

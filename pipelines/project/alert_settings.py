@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from features.tables.mapping import Frozen
+from features.tables.mapping.mapping import Frozen
 
 Told = Literal["ok", "watch", "retrain", "broken-feed"]
 REFERENCE_MARK = "${"

@@ -19,8 +19,8 @@ from features.builders.settings import SignalsSettings
 from features.errors import SettingsError, nearest, sample
 from features.outcomes.labels import OutcomeSettings
 from features.sources.url import HIDDEN, masked, masked_comments
-from features.tables.mapping import Frozen, TablesSettings
-from features.tables.reading.settings import ReadingSettings
+from features.tables.mapping.mapping import Frozen, TablesSettings
+from features.tables.mapping.reading_settings import ReadingSettings
 from models.drift.policy import DriftPolicy
 from pipelines.project.alert_settings import AlertSettings
 from pipelines.project.retraining_settings import RetrainingSettings

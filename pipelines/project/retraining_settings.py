@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from features.tables.mapping import Frozen
+from features.tables.mapping.mapping import Frozen
 
 if TYPE_CHECKING:
     from models.registry.gate import PromotionRules

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from features.errors import sample
 from features.outcomes.settings import OF_ONE_KIND, OutcomeSettings
-from features.tables.mapping import Frozen
+from features.tables.mapping.mapping import Frozen
 
 MAIN = "main"
 """What the outcome of ``[outcome]`` is called beside further ones."""

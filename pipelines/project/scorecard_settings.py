@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from features.catalog import EVERYBODY, GROUPS
 from features.errors import SettingsError, nearest, sample
-from features.tables.mapping import Frozen
+from features.tables.mapping.mapping import Frozen
 
 if TYPE_CHECKING:
     from features.catalog import Signal

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from features.tables.mapping import Frozen
+from features.tables.mapping.mapping import Frozen
 
 Network = IPv4Network | IPv6Network
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from features.errors import SettingsError
 from features.sources.url import masked
-from features.tables.mapping import Frozen
+from features.tables.mapping.mapping import Frozen
 
 
 class StoreSettings(Frozen):

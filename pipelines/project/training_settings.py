@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from features.tables.mapping import Frozen
+from features.tables.mapping.mapping import Frozen
 
 
 class LifecycleStage(Frozen):

@@ -97,7 +97,7 @@ def check_data(project: Project) -> DataReport:
     from features.build import active_builders
     from features.builders.owners import owner_attributes
     from features.catalog import GROUPS
-    from features.tables.contract import CONTRACT
+    from features.tables.mapping.contract import CONTRACT
 
     with open_company(project) as company:
         builders = active_builders(company, project.settings.signals)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from features.errors import sample
 from features.sources.files.plain_forms import without_missing_words
-from features.tables.contract import Column
-from features.tables.reading.written import COMPACT, OTHER_TIME, PARTS, REST, written_number
+from features.tables.mapping.contract import Column
+from features.tables.mapping.written import COMPACT, OTHER_TIME, PARTS, REST, written_number
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir

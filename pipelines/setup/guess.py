@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from features.builders.owners import names_owner
 from features.sources.files.plain_forms import without_missing_words
-from features.tables.contract import CONTRACT, Column
-from features.tables.rows.doubts import status_columns
-from features.tables.rows.ends import is_no_end
+from features.tables.doubts import status_columns
+from features.tables.mapping.contract import CONTRACT, Column
+from features.tables.mapping.ends import is_no_end
 from pipelines.setup.evidence import (
     INCLUDED,
     account_key,

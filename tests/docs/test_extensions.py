@@ -12,7 +12,7 @@ import pytest
 import typer
 from docutils import nodes
 
-from features.tables.contract import CONTRACT
+from features.tables.mapping.contract import CONTRACT
 from pipelines.cli import app
 from pipelines.project.project import Settings
 

@@ -14,7 +14,7 @@ from features.builders.settings import SignalsSettings
 from features.catalog import GROUPS, Group
 from features.outcomes.labels import OutcomeSettings
 from features.tables.company import Company
-from features.tables.contract import CONTRACT
+from features.tables.mapping.contract import CONTRACT
 
 Row = dict[str, Any]
 RowsByAccount = Mapping[str, list[Row]]

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from ibis.backends.duckdb import Backend
 
 from features.sources.duckdb import duckdb_engine
-from features.sources.engine import Engine
+from features.sources.engines.engine import Engine
 from features.sources.source import Source, first_line
 from features.tables.company import Company, load_company
-from features.tables.mapping import TablesSettings
+from features.tables.mapping.mapping import TablesSettings
 from tests.features.servers import (
     PostgresServer,
     as_arrow,

@@ -19,7 +19,7 @@ from features.builders.settings import OwnSignal, SignalsSettings
 from features.observations import dates_table
 from features.outcomes.labels import OutcomeSettings
 from features.tables.company import Company, rows_known
-from features.tables.contract import CONTRACT
+from features.tables.mapping.contract import CONTRACT
 
 Row = dict[str, Any]
 Value = Callable[..., Any]

@@ -1,1 +1,1 @@
-"""How values are read: what was decided over a whole column and compared across a folder."""
+"""Reading values: the form of a column's dates and numbers, decided over the column."""

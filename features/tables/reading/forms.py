@@ -16,10 +16,10 @@ import ibis.expr.types as ir
 
 from features.errors import DataError, sample
 from features.sources.files.plain_forms import without_missing_words
-from features.tables.contract import Column
-from features.tables.mapped import MappedTable
-from features.tables.reading.settings import ReadingSettings
-from features.tables.reading.written import (
+from features.tables.mapping.contract import Column
+from features.tables.mapping.mapped import MappedTable
+from features.tables.mapping.reading_settings import ReadingSettings
+from features.tables.mapping.written import (
     BESIDE_NUMBERS,
     COMPACT,
     OTHER_TIME,

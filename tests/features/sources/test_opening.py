@@ -14,7 +14,7 @@ import pytest
 from features.errors import DataError
 from features.sources.opening import open_source
 from features.tables.company import load_company
-from features.tables.mapping import TablesSettings
+from features.tables.mapping.mapping import TablesSettings
 
 Folder = Callable[[dict[str, str]], Path]
 HOLD = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); input()"

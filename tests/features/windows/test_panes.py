@@ -18,7 +18,7 @@ from ibis.backends.duckdb import Backend
 
 from features.observations import dates_table
 from features.tables.cleaning import CleanTable
-from features.tables.contract import CONTRACT
+from features.tables.mapping.contract import CONTRACT
 from features.windows.panes import Measure, Window, aggregate_windows, events_of
 
 Event = dict[str, Any]

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from features.errors import DataError
 from features.sources.source import Source
 from features.tables.company import Company, load_company
-from features.tables.mapping import TablesSettings
-from features.tables.reading.settings import ReadingSettings
+from features.tables.mapping.mapping import TablesSettings
+from features.tables.mapping.reading_settings import ReadingSettings
 
 Load = Callable[..., Source]
 DAY = datetime(2023, 1, 1)

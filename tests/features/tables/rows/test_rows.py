@@ -14,7 +14,7 @@ from features.builders.settings import SignalsSettings
 from features.errors import DataError
 from features.outcomes.labels import OutcomeSettings
 from features.tables.company import Company
-from features.tables.mapping import TablesSettings
+from features.tables.mapping.mapping import TablesSettings
 
 CompanyOf = Callable[..., Company]
 DAY = datetime(2023, 1, 1)

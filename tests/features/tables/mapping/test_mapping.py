@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from features.tables.mapping import TablesSettings
+from features.tables.mapping.mapping import TablesSettings
 
 OUTCOMES: dict[str, Any] = {"accounts": {}, "churn_events": {}}
 

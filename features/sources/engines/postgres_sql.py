@@ -16,7 +16,7 @@ import sqlglot.expressions as sge
 from ibis.backends.sql.compilers.base import NULL
 from ibis.backends.sql.compilers.postgres import PostgresCompiler
 
-from features.sources.null_division import NullDivision
+from features.sources.engines.null_division import NullDivision
 
 _LONGEST_NAME = 63
 _BIGGEST_WHOLE = 9_223_372_036_854_774_784.0

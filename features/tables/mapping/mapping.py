@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from features.errors import nearest
-from features.tables.contract import CONTRACT
-from features.tables.frozen import Frozen as Frozen
-from features.tables.rows.keep import Condition
+from features.tables.mapping.contract import CONTRACT
+from features.tables.mapping.frozen import Frozen as Frozen
+from features.tables.mapping.keep import Condition
 
 
 class AccountVia(Frozen):

@@ -11,10 +11,10 @@ import ibis.expr.types as ir
 from features.errors import DataError, nearest, sample
 from features.sources.files.plain_forms import without_missing_words
 from features.sources.source import Source, same_name
-from features.tables.contract import ACCOUNT_ID, CONTRACT, Column, Kind, Table
-from features.tables.mapping import TableMapping
-from features.tables.rows.copies import latest_versions, without_copies
-from features.tables.rows.keep import kept_rows
+from features.tables.mapping.contract import ACCOUNT_ID, CONTRACT, Column, Kind, Table
+from features.tables.mapping.copies import latest_versions, without_copies
+from features.tables.mapping.keep import kept_rows
+from features.tables.mapping.mapping import TableMapping
 
 TYPES: dict[Kind, str] = {
     "id": "string",

@@ -12,8 +12,8 @@ from pydantic import Field, model_validator
 from features.errors import DataError, nearest, sample
 from features.sources.files.plain_forms import without_missing_words
 from features.sources.source import same_name
-from features.tables.frozen import Frozen
-from features.tables.reading.written import FALSE_WORDS, TRUE_WORDS, written_number, written_time
+from features.tables.mapping.frozen import Frozen
+from features.tables.mapping.written import FALSE_WORDS, TRUE_WORDS, written_number, written_time
 
 Plain = bool | int | float | str
 TESTS = ("is", "is_not", "in", "not_in", "at_least", "at_most", "missing")

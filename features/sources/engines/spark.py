@@ -18,8 +18,8 @@ from ibis.backends.pyspark import Backend
 from ibis.backends.sql.compilers.base import NULL, SQLGlotCompiler
 from ibis.backends.sql.compilers.pyspark import PySparkCompiler
 
-from features.sources.engine import to_pandas
-from features.sources.null_division import NullDivision
+from features.sources.engines.engine import to_pandas
+from features.sources.engines.null_division import NullDivision
 
 
 class Compiler(NullDivision, PySparkCompiler):

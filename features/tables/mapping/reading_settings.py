@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from features.tables.frozen import Frozen
+from features.tables.mapping.frozen import Frozen
 
 
 class ReadingSettings(Frozen):

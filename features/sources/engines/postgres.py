@@ -15,8 +15,8 @@ import sqlglot as sg
 import sqlglot.expressions as sge
 from ibis.backends.postgres import Backend
 
-from features.sources.engine import to_pandas
-from features.sources.postgres_sql import Compiler, short_name
+from features.sources.engines.engine import to_pandas
+from features.sources.engines.postgres_sql import Compiler, short_name
 
 # An exception inside a function undoes that function alone. The schema pg_temp is the session's.
 _TRY_FUNCTIONS = """

@@ -1,0 +1,1 @@
+"""Engines: what holds and computes the tables, and how each compiles expressions."""
