@@ -6,7 +6,8 @@ import gc
 from importlib.util import find_spec
 
 # Every other module must import: one that does not is an error, never a skip.
-collect_ignore_glob = [] if find_spec("pyspark") else ["features/sources/*spark*.py", "features/sources/engines/spark*.py"]
+SPARK = ["features/sources/spark*.py", "features/sources/engines/spark*.py"]
+collect_ignore_glob = [] if find_spec("pyspark") else SPARK
 # Schedulers run these, in environments of their own.
 collect_ignore_glob += ["tests/schedulers/*.py"]
 
