@@ -56,6 +56,8 @@ JOBS = {
 # Most kills go to what writes scores; of the others each still gets a share.
 SHARES = ("score", "score", "recommend", "monitor", "score", "train")
 USER, HEADER = "ben", "X-Forwarded-User"
+# Simulated accounts have no owners; any column may say whose an account is.
+OWNER = "industry"
 
 
 def command(*arguments: object) -> list[str]:
@@ -112,7 +114,7 @@ def with_sections(text: str, url: str) -> str:
     sections = text.split("\n[")
     rest = [part for part in sections if not part.startswith(("store]", "serve]"))]
     store = f"store]\nurl = {json.dumps(url)}\n"
-    serve = f'serve]\nowner = "owner"\nproxy_header = "{HEADER}"\n'
+    serve = f'serve]\nowner = "{OWNER}"\nproxy_header = "{HEADER}"\n'
     return "\n[".join([*rest, store, serve + 'trusted_proxies = ["127.0.0.1/32"]\n'])
 
 
@@ -195,7 +197,7 @@ def ask_panel(project: Project, requests: int, random: Random) -> dict[str, int]
     """Ask the panel as a user who is limited to one owner, and count accounts of others."""
     data = project.folder / "data" / "accounts.parquet"
     with duckdb.connect() as engine:
-        rows = engine.execute(f"select account_id, owner from '{data}'").fetchall()
+        rows = engine.execute(f"select account_id, {OWNER} from '{data}'").fetchall()
     owner = next(owner for _, owner in rows if owner)
     foreign = [account for account, other in rows if other != owner]
     run("user", "add", USER, "--owner", owner, "--no-password", "-c", project.path)

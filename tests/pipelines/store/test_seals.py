@@ -388,27 +388,6 @@ def before_seals(project: Project, kind: str, used: PostgresServer | None) -> No
     sql(project, used, "drop table run_seals", "update healthscore_store set version = 3")
 
 
-def test_facts_that_are_no_object_are_a_sentence(tmp_path: Path) -> None:
-    project = configured(tmp_path, "scores.duckdb")
-    issue(project, batch(["A"]))
-    for text in ("7", "{", "[" * 100_000):
-        sql(project, None, f"update runs set facts = '{text}'")
-        with pytest.raises(
-            StoreError,
-            match="holds facts of the scores of 2025-01-01 by model version '1' that are no JSON"
-            " object, so they were changed since they were issued; put the store back from a copy",
-        ):
-            checked(project)
-
-
-def test_deeply_nested_facts_of_a_folder_are_a_sentence(tmp_path: Path) -> None:
-    project = configured(tmp_path, "scores/")
-    issue(project, batch(["A"]))
-    run_file(project, "1").write_text("[" * 100_000, "utf-8")
-    with pytest.raises(StoreError, match=r"holds a run whose '.*_run.json' is broken"):
-        checked(project)
-
-
 def test_places_follow_the_order_of_issue_not_of_dates(tmp_path: Path) -> None:
     project = configured(tmp_path, "scores.duckdb")
     days = [DAY, DAY - timedelta(days=30), DAY + timedelta(days=30)]
