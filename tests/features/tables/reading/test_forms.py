@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.errors import DataError
@@ -107,7 +107,8 @@ def test_what_nothing_decides_is_refused(
         times(load, *written, terms=terms)
     message = str(caught.value)
     assert message.startswith("Column occurred_at of table 'usage_events' ")
-    assert said in message and "\n" not in message
+    assert said in message
+    assert "\n" not in message
 
 
 @pytest.mark.parametrize(
@@ -128,16 +129,20 @@ def test_settings_decide(
     assert times(load, *written, **reading) == [read]
 
 
-@given(st.lists(st.dates(datetime(1990, 1, 1).date(), datetime(2080, 1, 1).date()), min_size=1))
+@settings(max_examples=8, deadline=None)
+@given(
+    st.lists(
+        st.dates(datetime(1990, 1, 1).date(), datetime(2080, 1, 1).date()), min_size=1, max_size=4
+    )
+)
 def test_no_order_of_day_and_month_is_guessed(load_duckdb: Load, days: list[Any]) -> None:
     """Whatever the days, they are read as written or not at all."""
     written = [f"{day:%m/%d/%Y}" for day in days]
-    try:
-        read = times(load_duckdb, *written)
-    except DataError as error:
-        assert all(day.day <= 12 for day in days)
-        assert "cannot be told apart" in str(error)
+    if all(day.day <= 12 for day in days):
+        with pytest.raises(DataError, match="cannot be told apart"):
+            times(load_duckdb, *written)
     else:
+        read = times(load_duckdb, *written)
         assert read == [datetime(day.year, day.month, day.day) for day in days]
 
 
