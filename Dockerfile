@@ -18,6 +18,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY features features
 COPY models models
 COPY pipelines pipelines
+COPY healthscore.py ./
 COPY container/beside_runtime.py container/
 RUN pip install --no-index --no-deps --no-build-isolation . \
     && /opt/healthscore/bin/python container/beside_runtime.py > beside.txt \

@@ -16,10 +16,10 @@ BENCHMARKS = $(filter-out benchmarks/_%.py,$(sort $(wildcard benchmarks/*.py)))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test bench docs lint lock clean
+.PHONY: help setup demo test test-fast bench docs lint lock clean
 
 help:
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(VENV)/.installed ## Install the pinned packages and healthscore into .venv
 
@@ -28,7 +28,12 @@ demo: setup ## Simulate a company, train, score and report in demo/
 
 # Tests start many processes: they share what is compiled once.
 test: lint $(SPARK) ## Lint, then run every test and doctest
-	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --durations=25 $(PYTEST_ARGS)
+
+# A contributor's loop: no servers, browsers or walks through the manual.
+test-fast: setup ## Run the tests that take a moment, without lint
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup \
+		-m "not slow and not spark and not postgres and not browser and not manual" $(PYTEST_ARGS)
 
 bench: setup $(VENV)/.bench ## Run every benchmark
 	@set -e; for benchmark in $(BENCHMARKS); do \

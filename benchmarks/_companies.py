@@ -45,15 +45,16 @@ class Company:
 def write_company(folder: Path, accounts: int, seed: int) -> dict[str, Any]:
     """Simulate a company, draft its configuration as for a stranger's and build its signals."""
     from pipelines.project.project import load_project
+    from pipelines.project.rows import labelled_rows
     from pipelines.setup.draft import write_draft
     from pipelines.simulation.simulate import Simulation, simulate
-    from pipelines.training.train import labelled_features
 
     shutil.rmtree(folder, ignore_errors=True)
     simulate(folder / "data", Simulation(accounts=accounts, seed=seed))
     write_draft(folder / "data", folder / "healthscore.toml")
     project = load_project(folder / "healthscore.toml")
-    frame, signals = labelled_features(project)
+    rows = labelled_rows(project)
+    frame, signals = rows.frame, rows.signals
     truth = pd.read_parquet(
         folder / "data" / "truth" / "rows.parquet", columns=[*KEYS, "churn_probability"]
     ).rename(columns={"churn_probability": "true_probability"})

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from models.churn.encoding import Floats
+from models.arrays import Floats
 from models.measures.resampling import TAILS
 
 OURS = "healthscore"

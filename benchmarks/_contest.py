@@ -21,7 +21,7 @@ from _peers import (
 )
 from _scorecard import scorecard
 
-from models.churn.encoding import Floats
+from models.arrays import Floats
 from models.weights.weights import Weights, group_weights
 
 TUNED = "tuned LightGBM"

@@ -18,9 +18,10 @@ from _drift_streams import (
 )
 from scipy.stats import kstwobign
 
-from models.drift.decision import DriftPolicy, decide, noticed
-from models.drift.feed_faults import SecondLook, feed_faults, suspects
+from models.drift.decision import decide, noticed
+from models.drift.feed_faults import SecondLook, feed_faults, feed_suspects
 from models.drift.performance import expected_change, expected_performance, matured_performance
+from models.drift.policy import DriftPolicy
 from models.drift.reference import (
     Histograms,
     Reference,
@@ -94,7 +95,7 @@ def _score(probability: Any) -> Any:
 
 
 def _second_look(reference: Reference, current: Histograms, frame: pd.DataFrame) -> SecondLook:
-    found = suspects(reference, current)
+    found = feed_suspects(reference, current)
     segment = frame["segment"].to_numpy()
     masks = [np.ones(len(frame), dtype=bool)] + [segment == s for s in reference.segments[1:]]
     return SecondLook(

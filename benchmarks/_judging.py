@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.special import logit
 from sklearn.metrics import roc_auc_score
 
-from models.churn.encoding import Floats
+from models.arrays import Floats
 from models.measures.metrics import row_log_loss
 from models.measures.resampling import AccountBootstrap
 

@@ -16,7 +16,7 @@ import pandas as pd
 from sklearn.metrics import log_loss
 
 from features.catalog import Signal
-from models.churn.encoding import Codes, Floats
+from models.arrays import Codes, Floats
 from models.training.splits import Fold, rolling_origins
 
 MOST_ROUNDS, PATIENCE = 1_500, 50

@@ -7,7 +7,7 @@ import pandas as pd
 from _peers import Fitted, Rows
 from sklearn.linear_model import LogisticRegression
 
-from models.churn.encoding import Floats
+from models.arrays import Floats
 
 # Points of 100 and the healthy direction, 1 for higher. Depth and trend of use first, then
 # breadth, support, the manager's judgement, surveys and payment: the shape of the templates

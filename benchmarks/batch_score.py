@@ -100,6 +100,7 @@ def write_table(folder: Path, accounts: int) -> Path:
 def product(folder: Path, model_name: str, file: Path) -> dict[str, float]:
     """Score and explain the table and issue the run."""
     from models.scoring.health_model import HealthModel
+    from models.scoring.scorer import Scorer
     from pipelines.project.feature_stream import feature_stream
     from pipelines.project.project import load_project
     from pipelines.scoring.score import issue_scores
@@ -113,9 +114,9 @@ def product(folder: Path, model_name: str, file: Path) -> dict[str, float]:
     store.unlink(missing_ok=True)
     model = HealthModel.load(folder / model_name)
     with feature_stream(project, model, None, file.with_name("few.parquet")) as few:
-        plan = model.plan
+        scorer = Scorer(model)
         for batch in few.read()[1]:
-            plan.score_batch(batch)
+            scorer.score_batch(batch)
     began, used = time.perf_counter(), time.process_time()
     with feature_stream(project, model, None, file) as stream:
         issued = issue_scores(project, stream, model, "1", "none")

@@ -263,22 +263,25 @@ def on_tables(folder: Path, accounts: int) -> Figures:
 
 
 def _company_by_month(folder: Path, simulation: Any) -> dict[str, str]:
-    from models.drift.decision import DriftPolicy, decide, noticed
-    from models.drift.feed_faults import feed_faults, suspects
+    from models.drift.decision import decide, noticed
+    from models.drift.feed_faults import feed_faults, feed_suspects
     from models.drift.histograms import second_look
+    from models.drift.policy import DriftPolicy
     from models.drift.reference import fit_reference, frame_histograms
     from models.drift.statistics import drift_statistics
+    from models.scoring.scorer import Scorer
     from models.segments import SegmentSettings
     from models.training.fit import fit_health_model
     from pipelines.project.project import load_project
+    from pipelines.project.rows import labelled_rows
     from pipelines.setup.draft import write_draft
     from pipelines.simulation.simulate import simulate
-    from pipelines.training.train import labelled_features
 
     simulate(folder / "data", simulation)
     write_draft(folder / "data", folder / "healthscore.toml")
     project = load_project(folder / "healthscore.toml")
-    frame, described = labelled_features(project)
+    rows = labelled_rows(project)
+    frame, described = rows.frame, rows.signals
     dates = sorted(frame["observation_date"].unique())
     known = [day for day in dates if day < dates[0] + np.timedelta64(396, "D")]
     rows = frame[frame["observation_date"].isin(known)].reset_index(drop=True)
@@ -289,16 +292,18 @@ def _company_by_month(folder: Path, simulation: Any) -> dict[str, str]:
         segments=SegmentSettings(columns=("plan",)),
         seed=7,
     ).model
-    scored = model.score(rows).table
+    scorer = Scorer(model)
+    scored = scorer.score(rows).table
     reference = fit_reference(rows, model.signals, scored["segment"], score=scored["score"])
     decided, since = {}, {}
     for day in dates[len(known) :]:
         now = frame[frame["observation_date"] == day].reset_index(drop=True)
-        result = model.score(now).table
+        result = scorer.score(now).table
         segment = result["segment"].to_numpy(dtype=object)
         current = frame_histograms(reference, now, segment, score=result["score"])
         table = _in_engine(now.assign(segment=segment))
-        look = second_look(reference, table, suspects(reference, current), segment=table["segment"])
+        unusual = feed_suspects(reference, current)
+        look = second_look(reference, table, unusual, segment=table["segment"])
         moment = day.to_pydatetime().date()
         statistics = drift_statistics(reference, current, model.signal_weights, moment)
         moved = {(drift.name, drift.segment) for drift in noticed(statistics, DriftPolicy())}

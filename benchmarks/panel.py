@@ -47,7 +47,8 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.project.project import load_project
-from pipelines.store.opening import RunKey, open_store
+from pipelines.store.opening import open_store
+from pipelines.store.runs import RunKey
 from pipelines.store.schema import POINT_COLUMNS, SCORE_SCHEMA
 
 ROOT = Path(__file__).resolve().parents[1]

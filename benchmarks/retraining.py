@@ -41,16 +41,18 @@ import pandas as pd
 import tomlkit
 from _companies import KEYS
 
-from models.churn.encoding import Floats
+from models.arrays import Floats
 from models.measures.metrics import row_log_loss
 from models.measures.resampling import AccountBootstrap
-from models.registry.models import load_version
+from models.registry.models import Registry
+from models.scoring.scorer import Scorer
 from models.training.fit import fit_health_model
 from pipelines.monitor.monitor import monitor
 from pipelines.project.project import Project, load_project
+from pipelines.project.rows import labelled_rows, segment_settings
 from pipelines.setup.draft import write_draft
 from pipelines.simulation.simulate import Simulation, simulate
-from pipelines.training.train import labelled_features, segment_settings, train
+from pipelines.training.train import train
 
 START, MONTHS, FIRST, DRIFT = date(2023, 1, 1), 34, 16, 18
 KINDS = ("none", "payment-crisis", "usage-collapse")
@@ -106,7 +108,7 @@ def go_on(folder: Path, kind: str, accounts: int, seed: int) -> Figures:
 
 
 def _scored_rows(folder: Path, project: Project) -> pd.DataFrame:
-    frame, _ = labelled_features(project)
+    frame = labelled_rows(project).frame
     truth = pd.read_parquet(
         folder / "data" / "truth" / "rows.parquet", columns=[*KEYS, "churn_probability"]
     ).rename(columns={"churn_probability": "true_probability"})
@@ -119,17 +121,17 @@ def _scored_rows(folder: Path, project: Project) -> pd.DataFrame:
 def _said(project: Project, rows: pd.DataFrame, by_day: dict[date, str]) -> Floats:
     """Probability of every row by the version that served on its date; NaN before."""
     place = project.registry_folder, project.settings.registry.model_name
-    models = {version: load_version(*place, version)[0] for version in set(by_day.values())}
+    models = {version: Registry(*place).version(version).model for version in set(by_day.values())}
     risk = np.full(len(rows), np.nan)
     for day, version in by_day.items():
         mask = (rows["observation_date"] == day).to_numpy()
-        risk[mask] = models[version].score(_dated(rows[mask])).table["probability"]
+        risk[mask] = Scorer(models[version]).score(_dated(rows[mask])).table["probability"]
     return risk
 
 
 def _monthly(project: Project, rows: pd.DataFrame, days: list[date]) -> Floats:
     """Train on all that had matured by each date, without asking whether that is better."""
-    _, signals = labelled_features(project)
+    signals = labelled_rows(project).signals
     matures = pd.Timedelta(days=project.settings.outcome.maturity_days)
     risk = np.full(len(rows), np.nan)
     moments = pd.to_datetime(rows["observation_date"])
@@ -143,7 +145,7 @@ def _monthly(project: Project, rows: pd.DataFrame, days: list[date]) -> Floats:
             seed=project.settings.training.seed,
         ).model
         mask = (rows["observation_date"] == day).to_numpy()
-        risk[mask] = model.score(_dated(rows[mask])).table["probability"]
+        risk[mask] = Scorer(model).score(_dated(rows[mask])).table["probability"]
     return risk
 
 

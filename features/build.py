@@ -29,7 +29,7 @@ from features.signals.snapshots import SnapshotsBuilder
 from features.signals.support import SupportBuilder
 from features.signals.surveys import SurveysBuilder
 from features.signals.usage import UsageBuilder
-from features.tables.company import Company, Progress, days_between
+from features.tables.company import SECOND_COPY, Company, Progress, days_between
 
 BUILDERS: tuple[Builder, ...] = (
     UsageBuilder(),
@@ -232,6 +232,7 @@ def feature_rows(
         both = joined.left_join(
             values.select("account_id", "observation_date", *fresh),
             ["account_id", "observation_date"],
+            rname=SECOND_COPY,
         )
         joined = both.select(*joined.columns, *fresh)
     tell("collecting the feature table", steps, steps)

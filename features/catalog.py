@@ -20,6 +20,10 @@ Group = Literal[
     "profile",
 ]
 GROUPS: tuple[Group, ...] = get_args(Group)
+EVERYBODY = "all"
+"""Stands where the name of a segment does, for all accounts together; the root of segments."""
+# Who an account is and what its contract says: in the model, but nothing a team could weigh.
+CONTEXT: Group = "profile"
 
 Unit = Literal["count", "score", "days", "share", "money", "change", "category", "flag"]
 Direction = Literal["higher", "lower", "none"]

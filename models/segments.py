@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from features.catalog import EVERYBODY
 from features.errors import DataError, sample
+from models.arrays import Codes
 
-# The root of the tree of parents.
-EVERYTHING = "all"
 BETWEEN = " / "
+OWN_COLUMN = "segment"
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,50 @@ def assign_segments(frame: pd.DataFrame, settings: SegmentSettings) -> SegmentAs
     return SegmentAssignment(settings, tuple(sorted(sizes)), tuple(merged))
 
 
+def segment_codes(
+    batch: pa.RecordBatch, assignment: SegmentAssignment, labels: Sequence[str]
+) -> Codes:
+    """Assign the rows of an Arrow batch to segments, without a look at every row in Python.
+
+    Rows that agree in everything a segment is read from are looked at once.
+
+    Parameters
+    ----------
+    batch : RecordBatch of n rows
+        With the columns the segments are read from.
+    assignment : SegmentAssignment
+        How.
+    labels : sequence of str
+        Every segment the assignment can name.
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+        Positions in ``labels``.
+    """
+    settings = assignment.settings
+    kinds = list(settings.columns)
+    if not settings.required_columns and OWN_COLUMN in batch.schema.names:
+        kinds = [OWN_COLUMN]
+    code = np.zeros(batch.num_rows, dtype=np.intp)
+    for name in kinds:
+        values = pc.dictionary_encode(batch[name], null_encoding="encode")
+        if isinstance(values, pa.ChunkedArray):
+            values = values.combine_chunks()
+        code = code * len(values.dictionary) + values.indices.to_numpy(zero_copy_only=False)
+    if settings.lifecycle:
+        tenure = batch[settings.tenure_column].cast(pa.float64()).to_numpy(zero_copy_only=False)
+        code = code * (len(settings.lifecycle) + 1) + stage_position(tenure, settings.lifecycle)
+    _, first, alike = np.unique(code, return_index=True, return_inverse=True)
+    needed = [*kinds, *([settings.tenure_column] if settings.lifecycle else [])]
+    examples = pa.table({name: batch[name].take(pa.array(first)) for name in needed})
+    # Without any column there is one kind of row, which pandas must still count.
+    frame = examples.to_pandas().reindex(range(len(first)))
+    position = {label: i for i, label in enumerate(labels)}
+    named = [position[label] for label in assignment.assign(frame)]
+    return np.asarray(np.array(named, dtype=np.intp)[alike])
+
+
 def _labels(frame: pd.DataFrame, settings: SegmentSettings) -> pd.Series[Any]:
     absent = [column for column in settings.required_columns if column not in frame]
     if absent:
@@ -148,10 +195,10 @@ def _labels(frame: pd.DataFrame, settings: SegmentSettings) -> pd.Series[Any]:
             f"column {sample(absent)}; add it, or leave it out of the segment columns."
         )
     if not settings.required_columns:
-        if "segment" not in frame:
-            return pd.Series(EVERYTHING, index=frame.index, dtype=object)
-        own = frame["segment"].astype(object)
-        return own.where(own.notna(), EVERYTHING).map(str)
+        if OWN_COLUMN not in frame:
+            return pd.Series(EVERYBODY, index=frame.index, dtype=object)
+        own = frame[OWN_COLUMN].astype(object)
+        return own.where(own.notna(), EVERYBODY).map(str)
     label = pd.Series("", index=frame.index, dtype=object)
     for column in settings.columns:
         values = frame[column].astype(object)
@@ -162,7 +209,7 @@ def _labels(frame: pd.DataFrame, settings: SegmentSettings) -> pd.Series[Any]:
         tenure = frame[settings.tenure_column].to_numpy(dtype=float, na_value=np.nan)
         stage = names[stage_position(tenure, settings.lifecycle)]
         label = label + np.where(stage == "", "", BETWEEN + stage)
-    return label.str.removeprefix(BETWEEN).replace("", EVERYTHING)
+    return label.str.removeprefix(BETWEEN).replace("", EVERYBODY)
 
 
 def stage_position(tenure: Any, lifecycle: tuple[tuple[str, int | None], ...]) -> Any:
@@ -180,15 +227,15 @@ def stage_position(tenure: Any, lifecycle: tuple[tuple[str, int | None], ...]) -
 
 
 def _depth(label: str) -> int:
-    return 0 if label == EVERYTHING else label.count(BETWEEN) + 1
+    return 0 if label == EVERYBODY else label.count(BETWEEN) + 1
 
 
 def parent_of(label: str) -> str:
     """Return the label without its last key, or "all"."""
-    return label.rpartition(BETWEEN)[0] or EVERYTHING
+    return label.rpartition(BETWEEN)[0] or EVERYBODY
 
 
 def _nearest(label: str, names: tuple[str, ...]) -> str:
-    while label not in names and label != EVERYTHING:
+    while label not in names and label != EVERYBODY:
         label = parent_of(label)
     return label

@@ -15,46 +15,20 @@ def _():
     from datetime import timedelta
     from pathlib import Path
 
-    import ibis
     import marimo as mo
     import numpy as np
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from models.drift.decision import DriftPolicy, decide, noticed
-    from models.drift.feed_faults import feed_faults, suspects
-    from models.drift.histograms import histograms, second_look, segment_of
-    from models.drift.statistics import drift_statistics
-    from models.registry.champion_reference import load_reference
-    from pipelines.project.company import open_company
-    from pipelines.project.feature_table import feature_rows_of_date
-    from pipelines.project.project import load_project
-    from pipelines.reports.figures.drift import bin_labels, shares_plot
-    from pipelines.scoring.score import champion
+    import healthscore as hs
 
     return (
-        DriftPolicy,
         Figure,
         Path,
-        bin_labels,
-        champion,
-        decide,
-        drift_statistics,
-        feature_rows_of_date,
-        feed_faults,
-        histograms,
-        ibis,
-        load_project,
-        load_reference,
+        hs,
         mo,
-        noticed,
         np,
-        open_company,
         pd,
-        second_look,
-        segment_of,
-        shares_plot,
-        suspects,
         sys,
         timedelta,
     )
@@ -81,56 +55,38 @@ def _(mo):
 
 
 @app.cell
-def _(Path, load_project, mo, sys):
+def _(Path, hs, mo, sys):
     config = Path(str(mo.cli_args().get("config") or "demo/healthscore.toml"))
     if not config.exists():
         missing = f"There is no {config}: run 'make demo' first, or name a file with --config."
         if mo.app_meta().mode == "script":
             sys.exit(missing)
         mo.stop(True, mo.callout(missing, kind="warn"))
-    project = load_project(config)
+    project = hs.open_project(config)
     return (project,)
 
 
 @app.cell
-def _(champion, feature_rows_of_date, load_reference, mo, open_company, project):
-    model, version, _ = champion(project)
-    kept = load_reference(project.registry_folder, project.settings.registry.model_name, version)
-    with mo.capture_stderr(), open_company(project) as company:
-        as_of = company.data_end
-        today = feature_rows_of_date(project, company, as_of).frame()
+def _(mo, project):
+    champion = project.registry.champion()
+    model, version = champion.model, champion.version
+    kept = project.registry.reference(version)
+    with mo.capture_stderr():
+        today = project.rows_on()
+    as_of = today["observation_date"].iloc[0].date()
     return as_of, kept, model, today
 
 
 @app.cell
-def _(
-    DriftPolicy,
-    as_of,
-    decide,
-    drift_statistics,
-    feed_faults,
-    histograms,
-    ibis,
-    kept,
-    model,
-    second_look,
-    segment_of,
-    suspects,
-    timedelta,
-):
-    policy = DriftPolicy()
+def _(as_of, hs, kept, model, timedelta):
+    policy = hs.DriftPolicy()
 
     def check(rows):
         """Hold rows against the champion's reference, as if it were ninety days old."""
-        table = ibis.memtable(rows)
-        segment = segment_of(table, model.segments)
-        counts = histograms(kept.reference, table, segment=segment)
-        statistics = drift_statistics(kept.reference, counts, model.signal_weights, as_of)
-        doubtful = suspects(kept.reference, counts)
-        nearer = second_look(kept.reference, table, doubtful, segment=segment)
-        faults = feed_faults(kept.reference, counts, model.signals, nearer)
-        decision = decide(statistics, faults, policy, trained_on=as_of - timedelta(days=90))
-        return decision, statistics, counts
+        held = hs.check_drift(
+            model, kept.reference, rows, as_of, trained_on=as_of - timedelta(days=90), policy=policy
+        )
+        return held.decision, held.statistics, held.histograms
 
     return check, policy
 
@@ -149,7 +105,7 @@ def _(check, mo, today):
 
 
 @app.cell
-def _(mo, moved, noticed, np, policy):
+def _(hs, mo, moved, np, policy):
     psi = np.array([one.movement.psi for one in moved.signals])
     mo.md(f"""
     ## Why not simply 0.1?
@@ -157,7 +113,7 @@ def _(mo, moved, noticed, np, policy):
     The **population stability index** says how far a signal moved. Custom has it that 0.1 is worth
     a look and 0.25 is alarming. Of {len(psi)} pairs of a signal and a segment, {
         int((psi > 0.1).sum())
-    } are beyond 0.1 today, and {len(noticed(moved, policy))} are beyond what chance and
+    } are beyond 0.1 today, and {len(hs.noticed(moved, policy))} are beyond what chance and
     the ordinary change explain. In a small segment chance alone moves the index far; the picture
     shows the index beside the number of accounts.
     """)
@@ -223,10 +179,12 @@ def _(group, model, np, today):
 
 
 @app.cell
-def _(check, group, mo, model, share, today, worsened):
+def _(check, group, hs, mo, model, share, today, worsened):
     changed = worsened(share.value / 100)
     crisis, crisis_moved, crisis_counts = check(changed)
-    told = [float(model.score(rows).table["probability"].mean()) for rows in (today, changed)]
+    told = [
+        float(hs.Scorer(model).score(rows).table["probability"].mean()) for rows in (today, changed)
+    ]
     listed = "\n".join(f"    - {reason}" for reason in crisis.reasons)
     mo.md(f"""
     With {share.value} % of the accounts worse in {group.value}: **{crisis.status}**.
@@ -242,13 +200,13 @@ def _(check, group, mo, model, share, today, worsened):
 
 
 @app.cell
-def _(as_of, bin_labels, crisis_counts, crisis_moved, kept, mo, shares_plot):
+def _(as_of, crisis_counts, crisis_moved, hs, kept, mo):
     # The signal that moved most, over all accounts.
     top = next(one.name for one in crisis_moved.signals if one.segment == "all")
     counts = kept.reference.signals[top]
-    drawn = shares_plot(
+    drawn = hs.shares_plot(
         counts.bins,
-        bin_labels(counts.bins),
+        hs.bin_labels(counts.bins),
         counts.table[0].sum(axis=0),
         crisis_counts.tables[top][0],
         top,

@@ -19,25 +19,15 @@ def _():
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from models.measures.metrics import Ranking, rate_row
-    from pipelines.project.company import dated_events, open_company
-    from pipelines.project.project import load_project
-    from pipelines.reports.labels import labels_of
-    from pipelines.training.train import labelled_rows
+    import healthscore as hs
 
     return (
         Figure,
         Path,
-        Ranking,
-        dated_events,
-        labels_of,
-        labelled_rows,
-        load_project,
+        hs,
         mo,
         np,
-        open_company,
         pd,
-        rate_row,
         sys,
     )
 
@@ -59,23 +49,23 @@ def _(mo):
 
 
 @app.cell
-def _(Path, load_project, mo, sys):
+def _(Path, hs, mo, sys):
     config = Path(str(mo.cli_args().get("config") or "demo/healthscore.toml"))
     if not config.exists():
         missing = f"There is no {config}: run 'make demo' first, or name a file with --config."
         if mo.app_meta().mode == "script":
             sys.exit(missing)
         mo.stop(True, mo.callout(missing, kind="warn"))
-    project = load_project(config)
+    project = hs.open_project(config)
     return (project,)
 
 
 @app.cell
-def _(dated_events, labelled_rows, labels_of, mo, open_company, project):
-    with mo.capture_stderr(), open_company(project) as company:
-        frame, signals = labelled_rows(project, company)
-        events = dated_events(company, project.settings.outcome)
-    labels = labels_of(signals)
+def _(hs, mo, project):
+    with mo.capture_stderr():
+        rows, events = project.labelled_rows(), project.events()
+    frame, signals = rows.frame, rows.signals
+    labels = hs.labels_of(signals)
     numeric = [signal for signal in signals if not signal.is_categorical]
     return events, frame, labels, numeric, signals
 
@@ -98,10 +88,10 @@ def _(frame, mo, signals):
 
 
 @app.cell
-def _(Figure, frame, pd, rate_row):
+def _(Figure, frame, hs, pd):
     by_date = pd.DataFrame(
         {
-            day: rate_row(rows["happened"].to_numpy(float), rows["happened"].to_numpy(float))
+            day: hs.rate_row(rows["happened"].to_numpy(float), rows["happened"].to_numpy(float))
             for day, rows in frame.groupby("observation_date")
         }
     ).T.astype(float)
@@ -141,7 +131,7 @@ def _(labels, mo, numeric):
 
 
 @app.cell
-def _(Figure, chosen, frame, labels, np, pd, rate_row):
+def _(Figure, chosen, frame, hs, labels, np, pd):
     values = frame[chosen.value].astype(float)
     fifths = pd.qcut(values.rank(method="first"), 5, labels=False)
     parts = {
@@ -150,7 +140,7 @@ def _(Figure, chosen, frame, labels, np, pd, rate_row):
     parts["not known"] = values.isna()
     cut = pd.DataFrame(
         {
-            name: rate_row(frame["happened"].to_numpy(float)[inside], values.to_numpy()[inside])
+            name: hs.rate_row(frame["happened"].to_numpy(float)[inside], values.to_numpy()[inside])
             | {"from": values[inside].min(), "to": values[inside].max()}
             for name, inside in parts.items()
             if inside.any()
@@ -192,14 +182,14 @@ def _(mo):
 
 
 @app.cell
-def _(Figure, Ranking, frame, labels, np, numeric, pd):
+def _(Figure, frame, hs, labels, np, numeric, pd):
     happened = frame["happened"].to_numpy(float)
     alone = []
     for signal in numeric:
         column = frame[signal.name].to_numpy(float)
         known = ~np.isnan(column)
         if known.sum() > 100 and 0 < happened[known].sum() < known.sum():
-            auc = Ranking(happened[known], column[known]).auc(np.ones(known.sum()))
+            auc = hs.Ranking(happened[known], column[known]).auc(np.ones(known.sum()))
             way = "more" if auc > 0.5 else "less"
             alone.append((signal.name, signal.group, max(auc, 1 - auc), way, known.mean()))
     ranked = pd.DataFrame(alone, columns=["signal", "group", "auc", "churners have", "known"])

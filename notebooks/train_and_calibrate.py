@@ -20,30 +20,15 @@ def _():
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from features.outcomes.labels import days_to_label
-    from models.measures.metrics import row_log_loss
-    from models.training.fit import fit_health_model
-    from pipelines.project.company import open_company
-    from pipelines.project.project import load_project
-    from pipelines.reports.figures.tested_rows import lift_plot, reliability_plot
-    from pipelines.training.train import labelled_rows, scale_settings, segment_settings
+    import healthscore as hs
 
     return (
         Figure,
         Path,
-        days_to_label,
-        fit_health_model,
-        labelled_rows,
-        lift_plot,
-        load_project,
+        hs,
         mo,
         np,
-        open_company,
         pd,
-        reliability_plot,
-        row_log_loss,
-        scale_settings,
-        segment_settings,
         sys,
     )
 
@@ -66,43 +51,23 @@ def _(mo):
 
 
 @app.cell
-def _(Path, load_project, mo, sys):
+def _(Path, hs, mo, sys):
     config = Path(str(mo.cli_args().get("config") or "demo/healthscore.toml"))
     if not config.exists():
         missing = f"There is no {config}: run 'make demo' first, or name a file with --config."
         if mo.app_meta().mode == "script":
             sys.exit(missing)
         mo.stop(True, mo.callout(missing, kind="warn"))
-    project = load_project(config)
+    project = hs.open_project(config)
     return (project,)
 
 
 @app.cell
-def _(
-    days_to_label,
-    fit_health_model,
-    labelled_rows,
-    mo,
-    open_company,
-    project,
-    scale_settings,
-    segment_settings,
-):
-    with mo.capture_stderr(), open_company(project) as company:
-        frame, signals = labelled_rows(project, company)
-        maturity_days = days_to_label(company, project.settings.outcome)
-        is_dated = company.is_dated
-    result = fit_health_model(
-        frame,
-        signals,
-        maturity_days=maturity_days,
-        segments=segment_settings(project, signals),
-        scale=scale_settings(project, float(frame["happened"].mean())),
-        holdout_dates=project.settings.training.holdout_dates,
-        is_dated=is_dated,
-        seed=project.settings.training.seed,
-        n_jobs=project.settings.training.threads,
-    )
+def _(hs, mo, project):
+    with mo.capture_stderr():
+        rows = project.labelled_rows()
+    frame, maturity_days = rows.frame, rows.maturity_days
+    result = hs.fit_health_model(rows, **project.learning(rows))
     model = result.model
     return frame, maturity_days, model, result
 
@@ -174,8 +139,8 @@ def _(mo, result):
 
 
 @app.cell
-def _(lift_plot, result):
-    lift_plot(result.holdout)
+def _(hs, result):
+    hs.lift_plot(result.holdout)
     return
 
 
@@ -192,8 +157,8 @@ def _(measured, mo):
 
 
 @app.cell
-def _(reliability_plot, result):
-    reliability_plot(result.calibration)
+def _(hs, result):
+    hs.reliability_plot(result.calibration)
     return
 
 
@@ -223,7 +188,7 @@ def _(mo, pd, result):
 
 
 @app.cell
-def _(mo, np, pd, project, result, row_log_loss):
+def _(hs, mo, np, pd, project, result):
     truth_file = project.folder / project.settings.source.url / "truth" / "rows.parquet"
     if not truth_file.exists():
         beside_truth = None
@@ -235,7 +200,7 @@ def _(mo, np, pd, project, result, row_log_loss):
         true = beside_truth["churn_probability"].to_numpy(float)
         counted = result.counts
         base = np.full(len(said), counted["training_positives"] / counted["training_rows"])
-        losses = [row_log_loss(true, risk).mean() for risk in (base, said, true)]
+        losses = [hs.row_log_loss(true, risk).mean() for risk in (base, said, true)]
         captured = (losses[0] - losses[1]) / (losses[0] - losses[2])
         told_of_truth = f"""The company is simulated, so its true probabilities are known. Of what
     could be known beyond the base rate, the model captured **{captured:.0%}**. (Log loss on
@@ -265,9 +230,9 @@ def _(Figure, beside_truth, mo):
 
 
 @app.cell
-def _(frame, mo, model, pd):
+def _(frame, hs, mo, model, pd):
     newest = frame[frame["observation_date"] == frame["observation_date"].max()]
-    scored = model.score(newest)
+    scored = hs.Scorer(model).score(newest)
     lowest = int(scored.table["score"].to_numpy().argmin())
     account = scored.table.iloc[lowest]
     because = pd.DataFrame(

@@ -21,22 +21,16 @@ def _():
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from pipelines.project.company import open_company
-    from pipelines.project.project import load_project
-    from pipelines.scoring.score import champion
-    from pipelines.weights.rows import replay_rows
+    import healthscore as hs
 
     return (
         Figure,
         Path,
-        champion,
+        hs,
         json,
-        load_project,
         mo,
         np,
-        open_company,
         pd,
-        replay_rows,
         sys,
     )
 
@@ -55,20 +49,21 @@ def _(mo):
 
 
 @app.cell
-def _(Path, load_project, mo, sys):
+def _(Path, hs, mo, sys):
     config = Path(str(mo.cli_args().get("config") or "demo/healthscore.toml"))
     if not config.exists():
         missing = f"There is no {config}: run 'make demo' first, or name a file with --config."
         if mo.app_meta().mode == "script":
             sys.exit(missing)
         mo.stop(True, mo.callout(missing, kind="warn"))
-    project = load_project(config)
+    project = hs.open_project(config)
     return (project,)
 
 
 @app.cell
-def _(champion, project):
-    model, version, _ = champion(project)
+def _(project):
+    champion = project.registry.champion()
+    model, version = champion.model, champion.version
     return model, version
 
 
@@ -150,9 +145,9 @@ def _(mo, model, np, true_weights):
 
 
 @app.cell
-def _(mo, open_company, project, replay_rows):
-    with mo.capture_stderr(), open_company(project) as company:
-        known = replay_rows(project, company)
+def _(mo, project):
+    with mo.capture_stderr():
+        known = project.replay_rows()
     first, last = known.from_until
     mo.md(f"""
     ## A scorecard of your own
@@ -183,7 +178,7 @@ def _(known, mo, project, sliders):
     total = sum(sliders.value.values())
     mo.stop(total == 0, mo.callout("Give at least one group a weight.", kind="warn"))
     yours = {name: 100 * value / total for name, value in sliders.value.items()}
-    replayed = known.replay(project, {"yours": {"all": yours}})
+    replayed = known.replay(project.project, {"yours": {"all": yours}})
     return replayed, yours
 
 

@@ -209,6 +209,7 @@ def test_every_kind_of_command_is_chosen() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.manual
 @pytest.mark.xdist_group("manual")
 def test_every_command_runs(
     walked: Project, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -19,7 +19,7 @@ from tests.pipelines.conftest import Project
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.py"))
 each_notebook = pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)
-pytestmark = pytest.mark.xdist_group("manual")
+pytestmark = [pytest.mark.manual, pytest.mark.xdist_group("notebooks")]
 
 
 def app_of(file: Path) -> marimo.App:

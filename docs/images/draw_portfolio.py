@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.terminal_theme import DIMMED_MONOKAI
 
 from pipelines.portfolio.portfolio import portfolio
+from pipelines.portfolio.screen import show_portfolio
 from pipelines.project.project import load_project
 from pipelines.scoring.score import score_accounts
-from pipelines.terminal.console import show_portfolio
 
 TARGET = Path(__file__).with_name("portfolio.svg")
 

@@ -84,6 +84,10 @@ class SignalsSettings(Frozen):
         Signal groups to leave out.
     sensitive : tuple of str
         Account attributes that are never inputs (gender, age …).
+    owners : tuple of str
+        Account attributes that name who looks after an account, beside those whose name says so
+        (csm, owner, account manager …) and the one of ``[serve] owner``. Never inputs: a score
+        that changes with the person says nothing about the customer.
     builders : tuple of str
         Python files with builders of the user's own, relative to the configuration.
     tickets : TicketWords
@@ -102,6 +106,7 @@ class SignalsSettings(Frozen):
     key_features: Words = Field((), max_length=50)
     groups_off: tuple[Group, ...] = ()
     sensitive: Words = ()
+    owners: Words = ()
     builders: Words = ()
     tickets: TicketWords = TicketWords()
     lifecycle: LifecycleSettings = LifecycleSettings()

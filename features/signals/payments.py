@@ -93,7 +93,7 @@ _BY_SUBSCRIPTION_COLUMNS: dict[tuple[str, ...], tuple[Signal, ...]] = {
     ("renewal_at",): (
         Signal(
             "days_to_renewal",
-            "payments",
+            "profile",
             "days",
             "none",
             "Time to renewal",
@@ -102,7 +102,7 @@ _BY_SUBSCRIPTION_COLUMNS: dict[tuple[str, ...], tuple[Signal, ...]] = {
         ),
         Signal(
             "term_days",
-            "payments",
+            "profile",
             "days",
             "none",
             "Term length",
@@ -111,7 +111,7 @@ _BY_SUBSCRIPTION_COLUMNS: dict[tuple[str, ...], tuple[Signal, ...]] = {
         ),
         Signal(
             "renewal_due",
-            "payments",
+            "profile",
             "flag",
             "none",
             "Renewal due",
@@ -122,7 +122,7 @@ _BY_SUBSCRIPTION_COLUMNS: dict[tuple[str, ...], tuple[Signal, ...]] = {
     ("billing_period",): (
         Signal(
             "billing_period",
-            "payments",
+            "profile",
             "category",
             "none",
             "Billing period",
@@ -133,7 +133,7 @@ _BY_SUBSCRIPTION_COLUMNS: dict[tuple[str, ...], tuple[Signal, ...]] = {
     ("auto_renew",): (
         Signal(
             "auto_renew",
-            "payments",
+            "profile",
             "flag",
             "higher",
             "Automatic renewal",

@@ -6,10 +6,11 @@ import ibis
 import ibis.expr.types as ir
 
 from features.builders.builder import Request
+from features.builders.owners import is_owner
 from features.builders.settings import LifecycleSettings, SignalsSettings
 from features.catalog import Group, Signal, signal_label, signal_name
 from features.errors import SettingsError, nearest
-from features.tables.company import Company, days_between
+from features.tables.company import SECOND_COPY, Company, days_between
 
 _TENURE = Signal("tenure_days", "profile", "days", "none", "Tenure", None, "Customer for {value}")
 _LIFECYCLE = Signal(
@@ -38,7 +39,7 @@ class ProfileBuilder:
     group: Group = "profile"
 
     def signals(self, company: Company, settings: SignalsSettings) -> tuple[Signal, ...]:
-        """List tenure, stage, contract facts and the mapped attributes that are not sensitive.
+        """List tenure, stage, contract facts and attributes, not sensitive ones and owners.
 
         The plan of the running subscription, known on each date, wins over an attribute ``plan``,
         which only says what the plan is today.
@@ -60,7 +61,8 @@ class ProfileBuilder:
         accounts = request.company.tables["accounts"].cleaned
         signals = _attribute_signals(request.company, request.settings)
         chosen = {signal.name: accounts[column] for column, signal in signals.items()}
-        joined = rows.left_join(accounts.select("account_id", **chosen), "account_id")
+        attributes = accounts.select("account_id", **chosen)
+        joined = rows.left_join(attributes, "account_id", rname=SECOND_COPY)
         return joined.select(*rows.columns, *chosen)
 
 
@@ -96,8 +98,10 @@ def _attribute_signals(company: Company, settings: SignalsSettings) -> dict[str,
             f"[signals] sensitive names {sensitive[name][:60]!r}, which is not among"
             f" [tables.accounts] attributes{nearest(name, known)}; correct it or take it off"
         )
+    # Who looks after an account is no trait of the account.
+    owners = {signal_name(name) for name in accounts.attributes if is_owner(name, settings)}
     # The plan of the running subscription is known on each date; an attribute only says today's.
-    left_out = {*sensitive, *(signal.name for signal in _contract_signals(company))}
+    left_out = {*sensitive, *owners, *(signal.name for signal in _contract_signals(company))}
     found: dict[str, Signal] = {}
     for name in accounts.attributes:
         if signal_name(name) in left_out:

@@ -106,6 +106,18 @@ def _duckdb_tables(connection: Backend, file: Path) -> dict[str, ir.Table]:
         [_ATTACHED],
     )
     names = [name for (name,) in listed.fetchall()]
+    # A view of somebody's file runs with our rights: it may read that file and nothing beside it.
+    connection.con.execute("SET enable_external_access = false").fetchall()
     if not names:
         raise DataError(f"The DuckDB file '{file}' holds no table; correct source.url")
-    return {name: connection.table(name, database=(_ATTACHED, "main")) for name in names}
+    return {name: _attached_table(connection, file, name) for name in names}
+
+
+def _attached_table(connection: Backend, file: Path, name: str) -> ir.Table:
+    try:
+        return connection.table(name, database=(_ATTACHED, "main"))
+    except duckdb.PermissionException as error:
+        raise DataError(
+            f"The view '{name}' of the DuckDB file '{file}' reads other files, and a source may"
+            " read none beside itself; make it a table there, or take it out"
+        ) from error

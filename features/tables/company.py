@@ -269,6 +269,11 @@ def rows_known(
     return without_doubled_keys(joined.mutate(**masked).drop(*unknowable))
 
 
+SECOND_COPY = "{name} again"
+"""What a join calls the right table's copy of a column where no column of a user is to be taken
+for one: a signal's name has no blank."""
+
+
 def without_doubled_keys(joined: ir.Table) -> ir.Table:
     """Drop the second copy of the keys that a join may leave, and nothing else."""
     doubled = {"account_id_right", "observation_date_right"}

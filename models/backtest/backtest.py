@@ -11,18 +11,18 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from features.catalog import Signal
+from features.catalog import EVERYBODY, Signal
 from features.errors import EvidenceError, SettingsError, sample
+from models.arrays import Codes
 from models.backtest.comparison import column_of, compare, measure_contenders, origin_name
 from models.backtest.contenders import DEFAULT, Contender
 from models.backtest.lead_time import lead_time
 from models.backtest.leakage import Leakage, leakage
 from models.backtest.origin import OriginResult, Trial
-from models.churn.encoding import Codes
 from models.measures.fairness_audit import fairness_audit
 from models.measures.metrics import calibration_table
 from models.scoring.scale import ScaleSettings, ScoreScale
-from models.segments import EVERYTHING, SegmentSettings, assign_segments
+from models.segments import SegmentSettings, assign_segments
 from models.training.checks import check_labels
 from models.training.holdout import band_table
 from models.training.splits import Fold, account_folds, rolling_origins, time_holdout
@@ -290,7 +290,7 @@ def _predictions(
     # One division into segments for all origins, or their measures would be of different rows.
     segment = assign_segments(frame, settings).assign(frame).to_numpy(dtype=object)[rows]
     if len(set(segment)) > 1:
-        segment[segment == EVERYTHING] = OTHERS
+        segment[segment == EVERYBODY] = OTHERS
     log_odds = np.concatenate([part.log_odds for part in tested])
     found = frame.iloc[rows][["account_id", "observation_date"]].reset_index(drop=True)
     found = found.assign(

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.churn.encoding import Floats
+from features.catalog import EVERYBODY
+from models.arrays import Floats
 from models.measures.metrics import evaluate, row_log_loss
 from models.measures.resampling import AccountBootstrap
 
-ALL, UNTREATED = "all", "untreated"
+UNTREATED = "untreated"
 KEYS = ("contender", "origin", "segment", "population")
 
 
@@ -106,21 +107,21 @@ def compare(
 def _cells(predictions: pd.DataFrame) -> Iterator[tuple[dict[str, str], NDArray[np.bool_]]]:
     """Name every set of rows that is measured."""
     treated = predictions["treated"].to_numpy(dtype=bool)
-    populations = {ALL: np.ones(len(treated), dtype=bool)}
+    populations = {EVERYBODY: np.ones(len(treated), dtype=bool)}
     if treated.any() and not treated.all():
         populations[UNTREATED] = ~treated
     origins = predictions["origin"].map(origin_name).to_numpy(dtype=object)
     segments = predictions["segment"].to_numpy(dtype=object)
     for population, kept in populations.items():
-        yield {"origin": ALL, "segment": ALL, "population": population}, kept
+        yield {"origin": EVERYBODY, "segment": EVERYBODY, "population": population}, kept
         for origin in pd.unique(origins):
             rows = kept & (origins == origin)
-            yield {"origin": origin, "segment": ALL, "population": population}, rows
+            yield {"origin": origin, "segment": EVERYBODY, "population": population}, rows
         # A single segment is everybody, who have been measured.
         names = sorted(set(segments))
         for segment in names if len(names) > 1 else []:
             rows = kept & (segments == segment)
-            yield {"origin": ALL, "segment": segment, "population": population}, rows
+            yield {"origin": EVERYBODY, "segment": segment, "population": population}, rows
 
 
 def origin_name(origin: Any) -> str:

@@ -14,10 +14,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
+from features.catalog import EVERYBODY
 from features.errors import EvidenceError, sample
-from models.churn.encoding import MAX_LEVELS, Codes, Floats, SignalEncoder
+from models.arrays import Codes, Floats
+from models.churn.encoding import MAX_LEVELS, SignalEncoder
 from models.scoring.health_model import SEGMENT
-from models.segments import EVERYTHING
 from models.training.splits import Fold, account_holdout, time_holdout
 
 MOST_ROUNDS, PATIENCE = 500, 30
@@ -154,7 +155,7 @@ DEFAULT = (
 def _per_segment(task: Task, fit: Callable[[Task], Floats], name: str) -> Forecast:
     probability = np.full(len(task.new), np.nan)
     left, notes = task.new[SEGMENT].to_numpy(dtype=object), []
-    for segment in sorted(set(left) - {EVERYTHING}):
+    for segment in sorted(set(left) - {EVERYBODY}):
         own = task.of(segment)
         if 0 < own.happened.sum() < len(own.happened):
             probability[left == segment] = fit(own)

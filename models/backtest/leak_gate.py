@@ -21,7 +21,7 @@ from models.backtest.single_signal import (
     TOO_GOOD,
     TOO_GOOD_FOR_LUCK,
     Suspect,
-    suspects,
+    leak_suspects,
 )
 from models.churn.encoding import SignalEncoder
 from models.scoring.health_model import SEGMENT, model_input
@@ -77,7 +77,9 @@ def giveaways(
     fewest = min(tested.sum(), len(tested) - tested.sum())
     if fewest < LEAST_POSITIVES or np.ptp(outcome[split.train]) == 0:
         return []
-    found = suspects(encoder.names, values, outcome, accounts=accounts, folds=[split], seed=seed)
+    found = leak_suspects(
+        encoder.names, values, outcome, accounts=accounts, folds=[split], seed=seed
+    )
     missing = np.isnan(values[split.test])
     gaps = np.abs(missing[tested == 1].mean(axis=0) - missing[tested == 0].mean(axis=0))
     by_outcome = {name for name, gap in zip(encoder.names, gaps, strict=True) if gap >= GIVEN_AWAY}

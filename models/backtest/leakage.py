@@ -10,17 +10,18 @@ import lightgbm as lgb
 import numpy as np
 import pandas as pd
 
-from features.catalog import Signal
+from features.catalog import EVERYBODY, Signal
 from features.errors import sample
-from models.backtest.single_signal import Suspect, suspects
-from models.churn.encoding import Codes, Floats, SignalEncoder
+from models.arrays import Codes, Floats
+from models.backtest.single_signal import Suspect, leak_suspects
+from models.churn.encoding import SignalEncoder
 from models.measures.metrics import Ranking
 from models.measures.resampling import TAILS, AccountBootstrap
 from models.scoring.health_model import SEGMENT, model_input
-from models.segments import EVERYTHING, SegmentAssignment, SegmentSettings
+from models.segments import SegmentAssignment, SegmentSettings
 from models.training.splits import Fold, account_holdout, time_holdout
 
-UNSPLIT = SegmentAssignment(SegmentSettings(), (EVERYTHING,))
+UNSPLIT = SegmentAssignment(SegmentSettings(), (EVERYBODY,))
 N_FOLDS = 3
 FOLDS = range(N_FOLDS)
 # Enough to rank by; what is compared is the split, so more rows would only take longer.
@@ -149,7 +150,7 @@ def leakage(
         name: np.r_[ranking.auc(np.ones(bootstrap.count)), ranking.resampled_auc(bootstrap)]
         for name, ranking in rankings.items()
     }
-    found = suspects(
+    suspects = leak_suspects(
         encoder.names,
         values,
         outcome,
@@ -165,8 +166,8 @@ def leakage(
         account_split=_interval(aucs["account"]),
         random_gap=_interval(gaps["random"]),
         account_gap=_interval(gaps["account"]),
-        suspects=[asdict(suspect) for suspect in found],
-        verdict=_verdict(_interval(gaps["random"]), found),
+        suspects=[asdict(suspect) for suspect in suspects],
+        verdict=_verdict(_interval(gaps["random"]), suspects),
     )
 
 
@@ -232,9 +233,9 @@ def _unchecked(positives: int, rows: int, known: Floats) -> Leakage:
     )
 
 
-def _verdict(gap: Interval, found: Sequence[Suspect]) -> str:
-    named = f"{len(found)} signal(s) know more than they should: " + sample(
-        [suspect.signal for suspect in found]
+def _verdict(gap: Interval, suspects: Sequence[Suspect]) -> str:
+    named = f"{len(suspects)} signal(s) know more than they should: " + sample(
+        [suspect.signal for suspect in suspects]
     )
     split = "without dates a random split is compared with no later one"
     if gap["auc"] is not None and gap["low"] is not None:
@@ -243,4 +244,4 @@ def _verdict(gap: Interval, found: Sequence[Suspect]) -> str:
             if gap["low"] > 0
             else f"a random split changes the AUC by {gap['auc']:+.3f}, within the interval"
         )
-    return f"{named if found else 'No signal knows more than it should'}; {split}."
+    return f"{named if suspects else 'No signal knows more than it should'}; {split}."

@@ -11,9 +11,9 @@ import pandas as pd
 
 from features.catalog import Signal
 from features.errors import EvidenceError, sample
+from models.arrays import Codes, Floats
 from models.backtest.comparison import origin_name
 from models.backtest.contenders import Contender, Task
-from models.churn.encoding import Codes, Floats
 from models.segments import SegmentSettings, assign_segments
 from models.training.checks import MIN_EARLIER_POSITIVES
 from models.training.learning import learn

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from models.churn.encoding import Codes, Floats
+from features.catalog import CONTEXT, EVERYBODY
+from models.arrays import Codes, Floats
 from models.measures.metrics import Ranking
 from models.measures.resampling import TAILS, AccountBootstrap
 from models.scoring.health_model import HealthModel
 from models.weights.intervals import Direction
-from models.weights.weights import CONTEXT, OVERALL
 
 DIRECTIONS = ("signal", "label", "group", "declared", "learnt", "agrees", "weight", "low", "high")
 CARRIERS = ("segment", "group", "signal", "label", "weight")
@@ -164,7 +164,7 @@ def healthy_direction(model: HealthModel, name: str) -> tuple[Direction, bool]:
     for signal in model.signals:
         if signal.name == name and signal.healthy != "none":
             return signal.healthy, True
-    learnt = model.certainty.signals.get(OVERALL, {}).get(name)
+    learnt = model.certainty.signals.get(EVERYBODY, {}).get(name)
     return (UNKNOWN if learnt is None else learnt.learnt), False
 
 
@@ -185,8 +185,8 @@ def learnt_directions(model: HealthModel) -> pd.DataFrame:
         ``agrees`` (True, False, or None without evidence), and its ``weight`` over all rows with
         its 90 % interval ``low``, ``high`` (NaN where no refit was possible).
     """
-    weights = model.signal_weights[OVERALL]
-    known = model.certainty.signals.get(OVERALL, {})
+    weights = model.signal_weights[EVERYBODY]
+    known = model.certainty.signals.get(EVERYBODY, {})
     declared = [signal for signal in model.signals if signal.healthy != "none"]
     rows = []
     for signal in sorted(declared, key=lambda signal: -weights[signal.name]):
@@ -228,7 +228,7 @@ def group_carriers(model: HealthModel, most: int = MOST_CARRIERS) -> pd.DataFram
         rows there, and nor does the profile.
     """
     groups = dict.fromkeys(signal.group for signal in model.signals if signal.group != CONTEXT)
-    segments = [OVERALL, *sorted(set(model.signal_weights) - {OVERALL})]
+    segments = [EVERYBODY, *sorted(set(model.signal_weights) - {EVERYBODY})]
     rows = []
     for segment in segments:
         weights = model.signal_weights[segment]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.tree import DecisionTreeClassifier
 
 from features.errors import sample
-from models.churn.encoding import Codes, Floats
+from models.arrays import Codes, Floats
 from models.measures.metrics import Ranking
 from models.measures.resampling import TAILS, AccountBootstrap
 from models.training.splits import Fold
@@ -49,7 +49,7 @@ class Suspect:
     why: str
 
 
-def suspects(
+def leak_suspects(
     names: Sequence[str],
     values: Floats,
     outcome: Floats,

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from models.arrays import Codes, Floats
 from models.churn.design import NUMBER, Design
-from models.churn.encoding import Codes, Encoded, Floats
+from models.churn.encoding import Encoded
 from models.churn.segment_tree import SegmentTree, segment_tree
 from models.churn.shrinkage import learn_shrinkage
 from models.churn.shrunken_logistic import NodeRows
@@ -68,8 +69,8 @@ class LinearBackbone:
         happened: Floats,
         *,
         categorical: Sequence[int],
-        direction: Floats,
         segments: Sequence[str],
+        direction: Floats | None = None,
         group: Sequence[int] | None = None,
     ) -> LinearBackbone:
         """Fit to encoded rows.
@@ -82,10 +83,10 @@ class LinearBackbone:
             Outcomes.
         categorical : sequence of int
             Positions of categorical signals.
-        direction : ndarray of shape (n_signals,)
-            Sign the margin must have in a signal: -1, 1, or 0 for either.
         segments : sequence of str
             Names the segment codes stand for; see :func:`models.segments.parent_of`.
+        direction : ndarray of shape (n_signals,), or None
+            Sign the margin must have in a signal: -1, 1, or 0 for either; None leaves all free.
         group : sequence of int or None
             Signals with the same number are shrunk alike; None puts all in one group.
         """
@@ -97,7 +98,8 @@ class LinearBackbone:
         self.tree_ = segment_tree(segments, enough.tolist())
         self.design_ = Design.fit(data.values, categorical)
         owner = self.design_.owner
-        bounded = np.where(self.design_.level == NUMBER, np.asarray(direction)[owner], 0)
+        sign = np.zeros(data.values.shape[1]) if direction is None else np.asarray(direction)
+        bounded = np.where(self.design_.level == NUMBER, sign[owner], 0)
         self.direction_ = np.append(bounded, 0)
         alike = np.zeros(data.values.shape[1], np.intp) if group is None else np.asarray(group)
         matrix = self.design_.transform(data.values, np.float32)
@@ -140,6 +142,12 @@ class LinearBackbone:
             design = self.design_.transform(part.values)
             found[batch] = (design * self._theta(part.segment)).sum(axis=1)
         return found
+
+    def scaled(self, share: float, rest: float) -> LinearBackbone:
+        """Return a copy whose margin is this one's times a share, plus what the rest begins at."""
+        theta = self.theta_ * share
+        theta[:, -1] += rest
+        return self.with_theta(theta)
 
     def with_theta(self, theta: Floats) -> LinearBackbone:
         """Return a copy with other coefficients."""

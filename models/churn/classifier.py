@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -22,20 +23,19 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from features.errors import sample
+from models.arrays import Floats
 from models.churn.backbone import LinearBackbone
-from models.churn.encoding import Encoded, Floats, SignalEncoder
-
-# The churn margin falls in a signal whose healthy direction is "higher".
-DIRECTIONS = {"higher": -1, "lower": 1}
+from models.churn.encoding import Encoded, SignalEncoder
+from models.churn.trees import PLAIN, declared_signs, grow_trees, join_trees
 
 
 class ChurnClassifier(ClassifierMixin, BaseEstimator):
     """Binary classifier whose margin splits exactly into one value per signal.
 
-    The margin (log-odds of churn) is a shrunken logistic regression per segment plus boosted
-    trees fitted from that margin on. The trees never see the segment, so what a segment changes
-    is in the backbone's coefficients, where it can be read as a weight.
+    The margin (log-odds of churn) is a convex combination of two shapes: a shrunken logistic
+    regression per segment with boosted trees fitted from its margin on, and small trees that start
+    from the base rate and may hold declared directions. No tree sees the segment, so what a
+    segment changes is in the backbone's coefficients, where it can be read as a weight.
 
     Parameters
     ----------
@@ -63,9 +63,18 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
         Factor on the learnt penalty of a segment's distance from its parent.
     min_segment_positives : int, default=20
         With fewer positives a segment uses the shared coefficients.
+    tree_share : float, default=0.0
+        Share of the margin that small trees alone have, from 0 to 1; the backbone and its
+        correction have the rest.
+    tree_rounds : int, default=130
+        Boosting rounds of the trees alone.
+    hold_directions : bool, default=True
+        Whether the trees alone keep the declared healthy directions.
     healthy : dict of str to {"higher", "lower"} or None, default=None
-        Declared healthy directions: the margin never rises in a signal that is healthy when
-        higher, in neither part. The backbone's step between known and unknown is left free.
+        Declared healthy directions. They are claims about the whole effect of a signal and not
+        about its effect beside its neighbours, so the backbone and its correction are free of
+        them; where the trees alone hold them, their margin never rises in a signal that is healthy
+        when higher.
     groups : dict of str to str or None, default=None
         Group of each signal: those of one group are shrunk alike in the backbone. Signals left out
         form one more.
@@ -81,9 +90,11 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
     encoder_ : SignalEncoder
         Signals, categories and segments.
     backbone_ : LinearBackbone or None
-        The linear part.
+        The linear part, times its share.
+    full_backbone_ : LinearBackbone or None
+        The same before that, as it was fitted; None in a model that was read from a file.
     booster_ : lightgbm.Booster or None
-        The correction; None when ``n_rounds`` is 0.
+        All trees, each times its share; None where there are none.
     prior_ : float
         Log-odds the margin starts from when there is no backbone.
 
@@ -102,6 +113,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
     classes_: Any
     encoder_: SignalEncoder
     backbone_: LinearBackbone | None
+    full_backbone_: LinearBackbone | None
     booster_: lgb.Booster | None
     prior_: float
 
@@ -118,6 +130,9 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
         "shrinkage": [Interval(Real, 0, None, closed="neither")],
         "segment_shrinkage": [Interval(Real, 0, None, closed="neither")],
         "min_segment_positives": [Interval(Integral, 1, None, closed="left")],
+        "tree_share": [Interval(Real, 0, 1, closed="both")],
+        "tree_rounds": [Interval(Integral, 1, None, closed="left")],
+        "hold_directions": ["boolean"],
         "healthy": [dict, None],
         "groups": [dict, None],
         "random_state": [Interval(Integral, 0, 2**31 - 1, closed="left"), None],
@@ -139,6 +154,9 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
         shrinkage: float = 1.0,
         segment_shrinkage: float = 1.0,
         min_segment_positives: int = 20,
+        tree_share: float = 0.0,
+        tree_rounds: int = 130,
+        hold_directions: bool = True,
         healthy: Mapping[str, str] | None = None,
         groups: Mapping[str, str] | None = None,
         random_state: int | None = None,
@@ -156,6 +174,9 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
         self.shrinkage = shrinkage
         self.segment_shrinkage = segment_shrinkage
         self.min_segment_positives = min_segment_positives
+        self.tree_share = tree_share
+        self.tree_rounds = tree_rounds
+        self.hold_directions = hold_directions
         self.healthy = healthy
         self.groups = groups
         self.random_state = random_state
@@ -187,32 +208,37 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
         self.classes_, codes = np.unique(y, return_inverse=True)
         happened = codes.astype(float)
         self.encoder_ = SignalEncoder.fit(X, self.segment_column)
-        direction = self._direction()
+        direction = declared_signs(self.healthy or {}, self.encoder_)
         data = self.encoder_.transform(X)
         self.prior_ = float(logit(happened.mean()))
-        self.backbone_ = None
-        if self.backbone:
-            groups = dict(self.groups or {})
-            kinds = [groups.get(name, "") for name in self.encoder_.names]
-            self.backbone_ = LinearBackbone(
-                shrinkage=self.shrinkage,
-                segment_shrinkage=self.segment_shrinkage,
-                min_positives=self.min_segment_positives,
-            ).fit(
-                data,
-                happened,
-                categorical=self.encoder_.categorical,
-                direction=direction,
-                segments=self.encoder_.segments,
-                group=[sorted(set(kinds)).index(kind) for kind in kinds],
-            )
-        self.booster_ = self._correction(data, happened, direction) if self.n_rounds else None
+        share = float(self.tree_share)
+        self.full_backbone_ = self._fitted_backbone(data, happened) if share < 1 else None
+        grow = partial(
+            grow_trees,
+            data,
+            happened,
+            categorical=self.encoder_.categorical,
+            seed=self.random_state or 0,
+            threads=1 if self.n_jobs is None else max(self.n_jobs, 0),
+        )
+        correction, alone = None, None
+        if share < 1 and self.n_rounds:
+            start = self._margin_of(self.full_backbone_, data)
+            correction = grow(start, rounds=self.n_rounds, settings=self._settings())
+        if share > 0:
+            start = np.full(len(happened), self.prior_)
+            held = direction if self.hold_directions else None
+            alone = grow(start, rounds=self.tree_rounds, settings=PLAIN, direction=held)
+        self.booster_ = join_trees([(correction, 1 - share), (alone, share)])
+        self.backbone_ = self.full_backbone_
+        if self.full_backbone_ is not None and share:
+            self.backbone_ = self.full_backbone_.scaled(1 - share, share * self.prior_)
         return self
 
     def decision_function(self, X: Any) -> Floats:
         """Margin, the raw log-odds of churn: (n,)."""
         data = self._encoded(X)
-        return self._start(data) + self._trees(data.values, raw_score=True)
+        return self._margin_of(self.backbone_, data) + self.tree_margin(data)
 
     def predict_proba(self, X: Any) -> Floats:
         """Uncalibrated probabilities of stay and churn: (n, 2)."""
@@ -262,9 +288,12 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
         return base
 
     def staged_margins(self, X: Any, rounds: Sequence[int]) -> Floats:
-        """Margins after each of some increasing numbers of rounds: (n, len(rounds))."""
+        """Margins after each of some increasing numbers of rounds: (n, len(rounds)).
+
+        Only of a model of one shape, whose ``tree_share`` is 0 or 1.
+        """
         data = self._encoded(X)
-        margin, done, stages = self._start(data), 0, []
+        margin, done, stages = self._margin_of(self.backbone_, data), 0, []
         for count in rounds:
             if count > done:
                 margin = margin + self._trees(
@@ -300,64 +329,47 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
         model.feature_names_in_ = np.array(described["columns"], dtype=object)
         model.prior_ = described["prior"]
         backbone = described["backbone"]
+        model.full_backbone_ = None
         model.backbone_ = None if backbone is None else LinearBackbone.from_dict(backbone)
         model.booster_ = None if correction is None else lgb.Booster(model_str=correction)
         return model
 
-    def _correction(self, data: Encoded, happened: Floats, direction: Floats) -> lgb.Booster:
-        rows = lgb.Dataset(
-            data.values,
+    def _fitted_backbone(self, data: Encoded, happened: Floats) -> LinearBackbone | None:
+        if not self.backbone:
+            return None
+        groups = dict(self.groups or {})
+        kinds = [groups.get(name, "") for name in self.encoder_.names]
+        return LinearBackbone(
+            shrinkage=self.shrinkage,
+            segment_shrinkage=self.segment_shrinkage,
+            min_positives=self.min_segment_positives,
+        ).fit(
+            data,
             happened,
-            init_score=self._start(data),
-            categorical_feature=self.encoder_.categorical,
-            params={"verbosity": -1},
+            categorical=self.encoder_.categorical,
+            segments=self.encoder_.segments,
+            group=[sorted(set(kinds)).index(kind) for kind in kinds],
         )
-        settings = {
-            "objective": "binary",
-            "boost_from_average": False,
+
+    def _settings(self) -> dict[str, Any]:
+        return {
             "learning_rate": self.learning_rate,
             "num_leaves": self.num_leaves,
             "max_depth": self.max_depth,
             "min_data_in_leaf": self.min_child_samples,
             "feature_fraction": self.feature_fraction,
             "lambda_l2": self.reg_lambda,
-            "monotone_constraints": direction.tolist() if direction.any() else None,
-            "monotone_constraints_method": "intermediate",
-            "seed": self.random_state or 0,
-            # Histograms are summed in one fixed order, whatever the number of threads.
-            "deterministic": True,
-            "force_row_wise": True,
-            "num_threads": 1 if self.n_jobs is None else max(self.n_jobs, 0),
-            "verbosity": -1,
         }
-        return lgb.train(settings, rows, num_boost_round=self.n_rounds)
 
     def _trees(self, values: Floats, **how: Any) -> Floats:
         if self.booster_ is None:
             return np.zeros(len(values))
         return np.asarray(self.booster_.predict(values, **how))
 
-    def _start(self, data: Encoded) -> Floats:
-        if self.backbone_ is None:
+    def _margin_of(self, backbone: LinearBackbone | None, data: Encoded) -> Floats:
+        if backbone is None:
             return np.full(len(data.values), self.prior_)
-        return self.backbone_.margin(data)
-
-    def _direction(self) -> Floats:
-        healthy = dict(self.healthy or {})
-        direction = np.zeros(len(self.encoder_.names), dtype=int)
-        for name, way in healthy.items():
-            if name not in self.encoder_.names or name in self.encoder_.levels:
-                raise ValueError(
-                    "The 'healthy' parameter of ChurnClassifier must name numeric signals of X. "
-                    f"Got {name!r}; the signals are {sample(self.encoder_.names, 10)}."
-                )
-            if way not in DIRECTIONS:
-                raise ValueError(
-                    "The 'healthy' parameter of ChurnClassifier must map to 'higher' or 'lower'. "
-                    f"Got {way!r} for {name!r} instead."
-                )
-            direction[self.encoder_.names.index(name)] = DIRECTIONS[way]
-        return direction
+        return backbone.margin(data)
 
     def _validated(self, X: Any, y: Any) -> tuple[pd.DataFrame, Floats]:
         if y is None:

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from models.churn.encoding import Codes, Floats
+from models.arrays import Codes, Floats
 
 # A level seen less often than this says nothing a shrunken coefficient could hold on to.
 MIN_LEVEL_ROWS = 20
-# Ends winsorise: one account with a thousand times the usage must not turn the line. Those between
-# them let the line bend, so that "too little" and "more than enough" may differ.
-KNOTS = (0.005, 0.1, 0.25, 0.5, 0.75, 0.9, 0.995)
+# Ends winsorise: one account with a thousand times the usage must not turn the line. The middle
+# lets it bend, so that "too little" and "more than enough" may differ.
+KNOTS = (0.005, 0.5, 0.995)
 # A rare indicator divided by its tiny deviation would escape the penalty; this is a 7 % share.
 MIN_INDICATOR_SPREAD = 0.25
 # What a design column stands for when it is not a category level.

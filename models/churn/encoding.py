@@ -8,13 +8,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from features.errors import sample
-
-Floats = NDArray[np.float64]
-Codes = NDArray[np.intp]
+from models.arrays import Codes, Floats
 
 # LightGBM splits categories by subset; beyond this many levels the rest of the alphabet is noise.
 MAX_LEVELS = 100

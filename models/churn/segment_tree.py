@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.churn.encoding import Codes
-from models.segments import EVERYTHING, parent_of
+from features.catalog import EVERYBODY
+from models.arrays import Codes
+from models.segments import parent_of
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def segment_tree(segments: Sequence[str], speaks: Sequence[bool]) -> SegmentTree
         Whether a segment has outcomes enough for coefficients of its own; otherwise it uses those
         of its nearest ancestor that is a node, which every ancestor of one that speaks is.
     """
-    nodes = [EVERYTHING]
+    nodes = [EVERYBODY]
     for name in sorted(name for name, own in zip(segments, speaks, strict=True) if own):
         nodes += [above for above in _lineage(name) if above not in nodes]
     place = {name: position for position, name in enumerate(nodes)}
@@ -66,6 +67,6 @@ def segment_tree(segments: Sequence[str], speaks: Sequence[bool]) -> SegmentTree
 def _lineage(name: str) -> tuple[str, ...]:
     """List the ancestors of a label, the root first, and the label itself."""
     found = [name]
-    while found[0] != EVERYTHING:
+    while found[0] != EVERYBODY:
         found.insert(0, parent_of(found[0]))
     return tuple(found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from models.churn.encoding import Codes, Floats
+from models.arrays import Codes, Floats
 from models.churn.segment_tree import SegmentTree
 from models.churn.shrunken_logistic import NodeRows, ShrunkenTree
 

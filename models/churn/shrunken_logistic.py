@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import expit
 
-from models.churn.encoding import Codes, Floats
+from models.arrays import Codes, Floats
 from models.churn.segment_tree import SegmentTree
 
 # Rows converted to double precision at a time.

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from features.catalog import Signal
-from models.churn.encoding import Codes, Floats
+from models.arrays import Codes, Floats
 
 MOST_BINS = 10
 MOST_LEVELS = 30

@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from typing import Any, Literal
 
-from features.errors import SettingsError, sample
+from features.catalog import EVERYBODY
+from features.errors import sample
 from models.drift.feed_faults import Fault
 from models.drift.performance import ExpectedChange, Matured
+from models.drift.policy import DriftPolicy
 from models.drift.statistics import Drift, DriftStatistics
-from models.segments import EVERYTHING
 
 Status = Literal["ok", "watch", "retrain", "broken-feed"]
 Place = tuple[str, str]
@@ -19,95 +20,6 @@ Place = tuple[str, str]
 MOST_REASONS = 6
 # What lasts may be as much smaller, and as much less weighty, to call for retraining.
 LASTING = 0.5
-
-
-@dataclass(frozen=True)
-class DriftPolicy:
-    """When to speak and when to retrain.
-
-    Parameters
-    ----------
-    watch_chance, retrain_chance : float
-        Chance of a false alarm per check, anywhere, that is accepted for each.
-    watch_excess, retrain_excess : float
-        Population stability index beyond chance from which a signal's drift counts.
-    watch_weight : float
-        Share of the champion's weight, 0 to 1, below which a signal's drift is left unsaid.
-    retrain_weight : float
-        Share of the weight that must rest on drifted signals, in a segment or overall.
-    lasting_days : int
-        Days after which a drift that every check noticed, and that is sure, is a lasting one;
-        half of ``retrain_excess`` and of ``retrain_weight`` are then enough.
-    rate_change, slope_change : float
-        Calibration in the large in log-odds, and distance of the slope from one, from which
-        matured outcomes call for retraining.
-    auc_fall : float
-        Fall of the expected AUC, before outcomes mature, that is worth a word.
-    cool_down_days : int
-        Days after a training in which there is no other.
-    maximum_age_days : int
-        Age of a champion at which it is retrained whatever was found.
-    min_matured_outcomes : int
-        Matured outcomes of the kind foretold, since training, that a verdict on calibration needs.
-
-    Raises
-    ------
-    SettingsError
-        When a value is out of its range.
-
-    Examples
-    --------
-    >>> DriftPolicy(cool_down_days=60).maximum_age_days
-    365
-    """
-
-    watch_chance: float = 0.05
-    retrain_chance: float = 0.01
-    watch_excess: float = 0.02
-    retrain_excess: float = 0.1
-    watch_weight: float = 0.005
-    retrain_weight: float = 0.1
-    lasting_days: int = 28
-    rate_change: float = 0.25
-    slope_change: float = 0.25
-    auc_fall: float = 0.02
-    cool_down_days: int = 30
-    maximum_age_days: int = 365
-    min_matured_outcomes: int = 30
-
-    def __post_init__(self) -> None:
-        shares = ("watch_chance", "retrain_chance", "watch_weight", "retrain_weight")
-        for name in shares:
-            value = getattr(self, name)
-            if not 0 < value < 1:
-                raise SettingsError(
-                    f"The drift policy's '{name}' must be above 0 and below 1, but is {value!r}; "
-                    "give a share such as 0.05."
-                )
-        for name in ("watch_excess", "retrain_excess", "rate_change", "slope_change", "auc_fall"):
-            value = getattr(self, name)
-            if not 0 <= value < float("inf"):
-                raise SettingsError(
-                    f"The drift policy's '{name}' must be a number from 0 on, but is {value!r}; "
-                    "give one such as 0.2."
-                )
-        for name, least in (
-            ("lasting_days", 1),
-            ("cool_down_days", 0),
-            ("maximum_age_days", 1),
-            ("min_matured_outcomes", 1),
-        ):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise SettingsError(
-                    f"The drift policy's '{name}' must be a whole number from {least} on, but is "
-                    f"{value!r}."
-                )
-        if self.maximum_age_days <= self.cool_down_days:
-            raise SettingsError(
-                f"The drift policy's 'maximum_age_days' ({self.maximum_age_days}) must exceed its "
-                f"'cool_down_days' ({self.cool_down_days}); raise the one or lower the other."
-            )
 
 
 @dataclass(frozen=True)
@@ -218,7 +130,7 @@ def _miscalibrated(matured: Sequence[Matured], policy: DriftPolicy) -> list[str]
     for one in matured:
         if one.positives < policy.min_matured_outcomes:
             continue
-        where = "" if one.segment == EVERYTHING else f" in {_quoted(one.segment)}"
+        where = "" if one.segment == EVERYBODY else f" in {_quoted(one.segment)}"
         line = one.recalibration
         if _sure(one.offset_p, policy) and abs(line.offset or 0.0) >= policy.rate_change:
             found.append(
@@ -240,7 +152,7 @@ def _weighty(statistics: DriftStatistics, lasting: set[Place], policy: DriftPoli
     found = []
     for drift in statistics.score:
         if _counts(drift, lasting, policy):
-            where = "" if drift.segment == EVERYTHING else f" in {_quoted(drift.segment)}"
+            where = "" if drift.segment == EVERYBODY else f" in {_quoted(drift.segment)}"
             shift = drift.movement.shift or 0.0
             way = "lower" if shift < 0 else "higher"
             since = "" if _heavy(drift, policy) else f", for {policy.lasting_days} days or more"
@@ -249,13 +161,13 @@ def _weighty(statistics: DriftStatistics, lasting: set[Place], policy: DriftPoli
                 f"(stability index {drift.movement.psi:.2f}{since})."
             )
     weights = _drifted_weight(statistics.signals, lasting, policy)
-    for segment in sorted(weights, key=lambda name: (name != EVERYTHING, -weights[name])):
+    for segment in sorted(weights, key=lambda name: (name != EVERYBODY, -weights[name])):
         there = [drift for drift in statistics.signals if drift.segment == segment]
         moved = [drift for drift in there if _counts(drift, lasting, policy)]
         long = sum(drift.weight for drift in moved if (drift.name, segment) in lasting)
         if max(weights[segment], long / LASTING) < policy.retrain_weight:
             continue
-        where = "of all accounts" if segment == EVERYTHING else f"in {_quoted(segment)}"
+        where = "of all accounts" if segment == EVERYBODY else f"in {_quoted(segment)}"
         how = f" or for {policy.lasting_days} days or more" if long else ""
         found.append(
             f"{weights[segment]:.0%} of the weight {where} rests on signals that moved far{how}: "
@@ -304,7 +216,7 @@ def _noticed(found: Sequence[Drift]) -> list[str]:
 def _sentence(drift: Drift) -> str:
     """Say what moved, by which test saw it best."""
     moved = drift.movement
-    where = "" if drift.segment == EVERYTHING else f" in {_quoted(drift.segment)}"
+    where = "" if drift.segment == EVERYBODY else f" in {_quoted(drift.segment)}"
     weight = f"it carries {drift.weight:.1%} of the weight"
     if drift.name == "segment":
         return "The mix of segments is not the one the champion learnt from."

@@ -13,7 +13,7 @@ import numpy as np
 
 from features.catalog import Group, Signal
 from features.errors import sample
-from models.churn.encoding import Codes, Floats
+from models.arrays import Codes, Floats
 from models.drift.reference import LEVELS, Counts, Histograms, Reference
 
 FaultKind = Literal[
@@ -136,7 +136,7 @@ class Fault:
         return asdict(self) | {"since": self.since.isoformat() if self.since else None}
 
 
-def suspects(reference: Reference, current: Histograms) -> Suspects:
+def feed_suspects(reference: Reference, current: Histograms) -> Suspects:
     """List the signals whose counts moved far enough for a fault."""
     moved = [
         counts
@@ -172,7 +172,7 @@ def feed_faults(
     signals : sequence of Signal
         Of the champion.
     look : SecondLook
-        Of :func:`suspects`.
+        Of :func:`feed_suspects`.
     tables : sequence of Freshness
         Of the source tables, where they are known.
 

@@ -12,7 +12,8 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
-from models.churn.encoding import Codes, Floats
+from features.catalog import EVERYBODY
+from models.arrays import Codes, Floats
 from models.drift.bins import Bins
 from models.drift.feed_faults import Freshness, SecondLook, Suspects
 from models.drift.reference import (
@@ -23,7 +24,7 @@ from models.drift.reference import (
     Reference,
     frame_histograms,
 )
-from models.segments import BETWEEN, EVERYTHING, SegmentAssignment
+from models.segments import BETWEEN, SegmentAssignment
 
 # Above the first number of accounts a sample of about the second tells the same: its shares are
 # sure to a third of a percent, and nothing smaller than that is worth a word.
@@ -63,7 +64,7 @@ def histograms(
         empty = pd.DataFrame({name: [] for name in table.columns})
         return frame_histograms(reference, empty, [], score=[] if SCORE in table.columns else None)
     bins = {name: one.bins for name, one in reference.counts.items() if name in table.columns}
-    label = ibis.literal(EVERYTHING) if segment is None else segment.fill_null(EVERYTHING)
+    label = ibis.literal(EVERYBODY) if segment is None else segment.fill_null(EVERYBODY)
     few = table.mutate(**{_SEGMENT: label.isin(reference.segments).ifelse(label, "")})
     if everything > most_rows:
         classes = max(1, round(everything / SAMPLE_ROWS))
@@ -84,14 +85,14 @@ def segment_of(table: ir.Table, assignment: SegmentAssignment) -> ir.StringValue
     settings = assignment.settings
     if not settings.required_columns:
         if "segment" not in table.columns:
-            return ibis.literal(EVERYTHING)
-        parts = [table.segment.cast("string").fill_null(EVERYTHING)]
+            return ibis.literal(EVERYBODY)
+        parts = [table.segment.cast("string").fill_null(EVERYBODY)]
     else:
         parts = [
             ibis.literal(f"{column}=") + table[column].cast("string").fill_null("unknown")
             for column in settings.columns
         ]
-    label, found = ibis.literal(""), ibis.literal(EVERYTHING)
+    label, found = ibis.literal(""), ibis.literal(EVERYBODY)
     for part in parts:
         label = part if part is parts[0] else label + BETWEEN + part
         found = label.isin(assignment.names).ifelse(label, found)
@@ -116,7 +117,7 @@ def second_look(
     segment: ir.StringValue | None = None,
 ) -> SecondLook:
     """Fetch what tells a fault of the feed from changed behaviour, for the suspects only."""
-    label = ibis.literal(EVERYTHING) if segment is None else segment.fill_null(EVERYTHING)
+    label = ibis.literal(EVERYBODY) if segment is None else segment.fill_null(EVERYBODY)
     names = [*suspects.numbers, *suspects.names]
     few = table.select(*names, **{_SEGMENT: label})
     quantiles = {name: _quantiles(few, name, reference.segments) for name in suspects.numbers}
@@ -220,8 +221,8 @@ def _quantiles(table: ir.Table, name: str, segments: Sequence[str]) -> Floats:
     spread = values.value.quantile(list(LEVELS)).name("q")
     overall = values.aggregate([counted, spread]).execute()
     grouped = values.group_by(_SEGMENT).aggregate([counted, spread]).execute()
-    by_name = {EVERYTHING: overall.iloc[0]} | {
-        row[_SEGMENT]: row for _, row in grouped.iterrows() if row[_SEGMENT] != EVERYTHING
+    by_name = {EVERYBODY: overall.iloc[0]} | {
+        row[_SEGMENT]: row for _, row in grouped.iterrows() if row[_SEGMENT] != EVERYBODY
     }
     unknown = np.full(len(LEVELS), np.nan)
     return np.array(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import betainc, fdtrc, fdtri, stdtr
 
-from models.churn.encoding import Codes, Floats
+from models.arrays import Codes, Floats
 from models.drift.reference import ridits
 
 # Below it a bin is joined with its neighbour (Cochran 1954, "Some methods for strengthening the

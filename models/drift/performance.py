@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from scipy.special import logit, stdtr, stdtrit, xlogy
 
-from models.churn.encoding import Floats
+from features.catalog import EVERYBODY
+from models.arrays import Floats
 from models.drift.statistics import holm
 from models.measures.metrics import Ranking, rate_row, row_log_loss
 from models.measures.recalibration import Recalibration, recalibrate
 from models.measures.resampling import TAILS
-from models.segments import EVERYTHING
 
 # Parts of the accounts that are left out in turn to see how sure an expected AUC is.
 PARTS = 20
@@ -208,8 +208,8 @@ def matured_performance(rows: pd.DataFrame) -> tuple[Matured, ...]:
     if not len(rows):
         return ()
     labels = rows["segment"].to_numpy(dtype=object)
-    names = [EVERYTHING, *sorted(set(labels) - {EVERYTHING})]
-    parts = [rows if name == EVERYTHING else rows[labels == name] for name in names]
+    names = [EVERYBODY, *sorted(set(labels) - {EVERYBODY})]
+    parts = [rows if name == EVERYBODY else rows[labels == name] for name in names]
     found = [_matured(name, part) for name, part in zip(names, parts, strict=True)]
     p_values = [_p_values(part) for part in parts]
     adjusted = iter(holm([value for values in p_values for value in values.values()]).tolist())

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from features.catalog import Signal
+from features.catalog import EVERYBODY, Signal
 from features.errors import DataError, RegistryError, sample
-from models.churn.encoding import Codes, Floats
+from models.arrays import Codes, Floats
 from models.drift.bins import Bins, bins_of, numeric
-from models.segments import EVERYTHING
 
 FORMAT = 1
 SCORE, MIX = "score", "segment"
@@ -211,7 +210,7 @@ def fit_reference(
         for signal in signals
     }
     mix = Bins(MIX, levels=rows.segments[1:], is_categorical=True)
-    whole = _Rows(frame, np.full(len(frame), EVERYTHING, dtype=object))
+    whole = _Rows(frame, np.full(len(frame), EVERYBODY, dtype=object))
     return Reference(
         dates=rows.dates,
         segments=rows.segments,
@@ -250,8 +249,8 @@ class _Rows:
         self._date, dates = pd.factorize(days, sort=True)
         self.dates = tuple(dates)
         self._account = pd.factorize(frame["account_id"].to_numpy(dtype=object))[0]
-        names = sorted(set(segment) - {EVERYTHING})
-        self.segments = (EVERYTHING, *names)
+        names = sorted(set(segment) - {EVERYBODY})
+        self.segments = (EVERYBODY, *names)
         everyone = np.ones(len(frame), dtype=bool)
         self._masks = [everyone] + [np.asarray(segment == name) for name in names]
 

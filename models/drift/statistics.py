@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from scipy.stats import false_discovery_control
 
+from features.catalog import EVERYBODY
 from features.errors import DataError
-from models.churn.encoding import Codes, Floats
+from models.arrays import Codes, Floats
 from models.drift.null import Movement, movement
 from models.drift.reference import MIX, SCORE, Counts, Histograms, Reference
-from models.segments import EVERYTHING
 
 FAMILIES = {"score and mix": 0.2, "all accounts": 0.4, "segments": 0.4}
 """Share of the chance of a false alarm that each family of tests may use up."""
@@ -162,8 +162,8 @@ def drift_statistics(
     mix = _mix(reference, current, days)
     families = {
         "score and mix": [drift for drift in found if drift.name == SCORE] + ([mix] if mix else []),
-        "all accounts": [d for d in found if d.name != SCORE and d.segment == EVERYTHING],
-        "segments": [d for d in found if d.name != SCORE and d.segment != EVERYTHING],
+        "all accounts": [d for d in found if d.name != SCORE and d.segment == EVERYBODY],
+        "segments": [d for d in found if d.name != SCORE and d.segment != EVERYBODY],
     }
     corrected = {
         name: _corrected(members, FAMILIES[name], reference.groups)
@@ -218,7 +218,7 @@ def _moved(
 
 
 def _least(segment: str) -> int:
-    return 1 if segment == EVERYTHING else LEAST_ROWS
+    return 1 if segment == EVERYBODY else LEAST_ROWS
 
 
 def _mix(reference: Reference, current: Histograms, days: Floats) -> Drift | None:
@@ -227,7 +227,7 @@ def _mix(reference: Reference, current: Histograms, days: Floats) -> Drift | Non
     if not current.rows or (len(reference.segments) < 3 and not current.mix[-2]):
         return None
     moved = movement(counts.table[0], counts.effects[0], current.mix, days, is_categorical=True)
-    return Drift(MIX, EVERYTHING, current.rows, moved, weight=1.0)
+    return Drift(MIX, EVERYBODY, current.rows, moved, weight=1.0)
 
 
 def _corrected(drifts: Sequence[Drift], share: float, groups: Mapping[str, str]) -> list[Drift]:
@@ -261,7 +261,7 @@ def _by_group(p_values: Floats, groups: Sequence[tuple[str, str]], share: float)
 def _weight(weights: Mapping[str, Mapping[str, float]], name: str, segment: str) -> float:
     if name == SCORE:
         return 1.0
-    own = weights.get(segment) or weights.get(EVERYTHING) or {}
+    own = weights.get(segment) or weights.get(EVERYBODY) or {}
     return float(own.get(name, 0.0)) / 100
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from models.churn.encoding import Codes, Floats
+from models.arrays import Codes, Floats
 from models.measures.resampling import REACH, TAILS, AccountBootstrap
 
 BINS = 10

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from scipy.stats import norm
 
-from models.churn.encoding import Floats
+from models.arrays import Floats
 from models.measures.resampling import TAILS
 
 # Accounts whose own chance is drawn one by one; those after them are many and small.

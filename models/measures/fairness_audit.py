@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from scipy.stats import norm
 
-from models.churn.encoding import Floats
+from models.arrays import Floats
 from models.measures.resampling import CONFIDENCE, clustered_rate_interval
 
 QUANTILES = 5

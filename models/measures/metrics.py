@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-from models.churn.encoding import Codes, Floats
+from models.arrays import Codes, Floats
 from models.measures.calibration_error import BINS, CalibrationError, equal_count_bins
 from models.measures.recalibration import recalibrate
 from models.measures.resampling import CONFIDENCE, TAILS, AccountBootstrap, clustered_rate_interval

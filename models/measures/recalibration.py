@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, logit
 
-from models.churn.encoding import Floats
+from models.arrays import Floats
 from models.measures.resampling import REACH
 
 # No probability of a table is further out; a logit must not be infinite.

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from models.churn.encoding import Floats
+from models.arrays import Floats
 
 CONFIDENCE = 0.9
 TAILS = np.array([(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])

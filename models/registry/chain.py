@@ -22,6 +22,7 @@ from models.registry.chain_record import (
     CHAMPION,
     KIND,
     PREVIOUS,
+    SEAL,
     Action,
     Record,
     State,
@@ -43,7 +44,7 @@ def move_champion(
     instead_of: str | None = None,
     previous: str | None = None,
 ) -> Record:
-    """Make a version the champion, with a record; inside :func:`models.registry.models.tracking`.
+    """Make a version the champion, with a record; inside :func:`models.registry.session.tracking`.
 
     Parameters
     ----------
@@ -87,7 +88,8 @@ def move_champion(
             f"{before} became the champion meanwhile; it stays as it is: run again to be judged "
             "against the champion of now."
         )
-    drafted = draft(number, action, version, aliases, reasons)
+    seal = client.get_model_version(name, version).tags.get(SEAL)
+    drafted = draft(number, action, version, aliases, reasons, seal)
     record = _appended(client, name, chain, drafted)
     _point(client, name, PREVIOUS, previous if action == "rollback" else before)
     if client.get_run(record.run_id).data.tags.get("healthscore.state") is not None:
@@ -100,17 +102,21 @@ def move_champion(
 
 
 def note_rejection(name: str, version: str, reasons: Sequence[str]) -> Record:
-    """Record that a challenger was not promoted; inside :func:`models.registry.models.tracking`."""
+    """Record that a challenger was not promoted.
+
+    Inside :func:`models.registry.session.tracking`.
+    """
     client = MlflowClient()
     chain, number = _chain(client, name)
-    drafted = draft(number, "reject", version, aliases_of(name), reasons)
+    seal = client.get_model_version(name, version).tags.get(SEAL)
+    drafted = draft(number, "reject", version, aliases_of(name), reasons, seal)
     return _closed(client, _appended(client, name, chain, drafted), "done")
 
 
-def settled(name: str) -> list[Record]:
+def recovered_chain(name: str) -> list[Record]:
     """Read the chain, oldest first, and close what somebody was killed in the middle of.
 
-    Inside :func:`models.registry.models.tracking`.
+    Inside :func:`models.registry.session.tracking`.
     """
     return _chain(MlflowClient(), name)[0]
 

@@ -17,6 +17,7 @@ from features.errors import RegistryError
 
 CHAMPION, PREVIOUS = "champion", "previous"
 KIND = "promotion"
+SEAL = "healthscore.seal"
 LEASE = timedelta(minutes=5)
 """So long a promotion on another machine is left alone; moving an alias takes a second."""
 Action = Literal["train", "promote", "reject", "rollback"]
@@ -51,6 +52,8 @@ class Record:
         Open while it is under way; abandoned where it came to nothing.
     run_id : str
         Its run.
+    seal : str or None
+        Digest of the version's files; None of versions from before files were sealed.
     """
 
     number: int
@@ -65,6 +68,7 @@ class Record:
     made_at: datetime
     state: State = "open"
     run_id: str = ""
+    seal: str | None = None
 
     @property
     def is_under_way(self) -> bool:
@@ -88,11 +92,17 @@ class Record:
             "at": self.made_at.isoformat(timespec="seconds"),
             "state": self.state,
             "run_id": self.run_id,
+            "seal": self.seal,
         }
 
 
 def draft(
-    number: int, action: Action, version: str, aliases: Mapping[str, str], reasons: Sequence[str]
+    number: int,
+    action: Action,
+    version: str,
+    aliases: Mapping[str, str],
+    reasons: Sequence[str],
+    seal: str | None = None,
 ) -> Record:
     """Begin a record, by whoever runs this process, where the aliases stand as they do."""
     return Record(
@@ -106,6 +116,7 @@ def draft(
         host=socket.gethostname(),
         process=os.getpid(),
         made_at=now(),
+        seal=seal,
     )
 
 
@@ -125,6 +136,7 @@ def tags_of(record: Record) -> dict[str, str]:
         "healthscore.host": record.host,
         "healthscore.process": str(record.process),
         "healthscore.made_at": record.made_at.isoformat(),
+        SEAL: record.seal or "",
     }
 
 
@@ -158,6 +170,7 @@ def record_of(run: Run) -> Record:
             made_at=datetime.fromisoformat(told["made_at"]),
             state=state,  # type: ignore[arg-type]
             run_id=str(run.info.run_id),
+            seal=told.get("seal") or None,
         )
     except (KeyError, ValueError, TypeError) as error:
         raise RegistryError(

@@ -17,11 +17,10 @@ from models.registry.chain import (
     move_champion,
     note_rejection,
     predecessor,
-    settled,
+    recovered_chain,
 )
-from models.registry.chain_record import CHAMPION, PREVIOUS, Record
-from models.registry.files import TRAINING, UNREADABLE, kept_json
-from models.registry.models import tracking
+from models.registry.chain_record import CHAMPION, PREVIOUS, SEAL, Record
+from models.registry.session import TRAINING, UNREADABLE, kept_json, tracking
 
 MOVES = ("train", "promote", "rollback")
 
@@ -103,7 +102,7 @@ def history(folder: Path, name: str) -> History:
     Parameters
     ----------
     folder, name
-        As for :func:`models.registry.models.load_champion`.
+        As for :func:`models.registry.models.Registry`.
 
     Raises
     ------
@@ -112,7 +111,7 @@ def history(folder: Path, name: str) -> History:
     """
     with tracking(folder, name, create=False):
         found = _versions(name)
-        records = settled(name)
+        records = recovered_chain(name)
         aliases = aliases_of(name)
         serving = aliases.get(CHAMPION)
         return History(
@@ -121,7 +120,7 @@ def history(folder: Path, name: str) -> History:
             previous=aliases.get(PREVIOUS),
             versions=tuple(_described(version, records, serving) for version in found),
             records=tuple(records),
-            notes=tuple(_notes(records, serving)),
+            notes=(*_notes(records, serving), *_seal_notes(found, records, serving)),
         )
 
 
@@ -133,7 +132,7 @@ def promote(
     Parameters
     ----------
     folder, name
-        As for :func:`models.registry.models.load_champion`.
+        As for :func:`models.registry.models.Registry`.
     version : str
         The challenger's.
     instead_of : str
@@ -170,7 +169,7 @@ def rollback_target(folder: Path, name: str, wanted: str | None = None) -> tuple
     Parameters
     ----------
     folder, name
-        As for :func:`models.registry.models.load_champion`.
+        As for :func:`models.registry.models.Registry`.
     wanted : str or None
         A version that has been champion; by default the one before the champion.
 
@@ -181,7 +180,7 @@ def rollback_target(folder: Path, name: str, wanted: str | None = None) -> tuple
     """
     with tracking(folder, name, create=False):
         _versions(name)
-        records = settled(name)
+        records = recovered_chain(name)
         aliases = aliases_of(name)
         serving = aliases.get(CHAMPION)
         if serving is None:
@@ -213,7 +212,7 @@ def roll_back(folder: Path, name: str, version: str, *, instead_of: str, reason:
     Parameters
     ----------
     folder, name
-        As for :func:`models.registry.models.load_champion`.
+        As for :func:`models.registry.models.Registry`.
     version, instead_of : str
         What :func:`rollback_target` found.
     reason : str
@@ -231,7 +230,7 @@ def roll_back(folder: Path, name: str, version: str, *, instead_of: str, reason:
             action="rollback",
             reasons=[reason] if reason else [],
             instead_of=instead_of,
-            previous=predecessor(settled(name), version),
+            previous=predecessor(recovered_chain(name), version),
         )
 
 
@@ -303,6 +302,29 @@ def _became(version: str, records: Sequence[Record], serving: str | None) -> str
         elif record.before == version and record.action in MOVES:
             became = "rolled back" if record.action == "rollback" else "replaced"
     return became
+
+
+def _seal_notes(
+    versions: Sequence[ModelVersion], records: Sequence[Record], serving: str | None
+) -> list[str]:
+    seals = {str(version.version): version.tags.get(SEAL) for version in versions}
+    notes = []
+    if serving in seals and seals[serving] is None:
+        notes.append(
+            f"Version {serving} was registered before the files of models were sealed, so that "
+            "changes of its files are not noticed; train again to seal them."
+        )
+    differing = {
+        record.version: None
+        for record in records
+        if record.seal is not None and seals.get(record.version, record.seal) != record.seal
+    }
+    notes += [
+        f"Version {version} bears another seal than its record: its files or its tag were changed "
+        "since; roll back to another version or train again."
+        for version in differing
+    ]
+    return notes
 
 
 def _notes(records: Sequence[Record], serving: str | None) -> list[str]:

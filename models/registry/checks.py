@@ -22,7 +22,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from features.errors import RegistryError
-from models.registry.models import tracking
+from models.registry.session import tracking
 
 KIND, FILE = "monitor", "monitor.json"
 PLACE = "healthscore.monitor."
@@ -97,7 +97,7 @@ def next_place(folder: Path, name: str, model_run: str) -> int:
     Parameters
     ----------
     folder, name
-        As for :func:`models.registry.models.load_champion`.
+        As for :func:`models.registry.models.Registry`.
     model_run : str
         The run that taught the champion.
     """

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from features.catalog import EVERYBODY
 from features.errors import sample
 from features.outcomes.settings import WORDS, OutcomeWords
 from models.measures.metrics import row_log_loss
 from models.measures.recalibration import Recalibration, recalibrate
 from models.measures.resampling import AccountBootstrap
 
-EVERYBODY = "all"
 RESAMPLES = 500
 
 
@@ -55,7 +55,7 @@ class PromotionRules:
 
 
 @dataclass(frozen=True)
-class Judged:
+class GateComparison:
     """Champion and challenger on one set of rows.
 
     Attributes
@@ -107,13 +107,13 @@ class Verdict:
         Whether it passed.
     reasons : list of str
         Why, or why not, one sentence each.
-    judged : list of Judged
+    judged : list of GateComparison
         All rows first, then each large segment; empty where nothing could be judged.
     """
 
     promoted: bool
     reasons: list[str]
-    judged: list[Judged]
+    judged: list[GateComparison]
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready description."""
@@ -213,14 +213,14 @@ def _parts(rows: pd.DataFrame, rules: PromotionRules) -> Iterator[tuple[str, pd.
 
 def _judged(
     rows: pd.DataFrame, segment: str, rules: PromotionRules, words: OutcomeWords, seed: int
-) -> Judged:
+) -> GateComparison:
     outcome = rows["happened"].to_numpy(dtype=float)
     champion, challenger = (rows[name].to_numpy(dtype=float) for name in ("champion", "challenger"))
     bootstrap = AccountBootstrap(rows["account_id"], seed=seed, resamples=RESAMPLES)
     losses = [row_log_loss(outcome, risk) for risk in (champion, challenger)]
     scale = float(losses[0].mean())
     low, high = bootstrap.mean_interval(losses[1] - losses[0])
-    part = Judged(
+    part = GateComparison(
         segment=segment,
         rows=len(rows),
         accounts=bootstrap.count,
@@ -237,10 +237,10 @@ def _judged(
         champion=recalibrate(outcome, champion, bootstrap.cluster),
         challenger=recalibrate(outcome, challenger, bootstrap.cluster),
     )
-    return Judged(**{**part.__dict__, "failings": tuple(_failings(part, rules, words))})
+    return replace(part, failings=tuple(_failings(part, rules, words)))
 
 
-def _failings(part: Judged, rules: PromotionRules, words: OutcomeWords) -> Iterator[str]:
+def _failings(part: GateComparison, rules: PromotionRules, words: OutcomeWords) -> Iterator[str]:
     where = _where(part, words)
     if part.low > 0:
         yield f"{where} {_difference(part)}, which is more than chance explains."
@@ -281,7 +281,7 @@ def _factor(slope: float | None) -> float:
     return abs(float(np.log(slope))) if slope is not None and slope > 0 else float("inf")
 
 
-def _where(part: Judged, words: OutcomeWords) -> str:
+def _where(part: GateComparison, words: OutcomeWords) -> str:
     happened = f"{part.outcomes:,} of which {words.past}"
     if part.segment == EVERYBODY:
         return f"On {part.rows:,} rows that neither model has seen, {happened},"
@@ -289,7 +289,7 @@ def _where(part: Judged, words: OutcomeWords) -> str:
     return f"In segment {sample([part.segment])} ({part.rows:,} rows, {happened})"
 
 
-def _difference(part: Judged) -> str:
+def _difference(part: GateComparison) -> str:
     return (
         f"the challenger's prediction error (log loss) is {_relative(part.difference)} the "
         f"champion's, by chance between {_relative(part.low)} and {_relative(part.high)}"

@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from features.errors import RegistryError
-from models.registry.models import tracking
+from models.registry.session import tracking
 from models.scorecard.grading import GradedSignal, Grading, Measure
 from models.scorecard.scorecard import Cuts, Weighting
 from models.segments import SegmentAssignment
@@ -128,7 +128,7 @@ def log_recommendation(
     grading, segments
         How rows are graded and split, kept so that later rows are scored as they would have been.
     folder, name
-        As for :func:`models.registry.models.log_champion`; there is a champion.
+        As for :func:`models.registry.files.log_champion`; there is a champion.
 
     Returns
     -------

@@ -19,9 +19,9 @@ from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import Array
 
 from features.errors import DataError, HealthscoreError, sample
-from models.scoring.health_model import HealthModel
+from models.scoring.health_model import MODEL_FOLDER, HealthModel
+from models.scoring.scorer import Scorer
 
-ARTIFACT = "health_model"
 REASONS = 5
 OUTPUT: dict[str, DataType | Array] = {
     "segment": DataType.string,
@@ -61,7 +61,7 @@ class ServedHealthModel(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         """Read the health model from the logged artifacts."""
-        self.model = HealthModel.load(Path(context.artifacts[ARTIFACT]))
+        self.scorer = Scorer(HealthModel.load(Path(context.artifacts[MODEL_FOLDER])))
 
     def predict(
         self,
@@ -97,7 +97,7 @@ class ServedHealthModel(PythonModel):
             _refuse_nested(model_input)
             # Neither changes a score, so neither is asked for.
             rows = model_input.assign(account_id="", observation_date=np.datetime64("NaT"))
-            scored = self.model.score(rows)
+            scored = self.scorer.score(rows)
         except HealthscoreError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from None
         found = scored.reasons(REASONS)

@@ -11,11 +11,11 @@ import pandas as pd
 from scipy.linalg import cholesky
 from scipy.optimize import nnls
 
-from models.churn.encoding import Floats
+from features.catalog import EVERYBODY
+from models.arrays import Floats
 from models.measures.metrics import rate_row
 from models.scorecard.learning import SIGNIFICANT, SegmentLearning
 from models.scorecard.scorecard import whole_percentages
-from models.weights.weights import OVERALL
 
 Verdict = Literal["keep", "raise", "lower"]
 Why = Literal["learnt", "makes room", "as it should be", "not enough evidence", "no data"]
@@ -146,13 +146,13 @@ def recommend(
     dict of str to SegmentAdvice
         By segment, and "all".
     """
-    shared = learnt[OVERALL].p_value < SIGNIFICANT
+    shared = learnt[EVERYBODY].p_value < SIGNIFICANT
     return {
         name: _advise(
             name,
             found,
             measures,
-            np.asarray(today.get(name, today[OVERALL]), dtype=float),
+            np.asarray(today.get(name, today[EVERYBODY]), dtype=float),
             foretells and (shared or found.p_value < SIGNIFICANT),
             extremes[name],
         )
@@ -285,7 +285,7 @@ def extremes_of(
     """
     labels, clusters = np.asarray(segment, dtype=object), pd.factorize(np.asarray(accounts))[0]
     parts = {name: np.flatnonzero(labels == name) for name in sorted(set(labels))}
-    parts[OVERALL] = np.arange(len(labels))
+    parts[EVERYBODY] = np.arange(len(labels))
     found: dict[str, dict[str, Extremes]] = {}
     for name, rows in parts.items():
         found[name] = {}

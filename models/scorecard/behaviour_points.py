@@ -10,12 +10,11 @@ import numpy as np
 import pandas as pd
 from sklearn.tree import DecisionTreeClassifier
 
-from features.catalog import Signal
-from models.churn.encoding import Codes, Floats
+from features.catalog import CONTEXT, EVERYBODY, Signal
+from models.arrays import Codes, Floats
 from models.measures.metrics import rate_row
 from models.scorecard.learning import learn_scorecard
 from models.scorecard.scorecard import whole_percentages
-from models.weights.weights import CONTEXT, OVERALL
 
 MOST_SIGNALS, MOST_BINS = 10, 4
 # Further rows would move no edge by anything a team would notice.
@@ -202,10 +201,10 @@ def _first_above(values: Floats, edge: float) -> float:
 
 
 def _weigh(cuts: Sequence[_Cut], happened: Floats, accounts: Any, good: bool, seed: int) -> Floats:
-    even: Mapping[str, Floats] = {OVERALL: np.full(len(cuts), 100 / len(cuts))}
+    even: Mapping[str, Floats] = {EVERYBODY: np.full(len(cuts), 100 / len(cuts))}
     grades = np.column_stack([cut.graded() for cut in cuts])
-    everybody = np.full(len(happened), OVERALL, dtype=object)
+    everybody = np.full(len(happened), EVERYBODY, dtype=object)
     found = learn_scorecard(
         grades, happened, accounts, everybody, even, good=good, seed=seed, draws=1
     )
-    return found[OVERALL].weights
+    return found[EVERYBODY].weights

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from features.catalog import Signal, groups_of
+from features.catalog import CONTEXT, EVERYBODY, Signal, groups_of
 from features.errors import DataError, sample
-from models.churn.encoding import Floats
-from models.weights.weights import CONTEXT, OVERALL
+from models.arrays import Floats
 
 # A percentile needs no finer table, and a platform has to be able to hold it.
 KNOTS = 101
@@ -136,7 +135,7 @@ class Grading:
                 f"The scorecard is graded by {sample(absent)}, which the feature rows do not hold; "
                 "build them with the same settings or take the measure out."
             )
-        parts = _parts(segment) | {OVERALL: np.arange(len(frame))}
+        parts = _parts(segment) | {EVERYBODY: np.arange(len(frame))}
         values = {name: frame[name].to_numpy(dtype=float, na_value=np.nan) for name in wanted}
         tables = {
             place: {
@@ -161,7 +160,7 @@ class Grading:
                 for signal in measure.signals
             ]
             for name, rows in parts.items():
-                tables = self.tables.get(name, self.tables[OVERALL])
+                tables = self.tables.get(name, self.tables[EVERYBODY])
                 known = np.zeros(len(rows))
                 total = np.zeros(len(rows))
                 for signal, column in zip(measure.signals, columns, strict=True):
@@ -181,7 +180,7 @@ class Grading:
         """
         found = grades.copy()
         for name, rows in _parts(segment).items():
-            typical = np.array(self.typical.get(name, self.typical[OVERALL]))
+            typical = np.array(self.typical.get(name, self.typical[EVERYBODY]))
             block = found[rows]
             found[rows] = np.where(np.isnan(block), typical, block)
         return found

@@ -23,9 +23,9 @@ from scipy.optimize import nnls
 from scipy.special import expit
 from scipy.stats import chi2
 
-from models.churn.encoding import Codes, Floats
+from features.catalog import EVERYBODY
+from models.arrays import Codes, Floats
 from models.measures.resampling import TAILS
-from models.weights.weights import OVERALL
 
 DRAWS = 1_000
 # A prior so loose that it matters only where rows alone have no answer: odds may differ e^8-fold.
@@ -105,15 +105,15 @@ def learn_scorecard(
     clusters = np.unique(np.asarray(accounts, dtype=object), return_inverse=True)[1]
     parts = {name: np.flatnonzero(labels == name) for name in names}
     told = [_told(apart[rows], happened[rows], clusters[rows]) for rows in parts.values()]
-    levels = _Levels(told, today[OVERALL] / 100)
+    levels = _Levels(told, today[EVERYBODY] / 100)
     generator = np.random.default_rng(seed)
     found = {}
     for name, rows, own, place in [
         # Rows of no segment of their own have the weights that all share.
-        *((name, parts[name], told[i], i) for i, name in enumerate(names) if name != OVERALL),
-        (OVERALL, np.arange(len(labels)), _pooled(told), None),
+        *((name, parts[name], told[i], i) for i, name in enumerate(names) if name != EVERYBODY),
+        (EVERYBODY, np.arange(len(labels)), _pooled(told), None),
     ]:
-        wanted = today.get(name, today[OVERALL]) / 100
+        wanted = today.get(name, today[EVERYBODY]) / 100
         found[name] = _summary(
             *levels.posterior(place),
             _p_value(own, wanted),

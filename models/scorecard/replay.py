@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from features.catalog import EVERYBODY
+from models.arrays import Floats
 from models.backtest.lead_time import lead_time
-from models.churn.encoding import Floats
 from models.measures.metrics import Ranking
 from models.measures.resampling import TAILS, AccountBootstrap
 from models.scorecard.scorecard import Cuts
 from models.scoring.scale import BANDS
-from models.weights.weights import OVERALL
 
 DAYS_BEFORE = 90
 RESAMPLES = 300
@@ -106,10 +106,10 @@ def replay(
     colours = {name: cuts[name].colours(scores[name]) for name in order}
     labels = rows["segment"].to_numpy(dtype=object)
     places = sorted(set(labels))
-    parts = {OVERALL: np.ones(len(rows), dtype=bool)}
+    parts = {EVERYBODY: np.ones(len(rows), dtype=bool)}
     if len(places) > 1:
         # Rows of no segment of their own are told with all others alone.
-        parts |= {str(name): labels == name for name in places if name != OVERALL}
+        parts |= {str(name): labels == name for name in places if name != EVERYBODY}
     found, moves = [], []
     newest = (rows["observation_date"] == rows["observation_date"].max()).to_numpy()
     for segment, inside in parts.items():

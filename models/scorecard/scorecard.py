@@ -9,10 +9,10 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from features.catalog import EVERYBODY
 from features.errors import EvidenceError
-from models.churn.encoding import Floats
+from models.arrays import Floats
 from models.scorecard.grading import Grading
-from models.weights.weights import OVERALL
 
 Colour = Literal["red", "amber", "green"]
 COLOURS: tuple[Colour, ...] = ("red", "amber", "green")
@@ -108,7 +108,7 @@ class Scorecard:
         score = np.empty(len(filled))
         for name in set(labels):
             inside = labels == name
-            weight = self.weights.get(name, self.weights[OVERALL])
+            weight = self.weights.get(name, self.weights[EVERYBODY])
             score[inside] = filled[inside] @ [weight[m] / 100 for m in self.grading.names]
         return score
 

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from models.churn.encoding import Floats
+from models.arrays import Floats
 
 # Standard deviations of the priors: how far a segment, or all of them, may move without evidence.
 INTERCEPT_PRIOR, SLOPE_PRIOR = 0.3, 0.1

@@ -1,73 +1,47 @@
-"""The health model: everything needed to turn a feature row into a score people can read."""
+"""The health model as data: all that turns a feature row into a score, and the files it is in."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit
+from lightgbm.basic import LightGBMError
 
 from features.catalog import Signal
-from features.errors import DataError, RegistryError, sample
+from features.errors import DataError, RegistryError, SettingsError, sample
+from models.arrays import Floats
 from models.churn.classifier import ChurnClassifier
-from models.churn.encoding import Floats
 from models.scoring.calibration import LogisticCalibrator
-from models.scoring.reasons import Reason, group_points, reasons
-from models.scoring.scale import ScoreScale, points
-from models.scoring.scorer import ScorePlan
+from models.scoring.file_seal import check_files, seal_files
+from models.scoring.scale import ScoreScale
+from models.scoring.sense import finite_json, refuse_nonsense
 from models.segments import SegmentAssignment
 from models.tree_shap import ShapPlan
 from models.weights.intervals import WeightCertainty
 
+# Where the registry keeps a model among the artifacts of its version.
+MODEL_FOLDER = "health_model"
 MODEL_FILE, TREES_FILE, PLAN_FOLDER = "health_model.json", "correction.txt", "shap_plan"
 FORMAT = 2
+# What comes of files that somebody else wrote.
+BROKEN = (
+    *(OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError),
+    *(SettingsError, LightGBMError),
+)
 SEGMENT = "segment"
-
-
-@dataclass(frozen=True)
-class ScoredAccounts:
-    """Scores of (account, observation date) rows, with what each is made of.
-
-    Attributes
-    ----------
-    table : DataFrame of n rows
-        In the order of the input: ``account_id``, ``observation_date``, ``segment`` (as the model
-        used it), ``score`` (0 to 100), ``band``, ``grade``, ``probability``, ``coverage``
-        (0 to 1) and ``baseline_score`` (the score of the segment's mean margin).
-    points : ndarray of shape (n, n_signals)
-        ``table.baseline_score + points.sum(axis=1)`` is ``table.score``, to 1e-9.
-    values : DataFrame of n rows
-        The signals as they were observed.
-    signals : tuple of Signal
-        What the columns of ``points`` and ``values`` are.
-    """
-
-    table: pd.DataFrame
-    points: Floats
-    values: pd.DataFrame
-    signals: tuple[Signal, ...]
-
-    def group_points(self) -> pd.DataFrame:
-        """Sum points over signal groups: n rows, one column per group that occurs."""
-        return group_points(self.points, self.signals)
-
-    def reasons(self, limit: int = 5) -> list[list[Reason]]:
-        """Give the signals with the largest points of each row, in words."""
-        return reasons(self.points, self.values, self.signals, limit)
 
 
 @dataclass(frozen=True)
 class HealthModel:
     """A fitted churn model with its calibration, scale, segments and learned weights.
 
-    :func:`models.training.fit.fit_health_model` makes one; :mod:`models.registry.models` keeps
-    them.
+    :func:`models.training.fit.fit_health_model` makes one, :class:`models.scoring.scorer.Scorer`
+    scores with it; :mod:`models.registry.models` keeps them.
 
     Attributes
     ----------
@@ -95,7 +69,7 @@ class HealthModel:
     maturity_days : int
         Days from an observation date until its label is certain.
     shap : ShapPlan or None
-        The margin arranged for explaining, where it was kept with the model.
+        The margin arranged for explaining; None until a fitted model is saved.
     """
 
     signals: tuple[Signal, ...]
@@ -111,18 +85,23 @@ class HealthModel:
     maturity_days: int
     shap: ShapPlan | None = field(default=None, repr=False, compare=False)
 
-    @cached_property
-    def plan(self) -> ScorePlan:
-        """The model arranged for scoring many rows."""
-        return ScorePlan(self, self.shap)
-
     @property
     def weight_intervals(self) -> dict[str, dict[str, tuple[float, float]]]:
         """90 % interval of each group's weight, by segment or "all" and group."""
         return {
-            segment: {name: (found.low, found.high) for name, found in parts.items()}
+            segment: {name: (weight.low, weight.high) for name, weight in parts.items()}
             for segment, parts in self.certainty.groups.items()
         }
+
+    @property
+    def margin_plan(self) -> ShapPlan:
+        """The margin arranged for explaining: the plan kept with the model, or one made now."""
+        if self.shap is not None:
+            return self.shap
+        # A model read from its files brings its plan, and has no need of what builds one.
+        from models.scoring.margin_plan import margin_plan
+
+        return margin_plan(self.classifier, self.centres)
 
     @property
     def required_columns(self) -> tuple[str, ...]:
@@ -130,54 +109,8 @@ class HealthModel:
         names = [signal.name for signal in self.signals]
         return tuple(dict.fromkeys([*names, *self.segments.settings.required_columns]))
 
-    def score(self, frame: pd.DataFrame) -> ScoredAccounts:
-        """Score rows.
-
-        Parameters
-        ----------
-        frame : DataFrame of n rows
-            ``account_id``, ``observation_date`` and :attr:`required_columns`; NaN or None where a
-            signal is not known. Unseen categories count as unknown, an unseen segment is read as
-            its nearest parent.
-
-        Returns
-        -------
-        ScoredAccounts
-
-        Raises
-        ------
-        DataError
-            When a column is absent or a signal holds something that is not a finite number.
-        """
-        inputs = model_input(frame, self.signals, self.segments)
-        data = self.classifier.encoder_.transform(inputs)
-        segment = inputs[SEGMENT].to_numpy(dtype=object)
-        shap = self.plan.shap
-        table = points(
-            shap.shap_values(data.values, segment=data.segment),
-            self.calibrator.log_odds(shap.base_values(data.segment, len(frame)), segment),
-            self.calibrator.slope(segment),
-            self.scale,
-        )
-        probability = expit(table.log_odds)
-        scored = pd.DataFrame(
-            {
-                "account_id": frame["account_id"].to_numpy(),
-                "observation_date": frame["observation_date"].to_numpy(),
-                SEGMENT: segment,
-                "score": table.score,
-                "band": self.scale.band(probability),
-                "grade": self.scale.grade(table.score),
-                "probability": probability,
-                "coverage": self.plan.coverage(data.values, segment),
-                "baseline_score": table.baseline,
-            }
-        )
-        values = frame[[signal.name for signal in self.signals]].reset_index(drop=True)
-        return ScoredAccounts(scored, table.points, values, self.signals)
-
     def save(self, folder: Path) -> None:
-        """Write JSON, LightGBM's model text where there is a correction, and the plan of SHAP."""
+        """Write JSON, LightGBM's text where there is a correction, SHAP's plan, and the seal."""
         folder.mkdir(parents=True, exist_ok=True)
         described = {
             "format": FORMAT,
@@ -196,21 +129,32 @@ class HealthModel:
         trees = self.classifier.correction_text()
         if trees is not None:
             (folder / TREES_FILE).write_text(trees, encoding="utf-8")
-        self.plan.shap.save(folder / PLAN_FOLDER)
+        self.margin_plan.save(folder / PLAN_FOLDER)
         text = json.dumps(described, indent=1, allow_nan=False)
         (folder / MODEL_FILE).write_text(text, encoding="utf-8")
+        seal_files(folder)
 
     @classmethod
-    def load(cls, folder: Path) -> HealthModel:
+    def load(cls, folder: Path, seal: str | None = None) -> HealthModel:
         """Read what :meth:`save` wrote.
+
+        Parameters
+        ----------
+        folder : Path
+            The folder.
+        seal : str, optional
+            What :func:`~models.scoring.file_seal.seal_of` told of the folder.
 
         Raises
         ------
         RegistryError
-            When the folder holds no model, an incomplete one, or one of a later format.
+            When the folder holds no model, an incomplete one, one of a later format, one whose
+            files were changed, or one with a number that cannot be.
         """
+        check_files(folder, seal)
         try:
-            described = json.loads((folder / MODEL_FILE).read_text(encoding="utf-8"))
+            text = (folder / MODEL_FILE).read_text(encoding="utf-8")
+            described = json.loads(text, parse_float=finite_json, parse_constant=finite_json)
             if described["format"] != FORMAT:
                 raise RegistryError(
                     f"The model in {str(folder)!r} has format {described['format']}, but this "
@@ -221,7 +165,7 @@ class HealthModel:
             if described["classifier"]["settings"]["n_rounds"]:
                 correction = trees.read_text(encoding="utf-8")
             classifier = ChurnClassifier.from_dict(described["classifier"], correction)
-            return cls(
+            model = cls(
                 signals=tuple(Signal.from_dict(signal) for signal in described["signals"]),
                 classifier=classifier,
                 calibrator=LogisticCalibrator.from_dict(described["calibrator"]),
@@ -235,11 +179,13 @@ class HealthModel:
                 maturity_days=described["maturity_days"],
                 shap=_kept_plan(folder / PLAN_FOLDER, classifier),
             )
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            refuse_nonsense(model)
+        except BROKEN as error:
             raise RegistryError(
                 f"The folder {str(folder)!r} holds no usable model "
                 f"({type(error).__name__}: {str(error)[:200]}); train again."
             ) from error
+        return model
 
 
 def _kept_plan(folder: Path, classifier: ChurnClassifier) -> ShapPlan | None:

@@ -42,8 +42,10 @@ from typing import Any, Literal, get_args
 import pandas as pd
 
 from features.catalog import Group, Signal
-from models.scoring.health_model import SEGMENT, HealthModel, ScoredAccounts
+from models.scoring.health_model import SEGMENT, HealthModel
 from models.scoring.reasons import value_text
+from models.scoring.scored import ScoredAccounts
+from models.scoring.scorer import Scorer
 from models.segments import SegmentSettings
 
 PartKind = Literal["behaviour", "missing", "recovered", "interplay", "segment", "model", "revised"]
@@ -160,8 +162,9 @@ def split_move(before: MoveEnd, after: MoveEnd) -> MoveSplit:
     DataError
         When a row lacks a column that a model reads.
     """
-    old, new = before.model.score(before.row), after.model.score(after.row)
-    reread = old if before.version == after.version else after.model.score(before.row)
+    scorer = Scorer(after.model)
+    old, new = Scorer(before.model).score(before.row), scorer.score(after.row)
+    reread = old if before.version == after.version else scorer.score(before.row)
     segments = _segment(reread), _segment(new)
     moved = reread
     if segments[0] != segments[1]:
@@ -186,10 +189,9 @@ def split_move(before: MoveEnd, after: MoveEnd) -> MoveSplit:
 
 def _read_as(model: HealthModel, segment: str, row: pd.DataFrame) -> ScoredAccounts:
     """Score a row as if it were of another segment."""
-    told = replace(model.segments, settings=SegmentSettings())
-    return replace(model, segments=told, shap=model.plan.shap).score(
-        row.assign(**{SEGMENT: segment})
-    )
+    named = replace(model.segments, settings=SegmentSettings())
+    reader = replace(model, segments=named, shap=model.margin_plan)
+    return Scorer(reader).score(row.assign(**{SEGMENT: segment}))
 
 
 def _signal_parts(before: ScoredAccounts, after: ScoredAccounts) -> list[MovePart]:

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from features.catalog import Group, Signal, groups_of
-from models.churn.encoding import Floats
+from features.catalog import CONTEXT, Group, Signal
+from models.arrays import Floats
 
 MINUS = "\N{MINUS SIGN}"
 # SHAP values come in multiples of a small unit; points below this are its rounding.
@@ -48,32 +49,18 @@ class Reason:
         return asdict(self)
 
 
-def group_points(points: Floats, signals: Sequence[Signal]) -> pd.DataFrame:
-    """Sum points over signal groups.
-
-    Parameters
-    ----------
-    points : ndarray of shape (n, n_signals)
-        Points, or contributions: sums of either are meaningful.
-    signals : sequence of Signal
-        What the columns are.
-
-    Returns
-    -------
-    DataFrame of n rows
-        One column per group that occurs, in catalogue order.
-    """
-    members = {
-        group: [i for i, signal in enumerate(signals) if signal.group == group]
-        for group in groups_of(signals)
-    }
-    return pd.DataFrame({group: points[:, rows].sum(axis=1) for group, rows in members.items()})
+def is_context(signals: Sequence[Signal]) -> NDArray[np.bool_]:
+    """Tell which signals only say who an account is and what its contract says: (n_signals,)."""
+    return np.array([signal.group == CONTEXT for signal in signals], dtype=bool)
 
 
 def reasons(
     points: Floats, values: pd.DataFrame, signals: Sequence[Signal], limit: int = 5
 ) -> list[list[Reason]]:
-    """Pick the signals with the largest points of each row.
+    """Pick the signals with the largest points of each row, behaviour before context.
+
+    Nobody can call a customer about a contract's calendar or a plan, so what only describes an
+    account comes after all that it did.
 
     Parameters
     ----------
@@ -89,9 +76,12 @@ def reasons(
     Returns
     -------
     list of list of Reason
-        Per row, largest absolute points first; catalogue order decides a tie.
+        Per row, behaviour before context, the largest absolute points first in each; catalogue
+        order decides a tie.
     """
-    largest = np.argsort(-np.abs(points), axis=1, kind="stable")[:, :limit]
+    size = np.abs(points)
+    context = is_context(signals) | (size < LEAST_POINTS)
+    largest = np.lexsort((-size, context), axis=1)[:, :limit]
     columns = [values[signal.name].to_numpy(dtype=object) for signal in signals]
     return [
         [

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from features.errors import SettingsError
-from models.churn.encoding import Floats
+from models.arrays import Floats
 
 Band = Literal["at-risk", "watch", "healthy", "likely", "possible", "unlikely"]
 BANDS: tuple[Band, ...] = ("at-risk", "watch", "healthy")

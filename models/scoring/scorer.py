@@ -1,32 +1,29 @@
-"""Feature rows in, scored and explained rows out, some at a time: a health model as one pass."""
+"""The scorer: feature rows in, scored and explained rows out, with a health model."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from features.catalog import GROUPS, Signal
+from features.catalog import EVERYBODY, GROUPS, Signal
 from features.errors import DataError, sample
-from models.churn.encoding import Codes, Floats
-from models.scoring.reasons import LEAST_POINTS
-from models.scoring.scale import BANDS, GOOD_BANDS, GRADES, score_move
-from models.segment_codes import segment_codes
-from models.segments import EVERYTHING
-from models.tree_shap import ShapPlan
-from models.tree_shap.build.additive_part import AdditivePart
+from models.arrays import Codes, Floats
+from models.scoring.health_model import SEGMENT, HealthModel, model_input
+from models.scoring.reasons import LEAST_POINTS, is_context
+from models.scoring.scale import BANDS, GOOD_BANDS, GRADES, points, score_move
+from models.scoring.scored import ScoredAccounts
+from models.segments import segment_codes
 from models.weights.weights import observed_share, signal_shares
 
-if TYPE_CHECKING:
-    from models.scoring.health_model import HealthModel
 
-
-class ScorePlan:
-    """A health model, arranged for scoring many rows.
+class Scorer:
+    """What scores with a health model.
 
     Every row's score, points and reasons come from one sum: the values of
     :class:`models.tree_shap.ShapPlan`, whose integers add up to the same in any order. A row's
@@ -36,8 +33,6 @@ class ScorePlan:
     ----------
     model : HealthModel
         What is scored with.
-    shap : ShapPlan, optional
-        The plan of the model's margin; compiled when left out.
 
     Attributes
     ----------
@@ -47,12 +42,11 @@ class ScorePlan:
         Segments a row can be in.
     """
 
-    def __init__(self, model: HealthModel, shap: ShapPlan | None = None) -> None:
-        classifier = model.classifier
-        encoder = classifier.encoder_
+    def __init__(self, model: HealthModel) -> None:
+        encoder = model.classifier.encoder_
         self.model = model
-        self.shap = compile_shap(model) if shap is None else shap
-        self.labels = tuple(dict.fromkeys((*model.segments.names, EVERYTHING)))
+        self.shap = model.margin_plan
+        self.labels = tuple(dict.fromkeys((*model.segments.names, EVERYBODY)))
         positions = {name: code for code, name in enumerate(encoder.segments)}
         single = encoder.segment_column is None
         self._code = np.array([0 if single else positions.get(name, -1) for name in self.labels])
@@ -61,7 +55,52 @@ class ScorePlan:
         self._baseline_log_odds = model.calibrator.log_odds(self._start, labels)
         self._slope = model.calibrator.slope(labels)
         self._shares = signal_shares(model.signals, self.labels, model.signal_weights)
+        self._context = is_context(model.signals)
         self._group = np.array([GROUPS.index(signal.group) for signal in model.signals])
+
+    def score(self, frame: pd.DataFrame) -> ScoredAccounts:
+        """Score rows of a DataFrame, with the points of every signal.
+
+        Parameters
+        ----------
+        frame : DataFrame of n rows
+            ``account_id``, ``observation_date`` and the model's required columns; NaN or None
+            where a signal is not known. Unseen categories count as unknown, an unseen segment is
+            read as its nearest parent.
+
+        Returns
+        -------
+        ScoredAccounts
+
+        Raises
+        ------
+        DataError
+            When a column is absent or a signal holds something that is not a finite number.
+        """
+        model, scale = self.model, self.model.scale
+        inputs = model_input(frame, model.signals, model.segments)
+        values = model.classifier.encoder_.transform(inputs).values
+        position = {label: i for i, label in enumerate(self.labels)}
+        label = np.asarray(inputs[SEGMENT].map(position), dtype=np.intp)
+        contributions = self.shap.shap_values(values, segment=self._code[label])
+        start, slope = self._baseline_log_odds[label], self._slope[label]
+        table = points(contributions, start, slope, scale)
+        probability = expit(table.log_odds)
+        scored = pd.DataFrame(
+            {
+                "account_id": frame["account_id"].to_numpy(),
+                "observation_date": frame["observation_date"].to_numpy(),
+                SEGMENT: inputs[SEGMENT].to_numpy(dtype=object),
+                "score": table.score,
+                "band": scale.band(probability),
+                "grade": scale.grade(table.score),
+                "probability": probability,
+                "coverage": observed_share(values, label, self._shares),
+                "baseline_score": table.baseline,
+            }
+        )
+        observed = frame[[signal.name for signal in model.signals]].reset_index(drop=True)
+        return ScoredAccounts(scored, table.points, observed, model.signals)
 
     def score_batch(self, batch: pa.RecordBatch, reasons: int = 5) -> pa.RecordBatch:
         """Score rows.
@@ -90,21 +129,19 @@ class ScorePlan:
         """
         self._refuse_absent(batch)
         label, values = self.inputs(batch)
-        told = self.shap.explain(
-            values, groups=self._group, top_k=reasons, segment=self._code[label], n_threads=1
+        # Context comes last, so that as many as it could displace are looked at beside.
+        most = min(reasons + int(self._context.sum()), len(self._context)) if reasons else 0
+        parts = self.shap.explain(
+            values, groups=self._group, top_k=most, segment=self._code[label], n_threads=1
         )
-        move = score_move(
-            told.margin - self._start[label],
-            self._baseline_log_odds[label],
-            self._slope[label],
-            self.model.scale,
-        )
+        start, slope = self._baseline_log_odds[label], self._slope[label]
+        move = score_move(parts.margin - self._start[label], start, slope, self.model.scale)
         probability = expit(move.log_odds)
         scale = self.model.scale
         bands = GOOD_BANDS if scale.good else BANDS
         # Groups after the last that has a signal have no sums.
         group_points = np.zeros((batch.num_rows, len(GROUPS)))
-        group_points[:, : told.group_sums.shape[1]] += told.group_sums * move.factor[:, None]
+        group_points[:, : parts.group_sums.shape[1]] += parts.group_sums * move.factor[:, None]
         columns = {
             "account_id": batch["account_id"].cast(pa.string()),
             "segment": _named(label, self.labels),
@@ -116,7 +153,9 @@ class ScorePlan:
             "baseline_score": move.baseline,
             **{f"points_{group}": group_points[:, i] for i, group in enumerate(GROUPS)},
             "mrr": _mrr(batch),
-            **self._reasons(batch, values, told.top_signals, told.top_values, move.factor),
+            **self._reasons(
+                batch, values, parts.top_signals, parts.top_values * move.factor[:, None], reasons
+            ),
         }
         return pa.record_batch({name: pa.array(column) for name, column in columns.items()})
 
@@ -134,12 +173,6 @@ class ScorePlan:
             raise DataError(_not_finite(name, ["inf"]))
         return segment_codes(batch, self.model.segments, self.labels), values
 
-    def coverage(self, values: Floats, segment: Any) -> Floats:
-        """Share of weight that was observed in encoded rows of named segments: (n,)."""
-        position = {label: i for i, label in enumerate(self.labels)}
-        label = np.array([position[name] for name in segment], dtype=np.intp)
-        return observed_share(values, label, self._shares)
-
     def _refuse_absent(self, batch: pa.RecordBatch) -> None:
         needed = ["account_id", *self.model.required_columns]
         absent = [name for name in needed if name not in batch.schema.names]
@@ -148,10 +181,10 @@ class ScorePlan:
                 f"The feature rows must have every column the model reads, but {sample(absent)} "
                 "is absent; build them with the settings the model was trained with."
             )
-        twice = sorted({n for n in needed if batch.schema.names.count(n) > 1})
-        if twice:
+        doubled = sorted({n for n in needed if batch.schema.names.count(n) > 1})
+        if doubled:
             raise DataError(
-                f"The feature rows must name each column once, but {sample(twice)} is there more "
+                f"The feature rows must name each column once, but {sample(doubled)} is there more "
                 "than once; rename or drop one of them."
             )
 
@@ -160,43 +193,27 @@ class ScorePlan:
         batch: pa.RecordBatch,
         values: Floats,
         top: NDArray[np.int32],
-        contribution: Floats,
-        factor: Floats,
+        points: Floats,
+        limit: int,
     ) -> dict[str, pa.Array]:
-        """Arrange the largest points of each row as three lists of equal length."""
-        points = contribution * factor[:, None]
-        given = np.abs(points) >= LEAST_POINTS
-        offsets = np.concatenate([[0], given.sum(axis=1).cumsum()]).astype(np.int32)
-        row, _ = np.nonzero(given)
-        signal = top[given].astype(np.intp)
+        """Arrange points of each row as three lists of equal length, behaviour before context."""
+        order = np.argsort(self._context[top], axis=1, kind="stable")[:, :limit]
+        top = np.take_along_axis(top, order, axis=1)
+        points = np.take_along_axis(points, order, axis=1)
+        shown = np.abs(points) >= LEAST_POINTS
+        offsets = np.concatenate([[0], shown.sum(axis=1).cumsum()]).astype(np.int32)
+        row, _ = np.nonzero(shown)
+        signal = top[shown].astype(np.intp)
         names = [one.name for one in self.model.signals]
         lists = {
             "reason_signals": _named(signal, names),
-            "reason_points": pa.array(points[given]),
+            "reason_points": pa.array(points[shown]),
             "reason_values": _texts(batch, self.model.signals, values, row, signal),
         }
         return {
             name: pa.ListArray.from_arrays(pa.array(offsets), items)
             for name, items in lists.items()
         }
-
-
-def compile_shap(model: HealthModel) -> ShapPlan:
-    """Arrange the margin of a health model for explaining many rows."""
-    classifier = model.classifier
-    encoder = classifier.encoder_
-    centres = [
-        model.centres.get(name, model.centres[EVERYTHING])
-        for name in (*encoder.segments, EVERYTHING)
-    ]
-    additive = AdditivePart.of(
-        classifier.backbone_,
-        categorical=encoder.categorical,
-        n_features=len(encoder.names),
-        prior=classifier.prior_,
-        centres=np.array(centres, dtype=float).reshape(-1, len(encoder.names)),
-    )
-    return ShapPlan.compile(classifier.booster_, additive=additive)
 
 
 def _named(position: Any, names: Any) -> pa.Array:
@@ -232,23 +249,24 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _not_finite(name: str, found: list[str]) -> str:
+def _not_finite(name: str, values: list[str]) -> str:
     return (
         f"Signal {name!r} must hold finite numbers, or nothing where it is not known, but holds "
-        f"{sample(found)}; correct the column it is built from."
+        f"{sample(values)}; correct the column it is built from."
     )
 
 
 def _codes(column: pa.Array, levels: tuple[str, ...]) -> Floats:
     """Codes of categories; NaN for unknown and for one that training had not seen."""
-    found = pc.index_in(column.cast(pa.string()), value_set=pa.array(levels, pa.string()))
-    return np.asarray(found.cast(pa.float64()).to_numpy(zero_copy_only=False))
+    codes = pc.index_in(column.cast(pa.string()), value_set=pa.array(levels, pa.string()))
+    return np.asarray(codes.cast(pa.float64()).to_numpy(zero_copy_only=False))
 
 
 def _mrr(batch: pa.RecordBatch) -> pa.Array:
     if "mrr" not in batch.schema.names:
         return pa.nulls(batch.num_rows, pa.float64())
-    return pc.if_else(pc.is_nan(found := batch["mrr"].cast(pa.float64())), None, found)
+    mrr = batch["mrr"].cast(pa.float64())
+    return pc.if_else(pc.is_nan(mrr), None, mrr)
 
 
 def _texts(
@@ -260,6 +278,6 @@ def _texts(
     for position, described in enumerate(signals):
         here = signal == position
         if described.is_categorical and here.any():
-            said = batch[described.name].cast(pa.string()).take(pa.array(row[here]))
-            texts = pc.replace_with_mask(texts, pa.array(here), said)
+            names = batch[described.name].cast(pa.string()).take(pa.array(row[here]))
+            texts = pc.replace_with_mask(texts, pa.array(here), names)
     return texts

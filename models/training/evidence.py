@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from models.churn.encoding import Floats
+from models.arrays import Floats
 
-CONTEXTS = 5
+# Ages are cut so that each leaves room for some contexts; contexts are as fine as rows allow, for
+# within a stratum whatever follows the context passes for behaviour.
+CONTEXTS, MOST_CONTEXTS = 5, 100
 ROWS_PER_STRATUM = 10
 MOST_AGES = 20
 
@@ -36,7 +38,7 @@ def behaviour_rank(
     Returns
     -------
     ndarray of shape (n,)
-        Rank from 0 to 1 among the rows of the same date, about the same age, and the same fifth of
+        Rank from 0 to 1 among the rows of the same date, about the same age, and about the same
         context; rows of a stratum of their own have no rank to win.
 
     Examples
@@ -60,6 +62,11 @@ def behaviour_rank(
     count = by_date["age"].transform("size")
     ages = np.clip(count // (CONTEXTS * ROWS_PER_STRATUM), 1, MOST_AGES)
     rows["age"] = np.ceil(ages * by_date["age"].rank(pct=True)).fillna(0)
-    rows["context"] = np.ceil(CONTEXTS * rows.groupby(["date", "age"])["context"].rank(pct=True))
+    alike = rows.groupby(["date", "age"])["context"]
+    contexts = np.clip(alike.transform("size") // ROWS_PER_STRATUM, 1, MOST_CONTEXTS)
+    rows["context"] = np.ceil(contexts * alike.rank(pct=True))
     strata = rows.groupby(["date", "age", "context"])
-    return strata["acting"].rank(pct=True).to_numpy(dtype=float)
+    # Counted to the middle of each row, so that the mean rank of a stratum is not a matter of its
+    # size: where ties make strata uneven, small ones would otherwise rank above the large.
+    rank = (strata["acting"].rank() - 0.5) / strata["acting"].transform("size")
+    return rank.to_numpy(dtype=float)

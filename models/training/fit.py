@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
-from features.catalog import Signal
+from features.catalog import EVERYBODY, Signal
 from features.errors import EvidenceError
-from models.churn.encoding import Codes
+from models.arrays import Codes
 from models.measures.metrics import Metrics
 from models.scoring.calibration import LogisticCalibrator
 from models.scoring.health_model import SEGMENT, HealthModel, model_input
@@ -21,10 +21,9 @@ from models.segments import SegmentSettings
 from models.training.checks import MIN_EARLIER_POSITIVES, check_evidence, check_labels
 from models.training.holdout import Unseen, doubts, judge, prove, together
 from models.training.learning import Learnt, learn
-from models.training.selection import Selection
 from models.training.splits import Fold, account_folds, time_holdout
 from models.weights.intervals import weight_certainty
-from models.weights.weights import OVERALL, group_weights, signal_weights
+from models.weights.weights import group_weights, signal_weights
 
 # Folds of accounts that judge rows without dates.
 ACCOUNT_FOLDS = 5
@@ -51,7 +50,7 @@ class TrainingResult:
         ``account_id``, ``observation_date``, ``segment``, ``probability``, ``score`` and
         ``happened`` of every held-out row.
     choice : dict
-        ``backbone``, ``rounds``, ``in_time`` and ``candidates`` with their out-of-time log losses.
+        As :meth:`models.training.selection.Selection.to_dict`.
     counts : dict
         ``rows``, ``accounts``, ``positives``; ``training_rows``, ``training_positives``,
         ``holdout_rows``, ``holdout_positives``; ``first_date``, ``last_date``, ``holdout_from``
@@ -87,8 +86,8 @@ def fit_health_model(
 ) -> TrainingResult:
     """Choose, prove and fit a health model.
 
-    The newest dates are held out. On what had matured before them the rounds and the use of the
-    backbone are chosen by rolling origins, the calibration is fitted to out-of-time margins, and
+    The newest dates are held out. On what had matured before them shapes, rounds and shares
+    are chosen by rolling origins, the calibration is fitted to out-of-time margins, and
     the hold-out is scored once. Then everything is refitted on all rows with the same choices,
     and the hold-out's margins join the calibration.
 
@@ -172,7 +171,7 @@ def fit_health_model(
         bands=proof.bands,
         calibration=proof.calibration,
         holdout=proof.holdout,
-        choice=_choice(final.selection),
+        choice=final.selection.to_dict(),
         counts=_counts(frame, fold),
         warnings=[
             *final.assignment.merged,
@@ -226,7 +225,7 @@ def _with_weights(
     inputs = model_input(frame, signals, learnt.assignment)
     segment = inputs[SEGMENT].to_numpy(dtype=object)
     contributions = classifier.contributions(inputs)
-    centres = {OVERALL: contributions.mean(axis=0).tolist()}
+    centres = {EVERYBODY: contributions.mean(axis=0).tolist()}
     for name in sorted(set(segment)):
         inside = segment == name
         centres[name] = contributions[inside].mean(axis=0).tolist()
@@ -258,15 +257,6 @@ def _with_weights(
         bands=bands,
         maturity_days=maturity_days,
     )
-
-
-def _choice(selection: Selection) -> dict[str, Any]:
-    return {
-        "backbone": selection.chosen.backbone,
-        "rounds": selection.chosen.rounds,
-        "in_time": selection.in_time,
-        "candidates": [asdict(candidate) for candidate in selection.candidates],
-    }
 
 
 def _counts(frame: pd.DataFrame, fold: Fold) -> dict[str, Any]:

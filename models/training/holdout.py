@@ -10,9 +10,10 @@ import pandas as pd
 from scipy.special import expit
 
 from features.build import AGE
-from models.churn.encoding import Codes, Floats
+from models.arrays import Codes, Floats
 from models.measures.metrics import Metrics, calibration_table, evaluate, rate_row
 from models.scoring.health_model import SEGMENT
+from models.scoring.reasons import is_context
 from models.scoring.scale import ScoreScale
 from models.training.evidence import behaviour_rank
 from models.training.learning import Learnt
@@ -66,7 +67,7 @@ def judge(learnt: Learnt, frame: pd.DataFrame, rows: Codes, base_rate: float) ->
     inputs = learnt.inputs(frame.iloc[rows])
     segment = inputs[SEGMENT].to_numpy(dtype=object)
     margins = learnt.classifier.decision_function(inputs)
-    profile = np.array([signal.group == "profile" for signal in learnt.signals])
+    profile = is_context(learnt.signals)
     added = learnt.classifier.contributions(inputs)
     return Unseen(
         rows,

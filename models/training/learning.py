@@ -11,12 +11,12 @@ import pandas as pd
 from scipy.special import expit
 
 from features.catalog import Signal
+from models.arrays import Floats
 from models.churn.classifier import ChurnClassifier
-from models.churn.encoding import Floats
 from models.scoring.calibration import LogisticCalibrator
 from models.scoring.health_model import SEGMENT, model_input
 from models.segments import SegmentAssignment, SegmentSettings, assign_segments
-from models.training.selection import Selection, select_rounds
+from models.training.selection import Selection, select_shapes
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Learnt:
     calibrator : LogisticCalibrator
         Fitted on out-of-time margins of those rows.
     selection : Selection
-        How the rounds and the use of the backbone were chosen.
+        How shapes, rounds and shares were chosen.
     """
 
     signals: tuple[Signal, ...]
@@ -92,8 +92,8 @@ def learn(
 ) -> Learnt:
     """Choose, calibrate and fit on rows whose outcomes are known.
 
-    Rounds and the use of the backbone are chosen by rolling origins inside the rows, the
-    calibration is fitted to the margins those origins gave, and the classifier to all rows.
+    Shapes, rounds and shares are chosen by rolling origins inside the rows, the calibration is
+    fitted to the margins those origins gave, and the classifier to all rows.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def learn(
     inputs = model_input(frame, signals, assignment)
     happened = frame["happened"].to_numpy(dtype=float)
     classifier = classifier_of(signals, seed=seed, n_jobs=n_jobs).set_params(**(tuned or {}))
-    selection = select_rounds(
+    selection = select_shapes(
         classifier,
         inputs,
         happened,
@@ -140,7 +140,7 @@ def learn(
         maturity_days=maturity_days,
         is_dated=is_dated,
     )
-    classifier.set_params(backbone=selection.chosen.backbone, n_rounds=selection.chosen.rounds)
+    classifier.set_params(**selection.parameters)
     segment = inputs[SEGMENT].to_numpy(dtype=object)
     calibrator = LogisticCalibrator().fit(
         selection.margins, happened[selection.rows], segment[selection.rows]

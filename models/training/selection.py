@@ -1,36 +1,42 @@
-"""How many rounds the correction gets, and whether the backbone helps, judged on later dates."""
+"""The choice of shapes, their rounds and their shares in the margin, judged on later dates."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import minimize_scalar
 from scipy.special import expit
 from sklearn.base import clone
 
 from features.errors import EvidenceError
+from models.arrays import Codes, Floats
 from models.churn.classifier import ChurnClassifier
-from models.churn.encoding import Codes, Floats
 from models.measures.metrics import row_log_loss
 from models.training.splits import Fold, account_folds, learnable, rolling_origins
 
 # Roughly geometric: the loss changes by the logarithm of the rounds.
 ROUNDS = (0, 10, 20, 40, 70, 110, 160, 240)
+TREE_ROUNDS = (20, 40, 80, 130, 200)
+BACKBONE, DIRECTED, FREE = "backbone", "directed trees", "free trees"
+# Two shapes of one margin err in different ways: halves are what is believed of their shares
+# before anything is seen, with this standard deviation.
+EVEN, SHARE_SD = 0.5, 0.15
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One way to set the model, and how it did out of time.
+    """One shape with its rounds, and how it did out of time.
 
     Attributes
     ----------
-    backbone : bool
-        Whether the margin starts from the linear backbone.
+    shape : str
+        A backbone with its correction, or trees alone that hold declared directions or are free.
     rounds : int
-        Boosting rounds of the correction.
+        Boosting rounds.
     log_loss : float
         Mean over all tested rows, in nats.
     behind_best : float
@@ -39,7 +45,7 @@ class Candidate:
         Standard error of that distance over accounts.
     """
 
-    backbone: bool
+    shape: str
     rounds: int
     log_loss: float
     behind_best: float
@@ -48,30 +54,46 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Selection:
-    """The chosen candidate and what it said about rows it had not seen.
+    """The chosen combination of shapes and what it said about rows it had not seen.
 
     Attributes
     ----------
-    chosen : Candidate
-        What to fit with.
+    parameters : dict of str to object
+        What to set the classifier to.
+    log_loss : float
+        Of the combination on the tested rows, in nats.
+    gain : float
+        By how much that is below the best shape alone.
     candidates : tuple of Candidate
-        Everything tried.
+        Every shape tried, at every number of rounds.
     rows : ndarray of int
         Positions of the tested rows.
     margins : ndarray of shape (len(rows),)
-        Their margins under the chosen candidate.
+        Their margins under the combination.
     in_time : bool
         False when there were too few dates and accounts were held out instead.
     """
 
-    chosen: Candidate
+    parameters: Mapping[str, Any]
+    log_loss: float
+    gain: float
     candidates: tuple[Candidate, ...]
     rows: Codes
     margins: Floats
     in_time: bool
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``train --json`` prints of the choice."""
+        return {
+            **self.parameters,
+            "in_time": self.in_time,
+            "log_loss": self.log_loss,
+            "gain": self.gain,
+            "candidates": [asdict(candidate) for candidate in self.candidates],
+        }
 
-def select_rounds(
+
+def select_shapes(
     classifier: ChurnClassifier,
     X: pd.DataFrame,
     happened: Any,
@@ -81,19 +103,21 @@ def select_rounds(
     maturity_days: int,
     is_dated: bool = True,
     rounds: Sequence[int] = ROUNDS,
+    tree_rounds: Sequence[int] = TREE_ROUNDS,
     n_folds: int = 3,
 ) -> Selection:
-    """Choose boosting rounds and the use of the backbone by out-of-time log loss.
+    """Choose rounds, directions and shares by out-of-time log loss.
 
-    The chosen candidate is the simplest whose loss is within one standard error of the lowest
-    (Breiman et al. 1984, "Classification and Regression Trees", section 3.4), the error being that
-    of the paired difference over accounts. A backbone is simpler than none, fewer rounds are
-    simpler than more.
+    A backbone with its correction and trees alone are each given the rounds with the lowest loss.
+    Declared directions are held by the trees unless free ones are better by more than one standard
+    error of the paired difference over accounts: a claim that evidence can overrule. The shares of
+    the two in the margin are the most likely ones (Breiman 1996, "Stacked regressions"), with
+    halves as the prior; there is no slope and no shift, so neither can be stretched.
 
     Parameters
     ----------
     classifier : ChurnClassifier
-        Everything but ``backbone`` and ``n_rounds`` is taken from it.
+        Everything but rounds, shares and directions is taken from it.
     X : DataFrame of n rows
         Signals and the segment column.
     happened, dates, accounts : arrays of shape (n,)
@@ -102,8 +126,8 @@ def select_rounds(
         Days from an observation date to the end of its outcome window.
     is_dated : bool
         False where dates say nothing: other accounts judge.
-    rounds : sequence of int
-        Increasing numbers of rounds to compare; 0 is the backbone alone.
+    rounds, tree_rounds : sequences of int
+        Increasing numbers of rounds to compare, of the correction and of trees alone.
     n_folds : int
         Most folds.
 
@@ -128,32 +152,75 @@ def select_rounds(
             "Neither earlier dates nor other accounts hold both outcomes to learn "
             "from; observe more dates or more accounts."
         )
-    grid = [(True, count) for count in rounds] + [(False, count) for count in rounds if count > 0]
+    shapes = [(BACKBONE, count) for count in rounds]
+    shapes += [(shape, count) for shape in _tree_shapes(classifier) for count in tree_rounds]
     rows = np.concatenate([fold.test for fold in folds])
-    margins = np.concatenate([_margins(classifier, X, outcome, fold, rounds) for fold in folds])
+    margins = np.concatenate([_margins(classifier, X, outcome, fold, shapes) for fold in folds])
     losses = row_log_loss(outcome[rows, None], expit(margins))
     means = losses.mean(axis=0)
     behind = losses - losses[:, [means.argmin()]]
     noise = [_clustered_error(column, clusters[rows]) for column in behind.T]
     candidates = tuple(
-        Candidate(backbone, count, float(mean), float(mean - means.min()), error)
-        for (backbone, count), mean, error in zip(grid, means, noise, strict=True)
+        Candidate(shape, count, float(mean), float(mean - means.min()), error)
+        for (shape, count), mean, error in zip(shapes, means, noise, strict=True)
     )
-    place = next(i for i, c in enumerate(candidates) if c.behind_best <= c.noise)
-    return Selection(candidates[place], candidates, rows, margins[:, place], in_time)
+    best = {
+        shape: min((i for i, s in enumerate(shapes) if s[0] == shape), key=means.__getitem__)
+        for shape in dict(shapes)
+    }
+    alone = best[FREE]
+    if DIRECTED in best:
+        difference = losses[:, best[DIRECTED]] - losses[:, best[FREE]]
+        if difference.mean() <= _clustered_error(difference, clusters[rows]):
+            alone = best[DIRECTED]
+    pair = margins[:, [best[BACKBONE], alone]]
+    share = _tree_share(pair, outcome[rows])
+    mixed = pair @ [1 - share, share]
+    loss = float(row_log_loss(outcome[rows], expit(mixed)).mean())
+    parameters = {
+        "n_rounds": shapes[best[BACKBONE]][1],
+        "tree_share": share,
+        "tree_rounds": shapes[alone][1],
+        "hold_directions": shapes[alone][0] == DIRECTED,
+    }
+    gain = float(means[[best[BACKBONE], alone]].min()) - loss
+    return Selection(parameters, loss, gain, candidates, rows, mixed, in_time)
+
+
+def _tree_shapes(classifier: ChurnClassifier) -> tuple[str, ...]:
+    return (DIRECTED, FREE) if classifier.healthy else (FREE,)
 
 
 def _margins(
-    classifier: ChurnClassifier, X: pd.DataFrame, outcome: Floats, fold: Fold, rounds: Sequence[int]
+    classifier: ChurnClassifier,
+    X: pd.DataFrame,
+    outcome: Floats,
+    fold: Fold,
+    shapes: Sequence[tuple[str, int]],
 ) -> Floats:
-    """Margins of the fold's test rows, one column per candidate."""
+    """Margins of the fold's test rows, one column per shape and number of rounds."""
     known, unknown = X.iloc[fold.train], X.iloc[fold.test]
     stages = []
-    for backbone in (True, False):
-        model = clone(classifier).set_params(backbone=backbone, n_rounds=max(rounds))
-        steps = rounds if backbone else [count for count in rounds if count > 0]
+    for shape in dict(shapes):
+        steps = [count for name, count in shapes if name == shape]
+        setting: dict[str, Any] = {"tree_share": 0.0, "n_rounds": max(steps)}
+        if shape != BACKBONE:
+            setting = {"tree_share": 1.0, "tree_rounds": max(steps)}
+            setting["hold_directions"] = shape == DIRECTED
+        model = clone(classifier).set_params(**setting)
         stages.append(model.fit(known, outcome[fold.train]).staged_margins(unknown, steps))
     return np.hstack(stages)
+
+
+def _tree_share(pair: Floats, outcome: Floats) -> float:
+    """Find the most likely share of the second margin, to a hundredth."""
+
+    def surprise(share: float) -> float:
+        margin = pair @ [1 - share, share]
+        loss = np.logaddexp(0, margin).sum() - outcome @ margin
+        return float(loss + (share - EVEN) ** 2 / (2 * SHARE_SD**2))
+
+    return round(float(minimize_scalar(surprise, bounds=(0, 1), method="bounded").x), 2)
 
 
 def _clustered_error(difference: Floats, clusters: Codes) -> float:

@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn.model_selection import GroupKFold, GroupShuffleSplit
 
 from features.errors import EvidenceError
-from models.churn.encoding import Codes, Floats
+from models.arrays import Codes, Floats
 
 
 @dataclass(frozen=True)

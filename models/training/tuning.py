@@ -15,8 +15,8 @@ import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
 from features.errors import SettingsError
+from models.arrays import Codes
 from models.churn.classifier import ChurnClassifier
-from models.churn.encoding import Codes
 from models.training.tuning_journal import open_journal, quiet_optuna
 from models.training.tuning_trial import (
     LOSSES,

@@ -23,8 +23,8 @@ from scipy.special import expit
 from sklearn.base import clone
 
 from features.errors import EvidenceError
+from models.arrays import Codes, Floats
 from models.churn.classifier import ChurnClassifier
-from models.churn.encoding import Codes, Floats
 from models.measures.metrics import row_log_loss
 from models.training.fingerprint import fingerprint
 from models.training.selection import ROUNDS

@@ -3,13 +3,14 @@
 The Shapley values a tree gives a row depend on the row only through which side of each threshold it
 lies on. That leaves few enough cases to work all of them out beforehand:
 
-1. every threshold of the model turns into a step of a code, one code per feature (``codes``);
+1. every threshold of the model turns into a step of a code, one code per feature
+   (``build.thresholds``);
 2. a leaf behind d conditions has one Shapley vector for each of the 2^d ways they can turn out,
-   found by exact quadrature (``leaf_tables``);
+   found by exact quadrature (``build.leaf_tables``);
 3. leaves that ask about the same features share a table with a row per combination of codes they
-   tell apart (``merging``, ``table_building``);
-4. scoring codes a row once, and adds one row of fixed-point numbers per table (``adding``);
-5. sums over groups and the largest values are taken while the values are at hand (``summing``).
+   tell apart (``build.merging``, ``build.table_building``);
+4. scoring codes a row once, and adds one row of fixed-point numbers per table (``run.adding``);
+5. sums over groups and the largest values are taken while the values are at hand (``run.summing``).
 
 Values are multiples of a power of two with so few digits that double precision adds them without
 rounding. So they do not depend on the order, the batch or the number of threads, and a margin is
@@ -34,7 +35,7 @@ True
 True
 """
 
-from models.tree_shap.explanation import Explanation
 from models.tree_shap.plan import ShapPlan
+from models.tree_shap.run.explanation import Explanation
 
 __all__ = ["Explanation", "ShapPlan"]

@@ -13,13 +13,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from features.errors import DataError, RegistryError
-from models.churn.encoding import Codes, Floats
-from models.tree_shap.build.additive_part import AdditivePart
-from models.tree_shap.build.compiling import compile_parts
-from models.tree_shap.build.model_text import fingerprint
-from models.tree_shap.explanation import Explanation
-from models.tree_shap.plan_file import PlanParts, read_plan, write_plan
-from models.tree_shap.run.backends import Roads, contributions
+from models.arrays import Codes, Floats
+from models.tree_shap.run.additive_part import AdditivePart
+from models.tree_shap.run.backends import Backends, contributions
+from models.tree_shap.run.explanation import Explanation
+from models.tree_shap.run.plan_file import PlanParts, fingerprint, read_plan, write_plan
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +35,7 @@ class ShapPlan:
 
     def __init__(self, parts: PlanParts, booster: lgb.Booster | None) -> None:
         self._parts, self._booster = parts, booster
-        self._roads = Roads(parts, booster)
+        self._backends = Backends(parts, booster)
         self._unchecked = CHECKED_ROWS
         base = np.zeros(2) if parts.additive is None else parts.additive.base
         grid = math.ldexp(1.5, 52 - parts.grid_bits)
@@ -73,6 +71,9 @@ class ShapPlan:
         DataError
             When the background has no rows or columns of another model.
         """
+        # Whoever reads a plan from its file has no need of what builds one.
+        from models.tree_shap.build.compiling import compile_parts
+
         if background is not None:
             background = _matrix(background, None if booster is None else booster.num_feature())
             if not len(background):
@@ -112,7 +113,7 @@ class ShapPlan:
         A plan changes from numpy to compiled code, which takes about a second to load, once it has
         seen rows enough; told how many will come, it does so at once, or not at all.
         """
-        self._roads.expect(rows)
+        self._backends.expect(rows)
 
     def shap_values(
         self, X: ArrayLike, *, segment: ArrayLike | None = None, n_threads: int | None = None
@@ -142,7 +143,7 @@ class ShapPlan:
         rows = _matrix(X, self.n_features)
         codes = self._segments(segment, len(rows))
         self._check(rows, codes)
-        return self._roads.shap_values(rows, codes, _threads(n_threads))
+        return self._backends.shap_values(rows, codes, _threads(n_threads))
 
     def explain(
         self,
@@ -182,7 +183,9 @@ class ShapPlan:
             )
         self._check(rows, codes)
         base = np.asarray(self._base[codes])
-        return self._roads.explain(rows, codes, _threads(n_threads), base, group, n_groups, top_k)
+        return self._backends.explain(
+            rows, codes, _threads(n_threads), base, group, n_groups, top_k
+        )
 
     def matches(self, booster_text: str | None) -> bool:
         """Tell whether the plan is of these trees, given in LightGBM's text format."""
@@ -257,7 +260,7 @@ class ShapPlan:
         chosen = np.unique(np.linspace(0, len(X) - 1, self._unchecked).astype(np.intp))
         self._unchecked = max(self._unchecked - len(chosen), 0)
         rows, codes, parts = X[chosen], segment[chosen], self._parts
-        values = self._roads.shap_values(rows, codes, 1)
+        values = self._backends.shap_values(rows, codes, 1)
         if parts.additive is not None:
             values -= parts.additive.values(rows, codes)
         if parts.interventional:
@@ -274,7 +277,7 @@ class ShapPlan:
                 "compile the plan again from its model."
             )
         self._parts = replace(parts, fallback=f"its tables are off by {apart:.1e}")
-        self._roads = Roads(self._parts, self._booster)
+        self._backends = Backends(self._parts, self._booster)
         _say_slower(self._parts)
 
 

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from models.arrays import Codes, Floats
 from models.churn.backbone import LinearBackbone
-from models.churn.encoding import Codes, Encoded, Floats
+from models.churn.encoding import Encoded
 from models.churn.shrunken_logistic import NodeRows, Quadratic, ShrunkenTree
 
 # Each step settles which coefficients rest on their bound; a handful does.

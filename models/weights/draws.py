@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
+from models.arrays import Codes, Floats
 from models.churn.classifier import ChurnClassifier
-from models.churn.encoding import Codes, Floats
 from models.weights.backbone_steps import BackboneSteps
 from models.weights.stress import cross_fitted_stress
 
@@ -122,7 +122,7 @@ def refits(
     Refits
     """
     generator = np.random.default_rng(seed)
-    backbone = classifier.backbone_
+    backbone = classifier.full_backbone_
     if backbone is None:
         count = round(REFITS_PER_DRAW * draws)
         return Refits(_full_refits(classifier, X, happened, cluster, rows, generator, count), None)
@@ -132,6 +132,7 @@ def refits(
         steps, data, happened, cluster, group, classifier.tree_margin(data), generator
     )
     sampled = data.take(rows)
+    share = 1 - classifier.tree_share
     trees = classifier.tree_contributions(sampled)
     read = steps.reader(sampled)
 
@@ -141,7 +142,8 @@ def refits(
             weight /= weight.mean()
             constrained, free = steps.draw(weight, generator)
             factor = stress.draw(generator)[sampled.segment][:, group]
-            yield Draw(read(constrained) + trees, read(free) + trees, factor, weight[cluster[rows]])
+            held, unheld = (share * read(theta) + trees for theta in (constrained, free))
+            yield Draw(held, unheld, factor, weight[cluster[rows]])
 
     return Refits(drawn(), stress.z)
 

@@ -11,12 +11,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from features.catalog import Signal
+from features.catalog import CONTEXT, EVERYBODY, Signal
+from models.arrays import Codes, Floats
 from models.churn.classifier import ChurnClassifier
-from models.churn.encoding import Codes, Floats
 from models.measures.resampling import CONFIDENCE
 from models.weights.draws import DRAWS, Draw, refits, sampled_rows
-from models.weights.weights import CONTEXT, OVERALL
 
 Direction = Literal["higher", "lower", "not enough evidence"]
 TAILS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
@@ -162,7 +161,7 @@ def weight_certainty(
         # A refit shares the rows it is checked on; accounts left out do not.
         agrees &= refitted.z > norm.ppf(TAILS[1])
     falls, rises = np.quantile(slopes, TAILS, axis=0)
-    places = list(enumerate([*segments, OVERALL]))
+    places = list(enumerate([*segments, EVERYBODY]))
     kept = [(i, name) for i, name in enumerate(names) if name != CONTEXT]
     return WeightCertainty(
         {

@@ -15,7 +15,8 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from models.churn.encoding import Codes, Encoded, Floats
+from models.arrays import Codes, Floats
+from models.churn.encoding import Encoded
 from models.weights.backbone_steps import BackboneSteps
 
 FOLDS = 5

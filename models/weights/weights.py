@@ -8,15 +8,32 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from features.catalog import Signal
-from models.churn.encoding import Codes, Floats
-from models.scoring.reasons import group_points
-
-# Context of an account, not something a customer-success team could weigh.
-CONTEXT = "profile"
-OVERALL = "all"
+from features.catalog import CONTEXT, EVERYBODY, Signal, groups_of
+from models.arrays import Codes, Floats
 
 Weights = dict[str, dict[str, float]]
+
+
+def group_points(points: Floats, signals: Sequence[Signal]) -> pd.DataFrame:
+    """Sum points over signal groups.
+
+    Parameters
+    ----------
+    points : ndarray of shape (n, n_signals)
+        Points, or contributions: sums of either are meaningful.
+    signals : sequence of Signal
+        What the columns are.
+
+    Returns
+    -------
+    DataFrame of n rows
+        One column per group that occurs, in catalogue order.
+    """
+    members = {
+        group: [i for i, signal in enumerate(signals) if signal.group == group]
+        for group in groups_of(signals)
+    }
+    return pd.DataFrame({group: points[:, rows].sum(axis=1) for group, rows in members.items()})
 
 
 def group_weights(
@@ -75,7 +92,7 @@ def signal_shares(
         Equal shares where no signal has weight.
     """
     table = np.array(
-        [[weights.get(name, weights[OVERALL])[s.name] for s in signals] for name in segments]
+        [[weights.get(name, weights[EVERYBODY])[s.name] for s in signals] for name in segments]
     ).reshape(len(segments), len(signals))
     table[table.sum(axis=1) == 0] = 1
     return np.asarray(table / table.sum(axis=1, keepdims=True))
@@ -107,7 +124,7 @@ def observed_share(values: Floats, segment: Codes, shares: Floats) -> Floats:
 def _shares(moved: pd.DataFrame, segment: Any) -> Weights:
     labels = np.asarray(segment, dtype=object)
     means = {str(name): moved[labels == name].mean() for name in sorted(set(labels))}
-    means[OVERALL] = moved.mean()
+    means[EVERYBODY] = moved.mean()
     return {
         name: {str(part): float(share) for part, share in _to_hundred(mean).items()}
         for name, mean in means.items()

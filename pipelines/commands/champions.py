@@ -43,9 +43,9 @@ def history(
     from pipelines.monitor.champions import history as read_history
 
     with answering(as_json) as answer:
-        found = read_history(project_of(config, outcome))
-        answer.give(found.to_dict())
+        champions = read_history(project_of(config, outcome))
+        answer.give(champions.to_dict())
         if answer.console is not None:
             from pipelines.monitor.champions_screen import show_champions
 
-            show_champions(answer.console, found)
+            show_champions(answer.console, champions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -29,17 +30,17 @@ def serve(
         str | None, typer.Option(help="Address to listen on; by default as configured.")
     ] = None,
     port: Annotated[
-        int | None, typer.Option(help="Port to listen on; 0 for any that is free.")
+        int | None,
+        typer.Option(min=0, max=65535, help="Port to listen on; 0 for any that is free."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Serve the control panel until it is interrupted."""
-    from pipelines.dashboard.web.serving import bound, serve_panel
+    from pipelines.dashboard.serving import bound, serve_panel
 
     project = project_of(config)
-    settings = project.settings.serve
-    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    panel = bound(project, settings.model_copy(update=given))
+    asked = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    panel = bound(project, project.settings.serve.model_copy(update=asked))
     with answering(as_json) as answer:
         answer.give({"url": panel.url, "login": panel.login})
         answer.say(f"The control panel is at {panel.url} ({panel.login}); end it with Ctrl+C")
@@ -79,7 +80,6 @@ def add(
         refuse_other_name(name)
         refuse_other_role(role)
         _refuse_lost_owners(project, owner)
-        file, users = _users_of(project)
         password = "" if no_password else _password(password_stdin)
         added = User(
             name,
@@ -87,8 +87,11 @@ def add(
             "" if no_password else hash_password(password),
             frozenset(owner) if owner else None,
         )
-        was_there = name in users
-        file.write({**users, name: added})
+        file = _users_file(project)
+        with file.changing() as users:
+            was_there = name in users
+            _refuse_other_capitals(name, users)
+            users[name] = added
         answer.give({**_told(added), "file": str(file.path), "replaced": was_there})
         answer.say(f"{'Changed' if was_there else 'Added'} {role} {name} in {file.path}")
 
@@ -99,11 +102,12 @@ def remove(name: Name, config: Config = DEFAULT_CONFIG, as_json: AsJson = False)
     from features.errors import SettingsError, nearest, sample
 
     with answering(as_json) as answer:
-        file, users = _users_of(project_of(config))
-        if name not in users:
-            hint = nearest(name, users) or "; 'healthscore user list' names them"
-            raise SettingsError(f"There is no user {sample([name])} in '{file.path}'{hint}")
-        file.write({one: held for one, held in users.items() if one != name})
+        file = _users_file(project_of(config))
+        with file.changing() as users:
+            if name not in users:
+                hint = nearest(name, users) or "; 'healthscore user list' names them"
+                raise SettingsError(f"There is no user {sample([name])} in '{file.path}'{hint}")
+            del users[name]
         answer.give({"removed": name, "file": str(file.path)})
         answer.say(f"Removed {name} from {file.path}")
 
@@ -114,7 +118,8 @@ def list_users(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None
     from pipelines.terminal.console import plain
 
     with answering(as_json) as answer:
-        file, users = _users_of(project_of(config))
+        file = _users_file(project_of(config))
+        users = file.users() if file.path.exists() else {}
         answer.give({"file": str(file.path), "users": [_told(one) for one in users.values()]})
         for one in users.values():
             owners = "every account" if one.owners is None else ", ".join(sorted(one.owners))
@@ -123,13 +128,23 @@ def list_users(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None
             answer.say(f"There is nobody in {file.path}; add a user: healthscore user add NAME")
 
 
-def _users_of(project: Project) -> tuple[UsersFile, dict[str, User]]:
-    """Open the users file; nobody is in one that is not there yet."""
+def _users_file(project: Project) -> UsersFile:
     from pipelines.dashboard.access.gate import users_path
     from pipelines.dashboard.access.users import UsersFile
 
-    file = UsersFile(users_path(project))
-    return file, dict(file.users()) if file.path.exists() else {}
+    return UsersFile(users_path(project))
+
+
+def _refuse_other_capitals(name: str, users: Mapping[str, User]) -> None:
+    """Refuse a name that differs from that of a user in capitals alone."""
+    from features.errors import SettingsError
+
+    same = [one for one in users if one.lower() == name.lower() and one != name]
+    if same:
+        raise SettingsError(
+            f"There is a user '{same[0]}' already, and names that differ in capitals alone are one:"
+            f" change that user with 'healthscore user add {same[0]}', or choose another name"
+        )
 
 
 def _refuse_lost_owners(project: Project, owners: list[str] | None) -> None:

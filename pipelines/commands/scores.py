@@ -67,11 +67,12 @@ def score(
                 "revision": issued.revision,
                 "store": project.store_shown,
                 "issued_before": not issued.fresh,
+                "seal": issued.seal,
                 "warnings": issued.warnings,
             }
         )
         if answer.console is not None:
-            from pipelines.terminal.console import show_portfolio
+            from pipelines.portfolio.screen import show_portfolio
 
             show_portfolio(answer.console, portfolio(project, issued))
             answer.say(f"{issued.rows:,} scores in {project.store_shown}")
@@ -88,7 +89,7 @@ def verify_run(
     as_json: AsJson = False,
 ) -> None:
     """Make an issued run again from its model and the tables, and compare every score."""
-    from pipelines.scoring.verify import verify_run as verify
+    from pipelines.scoring.verify.run import verify_run as verify
 
     with answering(as_json) as answer:
         verified = verify(
@@ -106,6 +107,29 @@ def verify_run(
         for sentence in verified.said:
             answer.say(sentence)
     if not verified.same:
+        raise typer.Exit(NOT_AS_ISSUED)
+
+
+def verify_store(
+    config: Config = DEFAULT_CONFIG,
+    noted: Annotated[
+        str | None,
+        typer.Option(metavar="SEAL", help="A seal kept elsewhere, which the store must hold."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare every issued run with its seal, and every seal with the one before."""
+    from pipelines.scoring.verify.seals import verify_store as verify
+
+    with answering(as_json) as answer:
+        project = project_of(config)
+        check = verify(project, noted)
+        answer.give({"store": project.store_shown, **check.to_dict()})
+        for sentence in check.said:
+            answer.say(sentence)
+        if check.newest is not None:
+            answer.say(f"Newest seal: {check.newest}")
+    if not check.same:
         raise typer.Exit(NOT_AS_ISSUED)
 
 
@@ -171,7 +195,7 @@ def explain(
         explained = explain_account(project, account, day_of(as_of))
         answer.give(explained.to_dict())
         if answer.console is not None:
-            from pipelines.terminal.console import show_explained
+            from pipelines.scoring.explain_screen import show_explained
 
             show_explained(answer.console, explained)
 
@@ -198,13 +222,13 @@ def trend(
     with answering(as_json) as answer:
         refuse_other_picture(svg)
         project = project_of(config, outcome)
-        found = portfolio_trend(project) if account is None else account_trend(project, account)
-        answer.give(found.to_dict())
+        trend = portfolio_trend(project) if account is None else account_trend(project, account)
+        answer.give(trend.to_dict())
         if svg is not None:
-            write_picture(found, svg)
+            write_picture(trend, svg)
         if answer.console is not None:
             from pipelines.scoring.trend_screen import show_trend
 
-            show_trend(answer.console, found)
+            show_trend(answer.console, trend)
             if svg is not None:
                 answer.say(f"Wrote {svg}")

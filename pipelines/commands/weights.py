@@ -63,16 +63,16 @@ def recommend(
                 )
             from pipelines.weights.history import history as past_recommendations
 
-            found = past_recommendations(project_of(config, outcome))
-            answer.give(found.to_dict())
+            past = past_recommendations(project_of(config, outcome))
+            answer.give(past.to_dict())
             if answer.console is not None:
-                from pipelines.weights.history_screen import show_history
+                from pipelines.weights.report.history_screen import show_history
 
-                show_history(answer.console, found)
+                show_history(answer.console, past)
             return
-        from pipelines.weights.files import recommendation_dict
         from pipelines.weights.history import record_recommendation
         from pipelines.weights.recommend import recommend as learn
+        from pipelines.weights.report.files import recommendation_dict
 
         project = project_of(config, outcome)
         file = report_file(project, out, format_)
@@ -84,7 +84,7 @@ def recommend(
             | {"files": [str(each) for each in files], "recorded": recorded}
         )
         if answer.console is not None:
-            from pipelines.weights.screen import show_recommended
+            from pipelines.weights.report.screen import show_recommended
 
             show_recommended(answer.console, recommended, files)
 
@@ -124,7 +124,7 @@ def write_report(recommended: Recommended, file: Path) -> list[Path]:
     """Write a recommendation as its file's suffix says, and list what was written."""
     try:
         if file.suffix.lower() not in PAGES:
-            from pipelines.weights.files import write_recommendation
+            from pipelines.weights.report.files import write_recommendation
 
             return write_recommendation(recommended, file)
         from pipelines.reports.page_file import write_page
@@ -156,9 +156,9 @@ def what_if(
     from pipelines.weights.what_if import what_if as replay_weights
 
     with answering(as_json) as answer:
-        found = replay_weights(project_of(config, outcome), weights, segment=segment)
-        answer.give(found.to_dict())
+        replayed = replay_weights(project_of(config, outcome), weights, segment=segment)
+        answer.give(replayed.to_dict())
         if answer.console is not None:
-            from pipelines.weights.screen import show_what_if
+            from pipelines.weights.report.screen import show_what_if
 
-            show_what_if(answer.console, found)
+            show_what_if(answer.console, replayed)

@@ -19,7 +19,7 @@ from typing import Any
 
 from features.errors import SettingsError
 from features.sources.url import with_environment
-from pipelines.project.monitor_settings import AlertSettings, refuse_other_address
+from pipelines.project.alert_settings import AlertSettings, refuse_other_address
 
 FIRST_WAIT_SECONDS = 1.0
 SIGNATURE, TIMESTAMP = "X-Healthscore-Signature", "X-Healthscore-Timestamp"
@@ -175,11 +175,11 @@ def _post(settings: AlertSettings, body: bytes, delivery: str) -> None:
 
 def _environment(address: str) -> str:
     try:
-        found = with_environment(address, "alert")
-        refuse_other_address(found)
+        resolved = with_environment(address, "alert")
+        refuse_other_address(resolved)
     except (SettingsError, ValueError) as error:
         raise _TryError(f"has no usable address ({str(error)[:LONGEST]})", again=False) from error
-    return found
+    return resolved
 
 
 def _run(settings: AlertSettings, body: bytes) -> None:

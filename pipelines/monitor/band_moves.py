@@ -59,8 +59,8 @@ def band_moves(project: Project, before: HealthModel, after: HealthModel) -> Ban
     with open_company(project) as company:
         day = company.data_end
         rows = feature_rows_of_date(project, company, day).frame()
-    found = zip(said_by(before, rows)["band"], said_by(after, rows)["band"], strict=True)
-    moved = Counter((one, other) for one, other in found if one != other)
+    bands = zip(said_by(before, rows)["band"], said_by(after, rows)["band"], strict=True)
+    moved = Counter((one, other) for one, other in bands if one != other)
     return BandMoves(
         as_of=day,
         accounts=len(rows),
@@ -76,8 +76,11 @@ def said_by(model: HealthModel, rows: pd.DataFrame) -> pd.DataFrame:
     """Score rows in batches: what the points are made of is let go of on the way."""
     import pandas as pd
 
+    from models.scoring.scorer import Scorer
+
+    scorer = Scorer(model)
     parts = [
-        model.score(rows.iloc[first : first + BATCH]).table[["probability", "band"]]
+        scorer.score(rows.iloc[first : first + BATCH]).table[["probability", "band"]]
         for first in range(0, len(rows), BATCH)
     ]
     return pd.concat(parts, ignore_index=True)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipelines.project.project import Project
-from pipelines.scoring.score import registered
 
 if TYPE_CHECKING:
     from models.registry.chain_record import Record
@@ -65,7 +64,7 @@ def rollback(project: Project, *, reason: str = "", to: str | None = None) -> Ro
 
     place = project.registry_folder, project.settings.registry.model_name
     version, serving = rollback_target(*place, to)
-    registered(project, version)
+    project.registry.version(version)
     record = roll_back(*place, version, instead_of=serving, reason=reason)
     return RolledBack(version, serving, record)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from models.drift.performance import ExpectedChange, Matured
     from models.drift.reference import Histograms, Reference
     from models.drift.statistics import DriftStatistics
-    from models.registry.champion_reference import ChampionReference
+    from models.registry.versions import ChampionReference
     from models.scoring.health_model import HealthModel
 
 
@@ -69,7 +69,7 @@ class Findings:
         }
 
 
-def look(
+def measure_findings(
     project: Project, model: HealthModel, version: str, kept: ChampionReference, rows: CurrentRows
 ) -> Findings:
     """Measure what there is to measure, in the engine where the rows are.
@@ -93,7 +93,7 @@ def look(
         When the date lies before the newest one the champion learnt from, or a signal holds what
         it must not.
     """
-    from models.drift.feed_faults import feed_faults, suspects
+    from models.drift.feed_faults import feed_faults, feed_suspects
     from models.drift.histograms import histograms, second_look, segment_of
     from models.drift.statistics import drift_statistics
 
@@ -104,7 +104,7 @@ def look(
     current, expected, more = _scored(project, model, version, kept, rows, current)
     notes += more
     statistics = drift_statistics(reference, current, model.signal_weights, rows.as_of)
-    nearer = second_look(reference, rows.table, suspects(reference, current), segment=segment)
+    nearer = second_look(reference, rows.table, feed_suspects(reference, current), segment=segment)
     tables: list[Freshness] = []
     if rows.company is not None and rows.company.is_dated:
         tables = feeds(rows.company, model, rows.as_of, kept.tables)

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from features.errors import HealthscoreError, SettingsError
 from pipelines.monitor.alert import send_alert
-from pipelines.monitor.findings import Findings, look
+from pipelines.monitor.findings import Findings, measure_findings
 from pipelines.monitor.retrain import Retrained
 from pipelines.monitor.retrain import retrain as train_challenger
 from pipelines.monitor.rows import CurrentRows, current_rows
 from pipelines.project.company import SILENCE_DAYS
 from pipelines.project.project import Project
-from pipelines.scoring.score import champion
 
 if TYPE_CHECKING:
-    from models.drift.decision import Decision, DriftPolicy
+    from models.drift.decision import Decision
+    from models.drift.policy import DriftPolicy
     from models.drift.statistics import Drift
-    from models.registry.champion_reference import ChampionReference
     from models.registry.checks import MonitorRecord
+    from models.registry.versions import ChampionReference
     from models.scoring.health_model import HealthModel
 
 WATCH, RETRAIN, BROKEN_FEED, KEPT = 10, 11, 12, 13
@@ -170,22 +170,20 @@ def monitor(
     SettingsError
         When retraining is asked for on a date long before the newest rows.
     """
-    # The registry comes first: it settles how MLflow behaves before MLflow is loaded.
-    model, version, facts = champion(project)
     from models.drift.decision import decide, noticed
-    from models.registry.champion_reference import load_reference
     from models.registry.checks import monitor_records, next_place, record_check
 
     place = project.registry_folder, project.settings.registry.model_name
-    model_run = str(facts["run_id"])
-    kept = load_reference(*place, version)
+    champion = project.registry.champion()
+    model, version, model_run = champion.model, champion.version, champion.run_id
+    kept = project.registry.reference(version)
     number = next_place(*place, model_run)
     past = monitor_records(*place)
-    policy = project.settings.monitor.policy
+    policy = project.settings.monitor
     with current_rows(project, model, as_of, features) as rows:
         if retrain:
             _refuse_old_date(rows)
-        findings = look(project, model, version, kept, rows)
+        findings = measure_findings(project, model, version, kept, rows)
     moved = noticed(findings.statistics, policy)
     since = _since(moved, past, version, rows.as_of, kept.reference.dates[-1])
     decision = decide(
@@ -267,7 +265,7 @@ def _since(
         for record in sorted(past, key=lambda record: record.number)
         if record.model_version == version and record.as_of < as_of
     }
-    found = {}
+    since = {}
     for drift in moved:
         pair, first, usual = (drift.name, drift.segment), as_of, learnt_until
         for day in sorted(by_date, reverse=True):
@@ -275,8 +273,8 @@ def _since(
                 usual = max(day, learnt_until)
                 break
             first = day
-        found[pair] = Since(usual, first)
-    return found
+        since[pair] = Since(usual, first)
+    return since
 
 
 def _odd_times(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -13,23 +14,14 @@ from pipelines.monitor.band_moves import BandMoves, band_moves, said_by
 from pipelines.project.company import open_company
 from pipelines.project.feature_table import refuse_lost_signals
 from pipelines.project.project import Project
-from pipelines.scoring.score import champion
+from pipelines.project.rows import LabelledRows, labelled_rows, scale_settings, segment_settings
 from pipelines.terminal.progress import show_progress
-from pipelines.training.train import (
-    TRAINING_STEPS,
-    data_problems,
-    describe_data,
-    kept_with_model,
-    labelled_rows,
-    scale_settings,
-    segment_settings,
-)
+from pipelines.training.train import TRAINING_STEPS, kept_with_model
 from pipelines.training.tune import search_parameters, tuning_seconds
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from features.catalog import Signal
     from models.registry.gate import Verdict
     from models.scoring.health_model import HealthModel
     from models.scoring.scale import ScaleSettings
@@ -99,17 +91,6 @@ class Retrained:
         }
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """What the tables gave: labelled rows, and how they came about."""
-
-    frame: pd.DataFrame
-    signals: tuple[Signal, ...]
-    label_days: int
-    described: dict[str, Any]
-    problems: list[str]
-
-
 def retrain(project: Project) -> Retrained:
     """Train a challenger, judge it beside the champion, and promote it if it is no worse.
 
@@ -141,14 +122,15 @@ def retrain(project: Project) -> Retrained:
         When the rows carry no dates, or are too few to learn from.
     """
     from models.registry.champions import promote, reject, training_counts
-    from models.registry.models import log_challenger
+    from models.registry.files import log_challenger
 
     settings = project.settings
     place = project.registry_folder, settings.registry.model_name
-    model, before, facts = champion(project)
+    champion = project.registry.champion()
+    model, before = champion.model, champion.version
     taught_until = date.fromisoformat(training_counts(*place, before)["last_date"])
     rows = _rows(project, model)
-    days = max(rows.label_days, model.maturity_days)
+    days = max(rows.maturity_days, model.maturity_days)
     dates = _unseen_dates(rows.frame, taught_until + timedelta(days=days))
     dates = dates[-settings.retraining.judged_dates :]
     if not dates:
@@ -157,7 +139,7 @@ def retrain(project: Project) -> Retrained:
         )
     tuning, result = _challenger(project, rows, dates, _kept_scale(project, model))
     verdict, dates = _verdict(project, rows, model, result)
-    kept = kept_with_model(project, result, rows.frame, rows.signals, rows.described, tuning)
+    kept = kept_with_model(project, result, rows, tuning)
     kept["params"] |= {"judged_against": before}
     kept["files"] |= {"verdict.json": json.dumps(verdict.to_dict(), indent=1)}
     version = log_challenger(result, folder=place[0], name=place[1], **kept)
@@ -180,13 +162,11 @@ def retrain(project: Project) -> Retrained:
         verdict=verdict,
         bands=bands,
         result=result,
-        warnings=[*rows.problems, *_other_window(project, facts), *result.warnings],
+        warnings=[*rows.problems, *_other_window(project, champion.params), *result.warnings],
     )
 
 
-def _rows(project: Project, model: HealthModel) -> _Rows:
-    from features.outcomes.labels import days_to_label
-
+def _rows(project: Project, model: HealthModel) -> LabelledRows:
     with open_company(project) as company:
         if not company.is_dated:
             raise EvidenceError(
@@ -194,21 +174,14 @@ def _rows(project: Project, model: HealthModel) -> _Rows:
                 "no dates; train a new champion with 'healthscore train'."
             )
         refuse_lost_signals(project, company, model)
-        frame, signals = labelled_rows(project, company)
-        return _Rows(
-            frame,
-            signals,
-            days_to_label(company, project.settings.outcome),
-            describe_data(company, frame),
-            data_problems(company),
-        )
+        return labelled_rows(project, company)
 
 
-def _other_window(project: Project, facts: dict[str, Any]) -> list[str]:
+def _other_window(project: Project, params: Mapping[str, str]) -> list[str]:
     """Say where the champion was taught to look at another outcome window."""
     outcome = project.settings.outcome
     wanted = {"lead_days": outcome.lead_days, "horizon_days": outcome.horizon_days}
-    taught = {name: facts["params"].get(name, str(days)) for name, days in wanted.items()}
+    taught = {name: params.get(name, str(days)) for name, days in wanted.items()}
     if all(taught[name] == str(days) for name, days in wanted.items()):
         return []
     return [
@@ -243,7 +216,7 @@ def _kept_scale(project: Project, model: HealthModel) -> ScaleSettings:
 
 
 def _challenger(
-    project: Project, rows: _Rows, dates: list[date], scale: ScaleSettings
+    project: Project, rows: LabelledRows, dates: list[date], scale: ScaleSettings
 ) -> tuple[Tuned | None, TrainingResult]:
     import pandas as pd
 
@@ -251,15 +224,12 @@ def _challenger(
 
     settings = project.settings
     segments = segment_settings(project, rows.signals)
-    matured = pd.to_datetime(rows.frame["observation_date"]) + pd.Timedelta(days=rows.label_days)
+    matured = pd.to_datetime(rows.frame["observation_date"]) + pd.Timedelta(days=rows.maturity_days)
     tuning = search_parameters(
         project,
         # The search must not see what judges its outcome either.
-        rows.frame[matured <= pd.Timestamp(dates[0])],
-        rows.signals,
+        replace(rows, frame=rows.frame[matured <= pd.Timestamp(dates[0])]),
         segments=segments,
-        maturity_days=rows.label_days,
-        is_dated=True,
         seconds=tuning_seconds(project, None),
     )
     number = itertools.count(1)
@@ -267,7 +237,7 @@ def _challenger(
         result = fit_health_model(
             rows.frame,
             rows.signals,
-            maturity_days=rows.label_days,
+            maturity_days=rows.maturity_days,
             segments=segments,
             scale=scale,
             holdout_dates=len(dates),
@@ -280,7 +250,7 @@ def _challenger(
 
 
 def _verdict(
-    project: Project, rows: _Rows, model: HealthModel, result: TrainingResult
+    project: Project, rows: LabelledRows, model: HealthModel, result: TrainingResult
 ) -> tuple[Verdict, list[date]]:
     """Judge both on the challenger's hold-out, which begins on the first asked date or later."""
     from models.registry.gate import judge_challenger

@@ -161,7 +161,8 @@ def scores_of(
     """
     import pandas as pd
 
-    from pipelines.store.opening import RunKey, open_store
+    from pipelines.store.opening import open_store
+    from pipelines.store.runs import RunKey
 
     columns = ["account_id", "segment", "score", "probability"]
     notes: list[str] = []
@@ -205,7 +206,7 @@ def feeds(
     from models.drift.histograms import freshness
 
     read = {TABLES[signal.group] for signal in model.signals}
-    found = []
+    feeds = []
     for name, table in company.tables.items():
         if name not in held or (name not in read and name not in ALWAYS):
             continue
@@ -215,8 +216,8 @@ def feeds(
         late = fresh.newest is not None and fresh.has_stopped
         if late and _days_with_rows(table.cleaned, table.contract.time, as_of) < LEAST_DAYS:
             continue
-        found.append(fresh)
-    return found
+        feeds.append(fresh)
+    return feeds
 
 
 def _days_with_rows(rows: ir.Table, moment: str, as_of: date) -> int:
@@ -283,6 +284,7 @@ def _said_and_happened(
     import pandas as pd
 
     from features.build import feature_rows
+    from models.scoring.scorer import Scorer
 
     settings = project.settings
     with show_progress("Outcomes") as step:
@@ -291,10 +293,10 @@ def _said_and_happened(
         )
     if not _complete(model, rows.table):
         return None
-    parts = []
+    scorer, parts = Scorer(model), []
     for batch in rows.batches(BATCH_ROWS):
-        said = model.plan.score_batch(batch, reasons=1)
-        part = said.select(["account_id", "segment", "probability"]).to_pandas()
+        scored = scorer.score_batch(batch, reasons=1)
+        part = scored.select(["account_id", "segment", "probability"]).to_pandas()
         for name in ("observation_date", "happened"):
             part[name] = batch[name].to_pandas()
         parts.append(part)
@@ -305,7 +307,8 @@ def _issued_probabilities(project: Project, version: str, dates: list[date]) -> 
     """Read what was issued by the champion on some dates; None where nothing was."""
     import pandas as pd
 
-    from pipelines.store.opening import EarlierStore, NoStore, RunKey, open_store
+    from pipelines.store.opening import open_store
+    from pipelines.store.runs import EarlierStore, NoStore, RunKey
 
     parts = []
     try:

@@ -67,8 +67,8 @@ def _show_moved(console: Console, checked: Monitored) -> None:
     table = table_of("What moved", "where", "how", "first seen", ">weight", ">index")
     for place in (0, 3):
         table.columns[place].no_wrap = True
-    found = sorted(checked.noticed, key=lambda drift: -drift.impact)
-    for drift in found[:MOST]:
+    drifts = sorted(checked.noticed, key=lambda drift: -drift.impact)
+    for drift in drifts[:MOST]:
         table.add_row(
             plain(drift.name, 40),
             "all accounts" if drift.segment == "all" else plain(drift.segment, 40),
@@ -78,5 +78,5 @@ def _show_moved(console: Console, checked: Monitored) -> None:
             f"{drift.movement.psi:.2f}",
         )
     console.print(table)
-    if len(found) > MOST:
-        console.print(Text(f"and {len(found) - MOST} more; --json lists them all", "dim"))
+    if len(drifts) > MOST:
+        console.print(Text(f"and {len(drifts) - MOST} more; --json lists them all", "dim"))

@@ -51,8 +51,8 @@ def moved_section(checked: Monitored) -> Section:
     """Tell what moved, where, since when and how much it matters."""
     labels = labels_of(checked.model.signals)
     # The weightiest first; the score and the mix have no weight of their own.
-    found = sorted(checked.noticed, key=lambda drift: -drift.impact)
-    if not found:
+    drifts = sorted(checked.noticed, key=lambda drift: -drift.impact)
+    if not drifts:
         return Section(
             "moved",
             "What moved",
@@ -68,7 +68,7 @@ def moved_section(checked: Monitored) -> Section:
             f"{drift.movement.psi:.2f}",
             f"{drift.movement.psi_expected:.2f}",
         ]
-        for drift in found[:MOST_ROWS]
+        for drift in drifts[:MOST_ROWS]
     ]
     parts: list[Table | Figure | Text] = [
         Table(
@@ -79,9 +79,9 @@ def moved_section(checked: Monitored) -> Section:
             rows,
         )
     ]
-    if len(found) > MOST_ROWS:
-        parts.append(Text(f"{len(found) - MOST_ROWS} more are not listed; --json has them all."))
-    drawn = _shares(checked, found, labels)
+    if len(drifts) > MOST_ROWS:
+        parts.append(Text(f"{len(drifts) - MOST_ROWS} more are not listed; --json has them all."))
+    drawn = _shares(checked, drifts, labels)
     if drawn:
         parts.append(
             Figure(
@@ -89,11 +89,11 @@ def moved_section(checked: Monitored) -> Section:
                 "Share of accounts: bars are today, lines are the dates the model learnt from.",
             )
         )
-    names = {drift.name for drift in found}
+    names = {drift.name for drift in drifts}
     return Section(
         "moved",
         "What moved",
-        f"{plural(len(names), 'thing')} moved, in {plural(len(found), 'place')}.",
+        f"{plural(len(names), 'thing')} moved, in {plural(len(drifts), 'place')}.",
         parts,
     )
 

@@ -65,7 +65,7 @@ def figures(checked: Monitored) -> list[tuple[str, str, str]]:
         if drift.name in signals:
             weight[drift.segment] = weight.get(drift.segment, 0.0) + drift.weight
     most = max(weight, key=lambda segment: weight[segment], default="all")
-    found = [
+    rows = [
         (
             "Signals that moved",
             f"{len(signals)} of {len(checked.kept.reference.signals)}",
@@ -82,17 +82,17 @@ def figures(checked: Monitored) -> list[tuple[str, str, str]]:
         usual = "no usual range is known yet"
         if expected.auc_low is not None and expected.auc_high is not None:
             usual = f"usually {expected.auc_low:.2f} to {expected.auc_high:.2f}"
-        found.append(("Expected AUC today", f"{expected.now.auc:.2f}", usual))
+        rows.append(("Expected AUC today", f"{expected.now.auc:.2f}", usual))
     if findings.matured:
         whole = findings.matured[0]
-        found.append(
+        rows.append(
             (
                 "Happened since training",
                 percent(whole.observed_rate),
                 f"expected were {percent(whole.expected_rate)}",
             )
         )
-    return found
+    return rows
 
 
 def change(drift: Drift) -> str:

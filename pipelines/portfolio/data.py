@@ -14,7 +14,7 @@ from pipelines.project.project import Project
 
 if TYPE_CHECKING:
     from models.measures.expected_loss import Forecast
-    from models.registry.version_record import VersionRecord
+    from models.registry.versions import VersionRecord
 
 STEPS = 2
 
@@ -140,14 +140,14 @@ def portfolio_report(
     """
     from models.measures.expected_loss import LossForecast
     from pipelines.project.company import open_company
-    from pipelines.scoring.score import registered
-    from pipelines.store.issued_run import issued_run
+    from pipelines.store.issued import issued_run
     from pipelines.store.opening import open_store
     from pipelines.terminal.progress import show_progress
 
     with open_store(project, read_only=True) as store:
         run = issued_run(store, project.outcome_name, as_of, model_version)
-        model, version, facts = registered(project, run.key.model_version)
+        champion = project.registry.version(run.key.model_version)
+        model, version = champion.model, champion.version
         notes: list[str] = []
         record = _record(project, version, notes)
         spread = None if record is None else record.spread
@@ -169,44 +169,41 @@ def portfolio_report(
         outcome_name=project.outcome_name,
         revision=run.revision,
         issued_at=run.issued_at,
-        created_at=facts["created_at"],
+        created_at=champion.created_at,
         window=(opens, opens + timedelta(days=project.settings.outcome.horizon_days)),
         accounts=accounts.forecast(),
         arr=None if summed.arr is None else arr.forecast(),
         spread=spread,
         matured=matured,
-        foretells=bool(facts["metrics"].get("holdout_enough_evidence")),
+        foretells=champion.foretells,
         has_plays=bool(plays.signals or plays.groups) and not model.scale.good,
         notes=[*_doubts(summed, spread), *notes],
     )
 
 
 def _record(project: Project, version: str, notes: list[str]) -> VersionRecord | None:
-    from models.registry.version_record import version_record
-
     try:
-        name = project.settings.registry.model_name
-        return version_record(project.registry_folder, name, version)
+        return project.registry.record(version)
     except RegistryError as error:
         notes.append(str(error).rstrip("."))
         return None
 
 
 def _doubts(summed: Portfolio, spread: float | None) -> list[str]:
-    found = []
+    doubts = []
     if summed.arr is None:
-        found.append(
+        doubts.append(
             "No MRR is mapped, so accounts are counted and no money is shown; map mrr under"
             " [tables.subscriptions]"
         )
     elif summed.unpriced:
-        found.append(
+        doubts.append(
             f"The MRR of {summed.unpriced:,} of {summed.accounts:,} accounts is not known: sums of"
             " ARR leave them out"
         )
     if spread is None:
-        found.append(
+        doubts.append(
             "How far the model may be off throughout is not known, so intervals hold chance alone"
             " and are too narrow"
         )
-    return found
+    return doubts

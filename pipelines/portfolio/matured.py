@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from features.tables.company import Company
     from models.measures.expected_loss import Forecast, LossForecast
-    from models.registry.version_record import VersionRecord
-    from pipelines.store.opening import Run, ScoreStore
+    from models.registry.versions import VersionRecord
+    from pipelines.store.base import ScoreStore
+    from pipelines.store.runs import Run
 
 MOST_RUNS = 24
 """Where more runs have matured, the last one of each month is shown, and the newest so many."""
@@ -181,16 +182,16 @@ def matured_forecasts(
     """
     notes: list[str] = []
     runs = _matured_runs(project, store, company, run, record, notes)
-    found = list(_of_runs(project, store, company, runs))
+    matured_runs = list(_of_runs(project, store, company, runs))
     if record.holdout is None:
         notes.append(
             f"Model version {run.key.model_version} was registered without the rows it was judged"
             " on, so earlier dates cannot be shown for it; models trained from now on keep them"
         )
-        return found, notes
-    shown = {matured.as_of for matured in found}
-    found += _of_holdout(company, record, record.holdout, shown)
-    return sorted(found, key=lambda matured: matured.as_of), notes
+        return matured_runs, notes
+    shown = {matured.as_of for matured in matured_runs}
+    matured_runs += _of_holdout(company, record, record.holdout, shown)
+    return sorted(matured_runs, key=lambda matured: matured.as_of), notes
 
 
 def _matured_runs(
@@ -203,7 +204,6 @@ def _matured_runs(
 ) -> dict[date, tuple[Run, VersionRecord]]:
     """Choose a run for each date, with what is known of its model."""
     from features.outcomes.labels import days_to_label
-    from models.registry.version_record import version_record
 
     if not company.is_dated:
         return {}
@@ -216,9 +216,8 @@ def _matured_runs(
         if day > shown.key.as_of or day + wait > company.data_end:
             continue
         if version not in records:
-            name = project.settings.registry.model_name
             try:
-                records[version] = version_record(project.registry_folder, name, version)
+                records[version] = project.registry.record(version)
             except RegistryError:
                 records[version] = None
         own = records[version]
@@ -272,7 +271,7 @@ def _of_holdout(
     company: Company, record: VersionRecord, rows: pd.DataFrame, shown: set[date]
 ) -> Iterator[MaturedForecast]:
     from features.observations import active_accounts
-    from models.registry.version_record import spread_of
+    from models.registry.versions import spread_of
 
     days = {moment: moment.date() for moment in sorted(rows["observation_date"].unique())}
     has_money = company.has("subscriptions", "mrr")
@@ -309,5 +308,5 @@ def _of_date(table: ir.Table, day: date, column: str) -> pd.Series[Any]:
 
     here = table.filter(table.observation_date == ibis.timestamp(day.isoformat()))
     frame = here.select("account_id", column).execute()
-    found: pd.Series[Any] = frame.set_index("account_id")[column]
-    return found
+    values: pd.Series[Any] = frame.set_index("account_id")[column]
+    return values

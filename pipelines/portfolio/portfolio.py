@@ -8,7 +8,15 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from features.errors import StoreError
-from pipelines.portfolio.sums import SUMMED, BandSummary, PartSummary, Watch, add_up, part_of
+from pipelines.portfolio.sums import (
+    SUMMED,
+    BandSummary,
+    PartSummary,
+    Watch,
+    add_up,
+    by_stake,
+    part_of,
+)
 from pipelines.project.project import Project
 from pipelines.scoring.score import Issued
 
@@ -17,7 +25,8 @@ if TYPE_CHECKING:
 
     from features.outcomes.labels import OutcomeSettings
     from models.scoring.health_model import HealthModel
-    from pipelines.store.opening import Run, ScoreStore
+    from pipelines.store.base import ScoreStore
+    from pipelines.store.runs import Run
 
 EXPLAINED = ("account_id", "reason_signals", "reason_points", "reason_values")
 SAID = 3
@@ -106,7 +115,8 @@ def portfolio(project: Project, issued: Issued, calls: int = 5) -> Portfolio:
     StoreError
         When the store cannot be read.
     """
-    from pipelines.store.opening import RunKey, open_store
+    from pipelines.store.opening import open_store
+    from pipelines.store.runs import RunKey
 
     key = RunKey(issued.outcome, issued.as_of, issued.model_version)
     with open_store(project, read_only=True) as store:
@@ -161,7 +171,7 @@ def sum_up(
         arr=whole.arr,
         expected_arr=whole.expected_arr,
         expected_accounts=whole.expected_accounts,
-        segments=sorted(segments, key=_by_stake),
+        segments=sorted(segments, key=by_stake),
         sizes=sorted(sizes, key=_by_size) if has_money else [],
         unpriced=int(sums["accounts"].sum() - sums["known"].sum()),
         calls=_calls(project, model, first, {row["account_id"]: row for row in rows}, has_money),
@@ -170,11 +180,6 @@ def sum_up(
 
 def _by_size(part: PartSummary) -> float:
     return -part.name if isinstance(part.name, float) else 1.0
-
-
-def _by_stake(part: PartSummary) -> tuple[float, str]:
-    stake = part.expected_accounts if part.expected_arr is None else part.expected_arr
-    return -stake, str(part.name)
 
 
 def _calls(

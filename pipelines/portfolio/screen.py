@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.console import Console
 from rich.text import Text
 
 from pipelines.portfolio.words import figures, foretold, headline, verdict
-from pipelines.terminal.console import plain, show_portfolio, table_of
+from pipelines.terminal.console import (
+    BAND_STYLES,
+    BAR_WIDTH,
+    band_text,
+    money,
+    percent,
+    plain,
+    table_of,
+)
+
+if TYPE_CHECKING:
+    from pipelines.portfolio.portfolio import Portfolio
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,3 +52,50 @@ def show_report(console: Console, report: PortfolioReport) -> None:
                 verdict(one, is_money=False),
             )
         console.print(table)
+
+
+def show_portfolio(console: Console, summed: Portfolio) -> None:
+    """Print bands, money at risk and the accounts to call first."""
+    words = summed.outcome.words
+    title = f"Portfolio on {summed.as_of}, {words.noun} (model version"
+    title = f"{title} {plain(summed.model_version, 20)})"
+    console.print(Text(title, style="bold"))
+    expected = f">expected {words.noun}"
+    table = table_of("Band", ">accounts", ">ARR", expected, ">observed before", "")
+    most = max((band.accounts for band in summed.bands), default=0) or 1
+    for band in summed.bands:
+        observed = band.observed["observed_rate"] if band.observed else None
+        width = round(BAR_WIDTH * band.accounts / most)
+        table.add_row(
+            band_text(band.band),
+            f"{band.accounts:,}",
+            money(band.arr),
+            percent(band.expected_rate if band.accounts else None),
+            percent(observed),
+            Text("█" * width, style=BAND_STYLES[band.band]),
+        )
+    console.print(table)
+    if summed.arr is not None and summed.expected_arr is not None:
+        first = summed.bands[0]
+        expected = f"{words.noun} in the outcome window is expected of accounts with ARR"
+        if summed.outcome.kind == "churn":
+            expected = "expected loss in the outcome window"
+        console.print(
+            Text(
+                f"ARR {money(summed.arr)}, of which {money(first.arr)} {first.band};"
+                f" {expected} {money(summed.expected_arr)}"
+            )
+        )
+    console.print(Text("Call first", style="bold"))
+    for number, call in enumerate(summed.calls, start=1):
+        name = f" {plain(call.name, 40)}" if call.name else ""
+        line = Text.assemble(
+            f"{number}. {plain(call.account_id, 40)}{name}: score {call.score:.0f} ",
+            band_text(call.band),
+            f", {percent(call.probability)} {words.noun}"
+            + (f", ARR {money(call.arr)}" if call.arr is not None else "")
+            + f" ({plain(call.segment, 40)})",
+        )
+        console.print(line, soft_wrap=True)
+        for sentence in call.sentences:
+            console.print(Text(f"     {sentence}"), soft_wrap=True)

@@ -79,6 +79,12 @@ class PartSummary:
         return sum(known) if known else None
 
 
+def by_stake(part: PartSummary) -> tuple[float, str]:
+    """Order parts by what is at stake in them, the most first."""
+    stake = part.expected_accounts if part.expected_arr is None else part.expected_arr
+    return -stake, str(part.name)
+
+
 def part_of(name: Any, sums: pd.DataFrame, bands: Sequence[str], has_money: bool) -> PartSummary:
     """Sum up rows of what :func:`add_up` returned.
 

@@ -123,12 +123,12 @@ def figures(report: PortfolioReport) -> list[tuple[str, str, str]]:
     """List the key figures: what each is, the figure, and how sure it is."""
     summed, words = report.portfolio, stake_words(report.portfolio.outcome)
     first = summed.bands[0]
-    found = []
+    rows = []
     if report.arr is not None and summed.arr is not None:
         share = percent(report.arr.expected / summed.arr) if summed.arr else percent(None)
         sure = interval(report.arr, is_money=True)
-        found.append((words.total, money(report.arr.expected), f"{sure}; {share} of the ARR"))
-    found.append(
+        rows.append((words.total, money(report.arr.expected), f"{sure}; {share} of the ARR"))
+    rows.append(
         (
             f"Accounts expected to {words.verb}",
             amount(report.accounts.expected),
@@ -137,20 +137,20 @@ def figures(report: PortfolioReport) -> list[tuple[str, str, str]]:
     )
     if first.arr is not None and summed.arr:
         part = f"{plural(first.accounts, 'account')}; {percent(first.arr / summed.arr)} of the ARR"
-        found.append((f"ARR {first.band}", money(first.arr), part))
+        rows.append((f"ARR {first.band}", money(first.arr), part))
     else:
         share = percent(first.accounts / summed.accounts) if summed.accounts else percent(None)
-        found.append((f"Accounts {first.band}", count(first.accounts), f"{share} of all"))
+        rows.append((f"Accounts {first.band}", count(first.accounts), f"{share} of all"))
     verdicts = [matured.within for matured in report.matured]
     if verdicts:
-        found.append(
+        rows.append(
             (
                 "Earlier forecasts that held",
                 f"{sum(verdicts)} of {len(verdicts)}",
                 "what happened was in the interval; 9 in 10 should be",
             )
         )
-    return found
+    return rows
 
 
 def verdict(matured: MaturedForecast, *, is_money: bool) -> str:

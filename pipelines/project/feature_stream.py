@@ -96,8 +96,8 @@ def feature_stream(
             return feature_rows_of_date(project, company, day)
 
         def read() -> tuple[int, Iterator[pa.RecordBatch]]:
-            found = rows()
-            return found.count, found.batches(BATCH_ROWS)
+            features = rows()
+            return features.count, features.batches(BATCH_ROWS)
 
         spread = rows if company.engine.name == "Spark" else None
         yield FeatureStream(day, "tables", warnings, read, spread)

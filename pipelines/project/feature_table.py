@@ -82,10 +82,10 @@ def write_features(
     refuse_other_suffix(file, "The feature table")
     warnings: list[str] = []
     if labelled:
-        from pipelines.training.train import labelled_features
+        from pipelines.project.rows import labelled_rows
 
-        frame, signals = labelled_features(project)
-        count, name = len(signals), "features-labelled.parquet"
+        rows = labelled_rows(project)
+        frame, count, name = rows.frame, len(rows.signals), "features-labelled.parquet"
     else:
         frame, count, day, warnings = _as_of(project, as_of)
         name = f"features-{day}.parquet"

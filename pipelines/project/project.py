@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pydantic
 from pydantic import Field
@@ -21,11 +21,12 @@ from features.outcomes.labels import OutcomeSettings
 from features.sources.url import HIDDEN, masked, masked_comments
 from features.tables.mapping import Frozen, TablesSettings
 from features.tables.reading.settings import ReadingSettings
-from pipelines.project.monitor_settings import AlertSettings, MonitorSettings
+from models.drift.policy import DriftPolicy
+from pipelines.project.alert_settings import AlertSettings
 from pipelines.project.retraining_settings import RetrainingSettings
 from pipelines.project.score_settings import MAIN, FurtherOutcome, ScoreSettings, with_inherited
 from pipelines.project.scorecard_settings import PlaysSettings, ScorecardSettings
-from pipelines.project.serve_settings import ServeSettings
+from pipelines.project.serve_settings import ServeSettings, with_owner
 from pipelines.project.store_settings import StoreSettings
 from pipelines.project.training_settings import (
     BacktestSettings,
@@ -35,6 +36,9 @@ from pipelines.project.training_settings import (
     TuningSettings,
 )
 from pipelines.terminal.whole_file import replaced_whole
+
+if TYPE_CHECKING:
+    from models.registry.models import Registry
 
 FILE_NAME = "healthscore.toml"
 
@@ -77,14 +81,14 @@ class Settings(Frozen):
     store: StoreSettings = StoreSettings()
     scorecard: ScorecardSettings = ScorecardSettings()
     plays: PlaysSettings = PlaysSettings()
-    monitor: MonitorSettings = MonitorSettings()
+    monitor: DriftPolicy = DriftPolicy()
     alert: AlertSettings = AlertSettings()
     serve: ServeSettings = ServeSettings()
 
     @pydantic.model_validator(mode="before")
     @classmethod
     def _inherit(cls, raw: Any) -> Any:
-        return with_inherited(raw)
+        return with_owner(with_inherited(raw))
 
     @pydantic.model_validator(mode="after")
     def _scores_fit(self) -> Settings:
@@ -194,6 +198,18 @@ class Project:
     def registry_folder(self) -> Path:
         """Where models are kept."""
         return (self.folder / self.settings.registry.folder).resolve()
+
+    @property
+    def registry(self) -> Registry:
+        """The model of the outcome in its registry, which refuses one that was taught another."""
+        from models.registry.models import AskedOutcome, Registry
+
+        outcome = self.settings.outcome
+        return Registry(
+            self.registry_folder,
+            self.settings.registry.model_name,
+            AskedOutcome(outcome.kind, outcome.is_good, self.outcome_section),
+        )
 
     @property
     def store_shown(self) -> str:
@@ -316,9 +332,9 @@ def _known_keys(location: Sequence[int | str]) -> list[str]:
     node: type[pydantic.BaseModel] = Settings
     for part in location:
         field = node.model_fields.get(str(part))
-        found = _model_in(field.annotation) if field is not None else None
-        if found is not None:
-            node = found
+        inner = _model_in(field.annotation) if field is not None else None
+        if inner is not None:
+            node = inner
     return [field.alias or name for name, field in node.model_fields.items()]
 
 
@@ -326,7 +342,7 @@ def _model_in(annotation: Any) -> type[pydantic.BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
         return annotation
     for argument in typing.get_args(annotation):
-        found = _model_in(argument)
-        if found is not None:
-            return found
+        inner = _model_in(argument)
+        if inner is not None:
+            return inner
     return None

@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from features.catalog import GROUPS
+from features.catalog import EVERYBODY, GROUPS
 from features.errors import SettingsError, nearest, sample
 from features.tables.mapping import Frozen
 
 if TYPE_CHECKING:
     from features.catalog import Signal
-    from models.churn.encoding import Floats
+    from models.arrays import Floats
     from models.scorecard.grading import Measure
 
-ALL = "all"
 """What the weights of segments that have none of their own are called."""
 TOLERANCE = 0.05
 WEIGHED = tuple(group for group in GROUPS if group != "profile")
@@ -104,8 +103,8 @@ class ScorecardSettings(Frozen):
     @property
     def by_place(self) -> dict[str, dict[str, float]]:
         """All weights given, by the name of their section."""
-        found = {"[scorecard] weights": self.weights} if self.weights else {}
-        return found | {f"[scorecard.segments] {name}": w for name, w in self.segments.items()}
+        weightings = {"[scorecard] weights": self.weights} if self.weights else {}
+        return weightings | {f"[scorecard.segments] {name}": w for name, w in self.segments.items()}
 
 
 def weights_problem(weights: Mapping[str, float], known: Sequence[str]) -> str:
@@ -141,7 +140,7 @@ def read_weights(text: str, known: Sequence[str]) -> dict[str, float]:
     SettingsError
         When they cannot be read, name no measure, or do not sum to 100.
     """
-    found: dict[str, float] = {}
+    weights: dict[str, float] = {}
     for part in text.split(","):
         name, _, number = (piece.strip() for piece in part.partition("="))
         try:
@@ -151,12 +150,12 @@ def read_weights(text: str, known: Sequence[str]) -> dict[str, float]:
                 f"--weights must read like usage=40,support=60, and {sample([part])} does not;"
                 " write a name, an equals sign and a number"
             ) from None
-        if name in found:
+        if name in weights:
             raise SettingsError(f"--weights names {sample([name])} twice; leave one out")
-        found[name] = weight
-    if problem := weights_problem(found, known):
+        weights[name] = weight
+    if problem := weights_problem(weights, known):
         raise SettingsError(f"--weights {problem}")
-    return found
+    return weights
 
 
 def scorecard_measures(
@@ -223,14 +222,14 @@ def weights_today(settings: ScorecardSettings, measures: Sequence[str]) -> dict[
 
     from models.scorecard.scorecard import whole_percentages
 
-    given: dict[str, Mapping[str, float]] = {ALL: settings.weights, **settings.segments}
+    given: dict[str, Mapping[str, float]] = {EVERYBODY: settings.weights, **settings.segments}
     if not settings.weights:
-        given = {ALL: whole_percentages(dict.fromkeys(measures, 1.0))}
-    found = {}
+        given = {EVERYBODY: whole_percentages(dict.fromkeys(measures, 1.0))}
+    weightings = {}
     for segment, weights in given.items():
         row = np.array([weights.get(name, 0.0) for name in measures], dtype=float)
-        found[segment] = 100 * row / row.sum()
-    return found
+        weightings[segment] = 100 * row / row.sum()
+    return weightings
 
 
 class PlaysSettings(Frozen):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_address
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -37,7 +38,8 @@ class ServeSettings(Frozen):
     proxy_header : str or None
         Header in which a proxy names the visitor it has recognised, such as "X-Forwarded-User".
     trusted_proxies : tuple of network
-        Addresses whose header is believed.
+        Addresses of proxies: their header is believed, and where visitors log in, what they say
+        of where a visitor comes from.
     proxy_role : {"viewer", "admin"} or None
         Role of a visitor of the proxy who is not in the users file; None refuses such visitors.
     owner : str or None
@@ -79,10 +81,10 @@ class ServeSettings(Frozen):
                 "proxy_header is believed from trusted_proxies alone, and none is named; add the"
                 " address of the proxy"
             )
-        if self.proxy_header is None and (self.trusted_proxies or self.proxy_role):
+        if self.proxy_header is None and self.proxy_role is not None:
             raise ValueError(
-                "trusted_proxies and proxy_role say whose proxy_header is believed, and there is"
-                " none; add it or take them out"
+                "proxy_role is that of visitors whom a proxy_header names, and there is none; add"
+                " it or take proxy_role out"
             )
         return self
 
@@ -101,3 +103,13 @@ def is_local(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def with_owner(raw: Any) -> Any:
+    """Hand the owner column of ``[serve]`` to ``[signals]``, which keeps it from the inputs."""
+    if not isinstance(raw, Mapping) or not isinstance(raw.get("serve"), Mapping):
+        return raw
+    owner, signals = raw["serve"].get("owner"), raw.get("signals", {})
+    if not isinstance(owner, str) or not isinstance(signals, Mapping):
+        return raw
+    return {**raw, "signals": {**signals, "owners": [*signals.get("owners", ()), owner]}}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pydantic
 from pydantic import Field
 
+from features.errors import SettingsError
 from features.sources.url import masked
 from features.tables.mapping import Frozen
 
@@ -22,9 +24,13 @@ class StoreSettings(Frozen):
         PostgreSQL server, whose ``?schema=`` is "healthscore" where left out (see
         ``docs/reference/score_store.md``). Files are relative to the configuration file. Earlier
         configurations call it ``file``.
+    seal_key_env : str or None
+        Name of the environment variable that holds the key which issued runs are sealed with; the
+        key itself is never in a file.
     """
 
     url: str = Field("scores.duckdb", repr=False, min_length=1)
+    seal_key_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$")
 
     @pydantic.model_validator(mode="before")
     @classmethod
@@ -34,6 +40,24 @@ class StoreSettings(Frozen):
         if "url" in raw:
             raise ValueError("[store] has both url and file, its earlier name; take file out")
         return {"url" if key == "file" else key: value for key, value in raw.items()}
+
+    def seal_key(self) -> bytes | None:
+        """Return the key that runs are sealed with, None where none is named.
+
+        Raises
+        ------
+        SettingsError
+            When the variable that holds it is not set.
+        """
+        if self.seal_key_env is None:
+            return None
+        key = os.environ.get(self.seal_key_env)
+        if not key:
+            raise SettingsError(
+                f"The environment variable '{self.seal_key_env}' that [store] seal_key_env names is"
+                " not set, and issued runs are sealed with the key it holds; set it"
+            )
+        return key.encode()
 
     def shown(self, folder: Path) -> str:
         """Return the place as it may be printed: a path, starting from a folder, or an address."""

@@ -8,15 +8,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from features.catalog import Signal
-    from pipelines.weights.recommend import Recommended
-
-
-def signal_labels(recommended: Recommended) -> dict[str, str]:
-    """Label each signal, and where others have the same label, say what sets it apart."""
-    signals = {signal.name: signal for signal in recommended.model.signals}
-    signals |= {signal.name: signal for note in recommended.measures for signal in note.signals}
-    signals |= {one.signal.name: one.signal for one in recommended.behaviours}
-    return labels_of(signals.values())
 
 
 def labels_of(described: Iterable[Signal]) -> dict[str, str]:

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any
 from features.errors import DataError, nearest
 from pipelines.project.company import open_company, scoring_date
 from pipelines.project.project import Project
-from pipelines.scoring.score import champion, features_on
+from pipelines.scoring.score import features_on
 
 if TYPE_CHECKING:
     from features.outcomes.labels import OutcomeSettings, OutcomeWords
     from features.tables.company import Company
     from models.scoring.reasons import Reason
+
+
+class InactiveAccount(DataError):  # noqa: N818 - no fault of the data
+    """The account was not active on the date that is asked about."""
 
 
 @dataclass(frozen=True)
@@ -62,15 +66,18 @@ def explain_account(project: Project, account_id: str, as_of: date | None) -> Ex
     RegistryError
         When there is no champion.
     """
+    from models.scoring.scorer import Scorer
+
     outcome = project.settings.outcome
-    model, version, _ = champion(project)
+    champion = project.registry.champion()
+    model, version = champion.model, champion.version
     with open_company(project) as company:
         day, _ = scoring_date(company, as_of)
         refuse_unknown_account(company, account_id)
         frame = features_on(project, company, model, day, account_id)
     if frame.empty:
-        raise DataError(inactive(account_id, day, outcome))
-    scored = model.score(frame)
+        raise InactiveAccount(inactive(account_id, day, outcome))
+    scored = Scorer(model).score(frame)
     row = scored.table.iloc[0].to_dict()
     account = {
         "account_id": account_id,

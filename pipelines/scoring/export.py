@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from features.catalog import Signal
     from pipelines.scoring.export_files import Export
-    from pipelines.store.opening import Run
+    from pipelines.store.runs import Run
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def export_scores(
     """
     from pipelines.scoring import export_files
     from pipelines.scoring.export_rows import chosen_columns, export_batches, stored_columns
-    from pipelines.store.issued_run import issued_run
+    from pipelines.store.issued import issued_run
     from pipelines.store.opening import open_store
 
     write: dict[str, Callable[[Export, Path], None]] = {
@@ -133,9 +133,7 @@ def export_scores(
 
 def _catalogue(project: Project, run: Run) -> dict[str, Signal]:
     """Read the signals of the run's model, in whose words its reasons are said."""
-    from pipelines.scoring.score import registered
-
-    model, _, _ = registered(project, run.key.model_version)
+    model = project.registry.version(run.key.model_version).model
     return {signal.name: signal for signal in model.signals}
 
 

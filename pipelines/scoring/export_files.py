@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -13,11 +14,11 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
 from features.errors import SettingsError, sample
-from pipelines.scoring.export_cells import harmless, readable, utf16_length
 from pipelines.scoring.export_rows import export_schema
 
 if TYPE_CHECKING:
@@ -26,7 +27,21 @@ if TYPE_CHECKING:
     from xlsxwriter.worksheet import Worksheet
 
     from pipelines.scoring.export_rows import Column
-    from pipelines.store.opening import Run
+    from pipelines.store.runs import Run
+
+# What XML cannot hold, what ends a text early in some programs, and what moves a terminal's cursor.
+# Other people's words in cells are text, never a formula: one such as =HYPERLINK(...) is run by a
+# spreadsheet program that opens it from a CSV file (OWASP, "CSV Injection").
+_CONTROL = r"[\x00-\x08\x0b-\x1f\x7f-\x{9f}\x{fffe}\x{ffff}]"
+_CONTROL_IN_PYTHON = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffe\uffff]")
+# Programs that trim a cell, or take a sign of full or small width for the plain one, see a formula.
+_BLANK = r"[ \v\f\p{Z}\p{Cf}]*"
+_SIGN = r"[=+\-@\x{ff1d}\x{ff0b}\x{ff0d}\x{ff20}\x{fe66}\x{fe62}\x{fe63}\x{fe6b}]"
+# A program set to another separator begins a cell after each of these, quotes or not.
+_BEFORE = r"^|[;\t\r\n]"
+_FORMULA = rf"({_BEFORE})('*{_BLANK}{_SIGN})"
+_LEADING_BREAK = r"^('*[\t\r\n])"
+
 
 SHEET_ROWS = 1_048_576
 CELL_CHARACTERS = 32_767
@@ -176,8 +191,8 @@ def _cells(column: pa.Array) -> list[Any]:
         column = readable(column)
     elif pa.types.is_timestamp(column.type):
         column = column.cast(pa.timestamp("us"))
-    found: list[Any] = column.to_pylist()
-    return found
+    cells: list[Any] = column.to_pylist()
+    return cells
 
 
 def _write_text(sheet: Worksheet, row: int, place: int, text: str) -> None:
@@ -202,3 +217,62 @@ def _format(column: Column) -> str:
 
 def _width(column: Column) -> int:
     return 60 if column.is_sentence else _WIDTHS.get(column.name, max(10, len(column.name) + 2))
+
+
+def readable(texts: pa.Array) -> pa.Array:
+    r"""Spell out control characters, but for tabs and line breaks.
+
+    Parameters
+    ----------
+    texts : StringArray
+        Any text; null stays null.
+
+    Examples
+    --------
+    >>> print(readable(pa.array(["A\x1b[31m", "two\nlines"])).to_pylist())
+    ['A\\x1b[31m', 'two\nlines']
+    """
+    if not pc.any(pc.match_substring_regex(texts, _CONTROL)).as_py():
+        return texts
+    spelt = [None if text is None else _spelt(text) for text in texts.to_pylist()]
+    return pa.array(spelt, pa.string())
+
+
+def harmless(texts: pa.Array) -> pa.Array:
+    """Put an apostrophe before whatever a spreadsheet program would take for a formula.
+
+    It goes before ``= + - @`` (of any width, after blanks too) at the start of a text and after a
+    semicolon, a tab or a line break within it, and before a tab or a line break at the start.
+    Apostrophes that were there stay, so that taking one away again gives the text as it was.
+
+    Parameters
+    ----------
+    texts : StringArray
+        Any text; null stays null.
+
+    Examples
+    --------
+    >>> harmless(pa.array(["=1+1", "Acme; =1+1", "a-b", "'@x"])).to_pylist()
+    ["'=1+1", "Acme;' =1+1", 'a-b', "''@x"]
+    """
+    marked = pc.replace_substring_regex(texts, _FORMULA, r"\1'\2")
+    return pc.replace_substring_regex(marked, _LEADING_BREAK, r"'\1")
+
+
+def utf16_length(text: str) -> int:
+    """Count characters as spreadsheets do: one beyond the basic plane counts for two.
+
+    Examples
+    --------
+    >>> utf16_length("a😀")
+    3
+    """
+    return len(text) + sum(character > "\uffff" for character in text)
+
+
+def _spelt(text: str) -> str:
+    return _CONTROL_IN_PYTHON.sub(lambda found: _escape(ord(found[0])), text)
+
+
+def _escape(code: int) -> str:
+    return rf"\x{code:02x}" if code < 0x100 else rf"\u{code:04x}"

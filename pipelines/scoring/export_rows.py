@@ -15,7 +15,7 @@ from pipelines.store.schema import COLUMN_NOTES, SCORE_SCHEMA
 
 if TYPE_CHECKING:
     from features.catalog import Signal
-    from pipelines.store.opening import Run
+    from pipelines.store.runs import Run
 
 # Sentences repeat from account to account: "is not known", small counts, whole percents.
 REMEMBERED = 100_000
@@ -127,9 +127,9 @@ def chosen_columns(names: Sequence[str] | None) -> tuple[Column, ...]:
         raise SettingsError(f"An export has no column {sample(unknown)}{hint}")
     twice = [name for number, name in enumerate(names) if name in names[:number]]
     if twice or not names:
-        found = f"{sample(twice)} twice" if twice else "none"
+        problem = f"{sample(twice)} twice" if twice else "none"
         raise SettingsError(
-            f"The columns of an export must be named once each, and --columns names {found};"
+            f"The columns of an export must be named once each, and --columns names {problem};"
             " correct it"
         )
     return tuple(known[name] for name in names)

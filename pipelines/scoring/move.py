@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 from features.errors import DataError, SettingsError, sample
 from pipelines.project.company import open_company, scoring_date
 from pipelines.project.project import Project
-from pipelines.scoring.explain import inactive, refuse_unknown_account
-from pipelines.scoring.score import champion, registered
-from pipelines.store.issued_scores import DatedScore, issued_scores
+from pipelines.scoring.explain import InactiveAccount, inactive, refuse_unknown_account
+from pipelines.store.issued import DatedScore, issued_scores
 from pipelines.terminal.progress import show_progress
 
 if TYPE_CHECKING:
@@ -20,8 +19,9 @@ if TYPE_CHECKING:
 
     from features.outcomes.labels import OutcomeWords
     from features.tables.company import Company
-    from models.scoring.health_model import HealthModel, ScoredAccounts
+    from models.scoring.health_model import HealthModel
     from models.scoring.move import MoveEnd, MoveSplit
+    from models.scoring.scored import ScoredAccounts
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,8 @@ def explain_move(
     StoreError
         When there is a store that cannot be read.
     """
-    newest, newest_version, _ = champion(project)
+    champion = project.registry.champion()
+    newest, newest_version = champion.model, champion.version
     with open_company(project) as company:
         day, warnings = scoring_date(company, as_of)
         _refuse_order(since, day)
@@ -138,7 +139,7 @@ def explain_rows(
     models = {newest[1]: newest[0]}
     for version in versions.values():
         if version not in models:
-            models[version], _, _ = registered(project, version)
+            models[version] = project.registry.version(version).model
     ends = [
         _end(one, row, models[versions[one]], versions[one], issued.get(one))
         for one, row in rows.items()
@@ -217,7 +218,7 @@ def _refuse_inactive(
     for day in rows:
         if day not in active:
             known = _known_of(active, history)
-            raise DataError(f"{inactive(account_id, day, project.settings.outcome)}{known}")
+            raise InactiveAccount(f"{inactive(account_id, day, project.settings.outcome)}{known}")
 
 
 def _known_of(active: Sequence[date], history: Sequence[DatedScore]) -> str:

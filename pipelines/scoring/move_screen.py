@@ -14,7 +14,7 @@ from pipelines.terminal.console import band_text, percent, plain, print_warnings
 if TYPE_CHECKING:
     from models.scoring.move import MovePart, MoveSplit
     from pipelines.scoring.move import ExplainedMove
-    from pipelines.store.issued_scores import DatedScore
+    from pipelines.store.issued import DatedScore
 
 WIDTH = 26
 SIGNALS_SHOWN = 12

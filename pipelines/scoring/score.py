@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from features.tables.company import Company
+    from models.registry.models import Champion
     from models.scoring.health_model import HealthModel
-    from pipelines.store.opening import Run, RunKey
+    from pipelines.store.runs import Run, RunKey
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class Issued:
         One sentence each.
     model : HealthModel
         The champion that made the scores.
+    seal : str or None
+        The run's seal, where it was written now.
     """
 
     outcome: str
@@ -56,6 +59,7 @@ class Issued:
     fresh: bool
     warnings: list[str]
     model: HealthModel
+    seal: str | None = None
 
 
 def score_accounts(
@@ -90,12 +94,13 @@ def score_accounts(
     StoreError
         When the store cannot be written; it then holds what it held before.
     """
-    model, version, facts = champion(project)
+    champion = project.registry.champion()
+    model = champion.model
     with feature_stream(project, model, as_of, features) as stream:
         issued = issue_scores(
-            project, stream, model, version, str(facts["run_id"]), force=force, workers=workers
+            project, stream, model, champion.version, champion.run_id, force=force, workers=workers
         )
-    return replace(issued, warnings=[*issued.warnings, *_doubts(project, facts)])
+    return replace(issued, warnings=[*issued.warnings, *_caveats(project, champion)])
 
 
 def issue_scores(
@@ -129,7 +134,8 @@ def issue_scores(
         As :func:`score_accounts` does.
     """
     from models.training.fingerprint import RowsFingerprint
-    from pipelines.store.opening import AlreadyIssued, RunKey, open_store
+    from pipelines.store.opening import open_store
+    from pipelines.store.runs import AlreadyIssued, RunKey
 
     key = RunKey(project.outcome_name, stream.as_of, version)
     before = None if force else issued_before(project, key)
@@ -173,6 +179,7 @@ def _issued(run: Run, stream: FeatureStream, model: HealthModel, *, fresh: bool)
         fresh=fresh,
         warnings=stream.warnings,
         model=model,
+        seal=run.seal,
     )
 
 
@@ -182,7 +189,8 @@ def issued_before(project: Project, key: RunKey) -> Run | None:
     None also where there is no store yet, or one of an earlier form, which issuing brings up to
     date: only then can be seen what it holds.
     """
-    from pipelines.store.opening import EarlierStore, NoStore, open_store
+    from pipelines.store.opening import open_store
+    from pipelines.store.runs import EarlierStore, NoStore
 
     try:
         with open_store(project, read_only=True) as store:
@@ -195,6 +203,7 @@ def scored_batches(
     stream: FeatureStream, model: HealthModel, workers: int
 ) -> tuple[int, Iterator[tuple[pa.RecordBatch, Any]]]:
     """Score a stream: the number of rows, and batches of scored rows with their signals' hashes."""
+    from models.scoring.scorer import Scorer
     from models.training.fingerprint import row_hashes
 
     hashed = ["account_id", *model.required_columns]
@@ -202,13 +211,13 @@ def scored_batches(
         from pipelines.scoring.spark import score_on_cluster
 
         return score_on_cluster(stream.on_cluster(), model, hashed)
-    plan = model.plan
+    scorer = Scorer(model)
 
     def work(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, Any]:
-        return plan.score_batch(batch), row_hashes(batch, hashed)
+        return scorer.score_batch(batch), row_hashes(batch, hashed)
 
     count, batches = stream.read()
-    plan.shap.expect(count)
+    scorer.shap.expect(count)
     return count, in_order(work, batches, workers)
 
 
@@ -235,47 +244,6 @@ def _version() -> str:
         return "not installed"
 
 
-def champion(project: Project) -> tuple[HealthModel, str, dict[str, Any]]:
-    """Load the champion of a project's outcome, with its version and the facts of its run.
-
-    Raises
-    ------
-    RegistryError
-        When there is none, or it foretells another outcome than the configuration describes.
-    """
-    from models.registry.models import load_champion
-
-    found = load_champion(project.registry_folder, project.settings.registry.model_name)
-    return _of_outcome(project, *found)
-
-
-def registered(project: Project, version: str) -> tuple[HealthModel, str, dict[str, Any]]:
-    """Load a version of a project's model, as :func:`champion` loads the one in use."""
-    from models.registry.models import load_version
-
-    name = project.settings.registry.model_name
-    return _of_outcome(project, *load_version(project.registry_folder, name, version))
-
-
-def _of_outcome(
-    project: Project, model: HealthModel, version: str, facts: dict[str, Any]
-) -> tuple[HealthModel, str, dict[str, Any]]:
-    from features.errors import RegistryError
-
-    settings = project.settings
-    name, kind = settings.registry.model_name, settings.outcome.kind
-    # Models from before there were other outcomes foretell churn.
-    taught = facts["params"].get("outcome", "churn")
-    if taught != kind or model.scale.good != settings.outcome.is_good:
-        news = "good" if model.scale.good else "bad"
-        raise RegistryError(
-            f"The model {name!r} was taught to foretell {taught} as {news} news, and"
-            f" [{project.outcome_section}] now says kind = {kind!r}; train again or give the new"
-            " outcome a section of its own under [outcomes]"
-        )
-    return model, version, facts
-
-
 def features_on(
     project: Project, company: Company, model: HealthModel, day: date, account_id: str
 ) -> pd.DataFrame:
@@ -290,8 +258,8 @@ def features_on(
     return feature_rows_of_date(project, company, day, account_id).frame()
 
 
-def _doubts(project: Project, facts: dict[str, Any]) -> list[str]:
-    if facts["metrics"].get("holdout_enough_evidence"):
+def _caveats(project: Project, champion: Champion) -> list[str]:
+    if champion.foretells:
         return []
     return [
         "There is not enough evidence that behaviour foretells"

@@ -13,10 +13,10 @@ import pyarrow as pa
 if TYPE_CHECKING:
     from features.build import FeatureRows
     from models.scoring.health_model import HealthModel
-    from models.scoring.scorer import ScorePlan
+    from models.scoring.scorer import Scorer
 
 HASH = "row_hash"
-_PLANS: dict[str, ScorePlan] = {}
+_SCORERS: dict[str, Scorer] = {}
 
 
 def score_on_cluster(
@@ -53,17 +53,17 @@ def score_on_cluster(
     def score_partition(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from models.training.fingerprint import row_hashes
 
-        plan = _plan(key, sent)
+        scorer = _scorer(key, sent)
         for batch in batches:
-            scored = plan.score_batch(batch)
+            scored = scorer.score_batch(batch)
             hashes = pa.array(row_hashes(batch, hashed).view("int64"))
             kept = scored.select(SCORE_SCHEMA.names).cast(SCORE_SCHEMA)
             yield kept.append_column(HASH, hashes)
 
     schema = from_arrow_schema(SCORE_SCHEMA.append(pa.field(HASH, pa.int64())))
-    found = session.sql(connection.compile(rows.table))
+    features = session.sql(connection.compile(rows.table))
     # Computed once and held by the workers, however often a partition is asked for.
-    scored = found.mapInArrow(score_partition, schema).localCheckpoint()
+    scored = features.mapInArrow(score_partition, schema).localCheckpoint()
     partition = functions.spark_partition_id()
 
     def fetched() -> Iterator[tuple[pa.RecordBatch, Any]]:
@@ -85,16 +85,17 @@ def _files(model: HealthModel) -> dict[str, bytes]:
         return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
-def _plan(key: str, sent: Any) -> ScorePlan:
+def _scorer(key: str, sent: Any) -> Scorer:
     """Read a model once in each worker process."""
     from models.scoring.health_model import HealthModel
+    from models.scoring.scorer import Scorer
 
-    if key not in _PLANS:
-        _PLANS.clear()
+    if key not in _SCORERS:
+        _SCORERS.clear()
         with tempfile.TemporaryDirectory() as scratch:
             for name, content in sent.value.items():
                 path = Path(scratch) / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
-            _PLANS[key] = HealthModel.load(Path(scratch)).plan
-    return _PLANS[key]
+            _SCORERS[key] = Scorer(HealthModel.load(Path(scratch)))
+    return _SCORERS[key]

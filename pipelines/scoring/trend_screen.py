@@ -13,7 +13,7 @@ from pipelines.scoring.trend import AccountTrend, PortfolioRun, PortfolioTrend, 
 from pipelines.terminal.console import BAND_MARKS, BAND_STYLES, band_text, percent, plain, table_of
 
 if TYPE_CHECKING:
-    from pipelines.store.issued_scores import DatedScore
+    from pipelines.store.issued import DatedScore
 
 Dated = TypeVar("Dated", "DatedScore", "PortfolioRun")
 

@@ -47,6 +47,8 @@ class DataReport:
         Contract tables that are not mapped.
     groups : dict of str to int
         Signals per group; 0 where the group is off.
+    owners : list of str
+        Mapped attributes that name who looks after an account, which no model reads.
     data_start, data_end : str
         ISO dates of the first behaviour and of the first day of which nothing is known.
     observation_dates : list of str
@@ -58,6 +60,7 @@ class DataReport:
     tables: list[TableQuality]
     absent: list[str]
     groups: dict[str, int]
+    owners: list[str]
     data_start: str
     data_end: str
     observation_dates: list[str]
@@ -74,6 +77,7 @@ class DataReport:
             "tables": {table.name: table.to_dict() for table in self.tables},
             "absent": self.absent,
             "groups": self.groups,
+            "owners": self.owners,
             "data_start": self.data_start,
             "data_end": self.data_end,
             "observation_dates": self.observation_dates,
@@ -91,6 +95,7 @@ def check_data(project: Project) -> DataReport:
         When a table or column is missing or cannot be read as what it must be.
     """
     from features.build import active_builders
+    from features.builders.owners import owner_attributes
     from features.catalog import GROUPS
     from features.tables.contract import CONTRACT
 
@@ -105,6 +110,7 @@ def check_data(project: Project) -> DataReport:
             tables=list(company.quality.values()),
             absent=[name for name in CONTRACT if name not in company.tables],
             groups={group: counts[group] for group in GROUPS},
+            owners=owner_attributes(company, project.settings.signals),
             data_start=company.data_start.isoformat(),
             data_end=company.data_end.isoformat(),
             observation_dates=outcomes[MAIN].observation_dates,

@@ -68,11 +68,11 @@ def run_demo(
 
 def _refuse_foreign(folder: Path, *ours: Path) -> None:
     made_before = (folder / "data" / "truth" / "weights.json").exists()
-    found = [file for file in ours if file.exists()]
-    if found and not made_before:
+    existing = [file for file in ours if file.exists()]
+    if existing and not made_before:
         raise SettingsError(
             f"The folder '{folder}' must be missing, empty or an earlier demo, but holds"
-            f" '{found[0].name}'; choose another with --folder"
+            f" '{existing[0].name}'; choose another with --folder"
         )
 
 

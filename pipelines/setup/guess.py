@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from features.builders.owners import names_owner
 from features.sources.files.plain_forms import without_missing_words
 from features.tables.contract import CONTRACT, Column
 from features.tables.rows.doubts import status_columns
@@ -225,7 +226,7 @@ def attributes_of(guess: TableGuess, table: ir.Table) -> tuple[list[str], list[s
         elif SENSITIVE_WORDS.search(words):
             attributes.append(origin)
             sensitive.append(origin)
-        elif OUTCOME_WORDS.search(words) or not _describes(table, origin):
+        elif names_owner(origin) or OUTCOME_WORDS.search(words) or not _describes(table, origin):
             left.append(origin)
         else:
             attributes.append(origin)

@@ -195,12 +195,12 @@ def _refuse_foreign(folder: Path) -> None:
     """Raise unless the folder may be replaced without losing anyone's work."""
     if folder.is_dir():
         inside = [*folder.iterdir(), *folder.glob("truth/*")]
-        found = {path.relative_to(folder).as_posix() for path in inside if path.is_file()}
-        found |= {f"{path.relative_to(folder).as_posix()}/" for path in inside if path.is_dir()}
-        foreign = sorted(found - _written())
-        if not found or ("truth/weights.json" in found and not foreign):
+        files = {path.relative_to(folder).as_posix() for path in inside if path.is_file()}
+        files |= {f"{path.relative_to(folder).as_posix()}/" for path in inside if path.is_dir()}
+        foreign = sorted(files - _written())
+        if not files or ("truth/weights.json" in files and not foreign):
             return
-        what = sample(foreign or sorted(found))
+        what = sample(foreign or sorted(files))
     elif folder.exists():
         what = "a file of that name"
     else:

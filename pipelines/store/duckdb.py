@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import secrets
+import tempfile
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,20 +18,31 @@ import pyarrow as pa
 
 from features.errors import StoreError
 from features.sources.source import first_line
-from pipelines.store.duckdb_answer import MEMORY, REPEATED, batches_of, spill_folder
-from pipelines.store.migration import carry_over
-from pipelines.store.opening import (
-    AlreadyIssued,
-    EarlierStore,
-    NoStore,
-    Run,
-    RunKey,
-    ScoreStore,
-    now,
-    run_row,
+from pipelines.store.base import ScoreStore
+from pipelines.store.runs import AlreadyIssued, EarlierStore, NoStore, Run, RunKey, now, run_row
+from pipelines.store.schema import SCORE_SCHEMA
+from pipelines.store.tables import (
+    BEFORE_SEALS,
+    GROUPS_SCHEMA,
+    SCORE_COLUMNS,
+    STORE_VERSION,
+    carry_over,
+    groups_in,
+    groups_of,
+    insert_seal,
+    rows_of,
+    seals_added,
+    tables,
+    version_of,
 )
-from pipelines.store.tables import SCORE_COLUMNS, STORE_VERSION, rows_of, tables, version_of
 from pipelines.store.writer import RunWriter, twice
+
+# What DuckDB may hold beside the batch at hand. It writes the rest to the file as it goes, and
+# would otherwise keep a copy of that in most of the machine's memory.
+MEMORY = "256MB"
+BATCH_ROWS = 65_536
+REPEATED = "select account_id from {rows} group by account_id having count(*) > 1 limit 100"
+
 
 READERS_SECONDS, LOOK_AGAIN_SECONDS = 60.0, 0.1
 """So long a writer waits for readers, and between two looks."""
@@ -43,11 +57,15 @@ class DuckdbStore(ScoreStore):
         The file.
     read_only : bool
         Whether it is opened for reading alone.
+    seal_key : bytes or None
+        Key that runs are sealed with.
     """
 
-    def __init__(self, file: Path, *, read_only: bool) -> None:
-        super().__init__(str(file), read_only=read_only)
+    def __init__(self, file: Path, *, read_only: bool, seal_key: bytes | None = None) -> None:
+        super().__init__(str(file), read_only=read_only, seal_key=seal_key)
         self.file = file
+        # The chain of seals grows by one run at a time.
+        self.sealing = threading.Lock()
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._unread: set[pa.RecordBatchReader] = set()
 
@@ -124,9 +142,15 @@ class DuckdbStore(ScoreStore):
         if version == STORE_VERSION:
             return
         if self.read_only:
+            if version == BEFORE_SEALS:
+                self.form = version
+                return
             raise EarlierStore(self.shown) if version else NoStore(self.shown)
         self.connection.begin()
-        if version:
+        if version == BEFORE_SEALS:
+            for statement in seals_added("text"):
+                self.connection.execute(statement)
+        elif version:
             carry_over(self.connection, version)
         else:
             for statement in tables("text"):
@@ -153,6 +177,10 @@ class DuckdbStore(ScoreStore):
 
     def _rows_of(self, run: Run) -> tuple[str, list[object]]:
         return rows_of(run)
+
+    def groups_of(self, run: Run) -> dict[str, str]:
+        """Return the group of each signal that may be a reason of a run."""
+        return groups_in(self._ask(*groups_of(run), GROUPS_SCHEMA))
 
     @contextmanager
     def _issuing(
@@ -201,9 +229,16 @@ class _DuckdbRun(RunWriter):
                 [self.run_id],
             ).fetchall()
 
-    def _finish(self, facts: Mapping[str, str]) -> Run:
-        run = Run(self.key, self.revision, now(), self.rows, dict(facts))
+    def _written(self) -> Iterable[pa.RecordBatch]:
+        query = f"select {SCORE_COLUMNS} from score_rows where run_id = ? order by account_id"
         with self.store._speaking():
+            rows = self.connection.sql(query, params=[self.run_id]).to_arrow_reader(BATCH_ROWS)
+            for batch in rows:
+                yield batch.cast(SCORE_SCHEMA)
+
+    def _finish(self, facts: Mapping[str, str]) -> Run:
+        with self.store.sealing, self.store._speaking():
+            run = Run(self.key, self.revision, now(), self.rows, dict(facts))
             rows = f"score_rows where run_id = {self.run_id}"
             repeated = self.connection.execute(REPEATED.format(rows=rows)).fetchall()
             if repeated:
@@ -215,6 +250,8 @@ class _DuckdbRun(RunWriter):
             try:
                 row = (self.run_id, *run_row(run))
                 self.connection.execute("insert into runs values (?, ?, ?, ?, ?, ?, ?, ?)", row)
+                seal = self.store.seal_of(run, self.groups, self._rows_digest())
+                self.connection.execute(insert_seal("?"), list(asdict(seal).values()))
                 self.connection.commit()
             except (duckdb.ConstraintException, duckdb.TransactionException):
                 with suppress(duckdb.Error):
@@ -223,7 +260,7 @@ class _DuckdbRun(RunWriter):
                 if rival is not None and rival.revision >= self.revision:
                     raise AlreadyIssued(rival) from None
                 raise
-        return run
+        return replace(run, seal=seal.seal)
 
 
 def _can_be_read(file: Path) -> bool:
@@ -251,3 +288,54 @@ def _make(file: Path) -> None:
     finally:
         with suppress(OSError):
             draft.unlink()
+
+
+def spill_folder() -> str:
+    """Name a folder, where the system keeps temporary files, for what exceeds the memory.
+
+    The engine makes it when it must and takes it away again.
+    """
+    return str(Path(tempfile.gettempdir()) / f"healthscore-{os.getpid()}-{secrets.token_hex(4)}")
+
+
+def batches_of(
+    connection: duckdb.DuckDBPyConnection,
+    query: str,
+    parameters: Sequence[object],
+    schema: pa.Schema,
+    speaking: Callable[[], AbstractContextManager[None]],
+    unread: set[pa.RecordBatchReader],
+) -> pa.RecordBatchReader:
+    """Answer a query batch by batch, in columns of these types.
+
+    Parameters
+    ----------
+    connection : DuckDBPyConnection
+        Serves this answer alone, and is closed after it.
+    query : str
+        The query, its parameters written ``?``.
+    parameters : sequence
+        Their values.
+    schema : Schema
+        The columns.
+    speaking : callable
+        Context manager that turns the engine's complaints into sentences.
+    unread : set of RecordBatchReader
+        Holds the engine's own answer until it is read to its end. Whoever closes the engine must
+        close these first: one that is left open blocks every later opening of the file.
+    """
+    with speaking():
+        answer = connection.sql(query, params=list(parameters)).to_arrow_reader(BATCH_ROWS)
+    unread.add(answer)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        try:
+            with speaking():
+                for batch in answer:
+                    yield batch.cast(schema)
+        finally:
+            unread.discard(answer)
+            answer.close()
+            connection.close()
+
+    return pa.RecordBatchReader.from_batches(schema, batches())

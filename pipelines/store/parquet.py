@@ -7,8 +7,9 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import IO, Any, Self
@@ -20,10 +21,12 @@ import pyarrow.parquet as pq
 
 from features.errors import StoreError
 from features.sources.source import first_line
-from pipelines.store.duckdb_answer import MEMORY, REPEATED, batches_of, spill_folder
-from pipelines.store.opening import AlreadyIssued, NoStore, Run, RunKey, ScoreStore, now
+from pipelines.store.base import ScoreStore
+from pipelines.store.duckdb import BATCH_ROWS, MEMORY, REPEATED, batches_of, spill_folder
+from pipelines.store.runs import AlreadyIssued, NoStore, Run, RunKey, now
 from pipelines.store.schema import HISTORY_SCHEMA, RUN_SCHEMA, SCORE_SCHEMA
-from pipelines.store.tables import NEWEST_RUNS, STORE_VERSION, refuse_later
+from pipelines.store.seals import SEAL_SCHEMA
+from pipelines.store.tables import NEWEST_RUNS, SCORE_COLUMNS, STORE_VERSION, refuse_later
 from pipelines.store.writer import RunWriter, twice
 
 ROWS, FACTS = "scores.parquet", "_run.json"
@@ -45,10 +48,12 @@ class ParquetStore(ScoreStore):
         The folder.
     read_only : bool
         Whether it is opened for reading alone.
+    seal_key : bytes or None
+        Key that runs are sealed with.
     """
 
-    def __init__(self, folder: Path, *, read_only: bool) -> None:
-        super().__init__(f"{folder}/", read_only=read_only)
+    def __init__(self, folder: Path, *, read_only: bool, seal_key: bytes | None = None) -> None:
+        super().__init__(f"{folder}/", read_only=read_only, seal_key=seal_key)
         self.folder = folder
         self._unread: set[pa.RecordBatchReader] = set()
 
@@ -91,7 +96,7 @@ class ParquetStore(ScoreStore):
         return glob.glob(f"{pattern}/{FACTS}", root_dir=self.folder)
 
     def _facts(self) -> list[dict[str, Any]]:
-        """Read what is known of each run, with the folder of its rows."""
+        """Read what is known of each run, with the folder of its rows, in the order of issue."""
         found = []
         for name in sorted(self._facts_files()):
             file = self.folder / name
@@ -99,19 +104,24 @@ class ParquetStore(ScoreStore):
                 told = json.loads(file.read_text(encoding="utf-8"))
                 refuse_later(told["version"], self.shown)
                 found.append(_typed(told) | {"folder": str(file.parent)})
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise StoreError(
                     f"The score store '{self.shown}' holds a run whose '{name}' is broken"
                     f" ({first_line(error)}); put it back from a copy or take its folder away"
                 ) from error
-        return found
+        found.sort(key=lambda run: (run.get("place", 0), run["issued_at"], run["revision"]))
+        return [run | {"run_id": number} for number, run in enumerate(found, start=1)]
 
     def _engine_of_runs(self) -> duckdb.DuckDBPyConnection:
         """Return an engine that sees the runs as every other store shows them."""
         engine = _engine()
-        schema = pa.schema([*RUN_SCHEMA, ("folder", pa.string())])
-        runs = pa.Table.from_pylist(self._facts(), schema)  # noqa: F841 - named below
+        facts = self._facts()
+        schema = pa.schema([*RUN_SCHEMA, ("run_id", pa.int64()), ("folder", pa.string())])
+        runs = pa.Table.from_pylist(facts, schema)  # noqa: F841 - named below
+        sealed = [run for run in facts if "seal" in run]
+        seals = pa.Table.from_pylist(sealed, SEAL_SCHEMA)  # noqa: F841
         engine.execute("create table runs as select * from runs").fetchall()
+        engine.execute("create table run_seals as select * from seals").fetchall()
         engine.execute(NEWEST_RUNS)
         files = engine.execute("select folder from newest_runs").fetchall()
         if files:
@@ -124,6 +134,13 @@ class ParquetStore(ScoreStore):
         else:
             engine.from_arrow(HISTORY_SCHEMA.empty_table()).create("scores")
         return engine
+
+    def groups_of(self, run: Run) -> dict[str, str]:
+        """Return the group of each signal that may be a reason of a run."""
+        with self._speaking():
+            file = self.folder_of(run.key, run.revision) / FACTS
+            groups: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))["groups"]
+        return groups
 
     def _ask(
         self, query: str, parameters: Sequence[object], schema: pa.Schema
@@ -202,6 +219,13 @@ class _ParquetRun(RunWriter):
         with self.store._speaking():
             self.parquet.write_batch(batch)
 
+    def _written(self) -> Iterable[pa.RecordBatch]:
+        with _engine() as engine:
+            query = f"select {SCORE_COLUMNS} from read_parquet(?) order by account_id"
+            file = glob.escape(str(self.draft / ROWS))
+            for batch in engine.sql(query, params=[file]).to_arrow_reader(BATCH_ROWS):
+                yield batch.cast(SCORE_SCHEMA)
+
     def _finish(self, facts: Mapping[str, str]) -> Run:
         run = Run(self.key, self.revision, now(), self.rows, dict(facts))
         with self.store._speaking():
@@ -209,8 +233,9 @@ class _ParquetRun(RunWriter):
             _to_disk(self.file)
             self.file.close()
             self._refuse_twice()
+            seal = self.store.seal_of(run, self.groups, self._rows_digest())
             with self.draft.joinpath(FACTS).open("w", encoding="utf-8") as told:
-                json.dump(self._told(run), told, indent=1)
+                json.dump(self._told(run) | {"seal": seal.kept()}, told, indent=1)
                 _to_disk(told)
             _folder_to_disk(self.draft)
             target = self.store.folder_of(self.key, self.revision)
@@ -223,7 +248,7 @@ class _ParquetRun(RunWriter):
                     raise AlreadyIssued(rival) from None
                 raise
             _folder_to_disk(target.parent)
-        return run
+        return replace(run, seal=seal.seal)
 
     def _told(self, run: Run) -> dict[str, Any]:
         return {
@@ -259,8 +284,9 @@ def _engine() -> duckdb.DuckDBPyConnection:
 
 
 def _typed(told: dict[str, Any]) -> dict[str, Any]:
-    """Return the facts of a run in the types of a row of ``runs``."""
-    return {
+    """Return the facts of a run, and its seal, in the types of rows of the store's tables."""
+    seal = told.get("seal", {})
+    return {name: seal[name] for name in SEAL_SCHEMA.names if name in seal} | {
         "outcome": str(told["outcome"]),
         "as_of": date.fromisoformat(told["as_of"]),
         "model_version": str(told["model_version"]),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
@@ -14,10 +15,23 @@ from features.errors import StoreError, sample
 from features.sources.postgres import FORM, connect
 from features.sources.source import first_line
 from features.sources.url import parse_url
-from pipelines.store.opening import AlreadyIssued, NoStore, Run, RunKey, ScoreStore, now, run_row
+from pipelines.store.base import ScoreStore
 from pipelines.store.postgres_rows import flat_columns, from_csv, to_csv
+from pipelines.store.runs import AlreadyIssued, NoStore, Run, RunKey, now, run_row
 from pipelines.store.schema import SCORE_SCHEMA
-from pipelines.store.tables import SCORE_COLUMNS, STORE_VERSION, rows_of, tables, version_of
+from pipelines.store.tables import (
+    BEFORE_SEALS,
+    GROUPS_SCHEMA,
+    SCORE_COLUMNS,
+    STORE_VERSION,
+    groups_in,
+    groups_of,
+    insert_seal,
+    rows_of,
+    seals_added,
+    tables,
+    version_of,
+)
 from pipelines.store.writer import RunWriter, twice
 
 if TYPE_CHECKING:
@@ -25,6 +39,7 @@ if TYPE_CHECKING:
 
 DEFAULT_SCHEMA = "healthscore"
 BLOCK_BYTES = 1 << 24
+_TEXT = 'text collate "C"'
 _SETTINGS = """
 SET client_encoding = 'UTF8'; SET DateStyle = 'ISO, MDY'; SET extra_float_digits = 1;
 SET client_min_messages = 'warning';
@@ -37,6 +52,17 @@ SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.
 WHERE n.nspname = %s AND c.relname = 'healthscore_store'"""
 
 
+# Grants seals to everybody who was granted runs, and no more than that.
+_SAME_RIGHTS = """
+DO $$ DECLARE granted record; BEGIN FOR granted IN
+    SELECT r.grantee, r.privilege_type FROM pg_catalog.pg_class c,
+        LATERAL aclexplode(c.relacl) AS r
+    WHERE c.oid = 'runs'::regclass AND r.grantee <> c.relowner
+LOOP EXECUTE format('GRANT %s ON run_seals TO %s', granted.privilege_type,
+    CASE granted.grantee WHEN 0 THEN 'PUBLIC' ELSE granted.grantee::regrole::text END);
+END LOOP; END $$"""
+
+
 class PostgresStore(ScoreStore):
     """Issued scores in a schema of their own on a PostgreSQL server.
 
@@ -46,6 +72,8 @@ class PostgresStore(ScoreStore):
         Address of the server; ``?schema=`` names the schema, "healthscore" where left out.
     read_only : bool
         Whether it is opened for reading alone.
+    seal_key : bytes or None
+        Key that runs are sealed with.
 
     Raises
     ------
@@ -53,9 +81,9 @@ class PostgresStore(ScoreStore):
         When the address has the wrong form.
     """
 
-    def __init__(self, url: str, *, read_only: bool) -> None:
+    def __init__(self, url: str, *, read_only: bool, seal_key: bytes | None = None) -> None:
         self._url = parse_url(url, FORM, "store")
-        super().__init__(self._url.shown, read_only=read_only)
+        super().__init__(self._url.shown, read_only=read_only, seal_key=seal_key)
         self._options = dict(self._url.query)
         self.schema = self._options.pop("schema", "") or DEFAULT_SCHEMA
         self._connection: psycopg.Connection[Any] | None = None
@@ -100,7 +128,8 @@ class PostgresStore(ScoreStore):
             return connection.execute(query).fetchall()
 
         if self.read_only:
-            if version_of(ask, self.shown) != STORE_VERSION:
+            self.form = version_of(ask, self.shown)
+            if self.form < BEFORE_SEALS:
                 there = connection.execute(_THERE, [self.schema]).fetchone()
                 raise self._forbidden() if there else NoStore(self.shown)
             return
@@ -109,15 +138,34 @@ class PostgresStore(ScoreStore):
             connection.execute(
                 "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"store {self.schema}"]
             )
-            if version_of(ask, self.shown) == STORE_VERSION:
+            version = version_of(ask, self.shown)
+            if version == STORE_VERSION:
+                return
+            if version == BEFORE_SEALS:
+                self._add_seals(connection)
                 return
             if connection.execute(_THERE, [self.schema]).fetchone():
                 raise self._forbidden()
             schemas = "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = %s"
             if not connection.execute(schemas, [self.schema]).fetchone():
                 connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(self.schema)))
-            for statement in tables('text collate "C"', ", primary key (run_id, account_id)"):
+            for statement in tables(_TEXT, ", primary key (run_id, account_id)"):
                 connection.execute(statement)
+
+    def _add_seals(self, connection: psycopg.Connection[Any]) -> None:
+        """Bring a store from before seals up to date; whoever may read the runs may read seals."""
+        from psycopg import errors
+
+        try:
+            for statement in seals_added(_TEXT):
+                connection.execute(statement)
+            connection.execute(_SAME_RIGHTS)
+        except errors.InsufficientPrivilege as error:
+            raise StoreError(
+                f"The score store '{self.shown}' was written by an earlier version, and only the"
+                " owner of its tables can bring it up to date, which keeps every score; run"
+                " 'healthscore score' once as that user"
+            ) from error
 
     def _forbidden(self) -> StoreError:
         rights = "SELECT" if self.read_only else "SELECT, INSERT"
@@ -167,6 +215,10 @@ class PostgresStore(ScoreStore):
 
     def _rows_of(self, run: Run) -> tuple[str, list[object]]:
         return rows_of(run)
+
+    def groups_of(self, run: Run) -> dict[str, str]:
+        """Return the group of each signal that may be a reason of a run."""
+        return groups_in(self._ask(*groups_of(run), GROUPS_SCHEMA))
 
     @contextmanager
     def _issuing(
@@ -227,6 +279,13 @@ class _PostgresRun(RunWriter):
         with self._speaking():
             self.copy.write(rows)
 
+    def _written(self) -> Iterable[pa.RecordBatch]:
+        query = f"SELECT {SCORE_COLUMNS} FROM score_rows WHERE run_id = %s ORDER BY account_id"
+        statement = f"COPY (SELECT {flat_columns(SCORE_SCHEMA)} FROM ({query}) AS rows) TO STDOUT"
+        cursor = self.store.connection.cursor()
+        with cursor.copy(f"{statement} (FORMAT csv)", [self.run_id]) as blocks:
+            yield from from_csv(blocks, SCORE_SCHEMA, BLOCK_BYTES)
+
     def _finish(self, facts: Mapping[str, str]) -> Run:
         connection = self.store.connection
         with self._speaking():
@@ -235,13 +294,20 @@ class _PostgresRun(RunWriter):
                 "INSERT INTO signal_groups SELECT %s, unnest(%s::text[]), unnest(%s::text[])",
                 [self.run_id, list(self.groups), list(self.groups.values())],
             )
+            # The chain of seals grows by one run at a time.
+            connection.execute(
+                "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
+                [f"seals {self.store.schema}"],
+            )
             run = Run(self.key, self.revision, now(), self.rows, dict(facts))
             connection.execute(
                 "INSERT INTO runs VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
                 (self.run_id, *run_row(run)),
             )
+            seal = self.store.seal_of(run, self.groups, self._rows_digest())
+            connection.execute(insert_seal("%s"), list(asdict(seal).values()))
             connection.execute("COMMIT")
-        return run
+        return replace(run, seal=seal.seal)
 
     @contextmanager
     def _speaking(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""The tables of a score store in SQL, alike in DuckDB and PostgreSQL."""
+"""The tables of a score store in SQL, and how those of earlier forms become them."""
 
 from __future__ import annotations
 
@@ -7,18 +7,24 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from features.catalog import GROUPS
 from features.errors import StoreError, sample
+from pipelines.project.score_settings import MAIN
 from pipelines.store.schema import SCORE_SCHEMA
+from pipelines.store.seals import SEAL_SCHEMA
 
 if TYPE_CHECKING:
-    from pipelines.store.opening import Run
+    import duckdb
 
-STORE_VERSION = 3
-"""Form of the store: 1 knew one outcome, 2 knew outcomes, 3 knows runs and their revisions."""
-BEFORE_OUTCOMES, BEFORE_RUNS = 1, 2
+    from pipelines.store.runs import Run
+
+STORE_VERSION = 4
+"""Form of the store: 1 knew one outcome, 2 outcomes, 3 runs and their revisions, 4 knows seals."""
+BEFORE_OUTCOMES, BEFORE_RUNS, BEFORE_SEALS = 1, 2, 3
+GROUPS_SCHEMA = pa.schema([("signal", pa.string()), ("signal_group", pa.string())])
 SCORE_COLUMNS = ", ".join(SCORE_SCHEMA.names)
 _NAMES = "healthscore_store runs signal_groups score_rows scores score_reasons newest_runs"
-_NAMES += " latest_scores"
+_NAMES += " latest_scores run_seals"
 
 RUNS = """
 create table runs (
@@ -27,10 +33,35 @@ create table runs (
     rows bigint not null, facts text not null,
     unique (outcome, as_of, model_version, revision)
 )"""
+SEALS = """
+create table run_seals (
+    place bigint primary key, form integer not null, outcome {text} not null, as_of date not null,
+    model_version {text} not null, revision integer not null, unsealed bigint not null,
+    seal_before text not null, rows_digest text not null, key_id text not null,
+    digest text not null, seal text not null,
+    unique (outcome, as_of, model_version, revision)
+)"""
 NEWEST_RUNS = """
 create view newest_runs as
 select distinct on (outcome, as_of, model_version) * from runs
 order by outcome, as_of, model_version, revision desc"""
+
+
+# The letters are those of models.scoring.scale.GRADES, which earlier stores did not keep.
+_CARRIED = """
+insert into score_rows (run_id, {columns})
+select run_id, account_id, segment, score, band,
+    (['F', 'D', 'C', 'B', 'A'])[least(floor(score / 20), 4)::integer + 1] as grade,
+    probability, coverage, baseline_score, {points}, mrr,
+    coalesce(reason_signals, []), coalesce(reason_points, []), coalesce(reason_values, [])
+from old_scores join runs using (outcome, as_of, model_version)
+left join (
+    select outcome, account_id, as_of, model_version,
+        list(signal order by rank) as reason_signals, list(points order by rank) as reason_points,
+        list(value order by rank) as reason_values
+    from old_reasons group by all
+) using (outcome, account_id, as_of, model_version)
+"""
 
 
 def tables(text: str, key: str = "") -> list[str]:
@@ -65,11 +96,8 @@ def tables(text: str, key: str = "") -> list[str]:
         f"create table score_rows (run_id bigint not null, {', '.join(columns)}{key})",
         NEWEST_RUNS,
         _scores("scores", "newest_runs"),
-        _scores(
-            "latest_scores",
-            "(select distinct on (outcome) * from newest_runs"
-            " order by outcome, as_of desc, issued_at desc, run_id desc)",
-        ),
+        _latest(),
+        SEALS.format(text=text),
         """
 create view score_reasons as
 select outcome, account_id, as_of, model_version, rank, signal, signal_group, points, value
@@ -81,9 +109,63 @@ from (
     ]
 
 
+def seals_added(text: str) -> list[str]:
+    """Return the statements that bring a store from before seals up to date."""
+    return [
+        SEALS.format(text=text),
+        _latest(),
+        f"update healthscore_store set version = {STORE_VERSION}",
+    ]
+
+
+def carry_over(connection: duckdb.DuckDBPyConnection, version: int) -> None:
+    """Move every score into the tables of today, inside the caller's transaction.
+
+    Each date and model of an earlier store becomes a run in its first revision; what it was made
+    from was not kept and stays unknown. Scores from before there were outcomes were about the main
+    one.
+
+    Parameters
+    ----------
+    connection : DuckDBPyConnection
+        A connection to the store, in a transaction.
+    version : int
+        The form that the store has.
+    """
+    main = f"'{MAIN}' as outcome, " if version == BEFORE_OUTCOMES else ""
+    for name, old in (("scores", "old_scores"), ("score_reasons", "old_reasons")):
+        connection.execute(f"create temp table {old} as select {main}* from {name}")
+        connection.execute(f"drop table {name}")
+    for statement in tables("text"):
+        connection.execute(statement)
+    connection.execute(
+        "insert into runs select nextval('run_ids'), *, '{}' from ("
+        " select outcome, as_of, model_version, 1, max(issued_at) as issued_at, count(*)"
+        " from old_scores group by outcome, as_of, model_version order by issued_at, as_of)"
+    )
+    connection.execute(
+        "insert into signal_groups select distinct run_id, signal, signal_group"
+        " from old_reasons join runs using (outcome, as_of, model_version)"
+    )
+    points = ", ".join(f"points_{group}" for group in GROUPS)
+    connection.execute(_CARRIED.format(columns=SCORE_COLUMNS, points=points))
+    connection.execute("drop table old_scores")
+    connection.execute("drop table old_reasons")
+
+
+def _latest() -> str:
+    # What was issued last has the largest number; a clock may have been set back.
+    return _scores(
+        "latest_scores",
+        "(select distinct on (outcome) * from newest_runs"
+        " order by outcome, as_of desc, run_id desc)",
+    )
+
+
 def _scores(name: str, runs: str) -> str:
     return (
-        f"create view {name} as select outcome, as_of, model_version, revision, issued_at,"
+        f"create or replace view {name} as"
+        f" select outcome, as_of, model_version, revision, issued_at,"
         f" {SCORE_COLUMNS} from {runs} as issued join score_rows using (run_id)"
     )
 
@@ -96,6 +178,26 @@ def rows_of(run: Run) -> tuple[str, list[object]]:
         " and as_of = ? and model_version = ? and revision = ?)",
         [key.outcome, key.as_of, key.model_version, run.revision],
     )
+
+
+def groups_of(run: Run) -> tuple[str, list[object]]:
+    """Ask for the signals and groups of one revision, and give the parameters of that query."""
+    key = run.key
+    return (
+        "select signal, signal_group from signal_groups where run_id = (select run_id from runs"
+        " where outcome = ? and as_of = ? and model_version = ? and revision = ?)",
+        [key.outcome, key.as_of, key.model_version, run.revision],
+    )
+
+
+def groups_in(rows: pa.RecordBatchReader) -> dict[str, str]:
+    """Return the answer of :func:`groups_of` as signal to group."""
+    return {row["signal"]: row["signal_group"] for row in rows.read_all().to_pylist()}
+
+
+def insert_seal(mark: str) -> str:
+    """Return the statement that keeps a seal, its parameters written with a mark."""
+    return f"insert into run_seals values ({', '.join([mark] * len(SEAL_SCHEMA))})"
 
 
 def version_of(ask: Callable[[str], Iterable[tuple[object, ...]]], shown: str) -> int:

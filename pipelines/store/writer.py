@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -11,9 +11,10 @@ import pyarrow.compute as pc
 
 from features.errors import StoreError, sample
 from pipelines.store.schema import REASONS, SCORE_SCHEMA
+from pipelines.store.seals import RowsDigest
 
 if TYPE_CHECKING:
-    from pipelines.store.opening import Run
+    from pipelines.store.runs import Run
 
 _LISTS = ("reason_signals", "reason_points", "reason_values")
 
@@ -35,6 +36,7 @@ class RunWriter(ABC):
     def __init__(self, groups: Mapping[str, str]) -> None:
         self.groups = groups
         self.rows = 0
+        self._digest = RowsDigest()
         self._is_finished = False
 
     def write(self, batch: pa.RecordBatch) -> None:
@@ -52,7 +54,9 @@ class RunWriter(ABC):
             there must be one, reasons do not fit together, or the store cannot be written.
         """
         if batch.num_rows:
-            self._write(checked(batch, self.groups))
+            batch = checked(batch, self.groups)
+            self._write(batch)
+            self._digest.update(batch)
             self.rows += batch.num_rows
 
     def finish(self, facts: Mapping[str, str]) -> Run:
@@ -76,6 +80,17 @@ class RunWriter(ABC):
 
     @abstractmethod
     def _finish(self, facts: Mapping[str, str]) -> Run: ...
+
+    @abstractmethod
+    def _written(self) -> Iterable[pa.RecordBatch]:
+        """Read back what was written, in order of account."""
+
+    def _rows_digest(self) -> str:
+        if not self._digest.is_ordered:
+            self._digest = RowsDigest()
+            for batch in self._written():
+                self._digest.update(batch)
+        return self._digest.hexdigest()
 
 
 def checked(batch: pa.RecordBatch, groups: Mapping[str, str]) -> pa.RecordBatch:

@@ -9,15 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.project.company import dated_events, open_company
 from pipelines.project.project import Project
+from pipelines.project.rows import labelled_rows, run_parameters, scale_settings, segment_settings
 from pipelines.terminal.progress import show_progress
 from pipelines.terminal.whole_file import refuse_other_suffix, write_table
-from pipelines.training.train import (
-    describe_data,
-    labelled_rows,
-    run_parameters,
-    scale_settings,
-    segment_settings,
-)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -97,40 +91,31 @@ def backtest(
     """
     from features.builders.sensitive import sensitive_attributes
     from features.outcomes.interventions import treated_rows
-    from features.outcomes.labels import days_to_label
     from models.backtest.backtest import backtest as judge
-    from models.registry.models import log_backtest
+    from models.registry.files import log_backtest
 
     refuse_other_suffix(out, "The table of predictions")
     settings = project.settings
     origins = origins or settings.backtest.origins
     tuned, champion, doubts = _champion_parameters(project)
     with open_company(project) as company:
-        frame, signals = labelled_rows(project, company)
-        segments = segment_settings(project, signals)
-        label_days = days_to_label(company, settings.outcome)
-        treated = treated_rows(company, settings.outcome, frame)
-        sensitive = sensitive_attributes(company, settings.signals, frame)
+        rows = labelled_rows(project, company)
+        segments = segment_settings(project, rows.signals)
+        treated = treated_rows(company, settings.outcome, rows.frame)
+        sensitive = sensitive_attributes(company, settings.signals, rows.frame)
         events = dated_events(company, settings.outcome)
-        described = describe_data(company, frame)
-        problems = [
-            f"{quality.source_name}: {problem}"
-            for quality in company.quality.values()
-            for problem in quality.problems
-        ]
-        is_dated = company.is_dated
     with show_progress("Backtest") as step:
         result = judge(
-            frame,
-            signals,
-            maturity_days=label_days,
+            rows.frame,
+            rows.signals,
+            maturity_days=rows.maturity_days,
             segments=segments,
-            scale=scale_settings(project, float(frame["happened"].mean())),
+            scale=scale_settings(project, rows.base_rate),
             n_origins=origins,
             sensitive=sensitive,
             treated=treated,
             events=events,
-            is_dated=is_dated,
+            is_dated=rows.is_dated,
             tuned=tuned,
             seed=settings.training.seed,
             n_jobs=settings.training.threads,
@@ -145,7 +130,7 @@ def backtest(
         params=run_parameters(project) | {"origins": origins, "champion": champion},
         files={
             "healthscore.toml": project.shown_text,
-            "data.json": json.dumps(described, indent=2),
+            "data.json": json.dumps(rows.description(), indent=2),
         },
         figures=_figures(result),
     )
@@ -156,7 +141,7 @@ def backtest(
         file=None if out is None else str(out),
         outcome=project.outcome_name,
         words=settings.outcome.words,
-        warnings=[*problems, *doubts, *result.warnings],
+        warnings=[*rows.problems, *doubts, *result.warnings],
     )
 
 
@@ -174,17 +159,14 @@ def _figures(result: Backtest) -> dict[str, Figure]:
 
 def _champion_parameters(project: Project) -> tuple[dict[str, Any] | None, str | None, list[str]]:
     """Read what the champion was tuned to; a registry that cannot be read ends the run early."""
-    from models.registry.models import has_champion, load_champion
-
-    folder, name = project.registry_folder, project.settings.registry.model_name
-    if not has_champion(folder, name):
+    if not project.registry.has_champion():
         return None, None, []
-    model, version, logged = load_champion(folder, name)
-    parameters = model.classifier.get_params()
+    champion = project.registry.champion()
+    parameters = champion.model.classifier.get_params()
     tuned = {key: value for key, value in parameters.items() if key not in NOT_TUNED}
-    searched = any(key.startswith("tuned_") for key in logged["params"])
-    doubts = [
-        f"The parameters of champion {version} were searched on rows of which some are tested here;"
-        " that flatters it a little"
+    searched = any(key.startswith("tuned_") for key in champion.params)
+    caveats = [
+        f"The parameters of champion {champion.version} were searched on rows of which some are"
+        " tested here; that flatters it a little"
     ]
-    return tuned, version, doubts if searched else []
+    return tuned, champion.version, caveats if searched else []

@@ -11,14 +11,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
-from pipelines.terminal.console import (
-    figure,
-    percent,
-    plain,
-    print_warnings,
-    show_bands,
-    table_of,
-)
+from pipelines.terminal.console import figure, percent, plain, print_warnings, table_of
+from pipelines.training.screen import show_bands
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,12 +88,12 @@ def show_verdict(console: Console, result: Backtest, ours: pd.DataFrame) -> None
 
 
 def _comparisons(versus: Sequence[dict[str, Any]]) -> list[str]:
-    found = {
+    by_verdict = {
         verdict: [plain(each["contender"], 40) for each in versus if each["verdict"] == verdict]
         for verdict in ("better", "level", "worse")
     }
     joint = {"better": "better than", "level": "level with", "worse": "worse than"}
-    words = [f"{joint[verdict]} {_listed(names)}" for verdict, names in found.items() if names]
+    words = [f"{joint[verdict]} {_listed(names)}" for verdict, names in by_verdict.items() if names]
     return [f"By log loss it is {'; '.join(words)}."] if words else []
 
 

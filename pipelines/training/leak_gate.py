@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
 from features.errors import DataError, sample
 from pipelines.project.project import Project
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from features.catalog import Signal
+from pipelines.project.rows import LabelledRows
 
 
-def refuse_leaks(
-    project: Project,
-    frame: pd.DataFrame,
-    signals: Sequence[Signal],
-    *,
-    maturity_days: int,
-    is_dated: bool,
-) -> None:
+def refuse_leaks(project: Project, rows: LabelledRows) -> None:
     """Stop before a model is registered that knows the outcome from a signal written after it.
 
     Raises
@@ -33,7 +19,11 @@ def refuse_leaks(
 
     settings = project.settings.training
     found = giveaways(
-        frame, signals, maturity_days=maturity_days, is_dated=is_dated, seed=settings.seed
+        rows.frame,
+        rows.signals,
+        maturity_days=rows.maturity_days,
+        is_dated=rows.is_dated,
+        seed=settings.seed,
     )
     leaks = [suspect for suspect in found if suspect.signal not in settings.allowed_signals]
     if not leaks:

@@ -10,11 +10,9 @@ from pipelines.project.project import Project
 from pipelines.terminal.progress import show_progress
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from features.catalog import Signal
     from models.segments import SegmentSettings
     from models.training.tuning import Tuned
+    from pipelines.project.rows import LabelledRows
 
 JOURNAL = "tuning.journal"
 
@@ -37,12 +35,9 @@ def tuning_seconds(project: Project, wanted: float | None) -> float:
 
 def search_parameters(
     project: Project,
-    frame: pd.DataFrame,
-    signals: tuple[Signal, ...],
+    rows: LabelledRows,
     *,
     segments: SegmentSettings,
-    maturity_days: int,
-    is_dated: bool,
     seconds: float,
 ) -> Tuned | None:
     """Search for parameters on the rows a training would choose its rounds on.
@@ -51,16 +46,10 @@ def search_parameters(
     ----------
     project : Project
         Its ``[tuning]`` section, registry and champion.
-    frame : DataFrame
-        The labelled feature table.
-    signals : tuple of Signal
-        What the model may read.
+    rows : LabelledRows
+        Signals and outcomes.
     segments : SegmentSettings
         How rows are split.
-    maturity_days : int
-        Days from an observation date to the end of its outcome window.
-    is_dated : bool
-        False where the rows are one snapshot without dates.
     seconds : float
         Budget.
 
@@ -81,9 +70,10 @@ def search_parameters(
 
     settings = project.settings
     seed = settings.training.seed
-    if is_dated:
+    frame = rows.frame
+    if rows.is_dated:
         dates = frame["observation_date"]
-        holdout = time_holdout(dates, maturity_days, n_dates=settings.training.holdout_dates)
+        holdout = time_holdout(dates, rows.maturity_days, n_dates=settings.training.holdout_dates)
     else:
         holdout = account_holdout(frame["account_id"], seed)
     past = frame.iloc[holdout.train]
@@ -92,7 +82,7 @@ def search_parameters(
         MIN_EARLIER_POSITIVES <= positives < len(past)
     ):
         return None
-    classifier = classifier_of(signals, seed=seed, n_jobs=settings.training.threads)
+    classifier = classifier_of(rows.signals, seed=seed, n_jobs=settings.training.threads)
     trials = settings.tuning.trials
     with show_progress("Tune") as step:
 
@@ -106,11 +96,11 @@ def search_parameters(
 
         return tune(
             classifier,
-            model_input(past, signals, assign_segments(past, segments)),
+            model_input(past, rows.signals, assign_segments(past, segments)),
             past["happened"],
             dates=past["observation_date"],
             accounts=past["account_id"],
-            maturity_days=maturity_days,
+            maturity_days=rows.maturity_days,
             seconds=seconds,
             storage=project.registry_folder / JOURNAL,
             name=settings.registry.model_name,
@@ -126,17 +116,15 @@ def tuning_parameters(tuning: Tuned | None) -> dict[str, object]:
     """List what a training run is logged with: the search and the parameters it chose."""
     if tuning is None:
         return {}
-    found = {f"tuning_{key}": value for key, value in tuning.to_dict().items()}
-    chosen = found.pop("tuning_parameters")
-    return found | {f"tuned_{key}": value for key, value in chosen.items()}
+    parameters = {f"tuning_{key}": value for key, value in tuning.to_dict().items()}
+    chosen = parameters.pop("tuning_parameters")
+    return parameters | {f"tuned_{key}": value for key, value in chosen.items()}
 
 
 def _champion_parameters(project: Project) -> dict[str, Any] | None:
-    from models.registry.models import load_champion
-
     try:
-        model, _, _ = load_champion(project.registry_folder, project.settings.registry.model_name)
+        model = project.registry.champion().model
     except RegistryError:
-        # There is none yet, or none that can be read, which a new training is the remedy for.
+        # There is none yet, or none of this outcome that can be read: a new training is the remedy.
         return None
     return dict(model.classifier.get_params())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Literal
 
-from pipelines.project.scorecard_settings import ALL
+from features.catalog import EVERYBODY
 
 if TYPE_CHECKING:
     from models.registry.recommendations import RecommendationRecord
@@ -62,12 +62,14 @@ def adoption_of(
         Of each, and of "all".
     """
     by_segment = {place: _adoption(record, [place], seen) for place in record.recommended}
-    own = [place for place in by_segment if place != ALL and by_segment[place].share is not None]
+    own = [
+        place for place in by_segment if place != EVERYBODY and by_segment[place].share is not None
+    ]
     if not own:
-        return by_segment[ALL], by_segment
-    if by_segment[ALL].status == "adopted" and _is_single(record, seen):
+        return by_segment[EVERYBODY], by_segment
+    if by_segment[EVERYBODY].status == "adopted" and _is_single(record, seen):
         # A team with one scorecard for every segment follows the line for all of them.
-        return by_segment[ALL], by_segment
+        return by_segment[EVERYBODY], by_segment
     return _adoption(record, own, seen), by_segment
 
 
@@ -94,7 +96,7 @@ def _adoption(
 
 
 def _of(weights: Weighting, place: str) -> Mapping[str, float]:
-    return weights.get(place, weights[ALL])
+    return weights.get(place, weights[EVERYBODY])
 
 
 def _apart(one: Mapping[str, float], other: Mapping[str, float]) -> tuple[float, float]:
@@ -106,7 +108,7 @@ def _apart(one: Mapping[str, float], other: Mapping[str, float]) -> tuple[float,
 def _is_single(record: RecommendationRecord, seen: Sequence[tuple[date, Weighting]]) -> bool:
     """Whether every segment was weighed alike, then and ever since."""
     return all(
-        _apart(row, weights[ALL])[1] == 0
+        _apart(row, weights[EVERYBODY])[1] == 0
         for weights in (record.today, *(weights for _, weights in seen))
         for row in weights.values()
     )

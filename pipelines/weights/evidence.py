@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from features.catalog import EVERYBODY
 from features.errors import RegistryError, sample
 from pipelines.project.project import Project
-from pipelines.project.scorecard_settings import ALL
 from pipelines.weights.evidence_ratings import RatingEvidence, rating_evidence
 from pipelines.weights.evidence_referrals import referrals_beside_surveys
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from features.catalog import Signal
     from features.tables.company import Company
     from features.tables.quality import TableQuality
-    from models.churn.encoding import Codes
+    from models.arrays import Codes
     from models.measures.metrics import Metrics
     from models.scoring.health_model import HealthModel
 
@@ -66,7 +66,7 @@ class Evidence:
         See :func:`models.measures.fairness_audit.fairness_audit`; empty without sensitive
         attributes.
     backtest : dict or None
-        See :func:`models.registry.logged_runs.newest_backtest`; None where none was logged.
+        See :func:`models.registry.versions.newest_backtest`; None where none was logged.
     quality : list of dict
         Per table ``table`` (the company's own name for it), ``rows``, ``accounts``, ``first``,
         ``last`` (datetime or None) and ``problems`` (sentences).
@@ -209,7 +209,7 @@ def _measured(
 
 def _segments(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Rows per segment; those of no segment of their own are found in "all" alone."""
-    return {str(name): part for name, part in rows.groupby("segment") if name != ALL}
+    return {str(name): part for name, part in rows.groupby("segment") if name != EVERYBODY}
 
 
 def _calibration(rows: pd.DataFrame, notes: list[str]) -> dict[str, pd.DataFrame]:
@@ -217,9 +217,9 @@ def _calibration(rows: pd.DataFrame, notes: list[str]) -> dict[str, pd.DataFrame
     from models.measures.calibration_error import BINS
     from models.measures.metrics import calibration_table
 
-    parts = {ALL: rows, **_segments(rows)}
+    parts = {EVERYBODY: rows, **_segments(rows)}
     positives = {name: int(part["happened"].sum()) for name, part in parts.items()}
-    few = [name for name in parts if name != ALL and positives[name] < CALIBRATION_POSITIVES]
+    few = [name for name in parts if name != EVERYBODY and positives[name] < CALIBRATION_POSITIVES]
     if few:
         notes.append(
             f"Whether probabilities hold cannot be shown for {sample(few, 12)}: fewer than"
@@ -260,27 +260,27 @@ def _sensitive(
 
     from features.builders.sensitive import sensitive_attributes
 
-    found = sensitive_attributes(company, project.settings.signals, rows)
-    if found is None:
+    attributes = sensitive_attributes(company, project.settings.signals, rows)
+    if attributes is None:
         notes.append(
             "Nothing was audited for fairness: [signals] sensitive names no attribute of the"
             " accounts"
         )
         return pd.DataFrame(index=rows.index)
-    return found
+    return attributes
 
 
 def _backtest(project: Project, notes: list[str]) -> dict[str, Any] | None:
-    from models.registry.logged_runs import newest_backtest
+    from models.registry.versions import newest_backtest
 
     try:
-        found = newest_backtest(project.registry_folder, project.settings.registry.model_name)
+        logged = newest_backtest(project.registry_folder, project.settings.registry.model_name)
     except RegistryError as error:
         notes.append(f"No backtest is shown: {str(error).rstrip('.')}")
         return None
-    if found is None:
+    if logged is None:
         notes.append("No backtest was logged; 'healthscore backtest' tests on rolling origins")
-    return found
+    return logged
 
 
 def _table_quality(found: TableQuality) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from pipelines.project.scorecard_settings import ALL
+from features.catalog import EVERYBODY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from features.outcomes.settings import OutcomeWords
     from features.signals.rating_quality import RaterSpread
     from features.tables.company import Company
+    from models.arrays import Codes, Floats
     from models.backtest.signal_evidence import Alone, SideBySide
-    from models.churn.encoding import Codes, Floats
     from models.scoring.health_model import HealthModel
     from pipelines.project.project import Project
 
@@ -154,10 +154,10 @@ def _rating_told(
     measures = [each for each in group_measures(signals) if each.name in OBJECTIVE]
     if measures and len(known):
         # Graded over the whole book, as the rating is one for the whole book.
-        grading = Grading.fit(measures, known, [ALL] * len(known))
-        best = _best(grading.grades(known, [ALL] * len(known)), known["happened"], model)
+        grading = Grading.fit(measures, known, [EVERYBODY] * len(known))
+        best = _best(grading.grades(known, [EVERYBODY] * len(known)), known["happened"], model)
         if best is not None:
-            grades = grading.grades(tested, [ALL] * len(tested))[:, best]
+            grades = grading.grades(tested, [EVERYBODY] * len(tested))[:, best]
             told = side_by_side(
                 values,
                 grades,
@@ -168,8 +168,8 @@ def _rating_told(
             )
             if told.ahead is not None:
                 return told.first, grading.names[best], told
-    found = alone(values, happened, accounts, high_is_risk=risky, seed=seed)
-    return (None if found.auc is None else found), None, None
+    ranking = alone(values, happened, accounts, high_is_risk=risky, seed=seed)
+    return (None if ranking.auc is None else ranking), None, None
 
 
 def _best(grades: Floats, happened: pd.Series[Any], model: HealthModel) -> int | None:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from features.catalog import EVERYBODY
 from features.errors import sample
-from pipelines.project.scorecard_settings import ALL
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,7 +74,7 @@ def _chosen(
     """
     from models.backtest.signal_evidence import high_is_risk
 
-    weights = model.signal_weights[ALL]
+    weights = model.signal_weights[EVERYBODY]
     own = [s for s in signals if s.group == group and not s.is_categorical]
     declared = [s for s in own if s.healthy != "none"]
     declared.sort(key=lambda signal: -weights.get(signal.name, 0.0))

@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from features.catalog import EVERYBODY
 from features.errors import sample
 from pipelines.project.company import open_company
 from pipelines.project.project import Project
-from pipelines.project.scorecard_settings import ALL, scorecard_measures, weights_today
+from pipelines.project.scorecard_settings import scorecard_measures, weights_today
 from pipelines.weights.adoption import Adoption, adoption_of
 from pipelines.weights.rows import MONTHS, RECOMMENDED, TODAY
 
@@ -318,7 +319,7 @@ def _since(
         RECOMMENDED: Cuts.with_shares(scores[RECOMMENDED], red, green, exact=True),
     }
     measured = replay(
-        rows.assign(segment=ALL),
+        rows.assign(segment=EVERYBODY),
         scores,
         cuts,
         TODAY,
@@ -331,10 +332,10 @@ def _since(
 def _measured(table: pd.DataFrame) -> dict[str, float]:
     rows = {row["contender"]: row for row in table.to_dict("records")}
     then, advised = rows[TODAY], rows[RECOMMENDED]
-    found = {}
+    measures = {}
     for name in ("auc", "caught"):
         for end in ("", "_low", "_high"):
-            found[f"{name}_today{end}"] = float(then[f"{name}{end}"])
-            found[f"{name}{end}"] = float(advised[f"{name}{end}"])
-            found[f"{name}_ahead{end}"] = float(advised[f"{name}_ahead{end}"])
-    return found
+            measures[f"{name}_today{end}"] = float(then[f"{name}{end}"])
+            measures[f"{name}{end}"] = float(advised[f"{name}{end}"])
+            measures[f"{name}_ahead{end}"] = float(advised[f"{name}_ahead{end}"])
+    return measures

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
+from features.catalog import EVERYBODY
 from features.errors import sample
 from pipelines.project.company import open_company
 from pipelines.project.project import Project
-from pipelines.project.scorecard_settings import ALL
 from pipelines.terminal.progress import show_progress
 from pipelines.weights.rows import RECOMMENDED, TODAY, ReplayRows, advice_from, replay_rows
 
@@ -154,8 +154,8 @@ class Recommended:
     @property
     def segments(self) -> list[str]:
         """Segments in the order people read them: all first, then the largest."""
-        own = [name for name in self.advice if name != ALL]
-        return [ALL, *sorted(own, key=lambda name: -self.advice[name].rows)]
+        own = [name for name in self.advice if name != EVERYBODY]
+        return [EVERYBODY, *sorted(own, key=lambda name: -self.advice[name].rows)]
 
 
 def recommend(project: Project) -> Recommended:
@@ -220,7 +220,7 @@ def recommend(project: Project) -> Recommended:
         made_at=datetime.now(UTC).replace(tzinfo=None, microsecond=0),
         model=known.model,
         version=known.version,
-        created_at=known.facts["created_at"],
+        created_at=known.created_at,
         foretells=known.foretells,
         advice=advice,
         measures=_notes(known, grading),
@@ -236,7 +236,7 @@ def recommend(project: Project) -> Recommended:
         counts=_counts(frame),
         versions={
             "model_version": known.version,
-            "run_id": known.facts["run_id"],
+            "run_id": known.run_id,
             "config_fingerprint": project.fingerprint,
             "data_fingerprint": fingerprint(frame),
             "healthscore": installed("healthscore"),
@@ -261,10 +261,10 @@ def effects(replayed: Replayed, rows: pd.DataFrame, horizon_days: int) -> dict[s
         Length of the outcome window.
     """
     years = horizon_days * rows["observation_date"].nunique() / DAYS
-    found = {}
+    effects_by_segment = {}
     for segment, lines in replayed.table.groupby("segment", sort=False):
         told = lines.set_index("contender")
-        inside = rows if segment == ALL else rows[rows["segment"] == segment]
+        inside = rows if segment == EVERYBODY else rows[rows["segment"] == segment]
         lost = inside[inside["happened"] == 1]
         happened, arr = len(lost) / years, float(lost["arr"].sum()) / years
         today, advised = told.loc[TODAY].to_dict(), told.loc[RECOMMENDED].to_dict()
@@ -273,7 +273,7 @@ def effects(replayed: Replayed, rows: pd.DataFrame, horizon_days: int) -> dict[s
         ahead = [f"_ahead{end}" for end in ("", "_low", "_high")]
         more = [happened * float(advised[f"caught{end}"]) for end in ahead]
         money = [arr * float(advised[f"caught_arr{end}"]) for end in ahead]
-        found[str(segment)] = Effect(
+        effects_by_segment[str(segment)] = Effect(
             str(segment),
             happened,
             happened * float(today["caught"]),
@@ -281,7 +281,7 @@ def effects(replayed: Replayed, rows: pd.DataFrame, horizon_days: int) -> dict[s
             *more,
             *((arr, *money) if has_arr else (None, None, None, None)),
         )
-    return found
+    return effects_by_segment
 
 
 def _notes(known: ReplayRows, grading: Grading) -> tuple[MeasureNote, ...]:
@@ -313,13 +313,13 @@ def _counts(frame: pd.DataFrame) -> dict[str, Any]:
 
 
 def _doubts(known: ReplayRows, advice: dict[str, SegmentAdvice]) -> list[str]:
-    found = []
-    silent = [line.measure for line in advice[ALL].advice if line.why == "no data"]
+    doubts = []
+    silent = [line.measure for line in advice[EVERYBODY].advice if line.why == "no data"]
     if silent:
-        found.append(
+        doubts.append(
             f"No table tells of {sample(silent, 9)}: its weight stays as it is and moves no score;"
             " map a table that does or take it out of the scorecard"
         )
     if known.frame["arr"].isna().all():
-        found.append("MRR is not mapped, so accounts are counted where money would be")
-    return found
+        doubts.append("MRR is not mapped, so accounts are counted where money would be")
+    return doubts

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from features.catalog import EVERYBODY
 from features.errors import EvidenceError
 from pipelines.project.company import dated_events
 from pipelines.project.project import Project
-from pipelines.project.scorecard_settings import ALL, scorecard_measures, weights_today
-from pipelines.training.train import labelled_rows
+from pipelines.project.rows import labelled_rows
+from pipelines.project.scorecard_settings import scorecard_measures, weights_today
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from features.catalog import Signal
     from features.tables.company import Company
-    from models.churn.encoding import Codes, Floats
+    from models.arrays import Codes, Floats
     from models.scorecard.advice import SegmentAdvice
     from models.scorecard.grading import Grading, Measure
     from models.scorecard.replay import Replayed
@@ -39,8 +40,8 @@ class ReplayRows:
         The champion.
     version : str
         Its version.
-    facts : dict
-        Of its run; see :func:`models.registry.models.load_champion`.
+    run_id, created_at : str
+        The run that taught it, and when it was registered (ISO, UTC).
     frame : DataFrame of n rows
         Every matured row with its signals, ``happened``, ``segment`` and ``arr`` (NaN where it is
         not known).
@@ -69,7 +70,8 @@ class ReplayRows:
 
     model: HealthModel
     version: str
-    facts: dict[str, Any]
+    run_id: str
+    created_at: str
     frame: pd.DataFrame
     signals: tuple[Signal, ...]
     measures: tuple[Measure, ...]
@@ -188,16 +190,14 @@ def replay_rows(project: Project, company: Company) -> ReplayRows:
     """
     import numpy as np
 
-    from models.registry.holdout_rows import load_holdout
-    from models.registry.models import load_champion
     from models.scorecard.grading import Grading
 
-    folder, name = project.registry_folder, project.settings.registry.model_name
-    model, version, facts = load_champion(folder, name)
-    holdout = load_holdout(folder, name, version)
-    frame, signals = labelled_rows(project, company)
-    frame = with_segment_and_arr(frame, model)
-    measures = scorecard_measures(project.settings.scorecard, signals)
+    champion = project.registry.champion()
+    model, version = champion.model, champion.version
+    holdout = project.registry.holdout(version)
+    labelled = labelled_rows(project, company)
+    frame = with_segment_and_arr(labelled.frame, model)
+    measures = scorecard_measures(project.settings.scorecard, labelled.signals)
     today = weights_today(project.settings.scorecard, [measure.name for measure in measures])
     rows, warnings = _joined(frame, holdout, version)
     warnings += _unknown_segments(project, set(frame["segment"]))
@@ -214,14 +214,14 @@ def replay_rows(project: Project, company: Company) -> ReplayRows:
             f" that had matured before {rows['observation_date'].min():%Y-%m-%d} do not hold both"
             " outcomes; use a longer history"
         )
-    foretells = facts["metrics"].get("holdout_enough_evidence", 0.0) == 1.0
     grading = Grading.fit(measures, known, known["segment"])
     return ReplayRows(
         model=model,
         version=version,
-        facts=facts,
+        run_id=champion.run_id,
+        created_at=champion.created_at,
         frame=frame,
-        signals=signals,
+        signals=labelled.signals,
         measures=measures,
         today=today,
         past=past,
@@ -231,12 +231,12 @@ def replay_rows(project: Project, company: Company) -> ReplayRows:
             known,
             grading,
             today,
-            foretells,
+            champion.foretells,
             good=model.scale.good,
             seed=project.settings.training.seed,
         ),
         events=dated_events(company, project.settings.outcome),
-        foretells=foretells,
+        foretells=champion.foretells,
         warnings=warnings,
     )
 
@@ -319,7 +319,9 @@ def _joined(
 def _unknown_segments(project: Project, known: set[str]) -> list[str]:
     from features.errors import nearest, sample
 
-    strange = [name for name in project.settings.scorecard.segments if name not in known | {ALL}]
+    strange = [
+        name for name in project.settings.scorecard.segments if name not in known | {EVERYBODY}
+    ]
     return [
         f"[scorecard.segments] names {sample([name])}, which is no segment of the model"
         f"{nearest(name, known) or f'; there are {sample(sorted(known), 8)}'}"

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from features.catalog import EVERYBODY
 from features.errors import SettingsError, nearest, sample
 from pipelines.project.company import open_company
 from pipelines.project.project import Project
-from pipelines.project.scorecard_settings import ALL, WEIGHED, read_weights
+from pipelines.project.scorecard_settings import WEIGHED, read_weights
 from pipelines.terminal.progress import show_progress
 from pipelines.weights.rows import RECOMMENDED, TODAY, ReplayRows, replay_rows
 
@@ -107,14 +108,14 @@ def what_if(project: Project, text: str, *, segment: str | None = None) -> WhatI
     with open_company(project) as company:
         known = replay_rows(project, company)
     weights = _over_the_lines(given, known)
-    _refuse_unknown(segment, known)
+    refuse_unknown_segment(segment, sorted(set(known.frame["segment"])))
 
     def replay(asked: Weighting) -> Replayed:
         with show_progress("What-if") as step:
             step("replaying the weights", 1, 1)
             return known.replay(project, {WHAT_IF: asked})
 
-    segments = sorted(set(known.frame["segment"]) - {ALL})
+    segments = sorted(set(known.frame["segment"]) - {EVERYBODY})
     dates = (known.taught_until, *known.from_until)
     return weighed(project, known, weights, segment, segments=segments, dates=dates, replay=replay)
 
@@ -162,7 +163,7 @@ def weighed(
             TODAY: today,
             WHAT_IF: asked,
             RECOMMENDED: {
-                name: known.advice.get(name, known.advice[ALL]).weights for name in today
+                name: known.advice.get(name, known.advice[EVERYBODY]).weights for name in today
             },
         },
         replayed=replay(asked),
@@ -182,21 +183,32 @@ def _over_the_lines(given: Mapping[str, float], known: ReplayRows) -> dict[str, 
             " table tells of it, or a measure of your own is graded by its signals; the lines are"
             f" {', '.join(known.names)}"
         )
-    total = sum(given.values())
-    return {name: 100 * given.get(name, 0.0) / total for name in known.names}
+    return percent_of_lines(given, known.names)
+
+
+def percent_of_lines(weights: Mapping[str, float], names: Sequence[str]) -> dict[str, float]:
+    """Arrange weights over the lines of a scorecard, so that they sum to 100."""
+    total = sum(weights.values())
+    return {name: 100 * weights.get(name, 0.0) / total for name in names}
 
 
 def today_by_segment(known: ReplayRows, segments: Sequence[str]) -> dict[str, dict[str, float]]:
     """Today's weights of every segment by name, and of "all", so that each can be changed alone."""
     named = known.weighting(known.today)
-    return {name: dict(named.get(name, named[ALL])) for name in (*segments, ALL)}
+    return {name: dict(named.get(name, named[EVERYBODY])) for name in (*segments, EVERYBODY)}
 
 
-def _refuse_unknown(segment: str | None, known: ReplayRows) -> None:
-    names = sorted(set(known.frame["segment"]))
+def refuse_unknown_segment(segment: str | None, names: Sequence[str]) -> None:
+    """Refuse a segment that is none of the model's.
+
+    Raises
+    ------
+    SettingsError
+        When it is not among the names.
+    """
     if segment is not None and segment not in names:
         raise SettingsError(
-            f"--segment names {sample([segment])}, which is no segment of the model"
+            f"There is no segment {sample([segment])} of the model"
             f"{nearest(segment, names) or f'; there are {sample(names, 8)}'}"
         )
 
@@ -204,7 +216,7 @@ def _refuse_unknown(segment: str | None, known: ReplayRows) -> None:
 def _silent(weights: Mapping[str, float], known: ReplayRows) -> list[str]:
     silent = [
         line.measure
-        for line in known.advice[ALL].advice
+        for line in known.advice[EVERYBODY].advice
         if line.extremes is None and weights[line.measure]
     ]
     if not silent:

@@ -10,7 +10,7 @@ import pytest
 from scipy.special import expit
 
 from features.catalog import Signal
-from models.registry.models import log_challenger, log_champion
+from models.registry.files import log_challenger, log_champion
 from models.segments import SegmentSettings
 from models.training.fit import fit_health_model
 

@@ -8,15 +8,13 @@ from pathlib import Path
 from models.registry.chain import aliases_of
 from models.registry.chain_record import Record
 from models.registry.champions import history, promote, roll_back, rollback_target
-from models.registry.models import tracking
+from models.registry.session import tracking
 
 NAME = "health"
 
 
 def copied(template: Path, folder: Path) -> Path:
-    folder.mkdir()
-    shutil.copy(template / "mlflow.db", folder / "mlflow.db")
-    return folder
+    return shutil.copytree(template, folder)
 
 
 def aliases(folder: Path) -> dict[str, str]:

@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 
 from features.catalog import Signal
-from models.drift.decision import Decision, DriftPolicy, decide, noticed
+from models.drift.decision import Decision, decide, noticed
 from models.drift.feed_faults import Fault, Freshness
 from models.drift.performance import expected_change, expected_performance, matured_performance
+from models.drift.policy import DriftPolicy
 from models.drift.reference import fit_reference, frame_histograms
 from models.drift.statistics import drift_statistics
-from models.registry.champion_reference import ChampionReference
 from models.registry.checks import MonitorRecord
+from models.registry.versions import ChampionReference
 from pipelines.monitor.band_moves import BandMoves
 from pipelines.monitor.findings import Findings
 from pipelines.monitor.monitor import Monitored, Since

@@ -15,7 +15,8 @@ import pytest
 from features.catalog import Signal
 from pipelines.project.project import Project
 from pipelines.scoring.export import export_scores
-from pipelines.store.opening import RunKey, open_store
+from pipelines.store.opening import open_store
+from pipelines.store.runs import RunKey
 from pipelines.store.schema import SCORE_SCHEMA
 
 CONFIG = '[source]\nurl = "data"\n[tables.accounts]\n[tables.subscriptions]\n'

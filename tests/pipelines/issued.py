@@ -24,8 +24,11 @@ import pytest
 
 from features.errors import StoreError
 from pipelines.project.project import Project, load_project
-from pipelines.store.opening import AlreadyIssued, Run, RunKey, RunWriter, ScoreStore, open_store
+from pipelines.store.base import ScoreStore
+from pipelines.store.opening import open_store
+from pipelines.store.runs import AlreadyIssued, Run, RunKey
 from pipelines.store.schema import POINT_COLUMNS, SCORE_SCHEMA
+from pipelines.store.writer import RunWriter
 from tests.features.servers import PostgresServer
 
 DAY = date(2025, 1, 1)
@@ -201,7 +204,7 @@ def rows_of(number: int, rows: int) -> pa.RecordBatch:
 def nurse() -> None:
     """Fork a child for each order; a child that waits is stopped and goes on when continued."""
     for engine in ("duckdb", "parquet", "postgres"):
-        importlib.import_module(f"pipelines.{engine}_store")
+        importlib.import_module(f"pipelines.store.{engine}")
     with suppress(ImportError):
         import psycopg  # noqa: F401
     for line in sys.stdin:

@@ -21,8 +21,8 @@ from features.errors import (
 )
 
 COMMANDS = (
-    "simulate init check signals features train backtest score verify-run explain trend portfolio"
-    " export recommend what-if monitor history rollback demo serve"
+    "simulate init check signals features train backtest score verify-run verify-store explain"
+    " trend portfolio export recommend what-if monitor history rollback demo serve"
 ).split()
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,18 +9,18 @@ import lightgbm as lgb
 import numpy as np
 
 from features.errors import RegistryError
-from models.churn.encoding import Floats
-from models.tree_shap.build.additive_part import AdditivePart
-from models.tree_shap.build.codes import Coding
+from models.arrays import Floats
 from models.tree_shap.build.model_text import (
     Tree,
     UnexplainableModelError,
     UnsupportedModelError,
-    fingerprint,
     read_trees,
 )
 from models.tree_shap.build.table_building import build_tables
-from models.tree_shap.plan_file import PlanParts
+from models.tree_shap.build.thresholds import collect_codes
+from models.tree_shap.run.additive_part import AdditivePart
+from models.tree_shap.run.codes import Coding
+from models.tree_shap.run.plan_file import PlanParts, fingerprint
 from models.tree_shap.run.tables import Tables
 
 
@@ -81,7 +81,7 @@ def _tables(
 ) -> tuple[Coding, Tables, float]:
     """Tables of the trees that split; those that do not only move the expected value."""
     splitting = [tree for tree in trees if tree.n_leaves > 1]
-    coding = Coding.of(splitting, n_features)
+    coding = collect_codes(splitting, n_features)
     codes = None if background is None else coding.codes(background)
     tables, expected = build_tables(splitting, coding, codes)
     return coding, tables, expected + sum(float(t.value[0]) for t in trees if t.n_leaves == 1)

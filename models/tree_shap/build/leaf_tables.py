@@ -24,7 +24,7 @@ import functools
 
 import numpy as np
 
-from models.churn.encoding import Codes, Floats
+from models.arrays import Codes, Floats
 
 
 def independent_patterns(shares: Floats) -> Floats:

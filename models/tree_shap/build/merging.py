@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from models.churn.encoding import Codes, Floats
+from models.arrays import Codes, Floats
 from models.tree_shap.build.paths import Masks, Paths
 
 # A table of this many rows still fits the fast memory of a core beside the sums it is added to.

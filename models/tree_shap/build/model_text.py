@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.churn.encoding import Codes, Floats
+from models.arrays import Codes, Floats
+from models.tree_shap.run.plan_file import END_OF_TREES
 
 # Bits of a node's decision type, as in LightGBM's tree.h.
 CATEGORICAL, DEFAULT_LEFT = 1, 2
 MISSING_ZERO, MISSING_NAN = 1, 2
 # What LightGBM takes for zero: its kZeroThreshold, a float of single precision.
 ZERO = float(np.float32(1e-35))
-END = "end of trees"
 
 
 class UnsupportedModelError(Exception):
@@ -100,7 +99,7 @@ def read_trees(text: str) -> tuple[int, list[Tree]]:
         When the model has several outputs, averages its trees, has linear models in its leaves,
         or does not know how many rows its nodes were trained on.
     """
-    parts = text.split(f"\n{END}", 1)[0].split("\nTree=")
+    parts = text.split(f"\n{END_OF_TREES}", 1)[0].split("\nTree=")
     head = _entries(parts[0])
     if int(head["num_tree_per_iteration"]) != 1:
         raise UnexplainableModelError(
@@ -109,17 +108,6 @@ def read_trees(text: str) -> tuple[int, list[Tree]]:
     if "average_output" in head:
         raise UnexplainableModelError("it averages its trees instead of adding them")
     return int(head["max_feature_idx"]) + 1, [_tree(_entries(part)) for part in parts[1:]]
-
-
-def fingerprint(text: str) -> str:
-    """SHA-256 of what a model computes: its features' number and its trees.
-
-    The settings and importances that follow the trees change when a model is read and written
-    again, so they do not count.
-    """
-    head, _, trees = text.split(f"\n{END}", 1)[0].partition("\nTree=")
-    kept = [_entries(head).get("max_feature_idx", ""), trees.strip()]
-    return hashlib.sha256("\n".join(kept).encode()).hexdigest()
 
 
 def _entries(part: str) -> dict[str, str]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.churn.encoding import Codes, Floats
-from models.tree_shap.build.codes import Coding
+from models.arrays import Codes, Floats
 from models.tree_shap.build.model_text import Tree, UnsupportedModelError
+from models.tree_shap.run.codes import Coding
 
 MOST_LEAVES = 64
 MOST_CONDITIONS = 16

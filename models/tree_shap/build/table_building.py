@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from models.churn.encoding import Codes, Floats
-from models.tree_shap.build.codes import Coding
+from models.arrays import Codes, Floats
 from models.tree_shap.build.leaf_tables import counted_patterns, independent_patterns, leaf_tables
 from models.tree_shap.build.merging import merge_leaves
 from models.tree_shap.build.model_text import Tree, UnsupportedModelError
 from models.tree_shap.build.paths import Paths
+from models.tree_shap.run.codes import Coding
 from models.tree_shap.run.tables import Tables
 
 Number = TypeVar("Number", bound=np.generic)

@@ -18,7 +18,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from models.churn.encoding import Floats
+from models.arrays import Floats
 from models.tree_shap.run.compiled import compiled
 
 LANES = 8

@@ -2,7 +2,7 @@
 
 Libraries differ in the last digit of a logarithm, so this one is written out in additions,
 multiplications and divisions, which IEEE 754 rounds alike everywhere. The functions shared by both
-roads take arrays as well as single numbers.
+take arrays as well as single numbers.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from models.churn.encoding import Codes, Floats
+from models.arrays import Codes, Floats
 
 NUMBER, CATEGORY = 1, 2
 # Larger numbers lie beyond every knot; infinity has no logarithm that could be split.
@@ -84,7 +84,7 @@ def fill_block(
 ) -> None:
     """Write the values of a block of rows, rounded to multiples of the grid's unit.
 
-    Loops for a compiler; :meth:`models.tree_shap.build.additive_part.AdditivePart.values` does the
+    Loops for a compiler; :meth:`models.tree_shap.run.additive_part.AdditivePart.values` does the
     same with numpy.
 
     Parameters

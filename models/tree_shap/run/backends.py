@@ -1,4 +1,4 @@
-"""Three roads to a plan's values: compiled code, numpy, and LightGBM where tables cannot help."""
+"""Backends of a plan's values: compiled code, numpy, and LightGBM where tables cannot help."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import lightgbm as lgb
 import numpy as np
 
-from models.churn.encoding import Codes, Floats
-from models.tree_shap.explanation import Explanation
-from models.tree_shap.plan_file import PlanParts
+from models.arrays import Codes, Floats
+from models.tree_shap.run.explanation import Explanation
+from models.tree_shap.run.plan_file import PlanParts
 
 if TYPE_CHECKING:
     from models.tree_shap.run.blocks import BlockKernel
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # Table columns, summed over rows, that numpy adds in about the time compiled code takes to load.
-# What is done with numpy is counted, so that many small batches do not stay on the slow road.
+# What is done with numpy is counted, so that many small batches do not stay on the slow one.
 LOADING = 100_000_000
 # Columns that coding a signal and its additive part are worth.
 PER_SIGNAL = 6
@@ -27,8 +27,8 @@ PER_SIGNAL = 6
 FEW_ROWS = 32
 
 
-class Roads:
-    """The values of a plan, by the fastest road there is.
+class Backends:
+    """The values of a plan, by the fastest backend there is.
 
     Compiled code takes about a second to load, so small batches go through numpy: the same
     tables, added exactly, hence the same bits.

@@ -8,14 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numba.extending import register_jitable
 
-from models.churn.encoding import Codes, Floats
-from models.tree_shap.build.additive_part import AdditivePart
-from models.tree_shap.build.codes import Coding
-from models.tree_shap.explanation import Explanation
+from models.arrays import Codes, Floats
 from models.tree_shap.run import additive_values
 from models.tree_shap.run.adding import LANES, add_tables
+from models.tree_shap.run.additive_part import AdditivePart
+from models.tree_shap.run.codes import Coding
 from models.tree_shap.run.coding import code_block
 from models.tree_shap.run.compiled import compiled
+from models.tree_shap.run.explanation import Explanation
 from models.tree_shap.run.summing import summarise_block
 from models.tree_shap.run.tables import Tables
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from models.churn.encoding import Floats
-from models.tree_shap.build.codes import CATEGORY, NUMBER
+from models.arrays import Floats
+from models.tree_shap.run.codes import CATEGORY, NUMBER
 from models.tree_shap.run.compiled import compiled
 
 # Values searched side by side: enough to fill vectors, few enough to stay in the fastest memory.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from models.churn.encoding import Codes, Floats
+from models.arrays import Codes, Floats
 from models.tree_shap.run.compiled import compiled
 
 TILE = 64

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.churn.encoding import Floats
-from models.tree_shap.build.codes import Coding
+from models.arrays import Floats
+from models.tree_shap.run.codes import Coding
 
 # Entries gathered at a time; their addresses need 8 bytes each.
 AT_ONCE = 1_000_000

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
-from ipaddress import ip_address
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from anyio import CapacityLimiter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from features.errors import SettingsError
+from pipelines.dashboard.access.addresses import is_within, place_of
 from pipelines.dashboard.access.csrf import CsrfTokens
 from pipelines.dashboard.access.sessions import Sessions, new_token
 from pipelines.dashboard.access.throttle import LoginThrottle
@@ -32,8 +35,19 @@ if TYPE_CHECKING:
 Mode = Literal["local", "login", "proxy"]
 LOCAL_VISITOR = Visitor("local", "admin")
 COOKIE = "healthscore"
-# Marks of a proxy: behind one, a request that seems to come from the machine itself need not.
-FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+# Marks of a proxy, a load balancer or a tunnel, which no browser sends: behind one, a request
+# that seems to come from the machine itself need not.
+PROXY_MARK = re.compile(
+    r"forwarded|client-?ip|connecting-ip|real-ip|(^|-)via$|^cdn-loop$|^x-scheme$"
+    r"|^x-(original|amz|amzn|azure|appengine|cloud|goog|envoy|ms|arr|proxy|varnish|nf|vercel)-"
+    r"|^(cf|fly|fastly|akamai|ngrok|tailscale|x-auth-request|x-authentik|x-pomerium)-"
+    r"|^(remote|x-webauth)-user$|-proxyuser-"
+)
+# Plain proxies speak it to what is behind them, and add no header; browsers have not for long.
+OLD_HTTP = "1.0"
+# Each password takes 19 MiB to check: a flood of logins must take neither all memory nor, where
+# they wait for each other, the threads of the pages.
+CHECKED_AT_ONCE = 2
 # Where a login page may be asked for, nobody need be logged in.
 OPEN_PATHS = ("/login", "/health", "/api/v1/session")
 OPEN_FOLDER = "/static/"
@@ -66,6 +80,7 @@ class Gate:
         self.sessions = Sessions(idle, longest, clock)
         self.throttle = LoginThrottle(clock)
         self.tokens = CsrfTokens()
+        self.checking = CapacityLimiter(CHECKED_AT_ONCE)
 
     @property
     def has_sessions(self) -> bool:
@@ -92,8 +107,7 @@ class Gate:
             When the users file cannot be read: then nobody is let in.
         """
         if self.mode == "local":
-            forwarded = any(header in request.headers for header in FORWARDED)
-            return None if forwarded or not self._comes_from_here(request) else LOCAL_VISITOR
+            return LOCAL_VISITOR if self._comes_from_here(request) else None
         if self.mode == "proxy":
             return self._named_by_proxy(request)
         cookie = request.cookies.get(self.cookie_name(request), "")
@@ -116,12 +130,15 @@ class Gate:
         return self.sessions.begin(user)
 
     def address(self, request: Request) -> str:
-        """Return where a request comes from: the last address that no trusted proxy wrote."""
+        """Return where a request comes from: the last address that no trusted proxy wrote.
+
+        Of IPv6 it is the network, as :func:`~pipelines.dashboard.access.addresses.place_of` says.
+        """
         address = request.client.host if request.client else "unknown"
         before = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
         while before and self._is_trusted(address):
             address = before.pop().strip() or address
-        return address[:60]
+        return place_of(address)
 
     def is_secure(self, request: Request) -> bool:
         """Tell whether a browser reached the panel over https."""
@@ -160,7 +177,11 @@ class Gate:
         return self.tokens.token(self.cookie(request))
 
     def _comes_from_here(self, request: Request) -> bool:
-        return request.client is not None and is_local(request.client.host)
+        """Tell whether a browser of this machine sent a request, and nobody passed it on."""
+        is_passed_on = request.scope.get("http_version") == OLD_HTTP or any(
+            PROXY_MARK.search(name) for name in request.headers
+        )
+        return not is_passed_on and request.client is not None and is_local(request.client.host)
 
     def _named_by_proxy(self, request: Request) -> Visitor | None:
         peer = request.client.host if request.client else ""
@@ -176,21 +197,21 @@ class Gate:
         return None if role is None else Visitor(named[0], role)
 
     def _user(self, name: str) -> User | None:
-        return None if self.users is None else self.users.users().get(name)
+        return None if self.users is None else self.users.find(name)
 
     def _is_trusted(self, address: str) -> bool:
-        try:
-            peer = ip_address(address)
-        except ValueError:
-            return False
-        return any(peer in network for network in self.settings.trusted_proxies)
+        return is_within(address, self.settings.trusted_proxies)
 
     def _rehashed(self, user: User, password: str) -> User:
         """Hash a password anew, where the file can be written: today's parameters are stronger."""
         assert self.users is not None
         try:
-            fresh = User(user.name, user.role, hash_password(password), user.owners)
-            self.users.write({**self.users.users(), user.name: fresh})
+            fresh = replace(user, hash=hash_password(password))
+            with self.users.changing() as users:
+                # Whoever was changed or removed meanwhile stays so.
+                if users.get(user.name) != user:
+                    return user
+                users[user.name] = fresh
         except SettingsError:
             return user
         self.sessions.end_all_of(user.name)
@@ -221,6 +242,12 @@ def gate_of(project: Project, settings: ServeSettings) -> Gate:
         return Gate(settings, "proxy", users)
     if users is not None:
         return Gate(settings, "login", users)
+    if settings.trusted_proxies:
+        raise SettingsError(
+            "[serve] trusted_proxies says that visitors come through a proxy, and nobody would be"
+            " asked who they are: add a user with 'healthscore user add NAME', set [serve]"
+            " proxy_header, or take trusted_proxies out"
+        )
     if not is_local(settings.host):
         raise SettingsError(
             f"The control panel would be open to everybody who reaches '{settings.host}': add a"

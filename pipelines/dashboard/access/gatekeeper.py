@@ -12,8 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from features.errors import SettingsError
 from pipelines.dashboard.access.csrf import HEADER, SAFE_METHODS, token_in_form
+from pipelines.dashboard.access.errors import API, problem
 from pipelines.dashboard.access.gate import OPEN_FOLDER, OPEN_PATHS, Gate
-from pipelines.dashboard.web.errors import API, problem
 
 log = logging.getLogger("healthscore.panel")
 SAME_SITE = (None, "same-origin", "none")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Awaitable, Callable, Sequence
 
-from starlette._utils import parse_host_header
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pipelines.dashboard.web.errors import problem
+from pipelines.dashboard.access.errors import problem
 
 log = logging.getLogger("healthscore.panel")
 HEADERS = {
@@ -24,6 +24,8 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
+# The port of an address, after a name or an IPv6 address in brackets.
+PORT = re.compile(r"(?<=[^:]):[0-9]{1,5}$")
 A_YEAR = "max-age=31536000"
 
 
@@ -93,8 +95,7 @@ class KnownHosts:
         if scope["type"] != "http" or not self.names:
             await self.app(scope, receive, send)
             return
-        named = parse_host_header(Headers(scope=scope).get("host"))
-        if named is not None and named.host.lower().strip("[]") in self.names:
+        if PORT.sub("", Headers(scope=scope).get("host", "")).lower().strip("[]") in self.names:
             await self.app(scope, receive, send)
             return
         response = problem(
@@ -125,7 +126,11 @@ class BodyLimit:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
             await self.app(scope, receive, send)
             return
+        declared = Headers(scope=scope).get("content-length", "")
         body = bytearray()
+        if declared.isdecimal() and int(declared[:20]) > self.most:
+            await self._refuse(scope, receive, send)
+            return
         more = True
         while more:
             message = await receive()
@@ -134,11 +139,16 @@ class BodyLimit:
             body += message.get("body", b"")
             more = message.get("more_body", False)
             if len(body) > self.most:
-                sentence = f"A request may have {self.most:,} bytes, and this one has more"
-                await problem(Request(scope), 413, sentence)(scope, receive, send)
+                await self._refuse(scope, receive, send)
                 return
         scope.setdefault("state", {})["body"] = bytes(body)
         await self.app(scope, _replayed(bytes(body), receive), send)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        sentence = f"A request may have {self.most:,} bytes, and this one has more"
+        # The rest of it is not waited for.
+        response = problem(Request(scope), 413, sentence, {"connection": "close"})
+        await response(scope, receive, send)
 
 
 def _replayed(body: bytes, receive: Receive) -> Callable[[], Awaitable[Message]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
-import threading
+import time
 import tomllib
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -24,8 +26,7 @@ if TYPE_CHECKING:
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}")
 LEAST_LETTERS, MOST_LETTERS = 12, 256
 PRIVATE = 0o600
-# Each check takes 19 MiB: a flood of logins must not take all memory.
-AT_ONCE = threading.Semaphore(2)
+SETTLED_SECONDS = 1.0
 _KEYS = {"role", "hash", "owners"}
 
 
@@ -63,11 +64,13 @@ class UsersFile:
     ----------
     path : Path
         The file.
+    clock : callable
+        The time of day in seconds, as files have it.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._read: tuple[object, dict[str, User]] | None = None
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+        self.path, self.clock = path, clock
+        self._read: tuple[tuple[int, int, int], dict[str, User]] | None = None
 
     def users(self) -> Mapping[str, User]:
         """Return the users by name.
@@ -80,7 +83,7 @@ class UsersFile:
         try:
             status = os.stat(self.path)
             mark = (status.st_mtime_ns, status.st_size, status.st_ino)
-            if self._read is None or self._read[0] != mark:
+            if self._read is None or (self._read[0] != mark and not self._is_being_written(status)):
                 self._read = mark, self._parse(self.path.read_bytes())
         except OSError as error:
             raise SettingsError(
@@ -88,6 +91,60 @@ class UsersFile:
                 " 'healthscore user add NAME'"
             ) from error
         return self._read[1]
+
+    def find(self, name: str) -> User | None:
+        """Return the user of a name, in capitals or not: those who name visitors differ in that.
+
+        Raises
+        ------
+        SettingsError
+            As for :meth:`users`.
+        """
+        users = self.users()
+        if name in users:
+            return users[name]
+        return next((one for one in users.values() if one.name.lower() == name.lower()), None)
+
+    @contextmanager
+    def changing(self) -> Iterator[dict[str, User]]:
+        """Give the users to change in place, and write them, while nobody else changes them.
+
+        Nobody is in a file that is not there yet. When the block fails nothing is written.
+
+        Raises
+        ------
+        SettingsError
+            When the file cannot be read or written.
+        """
+        with self._locked():
+            # What is in it now, whoever wrote it last.
+            users = dict(UsersFile(self.path).users()) if self.path.exists() else {}
+            before = dict(users)
+            yield users
+            if users != before:
+                self.write(users)
+
+    def _is_being_written(self, status: os.stat_result) -> bool:
+        """Tell whether somebody may be writing into the file, as an editor does.
+
+        Half of an entry may limit nobody. Commands put another file in its place.
+        """
+        is_same = self._read is not None and self._read[0][2] == status.st_ino
+        return is_same and 0 <= self.clock() - status.st_mtime < SETTLED_SECONDS
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        # Beside the file, which is replaced whole: a lock on it would be on the one before.
+        beside = self.path.with_name(f".{self.path.name}.lock")
+        try:
+            held = os.open(beside, os.O_RDWR | os.O_CREAT, PRIVATE)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(held)
 
     def write(self, users: Mapping[str, User]) -> None:
         """Put these users in the file's place, whole, for the eyes of its owner alone.
@@ -118,10 +175,7 @@ class UsersFile:
                 if self.path.exists():
                     os.chmod(self.path, PRIVATE)
         except OSError as error:
-            raise SettingsError(
-                f"The users file '{self.path}' cannot be written: {error.strerror}; make its folder"
-                " or correct its permissions"
-            ) from error
+            raise self._unwritable(error) from error
 
     def _parse(self, raw: bytes) -> dict[str, User]:
         try:
@@ -131,7 +185,15 @@ class UsersFile:
         entries = document.get("users", {})
         if document.keys() - {"users"} or not isinstance(entries, dict):
             raise self._broken(f"holds {sample(document)}, and must hold [users.NAME] alone")
-        return {name: self._user(name, entry) for name, entry in entries.items()}
+        users = {name: self._user(name, entry) for name, entry in entries.items()}
+        spelt: dict[str, str] = {}
+        for name in users:
+            other = spelt.setdefault(name.lower(), name)
+            if other != name:
+                raise self._broken(
+                    f"has users {sample([other, name])}, whose names differ in capitals alone"
+                )
+        return users
 
     def _user(self, name: str, entry: Any) -> User:
         if not isinstance(entry, dict) or entry.keys() - _KEYS:
@@ -153,6 +215,12 @@ class UsersFile:
             cast(Role, role),
             entry.get("hash", ""),
             None if owners is None else frozenset(owners),
+        )
+
+    def _unwritable(self, error: OSError) -> SettingsError:
+        return SettingsError(
+            f"The users file '{self.path}' cannot be written: {error.strerror}; make its folder"
+            " or correct its permissions"
         )
 
     def _broken(self, why: str) -> SettingsError:
@@ -229,8 +297,7 @@ def verified(user: User | None, password: str) -> bool:
 
     known = user.hash if user is not None and user.hash else _nobody()
     try:
-        with AT_ONCE:
-            hasher().verify(known, _spelt(password[: MOST_LETTERS + 1]))
+        hasher().verify(known, _spelt(password[: MOST_LETTERS + 1]))
     except (Argon2Error, InvalidHashError, UnicodeEncodeError):
         return False
     return user is not None and bool(user.hash)

@@ -1,1 +1,1 @@
-"""Account pages: the list, one account, and what is computed of it."""
+"""Account pages: one account, and what is computed of it."""

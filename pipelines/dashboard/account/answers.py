@@ -1,28 +1,21 @@
-"""What the API tells of an account."""
+"""API answers about an account."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from datetime import date
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import AfterValidator, BaseModel
+from pydantic import BaseModel
+
+from pipelines.dashboard.access.notes import as_seen_by
+from pipelines.dashboard.panel.answers import Moment, State
 
 if TYPE_CHECKING:
+    from pipelines.dashboard.access.visitor import Visitor
     from pipelines.dashboard.account.details import AccountDetails
     from pipelines.dashboard.account.view import AccountView
     from pipelines.dashboard.snapshot.snapshot import Snapshot
     from pipelines.scoring.trend import AccountTrend
-
-State = Literal["ready", "working", "impossible"]
-
-
-def in_utc(moment: datetime) -> datetime:
-    """Say of a moment without a zone that it is UTC, as all moments here are."""
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-Moment = Annotated[datetime, AfterValidator(in_utc)]
-"""A moment as JSON schema has it, with its zone."""
 
 
 class ReasonAnswer(BaseModel):
@@ -206,7 +199,7 @@ def history_answer(trend: AccountTrend) -> HistoryAnswer:
     return HistoryAnswer.model_validate(trend.to_dict())
 
 
-def explanation_of(details: AccountDetails) -> Explanation:
+def explanation_of(details: AccountDetails, visitor: Visitor) -> Explanation:
     """Tell of an account what was computed of it."""
     peers = details.peers
     standings = {} if peers is None else peers.standings
@@ -239,5 +232,5 @@ def explanation_of(details: AccountDetails) -> Explanation:
         else PeersAnswer(segment=peers.segment, first=peers.first, last=peers.last),
         ratings=[RatingAnswer.model_validate(one, from_attributes=True) for one in details.ratings],
         move=None if details.move is None else details.move.to_dict(),
-        notes=details.notes,
+        notes=as_seen_by(visitor, details.notes),
     )

@@ -1,4 +1,4 @@
-"""Where the marks of an account's charts go; templates draw them, and the numbers stand beside."""
+"""Charts of an account: where their marks go; templates draw them, with the numbers beside."""
 
 from __future__ import annotations
 
@@ -151,20 +151,20 @@ def trend_chart(trend: Mapping[str, Any]) -> TrendChart | None:
 
 def _dates(days: Sequence[date], across: Any) -> list[tuple[float, str]]:
     """Choose dates that have room: the last one, then from the first on."""
-    found = [(across(days[-1]), days[-1].isoformat())]
+    labels = [(across(days[-1]), days[-1].isoformat())]
     for day in days[:-1]:
         place = across(day)
-        if all(abs(place - other) >= NARROW for other, _ in found):
-            found.append((place, day.isoformat()))
-    return sorted(found)
+        if all(abs(place - other) >= NARROW for other, _ in labels):
+            labels.append((place, day.isoformat()))
+    return sorted(labels)
 
 
 def _told(scores: Sequence[Mapping[str, Any]], changes: Sequence[Mapping[str, str]]) -> str:
     first, last = scores[0], scores[-1]
     values = [score["score"] for score in scores]
-    told = (
+    text = (
         f"{len(scores)} issued scores: {first['score']:.1f} ({first['band']}) on {first['as_of']},"
         f" {last['score']:.1f} ({last['band']}) on {last['as_of']}, lowest {min(values):.1f},"
         f" highest {max(values):.1f}."
     )
-    return told + "".join(f" Model version {one['after']} from {one['as_of']}." for one in changes)
+    return text + "".join(f" Model version {one['after']} from {one['as_of']}." for one in changes)

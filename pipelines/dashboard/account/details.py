@@ -1,4 +1,4 @@
-"""What has to be computed from the source tables: every signal, its past, ratings, and the move."""
+"""Details of an account, from the source tables: every signal, its past, ratings, and the move."""
 
 from __future__ import annotations
 
@@ -7,24 +7,26 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from features.errors import DataError, HealthscoreError, RegistryError
+from pipelines.dashboard.access.notes import Note, led_by, note_of
 from pipelines.dashboard.account.peers import Peers, peers_of
 from pipelines.dashboard.account.ratings import Rating
 from pipelines.dashboard.account.tables import SourceTables
-from pipelines.dashboard.model.registry_reads import RegistryReads
-from pipelines.scoring.explain import inactive
+from pipelines.dashboard.panel.registry_reads import RegistryReads
+from pipelines.scoring.explain import InactiveAccount, inactive
 from pipelines.scoring.move import explain_rows
-from pipelines.store.issued_scores import DatedScore, issued_scores
+from pipelines.store.issued import DatedScore, issued_scores
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from features.catalog import Signal
-    from models.scoring.health_model import HealthModel, ScoredAccounts
+    from models.scoring.health_model import HealthModel
     from models.scoring.reasons import Reason
+    from models.scoring.scored import ScoredAccounts
     from pipelines.dashboard.snapshot.snapshot import Snapshot
     from pipelines.project.project import Project
     from pipelines.scoring.move import ExplainedMove
-    from pipelines.store.opening import Run
+    from pipelines.store.runs import Run
 
 PAST_DAYS = (30, 90, 365)
 """So many days back a signal's own past is looked up."""
@@ -76,8 +78,8 @@ class AccountDetails:
         What people said of it in the year before, the latest first.
     move : ExplainedMove or None
         Why its score is not that of the run before.
-    notes : list of str
-        What is missing or otherwise than expected, one sentence each.
+    notes : list of Note
+        What is missing or otherwise than expected.
     """
 
     account_id: str
@@ -91,7 +93,7 @@ class AccountDetails:
     peers: Peers | None
     ratings: list[Rating]
     move: ExplainedMove | None
-    notes: list[str]
+    notes: list[Note]
 
 
 def account_details(
@@ -124,6 +126,8 @@ def account_details(
         When the tables cannot be read, no longer give what the model needs, or say that the
         account was not active.
     """
+    from models.scoring.scorer import Scorer
+
     run, model = snapshot.run, snapshot.model
     day = run.key.as_of
     if model is None:
@@ -131,7 +135,7 @@ def account_details(
             f"Version {run.key.model_version} of the model, which made these scores, cannot be"
             " loaded from the registry; restore it there, or issue scores with the champion"
         )
-    notes: list[str] = []
+    notes: list[Note] = []
     history = _history(project, account_id, notes)
     before = max((one.as_of for one in history if one.as_of < day), default=None)
     past = [day - timedelta(days=back) for back in PAST_DAYS]
@@ -140,16 +144,18 @@ def account_details(
     _refuse_lost(model, {signal.name for signal in built})
     rows = {one: _row_of(frame, one) for one in wanted}
     if rows[day].empty:
-        raise DataError(inactive(account_id, day, project.settings.outcome))
-    scored = model.score(rows[day])
+        raise InactiveAccount(inactive(account_id, day, project.settings.outcome))
+    scored = Scorer(model).score(rows[day])
     segment = str(scored.table.at[0, "segment"])
     baseline, score = (float(scored.table[name].iloc[0]) for name in ("baseline_score", "score"))
     issued = next((one.score for one in history if one.as_of == day), None)
     if issued is not None and abs(issued - score) > SAME_SCORE:
         notes.append(
-            f"The tables were revised since: from what they hold today the score of {day} is"
-            f" {score:.1f}, and {issued:.1f} was issued. The signals below are those of today's"
-            " tables"
+            Note(
+                f"The tables were revised since: from what they hold today the score of {day} is"
+                f" {score:.1f}, and {issued:.1f} was issued. The signals below are those of"
+                " today's tables"
+            )
         )
     active = [one for one in past if not rows[one].empty]
     return AccountDetails(
@@ -168,11 +174,11 @@ def account_details(
     )
 
 
-def _history(project: Project, account_id: str, notes: list[str]) -> list[DatedScore]:
+def _history(project: Project, account_id: str, notes: list[Note]) -> list[DatedScore]:
     try:
         return issued_scores(project, account_id)
     except HealthscoreError as error:
-        notes.append(f"Earlier scores could not be read just now: {error}")
+        notes.append(note_of(error, "Earlier scores could not be read just now"))
         return []
 
 
@@ -189,8 +195,8 @@ def _refuse_lost(model: HealthModel, built: set[str]) -> None:
 
 
 def _row_of(frame: pd.DataFrame, day: date) -> pd.DataFrame:
-    found: pd.DataFrame = frame[frame["observation_date"].dt.date == day]
-    return found.reset_index(drop=True)
+    rows: pd.DataFrame = frame[frame["observation_date"].dt.date == day]
+    return rows.reset_index(drop=True)
 
 
 def _lines(
@@ -199,17 +205,17 @@ def _lines(
     from models.scoring.reasons import reasons
 
     signals = {signal.name: signal for signal in model.signals}
-    (told,) = reasons(scored.points, scored.values, scored.signals, len(signals))
+    (stated,) = reasons(scored.points, scored.values, scored.signals, len(signals))
     # Those without points are told too, last and in catalogue order.
-    named = {reason.signal for reason in told}
-    told += [_silent(signal, scored) for signal in model.signals if signal.name not in named]
+    named = {reason.signal for reason in stated}
+    stated += [_silent(signal, scored) for signal in model.signals if signal.name not in named]
     return [
         SignalLine(
             signals[reason.signal],
             reason,
             {day: _value(row.at[0, reason.signal]) for day, row in past.items()},
         )
-        for reason in told
+        for reason in stated
     ]
 
 
@@ -217,8 +223,8 @@ def _silent(signal: Signal, scored: ScoredAccounts) -> Reason:
     from models.scoring.reasons import Reason, sentence
 
     value = _value(scored.values.at[0, signal.name])
-    said = sentence(signal, value, 0.0)
-    return Reason(signal.name, signal.group, signal.label, value, 0.0, said)
+    text = sentence(signal, value, 0.0)
+    return Reason(signal.name, signal.group, signal.label, value, 0.0, text)
 
 
 def _value(value: Any) -> float | str | None:
@@ -235,14 +241,15 @@ def _peers(
     reads: RegistryReads,
     segment: str,
     scored: ScoredAccounts,
-    notes: list[str],
+    notes: list[Note],
 ) -> Peers | None:
-    kept = reads.reference(project, run.key.model_version)
-    if kept.value is None:
-        notes.append(f"Accounts to compare with cannot be shown: {kept.failure}")
+    reference = reads.reference(project, run.key.model_version)
+    if reference.value is None:
+        assert reference.failure is not None
+        notes.append(led_by("Accounts to compare with cannot be shown", reference.failure))
         return None
     row = {str(name): value for name, value in scored.values.iloc[0].items()}
-    return peers_of(kept.value.reference, segment, scored.signals, row)
+    return peers_of(reference.value.reference, segment, scored.signals, row)
 
 
 def _move(
@@ -253,11 +260,13 @@ def _move(
     history: list[DatedScore],
     run: Run,
     model: HealthModel,
-    notes: list[str],
+    notes: list[Note],
 ) -> ExplainedMove | None:
     day, version = run.key.as_of, run.key.model_version
     if before is None:
-        notes.append("No earlier score of this account was issued, so there is no move to explain")
+        notes.append(
+            Note("No earlier score of this account was issued, so there is no move to explain")
+        )
         return None
     pair = {before: rows[before], day: rows[day]}
     # Of several scores of a date the one on this page counts.
@@ -265,5 +274,5 @@ def _move(
     try:
         return explain_rows(project, account_id, pair, of_run, (model, version))
     except HealthscoreError as error:
-        notes.append(f"Why the score moved since {before} cannot be told: {error}")
+        notes.append(note_of(error, f"Why the score moved since {before} cannot be told"))
         return None

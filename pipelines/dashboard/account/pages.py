@@ -10,6 +10,7 @@ from fastapi import APIRouter, HTTPException, Path, Request, Response
 from fastapi.responses import HTMLResponse
 from starlette.concurrency import run_in_threadpool
 
+from pipelines.dashboard.access.notes import Note, as_seen_by, led_by
 from pipelines.dashboard.access.visitor import Visitor, VisitorOf
 from pipelines.dashboard.account.address import AccountRoute
 from pipelines.dashboard.account.answers import (
@@ -22,6 +23,7 @@ from pipelines.dashboard.account.answers import (
     history_answer,
 )
 from pipelines.dashboard.account.charts import trend_chart
+from pipelines.dashboard.account.jobs import AccountJobs
 from pipelines.dashboard.account.sections import (
     move_totals,
     move_waterfall,
@@ -31,11 +33,10 @@ from pipelines.dashboard.account.sections import (
     signed,
 )
 from pipelines.dashboard.account.view import AccountView, account_view, key_figures
-from pipelines.dashboard.model.registry_reads import BUSY
+from pipelines.dashboard.panel.panel import Panel, account_path, link_to
+from pipelines.dashboard.panel.registry_reads import BUSY
 from pipelines.dashboard.snapshot.snapshot import Snapshot
 from pipelines.dashboard.web.background import Done, ready
-from pipelines.dashboard.web.desk import Desk, desk_of, desk_open
-from pipelines.dashboard.web.panel import Panel, account_path, link_to
 from pipelines.project.project import Project
 from pipelines.scoring.trend import AccountTrend
 from pipelines.terminal.console import plain
@@ -46,7 +47,7 @@ AccountId = Annotated[str, Path(description="The id, percent-encoded, slashes to
 HISTORY_SECONDS, DETAILS_SECONDS, WHOLE_SECONDS = 10.0, 5.0, 120.0
 """So long a page waits for its trend, for a look at its details, and for all of them."""
 
-router = APIRouter(route_class=AccountRoute, lifespan=desk_open)
+router = APIRouter(route_class=AccountRoute)
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class _Asked:
     """What a request is about."""
 
     panel: Panel
-    desk: Desk
+    jobs: AccountJobs
     project: Project
     snapshot: Snapshot
     row: dict[str, Any]
@@ -69,7 +70,8 @@ async def trend_part(request: Request, account_id: AccountId, visitor: VisitorOf
     """Draw an account's issued scores."""
     asked = await _asked(request, account_id, visitor)
     trend = await _trend(asked)
-    return await _rendered(asked, request, "account_trend.html.j2", **_trend_context(trend))
+    context = _trend_context(trend, visitor)
+    return await _rendered(asked, request, "account_trend.html.j2", **context)
 
 
 @router.get(f"{ACCOUNT}/details", include_in_schema=False)
@@ -77,7 +79,7 @@ async def details_part(request: Request, account_id: AccountId, visitor: Visitor
     """Tell what was computed of an account; 202 as long as that is under way."""
     asked = await _asked(request, account_id, visitor)
     done = await _details(asked, DETAILS_SECONDS)
-    context = _details_context(done)
+    context = _details_context(done, visitor)
     status = 202 if done is None else 200
     return await _rendered(asked, request, "account_details.html.j2", status=status, **context)
 
@@ -106,8 +108,8 @@ async def account_page(
         "details": None,
     }
     if whole:
-        context["trend"] = _trend_context(await _trend(asked))
-        context["details"] = _details_context(await _details(asked, WHOLE_SECONDS))
+        context["trend"] = _trend_context(await _trend(asked), visitor)
+        context["details"] = _details_context(await _details(asked, WHOLE_SECONDS), visitor)
     return await _rendered(asked, request, "account.html.j2", **context)
 
 
@@ -126,9 +128,10 @@ async def explanation(
         response.status_code = 202
         return ExplanationAnswer(state="working", sentence=WORKING, explanation=None)
     if done.value is None:
-        return ExplanationAnswer(state="impossible", sentence=done.failure, explanation=None)
-    told = await run_in_threadpool(explanation_of, done.value)
-    return ExplanationAnswer(state="ready", sentence=None, explanation=told)
+        sentence = done.why_not(visitor)
+        return ExplanationAnswer(state="impossible", sentence=sentence, explanation=None)
+    details = await run_in_threadpool(explanation_of, done.value, visitor)
+    return ExplanationAnswer(state="ready", sentence=None, explanation=details)
 
 
 @router.get(f"{API}/history", tags=["accounts"])
@@ -137,7 +140,7 @@ async def history(request: Request, account_id: AccountId, visitor: VisitorOf) -
     asked = await _asked(request, account_id, visitor)
     trend = await _trend(asked)
     if trend.value is None:
-        raise HTTPException(503, (trend.failure or "").rstrip("."))
+        raise HTTPException(503, trend.why_not(visitor))
     return history_answer(trend.value)
 
 
@@ -148,6 +151,7 @@ async def account(request: Request, account_id: AccountId, visitor: VisitorOf) -
     return account_answer(await _view(asked), asked.snapshot)
 
 
+SLOW = Note("The score store takes long to answer; look again in a minute")
 WORKING = "This is being worked out from the source tables; ask again in a few seconds"
 
 
@@ -168,7 +172,9 @@ async def _asked(request: Request, account_id: str, visitor: Visitor) -> _Asked:
             raise HTTPException(
                 404, "There is no such account among these scores; check its id in the list"
             )
-        return _Asked(panel, desk_of(request), panel.project_of(request), snapshot, row)
+        return _Asked(
+            panel, request.app.state.account_jobs, panel.project_of(request), snapshot, row
+        )
 
     return await run_in_threadpool(find)
 
@@ -180,12 +186,13 @@ async def _view(asked: _Asked) -> AccountView:
 async def _trend(asked: _Asked) -> Done[AccountTrend]:
     """Read the account's history; a sentence where the store cannot be read just then."""
     done = await _outcome_of(
-        asked.desk.history(asked.project, asked.snapshot, asked.account_id), HISTORY_SECONDS
+        asked.jobs.history(asked.project, asked.snapshot, asked.account_id), HISTORY_SECONDS
     )
     if done is None:
-        return Done(failure="The score store takes long to answer; look again in a minute")
-    if done.value is None:
-        return Done(failure=f"Earlier scores cannot be read just now: {done.failure}")
+        return Done(failure=SLOW)
+    if done.failure is not None:
+        return Done(failure=led_by("Earlier scores cannot be read just now", done.failure))
+    assert done.value is not None
     words = asked.project.settings.outcome.words
     name = asked.project.outcome_name
     return Done(AccountTrend(asked.account_id, name, done.value, words))
@@ -193,7 +200,7 @@ async def _trend(asked: _Asked) -> Done[AccountTrend]:
 
 async def _details(asked: _Asked, seconds: float) -> Done[Any] | None:
     return await _outcome_of(
-        asked.desk.details(asked.project, asked.snapshot, asked.account_id), seconds
+        asked.jobs.details(asked.project, asked.snapshot, asked.account_id), seconds
     )
 
 
@@ -201,29 +208,30 @@ async def _outcome_of(work: Future[Done[Any]] | None, seconds: float) -> Done[An
     return Done(failure=BUSY) if work is None else await ready(work, seconds)
 
 
-def _trend_context(trend: Done[AccountTrend]) -> dict[str, Any]:
+def _trend_context(trend: Done[AccountTrend], visitor: Visitor) -> dict[str, Any]:
     if trend.value is None:
-        return {"chart": None, "scores": [], "failure": trend.failure}
-    told = trend.value.to_dict()
-    return {"chart": trend_chart(told), "scores": trend.value.scores, "failure": None}
+        return {"chart": None, "scores": [], "failure": trend.why_not(visitor)}
+    history = trend.value.to_dict()
+    return {"chart": trend_chart(history), "scores": trend.value.scores, "failure": None}
 
 
-def _details_context(done: Done[Any] | None) -> dict[str, Any]:
+def _details_context(done: Done[Any] | None, visitor: Visitor) -> dict[str, Any]:
     if done is None or done.value is None:
-        return {"found": None, "failure": None if done is None else done.failure}
-    found = done.value
+        return {"found": None, "notes": [], "failure": done and done.why_not(visitor)}
+    details = done.value
     return {
-        "found": found,
+        "found": details,
         "failure": None,
-        "sections": signal_sections(found),
-        "ratings": ratings_table(found),
-        "move_steps": move_waterfall(found.move) if found.move else [],
-        "move_totals": move_totals(found.move) if found.move else [],
+        "notes": as_seen_by(visitor, details.notes),
+        "sections": signal_sections(details),
+        "ratings": ratings_table(details),
+        "move_steps": move_waterfall(details.move) if details.move else [],
+        "move_totals": move_totals(details.move) if details.move else [],
     }
 
 
 async def _rendered(
     asked: _Asked, request: Request, name: str, status: int = 200, **context: Any
 ) -> HTMLResponse:
-    given = {"account_id": asked.account_id, "signed": signed, **context}
-    return await run_in_threadpool(asked.panel.render, request, name, status, **given)
+    values = {"account_id": asked.account_id, "signed": signed, **context}
+    return await run_in_threadpool(asked.panel.render, request, name, status, **values)

@@ -1,4 +1,4 @@
-"""Where an account stands among accounts of its segment, on the dates its model learnt from."""
+"""Peers of an account: where it stands in its segment, on the dates its model learnt from."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from features.catalog import EVERYBODY
+
 if TYPE_CHECKING:
     from features.catalog import Signal
     from models.drift.reference import Counts, Reference
 
-ALL = "all"
 LEAST_ROWS = 50
 """Of fewer rows nobody can say what is usual."""
 
@@ -93,7 +94,7 @@ def _place(reference: Reference, segment: str) -> int | None:
     if counted is None:
         return None
     rows = counted.table.sum(axis=(1, 2))
-    for name in (segment, ALL):
+    for name in (segment, EVERYBODY):
         if name in reference.segments:
             place = reference.segments.index(name)
             if rows[place] >= LEAST_ROWS:

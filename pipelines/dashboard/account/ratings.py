@@ -1,4 +1,4 @@
-"""What people said of an account, and what the level they gave means."""
+"""Ratings of an account: what people said of it, and what the level they gave means."""
 
 from __future__ import annotations
 

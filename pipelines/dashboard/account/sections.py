@@ -1,4 +1,4 @@
-"""What is computed of an account, arranged for its page."""
+"""Sections of an account's page: what is computed of it, arranged."""
 
 from __future__ import annotations
 

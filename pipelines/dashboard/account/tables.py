@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from features.catalog import Signal
     from features.tables.quality import TableQuality
     from pipelines.project.project import Project
-    from pipelines.store.opening import Run
+    from pipelines.store.runs import Run
 
 
 class SourceTables:

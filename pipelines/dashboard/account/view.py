@@ -1,4 +1,4 @@
-"""What an account's page says at once: its issued score, what it means and what it is made of."""
+"""The view of an account at once: its issued score, what it means and what it is made of."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the API tells of a model."""
+"""API answers about a model."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from pipelines.dashboard.account.answers import Moment, State
+from pipelines.dashboard.access.notes import as_seen_by
+from pipelines.dashboard.panel.answers import Moment, State
 
 if TYPE_CHECKING:
+    from pipelines.dashboard.access.visitor import Visitor
     from pipelines.dashboard.model.health import ModelHealth
 
 
@@ -86,13 +88,13 @@ class ModelAnswer(BaseModel):
     model: ModelFound | None
 
 
-def model_found(outcome: str, health: ModelHealth) -> ModelFound:
+def model_found(outcome: str, health: ModelHealth, visitor: Visitor) -> ModelFound:
     """Tell what is on record of a champion."""
     champion, since = health.champion, health.same_since
     return ModelFound(
         outcome=outcome,
         model_version=champion.version,
-        created_at=champion.facts["created_at"],
+        created_at=champion.created_at,
         age_days=health.age_days,
         taught_until=health.taught_until,
         metrics=health.metrics,
@@ -105,5 +107,5 @@ def model_found(outcome: str, health: ModelHealth) -> ModelFound:
             RecommendationAnswer.model_validate(record, from_attributes=True)
             for record in health.recommendations
         ],
-        notes=health.notes,
+        notes=as_seen_by(visitor, health.notes),
     )

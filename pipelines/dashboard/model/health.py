@@ -1,19 +1,20 @@
-"""What the registry tells of a model: who serves, how it was judged, and what was decided since."""
+"""Model health from the registry: who serves, how it was judged, and what was decided since."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from features.errors import RegistryError
-from pipelines.dashboard.model.registry_reads import Registered
+from pipelines.dashboard.access.notes import Note, note_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from models.registry.champions import History
     from models.registry.checks import MonitorRecord
+    from models.registry.models import Champion
     from models.registry.recommendations import RecommendationRecord
     from pipelines.project.project import Project
 
@@ -49,7 +50,7 @@ class ModelHealth:
 
     Parameters
     ----------
-    champion : Registered
+    champion : Champion
         Who serves.
     age_days : int
         Days since it was registered.
@@ -67,11 +68,11 @@ class ModelHealth:
         What had moved at the last check of the champion, what weighs most first.
     recommendations : list of RecommendationRecord
         The latest ones, the newest first.
-    notes : list of str
-        What cannot be shown and why, one sentence each.
+    notes : list of Note
+        What cannot be shown, and why.
     """
 
-    champion: Registered
+    champion: Champion
     age_days: int
     taught_until: date | None
     metrics: dict[str, float]
@@ -80,7 +81,7 @@ class ModelHealth:
     checks: list[MonitorRecord]
     moved: list[Moved]
     recommendations: list[RecommendationRecord]
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
 
     @property
     def last_check(self) -> MonitorRecord | None:
@@ -110,18 +111,16 @@ def model_health(project: Project) -> ModelHealth:
     RegistryError
         When there is no champion, or the registry cannot be reached.
     """
-    from pipelines.scoring.score import champion
-
-    found = Registered(*champion(project))
-    notes: list[str] = []
+    champion = project.registry.champion()
+    notes: list[Note] = []
     history = _history(project, notes)
     checks = _checks(project, notes)
     health = ModelHealth(
-        champion=found,
-        age_days=_age(found),
-        taught_until=_taught_until(history, found.version),
-        metrics=_metrics(found),
-        holdout=_holdout(project, found.version, notes),
+        champion=champion,
+        age_days=_age(champion),
+        taught_until=_taught_until(history, champion.version),
+        metrics=_metrics(champion),
+        holdout=_holdout(project, champion.version, notes),
         history=history,
         checks=checks[:NEWEST_CHECKS],
         moved=[],
@@ -146,28 +145,27 @@ def calibration(health: ModelHealth) -> pd.DataFrame | None:
     )
 
 
-def _age(found: Registered) -> int:
-    made = datetime.fromisoformat(found.facts["created_at"])
+def _age(champion: Champion) -> int:
+    made = datetime.fromisoformat(champion.created_at)
     return max((datetime.now(UTC) - made).days, 0)
 
 
-def _metrics(found: Registered) -> dict[str, float]:
-    metrics: dict[str, Any] = found.facts["metrics"]
+def _metrics(champion: Champion) -> dict[str, float]:
     start = "holdout_"
     return {
         name.removeprefix(start): float(value)
-        for name, value in metrics.items()
+        for name, value in champion.metrics.items()
         if name.startswith(start)
     }
 
 
-def _history(project: Project, notes: list[str]) -> History | None:
+def _history(project: Project, notes: list[Note]) -> History | None:
     from pipelines.monitor.champions import history
 
     try:
         return history(project)
     except RegistryError as error:
-        notes.append(f"The history of champions cannot be read: {error}")
+        notes.append(note_of(error, "The history of champions cannot be read"))
         return None
 
 
@@ -177,55 +175,51 @@ def _taught_until(history: History | None, version: str) -> date | None:
     return None if last is None else date.fromisoformat(str(last)[:10])
 
 
-def _holdout(project: Project, version: str, notes: list[str]) -> pd.DataFrame | None:
-    from models.registry.holdout_rows import load_holdout
-
+def _holdout(project: Project, version: str, notes: list[Note]) -> pd.DataFrame | None:
     try:
-        name = project.settings.registry.model_name
-        return load_holdout(project.registry_folder, name, version)
+        return project.registry.holdout(version)
     except RegistryError as error:
-        notes.append(f"Whether its probabilities hold cannot be drawn: {error}")
+        notes.append(note_of(error, "Whether its probabilities hold cannot be drawn"))
         return None
 
 
-def _checks(project: Project, notes: list[str]) -> list[MonitorRecord]:
+def _checks(project: Project, notes: list[Note]) -> list[MonitorRecord]:
     from models.registry.checks import monitor_records
 
     try:
         return monitor_records(project.registry_folder, project.settings.registry.model_name)
     except RegistryError as error:
-        notes.append(f"Checks cannot be read: {error}")
+        notes.append(note_of(error, "Checks cannot be read"))
         return []
 
 
-def _recommendations(project: Project, notes: list[str]) -> list[RecommendationRecord]:
+def _recommendations(project: Project, notes: list[Note]) -> list[RecommendationRecord]:
     from models.registry.recommendations import recommendation_records
 
     try:
         name = project.settings.registry.model_name
-        found, unreadable = recommendation_records(
+        records, unreadable = recommendation_records(
             project.registry_folder, name, limit=NEWEST_RECOMMENDATIONS
         )
     except RegistryError as error:
-        notes.append(f"Recommendations cannot be read: {error}")
+        notes.append(note_of(error, "Recommendations cannot be read"))
         return []
     if unreadable:
-        notes.append(f"{unreadable} of the latest recommendations can no longer be read")
-    return found
+        notes.append(Note(f"{unreadable} of the latest recommendations can no longer be read"))
+    return records
 
 
-def _moved(project: Project, check: MonitorRecord | None, notes: list[str]) -> list[Moved]:
+def _moved(project: Project, check: MonitorRecord | None, notes: list[Note]) -> list[Moved]:
     """Read how far that which had moved did, from what the check kept."""
     if check is None or not check.drifted:
         return []
     from models.registry.checks import FILE
-    from models.registry.files import UNREADABLE, kept_json
-    from models.registry.models import tracking
+    from models.registry.session import UNREADABLE, kept_json, tracking
 
     try:
         with tracking(project.registry_folder, project.settings.registry.model_name, create=False):
-            told = kept_json(check.run_id, FILE)["found"]["statistics"]
-        mix = [told["mix"]] if told["mix"] else []
+            statistics = kept_json(check.run_id, FILE)["found"]["statistics"]
+        mix = [statistics["mix"]] if statistics["mix"] else []
         measured = {
             (one["name"], one["segment"]): Moved(
                 one["name"],
@@ -234,10 +228,10 @@ def _moved(project: Project, check: MonitorRecord | None, notes: list[str]) -> l
                 float(one["psi"]),
                 float(one["psi_expected"]),
             )
-            for one in (*told["signals"], *told["score"], *mix)
+            for one in (*statistics["signals"], *statistics["score"], *mix)
         }
     except (*UNREADABLE, KeyError, TypeError, RegistryError) as error:
-        notes.append(f"How far signals moved cannot be read ({type(error).__name__})")
+        notes.append(Note("How far signals moved cannot be read", type(error).__name__))
         return []
-    found = [measured[place] for place in check.drifted if place in measured]
-    return sorted(found, key=lambda one: -one.weight * max(one.psi - one.psi_expected, 0.0))
+    moved = [measured[place] for place in check.drifted if place in measured]
+    return sorted(moved, key=lambda one: -one.weight * max(one.psi - one.psi_expected, 0.0))

@@ -1,4 +1,4 @@
-"""What the model page says of a champion: is it right, does it still fit, and what came before."""
+"""Sections of the model page: is a champion right, does it still fit, and what came before."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from features.catalog import EVERYBODY
 from pipelines.dashboard.model.health import ModelHealth, calibration
 from pipelines.dashboard.web.svg_attributes import without_styles
 from pipelines.monitor.champions_screen import ACTIONS
 from pipelines.monitor.words import STATUS, segment_words
-from pipelines.project.scorecard_settings import ALL
 from pipelines.reports.labels import labels_of
 from pipelines.reports.pieces import Figure, Section, Table, Text
 from pipelines.reports.wording import UNKNOWN, count, day, name, percent, plural, score, told
@@ -79,7 +79,7 @@ def _proof(health: ModelHealth, words: OutcomeWords) -> Section:
         parts.append(Figure([("", drawn)], f"What was foretold of each band, and the {noun} seen."))
     table = calibration(health)
     if table is not None:
-        top = calibration_top({ALL: table})
+        top = calibration_top({EVERYBODY: table})
         drawn = without_styles(calibration_plot(table, "all accounts", top, "calibration"))
         parts.append(
             Figure(
@@ -285,7 +285,7 @@ def _recommendations(health: ModelHealth) -> Section:
 def _changes(record: RecommendationRecord) -> Markup:
     found = []
     # All accounts first, then as the alphabet has it.
-    for segment in sorted(record.recommended, key=lambda one: (one != ALL, one)):
+    for segment in sorted(record.recommended, key=lambda one: (one != EVERYBODY, one)):
         advised, today = record.recommended[segment], record.today[segment]
         moved = [
             Markup("{} {} → {}").format(name(measure), score(today[measure]), score(weight))

@@ -1,1 +1,1 @@
-"""Portfolio pages: what is at stake in the book that a visitor sees."""
+"""Portfolio pages: what is at stake for a visitor, and the list of accounts."""

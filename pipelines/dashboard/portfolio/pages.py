@@ -1,4 +1,4 @@
-"""The portfolio: what is at stake in the book a visitor sees, where it is, and whom to call."""
+"""The portfolio: what is at stake for a visitor, where it is, and whom to call."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
 
-from pipelines.dashboard.access.visitor import Visitor, VisitorOf
-from pipelines.dashboard.account.list_pages import ListedAccount
+from pipelines.dashboard.access.notes import as_seen_by
+from pipelines.dashboard.access.visitor import VisitorOf
+from pipelines.dashboard.panel.panel import Panel
+from pipelines.dashboard.portfolio.list_pages import ListedAccount
 from pipelines.dashboard.portfolio.trend_bars import trend_bars
-from pipelines.dashboard.snapshot.book import Book
-from pipelines.dashboard.snapshot.snapshot import Snapshot
-from pipelines.dashboard.web.panel import Panel
+from pipelines.dashboard.snapshot.portfolio_view import PortfolioView, portfolio_of
 from pipelines.portfolio.sums import BandSummary, PartSummary
 from pipelines.portfolio.words import interval, stake_words
 from pipelines.reports.wording import amount, count, day, money, percent, plural
@@ -108,7 +108,7 @@ def portfolio_page(request: Request, visitor: VisitorOf) -> HTMLResponse:
     panel: Panel = request.app.state.panel
     project = panel.project_of(request)
     snapshot = panel.snapshot_of(request)
-    book, outcome = snapshot.book(visitor, project), project.settings.outcome
+    view, outcome = portfolio_of(snapshot, visitor, project), project.settings.outcome
     words = stake_words(outcome)
     opens = snapshot.run.key.as_of + timedelta(days=outcome.lead_days)
     until = opens + timedelta(days=outcome.horizon_days - 1)
@@ -118,15 +118,15 @@ def portfolio_page(request: Request, visitor: VisitorOf) -> HTMLResponse:
         "portfolio.html.j2",
         page_title="Portfolio",
         words=words,
-        book=book,
-        headline=_headline(book, words.verb, outcome.kind, until),
-        figures=_figures(book, words.total, words.verb),
+        view=view,
+        headline=_headline(view, words.verb, outcome.kind, until),
+        figures=_figures(view, words.total, words.verb),
         foretells=snapshot.contents.foretells or snapshot.model is None,
         opens=opens,
         until=until,
-        trend=trend_bars(history, [band.band for band in book.bands]),
+        trend=trend_bars(history, [band.band for band in view.bands]),
         plays=project.settings.plays,
-        notes=_notes(snapshot, visitor),
+        notes=as_seen_by(visitor, snapshot.contents.notes),
     )
 
 
@@ -139,7 +139,7 @@ def portfolio_answer(
     """Sum up the accounts that the visitor sees."""
     panel: Panel = request.app.state.panel
     snapshot = panel.snapshot_of(request)
-    book, run = snapshot.book(visitor, panel.project_of(request)), snapshot.run
+    view, run = portfolio_of(snapshot, visitor, panel.project_of(request)), snapshot.run
     history = [
         TrendAnswer.model_validate({**row, "as_of": row["as_of"].isoformat()})
         for row in snapshot.contents.history
@@ -149,12 +149,12 @@ def portfolio_answer(
         as_of=run.key.as_of.isoformat(),
         model_version=run.key.model_version,
         revision=run.revision,
-        accounts=book.accounts,
-        arr=book.arr,
-        accounts_without_arr=book.unpriced,
-        expected_accounts=ForecastAnswer(**book.expected_accounts.to_dict()),
-        expected_arr=book.expected_arr and ForecastAnswer(**book.expected_arr.to_dict()),
-        bands=[_band(band) for band in book.bands],
+        accounts=view.accounts,
+        arr=view.arr,
+        accounts_without_arr=view.unpriced,
+        expected_accounts=ForecastAnswer(**view.expected_accounts.to_dict()),
+        expected_arr=view.expected_arr and ForecastAnswer(**view.expected_arr.to_dict()),
+        bands=[_band(band) for band in view.bands],
         splits=[
             SplitAnswer(
                 facet=split.facet,
@@ -162,7 +162,7 @@ def portfolio_answer(
                 parts=[_part(part) for part in split.parts],
                 left_out=split.left_out,
             )
-            for split in book.splits
+            for split in view.splits
         ],
         calls=[
             CallAnswer(
@@ -170,22 +170,22 @@ def portfolio_answer(
                 reasons=[reason.sentence for reason in call.reasons],
                 play=call.play,
             )
-            for call in book.calls
+            for call in view.calls
         ],
         trend=history if visitor.sees_all else None,
         enough_evidence=snapshot.contents.foretells,
-        notes=_notes(snapshot, visitor),
+        notes=as_seen_by(visitor, snapshot.contents.notes),
     )
 
 
 def _band(band: BandSummary) -> BandAnswer:
     seen = band.observed or {}
-    found: dict[str, Any] = {
+    rates: dict[str, Any] = {
         f"observed_{name.removeprefix('observed_')}": seen.get(name)
         for name in ("observed_rate", "low", "high")
     }
     own = {name: value for name, value in asdict(band).items() if name != "observed"}
-    return BandAnswer(**own, **found)
+    return BandAnswer(**own, **rates)
 
 
 def _part(part: PartSummary) -> PartAnswer:
@@ -199,47 +199,41 @@ def _part(part: PartSummary) -> PartAnswer:
     )
 
 
-def _notes(snapshot: Snapshot, visitor: Visitor) -> list[str]:
-    """Say what is missing; why, and where it should lie, is for admins."""
-    notes = list(snapshot.contents.notes)
-    return notes if visitor.role == "admin" else [note.partition(":")[0] for note in notes]
-
-
-def _headline(book: Book, verb: str, kind: str, until: date) -> str:
+def _headline(view: PortfolioView, verb: str, kind: str, until: date) -> str:
     """Say in one sentence what is at stake."""
-    if not book.accounts:
+    if not view.accounts:
         return "None of the accounts you may see was scored"
-    if book.expected_arr is None:
+    if view.expected_arr is None:
         return (
-            f"About {amount(book.expected_accounts.expected)} of"
-            f" {plural(book.accounts, 'account')} are expected to {verb} by {day(until)}"
+            f"About {amount(view.expected_accounts.expected)} of"
+            f" {plural(view.accounts, 'account')} are expected to {verb} by {day(until)}"
         )
     if kind == "churn":
         return (
-            f"About {money(book.expected_arr.expected)} of {money(book.arr)} ARR is expected to be"
+            f"About {money(view.expected_arr.expected)} of {money(view.arr)} ARR is expected to be"
             f" lost by {day(until)}"
         )
     return (
-        f"Accounts with about {money(book.expected_arr.expected)} of {money(book.arr)} ARR are"
+        f"Accounts with about {money(view.expected_arr.expected)} of {money(view.arr)} ARR are"
         f" expected to {verb} by {day(until)}"
     )
 
 
-def _figures(book: Book, total: str, verb: str) -> list[tuple[str, str, str]]:
+def _figures(view: PortfolioView, total: str, verb: str) -> list[tuple[str, str, str]]:
     """List the key figures: what each is, the figure, and how sure it is."""
-    first = book.bands[0]
-    found = []
-    if book.expected_arr is not None and book.arr is not None:
-        share = percent(book.expected_arr.expected / book.arr if book.arr else None)
-        sure = f"{interval(book.expected_arr, is_money=True)}; {share} of the ARR"
-        found.append((total, money(book.expected_arr.expected), sure))
-    expected = book.expected_accounts
-    sure = f"{interval(expected, is_money=False)}, of {count(book.accounts)}"
-    found.append((f"Accounts expected to {verb}", amount(expected.expected), sure))
-    if first.arr is not None and book.arr:
-        sure = f"{plural(first.accounts, 'account')}; {percent(first.arr / book.arr)} of the ARR"
-        found.append((f"ARR {first.band}", money(first.arr), sure))
+    first = view.bands[0]
+    figures = []
+    if view.expected_arr is not None and view.arr is not None:
+        share = percent(view.expected_arr.expected / view.arr if view.arr else None)
+        sure = f"{interval(view.expected_arr, is_money=True)}; {share} of the ARR"
+        figures.append((total, money(view.expected_arr.expected), sure))
+    expected = view.expected_accounts
+    sure = f"{interval(expected, is_money=False)}, of {count(view.accounts)}"
+    figures.append((f"Accounts expected to {verb}", amount(expected.expected), sure))
+    if first.arr is not None and view.arr:
+        sure = f"{plural(first.accounts, 'account')}; {percent(first.arr / view.arr)} of the ARR"
+        figures.append((f"ARR {first.band}", money(first.arr), sure))
     else:
-        share = percent(first.accounts / book.accounts if book.accounts else None)
-        found.append((f"Accounts {first.band}", count(first.accounts), f"{share} of all"))
-    return found
+        share = percent(first.accounts / view.accounts if view.accounts else None)
+        figures.append((f"Accounts {first.band}", count(first.accounts), f"{share} of all"))
+    return figures

@@ -1,4 +1,4 @@
-"""The book over time: how much of it was in each band, run by run."""
+"""Trend bars of the portfolio: how many accounts were in each band, run by run."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ def trend_bars(history: Sequence[Mapping[str, Any]], bands: Sequence[str]) -> li
     for row in history:
         if (row["issued_at"], row["model_version"]) == last[row["as_of"]]:
             held.setdefault(row["as_of"], {})[row["band"]] = row["accounts"]
-    found: list[TrendBar] = []
+    bars: list[TrendBar] = []
     for as_of, counts in sorted(held.items()):
         version, total = last[as_of][1], sum(counts.values())
-        changed = bool(found) and found[-1].model_version != version
+        changed = bool(bars) and bars[-1].model_version != version
         pieces, begins = [], 0.0
         for band in bands:
             share = 100 * counts.get(band, 0) / total if total else 0.0
             pieces.append((band, begins, share, counts.get(band, 0)))
             begins += share
-        found.append(TrendBar(as_of, version, changed, total, pieces))
-    return found[-MOST:]
+        bars.append(TrendBar(as_of, version, changed, total, pieces))
+    return bars[-MOST:]

@@ -1,4 +1,4 @@
-"""What the accounts table says of an account: its name, its owner, its stage, its attributes."""
+"""Attributes of accounts, from the accounts table: name, owner, stage and further columns."""
 
 from __future__ import annotations
 
@@ -43,13 +43,10 @@ class AccountAttributes:
     batches : iterator of RecordBatch
         ``account_id``, ``name``, ``owner``, ``lifecycle`` and a column per attribute under its
         stored name.
-    notes : tuple of str
-        What is missing and why.
     """
 
     attributes: tuple[Attribute, ...]
     batches: Iterator[pa.RecordBatch]
-    notes: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -92,9 +89,9 @@ def account_attributes(
                 for one in attributes
             },
         )
-        stages, notes = _with_stage(project, company, described, day)
+        stages = _with_stage(project, company, described, day)
         rows = FeatureRows(company, stages, int(stages.count().execute()), ())
-        yield AccountAttributes(attributes, _in_order(rows, attributes), notes)
+        yield AccountAttributes(attributes, _in_order(rows, attributes))
 
 
 def _company(project: Project, source: Any, owner: str | None, day: date) -> Company:
@@ -113,21 +110,19 @@ def _company(project: Project, source: Any, owner: str | None, day: date) -> Com
 
 def _attributes(project: Project, company: Company, owner: str | None) -> tuple[Attribute, ...]:
     sensitive = {signal_name(name) for name in project.settings.signals.sensitive}
-    found: dict[str, Attribute] = {}
+    attributes: dict[str, Attribute] = {}
     for column in project.settings.tables.accounts.attributes:
         name = signal_name(column)
         if name in sensitive or column == owner:
             continue
-        if name in RESERVED | RESERVED_TOO or name in found:
-            name = f"{name}_{len(found)}"
+        if name in RESERVED | RESERVED_TOO or name in attributes:
+            name = f"{name}_{len(attributes)}"
         kind = company.tables["accounts"].cleaned[column].type()
-        found[name] = Attribute(name, column, is_text=not kind.is_numeric())
-    return tuple(found.values())
+        attributes[name] = Attribute(name, column, is_text=not kind.is_numeric())
+    return tuple(attributes.values())
 
 
-def _with_stage(
-    project: Project, company: Company, described: ir.Table, day: date
-) -> tuple[ir.Table, tuple[str, ...]]:
+def _with_stage(project: Project, company: Company, described: ir.Table, day: date) -> ir.Table:
     """Add the stage that the profile signals give on the date, where accounts have dates."""
     import ibis
 
@@ -136,14 +131,14 @@ def _with_stage(
     from features.signals.profile import ProfileBuilder
 
     if not company.is_dated:
-        return described.mutate(observation_date=ibis.date(day)), ()
+        return described.mutate(observation_date=ibis.date(day))
     settings = project.settings
     active = company.keep("observations", active_accounts(company, [day]))
     request = Request(company, active, (day,), settings.signals, settings.outcome)
     profile = ProfileBuilder().build(request)
     stages = profile.select("account_id", **{LIFECYCLE: profile[STAGE]})
     joined = described.left_join(stages, "account_id").select(*described.columns, LIFECYCLE)
-    return joined.mutate(observation_date=ibis.date(day)), ()
+    return joined.mutate(observation_date=ibis.date(day))
 
 
 def _in_order(rows: Any, attributes: tuple[Attribute, ...]) -> Iterator[pa.RecordBatch]:

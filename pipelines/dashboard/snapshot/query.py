@@ -1,4 +1,4 @@
-"""What is asked of the list of accounts: search, filters, order and place."""
+"""Queries of the list of accounts: search, filters, order and place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why an account has its score, in the words of the catalogue its model was taught with."""
+"""Reasons of a score, in the words of the catalogue its model was taught with."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ def reasons_of(model: HealthModel | None, row: Mapping[str, Any]) -> list[Reason
     """
     stored = zip(row["reason_signals"], row["reason_points"], row["reason_values"], strict=True)
     if model is None:
-        told = [
+        sentences = [
             (name, f"{name}: −{-points:.1f} points") for name, points, _ in stored if points < 0
         ]
-        return [Reason(name, None, said, answered=False) for name, said in told]
+        return [Reason(name, None, text, answered=False) for name, text in sentences]
     from models.scoring.reasons import sentence
 
     signals, good = {signal.name: signal for signal in model.signals}, model.scale.good

@@ -5,17 +5,17 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import duckdb
 
 from features.errors import SettingsError, StoreError, nearest, sample
 from features.sources.source import first_line
-from pipelines.dashboard.snapshot.query import AccountPage, AccountQuery
+from pipelines.dashboard.snapshot.query import AccountQuery
 from pipelines.dashboard.snapshot.schema import (
     ALIKE,
     FACETS,
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from models.scoring.health_model import HealthModel
+    from pipelines.dashboard.access.notes import Note
     from pipelines.dashboard.access.visitor import Visitor
-    from pipelines.dashboard.snapshot.book import Book
-    from pipelines.project.project import Project
-    from pipelines.store.opening import Run
+    from pipelines.store.runs import Run
 
 NOT_KNOWN = ""
 LONGEST_SEARCH = 200
-MOST_BOOKS, MOST_VALUES = 200, 300
+MOST_RESULTS, MOST_VALUES = 400, 300
+Value = TypeVar("Value")
 Predicate = tuple[str, list[object]]
 
 
@@ -62,8 +62,8 @@ class Contents:
         Whether it was shown that behaviour foretells the outcome.
     spread : float or None
         How far the model may be off in the large, in log-odds.
-    notes : tuple of str
-        What is missing and why, one sentence each.
+    notes : tuple of Note
+        What is missing, and why.
     """
 
     run: Run
@@ -74,7 +74,7 @@ class Contents:
     model: HealthModel | None
     foretells: bool
     spread: float | None
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
 
 
 class Snapshot:
@@ -99,10 +99,8 @@ class Snapshot:
         self.taken_at = contents.taken_at
         self.model = contents.model
         self.attributes = contents.attributes
-        self._summing = threading.Lock()
-        self._books: OrderedDict[frozenset[str] | None, Book] = OrderedDict()
-        self._values: OrderedDict[frozenset[str] | None, dict[str, list[str | None]]]
-        self._values = OrderedDict()
+        self._working = threading.Lock()
+        self._results: OrderedDict[Hashable, object] = OrderedDict()
         weakref.finalize(self, connection.close)
 
     @property
@@ -144,18 +142,6 @@ class Snapshot:
         )
         return self.told(rows[0]) if rows else None
 
-    def accounts(self, visitor: Visitor, query: AccountQuery) -> AccountPage:
-        """Return a page of the list.
-
-        Raises
-        ------
-        SettingsError
-            When it is sorted or picked by something that is not there.
-        """
-        from pipelines.dashboard.snapshot.paging import page_of
-
-        return page_of(self, visitor, query)
-
     def batches(
         self, visitor: Visitor, query: AccountQuery, columns: Sequence[str], rows_at_once: int
     ) -> Iterator[pa.RecordBatch]:
@@ -179,18 +165,24 @@ class Snapshot:
             with answer.to_arrow_reader(rows_at_once) as reader:
                 yield from reader
 
-    def book(self, visitor: Visitor, project: Project) -> Book:
-        """Return what a visitor sees, summed up once for all who see the same accounts."""
-        from pipelines.dashboard.snapshot.book import book_of
+    def once(self, key: Hashable, work: Callable[[], Value]) -> Value:
+        """Return what some work came to, done once per key as long as it is remembered.
 
-        with self._summing:
-            found = self._books.pop(visitor.owners, None)
-            if found is None:
-                found = book_of(self, visitor, project)
-            self._books[visitor.owners] = found
-            while len(self._books) > MOST_BOOKS:
-                self._books.popitem(last=False)
-            return found
+        Parameters
+        ----------
+        key : hashable
+            What the work is about, and for whom.
+        work : callable
+            Computes it from this snapshot.
+        """
+        with self._working:
+            value = self._results.pop(key, None)
+            if value is None:
+                value = work()
+            self._results[key] = value
+            while len(self._results) > MOST_RESULTS:
+                self._results.popitem(last=False)
+            return cast("Value", value)
 
     def values_of(self, visitor: Visitor) -> dict[str, list[str | None]]:
         """List the values of each facet among the accounts a visitor sees, the most frequent first.
@@ -198,24 +190,19 @@ class Snapshot:
         A facet with very many values has only its most frequent ones; None stands for accounts of
         which it is not known.
         """
-        with self._summing:
-            if visitor.owners not in self._values:
-                while len(self._values) >= MOST_BOOKS:
-                    self._values.popitem(last=False)
-                self._values[visitor.owners] = self._counted_values(visitor)
-            return self._values[visitor.owners]
+        return self.once(("values", visitor.owners), lambda: self._counted_values(visitor))
 
     def _counted_values(self, visitor: Visitor) -> dict[str, list[str | None]]:
         allowed, values = self.allowed(visitor)
-        found = {}
+        by_facet = {}
         for name, column in self.facets.items():
             rows = self.ask(
                 f"select {column} as value from accounts where {allowed} group by all"
                 f" order by count(*) desc, value limit {MOST_VALUES}",
                 values,
             )
-            found[name] = [row["value"] for row in rows]
-        return found
+            by_facet[name] = [row["value"] for row in rows]
+        return by_facet
 
     @property
     def listed(self) -> tuple[str, ...]:
@@ -281,13 +268,13 @@ class Snapshot:
     def told(self, row: dict[str, Any]) -> dict[str, Any]:
         """Return a row without what only the snapshot needs."""
         attributes = {one.column: row.get(one.stored) for one in self.attributes}
-        kept = {
+        columns = {
             name: value
             for name, value in row.items()
             if not name.startswith(("place", "attribute_"))
             and name not in ("account_hash", "found_by")
         }
-        return {**kept, "attributes": attributes}
+        return {**columns, "attributes": attributes}
 
 
 def _one_of(column: str, wanted: Sequence[str]) -> tuple[str, list[str]]:

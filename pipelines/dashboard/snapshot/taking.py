@@ -14,11 +14,13 @@ import pyarrow as pa
 
 from features.errors import DataError, HealthscoreError, RegistryError, StoreError
 from features.sources.source import first_line
+from pipelines.dashboard.access.notes import Note, note_of
 from pipelines.dashboard.snapshot.attributes import account_attributes
 from pipelines.dashboard.snapshot.schema import FIXED, MONTHS, SORTED, Attribute, place_in
 from pipelines.dashboard.snapshot.snapshot import Contents, Snapshot
 from pipelines.project.project import Project
-from pipelines.store.opening import Run, ScoreStore, now
+from pipelines.store.base import ScoreStore
+from pipelines.store.runs import Run, now
 
 if TYPE_CHECKING:
     from models.scoring.health_model import HealthModel
@@ -73,7 +75,7 @@ def take(
     finally:
         with suppress(OSError):
             os.unlink(file)
-    model, facts, spread, more = _model_of(project, run)
+    model, foretells, spread, more = _model_of(project, run)
     return Snapshot(
         opened,
         Contents(
@@ -83,15 +85,11 @@ def take(
             known=known,
             history=history,
             model=model,
-            foretells=bool(facts.get("holdout_enough_evidence")),
+            foretells=foretells,
             spread=spread,
             notes=(*notes, *more),
         ),
     )
-
-
-def _said(error: HealthscoreError) -> str:
-    return str(error).rstrip(".")
 
 
 @contextmanager
@@ -114,28 +112,29 @@ def _fill(
 ) -> None:
     """Make a table of batches, one at a time."""
     schema = schema or getattr(batches, "schema")  # noqa: B009 - a reader has one
-    empty = schema.empty_table()  # noqa: F841 - named below
-    engine.execute(f"create table {table} as select * from empty").fetchall()
+    engine.register("batch", schema.empty_table())
+    engine.execute(f"create table {table} as select * from batch").fetchall()
     for batch in batches:
-        rows = pa.Table.from_batches([batch])  # noqa: F841 - named below
-        engine.execute(f"insert into {table} select * from rows").fetchall()
+        engine.register("batch", pa.Table.from_batches([batch]))
+        engine.execute(f"insert into {table} select * from batch").fetchall()
+    engine.unregister("batch")
 
 
 def _copy_attributes(
     engine: duckdb.DuckDBPyConnection, project: Project, owner: str | None, run: Run
-) -> tuple[tuple[Attribute, ...], list[str]]:
+) -> tuple[tuple[Attribute, ...], list[Note]]:
     """Copy what the accounts table says; where it cannot be read, scores are shown without."""
     try:
-        with account_attributes(project, owner, run.key.as_of) as found:
-            first = next(found.batches, None)
+        with account_attributes(project, owner, run.key.as_of) as described:
+            first = next(described.batches, None)
             if first is None:
                 raise DataError("The accounts table is empty")
-            _fill(engine, "described", _with(first, found.batches), first.schema)
-            return found.attributes, list(found.notes)
+            _fill(engine, "described", _with(first, described.batches), first.schema)
+            return described.attributes, []
     except HealthscoreError as error:
         engine.execute("drop table if exists described").fetchall()
         _fill(engine, "described", [], BARE_SCHEMA)
-        return (), [f"Names, owners and attributes of accounts are not shown: {_said(error)}"]
+        return (), [note_of(error, "Names, owners and attributes of accounts are not shown")]
 
 
 def _with(first: pa.RecordBatch, rest: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -182,17 +181,12 @@ def _number(engine: duckdb.DuckDBPyConnection, attributes: Iterable[Attribute]) 
 
 def _model_of(
     project: Project, run: Run
-) -> tuple[HealthModel | None, dict[str, Any], float | None, list[str]]:
+) -> tuple[HealthModel | None, bool, float | None, list[Note]]:
     """Load what made the scores; without it pages show fewer words, and say so."""
-    from pipelines.scoring.score import registered
-
     try:
-        model, version, facts = registered(project, run.key.model_version)
-        from models.registry.version_record import version_record
-
-        name = project.settings.registry.model_name
-        record = version_record(project.registry_folder, name, version)
+        champion = project.registry.version(run.key.model_version)
+        record = project.registry.record(champion.version)
     except RegistryError as error:
-        note = f"What became of such accounts before is not shown: {_said(error)}"
-        return None, {}, None, [note]
-    return model, facts["metrics"], record.spread, []
+        note = note_of(error, "What became of such accounts before is not shown")
+        return None, False, None, [note]
+    return champion.model, champion.foretells, record.spread, []

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
+import os
 import shutil
+import stat
 import tempfile
 import threading
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from features.errors import HealthscoreError
 from pipelines.dashboard.access.visitor import Visitor
+from pipelines.dashboard.snapshot.portfolio_view import portfolio_of
 from pipelines.dashboard.snapshot.snapshot import Snapshot
 from pipelines.dashboard.snapshot.taking import take
 from pipelines.project.score_settings import MAIN
-from pipelines.store.issued_run import issued_run
-from pipelines.store.opening import Run, now, open_store
+from pipelines.store.issued import issued_run
+from pipelines.store.opening import open_store
+from pipelines.store.runs import Run, now
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -29,6 +35,9 @@ NOT_YET = "There are no scores to show yet; an admin is told here why"
 
 EVERYTHING = Visitor("nobody", "viewer")
 LAST_SECONDS = 10.0
+FOLDERS = "healthscore-panel-"
+# A younger folder may be that of a panel that has not locked it yet.
+LEFTOVER_SECONDS = 60.0
 log = logging.getLogger("healthscore.panel")
 
 
@@ -51,13 +60,17 @@ class Snapshots:
         self.outcomes = (MAIN, *project.settings.outcomes)
         self._held: dict[str, Snapshot] = {}
         self._failed: dict[str, tuple[datetime, str]] = {}
+        self._sizes: dict[str, int] = {}
         self._refreshing = threading.Lock()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self._folder: Path | None = None
 
     def __enter__(self) -> Self:
-        self._folder = Path(tempfile.mkdtemp(prefix="healthscore-panel-"))
+        self._folder = Path(tempfile.mkdtemp(prefix=FOLDERS))
+        self._lock = os.open(self._folder, os.O_RDONLY)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        _sweep(self._folder.parent, LEFTOVER_SECONDS)
         self._stopped.clear()
         self._thread = threading.Thread(target=self._watch, name="healthscore-panel", daemon=True)
         self._thread.start()
@@ -76,6 +89,7 @@ class Snapshots:
         self._held.clear()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
+            os.close(self._lock)
             self._folder = None
 
     def current(self, outcome: str) -> Snapshot | None:
@@ -88,10 +102,10 @@ class Snapshots:
         if failed is None or outcome not in self._held:
             return None
         since, why = failed
-        told = why if visitor.role == "admin" else NOT_NOW
+        reason = why if visitor.role == "admin" else NOT_NOW
         return (
             f"These may not be the newest scores: since {since:%Y-%m-%d %H:%M} UTC none could be"
-            f" looked for. {told}."
+            f" looked for. {reason}."
         )
 
     def why_none(self, outcome: str, visitor: Visitor | None = None) -> str:
@@ -126,7 +140,9 @@ class Snapshots:
                 return
 
     def _refresh(self, outcome: str, *, anew: bool) -> None:
-        held = self._held.get(outcome)
+        held, size = self._held.get(outcome), self._store_size()
+        # A file that lost a part may still tell of its runs, and no longer hold them.
+        anew = anew or size < self._sizes.get(outcome, 0)
         try:
             fresh = self._newer(outcome, None if held is None or anew else held.run)
         except HealthscoreError as error:
@@ -137,6 +153,15 @@ class Snapshots:
             # Whoever holds the earlier one reads it to the end; then it is gone.
             self._held[outcome] = fresh
         self._failed.pop(outcome, None)
+        self._sizes[outcome] = size
+
+    def _store_size(self) -> int:
+        """Return the size of a store that is one file; 0 of any other."""
+        try:
+            status = (self.project.folder / self.project.settings.store.url).stat()
+        except OSError:
+            return 0
+        return status.st_size if stat.S_ISREG(status.st_mode) else 0
 
     def _newer(self, outcome: str, before: Run | None) -> Snapshot | None:
         assert self._folder is not None
@@ -148,5 +173,24 @@ class Snapshots:
             settings = self.settings
             fresh = take(project, store, run, settings.memory, settings.owner, self._folder)
         # Summed up before anybody has to wait for it.
-        fresh.book(EVERYTHING, project)
+        portfolio_of(fresh, EVERYTHING, project)
         return fresh
+
+
+def _sweep(where: Path, seconds: float) -> None:
+    """Remove the folders of panels that were killed: nobody holds their locks any more."""
+    for folder in where.glob(f"{FOLDERS}*"):
+        try:
+            status = folder.lstat()
+            is_young = time.time() - status.st_mtime < seconds
+            if is_young or status.st_uid != os.getuid() or not stat.S_ISDIR(status.st_mode):
+                continue
+            held = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(held)
+        except OSError:
+            # It is gone, or that of a panel that runs.
+            continue

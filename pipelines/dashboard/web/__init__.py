@@ -1,1 +1,1 @@
-"""The control panel's web server: application, panel, errors, static files."""
+"""Web plumbing of the control panel: background work, connections, static files, SVG."""

@@ -13,19 +13,25 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from features.errors import HealthscoreError
+from pipelines.dashboard.access.notes import Note, note_of
+from pipelines.dashboard.access.visitor import Visitor
 
 Value = TypeVar("Value")
 LOG = logging.getLogger(__name__)
 FAILED_SECONDS = 30.0
-UNEXPECTED = "Something went wrong that nobody foresaw; the server's log tells what"
+UNEXPECTED = Note("Something went wrong that nobody foresaw; the server's log tells what")
 
 
 @dataclass(frozen=True)
 class Done(Generic[Value]):
-    """What came of some work: a value, or a sentence on why there is none."""
+    """What came of some work: a value, or a note on why there is none."""
 
     value: Value | None = None
-    failure: str | None = None
+    failure: Note | None = None
+
+    def why_not(self, visitor: Visitor) -> str | None:
+        """Tell a visitor why there is no value; None where there is one."""
+        return None if self.failure is None else self.failure.as_seen_by(visitor)
 
 
 @dataclass
@@ -77,7 +83,7 @@ class Background(Generic[Value]):
         key : hashable
             What the work is about.
         work : callable
-            Does it; a :class:`~features.errors.HealthscoreError` becomes the sentence of
+            Does it; a :class:`~features.errors.HealthscoreError` becomes the note of
             :attr:`Done.failure`.
 
         Returns
@@ -129,7 +135,7 @@ def _done(work: Callable[[], Value]) -> Done[Value]:
     try:
         return Done(work())
     except HealthscoreError as error:
-        return Done(failure=str(error))
+        return Done(failure=note_of(error))
     except Exception:
         LOG.exception("Work beside the requests failed")
         return Done(failure=UNEXPECTED)

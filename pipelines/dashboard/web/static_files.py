@@ -25,12 +25,12 @@ router = APIRouter()
 @router.get(f"{PREFIX}/{{name}}", include_in_schema=False)
 def static_file(name: str) -> Response:
     """Send a file of the package; its address changes with it, so that it may be kept."""
-    found = _files().get(name)
-    if found is None:
+    content = _files().get(name)
+    if content is None:
         raise HTTPException(404, "There is no such page")
     kind = KINDS[name.rpartition(".")[2]]
     return Response(
-        found, media_type=kind, headers={"Cache-Control": f"public, max-age={A_YEAR}, immutable"}
+        content, media_type=kind, headers={"Cache-Control": f"public, max-age={A_YEAR}, immutable"}
     )
 
 
@@ -43,9 +43,9 @@ def static_url(name: str) -> str:
 @cache
 def _files() -> dict[str, bytes]:
     own = {
-        found.name: found.read_bytes()
-        for found in files(OWN[0]).joinpath(OWN[1]).iterdir()
-        if found.name.rpartition(".")[2] in KINDS
+        content.name: content.read_bytes()
+        for content in files(OWN[0]).joinpath(OWN[1]).iterdir()
+        if content.name.rpartition(".")[2] in KINDS
     }
     shared = {
         name: files(package).joinpath(folder, name).read_bytes()

@@ -1,4 +1,4 @@
-"""What the API tells of weights."""
+"""API answers about weights."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipelines.dashboard.account.answers import State
+from pipelines.dashboard.panel.answers import State
 from pipelines.dashboard.weights.bench import Bench
 
 if TYPE_CHECKING:
@@ -107,9 +107,9 @@ class WeightsAnswer(BaseModel):
     weights: WeightsFound | None
 
 
-def what_if_found(found: WhatIf) -> WhatIfFound:
+def what_if_found(what_if: WhatIf) -> WhatIfFound:
     """Tell what weights would have done."""
-    return WhatIfFound.model_validate(_without_infinity(found.to_dict()))
+    return WhatIfFound.model_validate(_without_infinity(what_if.to_dict()))
 
 
 def weights_found(outcome: str, bench: Bench) -> WeightsFound:
@@ -144,10 +144,10 @@ def _segment(advice: SegmentAdvice) -> SegmentWeights:
     )
 
 
-def _without_infinity(told: Any) -> Any:
+def _without_infinity(content: Any) -> Any:
     """JSON has no infinity, which stands for a cut that nobody reaches."""
-    if isinstance(told, Mapping):
-        return {key: _without_infinity(value) for key, value in told.items()}
-    if isinstance(told, list):
-        return [_without_infinity(value) for value in told]
-    return None if told in (float("inf"), float("-inf")) else told
+    if isinstance(content, Mapping):
+        return {key: _without_infinity(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_without_infinity(value) for value in content]
+    return None if content in (float("inf"), float("-inf")) else content

@@ -1,4 +1,4 @@
-"""What weights are tried on: the champion's replayed rows, graded once and kept."""
+"""The bench that weights are tried on: the champion's replayed rows, graded once and kept."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
-from pipelines.dashboard.model.registry_reads import BUSY, RegistryReads, settled
+from features.catalog import EVERYBODY
+from pipelines.dashboard.panel.registry_reads import BUSY, RegistryReads, settled
 from pipelines.dashboard.web.background import Background, Done
 from pipelines.project.company import open_company
-from pipelines.project.scorecard_settings import ALL
 from pipelines.weights.rows import ReplayRows, advice_from, replay_rows
 from pipelines.weights.what_if import today_by_segment
 
 if TYPE_CHECKING:
-    from models.churn.encoding import Floats
+    from models.arrays import Floats
     from models.scorecard.advice import SegmentAdvice
     from models.scorecard.replay import Replayed
     from pipelines.project.project import Project
@@ -101,8 +101,8 @@ class WeightsBenches:
             with self._lock:
                 self._steps[name] = (step, number)
 
-        found = self._benches.ask((name, champion.value.version), lambda: set_up(project, tell))
-        return Done(failure=BUSY) if found is None else found
+        work = self._benches.ask((name, champion.value.version), lambda: set_up(project, tell))
+        return Done(failure=BUSY) if work is None else work
 
     def step(self, project: Project) -> tuple[str, int]:
         """Say what is being done, and the number of that step of :data:`STEPS`."""
@@ -150,7 +150,7 @@ def set_up(project: Project, tell: Tell, most_rows: int = MOST_ROWS) -> Bench:
     )
     tell("replaying today's weights and the recommended ones", 3)
     taught_until, (first, last) = known.taught_until, known.from_until
-    segments = tuple(sorted(set(frame["segment"]) - {ALL}))
+    segments = tuple(sorted(set(frame["segment"]) - {EVERYBODY}))
     accounts = known.rows["account_id"]
     chosen = some_accounts(accounts, seed=seed, most_rows=most_rows)
     rows = known.rows.iloc[chosen].reset_index(drop=True)
@@ -179,6 +179,6 @@ def set_up(project: Project, tell: Tell, most_rows: int = MOST_ROWS) -> Bench:
 def recommended_by_segment(bench: Bench) -> dict[str, dict[str, float]]:
     """Return the recommended weights of every segment by name, and of "all"."""
     return {
-        name: dict(bench.advice.get(name, bench.advice[ALL]).weights)
-        for name in (*bench.segments, ALL)
+        name: dict(bench.advice.get(name, bench.advice[EVERYBODY]).weights)
+        for name in (*bench.segments, EVERYBODY)
     }

@@ -9,11 +9,11 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse
 from starlette.concurrency import run_in_threadpool
 
+from features.catalog import EVERYBODY
 from features.errors import SettingsError
 from pipelines.dashboard.access.visitor import WholeBookOf
+from pipelines.dashboard.panel.panel import Panel
 from pipelines.dashboard.web.background import Done, ready
-from pipelines.dashboard.web.desk import desk_of
-from pipelines.dashboard.web.panel import Panel
 from pipelines.dashboard.weights.answers import (
     WeightsAnswer,
     WhatIfAnswer,
@@ -31,7 +31,6 @@ from pipelines.dashboard.weights.sections import (
 )
 from pipelines.dashboard.weights.what_if import what_if_now
 from pipelines.project.project import Project
-from pipelines.project.scorecard_settings import ALL
 from pipelines.terminal.console import plain
 
 WEIGHT = "weight."
@@ -53,9 +52,9 @@ async def weights_page(request: Request, visitor: WholeBookOf) -> HTMLResponse:
     context: dict[str, Any] = {
         "page_title": "Weights",
         "words": project.settings.outcome.words,
-        "failure": None if done is None else done.failure,
+        "failure": done and done.why_not(visitor),
         "bench": bench,
-        "step": desk_of(request).weights.step(project),
+        "step": request.app.state.weights_benches.step(project),
         "steps": STEPS,
         "result": None,
         "problem": None,
@@ -75,7 +74,7 @@ async def weights_result(request: Request, visitor: WholeBookOf) -> HTMLResponse
     project = panel.project_of(request)
     done = await _bench(request, project, API_SECONDS)
     if done is None or done.value is None:
-        raise HTTPException(409, WORKING if done is None else (done.failure or ""))
+        raise HTTPException(409, (done and done.why_not(visitor)) or WORKING)
     context = await run_in_threadpool(_tried, request, project, done.value)
     status = 422 if context["problem"] else 200
     return await run_in_threadpool(
@@ -95,9 +94,9 @@ async def weights(request: Request, response: Response, visitor: WholeBookOf) ->
         response.status_code = 202
         return WeightsAnswer(state="working", sentence=WORKING, weights=None)
     if done.value is None:
-        return WeightsAnswer(state="impossible", sentence=done.failure, weights=None)
-    found = await run_in_threadpool(weights_found, project.outcome_name, done.value)
-    return WeightsAnswer(state="ready", sentence=None, weights=found)
+        return WeightsAnswer(state="impossible", sentence=done.why_not(visitor), weights=None)
+    answer = await run_in_threadpool(weights_found, project.outcome_name, done.value)
+    return WeightsAnswer(state="ready", sentence=None, weights=answer)
 
 
 @router.post("/api/v1/what-if", tags=["weights"], responses={202: {"model": WhatIfAnswer}})
@@ -111,18 +110,18 @@ async def what_if(
         response.status_code = 202
         return WhatIfAnswer(state="working", sentence=WORKING, what_if=None)
     if done.value is None:
-        return WhatIfAnswer(state="impossible", sentence=done.failure, what_if=None)
+        return WhatIfAnswer(state="impossible", sentence=done.why_not(visitor), what_if=None)
     try:
-        found = await run_in_threadpool(
+        result = await run_in_threadpool(
             what_if_now, project, done.value, asked.weights, asked.segment
         )
     except SettingsError as error:
         raise HTTPException(422, str(error)) from error
-    return WhatIfAnswer(state="ready", sentence=None, what_if=what_if_found(found))
+    return WhatIfAnswer(state="ready", sentence=None, what_if=what_if_found(result))
 
 
 async def _bench(request: Request, project: Project, seconds: float) -> Done[Bench] | None:
-    work = await run_in_threadpool(desk_of(request).weights.ask, project)
+    work = await run_in_threadpool(request.app.state.weights_benches.ask, project)
     return work if isinstance(work, Done) else await ready(work, seconds)
 
 
@@ -131,51 +130,53 @@ def _bench_context(project: Project, bench: Bench) -> dict[str, Any]:
     return {
         "sections": advice_sections(bench, words.noun, words.past),
         "segments": [
-            (name, "all accounts" if name == ALL else f"{plain(name)} alone")
+            (name, "all accounts" if name == EVERYBODY else f"{plain(name)} alone")
             for name in shown_segments(bench)
         ],
         "plain": plain,
         "measures": bench.known.names,
         "today": bench.weights_today,
         "recommended": recommended_by_segment(bench),
-        "fixed": replay_table(bench.replayed, ALL, good=good, noun=words.noun, drawn=drawn(bench)),
+        "fixed": replay_table(
+            bench.replayed, EVERYBODY, good=good, noun=words.noun, drawn=drawn(bench)
+        ),
     }
 
 
 def _tried(request: Request, project: Project, bench: Bench) -> dict[str, Any]:
     """Replay the weights of the address; today's are in the form where it names none."""
-    segment = request.query_params.get("segment") or ALL
-    given, problem = _given(request)
-    form = dict(bench.weights_today.get(segment, bench.weights_today[ALL]))
-    told: dict[str, Any] = {
+    segment = request.query_params.get("segment") or EVERYBODY
+    weights, problem = _given(request)
+    form = dict(bench.weights_today.get(segment, bench.weights_today[EVERYBODY]))
+    context: dict[str, Any] = {
         "segment": segment,
-        "form": {name: given.get(name, 0.0) for name in form} if given else form,
+        "form": {name: weights.get(name, 0.0) for name in form} if weights else form,
         "result": None,
         "verdict": None,
         "warnings": [],
         "problem": problem,
     }
-    if problem or not given:
-        return told
+    if problem or not weights:
+        return context
     # Of "all", everybody gets the weights; of a segment, its own accounts are told of.
-    own = None if segment == ALL else segment
+    own = None if segment == EVERYBODY else segment
     try:
-        found = what_if_now(project, bench, given, own)
+        result = what_if_now(project, bench, weights, own)
     except SettingsError as error:
-        return told | {"problem": str(error)}
-    place = segment if segment in set(found.replayed.table["segment"]) else ALL
-    return told | {
+        return context | {"problem": str(error)}
+    place = segment if segment in set(result.replayed.table["segment"]) else EVERYBODY
+    return context | {
         "result": replay_table(
-            found.replayed, place, good=found.good, noun=found.words.noun, drawn=drawn(bench)
+            result.replayed, place, good=result.good, noun=result.words.noun, drawn=drawn(bench)
         ),
-        "verdict": verdict_sentence(found, place),
-        "warnings": found.warnings,
+        "verdict": verdict_sentence(result, place),
+        "warnings": result.warnings,
     }
 
 
 def _given(request: Request) -> tuple[dict[str, float], str | None]:
     """Read the weights of an address, or say what is wrong with them."""
-    given: dict[str, float] = {}
+    weights: dict[str, float] = {}
     fields = [
         (key.removeprefix(WEIGHT), value)
         for key, value in request.query_params.multi_items()
@@ -185,9 +186,9 @@ def _given(request: Request) -> tuple[dict[str, float], str | None]:
         return {}, f"There are {len(fields)} weights, and a scorecard has {MOST_FIELDS} at most"
     for name, text in fields:
         try:
-            given[name] = float(text or 0)
+            weights[name] = float(text or 0)
         except ValueError:
-            given[name] = math.nan
-        if not math.isfinite(given[name]):
+            weights[name] = math.nan
+        if not math.isfinite(weights[name]):
             return {}, f"The weight of '{name[:60]}' is '{text[:60]}', which is no number"
-    return given, None
+    return weights, None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from pipelines.project.scorecard_settings import ALL
+from features.catalog import EVERYBODY
 from pipelines.reports.pieces import Section, Table
 from pipelines.reports.wording import count, money, name, percent, plural, score, share
 from pipelines.weights.report.words import pointed_to, reason, segment_name, verdict
@@ -32,9 +32,9 @@ Row = Mapping[str, Any]
 
 def shown_segments(bench: Bench) -> list[str]:
     """Segments to speak of, the largest first; one that is everybody is not told twice."""
-    everybody = _rows(bench, ALL)
+    everybody = _rows(bench, EVERYBODY)
     own = [one for one in bench.segments if 0 < _rows(bench, one) < everybody]
-    return [ALL, *sorted(own, key=lambda one: (-_rows(bench, one), one))]
+    return [EVERYBODY, *sorted(own, key=lambda one: (-_rows(bench, one), one))]
 
 
 def _rows(bench: Bench, segment: str) -> int:

@@ -1,4 +1,4 @@
-"""Replay weights on a bench that stands: what ``healthscore what-if`` does, in an instant."""
+"""What-if on a bench that stands: what ``healthscore what-if`` does, in an instant."""
 
 from __future__ import annotations
 
@@ -6,11 +6,18 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from features.errors import SettingsError, nearest, sample
+from features.catalog import EVERYBODY
+from features.errors import SettingsError, sample
 from pipelines.dashboard.weights.bench import Bench
-from pipelines.project.scorecard_settings import ALL, weights_problem
+from pipelines.project.scorecard_settings import weights_problem
 from pipelines.weights.rows import FULL_MODEL, RECOMMENDED, TODAY
-from pipelines.weights.what_if import WHAT_IF, WhatIf, weighed
+from pipelines.weights.what_if import (
+    WHAT_IF,
+    WhatIf,
+    percent_of_lines,
+    refuse_unknown_segment,
+    weighed,
+)
 
 if TYPE_CHECKING:
     from models.scorecard.replay import Replayed
@@ -42,7 +49,7 @@ def what_if_now(
         the model has no such segment.
     """
     weights = _over_the_lines(given, bench)
-    _refuse_unknown(segment, bench)
+    refuse_unknown_segment(segment, [*bench.segments, EVERYBODY])
     return weighed(
         project,
         bench.known,
@@ -92,22 +99,12 @@ def _replayed(project: Project, bench: Bench, asked: Mapping[str, Mapping[str, f
     )
 
 
-def _over_the_lines(given: Mapping[str, float], bench: Bench) -> dict[str, float]:
+def _over_the_lines(weights: Mapping[str, float], bench: Bench) -> dict[str, float]:
     """Arrange weights over the lines of the scorecard."""
-    unread = [name for name, weight in given.items() if not math.isfinite(weight)]
+    unread = [name for name, weight in weights.items() if not math.isfinite(weight)]
     if unread:
         raise SettingsError(f"The weight of {sample(unread)} is no number; write one from 0 to 100")
-    if problem := weights_problem(given, bench.known.names):
+    if problem := weights_problem(weights, bench.known.names):
         who = "The weights" if problem.startswith("must") else "The weighting"
         raise SettingsError(f"{who} {problem}")
-    total = sum(given.values())
-    return {name: 100 * given.get(name, 0.0) / total for name in bench.known.names}
-
-
-def _refuse_unknown(segment: str | None, bench: Bench) -> None:
-    names = [*bench.segments, ALL]
-    if segment is not None and segment not in names:
-        raise SettingsError(
-            f"There is no segment {sample([segment])} of the model"
-            f"{nearest(segment, names) or f'; there are {sample(names, 8)}'}"
-        )
+    return percent_of_lines(weights, bench.known.names)

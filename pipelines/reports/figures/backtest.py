@@ -140,9 +140,9 @@ def contender_styles(names: Any) -> dict[str, dict[str, Any]]:
 def _gain(happened: Any, risk: Any) -> tuple[Any, Any]:
     """Share worked through and share found; rows of equal risk are worked through at random."""
     order = np.argsort(-risk, kind="stable")
-    found = np.concatenate([[0.0], happened[order].cumsum()]) / max(happened.sum(), 1.0)
+    caught = np.concatenate([[0.0], happened[order].cumsum()]) / max(happened.sum(), 1.0)
     last = np.flatnonzero(np.r_[risk[order][1:] != risk[order][:-1], True]) + 1
     ends = np.r_[0, last]
     # A picture has fewer points than a company rows.
     worked = np.linspace(0, 1, 1001)
-    return worked, np.interp(worked, ends / max(len(happened), 1), found[ends])
+    return worked, np.interp(worked, ends / max(len(happened), 1), caught[ends])

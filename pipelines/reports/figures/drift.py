@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from models.churn.encoding import Codes
+from models.arrays import Codes
 from models.drift.bins import Bins
 from models.drift.performance import Expected, Matured
 from pipelines.reports.figures.inline_svg import INK, inline_svg

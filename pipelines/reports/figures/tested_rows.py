@@ -66,10 +66,10 @@ def lift_plot(holdout: pd.DataFrame) -> Figure:
     ordered = holdout.sort_values("probability", ascending=False, kind="stable")
     happened = ordered["happened"].to_numpy(dtype=float)
     worked = np.arange(len(happened) + 1) / max(len(happened), 1)
-    found = np.concatenate([[0.0], happened.cumsum()]) / max(happened.sum(), 1.0)
-    axes.plot(worked, found, color=BLUE, linewidth=2, label="riskiest first")
+    caught = np.concatenate([[0.0], happened.cumsum()]) / max(happened.sum(), 1.0)
+    axes.plot(worked, caught, color=BLUE, linewidth=2, label="riskiest first")
     axes.plot([0, 1], [0, 1], linestyle="--", color=GREY, label="in random order")
-    tenth = float(np.interp(0.1, worked, found))
+    tenth = float(np.interp(0.1, worked, caught))
     axes.plot([0.1], [tenth], "o", color=ORANGE)
     axes.annotate(
         f"the riskiest 10 % hold {100 * tenth:.0f} % of positives",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from pipelines.project.scorecard_settings import ALL
+from features.catalog import EVERYBODY
 from pipelines.reports.pieces import Figure, Section, Table, Text
 from pipelines.reports.rendering import render
 from pipelines.reports.wording import count, day, name, percent, plural, score
@@ -95,8 +95,8 @@ def weights_context(recommended: Recommended) -> dict[str, Any]:
 def overview(recommended: Recommended) -> Table:
     """List what to change in each segment, why, and what it brings."""
     segments, past = shown_segments(recommended), recommended.words.past
-    if segments == [ALL]:
-        return weights_table(recommended, recommended.advice[ALL])
+    if segments == [EVERYBODY]:
+        return weights_table(recommended, recommended.advice[EVERYBODY])
     colour = "green" if recommended.good else "red"
     rows = []
     for segment in segments:
@@ -117,7 +117,7 @@ def overview(recommended: Recommended) -> Table:
 
 
 def _whom(segment: str) -> Markup:
-    if segment != ALL:
+    if segment != EVERYBODY:
         return segment_name(segment)
     return Markup('All accounts <span class="aside">one set of weights for everybody</span>')
 
@@ -177,13 +177,13 @@ def segments_section(recommended: Recommended) -> Section:
         )
         table = weights_table(recommended, advice)
         shown: list[Table | Figure | Text] = [figure] if advice.enough_evidence else []
-        if segments != [ALL]:
+        if segments != [EVERYBODY]:
             shown.append(table)
         parts.append(
             Section(f"segment-{place}", title, _segment_sentence(recommended, advice), shown)
         )
-    changed = sum(recommended.advice[one].changes for one in segments if one != ALL)
-    if segments == [ALL]:
+    changed = sum(recommended.advice[one].changes for one in segments if one != EVERYBODY)
+    if segments == [EVERYBODY]:
         one = parts[0]
         return Section("segments", "How sure are we of each weight?", one.sentence, one.parts)
     if not changed:

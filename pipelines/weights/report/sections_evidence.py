@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from pipelines.project.scorecard_settings import ALL
+from features.catalog import EVERYBODY
 from pipelines.reports.pieces import Figure, Section, Table, Text
 from pipelines.reports.wording import count, day, name, percent, plural, share, told
 from pipelines.weights.report.words import segment_name, shown_segments
@@ -105,7 +105,7 @@ def _by_segment(recommended: Recommended) -> dict[str, Metrics]:
     evidence = recommended.evidence
     own = evidence.segment_metrics
     ordered = [segment for segment in shown_segments(recommended) if segment in own]
-    return {ALL: evidence.metrics, **{segment: own[segment] for segment in ordered}}
+    return {EVERYBODY: evidence.metrics, **{segment: own[segment] for segment in ordered}}
 
 
 def backtest_section(recommended: Recommended) -> Section:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from pipelines.reports.labels import signal_labels
 from pipelines.reports.pieces import Section, Table, Text
 from pipelines.reports.wording import count, day, name, percent
+from pipelines.weights.report.words import signal_labels
 
 if TYPE_CHECKING:
     from pipelines.weights.recommend import Recommended

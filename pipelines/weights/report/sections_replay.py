@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from pipelines.project.scorecard_settings import ALL
-from pipelines.reports.labels import signal_labels
+from features.catalog import EVERYBODY
 from pipelines.reports.pieces import Figure, Section, Table, Text
 from pipelines.reports.wording import (
     THIN,
@@ -22,7 +21,7 @@ from pipelines.reports.wording import (
     score,
     share,
 )
-from pipelines.weights.report.words import more, segment_name, shown_segments, signed
+from pipelines.weights.report.words import more, segment_name, shown_segments, signal_labels, signed
 from pipelines.weights.rows import FULL_MODEL, RECOMMENDED, TODAY
 
 if TYPE_CHECKING:
@@ -88,10 +87,10 @@ def _lines(recommended: Recommended) -> dict[tuple[str, str], dict[str, Any]]:
 def _answer(recommended: Recommended, lines: dict[tuple[str, str], dict[str, Any]]) -> str:
     noun, past = recommended.words
     colour = "green" if recommended.good else "red"
-    if (ALL, TODAY) not in lines:
+    if (EVERYBODY, TODAY) not in lines:
         return f"No account {past} on the replayed dates, so there is nothing to compare."
-    today, advised = lines[ALL, TODAY], lines[ALL, RECOMMENDED]
-    model = lines[ALL, FULL_MODEL]
+    today, advised = lines[EVERYBODY, TODAY], lines[EVERYBODY, RECOMMENDED]
+    model = lines[EVERYBODY, FULL_MODEL]
     low, high = advised["caught_ahead_low"], advised["caught_ahead_high"]
     sure = (
         "more than chance explains"
@@ -118,7 +117,7 @@ def _contender(found: str) -> str:
 def _contenders(recommended: Recommended, lines: dict[tuple[str, str], dict[str, Any]]) -> Table:
     flag = "green" if recommended.good else "red"
     noun = recommended.words.noun
-    here = {contender: row for (segment, contender), row in lines.items() if segment == ALL}
+    here = {contender: row for (segment, contender), row in lines.items() if segment == EVERYBODY}
     has_arr = any(not math.isnan(row["caught_arr"]) for row in here.values())
     has_early = any(row["early_events"] for row in here.values())
     rows = []
@@ -229,8 +228,8 @@ def _cuts(recommended: Recommended) -> Table:
 
 def points_section(recommended: Recommended) -> Section | None:
     """Tell what behaviours are worth, for teams that add up points; None where nothing is."""
-    found = recommended.behaviours
-    if not found:
+    behaviours = recommended.behaviours
+    if not behaviours:
         return None
     noun = recommended.words.noun
     labels = signal_labels(recommended)
@@ -242,13 +241,13 @@ def points_section(recommended: Recommended) -> Section | None:
                 Markup().join(_worth(one.signal, behaviour) for behaviour in one.behaviours)
             ),
         ]
-        for one in found
+        for one in behaviours
     ]
     return Section(
         "points",
         "What if we add up points instead?",
         "The same knowledge as a list: an account gets points for what it does,"
-        f" {plural(len(found), 'behaviour')} and 100 points at most.",
+        f" {plural(len(behaviours), 'behaviour')} and 100 points at most.",
         [
             Table(
                 f"Points per behaviour, and how often {noun} followed (90 % interval).",
@@ -295,7 +294,7 @@ def _edge(signal: Signal, value: float | None) -> str:
 
 def effect_figures(recommended: Recommended) -> list[tuple[str, str, str]]:
     """Key figures of the first page: what, how much, and how sure; none where nothing changes."""
-    effect = recommended.effects[ALL]
+    effect = recommended.effects[EVERYBODY]
     past = recommended.words.past
     if math.isnan(effect.more) or not effect.happened:
         return []

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from pipelines.project.scorecard_settings import ALL
-from pipelines.reports.labels import signal_labels
+from features.catalog import EVERYBODY
 from pipelines.reports.pieces import Section, Table, Text
 from pipelines.reports.wording import count, name, percent, plural, score, share, told
-from pipelines.weights.report.words import segment_name, shown_segments
+from pipelines.weights.report.words import segment_name, shown_segments, signal_labels
 
 if TYPE_CHECKING:
     from pipelines.weights.evidence_ratings import RatingEvidence
@@ -41,7 +40,7 @@ def signal_sections(recommended: Recommended) -> list[Section]:
 def carriers_section(recommended: Recommended) -> Section:
     """Tell which signals carry each group."""
     title, carriers = "Which signals carry each measure?", recommended.evidence.carriers
-    overall = carriers[carriers["segment"] == ALL] if len(carriers) else carriers
+    overall = carriers[carriers["segment"] == EVERYBODY] if len(carriers) else carriers
     if not len(overall):
         return Section("carriers", title, "No signal moves the model's estimate.")
     labels, rows = signal_labels(recommended), []

@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from pipelines.project.scorecard_settings import ALL
+from features.catalog import EVERYBODY
+from pipelines.reports.labels import labels_of
 from pipelines.reports.wording import UNKNOWN, amount, between, count, name, percent, score
+
+if TYPE_CHECKING:
+    from pipelines.weights.recommend import Recommended
 
 if TYPE_CHECKING:
     from models.scorecard.advice import Advice, Extremes, SegmentAdvice
@@ -23,13 +27,13 @@ VERDICTS = {"raise": "Raise", "lower": "Lower", "keep": "Keep"}
 
 def shown_segments(recommended: Recommended) -> list[str]:
     """Segments to speak of: one that is everybody is not told twice."""
-    found = recommended.segments
-    return found if len(found) > 2 else [ALL]
+    segments = recommended.segments
+    return segments if len(segments) > 2 else [EVERYBODY]
 
 
 def segment_name(segment: str) -> Markup:
     """Write what a segment is called."""
-    return Markup("All accounts") if segment == ALL else name(segment)
+    return Markup("All accounts") if segment == EVERYBODY else name(segment)
 
 
 def more(low: float, high: float) -> str:
@@ -73,13 +77,13 @@ def headline(recommended: Recommended) -> str:
         moved = sum(line.verdict != "keep" for line in lines)
         change = f"Change {moved} of the {len(lines)} weights"
     else:
-        own = [one for one in changed if one.segment != ALL]
+        own = [one for one in changed if one.segment != EVERYBODY]
         change = f"Change weights in {len(own)} of {len(segments) - 1} segments"
         if len(own) == len(segments) - 1:
             change = f"Change weights in all {len(own)} segments"
         if not own:
             change = "Change the weights that all accounts share"
-    effect = recommended.effects[ALL]
+    effect = recommended.effects[EVERYBODY]
     if math.isnan(effect.more) or effect.happened <= 0:
         return change
     colour = "green" if recommended.good else "red"
@@ -221,3 +225,11 @@ def signed(number: float | None, write: Callable[[float], str]) -> str:
         return UNKNOWN
     shown = write(abs(number))
     return shown if shown == "0" else f"{'−' if number < 0 else '+'}{shown}"
+
+
+def signal_labels(recommended: Recommended) -> dict[str, str]:
+    """Label each signal, and where others have the same label, say what sets it apart."""
+    signals = {signal.name: signal for signal in recommended.model.signals}
+    signals |= {signal.name: signal for note in recommended.measures for signal in note.signals}
+    signals |= {one.signal.name: one.signal for one in recommended.behaviours}
+    return labels_of(signals.values())

@@ -143,3 +143,20 @@ def test_the_ends_of_lifecycle_stages_are_settings(company_of: CompanyOf) -> Non
         settings = SignalsSettings.model_validate({"lifecycle": lifecycle})
         frame = build_features(company, [DAY], OUTCOME, settings, labelled=False)
         assert frame.lifecycle_stage.tolist() == [stage]
+
+
+@pytest.mark.parametrize("name", ["account_id_right", "observation_date_right", "Account ID right"])
+def test_an_attribute_may_be_called_like_the_second_copy_of_a_key(
+    company_of: CompanyOf, name: str
+) -> None:
+    accounts = pd.DataFrame(
+        {"account_id": ["A", "B"], "created_at": datetime(2023, 1, 1), name: ["left", "right"]}
+    )
+    terms = pd.DataFrame({"account_id": ["A", "B"], "started_at": datetime(2023, 1, 1)})
+    tables = {"accounts": accounts, "subscriptions": terms}
+    company = company_of(tables, {"accounts": {"attributes": [name]}, "subscriptions": {}})
+    frame = build_features(company, [DAY], OUTCOME, SignalsSettings(), labelled=False)
+    assert dict(zip(frame["account_id"], frame[signal_name(name)], strict=True)) == {
+        "A": "left",
+        "B": "right",
+    }

@@ -159,6 +159,25 @@ def test_a_duckdb_file_without_tables_is_refused(tmp_path: Path) -> None:
     assert failure(path) == f"The DuckDB file '{path}' holds no table; correct source.url"
 
 
+def test_a_view_of_a_duckdb_file_reads_no_other_file(tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("secret")
+    view = f"SELECT 1 AS account_id, content FROM read_text('{tmp_path}/secret.txt')"
+    with duckdb.connect(str(tmp_path / "h.duckdb")) as connection:
+        connection.execute(f"CREATE VIEW accounts AS {view}")
+    assert failure("h.duckdb", tmp_path) == (
+        f"The view 'accounts' of the DuckDB file '{tmp_path}/h.duckdb' reads other files, and a"
+        " source may read none beside itself; make it a table there, or take it out"
+    )
+    with duckdb.connect(str(tmp_path / "h.duckdb")) as connection:
+        connection.execute("DROP VIEW accounts")
+        connection.execute("CREATE TABLE accounts AS SELECT range AS n FROM range(9)")
+        connection.execute("CREATE VIEW odd AS SELECT n FROM accounts WHERE n % 2 = 1")
+    with open_source("h.duckdb", tmp_path) as source:
+        assert source.tables["odd"].count().execute() == 4
+        with pytest.raises(duckdb.PermissionException):
+            source.engine.connection.con.execute(view).fetchall()
+
+
 def test_a_duckdb_file_held_by_another_process_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "company.duckdb"
     pipe = subprocess.PIPE

@@ -107,7 +107,7 @@ def test_signs_are_bounded_on_numbers_only(data, backbone):
     bounded = fit(data, direction=(1, 0, 1, 0, 0))
     design = bounded.design_
     number = (design.owner == USAGE) & (design.level == NUMBER)
-    assert number.sum() == 6
+    assert number.sum() == 2
     assert bounded.direction_.tolist() == [*number.astype(float), 0]
     assert (bounded.theta_[:, :-1][:, number] >= 0).all()
     assert (backbone.theta_[:, :-1][:, number] < 0).any()

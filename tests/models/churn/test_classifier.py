@@ -38,6 +38,7 @@ def fitted(X, y):
         ChurnClassifier(),
         ChurnClassifier(n_rounds=0),
         ChurnClassifier(backbone=False, min_child_samples=5),
+        ChurnClassifier(tree_share=0.5, n_rounds=5, tree_rounds=10),
     ]
 )
 def test_scikit_learn_contract(estimator, check):
@@ -114,20 +115,39 @@ def test_segments_get_their_own_coefficients(X, y, fitted):
     assert effect["enterprise"] > effect["starter"] + 1
 
 
-def test_margin_never_rises_in_a_healthy_direction(X, fitted):
+def test_trees_alone_may_hold_directions(X, y):
+    held = ChurnClassifier(segment_column="plan", healthy=HEALTHY, tree_share=1.0).fit(X, y)
     rows = X.sample(50, random_state=0)
     for name, way in HEALTHY.items():
         grid = np.quantile(X[name].dropna(), np.linspace(0, 1, 21))
-        margins = np.array([fitted.decision_function(rows.assign(**{name: v})) for v in grid])
+        margins = np.array([held.decision_function(rows.assign(**{name: v})) for v in grid])
         step = np.diff(margins, axis=0)
         assert (step <= 1e-9).all() if way == "higher" else (step >= -1e-9).all()
 
 
-def test_a_wrong_healthy_direction_silences_the_signal_in_the_backbone(X, y):
-    model = ChurnClassifier(
-        segment_column="plan", n_rounds=0, healthy={"tickets_90d": "higher"}
-    ).fit(X, y)
-    assert model.contributions(X)[:, 2] == pytest.approx(0)
+def test_a_wrong_direction_silences_a_signal_only_where_it_is_held(X, y):
+    wrong = {"tickets_90d": "higher"}
+    free = ChurnClassifier(segment_column="plan", healthy=wrong).fit(X, y)
+    plain = ChurnClassifier(segment_column="plan").fit(X, y)
+    assert (free.decision_function(X) == plain.decision_function(X)).all()
+    silenced = clone(free).set_params(tree_share=1.0).fit(X, y)
+    assert silenced.contributions(X)[:, 2] == pytest.approx(0, abs=1e-9)
+    overruled = clone(free).set_params(tree_share=1.0, hold_directions=False).fit(X, y)
+    assert np.abs(overruled.contributions(X)[:, 2]).mean() > 0.05
+
+
+@pytest.mark.parametrize("share", [0.25, 0.6])
+def test_shares_weigh_the_margins_of_two_shapes(X, y, share):
+    """The oracle is two models of one shape each, whose margins are weighed by hand."""
+    mixed = ChurnClassifier(segment_column="plan", healthy=HEALTHY, tree_share=share).fit(X, y)
+    straight, alone = (clone(mixed).set_params(tree_share=s).fit(X, y) for s in (0.0, 1.0))
+    for method in ("decision_function", "contributions", "base_margin"):
+        expected = (1 - share) * getattr(straight, method)(X) + share * getattr(alone, method)(X)
+        assert getattr(mixed, method)(X) == pytest.approx(expected, abs=1e-9)
+    again = ChurnClassifier.from_dict(mixed.to_dict(), mixed.correction_text())
+    assert (again.decision_function(X) == mixed.decision_function(X)).all()
+    total = mixed.base_margin(X) + mixed.contributions(X).sum(axis=1)
+    assert total == pytest.approx(mixed.decision_function(X), abs=1e-9)
 
 
 def test_trees_never_see_the_segment(X, fitted):

@@ -11,7 +11,14 @@ import pandas as pd
 import pytest
 
 from features.catalog import Signal
-from models.drift.feed_faults import Fault, Freshness, SecondLook, Suspects, feed_faults, suspects
+from models.drift.feed_faults import (
+    Fault,
+    Freshness,
+    SecondLook,
+    Suspects,
+    feed_faults,
+    feed_suspects,
+)
 from models.drift.reference import Reference, fit_reference, frame_histograms, nonzero_quantiles
 
 AS_OF = date(2025, 11, 1)
@@ -59,7 +66,7 @@ def faults(
     signals: Sequence[Signal] = SIGNALS,
 ) -> tuple[Fault, ...]:
     current = frame_histograms(reference, frame, frame["segment"])
-    found = suspects(reference, current)
+    found = feed_suspects(reference, current)
     masks = [np.ones(len(frame), dtype=bool)] + [
         (frame["segment"] == segment).to_numpy() for segment in reference.segments[1:]
     ]
@@ -75,7 +82,7 @@ def faults(
 
 def test_the_same_company_has_no_fault(reference: Reference, now: pd.DataFrame) -> None:
     assert faults(reference, now) == ()
-    assert not suspects(reference, frame_histograms(reference, now, now["segment"]))
+    assert not feed_suspects(reference, frame_histograms(reference, now, now["segment"]))
 
 
 @pytest.mark.parametrize(

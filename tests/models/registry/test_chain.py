@@ -15,10 +15,11 @@ from mlflow import MlflowClient
 from features.errors import RegistryError
 from models.registry import chain as promotion_chain
 from models.registry import chain_record as promotion_record
-from models.registry.chain import move_champion, settled
+from models.registry.chain import move_champion, recovered_chain
 from models.registry.chain_record import CHAMPION
 from models.registry.champions import history, promote
-from models.registry.models import load_champion, tracking
+from models.registry.models import Registry
+from models.registry.session import tracking
 from tests.models.promotions import NAME, aliases, back, copied, go, told
 
 pytestmark = [
@@ -50,7 +51,7 @@ def test_registries_from_before_there_were_records(folder):
     """A champion whose alias was set without one is recorded from the next move on."""
     with tracking(folder, NAME, create=False):
         client = MlflowClient()
-        for record in settled(NAME):
+        for record in recovered_chain(NAME):
             client.delete_run(record.run_id)
     assert told(folder) == []
     assert history(folder, NAME).versions[0].became == "champion"
@@ -141,7 +142,7 @@ def test_killed_at_any_step_somebody_serves_and_the_record_says_who(folder, step
     killed_promotion(folder, step, after)
     # Nothing has been settled yet: scoring goes on with whoever the alias names.
     moved = step > 3
-    assert load_champion(folder, NAME)[1] == ("2" if moved else "1")
+    assert Registry(folder, NAME).champion().version == ("2" if moved else "1")
     found = history(folder, NAME)
     assert found.serving == ("2" if moved else "1")
     assert found.previous == ("1" if moved else None)
@@ -155,7 +156,7 @@ def test_killed_at_any_step_somebody_serves_and_the_record_says_who(folder, step
         assert back(folder) == "1"
     else:
         go(folder)
-    assert load_champion(folder, NAME)[1] == ("1" if moved else "2")
+    assert Registry(folder, NAME).champion().version == ("1" if moved else "2")
     assert all(record.state != "open" for record in history(folder, NAME).records)
 
 
@@ -288,7 +289,7 @@ def test_hostile_and_endless_reasons_are_kept_within_bounds(folder):
 
 def test_a_record_that_was_tampered_with_is_named(folder):
     with tracking(folder, NAME, create=False):
-        record = settled(NAME)[0]
+        record = recovered_chain(NAME)[0]
         MlflowClient().set_tag(record.run_id, "healthscore.number", "one")
     message = f"The promotion record of run {record.run_id} cannot be read .*ValueError"
     with pytest.raises(RegistryError, match=message):

@@ -13,7 +13,9 @@ from features.errors import RegistryError
 from models.registry import champions
 from models.registry.chain_record import CHAMPION, PREVIOUS
 from models.registry.champions import history, reject, rollback_target, training_counts
-from models.registry.models import CHALLENGER, load_champion, tracking
+from models.registry.files import CHALLENGER
+from models.registry.models import Registry
+from models.registry.session import tracking
 from tests.models.promotions import NAME, aliases, back, copied, go, told
 
 pytestmark = [
@@ -24,7 +26,7 @@ pytestmark = [
 
 @pytest.fixture
 def folder(registered, tmp_path, monkeypatch) -> Path:
-    """A copy to play with, which reads the models' files where they were made."""
+    """A copy to play with."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
     return copied(registered, tmp_path / "runs")
@@ -47,11 +49,11 @@ def test_promoted_rejected_rolled_back_and_put_back_again(folder, result):
     reject(folder, NAME, "3", reasons=["too bold"])
     record = go(folder)
     assert aliases(folder) == {CHAMPION: "2", PREVIOUS: "1", CHALLENGER: "3"}
-    assert load_champion(folder, NAME)[1] == "2"
+    assert Registry(folder, NAME).champion().version == "2"
     assert (record.number, record.state, record.before) == (3, "done", "1")
     assert back(folder, "it called everybody healthy") == "1"
     assert aliases(folder) == {CHAMPION: "1", CHALLENGER: "3"}
-    assert load_champion(folder, NAME)[1] == "1"
+    assert Registry(folder, NAME).champion().version == "1"
     found = history(folder, NAME)
     became = {version.version: version.became for version in found.versions}
     assert became == {"1": "champion", "2": "rolled back", "3": "rejected"}
@@ -147,6 +149,6 @@ def test_nothing_registered_is_one_sentence(tmp_path):
 def test_a_server_that_is_not_there_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    for ask in (history, rollback_target, load_champion):
+    for ask in (history, rollback_target, lambda *place: Registry(*place).champion()):
         with pytest.raises(RegistryError, match=r"The registry 'http://127.0.0.1:9' could not be"):
             ask(tmp_path, NAME)

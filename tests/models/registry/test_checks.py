@@ -14,7 +14,8 @@ from models.registry.checks import (
     note_retraining,
     record_check,
 )
-from models.registry.models import load_champion, tracking
+from models.registry.models import Registry
+from models.registry.session import tracking
 
 NAME = "health"
 HOSTILE = "<script>alert(1)</script>\u202e=HYPERLINK("
@@ -23,8 +24,9 @@ HOSTILE = "<script>alert(1)</script>\u202e=HYPERLINK("
 @pytest.fixture
 def place(registered, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    _, version, facts = load_champion(registered, NAME)
-    return registered, facts["run_id"], version
+    facts = Registry(registered, NAME).champion()
+    version = facts.version
+    return registered, facts.run_id, version
 
 
 def keep(place, number, day=date(2026, 3, 1), **told):
@@ -66,7 +68,7 @@ def test_checks_line_up_and_of_two_at_once_one_is_kept(place) -> None:
     assert monitor_records(folder, NAME, limit=1) == [newest]
 
     # The registry still serves whom it served.
-    assert load_champion(folder, NAME)[1] == version
+    assert Registry(folder, NAME).champion().version == version
 
 
 @pytest.mark.parametrize("step", ["log_text", "log_param", "set_terminated"])

@@ -14,8 +14,9 @@ from mlflow import MlflowClient
 from features.errors import RegistryError
 from models.backtest.backtest import backtest
 from models.backtest.contenders import Contender, base_rate
-from models.registry.logged_runs import newest_backtest
-from models.registry.models import log_backtest, tracking
+from models.registry.files import log_backtest
+from models.registry.session import tracking
+from models.registry.versions import newest_backtest
 from models.segments import SegmentSettings
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

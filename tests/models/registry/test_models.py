@@ -11,7 +11,13 @@ import pandas as pd
 import pytest
 
 from features.errors import RegistryError
-from models.registry.models import load_champion, load_version, log_champion, tracking
+from models.registry.chain_record import SEAL
+from models.registry.champions import history
+from models.registry.files import log_champion
+from models.registry.models import AskedOutcome, Registry
+from models.registry.session import tracking
+from models.scoring.file_seal import seal_files, seal_of
+from models.scoring.scorer import Scorer
 from pipelines.reports.figures.tested_rows import reliability_plot
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -40,14 +46,15 @@ def registry(result, tmp_path_factory):
 
 
 def test_the_champion_comes_back_as_it_was(registry, result, frame):
-    model, version, metadata = load_champion(registry, "health")
+    metadata = Registry(registry, "health").champion()
+    model, version = metadata.model, metadata.version
     assert version == "1"
-    expected, found = result.model.score(frame), model.score(frame)
+    expected, found = Scorer(result.model).score(frame), Scorer(model).score(frame)
     pd.testing.assert_frame_equal(found.table, expected.table, check_exact=True)
-    assert metadata["params"]["fingerprint"] == "abc"
-    assert metadata["params"]["rounds"] == str(result.choice["rounds"])
-    assert metadata["metrics"]["holdout_auc"] == pytest.approx(result.metrics.auc)
-    assert metadata["created_at"].endswith("+00:00")
+    assert metadata.params["fingerprint"] == "abc"
+    assert metadata.params["rounds"] == str(result.choice["rounds"])
+    assert metadata.metrics["holdout_auc"] == pytest.approx(result.metrics.auc)
+    assert metadata.created_at.endswith("+00:00")
 
 
 def test_everything_is_in_the_folder_and_nothing_is_pickled(registry):
@@ -68,7 +75,7 @@ def test_the_served_model_answers_with_scores_and_reasons(registry, result, fram
     columns = ["account_id", "observation_date", *result.model.required_columns]
     rows = frame.iloc[:20][columns]
     found = served.predict(rows)
-    expected = result.model.score(rows)
+    expected = Scorer(result.model).score(rows)
     assert found["score"].tolist() == expected.table["score"].tolist()
     assert found["band"].tolist() == expected.table["band"].tolist()
     said = [reason.sentence for reason in expected.reasons()[0]]
@@ -87,13 +94,13 @@ def test_a_retrain_is_a_new_version_and_a_killed_one_leaves_the_old(result, tmp_
         patch.setattr("mlflow.MlflowClient.set_registered_model_alias", killed)
         with pytest.raises(KeyboardInterrupt):
             log(result, folder)
-    assert load_champion(folder, "health")[1] == "1"
+    assert Registry(folder, "health").champion().version == "1"
     assert log(result, folder) == "3"
-    assert load_champion(folder, "health")[1] == "3"
-    assert [load_version(folder, "health", version)[1] for version in "13"] == ["1", "3"]
+    assert Registry(folder, "health").champion().version == "3"
+    assert [Registry(folder, "health").version(version).version for version in "13"] == ["1", "3"]
     mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}").delete_model_version("health", "1")
     with pytest.raises(RegistryError, match="Version '1' of 'health' is not in the registry"):
-        load_version(folder, "health", "1")
+        Registry(folder, "health").version("1")
 
 
 def test_two_folders_do_not_mix(registry, result, tmp_path):
@@ -105,18 +112,22 @@ def test_two_folders_do_not_mix(registry, result, tmp_path):
 def test_no_champion_is_one_sentence_and_leaves_nothing(registry, tmp_path):
     message = r"No champion of 'health' was found in the registry .*; train a model first."
     with pytest.raises(RegistryError, match=message):
-        load_champion(tmp_path / "nowhere", "health")
+        Registry(tmp_path / "nowhere", "health").champion()
     assert not (tmp_path / "nowhere").exists()
     with pytest.raises(RegistryError, match="No champion of 'another'"):
-        load_champion(registry, "another")
+        Registry(registry, "another").champion()
 
 
 def test_a_version_comes_back_as_the_champion_does(registry, frame):
-    champion, _, metadata = load_champion(registry, "health")
-    model, version, found = load_version(registry, "health", "1")
-    assert (version, found) == ("1", metadata)
-    expected = champion.score(frame.iloc[:50]).table
-    pd.testing.assert_frame_equal(model.score(frame.iloc[:50]).table, expected, check_exact=True)
+    champion = Registry(registry, "health").champion()
+    version = Registry(registry, "health").version("1")
+    assert version.version == "1"
+    for name in ("run_id", "created_at", "params", "metrics"):
+        assert getattr(version, name) == getattr(champion, name)
+    expected = Scorer(champion.model).score(frame.iloc[:50]).table
+    pd.testing.assert_frame_equal(
+        Scorer(version.model).score(frame.iloc[:50]).table, expected, check_exact=True
+    )
 
 
 @pytest.mark.parametrize(
@@ -129,7 +140,7 @@ def test_a_version_comes_back_as_the_champion_does(registry, frame):
 )
 def test_a_version_that_is_not_there_is_one_sentence(registry, name, version, said):
     with pytest.raises(RegistryError) as caught:
-        load_version(registry, name, version)
+        Registry(registry, name).version(version)
     assert str(caught.value) == (
         f"{said} in the registry {str(registry)!r}, and only it can say what its scores were made"
         " of; restore it there, or choose a date scored by a version that is there."
@@ -138,10 +149,10 @@ def test_a_version_that_is_not_there_is_one_sentence(registry, name, version, sa
 
 def test_a_version_of_a_registry_that_is_none(tmp_path):
     with pytest.raises(RegistryError, match="No champion of 'health' was found"):
-        load_version(tmp_path / "nowhere", "health", "1")
+        Registry(tmp_path / "nowhere", "health").version("1")
     (tmp_path / "mlflow.db").write_text("not a database, at least not one that SQLite reads")
-    with pytest.raises(RegistryError, match=r"could not be used .*; check that it can be reached"):
-        load_version(tmp_path, "health", "1")
+    with pytest.raises(RegistryError, match="is no registry, and its database could not be"):
+        Registry(tmp_path, "health").version("1")
 
 
 def test_lost_files_are_one_sentence(result, tmp_path):
@@ -149,22 +160,25 @@ def test_lost_files_are_one_sentence(result, tmp_path):
     log(result, folder)
     for path in folder.rglob("health_model.json"):
         path.unlink()
-    for load in (load_champion, lambda *place: load_version(*place, "1")):
+    for load in (
+        lambda *place: Registry(*place).champion(),
+        lambda *place: Registry(*place).version("1"),
+    ):
         with pytest.raises(RegistryError, match="holds no usable model"):
             load(folder, "health")
 
 
 def test_a_database_that_is_none(tmp_path):
     (tmp_path / "mlflow.db").write_text("not a database, at least not one that SQLite reads")
-    with pytest.raises(RegistryError, match=r"could not be used .*; check that it can be reached"):
-        load_champion(tmp_path, "health")
+    with pytest.raises(RegistryError, match="is no registry, and its database could not be"):
+        Registry(tmp_path, "health").champion()
 
 
 def test_the_environment_variable_rules(result, tmp_path, monkeypatch):
     uri = f"sqlite:///{tmp_path / 'server.db'}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     assert log(result, tmp_path / "unused") == "1"
-    assert load_champion(tmp_path / "unused", "health")[1] == "1"
+    assert Registry(tmp_path / "unused", "health").champion().version == "1"
     assert not (tmp_path / "unused" / "mlflow.db").exists()
     assert os.environ["MLFLOW_TRACKING_URI"] == uri
 
@@ -173,10 +187,10 @@ def test_mlflow_is_quiet(result, tmp_path):
     """In a process of its own: MLflow talks while it makes a new database."""
     result.model.save(tmp_path / "model")
     script = (
-        "import sys; from pathlib import Path; from models.registry.models import load_champion\n"
+        "import sys; from pathlib import Path; from models.registry.models import Registry\n"
         "from features.errors import RegistryError\n"
         "Path(sys.argv[1]).mkdir(); (Path(sys.argv[1]) / 'mlflow.db').touch()\n"
-        "try: load_champion(Path(sys.argv[1]), 'health')\n"
+        "try: Registry(Path(sys.argv[1]), 'health').champion()\n"
         "except RegistryError as error: print(error)\n"
     )
     done = subprocess.run(
@@ -203,3 +217,66 @@ def test_threads_that_read_two_registries_take_turns(tmp_path):
     with ThreadPoolExecutor(4) as pool:
         seen = list(pool.map(read, folders))
     assert seen == [{f"sqlite:///{folder / 'mlflow.db'}"} for folder in folders]
+
+
+def test_reading_a_champion_loads_neither_what_teaches_nor_what_draws():
+    code = (
+        "import sys, models.registry.models, models.scoring.scorer\n"
+        "heavy = ('models.training', 'models.backtest', 'models.tree_shap.build', 'matplotlib')\n"
+        "print([name for name in sys.modules if name.startswith(heavy)])\n"
+    )
+    root = Path(__file__).parents[3]
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout.strip() == "[]"
+
+
+def test_a_champion_of_another_outcome_is_refused(registry):
+    for kind, is_good in (("contraction", False), ("churn", True)):
+        asked = Registry(registry, "health", AskedOutcome(kind, is_good, "outcome"))
+        for load in (asked.champion, lambda asked=asked: asked.version("1")):
+            with pytest.raises(RegistryError) as caught:
+                load()
+            assert str(caught.value) == (
+                "The model 'health' was taught to foretell churn as bad news, and [outcome] now"
+                f" says kind = {kind!r}; train again or give the new outcome a section of its own"
+                " under [outcomes]"
+            )
+    assert Registry(registry, "health", AskedOutcome("churn", False, "outcome")).champion()
+
+
+def test_a_model_whose_files_changed_is_not_loaded(result, tmp_path):
+    version = log(result, tmp_path)
+    kept = Registry(tmp_path, "health")
+    model = kept.champion().model
+    (file,) = tmp_path.rglob("health_model.json")
+    text = file.read_text("utf-8")
+    file.write_text(text.replace('"centre": ', '"centre": 1'), "utf-8")
+    with pytest.raises(RegistryError, match=r"'health_model.json' changed since it was sealed"):
+        kept.champion()
+    # Whoever seals the folder anew is betrayed by the seal that the version bears.
+    seal_files(file.parent)
+    with pytest.raises(RegistryError, match=r"'seal.json' has changed since the model was"):
+        kept.champion()
+    with tracking(tmp_path, "health", create=False):
+        seal = seal_of(file.parent)
+        mlflow.MlflowClient().set_model_version_tag("health", version, SEAL, seal)
+    assert history(tmp_path, "health").notes == (
+        "Version 1 bears another seal than its record: its files or its tag were changed since; "
+        "roll back to another version or train again.",
+    )
+    file.write_text(text, "utf-8")
+    seal_files(file.parent)
+    with tracking(tmp_path, "health", create=False):
+        mlflow.MlflowClient().delete_model_version_tag("health", version, SEAL)
+    assert kept.champion().model.centres == model.centres
+    assert history(tmp_path, "health").notes[0] == (
+        "Version 1 was registered before the files of models were sealed, so that changes of its "
+        "files are not noticed; train again to seal them."
+    )

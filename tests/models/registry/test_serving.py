@@ -28,6 +28,7 @@ from packaging.utils import canonicalize_name
 from models.registry import files as model_files
 from models.registry import models as registry
 from models.registry import serving
+from models.scoring.scorer import Scorer
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 SECONDS_TO_START = 180
@@ -49,7 +50,7 @@ def rows(frame: pd.DataFrame, result: Any) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def expected(result: Any, rows: pd.DataFrame) -> list[dict[str, Any]]:
     """What the health model itself says of the rows."""
-    scored = result.model.score(rows.assign(account_id="", observation_date=pd.NaT))
+    scored = Scorer(result.model).score(rows.assign(account_id="", observation_date=pd.NaT))
     table = scored.table[["segment", "score", "band", "grade", *NUMBERS[1:]]]
     return [
         record

@@ -9,6 +9,7 @@ from scipy.special import expit, logit
 
 from features.errors import DataError, RegistryError
 from models.scoring.health_model import HealthModel
+from models.scoring.scorer import Scorer
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +19,7 @@ def model(result):
 
 @pytest.fixture(scope="module")
 def scored(model, frame):
-    return model.score(frame)
+    return Scorer(model).score(frame)
 
 
 def test_score_is_baseline_and_points(scored, signals):
@@ -64,7 +65,7 @@ def test_points_are_counted_from_the_mean_of_the_segment(model, scored, frame):
 
 def test_order_and_extra_columns_do_not_matter(scored, model, frame):
     mixed = frame.sample(frac=1, random_state=1)[frame.columns[::-1]].assign(more=1)
-    again = model.score(mixed)
+    again = Scorer(model).score(mixed)
     assert again.table["score"].to_numpy() == pytest.approx(
         scored.table["score"].to_numpy()[mixed.index], abs=1e-9
     )
@@ -72,9 +73,9 @@ def test_order_and_extra_columns_do_not_matter(scored, model, frame):
 
 
 def test_single_row_and_no_row(model, frame, scored):
-    alone = model.score(frame.iloc[[5]])
+    alone = Scorer(model).score(frame.iloc[[5]])
     assert alone.table["score"].iloc[0] == pytest.approx(scored.table["score"].iloc[5], abs=1e-9)
-    nobody = model.score(frame.iloc[:0])
+    nobody = Scorer(model).score(frame.iloc[:0])
     assert nobody.table.empty
     assert nobody.reasons() == []
     assert list(nobody.table.columns) == list(scored.table.columns)
@@ -84,20 +85,22 @@ def test_all_unknown_row_scores_with_no_coverage(model, frame):
     row = frame.iloc[[0]].copy()
     for signal in model.signals:
         row[signal.name] = None
-    found = model.score(row).table.iloc[0]
+    found = Scorer(model).score(row).table.iloc[0]
     assert found["coverage"] == 0
     assert 0 < found["score"] < 100
 
 
 def test_coverage_falls_with_what_weighs(model, frame):
-    full = model.score(frame.dropna(subset=["usage_change", "billing_period"]).iloc[:20]).table
+    full = (
+        Scorer(model).score(frame.dropna(subset=["usage_change", "billing_period"]).iloc[:20]).table
+    )
     assert full["coverage"].to_numpy() == pytest.approx(1, abs=1e-9)
-    blind = model.score(frame.iloc[:20].assign(usage_28d=np.nan)).table
+    blind = Scorer(model).score(frame.iloc[:20].assign(usage_28d=np.nan)).table
     assert (blind["coverage"] < 0.8).all()
 
 
 def test_unseen_segment_is_everybody(model, frame):
-    found = model.score(frame.iloc[:3].assign(plan="gold", tenure_days=500.0))
+    found = Scorer(model).score(frame.iloc[:3].assign(plan="gold", tenure_days=500.0))
     assert found.table["segment"].tolist() == ["all"] * 3
     assert np.isfinite(found.points).all()
 
@@ -128,12 +131,12 @@ def test_reasons_speak_of_the_row(scored, frame):
 def test_save_and_load_are_exact(model, frame, scored, tmp_path):
     model.save(tmp_path / "model")
     again = HealthModel.load(tmp_path / "model")
-    found = again.score(frame)
+    found = Scorer(again).score(frame)
     pd.testing.assert_frame_equal(found.table, scored.table, check_exact=True)
     assert (found.points == scored.points).all()
     again.save(tmp_path / "twice")
     files = [path for path in (tmp_path / "model").rglob("*") if path.is_file()]
-    assert len(files) == 2 + (model.classifier.booster_ is not None)
+    assert len(files) == 3 + (model.classifier.booster_ is not None)
     for file in files:
         other = tmp_path / "twice" / file.relative_to(tmp_path / "model")
         assert other.read_bytes() == file.read_bytes()
@@ -141,9 +144,9 @@ def test_save_and_load_are_exact(model, frame, scored, tmp_path):
 
 def test_missing_columns_are_named(model, frame):
     with pytest.raises(DataError, match="'usage_28d' is absent; build them with the settings"):
-        model.score(frame.drop(columns="usage_28d"))
+        Scorer(model).score(frame.drop(columns="usage_28d"))
     with pytest.raises(DataError, match="no column 'plan'"):
-        model.score(frame.drop(columns="plan"))
+        Scorer(model).score(frame.drop(columns="plan"))
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, "many"])
@@ -151,12 +154,12 @@ def test_what_is_no_number_is_named(model, frame, value):
     bad = frame.assign(tickets_90d=frame["tickets_90d"].astype(object))
     bad.loc[3, "tickets_90d"] = value
     with pytest.raises(DataError, match="Signal 'tickets_90d' must hold finite numbers"):
-        model.score(bad)
+        Scorer(model).score(bad)
 
 
 def test_hostile_categories_are_data(model, frame):
     hostile = ["<script>", "'; drop table", "\x00", "日本", ""]
-    found = model.score(frame.iloc[:5].assign(billing_period=hostile))
+    found = Scorer(model).score(frame.iloc[:5].assign(billing_period=hostile))
     assert np.isfinite(found.table["score"]).all()
 
 
@@ -181,6 +184,7 @@ def test_an_empty_folder_and_lost_trees(model, tmp_path):
     model.save(tmp_path)
     described = json.loads((tmp_path / "health_model.json").read_text())
     described["classifier"]["settings"]["n_rounds"] = 10
+    (tmp_path / "seal.json").unlink()
     (tmp_path / "health_model.json").write_text(json.dumps(described))
     (tmp_path / "correction.txt").unlink(missing_ok=True)
     with pytest.raises(RegistryError, match="holds no usable model"):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from models.churn.classifier import ChurnClassifier
 from models.scoring.calibration import LogisticCalibrator
 from models.scoring.move import KINDS, MoveEnd, split_move
+from models.scoring.scorer import Scorer
 from models.segments import SegmentSettings
 
 DAYS = date(2025, 1, 1), date(2025, 4, 1)
@@ -104,7 +105,7 @@ def test_the_parts_sum_to_the_change_whatever_moved(linear, trees, frame, signal
             end.row[name] = None if name == "billing_period" else np.nan
     move = split_move(before, after)
 
-    scored = [end.model.score(end.row).table["score"].iloc[0] for end in (before, after)]
+    scored = [Scorer(end.model).score(end.row).table["score"].iloc[0] for end in (before, after)]
     expected = [s if given is None else given for s, given in zip(scored, issued, strict=True)]
     assert (move.start, move.end) == pytest.approx(expected, abs=1e-9)
     parts = [part.points for part in move.parts]
@@ -114,7 +115,7 @@ def test_the_parts_sum_to_the_change_whatever_moved(linear, trees, frame, signal
     revised = [a - b for a, b in ((scored[0], expected[0]), (expected[1], scored[1]))]
     assert total(move, "revised") == pytest.approx(sum(revised), abs=1e-9)
     # The oracle of the model's part: the same old signals, read by either.
-    old, new = (model.score(before.row).table["score"].iloc[0] for model in models)
+    old, new = (Scorer(model).score(before.row).table["score"].iloc[0] for model in models)
     assert total(move, "model") == pytest.approx(new - old, abs=1e-9)
     assert not (same and only(move, "model"))
     for part in move.parts:
@@ -133,7 +134,7 @@ def test_within_a_segment_a_part_is_the_difference_of_the_points_people_saw(tree
     """Points of the new model on both dates, read through the public interface."""
     starters = frame.index[frame["plan"] == "starter"][[3, 700]]
     move = split_move(*ends(frame, starters, [trees, trees], ["4", "4"]))
-    scored = trees.score(frame.loc[starters])
+    scored = Scorer(trees).score(frame.loc[starters])
     gained = dict(zip([s.name for s in signals], scored.points[1] - scored.points[0], strict=True))
     told = {part.signal: part.points for part in move.parts}
     assert told == pytest.approx({name: by for name, by in gained.items() if by}, abs=1e-9)
@@ -147,7 +148,7 @@ def test_the_segment_s_part_is_the_old_signals_in_the_new_segment(linear, frame,
     rows = [settled.index[settled["plan"] == plan][5] for plan in plans]
     before, after = ends(frame, rows, [linear, linear], ["4", "4"])
     move = split_move(before, after)
-    other = linear.score(before.row.assign(plan=plans[1])).table["score"].iloc[0]
+    other = Scorer(linear).score(before.row.assign(plan=plans[1])).table["score"].iloc[0]
     (part,) = only(move, "segment")
     assert part.points == pytest.approx(other - move.start, abs=1e-9)
     assert part.change == f"Segment: plan={plans[0]} → plan={plans[1]}"
@@ -240,7 +241,7 @@ def test_words_of_values(linear, trees, frame):
 
 def test_an_issued_score_that_can_be_rebuilt_is_no_revision(linear, frame):
     rows = (4, 900)
-    scored = linear.score(frame.iloc[list(rows)]).table["score"].tolist()
+    scored = Scorer(linear).score(frame.iloc[list(rows)]).table["score"].tolist()
     nearly = (scored[0] + 3e-11, scored[1] - 3e-11)
     move = split_move(*ends(frame, rows, [linear, linear], ["4", "4"], nearly))
     assert only(move, "revised") == []

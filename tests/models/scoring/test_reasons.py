@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.catalog import Signal
-from models.scoring.reasons import group_points, reasons, sentence
+from models.scoring.reasons import reasons, sentence
+from models.weights.weights import group_points
 
 
 def signal(unit, template="{value}", label="Thing", group="usage", name="thing"):

@@ -12,6 +12,7 @@ from sklearn.base import clone
 from features.catalog import GROUPS
 from features.errors import DataError
 from models.scoring.health_model import HealthModel, model_input
+from models.scoring.scorer import Scorer
 
 PARTS = {
     "as chosen": {},
@@ -42,7 +43,7 @@ def batch(frame):
 
 @pytest.fixture(scope="module")
 def scored(model, batch):
-    return model.plan.score_batch(batch).to_pandas()
+    return Scorer(model).score_batch(batch).to_pandas()
 
 
 def test_probabilities_are_those_of_the_margin(model, scored, frame):
@@ -54,7 +55,7 @@ def test_probabilities_are_those_of_the_margin(model, scored, frame):
 
 
 def assert_alike(found: pd.DataFrame, model: HealthModel, frame: pd.DataFrame) -> None:
-    expected = model.score(frame)
+    expected = Scorer(model).score(frame)
     table = expected.table
     for name in ("account_id", "segment", "band", "grade"):
         assert found[name].tolist() == table[name].tolist()
@@ -86,8 +87,10 @@ def test_a_batch_says_what_the_model_says(model, batch, scored, frame):
 def test_the_same_bytes_whatever_the_batch(model, batch, rows):
     # Batches of one row take a millisecond each.
     count = min(2500, 500 * rows)
-    whole = model.plan.score_batch(batch[:count])
-    parts = [model.plan.score_batch(batch[start : start + rows]) for start in range(0, count, rows)]
+    whole = Scorer(model).score_batch(batch[:count])
+    parts = [
+        Scorer(model).score_batch(batch[start : start + rows]) for start in range(0, count, rows)
+    ]
     parts = [
         part[: count - start] for part, start in zip(parts, range(0, count, rows), strict=True)
     ]
@@ -97,7 +100,7 @@ def test_the_same_bytes_whatever_the_batch(model, batch, rows):
 
 def test_order_of_columns_and_further_ones_do_not_matter(model, batch):
     mixed = batch.select(sorted(batch.schema.names)).append_column("more", pa.nulls(len(batch)))
-    assert model.plan.score_batch(mixed).equals(model.plan.score_batch(batch))
+    assert Scorer(model).score_batch(mixed).equals(Scorer(model).score_batch(batch))
 
 
 def test_a_model_of_few_signals_has_points_for_every_group(result, frame, signals):
@@ -114,16 +117,16 @@ def test_a_model_of_few_signals_has_points_for_every_group(result, frame, signal
         centres={name: [centre[i] for i in kept] for name, centre in chosen.centres.items()},
         shap=None,
     )
-    found = model.plan.score_batch(as_batch(frame)).to_pandas()
+    found = Scorer(model).score_batch(as_batch(frame)).to_pandas()
     assert_alike(found, model, frame)
     assert (found["points_payments"] == 0).all()
     assert found["reason_signals"].map(len).max() == 3
 
 
 def test_no_row(model, batch):
-    nobody = model.plan.score_batch(batch[:0])
+    nobody = Scorer(model).score_batch(batch[:0])
     assert nobody.num_rows == 0
-    assert nobody.schema == model.plan.score_batch(batch).schema
+    assert nobody.schema == Scorer(model).score_batch(batch).schema
 
 
 def test_unseen_categories_and_segments_are_read_as_their_parents(model, frame):
@@ -132,19 +135,19 @@ def test_unseen_categories_and_segments_are_read_as_their_parents(model, frame):
     odd["plan"] = ["free", None, "starter", "starter", "", "growth"]
     odd["tenure_days"] = [5.0, np.nan, 5.0, 500.0, 89.9, 90.0]
     rows = as_batch(odd)
-    assert_alike(model.plan.score_batch(rows).to_pandas(), model, odd)
+    assert_alike(Scorer(model).score_batch(rows).to_pandas(), model, odd)
 
 
 def test_numbers_of_other_types_are_read_as_numbers(model, batch):
     whole = batch.to_pandas().head(50)
     whole["tenure_days"] = whole["tenure_days"].round()
-    expected = model.plan.score_batch(as_batch(whole))
+    expected = Scorer(model).score_batch(as_batch(whole))
     for kind in (pa.int32(), pa.float32(), pa.decimal128(24, 2), pa.string()):
         table = as_batch(whole)
         place = table.schema.get_field_index("tenure_days")
         column = table["tenure_days"].cast(pa.int64()).cast(kind)
         changed = table.set_column(place, pa.field("tenure_days", kind), column)
-        assert model.plan.score_batch(changed)["score"].equals(expected["score"])
+        assert Scorer(model).score_batch(changed)["score"].equals(expected["score"])
 
 
 @pytest.mark.parametrize(
@@ -175,20 +178,20 @@ def test_what_is_no_finite_number_is_refused(model, batch, column, values, messa
     place = rows.schema.get_field_index(column)
     changed = rows.set_column(place, column, pa.array(values))
     with pytest.raises(DataError) as refused:
-        model.plan.score_batch(changed)
+        Scorer(model).score_batch(changed)
     assert str(refused.value) == message
 
 
 def test_absent_and_doubled_columns_are_refused(model, batch):
     with pytest.raises(DataError, match="but 'usage_28d', 'plan' is absent; build them with the"):
-        model.plan.score_batch(batch.drop_columns(["usage_28d", "plan"]))
+        Scorer(model).score_batch(batch.drop_columns(["usage_28d", "plan"]))
     doubled = batch.append_column("plan", batch["plan"])
     with pytest.raises(DataError, match="'plan' is there more than once; rename or drop one"):
-        model.plan.score_batch(doubled)
+        Scorer(model).score_batch(doubled)
 
 
 def test_the_plan_is_kept_with_the_model(model, batch, tmp_path):
     model.save(tmp_path)
     loaded = HealthModel.load(tmp_path)
     assert loaded.shap is not None
-    assert loaded.plan.score_batch(batch).equals(model.plan.score_batch(batch))
+    assert Scorer(loaded).score_batch(batch).equals(Scorer(model).score_batch(batch))

@@ -11,6 +11,7 @@ from features.catalog import Signal
 from features.errors import DataError, EvidenceError
 from models.measures.metrics import evaluate
 from models.scoring.scale import ScaleSettings
+from models.scoring.scorer import Scorer
 from models.segments import SegmentSettings
 from models.training.fit import fit_health_model
 from models.training.holdout import judge
@@ -117,7 +118,7 @@ def test_same_seed_same_model_whatever_the_threads(frame, signals, result):
         seed=3,
         n_jobs=2,
     )
-    one, two = result.model.score(frame), again.model.score(frame)
+    one, two = Scorer(result.model).score(frame), Scorer(again.model).score(frame)
     pd.testing.assert_frame_equal(one.table, two.table, check_exact=True)
     assert again.metrics == result.metrics
 
@@ -126,7 +127,9 @@ def test_rows_in_another_order_give_the_same_scores(frame, signals):
     settings = {"segments": SegmentSettings(("plan",))}
     straight = fit(frame, signals, **settings).model
     mixed = fit(frame.sample(frac=1, random_state=2), signals, **settings).model
-    difference = straight.score(frame).table["score"] - mixed.score(frame).table["score"]
+    difference = (
+        Scorer(straight).score(frame).table["score"] - Scorer(mixed).score(frame).table["score"]
+    )
     assert difference.abs().max() < 1
 
 

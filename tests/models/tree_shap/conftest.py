@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from models.tree_shap import ShapPlan
-from models.tree_shap.run import backends as roads
+from models.tree_shap.run import backends
 
 N_FEATURES = 10
 CATEGORIES = [8, 9]
@@ -83,15 +83,15 @@ def X() -> Any:  # noqa: N802
 @pytest.fixture
 def by_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Act as where numba is not installed."""
-    monkeypatch.setattr(roads._effort, "available", False)
+    monkeypatch.setattr(backends._effort, "available", False)
 
 
 @pytest.fixture
 def by_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     """Use compiled code for any number of rows."""
     pytest.importorskip("numba")
-    monkeypatch.setattr(roads, "LOADING", 0)
-    monkeypatch.setattr(roads, "FEW_ROWS", 0)
+    monkeypatch.setattr(backends, "LOADING", 0)
+    monkeypatch.setattr(backends, "FEW_ROWS", 0)
 
 
 @pytest.fixture(scope="session")

@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from models.tree_shap.build.codes import Coding
 from models.tree_shap.build.leaf_tables import independent_patterns, leaf_tables
 from models.tree_shap.build.merging import MOST_ROWS, merge_leaves
 from models.tree_shap.build.model_text import Tree, read_trees
 from models.tree_shap.build.paths import Paths
 from models.tree_shap.build.table_building import _fixed_point
+from models.tree_shap.build.thresholds import collect_codes
 
 
 def leaf_of(tree: Tree, row: Any) -> int:
@@ -46,7 +46,7 @@ def test_rows_end_in_lightgbms_leaves(
 
 def test_all_values_of_a_code_go_the_same_way(booster: lgb.Booster, X: Any) -> None:
     n_features, trees = read_trees(booster.model_to_string())
-    coding = Coding.of(trees, n_features)
+    coding = collect_codes(trees, n_features)
     codes = coding.codes(X)
     for tree in trees:
         for node, feature in enumerate(tree.feature):
@@ -60,7 +60,7 @@ def test_all_values_of_a_code_go_the_same_way(booster: lgb.Booster, X: Any) -> N
 
 def test_exactly_one_leaf_is_open_to_a_row(booster: lgb.Booster, X: Any) -> None:
     n_features, trees = read_trees(booster.model_to_string())
-    coding = Coding.of(trees, n_features)
+    coding = collect_codes(trees, n_features)
     codes = coding.codes(X[:300])
     for tree in trees:
         paths = Paths.of(tree, coding)
@@ -76,7 +76,7 @@ def test_exactly_one_leaf_is_open_to_a_row(booster: lgb.Booster, X: Any) -> None
 @pytest.mark.parametrize("leaves", [2, 15, 63])
 def test_every_leaf_is_in_one_table(trained: Callable[..., lgb.Booster], leaves: int) -> None:
     _, trees = read_trees(trained(n_rounds=3, num_leaves=leaves).model_to_string())
-    coding = Coding.of(trees, 10)
+    coding = collect_codes(trees, 10)
     for tree in trees:
         paths = Paths.of(tree, coding)
         groups = merge_leaves(paths)

@@ -16,7 +16,7 @@ import pytest
 from features.errors import DataError, RegistryError
 from models.tree_shap import Explanation, ShapPlan
 from models.tree_shap.plan import _threads
-from models.tree_shap.run import backends as roads
+from models.tree_shap.run import backends
 
 GROUPS = np.array([0, 0, 1, 1, 2, 2, 2, 0, 3, 3])
 
@@ -58,10 +58,10 @@ def test_numpy_gives_the_same_bytes_as_compiled_code(
     plan: ShapPlan, X: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("numba")
-    monkeypatch.setattr(roads, "LOADING", 0)
+    monkeypatch.setattr(backends, "LOADING", 0)
     by_kernel = plan.explain(X[:3000], groups=GROUPS, top_k=3)
-    assert roads._effort.loaded
-    monkeypatch.setattr(roads._effort, "available", False)
+    assert backends._effort.loaded
+    monkeypatch.setattr(backends._effort, "available", False)
     assert bits(plan.explain(X[:3000], groups=GROUPS, top_k=3)) == bits(by_kernel)
     assert bits(plan.explain(np.asfortranarray(X[:3000]), groups=GROUPS, top_k=3)) == bits(
         by_kernel
@@ -126,27 +126,27 @@ def test_many_small_batches_end_on_the_fast_road(
     plan: ShapPlan, X: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("numba")
-    monkeypatch.setattr(roads, "_effort", roads._Effort())
+    monkeypatch.setattr(backends, "_effort", backends._Effort())
     fresh = pickle.loads(pickle.dumps(plan))
-    row = plan._parts.tables.n_columns + roads.PER_SIGNAL * 10
-    monkeypatch.setattr(roads, "LOADING", 250 * row)
+    row = plan._parts.tables.n_columns + backends.PER_SIGNAL * 10
+    monkeypatch.setattr(backends, "LOADING", 250 * row)
     fresh.shap_values(X[:100])
     fresh.shap_values(X[:100])
-    assert fresh._roads._kernel is None
+    assert fresh._backends._kernel is None
     fresh.shap_values(X[:100])
-    assert fresh._roads._kernel is not None
+    assert fresh._backends._kernel is not None
 
 
 def test_a_plan_that_expects_many_rows_is_fast_from_the_first(
     plan: ShapPlan, X: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("numba")
-    monkeypatch.setattr(roads, "_effort", roads._Effort())
+    monkeypatch.setattr(backends, "_effort", backends._Effort())
     few, many = (pickle.loads(pickle.dumps(plan)) for _ in range(2))
     few.expect(100)
-    assert few._roads._kernel is None
+    assert few._backends._kernel is None
     many.expect(10_000_000)
-    assert many._roads._kernel is not None
+    assert many._backends._kernel is not None
     assert many.shap_values(X[:64]).tobytes() == few.shap_values(X[:64]).tobytes()
 
 
@@ -156,8 +156,8 @@ def test_where_numba_is_missing_numpy_serves_and_says_so_once(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(roads, "_effort", roads._Effort())
-    monkeypatch.setattr(roads, "LOADING", 0)
+    monkeypatch.setattr(backends, "_effort", backends._Effort())
+    monkeypatch.setattr(backends, "LOADING", 0)
     monkeypatch.setitem(sys.modules, "models.tree_shap.run.blocks", None)
     wanted = plan.shap_values(X[:60])
     fresh = pickle.loads(pickle.dumps(plan))

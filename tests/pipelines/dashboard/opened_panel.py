@@ -12,13 +12,13 @@ from typing import Any
 from urllib.parse import quote
 
 from pipelines.dashboard.access.users import User, UsersFile
+from pipelines.dashboard.app import create_app
 from pipelines.dashboard.snapshot.snapshot import Snapshot
-from pipelines.dashboard.web.app import create_app
 from pipelines.project.project import Project, load_project
 from pipelines.project.serve_settings import ServeSettings
 
 OWNER = "region"
-EVERYBODY, LIMITED = "lee", "sam"
+EVERYBODY, LIMITED, ADMIN = "lee", "sam", "ada"
 MINE = "EMEA"
 
 
@@ -46,15 +46,21 @@ class OpenedPanel:
         headers = {"X-User": who, "X-CSRF-Token": token}
         return self.client.post(path, headers=headers, **({"json": told} | options))
 
-    def ready(self, path: str) -> Any:
+    def ready(self, path: str, who: str = EVERYBODY) -> Any:
         """Ask until what takes long is ready."""
-        while (response := self.get(path)).status_code == 202:
+        while (response := self.get(path, who)).status_code == 202:
             wait(self._under_way(), timeout=60)
         return response
 
     def _under_way(self) -> list[Future[Any]]:
-        desk = self.app.state.desk
-        works = (desk._details, desk._histories, desk._health, desk.weights._benches)
+        state = self.app.state
+        accounts = state.account_jobs
+        works = (
+            accounts._details,
+            accounts._histories,
+            state.model_jobs._health,
+            state.weights_benches._benches,
+        )
         return [kept.future for work in works for kept in work._kept.values()]
 
     def account(self, account_id: str, below: str = "", who: str = EVERYBODY) -> Any:
@@ -79,6 +85,7 @@ def opened_panel(config: Path) -> Iterator[OpenedPanel]:
         UsersFile(users).write(
             {
                 EVERYBODY: User(EVERYBODY, "viewer"),
+                ADMIN: User(ADMIN, "admin"),
                 LIMITED: User(LIMITED, "viewer", owners=frozenset({MINE})),
             }
         )

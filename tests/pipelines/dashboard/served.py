@@ -14,9 +14,10 @@ import numpy as np
 
 from pipelines.dashboard.access.gate import Gate, gate_of
 from pipelines.dashboard.access.users import User, UsersFile, hash_password
-from pipelines.dashboard.web.app import create_app
+from pipelines.dashboard.app import create_app
 from pipelines.project.project import Project, load_project
-from pipelines.store.opening import Run, RunKey, open_store
+from pipelines.store.opening import open_store
+from pipelines.store.runs import Run, RunKey
 from tests.pipelines.issued import GROUPS_OF, batch
 
 DAY = date(2025, 1, 1)

@@ -8,7 +8,7 @@ from datetime import date
 import duckdb
 import pytest
 
-from pipelines.monitor.findings import Findings, look
+from pipelines.monitor.findings import Findings, measure_findings
 from pipelines.monitor.rows import current_rows
 from pipelines.project.project import load_project
 from tests.features.servers import running_postgres, write_postgres
@@ -19,15 +19,15 @@ DAY = date(2025, 6, 1)
 
 
 def found_by(config) -> Findings:
-    from pipelines.scoring.score import champion
 
     project = load_project(config)
-    model, version, _ = champion(project)
-    from models.registry.champion_reference import load_reference
+    champion = project.registry.champion()
+    model, version = champion.model, champion.version
+    from models.registry.versions import load_reference
 
     kept = load_reference(project.registry_folder, "healthscore", version)
     with current_rows(project, model, DAY, None) as rows:
-        return look(project, model, version, kept, rows)
+        return measure_findings(project, model, version, kept, rows)
 
 
 def test_postgres_counts_as_files_do(run, tmp_path) -> None:

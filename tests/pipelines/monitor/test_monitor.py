@@ -14,14 +14,16 @@ import pytest
 from mlflow import MlflowClient
 
 from models.drift.reference import fit_reference
-from models.registry.champion_reference import load_reference
 from models.registry.champions import history
 from models.registry.checks import MonitorRecord, monitor_records
-from models.registry.models import load_champion, tracking
+from models.registry.models import Registry
+from models.registry.session import tracking
+from models.registry.versions import load_reference
+from models.scoring.scorer import Scorer
 from pipelines.monitor import monitor as monitoring
 from pipelines.monitor.monitor import monitor
 from pipelines.project.project import load_project
-from pipelines.training.train import labelled_features
+from pipelines.project.rows import labelled_rows
 from tests.pipelines.changing import CHANGE, LAST, write_company
 from tests.pipelines.conftest import _make_hostile
 
@@ -83,9 +85,9 @@ def told(ran, code):
 def test_what_a_champion_keeps_is_what_it_was_fitted_to(place) -> None:
     project = load_project(place.config)
     kept = load_reference(project.registry_folder, NAME, "1")
-    frame, _ = labelled_features(project)
-    model, _, _ = load_champion(project.registry_folder, NAME)
-    scored = model.score(frame).table
+    frame = labelled_rows(project).frame
+    model = Registry(project.registry_folder, NAME).champion().model
+    scored = Scorer(model).score(frame).table
     again = fit_reference(frame, model.signals, scored["segment"], score=scored["score"])
     assert kept.reference.signals.keys() == {signal.name for signal in model.signals}
     for name, counts in again.counts.items():
@@ -118,13 +120,13 @@ def test_quiet_then_churn_that_changes_then_a_new_champion(place, run, spawned) 
 
     # The same counted by hand, from the model and the labels.
     project = load_project(place.config)
-    frame, _ = labelled_features(project)
+    frame = labelled_rows(project).frame
     days = [date.fromisoformat(day) for day in seen["matured_dates"]]
     rows = frame[frame["observation_date"].dt.date.isin(days)]
-    model, _, _ = load_champion(project.registry_folder, NAME)
+    model = Registry(project.registry_folder, NAME).champion().model
     assert whole["rows"] == len(rows)
     assert whole["positives"] == rows["happened"].sum()
-    said = model.score(rows).table["probability"].mean()
+    said = Scorer(model).score(rows).table["probability"].mean()
     assert whole["expected_rate"] == pytest.approx(said, abs=1e-12)
 
     calls = place.folder / "alert.json"
@@ -135,7 +137,7 @@ def test_quiet_then_churn_that_changes_then_a_new_champion(place, run, spawned) 
     ran = run("monitor", "-c", place.config, "--retrain", "--out", page, "--json")
     done = told(ran, 0)
     assert done["retrained"]["promoted"], done["retrained"]["reasons"]
-    assert load_champion(project.registry_folder, NAME)[1] == "2"
+    assert Registry(project.registry_folder, NAME).champion().version == "2"
     newest = place.records()[0]
     assert (newest.status, newest.challenger, newest.promoted) == ("retrain", "2", True)
     assert [record.number for record in place.records()] == [3, 2, 1]
@@ -209,7 +211,8 @@ def test_drift_of_the_simulated_company_is_noticed(project, run, tmp_path) -> No
     # What calls for retraining waits: the champion was taught on this day.
     assert ran.code == 10, ran.err
     found = json.loads(ran.out)
-    groups = {signal.name: signal.group for signal in load_champion(*place.registry)[0].signals}
+    signals = Registry(*place.registry).champion().model.signals
+    groups = {signal.name: signal.group for signal in signals}
     moved = [(groups.get(one["name"]), one["segment"]) for one in found["since"]]
     assert "payments" in {group for group, _ in moved}
     assert {group for group, _ in moved} <= {"payments", None}
@@ -275,11 +278,11 @@ def test_nobody_left_is_a_broken_feed(place, run) -> None:
 
 def test_without_a_champion_or_its_reference_it_says_what_to_do(place, run) -> None:
     project = load_project(place.config)
-    _, _, facts = load_champion(project.registry_folder, NAME)
+    facts = Registry(project.registry_folder, NAME).champion()
     # A version as one from before there was a monitor is registered.
     with tracking(project.registry_folder, NAME, create=False):
         client = MlflowClient()
-        experiment = client.get_run(facts["run_id"]).info.experiment_id
+        experiment = client.get_run(facts.run_id).info.experiment_id
         bare = client.create_run(experiment)
         made = client.create_model_version(NAME, bare.info.artifact_uri, run_id=bare.info.run_id)
     with pytest.raises(monitoring.HealthscoreError) as refused:
@@ -313,16 +316,16 @@ def test_dates_that_cannot_be_checked_are_refused(place, run) -> None:
 
 def test_of_two_checks_at_once_one_is_recorded(place, monkeypatch) -> None:
     project = load_project(place.config)
-    look = monitoring.look
+    measured = monitoring.measure_findings
 
     def meanwhile(*arguments):
         # Another check begins and ends while this one measures.
         with monkeypatch.context() as patch:
-            patch.setattr(monitoring, "look", look)
+            patch.setattr(monitoring, "measure_findings", measured)
             monitor(project, None)
-        return look(*arguments)
+        return measured(*arguments)
 
-    monkeypatch.setattr(monitoring, "look", meanwhile)
+    monkeypatch.setattr(monitoring, "measure_findings", meanwhile)
     told_of = []
     monkeypatch.setattr(monitoring, "send_alert", lambda *a: told_of.append(a) or [])
     with pytest.raises(monitoring.HealthscoreError, match="was recorded while this one"):

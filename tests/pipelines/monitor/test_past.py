@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
-from models.drift.decision import Decision, DriftPolicy
+from models.drift.decision import Decision
+from models.drift.policy import DriftPolicy
 from models.registry.checks import MonitorRecord
 from pipelines.monitor import monitor as monitoring
 from pipelines.monitor.monitor import Since

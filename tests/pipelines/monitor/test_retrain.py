@@ -15,13 +15,14 @@ from mlflow import MlflowClient
 from features.errors import DataError, RegistryError
 from models.measures.metrics import row_log_loss
 from models.registry.champions import history, rollback_target
-from models.registry.holdout_rows import load_holdout
-from models.registry.models import load_champion, load_version
+from models.registry.models import Registry
+from models.registry.versions import load_holdout
+from models.scoring.scorer import Scorer
 from pipelines.monitor.retrain import retrain
 from pipelines.project.feature_table import write_features
 from pipelines.project.project import Project, load_project
+from pipelines.project.rows import labelled_rows
 from pipelines.scoring.score import score_accounts
-from pipelines.training.train import labelled_features
 from tests.pipelines.changing import CHANGE, let_time_pass, write_company
 
 NAME = "healthscore"
@@ -68,16 +69,17 @@ def test_a_change_that_was_learnt_is_promoted_and_undone(place: Place, run) -> N
     told = retrain(project)
     assert told.promoted, told.reasons
     assert (told.before, told.champion, told.challenger) == ("1", "2", "2")
-    assert load_champion(*place.registry)[1] == "2"
-    model, _, _ = load_version(*place.registry, "1")
-    challenger, _, facts = load_version(*place.registry, "2")
-    assert facts["params"]["judged_against"] == "1"
+    assert Registry(*place.registry).champion().version == "2"
+    model = Registry(*place.registry).version("1").model
+    facts = Registry(*place.registry).version("2")
+    challenger = facts.model
+    assert facts.params["judged_against"] == "1"
     # The scale stays where the first champion put it.
     assert challenger.scale == model.scale
     assert project.path.read_text(encoding="utf-8") == old_text
 
     # Neither had seen what it was judged on, and its log losses can be worked out by hand.
-    frame, _ = labelled_features(project)
+    frame = labelled_rows(project).frame
     dates = sorted(frame["observation_date"].dt.date.unique())
     assert (told.judged_from, told.judged_until) == (dates[-3], dates[-1])
     taught_until = max(day for day in dates if day + timedelta(days=37) <= CHANGE)
@@ -86,7 +88,9 @@ def test_a_change_that_was_learnt_is_promoted_and_undone(place: Place, run) -> N
     rows = frame[frame["observation_date"].dt.date >= told.judged_from].reset_index(drop=True)
     assert held_out["account_id"].tolist() == rows["account_id"].tolist()
     outcome = rows["happened"].to_numpy(dtype=float)
-    champion = row_log_loss(outcome, model.score(rows).table["probability"].to_numpy()).mean()
+    champion = row_log_loss(
+        outcome, Scorer(model).score(rows).table["probability"].to_numpy()
+    ).mean()
     ours = row_log_loss(outcome, held_out["probability"].to_numpy()).mean()
     judged = told.verdict.judged[0]
     assert (judged.champion_log_loss, judged.challenger_log_loss) == pytest.approx((champion, ours))
@@ -96,7 +100,7 @@ def test_a_change_that_was_learnt_is_promoted_and_undone(place: Place, run) -> N
     # Who is in another band because of the model alone.
     written = write_features(project, None, project.folder / "now.parquet", labelled=False)
     now = pd.read_parquet(written.file)
-    bands = [each.score(now).table["band"] for each in (model, challenger)]
+    bands = [Scorer(each).score(now).table["band"] for each in (model, challenger)]
     assert told.bands.accounts == len(now)
     assert told.bands.moved == (bands[0] != bands[1]).sum() > 0
     for move in told.bands.moves:
@@ -122,7 +126,7 @@ def test_a_change_that_was_learnt_is_promoted_and_undone(place: Place, run) -> N
     ran = run("rollback", "-c", project.path, "--reason", "too <b>bold</b>\x1b[31m")
     assert ran.code == 0, ran.err
     assert "Version 1 is the champion again, in place of version 2" in ran.out
-    assert load_champion(*place.registry)[1] == "1"
+    assert Registry(*place.registry).champion().version == "1"
     shown = run("history", "-c", project.path)
     assert shown.code == 0
     words = " ".join(shown.out.split())
@@ -147,7 +151,7 @@ def test_too_few_outcomes_keep_a_challenger(place: Place) -> None:
     assert told.reasons == [told.verdict.reasons[0]]
     assert "judging needs 2,000 at least: wait until more" in told.reasons[0]
     assert (told.judged_until - told.judged_from).days == 31
-    assert load_champion(*place.registry)[1] == "1"
+    assert Registry(*place.registry).champion().version == "1"
     found = history(*place.registry)
     assert [version.became for version in found.versions] == ["champion", "rejected"]
     assert found.records[-1].reasons == tuple(told.reasons)
@@ -174,7 +178,7 @@ def test_a_scoring_run_asks_once_who_is_champion(place: Place, monkeypatch) -> N
     assert asked == ["champion"]
     assert issued.model_version == "1"
     monkeypatch.undo()
-    assert load_champion(*place.registry)[1] == "2"
+    assert Registry(*place.registry).champion().version == "2"
     assert score_accounts(place.project, None).model_version == "2"
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from features.errors import RegistryError, SettingsError, StoreError
 from models.measures.offset_spread import offset_spread
-from models.registry.version_record import version_record
+from models.registry.versions import version_record
 from pipelines.commands.portfolio import portfolio as command
 from pipelines.portfolio.data import portfolio_report
 from pipelines.portfolio.matured import MOST_RUNS, _thinned, matured_forecasts
@@ -21,7 +21,7 @@ from pipelines.portfolio.screen import show_report
 from pipelines.project.company import open_company
 from pipelines.project.project import load_project
 from pipelines.reports.page_file import write_page
-from pipelines.store.issued_run import issued_run
+from pipelines.store.issued import issued_run
 from pipelines.store.opening import open_store
 from pipelines.terminal.console import plain_console
 

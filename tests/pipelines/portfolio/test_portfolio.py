@@ -12,8 +12,9 @@ import pytest
 from pipelines.portfolio.portfolio import account_names, portfolio, sum_up
 from pipelines.project.project import load_project
 from pipelines.project.scorecard_settings import PlaysSettings
-from pipelines.scoring.score import champion, score_accounts
-from pipelines.store.opening import RunKey, open_store
+from pipelines.scoring.score import score_accounts
+from pipelines.store.opening import open_store
+from pipelines.store.runs import RunKey
 from tests.pipelines.issued import batch
 
 DAY = date(2025, 7, 1)
@@ -141,7 +142,7 @@ def our_rows(accounts, **given):
 
 @pytest.fixture(scope="module")
 def champion_model(scored):
-    return champion(load_project(scored.config))[0]
+    return load_project(scored.config).registry.champion().model
 
 
 def test_mrr_that_is_not_known_is_counted_and_left_out(scored, tmp_path, champion_model) -> None:

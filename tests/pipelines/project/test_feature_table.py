@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from pipelines.project.project import load_project
-from pipelines.training.train import labelled_features
+from pipelines.project.rows import labelled_rows
 
 
 def test_the_table_of_a_date(scored, run, tmp_path) -> None:
@@ -34,7 +34,8 @@ def test_the_table_of_a_date(scored, run, tmp_path) -> None:
 def test_the_labelled_table_is_what_train_reads(scored, run, tmp_path) -> None:
     file = tmp_path / "table.csv"
     answer = run("features", "-c", scored.config, "--labelled", "--out", file, "--json").answer
-    wanted, signals = labelled_features(load_project(scored.config))
+    rows = labelled_rows(load_project(scored.config))
+    wanted, signals = rows.frame, rows.signals
     written = pd.read_csv(file, parse_dates=["observation_date"])
     assert answer["rows"] == len(wanted) == len(written)
     assert list(written.columns) == list(wanted.columns)

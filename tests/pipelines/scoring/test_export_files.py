@@ -28,7 +28,7 @@ from pipelines.scoring import export_files
 from pipelines.scoring.export import export_scores
 from pipelines.scoring.export_files import CELL_CHARACTERS, SHEET_ROWS, Export
 from pipelines.scoring.export_rows import COLUMNS, chosen_columns, export_schema
-from pipelines.store.opening import Run, RunKey
+from pipelines.store.runs import Run, RunKey
 from pipelines.store.schema import REASONS, SCORE_SCHEMA
 from tests.pipelines.export_by_hand import (
     CONFIG,

@@ -22,15 +22,17 @@ from rich.console import Console
 from features.build import build_features
 from features.errors import DataError, HealthscoreError, RegistryError
 from features.tables.company import Company
-from models.registry.models import load_champion
+from models.registry.models import Registry
 from models.scoring.calibration import LogisticCalibrator
 from models.scoring.health_model import HealthModel
+from models.scoring.scorer import Scorer
 from pipelines.project.company import open_company
 from pipelines.project.project import Project, load_project
 from pipelines.scoring.move import ExplainedMove, explain_move, explain_rows
 from pipelines.scoring.move_screen import show_move
-from pipelines.store.issued_scores import issued_scores
-from pipelines.store.opening import RunKey, open_store
+from pipelines.store.issued import issued_scores
+from pipelines.store.opening import open_store
+from pipelines.store.runs import RunKey
 
 EARLIER, BETWEEN, LATEST = date(2025, 3, 15), date(2025, 5, 1), date(2025, 7, 1)
 
@@ -49,7 +51,9 @@ class Moved:
         return self.frame[here & (self.frame["account_id"] == account)].reset_index(drop=True)
 
     def score(self, account: str, day: date, version: str) -> float:
-        return float(self.models[version].score(self.row(account, day)).table["score"].iloc[0])
+        return float(
+            Scorer(self.models[version]).score(self.row(account, day)).table["score"].iloc[0]
+        )
 
     def explained(self, account: str, *days: date, **changed: Any) -> ExplainedMove:
         rows = {day: self.row(account, day).assign(**changed) for day in days}
@@ -61,7 +65,7 @@ class Moved:
         """Accounts that were there on all dates, those whose score moved most first."""
         counts = self.frame["account_id"].value_counts()
         here = self.frame[self.frame["account_id"].isin(counts[counts == 3].index)]
-        scores = self.models["2"].score(here).table.sort_values("observation_date")
+        scores = Scorer(self.models["2"]).score(here).table.sort_values("observation_date")
         by_account = scores.groupby("account_id")["score"]
         moved = (by_account.last() - by_account.first()).abs()
         return moved.sort_values(ascending=False, kind="stable").index.tolist()
@@ -69,7 +73,8 @@ class Moved:
 
 def promote_another(folder: Path) -> dict[str, HealthModel]:
     """Register a version with another calibration and one segment less, and make it champion."""
-    model, first, facts = load_champion(folder / "mlruns", "healthscore")
+    facts = Registry(folder / "mlruns", "healthscore").champion()
+    model, first = facts.model, facts.version
     line = model.calibrator.to_dict()
     lines = {name: [start + 0.4, 0.8 * slope] for name, (start, slope) in line["lines"].items()}
     other = replace(
@@ -80,7 +85,7 @@ def promote_another(folder: Path) -> dict[str, HealthModel]:
     other.save(folder / "second" / "artifacts" / "health_model")
     client = mlflow.MlflowClient(f"sqlite:///{folder / 'mlruns' / 'mlflow.db'}")
     source = (folder / "second").as_uri()
-    made = client.create_model_version("healthscore", source, run_id=facts["run_id"])
+    made = client.create_model_version("healthscore", source, run_id=facts.run_id)
     client.set_registered_model_alias("healthscore", "champion", str(made.version))
     return {first: model, str(made.version): other}
 
@@ -104,7 +109,7 @@ def moved(scored, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moved]:
             open_store(project, read_only=False) as store,
             store.issue(key, groups) as writer,
         ):
-            writer.write(models["2"].plan.score_batch(batch))
+            writer.write(Scorer(models["2"]).score_batch(batch))
             writer.finish({})
         yield Moved(project, company, models, frame)
 
@@ -238,7 +243,10 @@ def test_rows_that_came_late_are_a_part_of_their_own(moved) -> None:
     )
     told = moved.explained(account, EARLIER, LATEST, **lost)
     old, new = (
-        moved.models[version].score(moved.row(account, day).assign(**lost)).table["score"].iloc[0]
+        Scorer(moved.models[version])
+        .score(moved.row(account, day).assign(**lost))
+        .table["score"]
+        .iloc[0]
         for day, version in ends
     )
     revised = {p.label: p.points for p in told.move.parts if p.kind == "revised"}

@@ -10,6 +10,7 @@ import pytest
 
 from features.build import FeatureRows
 from features.tables.company import Company
+from models.scoring.scorer import Scorer
 from models.training.fingerprint import RowsFingerprint, row_hashes
 
 pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("spark")]
@@ -20,10 +21,9 @@ def loaded(taught: Any) -> tuple[Any, Any]:
     """The champion, and the feature rows of a date."""
     from pipelines.project.feature_stream import feature_stream
     from pipelines.project.project import load_project
-    from pipelines.scoring.score import champion
 
     project = load_project(taught.config)
-    model, _, _ = champion(project)
+    model = project.registry.champion().model
     with feature_stream(project, model, None, None) as stream:
         _, batches = stream.read()
         (batch,) = batches
@@ -62,7 +62,7 @@ def test_scores_on_spark_are_those_of_duckdb(loaded: tuple[Any, Any], on_spark: 
     for rows, hashes in scored:
         found += rows.to_pylist()
         fingerprint.update(hashes)
-    expected = model.plan.score_batch(batch).to_pylist()
+    expected = Scorer(model).score_batch(batch).to_pylist()
     assert len(found) == len(expected) > 100
     by_account = {row["account_id"]: row for row in found}
     for row in expected:

@@ -17,8 +17,9 @@ from features.outcomes.settings import WORDS
 from pipelines.project.project import load_project
 from pipelines.scoring.trend import AccountTrend, BandCount, PortfolioRun, PortfolioTrend
 from pipelines.scoring.trend_screen import show_trend
-from pipelines.store.issued_scores import DatedScore
-from pipelines.store.opening import RunKey, open_store
+from pipelines.store.issued import DatedScore
+from pipelines.store.opening import open_store
+from pipelines.store.runs import RunKey
 from pipelines.store.schema import SCORE_SCHEMA
 
 CONFIG = """\

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,6 @@ def copied(scored: Any, tmp_path: Path) -> Any:
 
 
 def verified(run: Any, project: Any, *more: object, code: int = 0) -> dict[str, Any]:
-    import json
-
     ran = run("verify-run", "-c", project.config, "--json", *more)
     assert ran.code == code, ran.err
     answer: dict[str, Any] = json.loads(ran.out)
@@ -48,9 +47,11 @@ def test_every_score_is_met_and_the_store_stays_as_it_is(scored: Any, run: Any) 
             "differing": 0,
             "gone": 0,
             "extra": 0,
+            "columns": {},
             "examples": [],
             "same_data": True,
             "same_config": True,
+            "is_sealed": True,
             "said": [f"All {counted:,} scores were met"],
         }
     assert scored.store.read_bytes() == before
@@ -66,9 +67,7 @@ def test_a_score_that_was_tampered_with_shows(copied: Any, run: Any) -> None:
     assert answer["differing"] == 1
     assert answer["examples"] == [account]
     assert answer["largest_difference"] == pytest.approx(0.001, abs=1e-6)
-    assert answer["said"][-1] == (
-        "Neither signals nor configuration have changed: the model or this program has"
-    )
+    assert answer["said"][-1] == ("The run does not fit its seal (its rows): the store was changed")
     ran = run("verify-run", "-c", copied.config)
     assert ran.code == 7
     assert "1 accounts are not as issued, such as " in ran.out
@@ -118,3 +117,69 @@ def test_a_model_that_is_gone_is_a_sentence(copied: Any, run: Any) -> None:
     ran = run("verify-run", "-c", copied.config)
     assert ran.code == 5
     assert "99" in ran.sentence
+
+
+def test_every_column_that_people_act_on_is_compared(copied: Any, run: Any) -> None:
+    """A store without seals, whose rows were changed: the rebuilt run alone shows it."""
+    changes = {
+        "score": "score = 'nan'::double",
+        "band": "band = if(band = 'healthy', 'watch', 'healthy')",
+        "grade": "grade = 'A+'",
+        "probability": "probability = probability / 2",
+        "coverage": "coverage = coverage / 2",
+        "baseline_score": "baseline_score = baseline_score + 1",
+        "points_usage": "points_usage = points_usage + 1",
+        "mrr": "mrr = coalesce(mrr, 0) + 0.01",
+        "segment": "segment = 'x'",
+        "reasons": "reason_signals = ['nothing']",
+    }
+    with duckdb.connect(str(copied.store)) as connection:
+        connection.execute("drop table run_seals")
+        connection.execute("update healthscore_store set version = 3")
+        accounts = connection.execute(
+            "select account_id from latest_scores order by score limit ?", [len(changes)]
+        ).fetchall()
+        for (account,), change in zip(accounts, changes.values(), strict=True):
+            connection.execute(
+                f"update score_rows set {change} where account_id = ? and run_id ="
+                " (select max(run_id) from runs where as_of = (select max(as_of) from runs))",
+                [account],
+            )
+    answer = verified(run, copied, code=7)
+    assert not answer["is_sealed"]
+    assert answer["differing"] == len(changes)
+    assert answer["columns"] == dict.fromkeys(changes, 1)
+    assert answer["said"][1].startswith("They differ in ")
+
+
+def test_a_run_that_tells_another_number_of_rows_is_not_as_issued(copied: Any, run: Any) -> None:
+    with duckdb.connect(str(copied.store)) as connection:
+        connection.execute("update runs set rows = 5, issued_at = '2020-01-01', facts = '{}'")
+    answer = verified(run, copied, code=7)
+    assert answer["said"][1] == "What the run was made from is not on record"
+    assert answer["said"][2] == f"The run says 5 rows and holds {answer['rows']:,}"
+    assert answer["said"][3].startswith("The run does not fit its seal (it says 5 rows and has")
+
+
+def test_a_run_of_another_model_than_it_tells_is_not_as_issued(copied: Any, run: Any) -> None:
+    with duckdb.connect(str(copied.store)) as connection:
+        connection.execute("drop table run_seals")
+        connection.execute("update healthscore_store set version = 3")
+        connection.execute(
+            'update runs set facts = json_merge_patch(facts, \'{"model_run": "other"}\')'
+        )
+    answer = verified(run, copied, code=7)
+    assert answer["said"][-1].startswith("The run says that its model came from run 'other', and")
+
+
+def test_the_store_is_checked_by_a_command(copied: Any, run: Any) -> None:
+    ran = run("verify-store", "-c", copied.config)
+    assert ran.code == 0
+    assert "sealed runs are as they were issued" in ran.out
+    with duckdb.connect(str(copied.store)) as connection:
+        connection.execute("update score_rows set band = 'healthy' where run_id = 2")
+    ran = run("verify-store", "-c", copied.config, "--json")
+    assert ran.code == 7
+    answer = json.loads(ran.out)
+    assert [changed["parts"] for changed in answer["changed"]] == [["its rows"]]
+    assert not answer["same"]

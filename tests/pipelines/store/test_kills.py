@@ -16,7 +16,8 @@ import pytest
 
 from features.errors import StoreError
 from pipelines.project.project import Project
-from pipelines.store.opening import AlreadyIssued, RunKey, open_store
+from pipelines.store.opening import open_store
+from pipelines.store.runs import AlreadyIssued, RunKey
 from tests.features.servers import PostgresServer, running_postgres
 from tests.pipelines.issued import (
     KEY,

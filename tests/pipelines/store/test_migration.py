@@ -15,13 +15,8 @@ from features.catalog import GROUPS
 from features.errors import StoreError
 from models.scoring.scale import ScoreScale
 from pipelines.project.project import Project
-from pipelines.store.opening import (
-    AlreadyIssued,
-    EarlierStore,
-    Run,
-    RunKey,
-    open_store,
-)
+from pipelines.store.opening import open_store
+from pipelines.store.runs import AlreadyIssued, EarlierStore, Run, RunKey
 from pipelines.store.schema import POINT_COLUMNS
 from tests.pipelines.issued import DAY, Nursery, batch, configured, contents, issue, read
 

@@ -16,12 +16,8 @@ from hypothesis import strategies as st
 
 from features.errors import StoreError
 from pipelines.project.project import Project
-from pipelines.store.opening import (
-    AlreadyIssued,
-    NoStore,
-    RunKey,
-    open_store,
-)
+from pipelines.store.opening import open_store
+from pipelines.store.runs import AlreadyIssued, NoStore, RunKey
 from pipelines.store.schema import HISTORY_SCHEMA, PORTFOLIO_SCHEMA, SCORE_SCHEMA
 from tests.features.servers import PostgresServer, running_postgres
 from tests.pipelines.issued import (

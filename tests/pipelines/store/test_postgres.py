@@ -12,7 +12,8 @@ import pytest
 
 from features.errors import SettingsError, StoreError
 from pipelines.project.project import Project
-from pipelines.store.opening import NoStore, open_store
+from pipelines.store.opening import open_store
+from pipelines.store.runs import NoStore
 from tests.features.servers import PostgresServer, running_postgres
 from tests.pipelines.issued import VIEWS, batch, configured, issue, issue_for_views, read
 
@@ -77,10 +78,10 @@ def test_a_store_of_a_later_version_is_refused(
 ) -> None:
     issue(project, batch(["A"]))
     with server.connect() as admin:
-        admin.execute(f"update {schema}.healthscore_store set version = 4")
+        admin.execute(f"update {schema}.healthscore_store set version = 5")
     for read_only in (True, False):
         opened = open_store(project, read_only=read_only)
-        with pytest.raises(StoreError, match=r"has form 4, of a later version .* up to 3; install"):
+        with pytest.raises(StoreError, match=r"has form 5, of a later version .* up to 4; install"):
             opened.__enter__()
 
 

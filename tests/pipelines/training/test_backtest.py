@@ -21,7 +21,8 @@ import pytest
 from mlflow import MlflowClient
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
-from models.registry.models import has_champion, load_champion, log_backtest
+from models.registry.files import log_backtest
+from models.registry.models import Registry
 from pipelines.commands.answer import answering
 from pipelines.project.project import load_project
 from pipelines.terminal.console import plain_console
@@ -195,15 +196,16 @@ def test_names_that_look_like_paths_are_logged(judged, tmp_path) -> None:
         **{"params": {}, "files": {}, "figures": {}},
     )
     assert run_id
-    assert not has_champion(tmp_path / "fresh", "healthscore")
+    assert not Registry(tmp_path / "fresh", "healthscore").has_champion()
 
 
 def test_the_champion_lends_its_parameters_and_stays(judged, taught) -> None:
     assert judged.answer["champion"] == "1"
     folder = judged.config.parent / "mlruns"
-    _, version, described = load_champion(folder, "healthscore")
-    _, _, before = load_champion(taught.folder / "mlruns", "healthscore")
-    assert (version, described["run_id"]) == ("1", before["run_id"])
+    described = Registry(folder, "healthscore").champion()
+    version = described.version
+    before = Registry(taught.folder / "mlruns", "healthscore").champion()
+    assert (version, described.run_id) == ("1", before.run_id)
 
 
 def test_eighty_columns_are_enough(judged) -> None:
@@ -320,7 +322,7 @@ def test_an_impossible_number_of_origins_is_refused(small, run, origins) -> None
 def test_a_registry_that_cannot_be_read_ends_it_early(small, run) -> None:
     config = small(churned=0, config=DATED)
     folder = config.parent / "mlruns"
-    assert not has_champion(folder, "healthscore")
+    assert not Registry(folder, "healthscore").has_champion()
     folder.mkdir()
     (folder / "mlflow.db").write_bytes(b"no database at all, but long enough to be one" * 30)
     ran = run("backtest", "-c", config)
@@ -346,7 +348,8 @@ def test_a_killed_backtest_leaves_the_champion(judged, spawned, tmp_path) -> Non
         before=KILLED_WHILE_LOGGING,
     )
     assert ran.code == -signal.SIGKILL, ran.err
-    model, version, _ = load_champion(judged.config.parent / "mlruns", "healthscore")
+    registered = Registry(judged.config.parent / "mlruns", "healthscore").champion()
+    model, version = registered.model, registered.version
     assert version == "1"
     assert model.signals
     pd.testing.assert_frame_equal(pd.read_parquet(out), judged.rows, rtol=1e-6)

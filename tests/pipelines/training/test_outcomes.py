@@ -233,3 +233,27 @@ def test_a_champion_of_another_outcome_is_refused(grown, run, tmp_path) -> None:
         " says kind = 'contraction'; train again or give the new outcome a section of its own"
         " under [outcomes]",
     )
+
+
+@pytest.mark.parametrize(
+    "command", [["recommend"], ["backtest"], ["what-if", "--weights", "usage=50,support=50"]]
+)
+def test_no_command_reads_new_labels_with_a_model_of_another_outcome(
+    taught, run, tmp_path, command
+) -> None:
+    import shutil
+
+    folder = tmp_path / "changed"
+    shutil.copytree(taught.folder, folder)
+    config = folder / taught.config.name
+    text = config.read_text(encoding="utf-8")
+    changed = text.replace('kind = "churn"', 'kind = "contraction"', 1)
+    assert changed != text
+    config.write_text(changed, "utf-8")
+    ran = run(*command, "-c", config)
+    assert (ran.code, ran.sentence) == (
+        5,
+        "The model 'healthscore' was taught to foretell churn as bad news, and [outcome] now"
+        " says kind = 'contraction'; train again or give the new outcome a section of its own"
+        " under [outcomes]",
+    )

@@ -16,7 +16,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from models.registry.models import load_champion
+from models.registry.models import Registry
 from pipelines.monitor.retrain import retrain
 from pipelines.project.project import load_project
 from tests.pipelines.changing import let_time_pass, write_company
@@ -90,7 +90,7 @@ def test_everything_goes_through_the_server(server, run, tmp_path, monkeypatch) 
     project = load_project(config)
     told = retrain(project)
     assert told.promoted, told.reasons
-    assert load_champion(project.registry_folder, "healthscore")[1] == "2"
+    assert Registry(project.registry_folder, "healthscore").champion().version == "2"
     second = run("score", "-c", config, "--json").answer
     assert (second["model_version"], second["rows"]) == ("2", first["rows"])
 

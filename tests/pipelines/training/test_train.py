@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import tomllib
+from dataclasses import replace
 
 import duckdb
 import pandas as pd
 import pytest
 
-from models.registry.models import load_champion
-from pipelines.project.company import open_company
+from models.registry.models import Registry
 from pipelines.project.project import load_project
-from pipelines.training.train import describe_data, labelled_features
+from pipelines.project.rows import labelled_rows
 
 METRICS = "auc auc_low auc_high log_loss log_loss_base ece top_decile_lift".split()
 
@@ -105,27 +105,24 @@ def test_a_second_training_is_version_2_on_the_same_scale(project, run) -> None:
 
 
 def test_the_fingerprint_is_blind_to_rounding_and_to_nothing_else(taught) -> None:
-    with open_company(load_project(taught.config)) as company:
+    rows = labelled_rows(load_project(taught.config))
 
-        def fingerprint(numbers: list[float], texts: list[str]) -> str:
-            frame = pd.DataFrame({"number": numbers, "text": texts})
-            return str(describe_data(company, frame)["fingerprint"])
+    def fingerprint(numbers: list[float], texts: list[str]) -> str:
+        frame = pd.DataFrame({"number": numbers, "text": texts})
+        return str(replace(rows, frame=frame).description()["fingerprint"])
 
-        base = fingerprint([0.0, 0.3, 1e6 / 3], ["a", "b", "c"])
-        assert fingerprint([-1e-17, 0.1 + 0.2, 1e6 / 3 * (1 + 2e-16)], ["a", "b", "c"]) == base
-        assert fingerprint([0.0, 0.30001, 1e6 / 3], ["a", "b", "c"]) != base
-        assert fingerprint([0.0, 0.3, float("nan")], ["a", "b", "c"]) != base
-        assert fingerprint([0.0, 0.3, 1e6 / 3], ["a", "b", "d"]) != base
+    base = fingerprint([0.0, 0.3, 1e6 / 3], ["a", "b", "c"])
+    assert fingerprint([-1e-17, 0.1 + 0.2, 1e6 / 3 * (1 + 2e-16)], ["a", "b", "c"]) == base
+    assert fingerprint([0.0, 0.30001, 1e6 / 3], ["a", "b", "c"]) != base
+    assert fingerprint([0.0, 0.3, float("nan")], ["a", "b", "c"]) != base
+    assert fingerprint([0.0, 0.3, 1e6 / 3], ["a", "b", "d"]) != base
 
 
 def test_the_table_it_was_taught_with_can_be_built_again(taught) -> None:
-    project = load_project(taught.config)
-    frame, signals = labelled_features(project)
-    assert {signal.name for signal in signals} <= set(frame.columns)
+    rows = labelled_rows(load_project(taught.config))
+    assert {signal.name for signal in rows.signals} <= set(rows.frame.columns)
     logged = json.loads(taught.logged("data.json").read_text(encoding="utf-8"))
-    with open_company(project) as company:
-        again = describe_data(company, frame)
-    assert again["fingerprint"] == logged["fingerprint"]
+    assert rows.description()["fingerprint"] == logged["fingerprint"]
 
 
 @pytest.mark.parametrize(
@@ -220,5 +217,5 @@ def test_a_model_that_proves_nothing_freezes_no_scale(small, run) -> None:
     warnings = run("score", "-c", config, "--json").answer["warnings"]
     assert any("not enough evidence" in line for line in warnings)
     # Churn is read from subscriptions here: a label is only known once the days of grace are over.
-    model, _, _ = load_champion(config.parent / "mlruns", "healthscore")
+    model = Registry(config.parent / "mlruns", "healthscore").champion().model
     assert model.maturity_days == 30 + 7

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
+from datetime import date
 
 import pandas as pd
 import pytest
 
 from features.errors import EvidenceError
-from models.registry.models import load_champion
+from models.registry.models import Registry
 from models.training.tuning_trial import search_space
 from pipelines.project.project import load_project
-from pipelines.training.train import segment_settings
+from pipelines.project.rows import LabelledRows, segment_settings
 from pipelines.training.tune import JOURNAL, search_parameters
 
 # Kills the process when the third trial begins.
@@ -38,22 +40,23 @@ def test_a_killed_search_spares_the_champion_and_is_taken_up(small, run, spawned
     killed = spawned("train", "-c", config, "--tune", 600, "--json", before=KILL)
     assert killed.code == -signal.SIGKILL, killed.err
     assert killed.out == ""
-    assert load_champion(registry, "healthscore")[1] == "1"
+    assert Registry(registry, "healthscore").champion().version == "1"
     assert config.read_text(encoding="utf-8") == text
 
     tuning = run("train", "-c", config, "--tune", 600, "--json").answer["tuning"]
     assert (tuning["trials"], tuning["resumed"]) == (4, 2)
     assert tuning["log_loss_before"] >= tuning["log_loss_after"]
-    model, version, told = load_champion(registry, "healthscore")
+    told = Registry(registry, "healthscore").champion()
+    model, version = told.model, told.version
     assert version == "2"
     used = model.classifier.get_params()
     assert tuning["parameters"].keys() == search_space().keys()
     for name, value in tuning["parameters"].items():
-        assert told["params"][f"tuned_{name}"] == str(value)
+        assert told.params[f"tuned_{name}"] == str(value)
         # Whether the backbone helps is chosen once more, with the rounds.
         assert name == "backbone" or used[name] == value
-    assert told["params"]["tuning_trials"] == "4"
-    assert told["params"]["tuning_sentence"] == tuning["sentence"]
+    assert told.params["tuning_trials"] == "4"
+    assert told.params["tuning_sentence"] == tuning["sentence"]
 
 
 def test_nothing_is_searched_without_time_or_for_what_training_refuses(small, tmp_path) -> None:
@@ -67,18 +70,16 @@ def test_nothing_is_searched_without_time_or_for_what_training_refuses(small, tm
             "happened": [0] * 60 + [1] * 29 + [0] * 181,
         }
     )
-    options = {
-        "segments": segment_settings(project, ()),
-        "maturity_days": 44,
-        "is_dated": True,
-    }
-    assert search_parameters(project, frame, (), seconds=0, **options) is None
+    rows = LabelledRows(frame, (), 44, True, date(2024, 1, 1), date(2024, 8, 1), {})
+    segments = segment_settings(project, ())
+    assert search_parameters(project, rows, segments=segments, seconds=0) is None
     # 29 positives, one short of what training asks for: it says so at once, not after the search.
-    assert search_parameters(project, frame, (), seconds=600, **options) is None
-    enough = frame.assign(happened=[0] * 180 + [1] * 40 + [0] * 50)
-    assert search_parameters(project, enough, (), seconds=600, **options) is None
+    assert search_parameters(project, rows, segments=segments, seconds=600) is None
+    enough = replace(rows, frame=frame.assign(happened=[0] * 180 + [1] * 40 + [0] * 50))
+    assert search_parameters(project, enough, segments=segments, seconds=600) is None
+    few = replace(rows, frame=frame.head(90))
     with pytest.raises(EvidenceError, match="matured observation date"):
-        search_parameters(project, frame.head(90), (), seconds=600, **options)
+        search_parameters(project, few, segments=segments, seconds=600)
     assert not (project.registry_folder / JOURNAL).exists()
 
 

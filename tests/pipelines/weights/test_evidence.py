@@ -14,11 +14,11 @@ import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
 from features.catalog import Signal
-from models.registry.holdout_rows import load_holdout
-from models.registry.models import load_champion
+from models.registry.models import Registry
+from models.registry.versions import load_holdout
 from pipelines.project.company import dated_events, open_company
 from pipelines.project.project import load_project
-from pipelines.training.train import labelled_rows
+from pipelines.project.rows import labelled_rows
 from pipelines.weights.evidence import report_evidence
 from pipelines.weights.evidence_ratings import OBJECTIVE, rating_evidence
 from pipelines.weights.evidence_referrals import BESIDE, referrals_beside_surveys
@@ -33,10 +33,12 @@ def known(taught):
     """What a champion was judged on, and the evidence, with an attribute that is sensitive."""
     project = load_project(taught.config)
     folder, name = project.registry_folder, project.settings.registry.model_name
-    model, version, _ = load_champion(folder, name)
+    registered = Registry(folder, name).champion()
+    model, version = registered.model, registered.version
     holdout = load_holdout(folder, name, version)
     with open_company(project) as company:
-        frame, signals = labelled_rows(project, company)
+        rows = labelled_rows(project, company)
+        frame, signals = rows.frame, rows.signals
         frame = frame.assign(segment=model.segments.assign(frame), arr=np.nan)
         said = holdout[["account_id", "observation_date", "probability", "score"]]
         rows = frame.merge(said, on=["account_id", "observation_date"], validate="one_to_one")

@@ -14,7 +14,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from features.errors import RegistryError
-from models.registry.models import load_champion
+from models.registry.models import Registry
 from models.registry.recommendations import (
     RecommendationRecord,
     log_recommendation,
@@ -24,7 +24,7 @@ from models.registry.recommendations import (
 from pipelines.project.project import load_project
 from pipelines.weights import history as recommendation_history
 from pipelines.weights.history import history, record_recommendation
-from pipelines.weights.history_screen import show_history
+from pipelines.weights.report.history_screen import show_history
 from tests.pipelines.recommended_by_hand import record
 from tests.pipelines.screens import screen
 from tests.pipelines.weighed_company import recommended_for, weighed_company
@@ -259,7 +259,7 @@ def test_changed_measures_are_said(company, recommended) -> None:
 def test_records_and_scorecards_come_back_as_they_were(company, recommended, taught) -> None:
     project = load_project(Path(company))
     folder, name = project.registry_folder, project.settings.registry.model_name
-    before = load_champion(folder, name)[1]
+    before = Registry(folder, name).champion().version
     assert record_recommendation(project, recommended)
     (found,), unreadable = recommendation_records(folder, name)
     assert unreadable == 0
@@ -279,7 +279,7 @@ def test_records_and_scorecards_come_back_as_they_were(company, recommended, tau
         pd.DataFrame(recommended.scorecard.grading.grades(frame, frame["segment"])),
         check_exact=True,
     )
-    assert load_champion(folder, name)[1] == before == recommended.version
+    assert Registry(folder, name).champion().version == before == recommended.version
 
 
 def test_what_cannot_be_read_is_counted(company, recommended) -> None:

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from features.catalog import EVERYBODY
 from features.errors import EvidenceError, RegistryError
-from models.weights.weights import OVERALL
 from pipelines.project.project import load_project
 from pipelines.weights.recommend import Recommended, effects, recommend
 from pipelines.weights.rows import RECOMMENDED, TODAY, ReplayRows, replay_rows
@@ -82,7 +82,7 @@ def test_scores_and_ranking_are_what_a_recomputation_by_hand_finds(known, scored
             # Rows of no segment of their own are graded among all.
             reference = past if segment == "all" else past[past["segment"] == segment]
             weights = (
-                dict(zip(known.names, known.today[OVERALL], strict=True))
+                dict(zip(known.names, known.today[EVERYBODY], strict=True))
                 if contender == TODAY
                 else known.advice[segment].weights
             )
@@ -179,11 +179,11 @@ def test_every_number_has_its_source(recommended, known, scored) -> None:
 
 
 def test_a_champion_without_its_hold_out_is_named(scored, monkeypatch) -> None:
-    from models.registry import holdout_rows
+    from models.registry import versions
 
-    monkeypatch.setattr(holdout_rows, "HOLDOUT", "never-logged.parquet")
+    monkeypatch.setattr(versions, "HOLDOUT", "never-logged.parquet")
     with pytest.raises(RegistryError) as raised:
-        holdout_rows.load_holdout(scored.folder / "mlruns", "healthscore", "1")
+        versions.load_holdout(scored.folder / "mlruns", "healthscore", "1")
     assert str(raised.value) == (
         "Version '1' of 'healthscore' is registered without the rows it was judged on "
         "(never-logged.parquet); train again to replay weights over them."

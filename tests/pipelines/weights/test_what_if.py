@@ -16,8 +16,8 @@ from sklearn.metrics import roc_auc_score
 from features.errors import SettingsError, sample
 from pipelines.commands.answer import answering
 from pipelines.weights import what_if as module
+from pipelines.weights.report.screen import show_what_if
 from pipelines.weights.rows import FULL_MODEL, RECOMMENDED, TODAY
-from pipelines.weights.screen import show_what_if
 from pipelines.weights.what_if import WHAT_IF, what_if
 from tests.pipelines.screens import screen
 from tests.pipelines.weighed_company import weighed_company
@@ -257,7 +257,7 @@ def test_an_unknown_segment_is_refused(weighed, ask) -> None:
     with pytest.raises(SettingsError) as refused:
         ask(segment="<script>alert(1)</script>")
     assert str(refused.value) == (
-        "--segment names '<script>alert(1)</script>', which is no segment of the model; there are"
+        "There is no segment '<script>alert(1)</script>' of the model; there are"
         f" {sample(names, 8)}"
     )
 

@@ -18,8 +18,9 @@ def test_compiled_code_is_kept_for_the_next_process(plan: ShapPlan, tmp_path: Pa
     script = (
         "import sys, numpy as np\n"
         "from pathlib import Path\n"
-        "from models.tree_shap import ShapPlan, roads\n"
-        "roads.LOADING = 0\n"
+        "from models.tree_shap import ShapPlan\n"
+        "from models.tree_shap.run import backends\n"
+        "backends.LOADING = 0\n"
         "plan = ShapPlan.load(Path(sys.argv[1]))\n"
         "plan.explain(np.zeros((64, 10)), n_threads=1)\n"
         "from models.tree_shap.run.adding import add_tables\n"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+
 import pytest
+from httpx import ASGITransport, AsyncClient
 
 from features.errors import SettingsError
 from pipelines.dashboard.access.gate import gate_of
-from pipelines.dashboard.access.pages import safe_path
 from pipelines.dashboard.access.users import User
+from pipelines.dashboard.panel.pages import safe_path
 from pipelines.project.serve_settings import ServeSettings
 from tests.pipelines.dashboard.served import PASSWORD, served, users_of
 
@@ -65,7 +69,6 @@ def test_a_login_shows_the_pages_and_ends(shared) -> None:
         ("eve", PASSWORD + "x"),
         ("eve", ""),
         ("eve ", PASSWORD),
-        ("EVE", PASSWORD),
         ("nobody", PASSWORD),
         ("", ""),
         ("eve", "x" * 10_000),
@@ -200,6 +203,7 @@ def test_a_broken_users_file_lets_nobody_in(empty, caplog) -> None:
     with served(empty) as running:
         browser = running.browser("root")
         file.path.write_text("[users", encoding="utf-8")
+        os.utime(file.path, (1_000_000_000, 1_000_000_000))
         stranger = running.browser()
         for response in (browser.get("/"), browser.get("/api/v1/session"), stranger.log_in("root")):
             assert response.status_code == 503
@@ -232,6 +236,73 @@ def test_guessing_takes_ever_longer(empty) -> None:
         assert browser.log_in("eve").status_code == 303
 
 
+def test_many_guesses_at_once_are_no_more_than_one_after_the_other(empty) -> None:
+    users_of(empty)
+
+    async def at_once(running) -> list[int]:
+        transport = ASGITransport(running.app, client=("127.0.0.1", 1))
+        async with AsyncClient(transport=transport, base_url="http://localhost") as client:
+            token = (await client.get("/api/v1/session")).json()["csrf_token"]
+            form = {"user": "eve", "password": "wrong password", "csrf_token": token}
+            tries = [client.post("/login", data=form) for _ in range(20)]
+            return [response.status_code for response in await asyncio.gather(*tries)]
+
+    with served(empty) as running:
+        statuses = asyncio.run(at_once(running))
+    assert (statuses.count(401), statuses.count(429)) == (5, 15)
+
+
+def test_nobody_is_locked_out_by_others_at_the_same_address(empty) -> None:
+    users_of(empty)
+    with served(empty) as running:
+        for number in range(200):
+            running.gate.throttle.begin(f"name {number}", "127.0.0.1")
+        assert running.browser().log_in("root").status_code == 303
+        # Nor by guesses from everywhere, where they have been before.
+        for number in range(200):
+            running.gate.throttle.begin("root", f"192.0.2.{number}")
+        assert running.browser().log_in("root").status_code == 303
+        assert running.browser(client=("127.0.0.7", 1)).log_in("root").status_code == 429
+
+
+def test_a_login_that_cannot_be_checked_is_no_failure(empty) -> None:
+    file = users_of(empty)
+    text = file.path.read_text("utf-8")
+    with served(empty) as running:
+        browser = running.browser()
+        token = browser.token()
+        file.path.unlink()
+        for _ in range(9):
+            form = {"user": "root", "password": PASSWORD, "csrf_token": token}
+            assert browser.client.post("/login", data=form).status_code == 503
+        file.path.write_text(text, "utf-8")
+        assert browser.log_in("root").status_code == 303
+
+
+@pytest.mark.parametrize("name", ["EVE", "Eve", "eVe"])
+def test_a_name_is_one_in_capitals_and_not(shared, name) -> None:
+    browser = shared.browser(client=("127.0.0.99", 1))
+    assert browser.log_in(name).status_code == 303
+    assert browser.get("/api/v1/session").json()["name"] == "eve"
+
+
+def test_where_visitors_log_in_a_proxy_says_where_from(empty) -> None:
+    users_of(empty)
+    trusted = ServeSettings(trusted_proxies=["127.0.0.1/32"]).trusted_proxies
+    with served(empty, trusted_proxies=trusted) as running:
+        browser = running.browser()
+        here, elsewhere = {"x-forwarded-for": "192.0.2.1"}, {"x-forwarded-for": "192.0.2.2"}
+        form = {"user": "eve", "password": "wrong password", "csrf_token": browser.token()}
+        for status in (401, 401, 401, 401, 401, 429):
+            response = browser.client.post("/login", data=form, headers=here)
+            assert response.status_code == status
+        right = {**form, "password": PASSWORD}
+        assert browser.client.post("/login", data=right, headers=elsewhere).status_code == 303
+    (empty.folder / "users.toml").unlink()
+    with pytest.raises(SettingsError, match=r"\[serve\] trusted_proxies says that visitors come"):
+        gate_of(empty, ServeSettings(trusted_proxies=["127.0.0.1/32"]))
+
+
 def test_a_viewer_does_not_do_what_admins_do(shared) -> None:
     viewer = shared.browser("eve")
     for response in (viewer.get("/users"), viewer.post("/admin/refresh")):
@@ -257,6 +328,14 @@ def test_who_sees_some_accounts_does_not_see_what_is_about_all(shared) -> None:
 
 # The panel of a machine of one's own.
 
+PROXY_MARKS = """forwarded via x-forwarded-for x-forwarded-host x-forwarded-proto x-forwarded-port
+    x-forwarded-server x-forwarded-prefix x-forwarded x-real-ip x-client-ip client-ip true-client-ip
+    x-cluster-client-ip fastly-client-ip cf-connecting-ip cf-ray cf-visitor cf-ipcountry cdn-loop
+    x-original-forwarded-for x-original-host x-amzn-trace-id x-azure-ref x-envoy-external-address
+    x-goog-authenticated-user-email x-ms-client-principal-name tailscale-user-login remote-user
+    x-auth-request-user x-appengine-user-ip fly-client-ip x-scheme x-arr-log-id x-proxyuser-ip
+    x-cloud-trace-context x-bluecoat-via""".split()
+
 
 def test_without_users_the_panel_is_for_the_machine_alone(empty) -> None:
     with served(empty) as running:
@@ -272,11 +351,22 @@ def test_without_users_the_panel_is_for_the_machine_alone(empty) -> None:
             rebound = browser.get("/", headers={"host": name})
             assert rebound.status_code == 400
             assert "The panel does not go by the name in this address" in rebound.text
-        for header in ("x-forwarded-for", "forwarded", "x-real-ip", "x-forwarded-host"):
+        for header in PROXY_MARKS:
             response = browser.get("/", headers={header: "127.0.0.1"})
             assert response.status_code == 403
             assert "the request came through a proxy" in response.text
         assert running.browser(client=("10.0.0.7", 1)).get("/").status_code == 403
+        for header in ("x-requested-with", "accept-language", "sec-fetch-site", "dnt", "priority"):
+            assert browser.is_in(headers={header: "none"})
+
+
+def test_a_request_of_an_old_kind_came_through_a_plain_proxy(empty) -> None:
+    from starlette.requests import Request
+
+    gate = gate_of(empty, empty.settings.serve)
+    scope = {"type": "http", "client": ("127.0.0.1", 1), "headers": [], "path": "/"}
+    assert gate.visitor(Request({**scope, "http_version": "1.1"})) is not None
+    assert gate.visitor(Request({**scope, "http_version": "1.0"})) is None
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.4", "example.com"])
@@ -338,6 +428,10 @@ def test_a_proxy_that_is_trusted_names_the_visitor(empty) -> None:
             assert inside.get("/", headers=header).status_code == 401
         twice = [("x-forwarded-user", "root"), ("x-forwarded-user", "ann")]
         assert inside.get("/", headers=twice).status_code == 401
+        # However their provider spells them, limits are theirs.
+        for spelt in ("ANN", "Ann"):
+            session = inside.get("/api/v1/session", headers={"x-forwarded-user": spelt}).json()
+            assert (session["name"], session["owners"]) == ("ann", ["Ann Lee"])
         # Nobody logs in beside the proxy.
         assert inside.log_in("root").headers["location"] == "/"
         assert inside.get("/").status_code == 401
@@ -370,6 +464,8 @@ def test_what_is_forwarded_is_believed_from_trusted_proxies_alone(empty) -> None
         assert gate.address(request("10.0.0.5", x_forwarded_for=chain)) == "1.2.3.4"
         assert gate.address(request("8.8.8.8", x_forwarded_for=chain)) == "8.8.8.8"
         assert gate.address(request("10.0.0.5")) == "10.0.0.5"
+        assert gate.address(request("::ffff:8.8.8.8")) == "8.8.8.8"
+        assert gate.address(request("2001:db8::1")) == gate.address(request("2001:db8::2"))
         assert gate.is_secure(request("10.0.0.5", x_forwarded_proto="https"))
         assert not gate.is_secure(request("8.8.8.8", x_forwarded_proto="https"))
 

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from pipelines.dashboard.snapshot.snapshot import Snapshot
-from pipelines.dashboard.web.app import MOST_BYTES
+from pipelines.dashboard.accounts import pages
+from pipelines.dashboard.app import MOST_BYTES
 
 POLICY = (
     "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self';"
@@ -76,7 +76,7 @@ def test_a_failure_is_told_without_its_insides(shared, monkeypatch, caplog) -> N
     def fail(*_, **__):
         raise RuntimeError("secret inside")
 
-    monkeypatch.setattr(Snapshot, "accounts", fail)
+    monkeypatch.setattr(pages, "page_of", fail)
     for path in ("/accounts?q=somebody", "/api/v1/accounts?q=somebody"):
         response = browser.get(path)
         assert response.status_code == 500

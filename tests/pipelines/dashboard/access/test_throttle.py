@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipelines.dashboard.access import throttle as login_throttle
-from pipelines.dashboard.access.throttle import FREE, LONGEST_WAIT, LoginThrottle
+from pipelines.dashboard.access.throttle import FREE, LONGEST_WAIT, SUSPECT, LoginThrottle
 from tests.pipelines.dashboard.served import Clock
 
 
@@ -14,53 +14,88 @@ def clock() -> Clock:
     return Clock()
 
 
-def test_waits_double_up_to_five_minutes_and_are_forgotten(clock) -> None:
-    throttle = LoginThrottle(clock)
-    waits = []
-    for _ in range(20):
-        throttle.failed("eve", "a")
-        waits.append(throttle.wait("eve", "a"))
-    assert waits[:10] == [0, 0, 0, 0, 1, 2, 4, 8, 16, 32]
+@pytest.fixture
+def throttle(clock) -> LoginThrottle:
+    return LoginThrottle(clock)
+
+
+def fail(throttle, clock, user, address) -> float:
+    """Wait as long as asked, and fail; return how long that was."""
+    wait = throttle.begin(user, address)
+    if wait:
+        clock.now += wait
+        assert throttle.begin(user, address) == 0
+    return wait
+
+
+def test_waits_double_up_to_five_minutes_and_are_forgotten(clock, throttle) -> None:
+    waits = [fail(throttle, clock, "eve", "a") for _ in range(20)]
+    assert waits[:11] == [0, 0, 0, 0, 0, 1, 2, 4, 8, 16, 32]
     assert waits[-1] == LONGEST_WAIT
     clock.now += LONGEST_WAIT - 1
-    assert throttle.wait("eve", "a") == 1
+    assert throttle.begin("eve", "a") == 1
     clock.now += 3601
-    assert throttle.wait("eve", "a") == 0
-    throttle.failed("eve", "a")
-    assert throttle.wait("eve", "a") == 0
+    assert [fail(throttle, clock, "eve", "a") for _ in range(6)] == [0, 0, 0, 0, 0, 1]
 
 
-def test_many_addresses_guess_one_user_no_faster(clock) -> None:
-    throttle = LoginThrottle(clock)
+def test_a_try_that_has_to_wait_is_not_counted(throttle) -> None:
+    for _ in range(5):
+        assert throttle.begin("eve", "a") == 0
+    assert [throttle.begin("eve", "a") for _ in range(50)] == [1] * 50
+
+
+def test_capitals_are_no_new_name(throttle) -> None:
+    for name in ("eve", "EVE", "Eve", "eVe", "evE"):
+        assert throttle.begin(name, "a") == 0
+    assert throttle.begin("eVE", "a") == 1
+
+
+def test_many_addresses_guess_one_user_no_faster(throttle) -> None:
     for number in range(FREE["user"]):
-        throttle.failed("eve", f"address {number}")
-    assert throttle.wait("eve", "another") == 1
-    assert throttle.wait("ann", "another") == 0
+        throttle.begin("eve", f"address {number}")
+    assert throttle.begin("eve", "another") == 1
+    assert throttle.begin("ann", "another") == 0
 
 
-def test_one_address_guesses_many_users_no_faster(clock) -> None:
-    throttle = LoginThrottle(clock)
-    for number in range(FREE["address"]):
-        throttle.failed(f"user {number}", "a")
-    assert throttle.wait("eve", "a") == 1
-    assert throttle.wait("eve", "b") == 0
+def test_one_address_gets_fewer_tries_and_locks_nobody_out(throttle) -> None:
+    for number in range(SUSPECT):
+        assert throttle.begin(f"user {number}", "a") == 0
+    assert [throttle.begin("eve", "a") for _ in range(3)] == [0, 0, 1]
+    assert throttle.begin("ann", "a") == 0
+    assert [throttle.begin("eve", "b") for _ in range(3)] == [0, 0, 0]
 
 
-def test_a_login_forgets_what_its_user_failed_at_from_there(clock) -> None:
-    throttle = LoginThrottle(clock)
+def test_where_somebody_logged_in_others_do_not_hold_them_up(throttle) -> None:
+    throttle.begin("eve", "home")
+    throttle.succeeded("eve", "home")
+    for number in range(FREE["user"]):
+        throttle.begin("eve", f"address {number}")
+    assert throttle.begin("eve", "home") == 0
+    assert throttle.begin("eve", "another") > 0
+
+
+def test_a_login_takes_back_what_was_counted(clock, throttle) -> None:
     for _ in range(4):
-        throttle.failed("eve", "a")
+        throttle.begin("eve", "a")
+    throttle.begin("eve", "a")
     throttle.succeeded("eve", "a")
-    throttle.failed("eve", "a")
-    assert throttle.wait("eve", "a") == 0
+    assert [fail(throttle, clock, "eve", "a") for _ in range(6)] == [0, 0, 0, 0, 0, 1]
+    for _ in range(1000):
+        assert throttle.begin("ann", "b") == 0
+        throttle.succeeded("ann", "b")
+        assert throttle.begin("bob", "b") == 0
+        throttle.unchecked("bob", "b")
+    assert [throttle.begin("sue", "b") for _ in range(4)] == [0, 0, 0, 0]
 
 
-def test_memory_is_bounded(clock, monkeypatch) -> None:
+def test_memory_is_bounded(monkeypatch, throttle) -> None:
     monkeypatch.setattr(login_throttle, "MOST", 30)
-    throttle = LoginThrottle(clock)
     for number in range(200):
-        throttle.failed(f"{number}" * 100, f"address {number}")
-        throttle.failed("\udcff", "a")
-    assert len(throttle._failed) == 30
+        throttle.begin(f"{number}" * 100, f"address {number}")
+        throttle.begin(f"known {number}", f"address {number}")
+        throttle.succeeded(f"known {number}", f"address {number}")
+        throttle.begin("\udcff", "a")
+    assert len(throttle._failed) <= 30
+    assert len(throttle._known) == 30
     # Whoever still tries is remembered.
-    assert throttle.wait("\udcff", "a") > 0
+    assert throttle.begin("\udcff", "a") > 0

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import stat
 import sys
+import threading
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 
 import argon2
 import pytest
@@ -21,7 +24,7 @@ from pipelines.dashboard.access.users import (
     outdated,
     verified,
 )
-from tests.pipelines.dashboard.served import PASSWORD, company, users_of
+from tests.pipelines.dashboard.served import PASSWORD, Clock, company, users_of
 
 
 @pytest.fixture
@@ -139,6 +142,10 @@ def test_a_password_is_no_argument(run) -> None:
         ("[users.ann]\nrole = 'viewer'\nowners = 'Ann'", "owners is a list of texts and hash"),
         ("[users.ann]\nrole = 'viewer'\nowners = [3]", "owners is a list of texts and hash"),
         ("[users.ann]\nrole = 'viewer'\nhash = 3", "owners is a list of texts and hash a text"),
+        (
+            "[users.ann]\nrole = 'viewer'\n[users.Ann]\nrole = 'admin'",
+            "has users 'ann', 'Ann', whose names differ in capitals alone",
+        ),
     ],
 )
 def test_a_broken_file_is_named(project, text, why) -> None:
@@ -212,6 +219,83 @@ def test_a_file_that_cannot_be_written_stays_as_it_was(project, monkeypatch) -> 
         file.write({})
     assert file.path.read_bytes() == before
     assert [one.name for one in file.path.parent.glob("users*")] == ["users.toml"]
+
+
+def test_whoever_changes_the_file_at_once_loses_nobody(project) -> None:
+    path = users_of(project).path
+    together = threading.Barrier(8)
+
+    def add(number: int) -> None:
+        together.wait(60)
+        with UsersFile(path).changing() as users:
+            users[f"par{number}"] = User(f"par{number}", "viewer")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(add, range(8)))
+    assert set(UsersFile(path).users()) == {
+        *("ann", "bob", "eve", "root"),
+        *(f"par{number}" for number in range(8)),
+    }
+
+
+def test_a_login_does_not_bring_back_who_was_removed_meanwhile(project, monkeypatch) -> None:
+    weak = argon2.PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash(PASSWORD)
+    file = users_of(project, old=User("old", "viewer", weak))
+    gate = gate_of(project, project.settings.serve)
+
+    def slowly(password: str) -> str:
+        with UsersFile(file.path).changing() as users:
+            del users["old"], users["bob"]
+        return hash_password(password)
+
+    monkeypatch.setattr("pipelines.dashboard.access.gate.hash_password", slowly)
+    gate.log_in("old", PASSWORD)
+    assert set(file.users()) == {"ann", "eve", "root"}
+
+
+def test_a_change_that_fails_leaves_the_file(project) -> None:
+    file = users_of(project)
+    before = file.path.read_bytes()
+
+    def fail() -> None:
+        with file.changing() as users:
+            users.clear()
+            raise SettingsError("no")
+
+    with pytest.raises(SettingsError, match="no"):
+        fail()
+    assert file.path.read_bytes() == before
+
+
+def test_a_file_that_is_being_written_by_hand_limits_as_before(project) -> None:
+    written = users_of(project).path
+    clock = Clock()
+    file = UsersFile(written, clock)
+    whole = '[users.ann]\nrole = "viewer"\nowners = ["Zoé"]\n'
+    assert file.users()["ann"].owners == frozenset({"Ann Lee"})
+    for half in ("", whole[: whole.index("owners")], "[users.a"):
+        written.write_text(half, encoding="utf-8")
+        os.utime(written, (clock.now, clock.now))
+        assert file.users()["ann"].owners == frozenset({"Ann Lee"})
+    written.write_text(whole, encoding="utf-8")
+    os.utime(written, (clock.now, clock.now))
+    clock.now += 1
+    assert file.users()["ann"].owners == frozenset({"Zoé"})
+    # A clock that went back does not keep the earlier users for ever.
+    written.write_text('[users.sue]\nrole = "admin"\n', encoding="utf-8")
+    os.utime(written, (clock.now + 9000, clock.now + 9000))
+    assert set(file.users()) == {"sue"}
+
+
+def test_a_name_in_other_capitals_is_the_same_user(typed, project) -> None:
+    file = users_of(project)
+    assert file.find("ANN") == file.find("ann") == file.users()["ann"]
+    assert file.find("nobody") is None
+    assert typed("add", "Ann", "--no-password").sentence == (
+        "There is a user 'ann' already, and names that differ in capitals alone are one: change"
+        " that user with 'healthscore user add ann', or choose another name"
+    )
+    assert set(file.users()) == {"ann", "bob", "eve", "root"}
 
 
 def test_the_file_is_read_again_when_it_changed(project) -> None:

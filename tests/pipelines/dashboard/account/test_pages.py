@@ -13,14 +13,15 @@ import pytest
 
 from features.catalog import GROUPS
 from features.errors import DataError
+from pipelines.dashboard.access.notes import WITHHELD
 from pipelines.dashboard.access.visitor import Visitor
+from pipelines.dashboard.account import jobs
 from pipelines.dashboard.account import pages as account_pages
 from pipelines.dashboard.account.view import account_view
-from pipelines.dashboard.web import desk
 from pipelines.reports.wording import score as written
 from pipelines.scoring.move import ExplainedMove, explain_move
 from pipelines.store.schema import SCORE_SCHEMA
-from tests.pipelines.dashboard.opened_panel import LIMITED, MINE, opened_panel
+from tests.pipelines.dashboard.opened_panel import ADMIN, EVERYBODY, LIMITED, MINE, opened_panel
 from tests.pipelines.reports.page import Page
 
 pytestmark = pytest.mark.xdist_group("panel")
@@ -281,7 +282,7 @@ def test_an_account_is_computed_once_whoever_asks_and_says_so_meanwhile(panel, m
         go.wait(20)
         raise DataError("The account was not active; choose another date")
 
-    monkeypatch.setattr(desk, "account_details", slow)
+    monkeypatch.setattr(jobs, "account_details", slow)
     monkeypatch.setattr(account_pages, "DETAILS_SECONDS", 0.05)
     asked = panel.ids("account_id like 'A-0%'")[3]
     paths = [f"/accounts/{asked}/details", f"/api/v1/accounts/{asked}/explanation"] * 3
@@ -344,21 +345,27 @@ def test_plays_answer_what_costs_points(panel, account_id) -> None:
 
 def test_a_source_that_is_gone_is_a_sentence(played) -> None:
     account_id = played.ids("account_id like 'A-0%'")[0]
-    answer = played.ready(f"/api/v1/accounts/{account_id}/explanation").json()
-    assert (answer["state"], answer["explanation"]) == ("impossible", None)
-    assert answer["sentence"].startswith("The source 'data' is neither a folder nor a DuckDB file")
+    path = f"/api/v1/accounts/{account_id}/explanation"
+    why = "The source 'data' is neither a folder nor a DuckDB file"
+    for who, reason in ((EVERYBODY, WITHHELD), (LIMITED, WITHHELD), (ADMIN, f"{WITHHELD}: {why}")):
+        answer = played.ready(path, who).json()
+        assert (answer["state"], answer["explanation"]) == ("impossible", None)
+        assert answer["sentence"].startswith(reason)
+        assert (why in answer["sentence"]) == (who == ADMIN)
     page = page_of(played, account_id, "?whole=1")
-    assert "This cannot be worked out now." in page.text
+    assert f"This cannot be worked out now. {WITHHELD}." in page.text
     assert "Why this score?" in page.text
 
 
 def test_a_store_that_cannot_be_read_is_a_sentence(played) -> None:
     account_id = played.ids("account_id like 'A-0%'")[1]
     (played.project.folder / "scores.duckdb").write_bytes(b"no store")
-    refused = played.account(account_id, "/history")
-    assert refused.status_code == 503
-    assert refused.json()["detail"].startswith("Earlier scores cannot be read just now: ")
-    assert "Earlier scores cannot be read just now" in page_of(played, account_id, "/trend").text
+    sentence = "Earlier scores cannot be read just now"
+    for who, start in ((LIMITED, f"{sentence}."), (ADMIN, f"{sentence}: The score store '")):
+        refused = played.account(account_id, "/history", who)
+        assert refused.status_code == 503
+        assert refused.json()["detail"].startswith(start)
+    assert f"{sentence}." in page_of(played, account_id, "/trend").text
     # What was issued is still told.
     assert played.account(account_id).status_code == 200
 

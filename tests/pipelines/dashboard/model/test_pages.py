@@ -10,12 +10,12 @@ import pytest
 from features.outcomes.settings import WORDS as ALL_WORDS
 from models.registry.chain_record import Record
 from models.registry.champions import History, Version
+from models.registry.models import Champion
 from models.registry.recommendations import RecommendationRecord
+from pipelines.dashboard.model import jobs
 from pipelines.dashboard.model import pages as model_pages
 from pipelines.dashboard.model.health import ModelHealth, Moved, calibration
-from pipelines.dashboard.model.registry_reads import Registered
 from pipelines.dashboard.model.sections import figures, health_sections
-from pipelines.dashboard.web import desk
 from pipelines.reports.wording import percent
 from tests.pipelines.dashboard.opened_panel import opened_panel
 from tests.pipelines.reports.page import Page
@@ -32,10 +32,11 @@ def config(scored, tmp_path_factory):
     folder = tmp_path_factory.mktemp("checked") / "project"
     shutil.copytree(scored.folder, folder, ignore=shutil.ignore_patterns("data"))
     from models.registry.checks import record_check
-    from models.registry.models import load_champion
+    from models.registry.models import Registry
 
     place = folder / "mlruns", "healthscore"
-    model, version, facts = load_champion(*place)
+    facts = Registry(*place).champion()
+    model, version = facts.model, facts.version
     signal = model.signals[0].name
     moved = {"weight": 0.2, "psi": 0.5, "psi_expected": 0.05}
     statistics = {
@@ -51,7 +52,7 @@ def config(scored, tmp_path_factory):
     for place_, (status, drifted) in enumerate(checks, start=1):
         record_check(
             *place,
-            facts["run_id"],
+            facts.run_id,
             place_,
             as_of=DAY - timedelta(days=30 * (3 - place_)),
             model_version=version,
@@ -93,7 +94,7 @@ def test_measures_are_those_of_the_training(scored, told, page) -> None:
 
 
 def test_calibration_is_counted_on_the_rows_held_out(panel, told) -> None:
-    health = panel.app.state.desk.health(panel.project).result().value
+    health = panel.app.state.model_jobs.health(panel.project).result().value
     table = calibration(health)
     assert table["rows"].sum() == told["metrics"]["rows"] == len(health.holdout)
     assert table["positives"].sum() == told["metrics"]["positives"]
@@ -131,7 +132,7 @@ def test_the_way_back_is_told_and_nothing_here_changes_a_model(page) -> None:
 
 def test_the_registry_is_read_once_for_a_burst(panel, told, monkeypatch) -> None:
     read = []
-    monkeypatch.setattr(desk, "model_health", lambda project: read.append(project))
+    monkeypatch.setattr(jobs, "model_health", lambda project: read.append(project))
     for _ in range(3):
         assert panel.get("/model").status_code == 200
     assert read == []
@@ -141,8 +142,8 @@ def test_a_registry_that_is_gone_is_a_sentence(panel, config, monkeypatch) -> No
     away = config.parent / "away"
     (config.parent / "mlruns" / "mlflow.db").rename(away)
     try:
-        fresh = desk.Desk(panel.app.state.panel)
-        monkeypatch.setattr(panel.app.state, "desk", fresh)
+        fresh = jobs.ModelJobs(1)
+        monkeypatch.setattr(panel.app.state, "model_jobs", fresh)
         answer = panel.get("/api/v1/model")
         assert answer.status_code == 200
         assert answer.json()["state"] == "impossible"
@@ -156,10 +157,10 @@ def test_a_registry_that_is_gone_is_a_sentence(panel, config, monkeypatch) -> No
 
 def test_a_registry_that_does_not_answer_holds_nobody(panel, monkeypatch) -> None:
     go = threading.Event()
-    monkeypatch.setattr(desk, "model_health", lambda project: go.wait(20))
+    monkeypatch.setattr(jobs, "model_health", lambda project: go.wait(20))
     monkeypatch.setattr(model_pages, "SECONDS", 0.05)
-    fresh = desk.Desk(panel.app.state.panel)
-    monkeypatch.setattr(panel.app.state, "desk", fresh)
+    fresh = jobs.ModelJobs(1)
+    monkeypatch.setattr(panel.app.state, "model_jobs", fresh)
     answer = panel.get("/api/v1/model")
     assert (answer.status_code, answer.json()["state"]) == (202, "working")
     assert "The registry takes long to answer" in Page(panel.get("/model").text).text
@@ -230,9 +231,7 @@ def test_champions_and_recommendations_are_listed_newest_first(panel) -> None:
 
 def _bare(panel) -> ModelHealth:
     """A champion of which nothing else is on record."""
-    found = Registered(
-        replace(panel.snapshot.model, bands=[]),
-        "7",
-        {"created_at": "2025-01-01T00:00:00+00:00", "metrics": {}},
+    champion = Champion(
+        replace(panel.snapshot.model, bands=[]), "7", "run", "2025-01-01T00:00:00+00:00", {}, {}
     )
-    return ModelHealth(found, 3, None, {}, None, None, [], list[Moved](), [], [])
+    return ModelHealth(champion, 3, None, {}, None, None, [], list[Moved](), [], [])

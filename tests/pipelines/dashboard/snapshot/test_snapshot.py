@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from datetime import date
 
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 
 from features.errors import SettingsError, StoreError
 from pipelines.dashboard.access.visitor import Visitor
+from pipelines.dashboard.snapshot.paging import page_of
 from pipelines.dashboard.snapshot.query import AccountQuery
-from pipelines.dashboard.snapshot.watch import Snapshots
+from pipelines.dashboard.snapshot.watch import FOLDERS, Snapshots
 from pipelines.store.opening import open_store
 from tests.pipelines.dashboard.served import (
     DAY,
@@ -139,7 +141,7 @@ QUERIES = st.builds(
 @given(query=QUERIES, visitor=st.sampled_from(VISITORS), data=st.data())
 def test_a_page_is_what_plain_reading_gives(snapshot, rows, query, visitor, data) -> None:
     wanted = [row["account_id"] for row in expected(rows, visitor, query)]
-    page = snapshot.accounts(visitor, query)
+    page = page_of(snapshot, visitor, query)
     assert [row["account_id"] for row in page.rows] == wanted[: query.size]
     assert (page.total, page.first) == (len(wanted), 1 if wanted else 0)
     assert page.has_previous is False
@@ -147,14 +149,14 @@ def test_a_page_is_what_plain_reading_gives(snapshot, rows, query, visitor, data
     if not wanted:
         return
     place = data.draw(st.integers(0, len(wanted) - 1))
-    after = snapshot.accounts(visitor, AccountQuery(**vars(query) | {"after": wanted[place]}))
+    after = page_of(snapshot, visitor, AccountQuery(**vars(query) | {"after": wanted[place]}))
     assert [row["account_id"] for row in after.rows] == wanted[place + 1 :][: query.size]
     assert after.first == (place + 2 if after.rows else 0)
-    before = snapshot.accounts(visitor, AccountQuery(**vars(query) | {"before": wanted[place]}))
+    before = page_of(snapshot, visitor, AccountQuery(**vars(query) | {"before": wanted[place]}))
     begin = max(0, place - query.size)
     assert [row["account_id"] for row in before.rows] == wanted[begin:][: query.size]
     assert before.first == begin + 1
-    last = snapshot.accounts(visitor, AccountQuery(**vars(query) | {"at_end": True}))
+    last = page_of(snapshot, visitor, AccountQuery(**vars(query) | {"at_end": True}))
     assert [row["account_id"] for row in last.rows] == wanted[-query.size :]
     assert last.last == len(wanted)
 
@@ -163,15 +165,15 @@ def test_a_page_is_what_plain_reading_gives(snapshot, rows, query, visitor, data
 def test_turning_pages_meets_every_account_once(snapshot, rows, visitor) -> None:
     query = AccountQuery(sort="arr", size=30)
     wanted = [row["account_id"] for row in expected(rows, visitor, query)]
-    met, page = [], snapshot.accounts(visitor, query)
+    met, page = [], page_of(snapshot, visitor, query)
     while page.rows:
         met += [row["account_id"] for row in page.rows]
-        page = snapshot.accounts(visitor, AccountQuery(**vars(query) | {"after": met[-1]}))
+        page = page_of(snapshot, visitor, AccountQuery(**vars(query) | {"after": met[-1]}))
     assert met == wanted
 
 
 def test_a_row_holds_what_the_tables_say(snapshot, rows) -> None:
-    page = snapshot.accounts(ADMIN, AccountQuery(sort="account_id", descending=False, size=200))
+    page = page_of(snapshot, ADMIN, AccountQuery(sort="account_id", descending=False, size=200))
     for shown, row in zip(page.rows, rows, strict=True):
         assert shown["attributes"] == {"plan": row["plan"], "seats": row["seats"]}
         for name in ("account_id", "name", "owner", "lifecycle", "segment", "band", "mrr"):
@@ -198,10 +200,10 @@ def test_no_place_tells_of_an_account_that_is_not_ones_own(snapshot, rows) -> No
     others = [row["account_id"] for row in rows if row["owner"] != "Ann Lee"]
     for sort in ("score", "name"):
         query = AccountQuery(sort=sort)
-        first = snapshot.accounts(ANN, query)
+        first = page_of(snapshot, ANN, query)
         for other in [*others[:20], "nobody"]:
             for place in ("after", "before"):
-                page = snapshot.accounts(ANN, AccountQuery(**vars(query) | {place: other}))
+                page = page_of(snapshot, ANN, AccountQuery(**vars(query) | {place: other}))
                 assert page == first
 
 
@@ -223,7 +225,7 @@ def test_values_to_pick_from_are_those_of_ones_own_accounts(snapshot, rows) -> N
 )
 def test_what_is_not_there_is_not_asked(snapshot, query, says) -> None:
     with pytest.raises(SettingsError) as refused:
-        snapshot.accounts(ADMIN, query)
+        page_of(snapshot, ADMIN, query)
     assert str(refused.value).startswith(says)
 
 
@@ -260,13 +262,13 @@ def test_newer_runs_and_revisions_are_taken_up_and_the_store_is_let_go(tmp_path)
         issue_scores(project, 20, seed=1, force=True)
         snapshots.refresh()
         second = snapshots.current("main")
-        assert (second.run.revision, second.accounts(ADMIN, AccountQuery()).total) == (2, 20)
+        assert (second.run.revision, page_of(second, ADMIN, AccountQuery()).total) == (2, 20)
         issue_scores(project, 30, day=date(2025, 2, 1), version="2")
         issue_scores(project, 30, day=date(2024, 2, 1), version="3")
         snapshots.refresh()
         assert snapshots.current("main").run.key.model_version == "2"
         # Whoever still looks at the earlier one reads it to the end.
-        assert first.accounts(ADMIN, AccountQuery()).total == 30
+        assert page_of(first, ADMIN, AccountQuery()).total == 30
         # Another writer may come at any time.
         with open_store(project, read_only=False):
             pass
@@ -307,11 +309,48 @@ def test_without_its_tables_a_run_is_shown_by_ids(tmp_path) -> None:
     with Snapshots(project, project.settings.serve) as snapshots:
         snapshots.refresh()
         found = snapshots.current("main")
-        assert found.contents.notes[0].startswith("Names, owners and attributes of accounts are")
+        assert found.contents.notes[0].sentence.startswith("Names, owners and attributes of")
         row = found.account(ADMIN, account_id(1))
         assert (row["name"], row["owner"], row["attributes"]) == (None, None, {})
         # Whose account it is is not known, so nobody with a limit sees it.
-        assert found.accounts(ANN, AccountQuery()).total == 0
+        assert page_of(found, ANN, AccountQuery()).total == 0
+
+
+def test_a_store_that_lost_a_part_is_said_to_be_so(tmp_path) -> None:
+    project = company(tmp_path / "company", 30)
+    issue_scores(project, 30)
+    store = tmp_path / "company" / "scores.duckdb"
+    with Snapshots(project, project.settings.serve) as snapshots:
+        snapshots.refresh()
+        assert snapshots.stale("main", ADMIN) is None
+        store.write_bytes(store.read_bytes()[: store.stat().st_size // 2])
+        snapshots.refresh()
+        assert snapshots.stale("main", ANN).startswith("These may not be the newest scores: since")
+        assert snapshots.current("main").accounts(ADMIN, AccountQuery()).total == 30
+        # It stays so until the store is whole again.
+        snapshots.refresh()
+        assert snapshots.stale("main", ANN) is not None
+
+
+def test_what_a_killed_panel_left_is_removed_and_nothing_else(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    project = company(tmp_path / "company", 5)
+    left, young, other = (tmp_path / name for name in ("healthscore-panel-a", f"{FOLDERS}b", "c"))
+    for folder in (left, young, other):
+        folder.mkdir()
+        (folder / "copy.duckdb").write_bytes(b"scores")
+    link = tmp_path / f"{FOLDERS}link"
+    link.symlink_to(other)
+    with Snapshots(project, project.settings.serve):
+        (running,) = set(tmp_path.glob(f"{FOLDERS}*")) - {left, young, link}
+        for folder in (left, other, running):
+            os.utime(folder, (1_000_000_000, 1_000_000_000))
+        with Snapshots(project, project.settings.serve):
+            assert not left.exists()
+            assert young.exists()
+            assert other.exists()
+            assert running.exists()
+    assert not running.exists()
 
 
 def test_hostile_ids_are_found_as_they_are(snapshot) -> None:

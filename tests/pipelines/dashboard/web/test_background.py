@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from features.errors import DataError
+from pipelines.dashboard.access.notes import WITHHELD, Note
 from pipelines.dashboard.web.background import UNEXPECTED, Background, Done, ready
 
 
@@ -39,7 +40,8 @@ def test_a_failure_is_a_sentence_and_is_told_for_a_while(work, caplog) -> None:
         begun.append(1)
         raise DataError("The table 'x' is gone; bring it back")
 
-    assert work.ask("a", fails).result() == Done(failure="The table 'x' is gone; bring it back")
+    note = Note(WITHHELD, "The table 'x' is gone; bring it back")
+    assert work.ask("a", fails).result() == Done(failure=note)
     work.ask("a", fails).result()
     assert begun == [1]
     work.failed_seconds = -1.0

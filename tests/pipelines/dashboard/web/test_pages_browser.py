@@ -14,7 +14,7 @@ from urllib.request import urlopen
 import duckdb
 import pytest
 
-from pipelines.dashboard.web.app import create_app
+from pipelines.dashboard.app import create_app
 from pipelines.project.project import load_project
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

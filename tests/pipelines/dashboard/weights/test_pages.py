@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from features.errors import DataError
+from pipelines.dashboard.access.notes import WITHHELD
 from pipelines.dashboard.web.background import Done
 from pipelines.dashboard.weights import bench as weights_bench
 from pipelines.dashboard.weights import pages as weights_pages
@@ -19,7 +20,7 @@ from pipelines.project.project import load_project
 from pipelines.reports.wording import percent
 from pipelines.weights.rows import FULL_MODEL, RECOMMENDED, TODAY
 from pipelines.weights.what_if import WHAT_IF, what_if
-from tests.pipelines.dashboard.opened_panel import LIMITED, opened_panel
+from tests.pipelines.dashboard.opened_panel import ADMIN, EVERYBODY, LIMITED, opened_panel
 from tests.pipelines.reports.page import Page
 
 pytestmark = pytest.mark.xdist_group("panel")
@@ -239,7 +240,7 @@ def test_a_question_from_elsewhere_is_refused(panel, weights) -> None:
 
 def test_many_rows_are_drawn_from_and_it_says_so(panel, weights, monkeypatch) -> None:
     """The bench that stands is set up again from its own rows, which takes no reading."""
-    whole = panel.app.state.desk.weights.ask(panel.project).result().value
+    whole = panel.app.state.weights_benches.ask(panel.project).result().value
     frame = whole.known.rows.drop(columns=["probability", "score"])
     known = replace(whole.known, frame=frame, past=np.arange(len(frame)))
     told = []
@@ -267,8 +268,8 @@ def test_a_bench_that_is_being_set_up_and_one_that_cannot_be_say_so(panel, monke
         go.wait(20)
         raise DataError("The tables are gone; bring them back")
 
-    benches = weights_bench.WeightsBenches(panel.app.state.desk.reads)
-    monkeypatch.setattr(panel.app.state.desk, "weights", benches)
+    benches = weights_bench.WeightsBenches(panel.app.state.weights_benches.reads)
+    monkeypatch.setattr(panel.app.state, "weights_benches", benches)
     monkeypatch.setattr(weights_bench, "set_up", slow)
     monkeypatch.setattr(weights_pages, "API_SECONDS", 0.1)
     monkeypatch.setattr(weights_pages, "PAGE_SECONDS", 0.1)
@@ -283,22 +284,21 @@ def test_a_bench_that_is_being_set_up_and_one_that_cannot_be_say_so(panel, monke
     assert panel.get(f"/weights/result?{QUERY}").status_code == 409
     go.set()
     told = panel.ready("/api/v1/weights").json()
-    assert (told["state"], told["sentence"]) == (
-        "impossible",
-        "The tables are gone; bring them back",
-    )
-    shown = Page(panel.get("/weights").text)
-    assert "Weights cannot be shown now. The tables are gone; bring them back." in shown.text
+    assert (told["state"], told["sentence"]) == ("impossible", WITHHELD)
+    assert "The tables" not in panel.get(f"/weights/result?{QUERY}").text
+    for who, reason in ((EVERYBODY, ""), (ADMIN, ": The tables are gone; bring them back")):
+        shown = Page(panel.get("/weights", who).text)
+        assert f"Weights cannot be shown now. {WITHHELD}{reason}." in shown.text
     benches.close()
 
 
 def test_without_a_champion_there_is_a_sentence(scored, tmp_path) -> None:
     config = tmp_path / scored.config.name
     shutil.copy(scored.config, config)
-    from pipelines.dashboard.model.registry_reads import RegistryReads
+    from pipelines.dashboard.panel.registry_reads import RegistryReads
 
     reads = RegistryReads()
     told = weights_bench.WeightsBenches(reads).ask(load_project(config))
     assert isinstance(told, Done)
-    assert told.failure.startswith("No champion of 'healthscore' was found in the registry")
+    assert told.failure.reason.startswith("No champion of 'healthscore' was found in the registry")
     reads.close()

@@ -1,0 +1,44 @@
+"""Scored accounts: scores of rows, with the points and reasons each is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from features.catalog import Signal
+from models.arrays import Floats
+from models.scoring.reasons import Reason, reasons
+from models.weights.weights import group_points
+
+
+@dataclass(frozen=True)
+class ScoredAccounts:
+    """Scores of (account, observation date) rows, with what each is made of.
+
+    Attributes
+    ----------
+    table : DataFrame of n rows
+        In the order of the input: ``account_id``, ``observation_date``, ``segment`` (as the model
+        used it), ``score`` (0 to 100), ``band``, ``grade``, ``probability``, ``coverage``
+        (0 to 1) and ``baseline_score`` (the score of the segment's mean margin).
+    points : ndarray of shape (n, n_signals)
+        ``table.baseline_score + points.sum(axis=1)`` is ``table.score``, to 1e-9.
+    values : DataFrame of n rows
+        The signals as they were observed.
+    signals : tuple of Signal
+        What the columns of ``points`` and ``values`` are.
+    """
+
+    table: pd.DataFrame
+    points: Floats
+    values: pd.DataFrame
+    signals: tuple[Signal, ...]
+
+    def group_points(self) -> pd.DataFrame:
+        """Sum points over signal groups: n rows, one column per group that occurs."""
+        return group_points(self.points, self.signals)
+
+    def reasons(self, limit: int = 5) -> list[list[Reason]]:
+        """Give the signals with the largest points of each row, in words."""
+        return reasons(self.points, self.values, self.signals, limit)

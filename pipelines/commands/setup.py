@@ -1,0 +1,174 @@
+"""Commands that set a project up: a simulated company, a drafted configuration, checks, signals."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.commands.answer import answering
+from pipelines.commands.options import (
+    DEFAULT_CONFIG,
+    AsJson,
+    AsOf,
+    Config,
+    Outcome,
+    day_of,
+    project_of,
+)
+
+
+def simulate(
+    folder: Annotated[Path, typer.Argument(help="Folder for the tables; made if need be.")],
+    accounts: Annotated[int, typer.Option(help="Number of accounts.")] = 2000,
+    months: Annotated[int, typer.Option(help="Months of history.")] = 24,
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal companies.")] = 7,
+    drift: Annotated[str, typer.Option(help="none, payment-crisis or usage-collapse.")] = "none",
+    drift_from: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="When the drift starts.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a simulated company with known true weights."""
+    from pipelines.simulation.simulate import Simulation
+    from pipelines.simulation.simulate import simulate as write_company
+    from pipelines.terminal.progress import show_progress
+
+    with answering(as_json) as answer:
+        simulation = Simulation(
+            accounts=accounts,
+            months=months,
+            seed=seed,
+            drift=drift,  # type: ignore[arg-type]
+            drift_from=day_of(drift_from),
+        )
+        with show_progress("Simulate") as step:
+            rows = write_company(
+                folder, simulation, progress=lambda done, total: step("accounts", done, total)
+            )
+        answer.give({"folder": str(folder), "rows": rows})
+        for table, count in rows.items():
+            answer.say(f"{table:<16}{count:>14,} rows")
+        answer.say(f"Next: healthscore init {folder}")
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder of Parquet/CSV files, or a DuckDB file.")],
+    config: Config = DEFAULT_CONFIG,
+    force: Annotated[bool, typer.Option(help="Replace an existing file.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Look at a folder of tables and draft a commented configuration."""
+    from pipelines.setup.draft import write_draft
+
+    with answering(as_json) as answer:
+        text, doubts = write_draft(folder, config, force=force)
+        answer.give({"config": str(config), "doubts": doubts, "text": text})
+        answer.say(f"Wrote {config}; read it, then run: healthscore check -c {config}")
+        answer.warn(doubts)
+
+
+def check(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Report what the tables hold, what is missing or impossible, and which groups are on."""
+    from pipelines.setup.check import check_data
+
+    with answering(as_json) as answer:
+        report = check_data(project_of(config))
+        answer.give(report.to_dict())
+        if answer.console is not None:
+            from pipelines.setup.screen import show_report
+
+            show_report(answer.console, report)
+
+
+def signals(
+    config: Config = DEFAULT_CONFIG,
+    every: Annotated[
+        bool, typer.Option("--all", help="All there are, not those your tables give.")
+    ] = False,
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print a page of tables.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the signals, what each says, and which way is healthy."""
+    from pipelines.setup.signals import company_signals, markdown
+
+    with answering(as_json) as answer:
+        if every:
+            from features.full_contract import every_signal
+
+            listed = every_signal()
+        else:
+            listed = company_signals(project_of(config))
+        answer.give({"signals": [signal.to_dict() for signal in listed]})
+        if answer.console is not None and as_markdown:
+            print(markdown(listed), end="")
+        elif answer.console is not None:
+            from pipelines.setup.screen import show_signals
+
+            show_signals(answer.console, listed)
+
+
+def features(
+    config: Config = DEFAULT_CONFIG,
+    as_of: AsOf = None,
+    labelled: Annotated[
+        bool, typer.Option(help="Every matured date with its label, as train reads them.")
+    ] = False,
+    outcome: Outcome = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="A .parquet or .csv file to write.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the feature table: every signal of every active account, as known on a date."""
+    from pipelines.project.feature_table import write_features
+
+    with answering(as_json) as answer:
+        project = project_of(config, outcome)
+        written = write_features(project, day_of(as_of), out, labelled=labelled)
+        answer.give(written.to_dict())
+        span = written.dates[0]
+        if len(written.dates) > 1:
+            span = f"{len(written.dates)} dates from {written.dates[0]} to {written.dates[-1]}"
+        answer.say(f"{written.rows:,} rows of {written.signals} signals on {span}")
+        answer.say(f"Wrote {written.file}")
+        answer.warn(written.warnings)
+
+
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("demo"),
+    registry: Annotated[
+        Path | None, typer.Option(help="Where models go; by default mlruns in the folder.")
+    ] = None,
+    accounts: Annotated[int, typer.Option(help="Number of accounts.")] = 2000,
+    months: Annotated[int, typer.Option(help="Months of history.")] = 24,
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal companies.")] = 7,
+    as_json: AsJson = False,
+) -> None:
+    """Simulate a company, draft its configuration, train, score, and say whom to call."""
+    from pipelines.setup.demo import run_demo, where_it_lies
+
+    with answering(as_json) as answer:
+        made = run_demo(folder, registry=registry, accounts=accounts, months=months, seed=seed)
+        answer.give(
+            {
+                "folder": str(folder),
+                "simulated": made.rows,
+                "train": made.trained.to_dict(),
+                "scores": made.issued.rows,
+                "as_of": made.issued.as_of.isoformat(),
+            }
+        )
+        if answer.console is not None:
+            from pipelines.portfolio.screen import show_portfolio
+            from pipelines.training.screen import show_trained
+
+            show_trained(answer.console, made.trained)
+            show_portfolio(answer.console, made.summed)
+            answer.say("")
+            for line in where_it_lies(made):
+                answer.say(line)

@@ -1,0 +1,167 @@
+"""Login pages: logging in and out, who there is, and what an admin may do."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from anyio import to_thread
+from fastapi import APIRouter, Form, Query, Request
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from pydantic import BaseModel
+
+from features.errors import SettingsError
+from pipelines.dashboard.access.gatekeeper import closed
+from pipelines.dashboard.access.visitor import AdminOf, Role
+from pipelines.dashboard.panel.panel import Panel, link_to
+
+router = APIRouter()
+WRONG = "The name or the password is wrong."
+
+
+class SessionAnswer(BaseModel):
+    """Who a program's requests are from, and the token that its changes must carry."""
+
+    name: str | None
+    role: Role | None
+    owners: list[str] | None
+    csrf_token: str
+
+
+@router.get("/login", include_in_schema=False)
+def login_page(request: Request, next: Annotated[str, Query()] = "/") -> Response:
+    """Ask who it is; whoever is known already is sent on."""
+    if request.state.visitor is not None:
+        return RedirectResponse(safe_path(next), 303)
+    return _form(request, next)
+
+
+@router.post("/login", include_in_schema=False)
+async def log_in(
+    request: Request,
+    user: Annotated[str, Form()] = "",
+    password: Annotated[str, Form()] = "",
+    next: Annotated[str, Form()] = "/",
+) -> Response:
+    """Check a name and a password, and begin a session."""
+    panel = _panel(request)
+    gate = panel.gate
+    if not gate.has_sessions:
+        return RedirectResponse("/", 303)
+    address = gate.address(request)
+    wait = gate.throttle.begin(user, address)
+    if wait > 0:
+        seconds = int(wait) + 1
+        said = f"Too many logins failed: wait {seconds} seconds and try again."
+        return _form(request, next, said, 429, {"retry-after": str(seconds)})
+    try:
+        token = await to_thread.run_sync(gate.log_in, user, password, limiter=gate.checking)
+    except SettingsError as error:
+        gate.throttle.unchecked(user, address)
+        return closed(request, error)
+    if token is None:
+        return _form(request, next, WRONG, 401)
+    gate.throttle.succeeded(user, address)
+    # A token from before the login must not become that of a session.
+    gate.sessions.end(gate.cookie(request))
+    response = RedirectResponse(safe_path(next), 303)
+    gate.set_cookie(request, response, token)
+    return response
+
+
+@router.post("/logout", include_in_schema=False)
+def log_out(request: Request) -> Response:
+    """End the session, on the server too."""
+    gate = _panel(request).gate
+    gate.sessions.end(gate.cookie(request))
+    response = RedirectResponse("/login" if gate.has_sessions else "/", 303)
+    response.delete_cookie(
+        gate.cookie_name(request),
+        path="/",
+        secure=gate.is_secure(request),
+        httponly=True,
+        samesite="lax",
+    )
+    response.headers["clear-site-data"] = '"cache", "storage"'
+    return response
+
+
+@router.get("/users", include_in_schema=False)
+def users_page(request: Request, admin: AdminOf) -> HTMLResponse:
+    """List who may enter, for admins."""
+    panel = _panel(request)
+    users = panel.gate.users.users() if panel.gate.users is not None else {}
+    return panel.render(
+        request,
+        "users.html.j2",
+        page_title="Users",
+        users=sorted(users.values(), key=lambda user: user.name),
+        mode=panel.gate.mode,
+        proxy_role=panel.settings.proxy_role,
+    )
+
+
+@router.post("/admin/refresh", include_in_schema=False)
+def refresh(request: Request, admin: AdminOf) -> Response:
+    """Read the newest scores, names and owners now, although no newer run is known."""
+    panel = _panel(request)
+    panel.snapshots.refresh(anew=True)
+    return RedirectResponse(link_to("/", panel.outcome_of(request)), 303)
+
+
+@router.get("/health", include_in_schema=False)
+def health(request: Request) -> JSONResponse:
+    """Tell a load balancer that the panel answers; it says nothing of what is in it."""
+    return JSONResponse({"status": "ok"})
+
+
+@router.get("/api/v1/session", tags=["session"])
+def session(request: Request) -> SessionAnswer:
+    """Say who the request is from, and give the token that changes must carry."""
+    visitor, gate = request.state.visitor, _panel(request).gate
+    token = gate.csrf_token(request)
+    if visitor is None:
+        return SessionAnswer(name=None, role=None, owners=None, csrf_token=token)
+    owners = None if visitor.owners is None else sorted(visitor.owners)
+    return SessionAnswer(name=visitor.name, role=visitor.role, owners=owners, csrf_token=token)
+
+
+def safe_path(wanted: str) -> str:
+    r"""Return where to go after a login: a path of the panel, whatever was asked for.
+
+    Browsers take ``//host`` and ``/\host`` for another site, and drop tabs and line breaks.
+
+    Examples
+    --------
+    >>> safe_path("/accounts?band=watch"), safe_path("//evil.example"), safe_path(r"/\evil.example")
+    ('/accounts?band=watch', '/', '/')
+    """
+    plain = all(character.isprintable() and character != "\\" for character in wanted)
+    if not plain or not wanted.startswith("/") or wanted.startswith("//") or len(wanted) > 2000:
+        return "/"
+    try:
+        parts = urlsplit(wanted)
+    except ValueError:
+        return "/"
+    is_own = not parts.scheme and not parts.netloc and parts.path not in ("/login", "/logout")
+    return wanted if is_own else "/"
+
+
+def _form(
+    request: Request,
+    wanted: str,
+    said: str | None = None,
+    status: int = 200,
+    headers: dict[str, str] | None = None,
+) -> Response:
+    panel = _panel(request)
+    page = panel.render(
+        request, "login.html.j2", status, page_title="Log in", wanted=safe_path(wanted), said=said
+    )
+    page.headers.update(headers or {})
+    return page
+
+
+def _panel(request: Request) -> Panel:
+    panel: Panel = request.app.state.panel
+    return panel

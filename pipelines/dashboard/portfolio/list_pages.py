@@ -1,0 +1,234 @@
+"""The list of accounts: a page, a file for a spreadsheet, and JSON."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated
+
+import pyarrow as pa
+import pyarrow.csv
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import HTMLResponse, StreamingResponse
+from pydantic import BaseModel
+
+from pipelines.dashboard.access.visitor import Visitor, VisitorOf
+from pipelines.dashboard.panel.panel import Panel
+from pipelines.dashboard.portfolio.list_address import (
+    PATH,
+    ListAddress,
+    address_of,
+    chips_of,
+    is_descending,
+)
+from pipelines.dashboard.snapshot.paging import page_of
+from pipelines.dashboard.snapshot.query import AccountPage, AccountQuery
+from pipelines.dashboard.snapshot.schema import LIFECYCLE, LISTED, NAME, OWNER
+from pipelines.dashboard.snapshot.snapshot import Snapshot
+from pipelines.portfolio.words import stake_words
+from pipelines.scoring.export_files import harmless, readable
+
+MOST_AT_ONCE = 200
+CSV_ROWS = 8192
+Address = Annotated[ListAddress, Depends(ListAddress)]
+
+router = APIRouter()
+
+
+class ListedAccount(BaseModel):
+    """One account of the list."""
+
+    account_id: str
+    name: str | None
+    owner: str | None
+    lifecycle: str | None
+    segment: str
+    band: str
+    grade: str
+    score: float
+    probability: float
+    coverage: float
+    mrr: float | None
+    arr: float | None
+    stake: float | None
+    attributes: dict[str, str | float | None]
+
+
+class AccountsAnswer(BaseModel):
+    """A page of the list; the next one begins ``after`` its last account."""
+
+    outcome: str
+    as_of: str
+    model_version: str
+    revision: int
+    total: int
+    first: int
+    accounts: list[ListedAccount]
+    after: str | None
+    before: str | None
+
+
+@router.get(PATH, include_in_schema=False)
+def list_page(request: Request, visitor: VisitorOf, address: Address) -> HTMLResponse:
+    """Show a page of the list."""
+    panel: Panel = request.app.state.panel
+    snapshot = panel.snapshot_of(request)
+    query = address.query(snapshot, panel.settings.page_size)
+    page = page_of(snapshot, visitor, query)
+    outcome = panel.outcome_of(request)
+    words = stake_words(panel.project_of(request).settings.outcome)
+    return panel.render(
+        request,
+        "accounts.html.j2",
+        page_title="Accounts",
+        query=query,
+        page=page,
+        words=words,
+        columns=_columns(snapshot, query, outcome, words.noun, words.stake),
+        choices=_choices(snapshot, visitor, query),
+        chips=list(chips_of(query, outcome)),
+        turn=_turns(query, page, outcome),
+        everything=address_of(AccountQuery(sort=query.sort, descending=query.descending), outcome),
+        file=address_of(query, outcome, path=f"{PATH}.csv"),
+    )
+
+
+@router.get("/accounts.csv", include_in_schema=False)
+def list_file(request: Request, visitor: VisitorOf, address: Address) -> StreamingResponse:
+    """Send every account of a view as a file that spreadsheets open without running anything."""
+    panel: Panel = request.app.state.panel
+    snapshot = panel.snapshot_of(request)
+    query = address.query(snapshot, MOST_AT_ONCE)
+    # Before the answer begins: what cannot be asked is refused.
+    snapshot.order_of(query)
+    snapshot.predicate(visitor, query)
+    name = f"accounts-{snapshot.run.key.as_of}.csv"
+    return StreamingResponse(
+        _csv(snapshot, visitor, query),
+        media_type="text/csv; charset=utf-8",
+        headers={"content-disposition": f'attachment; filename="{name}"'},
+    )
+
+
+@router.get("/api/v1/accounts", tags=["accounts"])
+def list_answer(
+    request: Request,
+    visitor: VisitorOf,
+    address: Address,
+    size: Annotated[int, Query(ge=1, le=MOST_AT_ONCE)] = 50,
+    outcome: Annotated[str, Query(max_length=60)] = "main",
+) -> AccountsAnswer:
+    """List accounts: search, pick, sort, and turn pages with ``after`` and ``before``."""
+    panel: Panel = request.app.state.panel
+    snapshot = panel.snapshot_of(request)
+    page = page_of(snapshot, visitor, address.query(snapshot, size))
+    run, rows = snapshot.run, page.rows
+    return AccountsAnswer(
+        outcome=run.key.outcome,
+        as_of=run.key.as_of.isoformat(),
+        model_version=run.key.model_version,
+        revision=run.revision,
+        total=page.total,
+        first=page.first,
+        accounts=[ListedAccount.model_validate(row) for row in rows],
+        after=rows[-1]["account_id"] if page.has_next else None,
+        before=rows[0]["account_id"] if page.has_previous else None,
+    )
+
+
+def _turns(query: AccountQuery, page: AccountPage, outcome: str) -> dict[str, str]:
+    """Return the addresses of the pages around this one, of those that there are."""
+    addresses: dict[str, str] = {}
+    if page.has_previous or (page.total and not page.rows):
+        addresses["first"] = address_of(query, outcome)
+    if page.has_previous:
+        addresses["previous"] = address_of(query, outcome, {"before": page.rows[0]["account_id"]})
+    if page.has_next:
+        addresses["next"] = address_of(query, outcome, {"after": page.rows[-1]["account_id"]})
+        addresses["last"] = address_of(query, outcome, {"end": 1})
+    return addresses
+
+
+@dataclass(frozen=True)
+class ListColumn:
+    """A column of the page: its heading, the way it is sorted now, and where sorting leads."""
+
+    name: str
+    label: str
+    is_number: bool
+    sorted: str | None
+    address: str
+
+
+def _columns(
+    snapshot: Snapshot, query: AccountQuery, outcome: str, noun: str, stake: str
+) -> list[ListColumn]:
+    known = snapshot.contents.known
+    shown = [(NAME if known[NAME] else "account_id", "Account", False)]
+    shown += [(OWNER, "Owner", False)] if snapshot.has_owners else []
+    shown += [("segment", "Segment", False)]
+    shown += [(LIFECYCLE, "Stage", False)] if known[LIFECYCLE] else []
+    shown += [("score", "Score", True), ("probability", f"Chance of {noun}", True)]
+    shown += [("arr", "ARR", True), ("stake", stake, True)] if snapshot.has_money else []
+    shown += [("coverage", "Coverage", True)]
+    columns = []
+    for name, label, is_number in shown:
+        is_now = query.sort == name
+        descending = not query.descending if is_now else is_descending(name)
+        address = address_of(
+            query, outcome, {"sort": name, "order": "desc" if descending else "asc"}
+        )
+        now = ("descending" if query.descending else "ascending") if is_now else None
+        columns.append(
+            ListColumn(name=name, label=label, is_number=is_number, sorted=now, address=address)
+        )
+    return columns
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A facet to pick from."""
+
+    name: str
+    label: str
+    values: list[str]
+    chosen: list[str]
+
+
+def _choices(snapshot: Snapshot, visitor: Visitor, query: AccountQuery) -> list[Choice]:
+    """List the facets that have something to choose between."""
+    labels = {"band": "Band", "segment": "Segment", OWNER: "Owner", LIFECYCLE: "Stage"}
+    labels |= {one.name: one.label for one in snapshot.attributes if one.is_text}
+    choices = []
+    for name, values in snapshot.values_of(visitor).items():
+        known, chosen = [value for value in values if value], query.wanted.get(name, ())
+        if len(known) > 1 or chosen:
+            named = sorted({*known, *(one for one in chosen if one)}, key=str.casefold)
+            choices.append(
+                Choice(name=name, label=labels[name], values=named, chosen=[*filter(None, chosen)])
+            )
+    return choices
+
+
+def _csv(snapshot: Snapshot, visitor: Visitor, query: AccountQuery) -> Iterator[bytes]:
+    """Write a view batch by batch; words of others stay words in every spreadsheet."""
+    columns = (*LISTED, *(one.stored for one in snapshot.attributes))
+    headings = [*LISTED, *(one.column for one in snapshot.attributes)]
+    safe = harmless(readable(pa.array(headings, pa.string()))).to_pylist()
+    sink, writer = io.BytesIO(), None
+    for batch in snapshot.batches(visitor, query, columns, CSV_ROWS):
+        arrays = [
+            harmless(readable(column)) if pa.types.is_string(column.type) else column
+            for column in batch.columns
+        ]
+        written = pa.RecordBatch.from_arrays(arrays, names=safe)
+        if writer is None:
+            options = pa.csv.WriteOptions(quoting_style="needed")
+            writer = pa.csv.CSVWriter(sink, written.schema, write_options=options)
+        writer.write_batch(written)
+        yield sink.getvalue()
+        sink.seek(0)
+        sink.truncate()
+    if writer is None:
+        yield (",".join(f'"{heading}"' for heading in safe) + "\n").encode()

@@ -1,0 +1,190 @@
+"""Labelled rows of a project: signals and outcomes of matured dates, and how they are split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from features.errors import EvidenceError
+from pipelines.project.company import open_company
+from pipelines.project.project import Project
+from pipelines.terminal.progress import show_progress
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from features.catalog import Signal
+    from features.tables.company import Company
+    from features.tables.quality import TableQuality
+    from models.scoring.scale import ScaleSettings
+    from models.segments import SegmentSettings
+
+
+@dataclass(frozen=True)
+class LabelledRows:
+    """Signals and outcomes of matured observation dates, and the tables they came from.
+
+    Parameters
+    ----------
+    frame : DataFrame of n rows
+        ``account_id``, ``observation_date``, ``happened`` (0 or 1), one column per signal and
+        what segments, ARR and age are read from.
+    signals : tuple of Signal
+        What a model may read.
+    maturity_days : int
+        Days from an observation date to the end of its outcome window.
+    is_dated : bool
+        False where the rows are one snapshot without dates.
+    data_start, data_end : date
+        The first day of which behaviour is known, and the first of which nothing is.
+    quality : dict of str to TableQuality
+        What each table holds and what is wrong with it.
+    """
+
+    frame: pd.DataFrame
+    signals: tuple[Signal, ...]
+    maturity_days: int
+    is_dated: bool
+    data_start: date
+    data_end: date
+    quality: Mapping[str, TableQuality]
+
+    @property
+    def base_rate(self) -> float:
+        """Share of rows in which the outcome happened."""
+        return float(self.frame["happened"].mean())
+
+    @property
+    def problems(self) -> list[str]:
+        """What is impossible or unreadable in the tables, one sentence each."""
+        return [
+            f"{quality.source_name}: {problem}"
+            for quality in self.quality.values()
+            for problem in quality.problems
+        ]
+
+    def description(self) -> dict[str, Any]:
+        """Describe the tables and fingerprint the rows, JSON-ready, to be kept with a model."""
+        from models.training.fingerprint import fingerprint
+
+        return {
+            "fingerprint": fingerprint(self.frame),
+            "rows": len(self.frame),
+            "columns": list(self.frame.columns),
+            "data_start": self.data_start.isoformat(),
+            "data_end": self.data_end.isoformat(),
+            "tables": {name: quality.to_dict() for name, quality in self.quality.items()},
+        }
+
+
+def labelled_rows(project: Project, company: Company | None = None) -> LabelledRows:
+    """Build the labelled feature table of a project.
+
+    Parameters
+    ----------
+    project : Project
+        The configuration.
+    company : Company, optional
+        Its opened tables; by default they are opened and closed again.
+
+    Raises
+    ------
+    EvidenceError
+        When no observation date has matured, or no account was active on any.
+    """
+    from features.build import build_features, signals_of
+    from features.outcomes.labels import (
+        days_to_label,
+        declared_for,
+        matured_dates,
+        why_no_date,
+        why_no_row,
+    )
+
+    if company is None:
+        with open_company(project) as opened:
+            return labelled_rows(project, opened)
+    settings = project.settings
+    dates = matured_dates(company, settings.outcome)
+    if not dates:
+        raise EvidenceError(why_no_date(company, settings.outcome, project.outcome_section))
+    with show_progress("Signals") as step:
+        frame = build_features(
+            company, dates, settings.outcome, settings.signals, labelled=True, progress=step
+        )
+    if frame.empty:
+        raise EvidenceError(why_no_row(company, settings.outcome, dates))
+    return LabelledRows(
+        frame=frame,
+        signals=declared_for(signals_of(company, settings.signals), settings.outcome),
+        maturity_days=days_to_label(company, settings.outcome),
+        is_dated=company.is_dated,
+        data_start=company.data_start,
+        data_end=company.data_end,
+        quality=company.quality,
+    )
+
+
+def segment_settings(project: Project, signals: tuple[Signal, ...]) -> SegmentSettings:
+    """Read how accounts are split.
+
+    Raises
+    ------
+    SettingsError
+        When a column is no signal of this company.
+    """
+    from features.errors import SettingsError, nearest, sample
+    from models.segments import SegmentSettings
+
+    given = project.settings.segments
+    for column in given.columns:
+        if all(signal.name != column for signal in signals):
+            texts = [signal.name for signal in signals if signal.is_categorical]
+            hint = nearest(column, texts) or f"; signals that could be are {sample(texts, 8)}"
+            raise SettingsError(
+                f"[segments] columns names '{column}', which is no signal of this company{hint}"
+            )
+    return SegmentSettings(
+        columns=given.columns,
+        lifecycle=tuple((stage.name, stage.until_days) for stage in given.lifecycle),
+        min_rows=given.min_rows,
+        min_positives=given.min_positives,
+    )
+
+
+def run_parameters(project: Project) -> dict[str, object]:
+    """List the settings worth comparing between runs."""
+    settings = project.settings
+    return {
+        "outcome": settings.outcome.kind,
+        "horizon_days": settings.outcome.horizon_days,
+        "lead_days": settings.outcome.lead_days,
+        "segments": ", ".join(settings.segments.columns),
+        "seed": settings.training.seed,
+    }
+
+
+def scale_settings(project: Project, base_rate: float) -> ScaleSettings:
+    """Fill what the configuration leaves open from the base rate, to three digits.
+
+    Rounded before training, so that the champion and the configuration say the same.
+    """
+    from models.scoring.scale import ScaleSettings
+
+    settings = project.settings
+    given = ScaleSettings(**settings.score.scale_of(settings.outcome))
+    if not 0 < base_rate < 1:
+        return given
+    filled = given.scale(_three_digits(base_rate))
+    return ScaleSettings(
+        anchor_probability=_three_digits(filled.anchor_probability),
+        at_risk_from=_three_digits(filled.at_risk_from),
+        watch_from=_three_digits(filled.watch_from),
+        good=filled.good,
+    )
+
+
+def _three_digits(probability: float) -> float:
+    return float(f"{probability:.3g}")

@@ -1,0 +1,52 @@
+"""Explanation screen: one account's score with the points of every signal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+from pipelines.terminal.console import band_text, bar, percent, plain, table_of
+
+if TYPE_CHECKING:
+    from pipelines.scoring.explain import Explained
+
+
+def show_explained(console: Console, explained: Explained) -> None:
+    """Print one account's score with the points of every signal."""
+    account = explained.account
+    console.print(
+        Text.assemble(
+            (f"{plain(account['account_id'])} on {account['as_of']}: ", "bold"),
+            (f"{account['score']:.1f} ", "bold"),
+            band_text(account["band"]),
+            f", grade {account['grade']}, {percent(account['probability'])} {explained.words.noun}",
+        )
+    )
+    if explained.band_rate and explained.band_rate["rows"]:
+        rate = explained.band_rate
+        console.print(
+            Text(
+                f"Of accounts in this band {percent(rate['observed_rate'])}"
+                f" {explained.words.past} in the window"
+                f" ({percent(rate['low'])} to {percent(rate['high'])})"
+            )
+        )
+    console.print(
+        Text(
+            f"Segment {plain(account['segment'])} starts from {account['baseline_score']:.1f};"
+            f" {account['coverage']:.0%} of the weight was observed;"
+            f" model version {plain(account['model_version'], 20)}"
+        )
+    )
+    groups = table_of("Group", ">points", "")
+    most = max((abs(points) for points in explained.groups.values()), default=0.0) or 1.0
+    for group, points in sorted(explained.groups.items(), key=lambda item: item[1]):
+        groups.add_row(group, f"{points:+.1f}", bar(points, most))
+    console.print(groups)
+    signals = table_of("Signal", "group", ">points", "what was seen")
+    for reason in explained.reasons:
+        seen = reason.sentence.rsplit(":", 1)[0]
+        signals.add_row(plain(reason.label, 40), reason.group, f"{reason.points:+.2f}", plain(seen))
+    console.print(signals)

@@ -1,0 +1,258 @@
+"""The score store's contract, alike for DuckDB, PostgreSQL and Parquet."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from types import TracebackType
+from typing import Any, Self
+
+import pyarrow as pa
+
+from features.errors import StoreError, nearest, sample
+from pipelines.store.runs import Run, RunKey
+from pipelines.store.schema import HISTORY_SCHEMA, PORTFOLIO_SCHEMA, RUN_SCHEMA, SCORE_SCHEMA
+from pipelines.store.seals import SEAL_SCHEMA, Seal, seal_run
+from pipelines.store.tables import BEFORE_SEALS, STORE_VERSION
+from pipelines.store.writer import RunWriter
+
+# The scores of each run with the run's number, which tells the order of issue.
+_NUMBERED = (
+    "scores join (select outcome, as_of, model_version, revision, run_id from runs) as numbered"
+    " using (outcome, as_of, model_version, revision)"
+)
+
+
+class ScoreStore(ABC):
+    """Issued runs of scores; a context manager that holds the store open.
+
+    A run is issued whole or not at all, and an issued one never changes: a forced rerun becomes a
+    further revision and the earlier ones stay. Opening for writing makes a store that is not there
+    and brings one of an earlier form up to date, in one step that keeps every score.
+
+    What is read is asked in SQL that every store understands: ``runs`` has a row per revision,
+    ``scores`` the rows of the newest revision of each key.
+
+    Parameters
+    ----------
+    shown : str
+        Where the store is, as it may be printed.
+    read_only : bool
+        Whether it is opened for reading alone, which changes nothing.
+    seal_key : bytes or None
+        Key that runs are sealed with.
+
+    Attributes
+    ----------
+    form : int
+        Form of the open store; one from before seals is read as it is.
+    """
+
+    def __init__(self, shown: str, *, read_only: bool, seal_key: bytes | None = None) -> None:
+        self.shown = shown
+        self.read_only = read_only
+        self.seal_key = seal_key
+        self.form = STORE_VERSION
+
+    @abstractmethod
+    def __enter__(self) -> Self: ...
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the store."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @abstractmethod
+    def _ask(
+        self, query: str, parameters: Sequence[object], schema: pa.Schema
+    ) -> pa.RecordBatchReader:
+        """Answer a query, whose parameters are written ``?``, in columns of these types."""
+
+    @abstractmethod
+    def _rows_of(self, run: Run) -> tuple[str, list[object]]:
+        """Name the relation that holds the rows of one revision, and its parameters."""
+
+    @abstractmethod
+    def groups_of(self, run: Run) -> dict[str, str]:
+        """Return the group of each signal that may be a reason of a run."""
+
+    @abstractmethod
+    def _issuing(
+        self, key: RunKey, groups: Mapping[str, str], *, force: bool
+    ) -> AbstractContextManager[RunWriter]:
+        """Do what :meth:`issue` says."""
+
+    @contextmanager
+    def issue(
+        self, key: RunKey, groups: Mapping[str, str], *, force: bool = False
+    ) -> Iterator[RunWriter]:
+        """Issue a run: write its batches, then finish; nothing is visible before that.
+
+        Leaving the block without :meth:`RunWriter.finish`, by whatever cause, leaves the store as
+        it was.
+
+        Parameters
+        ----------
+        key : RunKey
+            What the run is about.
+        groups : dict of str to str
+            Group of each signal that may be a reason.
+        force : bool
+            Whether a run that was issued before gets a further revision.
+
+        Yields
+        ------
+        RunWriter
+
+        Raises
+        ------
+        AlreadyIssued
+            When the run was issued before, or by a rival in the meantime, and is not forced.
+        StoreError
+            When the store is opened for reading, is held by another job, cannot hold a value or
+            cannot be written.
+        """
+        if self.read_only:
+            raise StoreError(f"The score store '{self.shown}' is opened for reading alone")
+        with self._issuing(key, groups, force=force) as writer:
+            yield writer
+
+    def runs(self, outcome: str | None = None) -> list[Run]:
+        """List every revision of every run, of one outcome or of all.
+
+        Returns
+        -------
+        list of Run
+            By date, then in the order of issue, whatever the clocks said.
+        """
+        where, parameters = ("", []) if outcome is None else ("where outcome = ?", [outcome])
+        return self._runs(where, parameters)
+
+    def newest(self, key: RunKey) -> Run | None:
+        """Return the newest revision of a run, or None where it was never issued."""
+        where = "where outcome = ? and as_of = ? and model_version = ?"
+        found = self._runs(where, [key.outcome, key.as_of, key.model_version])
+        return max(found, key=lambda run: run.revision, default=None)
+
+    def _runs(self, where: str, parameters: Sequence[object]) -> list[Run]:
+        columns = ", ".join(RUN_SCHEMA.names)
+        query = f"select {columns} from runs {where} order by as_of, run_id"
+        return [
+            Run(
+                RunKey(row["outcome"], row["as_of"], row["model_version"]),
+                row["revision"],
+                row["issued_at"],
+                row["rows"],
+                self._facts_in(row),
+            )
+            for row in self._ask(query, parameters, RUN_SCHEMA).read_all().to_pylist()
+        ]
+
+    def _facts_in(self, row: Mapping[str, Any]) -> dict[str, str]:
+        try:
+            facts = json.loads(row["facts"])
+            if isinstance(facts, dict):
+                return facts
+        except (ValueError, RecursionError):
+            pass
+        raise StoreError(
+            f"The score store '{self.shown}' holds facts of the scores of {row['as_of']} by model"
+            f" version {sample([row['model_version']])} that are no JSON object, so they were"
+            " changed since they were issued; put the store back from a copy"
+        )
+
+    def seals(self) -> list[Seal]:
+        """List the seals in the order of issue; a store from before seals has none."""
+        return self._seals("order by place")
+
+    def _seals(self, order: str) -> list[Seal]:
+        if self.form <= BEFORE_SEALS:
+            return []
+        query = f"select {', '.join(SEAL_SCHEMA.names)} from run_seals {order}"
+        rows = self._ask(query, [], SEAL_SCHEMA).read_all().to_pylist()
+        return [Seal(**row) for row in rows]
+
+    def seal_of(self, run: Run, groups: Mapping[str, str], rows_digest: str) -> Seal:
+        """Seal a run at the end of the chain, which nobody else may lengthen meanwhile."""
+        last = next(iter(self._seals("order by place desc limit 1")), None)
+        unsealed = 0 if last else len(self.runs())
+        return seal_run(run, groups, rows_digest, last=last, unsealed=unsealed, key=self.seal_key)
+
+    def scores(
+        self,
+        run: Run,
+        *,
+        accounts: Sequence[str] | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> pa.RecordBatchReader:
+        """Read the rows of one revision, in order of ``account_id``, batch by batch.
+
+        The reader ends with the store: read it before the store is closed.
+
+        Parameters
+        ----------
+        run : Run
+            One of :meth:`runs`.
+        accounts : sequence of str, optional
+            Only these, as far as the run holds them.
+        columns : sequence of str, optional
+            Only these of :data:`~pipelines.store.schema.SCORE_SCHEMA`.
+
+        Raises
+        ------
+        StoreError
+            When there is no such column, or the store cannot be read.
+        """
+        names = list(SCORE_SCHEMA.names if columns is None else columns)
+        for name in names:
+            if name not in SCORE_SCHEMA.names:
+                hint = nearest(name, SCORE_SCHEMA.names) or f"; there are {SCORE_SCHEMA.names}"
+                raise StoreError(f"Issued scores have no column {sample([name])}{hint}")
+        relation, parameters = self._rows_of(run)
+        query = f"select {', '.join(names)} from ({relation}) as held"
+        if accounts is not None:
+            query += " where account_id in (select unnest(?::text[]))"
+            parameters.append(list(accounts))
+        schema = pa.schema([SCORE_SCHEMA.field(name) for name in names])
+        return self._ask(f"{query} order by account_id", parameters, schema)
+
+    def account_history(self, outcome: str, account_id: str) -> pa.Table:
+        """Read every score that was issued of one account.
+
+        Returns
+        -------
+        Table
+            One row per run that holds the account, of its newest revision, in the columns of
+            :data:`~pipelines.store.schema.HISTORY_SCHEMA`; by date, then in the order of issue.
+        """
+        query = (
+            f"select {', '.join(HISTORY_SCHEMA.names)} from {_NUMBERED}"
+            " where outcome = ? and account_id = ? order by as_of, run_id"
+        )
+        return self._ask(query, [outcome, account_id], HISTORY_SCHEMA).read_all()
+
+    def portfolio_history(self, outcome: str) -> pa.Table:
+        """Sum up every run of an outcome by band.
+
+        Returns
+        -------
+        Table
+            One row per run (its newest revision) and band, in the columns of
+            :data:`~pipelines.store.schema.PORTFOLIO_SCHEMA`; by date, then in the order of issue.
+            ``mrr`` is null where that of no account is known.
+        """
+        query = (
+            "select as_of, model_version, issued_at, band, count(*) as accounts, sum(mrr) as mrr,"
+            f" avg(score) as mean_score from {_NUMBERED} where outcome = ?"
+            " group by as_of, model_version, issued_at, run_id, band order by as_of, run_id, band"
+        )
+        return self._ask(query, [outcome], PORTFOLIO_SCHEMA).read_all()

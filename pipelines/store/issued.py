@@ -1,0 +1,130 @@
+"""Issued runs and scores, looked up: which run somebody means, and one account's scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+from features.errors import StoreError, sample
+from pipelines.project.project import Project
+from pipelines.store.opening import open_store
+from pipelines.store.runs import NoStore
+
+if TYPE_CHECKING:
+    from pipelines.store.base import ScoreStore
+    from pipelines.store.runs import Run
+
+
+def issued_run(
+    store: ScoreStore,
+    outcome: str,
+    as_of: date | None = None,
+    model_version: str | None = None,
+    revision: int | None = None,
+) -> Run:
+    """Find a run; of what is left open the newest date counts, and on it the last issue.
+
+    Parameters
+    ----------
+    store : ScoreStore
+        An open store.
+    outcome : str
+        Name of the outcome.
+    as_of : date, optional
+        The run's date.
+    model_version : str, optional
+        Version of the model that made it.
+    revision : int, optional
+        Its revision, from 1.
+
+    Raises
+    ------
+    StoreError
+        When no such run was issued.
+    """
+    runs = store.runs(outcome)
+    asked = {"as of": as_of, "model version": model_version, "revision": revision}
+    found = [
+        run
+        for run in runs
+        if all(
+            wanted in (None, held)
+            for wanted, held in zip(
+                asked.values(), (run.key.as_of, run.key.model_version, run.revision), strict=True
+            )
+        )
+    ]
+    if found:
+        return found[-1]
+    words = ", ".join(f"{name} {value}" for name, value in asked.items() if value is not None)
+    known = [
+        f"{run.key.as_of} by model version {run.key.model_version}, revision {run.revision}"
+        for run in reversed(runs)
+    ]
+    have = f"issued were {sample(known)}" if known else "issue scores with 'healthscore score'"
+    raise StoreError(f"No run {words or 'at all'} was issued of outcome {outcome!r}; {have}")
+
+
+@dataclass(frozen=True)
+class DatedScore:
+    """The score of one account on one date.
+
+    Parameters
+    ----------
+    as_of : date
+        The date.
+    score : float
+        The score, 0 to 100.
+    band, grade : str
+        Its band and grade.
+    probability : float
+        Calibrated probability of the outcome.
+    segment : str
+        The account's segment.
+    model_version : str
+        Version of the model that made the score.
+    issued_at : datetime or None
+        When it was issued, in UTC; None where none was issued and it was computed just now.
+    revision : int or None
+        Which revision of the run, from 1.
+    """
+
+    as_of: date
+    score: float
+    band: str
+    grade: str
+    probability: float
+    segment: str
+    model_version: str
+    issued_at: datetime | None = None
+    revision: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready description."""
+        described = {field.name: getattr(self, field.name) for field in fields(self)}
+        described["as_of"] = self.as_of.isoformat()
+        described["issued_at"] = self.issued_at and f"{self.issued_at.isoformat()}Z"
+        return described
+
+
+def issued_scores(project: Project, account_id: str) -> list[DatedScore]:
+    """Read the issued scores of an account, ordered by date.
+
+    A date may have been scored by several models, and a run may have been revised: the score that
+    was issued last is the one that counts. Where nothing was ever issued there is none.
+
+    Raises
+    ------
+    StoreError
+        When there is a store that cannot be read.
+    """
+    try:
+        with open_store(project, read_only=True) as store:
+            history = store.account_history(project.outcome_name, account_id)
+    except NoStore:
+        return []
+    names = [field.name for field in fields(DatedScore)]
+    rows = history.select(names).to_pylist()
+    last = {row["as_of"]: DatedScore(**row) for row in rows}
+    return list(last.values())

@@ -1,0 +1,272 @@
+"""Seals of issued runs: a chain of digests, in which each run's seal holds the one before."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from features.errors import StoreError
+from pipelines.store.runs import Run
+from pipelines.store.schema import SCORE_SCHEMA
+
+FORM = 1
+"""Form of a seal; those of later forms are refused."""
+SEAL_SCHEMA = pa.schema(
+    [
+        ("place", pa.int64()),
+        ("form", pa.int32()),
+        ("outcome", pa.string()),
+        ("as_of", pa.date32()),
+        ("model_version", pa.string()),
+        ("revision", pa.int32()),
+        ("unsealed", pa.int64()),
+        ("seal_before", pa.string()),
+        ("rows_digest", pa.string()),
+        ("key_id", pa.string()),
+        ("digest", pa.string()),
+        ("seal", pa.string()),
+    ]
+)
+"""One row per sealed run."""
+_RUN = ("outcome", "as_of", "model_version", "revision")
+_FLOAT, _LENGTH = np.dtype("<f8"), np.dtype("<i4")
+_MISSING = -1
+
+
+class RowsDigest:
+    """SHA-256 of rows in order of ``account_id``, however they are cut into batches.
+
+    Each column is hashed by itself, a text as its length and its bytes, so that equal digests mean
+    equal values in equal places. Missing MRR counts as a number of its own.
+
+    Attributes
+    ----------
+    rows : int
+        Rows so far.
+    is_ordered : bool
+        Whether they came in order of account; the digest of others says nothing.
+
+    Examples
+    --------
+    >>> from pipelines.store.schema import SCORE_SCHEMA
+    >>> empty = SCORE_SCHEMA.empty_table().to_batches()
+    >>> RowsDigest().hexdigest() == RowsDigest().update(*empty).hexdigest()
+    True
+    """
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.is_ordered = True
+        self._last: str | None = None
+        self._columns = [[hashlib.sha256() for _ in range(3)] for _ in SCORE_SCHEMA]
+
+    def update(self, *batches: pa.RecordBatch) -> RowsDigest:
+        """Add batches in the columns of :data:`~pipelines.store.schema.SCORE_SCHEMA`."""
+        for batch in batches:
+            if not batch.num_rows:
+                continue
+            self.rows += batch.num_rows
+            self.is_ordered = self.is_ordered and self._follows(batch.column("account_id"))
+            for column, (counts, lengths, values) in zip(batch, self._columns, strict=True):
+                if pa.types.is_list(column.type):
+                    counts.update(_numbers(pc.list_value_length(column), _LENGTH))
+                    column = column.flatten()
+                if pa.types.is_string(column.type):
+                    lengths.update(_numbers(pc.binary_length(column).fill_null(_MISSING), _LENGTH))
+                    values.update(_characters(column))
+                else:
+                    values.update(_numbers(column, _FLOAT))
+        return self
+
+    def hexdigest(self) -> str:
+        """Give the digest of all rows so far, as 64 hexadecimal digits."""
+        parts = [part.hexdigest() for column in self._columns for part in column]
+        return hashlib.sha256(f"{self.rows} {' '.join(parts)}".encode()).hexdigest()
+
+    def _follows(self, accounts: pa.StringArray) -> bool:
+        first, self._last = self._last, accounts[-1].as_py()
+        if first is not None and accounts[0].as_py() < first:
+            return False
+        rising = pc.less_equal(accounts[:-1], accounts[1:])
+        return bool(pc.all(rising, min_count=0).as_py())
+
+
+@dataclass(frozen=True)
+class Seal:
+    """What shows that a run is as it was issued.
+
+    Attributes
+    ----------
+    place : int
+        Place in the chain, from 1: the order of issue, whatever the clocks said.
+    form : int
+        Form of the seal.
+    outcome, as_of, model_version, revision
+        Which run.
+    unsealed : int
+        Runs that the store held from before there were seals.
+    seal_before : str
+        Seal of the place before, empty for the first.
+    rows_digest : str
+        See :class:`RowsDigest`.
+    key_id : str
+        Names the key without telling it; empty where there was none.
+    digest : str
+        SHA-256 of all above and of the run's moment, facts and groups of signals.
+    seal : str
+        HMAC of the digest with the key (RFC 2104); the digest itself where there was none.
+    """
+
+    place: int
+    form: int
+    outcome: str
+    as_of: date
+    model_version: str
+    revision: int
+    unsealed: int
+    seal_before: str
+    rows_digest: str
+    key_id: str
+    digest: str
+    seal: str
+
+    @property
+    def run(self) -> tuple[str, date, str, int]:
+        """Which run it is of."""
+        return self.outcome, self.as_of, self.model_version, self.revision
+
+    def kept(self) -> dict[str, Any]:
+        """Return what a file that tells which run it is of keeps of a seal beside that."""
+        return {name: value for name, value in asdict(self).items() if name not in _RUN}
+
+
+def run_of(run: Run) -> tuple[str, date, str, int]:
+    """Return what names a run among all."""
+    return run.key.outcome, run.key.as_of, run.key.model_version, run.revision
+
+
+def seal_run(
+    run: Run,
+    groups: Mapping[str, str],
+    rows_digest: str,
+    *,
+    last: Seal | None,
+    unsealed: int,
+    key: bytes | None,
+) -> Seal:
+    """Seal a run.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    groups : dict of str to str
+        Group of each signal that may be a reason.
+    rows_digest : str
+        Of its rows.
+    last : Seal or None
+        The end of the chain.
+    unsealed : int
+        Runs without a seal, counted when the chain begins.
+    key : bytes or None
+        Without it whoever can write the store can also seal anew what was changed.
+
+    Raises
+    ------
+    StoreError
+        When a later version sealed the last run.
+    """
+    if last is not None:
+        refuse_later_seal(last)
+    outcome, as_of, model_version, revision = run_of(run)
+    seal = Seal(
+        place=last.place + 1 if last else 1,
+        form=FORM,
+        outcome=outcome,
+        as_of=as_of,
+        model_version=model_version,
+        revision=revision,
+        unsealed=last.unsealed if last else unsealed,
+        seal_before=last.seal if last else "",
+        rows_digest=rows_digest,
+        key_id=key_id(key),
+        digest="",
+        seal="",
+    )
+    digest = digest_of(seal, run, groups)
+    return Seal(**asdict(seal) | {"digest": digest, "seal": signed(digest, key)})
+
+
+def digest_of(seal: Seal, run: Run, groups: Mapping[str, str]) -> str:
+    """Digest a run and its place in the chain: 64 hexadecimal digits."""
+    described = asdict(seal) | {
+        "issued_at": run.issued_at.isoformat(timespec="microseconds"),
+        "rows": run.rows,
+        "facts": dict(run.facts),
+        "groups": dict(groups),
+        "as_of": seal.as_of.isoformat(),
+    }
+    del described["digest"], described["seal"]
+    text = json.dumps(described, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def signed(digest: str, key: bytes | None) -> str:
+    """Return the seal of a digest."""
+    return digest if key is None else hmac.new(key, digest.encode(), hashlib.sha256).hexdigest()
+
+
+def key_id(key: bytes | None) -> str:
+    """Name a key without telling it; no key has the empty name.
+
+    Examples
+    --------
+    >>> key_id(None), key_id(b"secret")
+    ('', '5ffbd2dd61ddcb6a')
+    """
+    return "" if key is None else signed("healthscore seal key", key)[:16]
+
+
+def refuse_later_seal(seal: Seal) -> None:
+    """Refuse a seal of a form that this version does not know.
+
+    Raises
+    ------
+    StoreError
+        When a later version made it.
+    """
+    if seal.form > FORM:
+        raise StoreError(
+            f"The scores of {seal.as_of} by model version {seal.model_version} (outcome"
+            f" {seal.outcome}) bear a seal of form {seal.form}, of a later version of healthscore"
+            f" than this one, which knows forms up to {FORM}; install that version"
+        )
+
+
+def _numbers(column: pa.Array, dtype: np.dtype[np.generic]) -> memoryview:
+    """Return the numbers of a column as bytes; adding zero takes the sign off a zero."""
+    known = column.fill_null(np.nan) if column.null_count else column
+    numbers = known.to_numpy(zero_copy_only=False)
+    if dtype == _FLOAT:
+        numbers = np.where(np.isnan(numbers), np.nan, numbers + 0.0)
+    return np.ascontiguousarray(numbers, dtype).data.cast("B")
+
+
+def _characters(column: pa.StringArray) -> memoryview | bytes:
+    """Return the texts of a column one after the other, in UTF-8."""
+    if column.null_count:
+        column = column.drop_null()
+    _, offsets, data = column.buffers()
+    if not len(column) or data is None:
+        return b""
+    ends = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1]
+    return memoryview(data)[ends[0] : ends[-1]]

@@ -1,0 +1,113 @@
+"""Training screen: metrics on unseen dates, bands and weights of a champion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.text import Text
+
+from pipelines.terminal.console import band_text, figure, percent, plain, print_warnings, table_of
+
+if TYPE_CHECKING:
+    from models.weights.intervals import WeightCertainty
+    from pipelines.training.train import Trained
+
+SEGMENTS_ABREAST = 3
+
+
+def show_trained(console: Console, trained: Trained) -> None:
+    """Print how the champion did on dates it had not seen."""
+    result, words = trained.result, trained.words
+    metrics = result.metrics.to_dict()
+    counts = result.counts
+    console.print(Text(f"Champion: version {trained.version}", style="bold"))
+    console.print(
+        Text(
+            f"Taught with {counts['rows']:,} rows of {counts['accounts']:,} accounts,"
+            f" {counts['positives']:,} of which {words.past}; judged on"
+            f" {counts['holdout_rows']:,} unseen rows, {counts['holdout_positives']:,} of which"
+            f" {words.past}"
+        )
+    )
+    show_metrics(console, metrics)
+    if not result.metrics.enough_evidence:
+        console.print(
+            Text(
+                f"There is not enough evidence that behaviour foretells {words.noun} here: the"
+                " interval of its AUC reaches 0.5. Do not act on these scores or weights.",
+                style="bold red",
+            )
+        )
+    show_bands(console, result.bands)
+    if result.metrics.enough_evidence:
+        show_weights(console, result.model.weights, result.model.certainty)
+    print_warnings(console, trained.warnings)
+
+
+def show_metrics(console: Console, metrics: dict[str, Any]) -> None:
+    """Print the hold-out figures."""
+    console.print(
+        Text(
+            f"AUC {figure(metrics['auc'])} ({figure(metrics['auc_low'])} to"
+            f" {figure(metrics['auc_high'])}) · log loss {figure(metrics['log_loss'], 4)}, base"
+            f" rate alone {figure(metrics['log_loss_base'], 4)} · calibration error"
+            f" {figure(metrics['ece'], 4)} · top-decile lift"
+            f" {figure(metrics['top_decile_lift'], 1)}"
+        )
+    )
+    console.print(
+        Text(
+            f"AUC of behaviour among accounts of like age and plan"
+            f" {figure(metrics['auc_behaviour'])} ({figure(metrics['auc_behaviour_low'])} to"
+            f" {figure(metrics['auc_behaviour_high'])})"
+        )
+    )
+
+
+def show_bands(console: Console, bands: list[dict[str, Any]]) -> None:
+    """Print what each band has meant on the hold-out."""
+    table = table_of("Band", ">rows", ">positives", ">expected", ">observed", "90 % interval")
+    for band in bands:
+        observed = band["observed_rate"]
+        table.add_row(
+            band_text(band["band"]),
+            f"{band['rows']:,}",
+            f"{band['positives']:,}",
+            percent(band["expected_rate"]),
+            percent(observed),
+            f"{percent(band['low'])} to {percent(band['high'])}" if band["rows"] else "–",
+        )
+    console.print(table)
+
+
+def show_weights(
+    console: Console, weights: Mapping[str, Mapping[str, float]], certainty: WeightCertainty
+) -> None:
+    """Print the weight of each signal group per segment, a few segments side by side."""
+    groups = list(dict.fromkeys(group for shares in weights.values() for group in shares))
+    segments = list(weights)
+    for first in range(0, len(segments), SEGMENTS_ABREAST):
+        abreast = segments[first : first + SEGMENTS_ABREAST]
+        table = table_of("Weights", *(f">{plain(segment, 40)}" for segment in abreast))
+        for group in groups:
+            table.add_row(group, *(_weight(weights, certainty, one, group) for one in abreast))
+        console.print(table)
+    console.print(
+        Text("Weights with 90 % intervals; dim with a question mark: not enough evidence.", "dim")
+    )
+
+
+def _weight(
+    weights: Mapping[str, Mapping[str, float]],
+    certainty: WeightCertainty,
+    segment: str,
+    group: str,
+) -> Text:
+    share = weights[segment].get(group)
+    if share is None:
+        return Text("–")
+    sure = certainty.groups[segment][group]
+    text = f"{share:.0f} % ({sure.low:.0f}–{sure.high:.0f})"
+    return Text(f"{text}  ") if sure.enough_evidence else Text(f"{text} ?", "dim")
