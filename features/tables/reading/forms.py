@@ -20,12 +20,12 @@ from features.tables.contract import Column
 from features.tables.mapped import MappedTable
 from features.tables.reading.settings import ReadingSettings
 from features.tables.reading.written import (
-    BESIDE_NUMBERS,
     COMPACT,
     OTHER_TIME,
     PARTS,
     PLAIN_TIME,
     REST,
+    bare_number,
     written_number,
 )
 
@@ -166,7 +166,7 @@ def _measures(value: ir.Value, column: Column) -> dict[str, ir.Value]:
             "numbers": number.sum(),
             "example": text.max(where=parted | number),
         } | _sizes(ibis.ifelse(number, text, ibis.null("string")).try_cast("float64"))
-    text = text.re_replace(BESIDE_NUMBERS, "")
+    text = bare_number(text)
     open_one = text.re_search(_OPEN_COMMA) | text.re_search(_OPEN_POINT)
     return {
         "comma": text.re_search(_COMMA).sum(),
