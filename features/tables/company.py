@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -109,14 +110,8 @@ def load_company(
     for number, (name, table) in enumerate(tables.items(), start=1):
         if progress is not None:
             progress(f"checking {name}", number, len(tables))
-        try:
+        with _named(source, table.source_name):
             quality[name] = inspect_table(table, tables["accounts"])
-        except source.engine.errors as error:
-            raise DataError(
-                f"Table '{table.source_name}' of the source '{source.url}' cannot be read:"
-                f" {source.engine.explain(error)}; repair the table or the"
-                " connection and run again"
-            ) from error
     now = datetime.now(tz=UTC).replace(tzinfo=None)
     last = None
     if known_until is None and is_dated:
@@ -128,6 +123,18 @@ def load_company(
             quality[name] = replace(quality[name], problems=problems)
     end = known_until or (data_end(quality, last) if is_dated else now.date())
     return Company(source.engine, tables, quality, end)
+
+
+@contextmanager
+def _named(source: Source, table: str) -> Iterator[None]:
+    """Name the table that the engine cannot read."""
+    try:
+        yield
+    except source.engine.errors as error:
+        raise DataError(
+            f"Table '{table}' of the source '{source.url}' cannot be read:"
+            f" {source.engine.explain(error)}; repair the table or the connection and run again"
+        ) from error
 
 
 def clean_tables(
@@ -163,13 +170,14 @@ def clean_tables(
     """
 
     def mapped(wanted: Collection[str]) -> dict[str, MappedTable]:
-        return {
-            name: map_table(
-                name, mapping, source, is_dated=is_dated, may_have_copies=may_have_copies
-            )
-            for name, mapping in settings.mapped().items()
-            if name in wanted
-        }
+        tables = {}
+        for name, mapping in settings.mapped().items():
+            if name in wanted:
+                with _named(source, mapping.source or name):
+                    tables[name] = map_table(
+                        name, mapping, source, is_dated=is_dated, may_have_copies=may_have_copies
+                    )
+        return tables
 
     every = settings.mapped()
     tables = mapped(every if names is None else names)

@@ -18,7 +18,8 @@ _NUMBER = (
 _WITH_COMMAS = r"^[+-]?[0-9]{1,3}(,[0-9]{3})+([.][0-9]*)?$"
 _WITH_POINTS = r"^[+-]?([0-9]{1,3}([.][0-9]{3})+|[0-9]+)(,[0-9]+)?$"
 # Signs of currencies, and the blanks and apostrophes that some put between thousands.
-BESIDE_NUMBERS = "[$€£¥\u00a0\u202f '’]"
+_BESIDE = r"^([+-]?) *[$€£¥] *| *[$€£¥]$"
+_BETWEEN = "([0-9])[\u00a0\u202f '’]([0-9]{3})"
 _DATE = r"[0-9]{4}[-/][0-9]{1,2}[-/][0-9]{1,2}"
 _CLOCK = r"([01]?[0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]{1,9})?)?"
 _ZONE = r"(Z| ?UTC| ?GMT|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?)?"
@@ -46,12 +47,19 @@ def written_number(
     bare = text.strip()
     if is_plain:
         return _matching(bare, _NUMBER).try_cast("float64")
-    bare = bare.re_replace(BESIDE_NUMBERS, "")
+    bare = bare_number(text)
     if decimal == ",":
         plain = _matching(bare, _WITH_POINTS).replace(".", "").replace(",", ".")
         return plain.try_cast("float64")
     without_commas = ibis.ifelse(bare.re_search(_WITH_COMMAS), bare.replace(",", ""), bare)
     return _matching(without_commas, _NUMBER).try_cast("float64")
+
+
+def bare_number(text: ir.StringValue) -> ir.StringValue:
+    """Take off the sign of a currency, and the blanks or apostrophes between thousands."""
+    bare = text.strip().re_replace(_BESIDE, r"\1")
+    # A group that ends one match cannot begin the next.
+    return bare.re_replace(_BETWEEN, r"\1\2").re_replace(_BETWEEN, r"\1\2")
 
 
 def written_time(

@@ -20,12 +20,12 @@ from features.tables.mapping.contract import Column
 from features.tables.mapping.mapped import MappedTable
 from features.tables.mapping.reading_settings import ReadingSettings
 from features.tables.mapping.written import (
-    BESIDE_NUMBERS,
     COMPACT,
     OTHER_TIME,
     PARTS,
     PLAIN_TIME,
     REST,
+    bare_number,
     written_number,
 )
 
@@ -38,7 +38,7 @@ _COMMA = (
 )
 _POINT = (
     r"^[+-]?([0-9]{1,3}(,[0-9]{3})+[.][0-9]+|[0-9]*[.]([0-9]{1,2}|[0-9]{4,})"
-    r"|(0|[0-9]{4,})[.][0-9]+|[0-9]{1,3}(,[0-9]{3}){2,})$"
+    r"|(0|[0-9]{4,})[.][0-9]+|[0-9]{1,3}(,[0-9]{3}){2,}|[0-9]+[.][0-9]+[eE][+-]?[0-9]+)$"
 )
 _OPEN_COMMA = r"^[+-]?[1-9][0-9]{0,2},[0-9]{3}$"
 _OPEN_POINT = r"^[+-]?[1-9][0-9]{0,2}[.][0-9]{3}$"
@@ -166,7 +166,7 @@ def _measures(value: ir.Value, column: Column) -> dict[str, ir.Value]:
             "numbers": number.sum(),
             "example": text.max(where=parted | number),
         } | _sizes(ibis.ifelse(number, text, ibis.null("string")).try_cast("float64"))
-    text = text.re_replace(BESIDE_NUMBERS, "")
+    text = bare_number(text)
     open_one = text.re_search(_OPEN_COMMA) | text.re_search(_OPEN_POINT)
     return {
         "comma": text.re_search(_COMMA).sum(),

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.errors import DataError
@@ -129,7 +129,12 @@ def test_settings_decide(
     assert times(load, *written, **reading) == [read]
 
 
-@given(st.lists(st.dates(datetime(1990, 1, 1).date(), datetime(2080, 1, 1).date()), min_size=1))
+@settings(max_examples=8, deadline=None)
+@given(
+    st.lists(
+        st.dates(datetime(1990, 1, 1).date(), datetime(2080, 1, 1).date()), min_size=1, max_size=4
+    )
+)
 def test_no_order_of_day_and_month_is_guessed(load_duckdb: Load, days: list[Any]) -> None:
     """Whatever the days, they are read as written or not at all."""
     written = [f"{day:%m/%d/%Y}" for day in days]

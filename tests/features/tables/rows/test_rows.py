@@ -168,8 +168,9 @@ def test_ends_of_the_last_day_are_shown_by_contracts_that_follow(company_of: Com
         started_at=pd.Timestamp("2024-01-01"), ended_at=pd.Timestamp("2024-12-31")
     )
     day = [date(2024, 1, 1)]
-    for last, after in ((first, True), (first.assign(ended_at=second.started_at), False)):
-        found = company(company_of, accounts=accounts, subscriptions=pd.concat([last, second]))
+    for days, after in ((0, True), (2, False)):
+        again = second.assign(started_at=second.started_at + timedelta(days))
+        found = company(company_of, accounts=accounts, subscriptions=pd.concat([first, again]))
         assert bool(found.quality["subscriptions"].decided) == after
         frame = build_features(found, day, OutcomeSettings(), SignalsSettings(), labelled=False)
         assert len(frame) == (6 if after else 0)

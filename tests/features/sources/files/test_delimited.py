@@ -1,0 +1,109 @@
+"""Text files as people have them: delimiter, encoding, header, ragged lines, values as written."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from features.errors import DataError
+from features.sources.opening import open_source
+from features.tables.company import load_company
+from features.tables.mapping.mapping import TablesSettings
+
+
+def rows_of(folder: Path, name: str = "rows", encoding: str = "utf-8") -> list[dict[str, object]]:
+    with open_source(str(folder), folder, encoding) as source:
+        rows: list[dict[str, object]] = source.tables[name].to_pyarrow().to_pylist()
+        return rows
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("rows.csv", b"a,b\n1,x\n"),
+        ("rows.csv", b"\xef\xbb\xbfa;b\r\n1;x\r\n"),
+        ("rows.csv", "a,b\n1,x\n".encode("utf-16")),
+        ("rows.tsv", b"a\tb\n1\tx\n"),
+        ("rows.txt", b"a|b\n1|x\n"),
+        ("rows.csv.gz", gzip.compress(b"a,b\n1,x\n")),
+        ("rows.csv", b"a,b\r\n1,x\n"),
+        ("rows.csv", b"a,b\n1,x\n\n\n"),
+    ],
+)
+def test_a_file_is_read_however_it_is_written(name: str, content: bytes, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert rows_of(tmp_path) == [{"a": 1, "b": "x"}]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"a,b\n1,2\n3,4,5\n", "Line 3 of the file '{}' must have 2 fields, as its header line"),
+        (b"a,b\n1,2\n\nTotal (1 record)\n", "Line 4 of the file '{}' must have 2 fields, as its"),
+        (b"a,b,\n1,2\n", "Line 2 of the file '{}' must have 3 fields, as its header line has, and"),
+        (b'a,b\n1,"2\n3,4\n', "Line 2 of the file '{}' opens a quote that never closes"),
+        ("a,b\n1,2\n3,Zürich\n".encode("latin-1"), "The file '{}' is not UTF-8: line 3 holds"),
+        (b"Report of May\n\na,b\n1,2\n3,4\n", "The first line of the file '{}' must name its col"),
+        (b"A1,2024-01-01\nA2,2024-01-02\n", "The file '{}' has no header line: its first line"),
+        (b"a,b\0\n1,2\n", "The file '{}' must hold text and holds bytes of another kind"),
+    ],
+)
+def test_what_cannot_be_read_is_named(content: bytes, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        rows_of(tmp_path)
+    assert str(caught.value).startswith(said.format(file))
+    assert "\n" not in str(caught.value)
+
+
+def test_another_encoding_is_read_when_told(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_bytes("a,b\n1,Zürich\n".encode("latin-1"))
+    assert rows_of(tmp_path, encoding="latin-1") == [{"a": 1, "b": "Zürich"}]
+
+
+def test_names_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("a,,A,a\n1,2,3,4\n")
+    assert rows_of(tmp_path) == [{"a": 1, "column1": 2, "A_1": 3, "a_2": 4}]
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [("1E4", "2E4"), ("00:01", "00:02"), ("02-01-24", "03-01-24"), ("1.10", "1.1"), ("07", "7")],
+)
+def test_ids_stay_as_they_are_written(ids: tuple[str, str], tmp_path: Path) -> None:
+    rows = "".join(f"{each},2023-01-01\n" for each in ids)
+    (tmp_path / "accounts.csv").write_text(f"account_id,created_at\n{rows}")
+    (tmp_path / "subscriptions.csv").write_text(f"account_id,started_at\n{rows}")
+    settings = TablesSettings.model_validate({"accounts": {}, "subscriptions": {}})
+    with open_source(str(tmp_path), tmp_path) as source:
+        company = load_company(source, settings)
+        found = company.tables["accounts"].cleaned.account_id.to_pyarrow().to_pylist()
+        assert sorted(found) == sorted(ids)
+        assert company.quality["subscriptions"].problems == ()
+
+
+def test_ids_that_a_program_wrote_as_fractions_join_with_whole_ones(tmp_path: Path) -> None:
+    (tmp_path / "accounts.csv").write_text("account_id,created_at\n7,2023-01-01\n8,2023-01-01\n")
+    (tmp_path / "subscriptions.csv").write_text("account_id,started_at\n7.0,2023-01-01\n,\n")
+    settings = TablesSettings.model_validate({"accounts": {}, "subscriptions": {}})
+    with open_source(str(tmp_path), tmp_path) as source:
+        company = load_company(source, settings)
+        rows = company.tables["subscriptions"].cleaned
+        assert rows.account_id.to_pyarrow().to_pylist() == ["7"]
+
+
+def test_files_that_are_not_read_are_named(tmp_path: Path) -> None:
+    (tmp_path / "accounts.csv").write_text("account_id\nA\n")
+    for name in ("tickets.xlsx", "all.zip", "notes.md", "readme.txt"):
+        (tmp_path / name).write_text("words")
+    with open_source(str(tmp_path), tmp_path) as source:
+        assert source.unread == ("all.zip", "tickets.xlsx")
+
+
+def test_a_broken_file_that_nobody_maps_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("a,b\n1,x\n")
+    (tmp_path / "broken.csv").write_text("a,b\n1,2,3\n")
+    assert rows_of(tmp_path) == [{"a": 1, "b": "x"}]
