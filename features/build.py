@@ -15,7 +15,7 @@ import pyarrow as pa
 from features.builders.builder import Builder, Request
 from features.builders.own import own_builders
 from features.builders.settings import SignalsSettings
-from features.catalog import Signal
+from features.catalog import AGE, Signal
 from features.errors import SettingsError, sample
 from features.observations import active_accounts
 from features.outcomes.labels import OutcomeSettings, candidates, with_label
@@ -45,8 +45,6 @@ BUILDERS: tuple[Builder, ...] = (
 )
 
 
-AGE = "account_age_days"
-"""How long an account had been there: what evidence is judged by, whatever the signals are."""
 KEYS = ("account_id", "observation_date", "happened", AGE)
 """Columns of the feature table that are no signals."""
 ORDER = ("observation_date", "account_id")

@@ -20,6 +20,8 @@ Group = Literal[
     "profile",
 ]
 GROUPS: tuple[Group, ...] = get_args(Group)
+AGE = "account_age_days"
+"""Column of the days since an account was made; no signal."""
 EVERYBODY = "all"
 """Stands where the name of a segment does, for all accounts together; the root of segments."""
 # Who an account is and what its contract says: in the model, but nothing a team could weigh.

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
-from features.catalog import EVERYBODY, Signal
+from features.catalog import AGE, EVERYBODY, Signal
 from features.errors import EvidenceError
 from models.arrays import Codes
 from models.measures.metrics import Metrics
@@ -22,7 +22,7 @@ from models.training.checks import MIN_EARLIER_POSITIVES, check_evidence, check_
 from models.training.holdout import Unseen, doubts, judge, prove, together
 from models.training.learning import Learnt, learn
 from models.training.splits import Fold, account_folds, time_holdout
-from models.weights.intervals import weight_certainty
+from models.weights.intervals import BestWeights, WeightCertainty, best_weights
 from models.weights.weights import group_weights, signal_weights
 
 # Folds of accounts that judge rows without dates.
@@ -230,20 +230,22 @@ def _with_weights(
         inside = segment == name
         centres[name] = contributions[inside].mean(axis=0).tolist()
         contributions[inside] -= centres[name]
-    weights = group_weights(contributions, segment, signals)
-    shares = signal_weights(contributions, segment, signals)
-    certainty = weight_certainty(
+    best = best_weights(
         classifier,
         inputs,
         frame["happened"].to_numpy(dtype=float),
         frame["account_id"].to_numpy(dtype=object),
         segment,
         signals,
-        weights,
-        shares,
+        age_days=frame[AGE].to_numpy(dtype=float, na_value=np.nan) if AGE in frame else None,
         good=scale.good,
         seed=seed,
+    ) or BestWeights(
+        group_weights(contributions, segment, signals),
+        signal_weights(contributions, segment, signals),
+        WeightCertainty({}, {}),
     )
+    certainty = best.certainty if enough_evidence else best.certainty.without_evidence()
     return HealthModel(
         signals=signals,
         classifier=classifier,
@@ -251,9 +253,9 @@ def _with_weights(
         scale=scale,
         segments=learnt.assignment,
         centres=centres,
-        weights=weights,
-        signal_weights=shares,
-        certainty=certainty if enough_evidence else certainty.without_evidence(),
+        weights=best.groups,
+        signal_weights=best.signals,
+        certainty=certainty,
         bands=bands,
         maturity_days=maturity_days,
     )

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from features.build import AGE
+from features.catalog import AGE
 from models.arrays import Codes, Floats
 from models.measures.metrics import Metrics, calibration_table, evaluate, rate_row
 from models.scoring.health_model import SEGMENT
@@ -171,7 +171,6 @@ def band_table(rows: pd.DataFrame, scale: ScoreScale) -> list[dict[str, Any]]:
 def doubts(metrics: Metrics, *, is_dated: bool, in_time: bool) -> list[str]:
     """Say what speaks against believing the measures, one sentence each."""
     found = []
-    lowest = float("nan") if metrics.auc_behaviour_low is None else metrics.auc_behaviour_low
     if metrics.positives < FEW_POSITIVES:
         found.append(
             f"Only {metrics.positives} positive(s) in the {metrics.rows} hold-out rows: the "
@@ -179,8 +178,7 @@ def doubts(metrics: Metrics, *, is_dated: bool, in_time: bool) -> list[str]:
         )
     elif not metrics.enough_evidence:
         found.append(
-            "Not enough evidence that behaviour foretells the outcome: its hold-out AUC among "
-            f"accounts of like age and plan may be as low as {lowest:.3f}, where 0.5 is chance."
+            _too_little(metrics)
             if metrics.auc is not None and metrics.auc_low is not None
             else f"The hold-out has no ranking to measure: {metrics.reason}."
         )
@@ -195,3 +193,16 @@ def doubts(metrics: Metrics, *, is_dated: bool, in_time: bool) -> list[str]:
             "of the same dates were used; expect the probabilities to be less certain."
         )
     return found
+
+
+def _too_little(metrics: Metrics) -> str:
+    """Name the ranking that is no better than chance, and its interval."""
+    low, high = metrics.auc_behaviour_low, metrics.auc_behaviour_high
+    which = "its hold-out AUC among accounts of like age and plan"
+    if low is None or high is None or low > 0.5:
+        low, high, which = metrics.auc_low, metrics.auc_high, "the hold-out AUC of the whole model"
+    verdict = "is below chance, 0.5" if high is not None and high < 0.5 else "may be chance, 0.5"
+    return (
+        f"Not enough evidence that behaviour foretells the outcome: {which} {verdict} "
+        f"(90 % interval {low:.3f} to {high:.3f})."
+    )

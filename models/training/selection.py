@@ -24,7 +24,7 @@ TREE_ROUNDS = (20, 40, 80, 130, 200)
 BACKBONE, DIRECTED, FREE = "backbone", "directed trees", "free trees"
 # Two shapes of one margin err in different ways: halves are what is believed of their shares
 # before anything is seen, with this standard deviation.
-EVEN, SHARE_SD = 0.5, 0.15
+EVEN, SHARE_SD = 0.5, 0.12
 
 
 @dataclass(frozen=True)

@@ -82,11 +82,6 @@ class BackboneSteps:
         free = theta - self._inverse.times(slope + self._unsigned.penalty_slope(theta))
         return self._solve(slope, self._curvature), free
 
-    def without(self, left_out: NDArray[np.bool_]) -> Floats:
-        """Solve for all accounts but some: (n_nodes, q)."""
-        slope = self._slope((~left_out).astype(float))
-        return self._solve(slope, self._curvature * (1 - left_out.mean()))
-
     def reader(self, data: Encoded) -> Callable[[Floats], Floats]:
         """Return what turns coefficients into contributions of these rows: (n, n_signals)."""
         design = self.backbone.design_.transform(data.values)[:, :-1]

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sklearn.base import clone
 
 from models.arrays import Codes, Floats
@@ -122,15 +123,22 @@ def refits(
     Refits
     """
     generator = np.random.default_rng(seed)
-    backbone = classifier.full_backbone_
+    backbone = classifier.full_backbone_ or classifier.backbone_
     if backbone is None:
         count = round(REFITS_PER_DRAW * draws)
         return Refits(_full_refits(classifier, X, happened, cluster, rows, generator, count), None)
     data = classifier.encoder_.transform(X)
     steps = BackboneSteps(backbone, data, happened, cluster)
-    stress = cross_fitted_stress(
-        steps, data, happened, cluster, group, classifier.tree_margin(data), generator
-    )
+
+    def without(left_out: NDArray[np.bool_], rows: Codes) -> tuple[Floats, Floats]:
+        here = ~left_out[cluster]
+        # Where all positives are of the accounts left out, nothing is left to learn from.
+        model = classifier
+        if len(np.unique(happened[here])) == 2:
+            model = clone(classifier).fit(X[here], happened[here].astype(int))
+        return model.contributions(X.iloc[rows]), model.base_margin(X.iloc[rows])
+
+    stress = cross_fitted_stress(without, data.segment, happened, cluster, group, generator)
     sampled = data.take(rows)
     share = 1 - classifier.tree_share
     trees = classifier.tree_contributions(sampled)

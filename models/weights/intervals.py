@@ -18,6 +18,8 @@ from models.measures.resampling import CONFIDENCE
 from models.weights.draws import DRAWS, Draw, refits, sampled_rows
 
 Direction = Literal["higher", "lower", "not enough evidence"]
+# Days at which ages are cut, finer where an account is so young that its windows are half empty.
+AGE_BANDS = (30, 61, 91, 122, 183, 365, 730)
 TAILS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
 
 
@@ -28,7 +30,7 @@ class GroupCertainty:
     Attributes
     ----------
     low, high : float
-        90 % interval of the weight, in points of 100; it holds the weight itself.
+        90 % interval of the weight, in points of 100; it holds the weight.
     enough_evidence : bool
         Whether refits agree that the group moves the margin the way the model says, and accounts
         left out agree that it should.
@@ -100,21 +102,40 @@ class WeightCertainty:
         return cls(groups, signals)
 
 
-def weight_certainty(
+@dataclass(frozen=True)
+class BestWeights:
+    """The best estimates of weights, and how sure they are.
+
+    Attributes
+    ----------
+    groups, signals : dict of str to dict of str to float
+        Segment, or "all", to group (context left out) and to signal, in points of 100.
+    certainty : WeightCertainty
+        Their intervals.
+    """
+
+    groups: dict[str, dict[str, float]]
+    signals: dict[str, dict[str, float]]
+    certainty: WeightCertainty
+
+
+def best_weights(
     classifier: ChurnClassifier,
     X: pd.DataFrame,
     happened: Floats,
     accounts: Any,
     segment: Any,
     signals: Sequence[Signal],
-    weights: Mapping[str, Mapping[str, float]],
-    shares: Mapping[str, Mapping[str, float]],
     *,
+    age_days: Floats | None = None,
     good: bool = False,
     seed: int = 0,
     draws: int = DRAWS,
-) -> WeightCertainty:
-    """Refit a classifier many times and see how far its weights move.
+) -> BestWeights | None:
+    """Refit a classifier many times, and take the middle of what the refits weigh.
+
+    A model's own shares carry its shrinkage. What refits stress as accounts left out ask them to is
+    free of that bias, so their mean is the best estimate and lies inside their interval.
 
     Parameters
     ----------
@@ -128,8 +149,9 @@ def weight_certainty(
         Account and segment of each row.
     signals : sequence of Signal
         What the columns are.
-    weights, shares : mapping of str to mapping of str to float
-        The weights of groups and of signals that the model has.
+    age_days : ndarray of shape (n,), or None
+        Days since the account began, NaN where unknown. Weights are about what sets accounts of
+        like age apart: a window that reaches back before an account was there measures its age.
     good : bool
         Whether the outcome is good news.
     seed, draws : int
@@ -137,20 +159,22 @@ def weight_certainty(
 
     Returns
     -------
-    WeightCertainty
+    BestWeights or None
+        None where no refit had both outcomes to learn from.
     """
     names = sorted({signal.group for signal in signals})
     group = np.array([names.index(signal.group) for signal in signals])
     segments = sorted(set(segment))
     code = np.searchsorted(np.array(segments, dtype=object), segment)
     rows = sampled_rows(code, seed)
-    reader = _Reader(classifier, X, code, group, rows, signals)
+    band = np.zeros(len(X), np.intp) if age_days is None else np.digitize(age_days, AGE_BANDS)
+    reader = _Reader(classifier, X, code, band, group, rows, signals)
     refitted = refits(
         classifier, X, happened, pd.factorize(accounts)[0], group, rows, seed=seed, draws=draws
     )
     found = [reader.read(draw) for draw in refitted.draws]
     if not found:
-        return WeightCertainty({}, {})
+        return None
     group_shares, signal_shares, agreement, slopes = (
         np.array(part) for part in zip(*found, strict=True)
     )
@@ -163,14 +187,10 @@ def weight_certainty(
     falls, rises = np.quantile(slopes, TAILS, axis=0)
     places = list(enumerate([*segments, EVERYBODY]))
     kept = [(i, name) for i, name in enumerate(names) if name != CONTEXT]
-    return WeightCertainty(
+    certainty = WeightCertainty(
         {
             place: {
-                name: GroupCertainty(
-                    min(float(low[s, i]), weights[place][name]),
-                    max(float(high[s, i]), weights[place][name]),
-                    bool(agrees[s, i]),
-                )
+                name: GroupCertainty(float(low[s, i]), float(high[s, i]), bool(agrees[s, i]))
                 for i, name in kept
             }
             for s, place in places
@@ -178,14 +198,24 @@ def weight_certainty(
         {
             place: {
                 signal.name: SignalCertainty(
-                    min(float(signal_low[s, i]), shares[place][signal.name]),
-                    max(float(signal_high[s, i]), shares[place][signal.name]),
+                    float(signal_low[s, i]),
+                    float(signal_high[s, i]),
                     _direction(falls[s, i], rises[s, i], good),
                 )
                 for i, signal in enumerate(signals)
             }
             for s, place in places
         },
+    )
+    # The mean of shares that sum to 100 sums to 100.
+    best, best_shares = group_shares.mean(axis=0), signal_shares.mean(axis=0)
+    return BestWeights(
+        {place: {name: float(best[s, i]) for i, name in kept} for s, place in places},
+        {
+            place: {signal.name: float(best_shares[s, i]) for i, signal in enumerate(signals)}
+            for s, place in places
+        },
+        certainty,
     )
 
 
@@ -197,6 +227,7 @@ class _Reader:
         classifier: ChurnClassifier,
         X: pd.DataFrame,
         code: Codes,
+        band: Codes,
         group: Codes,
         rows: Codes,
         signals: Sequence[Signal],
@@ -210,6 +241,7 @@ class _Reader:
         )
         here = X.iloc[rows]
         self._parts = [code[rows] == place for place in range(int(code.max()) + 1)]
+        self._bands = [band[rows][inside] for inside in self._parts]
         self._size = np.bincount(code) / len(code)
         self._fitted = classifier.contributions(here) @ self._membership
         self._ranks = _centred_ranks(here, signals, self._parts)
@@ -220,14 +252,14 @@ class _Reader:
         Each has a row per segment and a last one over all rows.
         """
         groups, signals, agreement, slopes = [], [], [], []
-        for inside in self._parts:
+        for inside, band in zip(self._parts, self._bands, strict=True):
             weight = draw.weight[inside] / draw.weight[inside].sum()
             stress = draw.stress[inside][0]
-            stressed = _centred(draw.contributions[inside], weight) * np.maximum(stress, 0.0)
+            stressed = _centred(draw.contributions[inside], weight, band) * np.maximum(stress, 0.0)
             groups.append(weight @ np.abs(stressed @ self._membership))
             signals.append(weight @ np.abs(stressed))
-            free = _centred(draw.free[inside], weight) * stress
-            fitted = _centred(self._fitted[inside], weight)
+            free = _centred(draw.free[inside], weight, band) * stress
+            fitted = _centred(self._fitted[inside], weight, band)
             agreement.append(weight @ ((free @ self._membership) * fitted))
             slopes.append((free * self._ranks[inside]).T @ weight)
         size = self._size
@@ -243,8 +275,11 @@ class _Reader:
         )
 
 
-def _centred(values: Floats, weight: Floats) -> Floats:
-    return np.asarray(values - weight @ values)
+def _centred(values: Floats, weight: Floats, band: Codes) -> Floats:
+    """Count values from the mean of the rows of like age."""
+    inside = np.eye(int(band.max()) + 1)[band] * weight[:, None]
+    total = np.maximum(inside.sum(axis=0), 1e-300)
+    return np.asarray(values - ((inside.T @ values) / total[:, None])[band])
 
 
 def _to_hundred(sizes: Floats) -> Floats:

@@ -9,17 +9,19 @@ likelihood as methods to improve predictive accuracy").
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 
 from models.arrays import Codes, Floats
-from models.churn.encoding import Encoded
-from models.weights.backbone_steps import BackboneSteps
 
-FOLDS = 5
+Without = Callable[[NDArray[np.bool_], Codes], tuple[Floats, Floats]]
+
+FOLDS = 3
 # Standard deviation of the prior of a factor around one.
 STRESS_SD = 0.6
 INTERCEPT_SD = 0.5
@@ -61,30 +63,28 @@ class Stress:
 
 
 def cross_fitted_stress(
-    steps: BackboneSteps,
-    data: Encoded,
+    without: Without,
+    segment: Codes,
     happened: Floats,
     cluster: Codes,
     group: Codes,
-    elsewhere: Floats,
     generator: np.random.Generator,
 ) -> Stress:
     """Regress outcomes on contributions from fits without the account.
 
     Parameters
     ----------
-    steps : BackboneSteps
-        Refits a backbone.
-    data : Encoded
-        Its n training rows.
+    without : callable
+        Fits to all accounts but those of a mask (n_accounts,), and returns contributions
+        (m, n_signals) and base margins (m,) of rows given by their positions.
+    segment : ndarray of int, shape (n,)
+        Segment of each row; -1 for none.
     happened : ndarray of 0 and 1, shape (n,)
         Outcomes.
     cluster : ndarray of int, shape (n,)
         Account of each row, counted from zero.
     group : ndarray of int, shape (n_signals,)
         Group of each signal, counted from zero.
-    elsewhere : ndarray of shape (n,)
-        Margin that comes from elsewhere: the trees'.
     generator : Generator
         Deals accounts to folds.
 
@@ -95,20 +95,17 @@ def cross_fitted_stress(
     fold = generator.integers(FOLDS, size=int(cluster.max()) + 1)
     membership = np.eye(int(group.max()) + 1)[group]
     seen = np.empty((len(happened), membership.shape[1]))
-    base = np.array(elsewhere)
+    base = np.empty(len(happened))
     for number in range(FOLDS):
         left_out = fold == number
-        if not left_out.any():
-            continue
         rows = np.flatnonzero(left_out[cluster])
-        part = data.take(rows)
-        refitted = steps.backbone.with_theta(steps.without(left_out))
-        seen[rows] = refitted.contributions(part) @ membership
-        base[rows] += refitted.base_margin(part)
-    count = len(steps.backbone.mean_)
+        if not len(rows):
+            continue
+        contributions, base[rows] = without(left_out, rows)
+        seen[rows] = contributions @ membership
     found = [
         _regressed(seen[own], happened[own], base[own])
-        for own in (data.segment == segment for segment in range(count))
+        for own in (segment == place for place in range(int(segment.max()) + 1))
     ]
     return Stress(*(np.array(part) for part in zip(*found, strict=True)))
 

@@ -59,10 +59,21 @@ def test_behaviour_that_does_not_foretell():
     rng = np.random.default_rng(1)
     found = measures(60, behaviour=rng.random(200))
     assert found.auc_low > 0.9
+    told = "Not enough evidence that behaviour foretells the outcome: "
+    interval = f"{found.auc_behaviour_low:.3f} to {found.auc_behaviour_high:.3f}"
     assert doubts(found, is_dated=True, in_time=True) == [
-        "Not enough evidence that behaviour foretells the outcome: its hold-out AUC among accounts "
-        f"of like age and plan may be as low as {found.auc_behaviour_low:.3f}, where 0.5 is chance."
+        f"{told}its hold-out AUC among accounts of like age and plan may be chance, 0.5 "
+        f"(90 % interval {interval})."
     ]
+    happened = np.r_[np.ones(60), np.zeros(140)]
+    upside_down = measures(60, behaviour=0.4 * rng.random(200) + 0.5 * (1 - happened))
+    (sentence,) = doubts(upside_down, is_dated=True, in_time=True)
+    assert "like age and plan is below chance, 0.5 (90 % interval 0.0" in sentence
+    # Behaviour ranks well; it is the whole model that does not.
+    lost = measures(60, foretold=False, behaviour=0.4 * rng.random(200) + 0.5 * happened)
+    assert lost.auc_behaviour_low > 0.5 > lost.auc_low
+    (sentence,) = doubts(lost, is_dated=True, in_time=True)
+    assert f"of the whole model may be chance, 0.5 (90 % interval {lost.auc_low:.3f}" in sentence
 
 
 def test_no_ranking_to_measure():

@@ -11,7 +11,7 @@ from sklearn.base import clone
 
 from features.errors import EvidenceError
 from models.churn.classifier import ChurnClassifier
-from models.training.splits import rolling_origins, time_holdout
+from models.training.splits import account_folds, rolling_origins, time_holdout
 
 NAMES = ["plan", "usage_28d", "usage_change", "tickets_90d", "billing_period"]
 dates_of_rows = st.lists(st.integers(0, 400), min_size=2, max_size=60)
@@ -87,3 +87,16 @@ def test_later_outcomes_cannot_change_what_was_said_earlier(frame):
         again = clone(model).fit(train, flipped[fold.train])
         assert (said.decision_function(test) == again.decision_function(test)).all()
     assert newest[folds[-1].test].any()
+
+
+def test_ids_issued_in_a_pattern_do_not_make_folds_of_a_kind():
+    """Every fifth account is of another kind, as where ids carry a branch or a check digit."""
+    clusters = np.repeat(np.arange(500), 2)
+    kind = clusters % 5
+    folds = account_folds(clusters, 5)
+    assert sorted(np.concatenate([fold.test for fold in folds])) == list(range(1000))
+    for fold in folds:
+        assert not set(clusters[fold.train]) & set(clusters[fold.test])
+        assert np.bincount(kind[fold.test], minlength=5).min() > 20
+    again = account_folds(clusters, 5)
+    assert all((a.test == b.test).all() for a, b in zip(folds, again, strict=True))

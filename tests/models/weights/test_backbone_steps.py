@@ -9,7 +9,6 @@ from scipy.special import expit
 
 from models.churn.backbone import LinearBackbone
 from models.churn.encoding import Encoded
-from models.churn.shrunken_logistic import NodeRows, ShrunkenTree
 from models.weights.backbone_steps import BackboneSteps
 
 ACCOUNTS, ROWS = 400, 6
@@ -90,7 +89,7 @@ def test_unit_weights_and_no_noise_return_the_fit(steps, backbone):
     second = np.append(backbone.design_.owner == 1, False)
     assert (constrained[:, second] == 0).all()
     # Without signs the second signal may say what it has to say.
-    assert (free[:, second].sum(axis=1) < -0.5).all()
+    assert (free[:, second].sum(axis=1) < -0.2).all()
 
 
 def test_a_free_draw_solves_the_dense_system(steps, backbone, rows):
@@ -129,34 +128,6 @@ def test_a_constrained_draw_is_the_bounded_minimum(steps, backbone, rows):
     gained = objective(start)[0] - oracle.fun
     assert gained > 1
     assert value - oracle.fun < 0.01 * gained
-
-
-def test_leaving_accounts_out_is_close_to_refitting_without_them(steps, backbone, rows):
-    data, happened, cluster = rows
-    left_out = np.random.default_rng(6).random(ACCOUNTS) < 0.2
-    found = steps.without(left_out)
-    kept = ~left_out[cluster]
-    remaining = NodeRows(
-        backbone.design_.transform(data.values[kept], np.float32),
-        happened[kept],
-        backbone.tree_.node[data.segment[kept]],
-        backbone.tree_.size,
-    )
-    problem = ShrunkenTree(backbone.tree_, backbone.precision_, backbone.direction_)
-    refitted = problem.minimise(remaining, backbone.theta_)
-    part = data.take(kept)
-    margin = {
-        name: backbone.with_theta(theta).margin(part)
-        for name, theta in (("fit", backbone.theta_), ("step", found), ("refit", refitted))
-    }
-    missed = np.abs(margin["step"] - margin["refit"]).mean()
-    assert missed < 0.08 * np.abs(margin["fit"] - margin["refit"]).mean()
-    assert (found * backbone.direction_ >= 0).all()
-
-
-def test_leaving_nobody_out_returns_the_fit(steps, backbone):
-    nobody = np.zeros(ACCOUNTS, dtype=bool)
-    assert steps.without(nobody) == pytest.approx(backbone.theta_, abs=2e-3)
 
 
 def test_steps_do_not_depend_on_the_order_of_rows(steps, backbone, rows):
