@@ -74,11 +74,6 @@ def inspect_table(table: CleanTable, accounts: CleanTable) -> TableQuality:
         When most values of a column cannot be read, or account ids are not unique.
     """
     is_accounts = table.contract.name == "accounts"
-    if table.contract.name in NEVER_EMPTY and not int(table.cleaned.count().execute()):
-        raise DataError(
-            f"Table '{table.source_name}' holds no row that can be used, and nothing can be learnt"
-            f" without {table.contract.name}; load it, or correct [tables.{table.contract.name}]"
-        )
     if table.contract.name == "labels":
         refuse_wrong_labels(table)
     if is_accounts or (table.contract.name == "labels" and not table.is_dated):
@@ -106,6 +101,11 @@ def inspect_table(table: CleanTable, accounts: CleanTable) -> TableQuality:
     rows = int(facts["rows"])
     columns = [table.contract.column(name) for name in kept.columns if name not in table.attributes]
     _refuse_unreadable(table, columns, raw_counts)
+    if table.contract.name in NEVER_EMPTY and not rows:
+        raise DataError(
+            f"Table '{table.source_name}' holds no row that can be used, and nothing can be learnt"
+            f" without {table.contract.name}; load it, or correct [tables.{table.contract.name}]"
+        )
     return TableQuality(
         name=table.contract.name,
         source_name=table.source_name,

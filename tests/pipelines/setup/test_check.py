@@ -105,6 +105,7 @@ def test_a_source_that_is_none_is_named(small, run, url: str) -> None:
 
 def test_a_broken_parquet_file_is_named(small, run) -> None:
     config = small()
+    config.write_text(config.read_text() + "\n[tables.tickets]\n")
     broken = config.parent / "data" / "tickets.parquet"
     broken.write_bytes(b"PAR1 this is not it PAR1")
     ran = run("check", "-c", config)
