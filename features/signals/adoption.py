@@ -39,7 +39,7 @@ _BREADTH_AND_DEPTH = (
         "features_used_change",
         "change",
         "higher",
-        "Features used",
+        "Features used, change",
         28,
         "The number of features used {value} against the month before",
     ),

@@ -16,6 +16,7 @@ from features.windows.panes import Measure, Window
 MONTHS = tuple(Window(f"w{n + 1}", 28, ends_days_before=28 * n) for n in range(6))
 RECENT, BEFORE = MONTHS[:2]
 LONG = Window("long", 90)
+WEEK, HALF, YEAR = Window("week", 7), Window("half", 180), Window("year", 365)
 LONG_BEFORE = Window("long_before", 90, ends_days_before=90)
 ROUNDING = 1e-9
 """Sums that differ by less than this share are equal: engines add in different orders."""
@@ -28,13 +29,25 @@ def _signal(
 
 
 _VOLUME = (
+    _signal("usage_7d", "count", "higher", "Usage volume, a week", 7, "{value} use{s} in 7 days"),
     _signal("usage_28d", "count", "higher", "Usage volume", 28, "{value} use{s} in 28 days"),
     _signal("usage_90d", "count", "higher", "Usage volume, long", 90, "{value} use{s} in 90 days"),
+    _signal(
+        "usage_180d",
+        "count",
+        "higher",
+        "Usage volume, half a year",
+        180,
+        "{value} use{s} in 180 days",
+    ),
+    _signal(
+        "usage_365d", "count", "higher", "Usage volume, a year", 365, "{value} use{s} in 365 days"
+    ),
     _signal(
         "usage_change",
         "change",
         "higher",
-        "Usage volume",
+        "Usage volume, change",
         28,
         "Usage volume {value} against the month before",
     ),
@@ -42,7 +55,7 @@ _VOLUME = (
         "usage_change_90d",
         "change",
         "higher",
-        "Usage volume, long",
+        "Usage volume, long change",
         90,
         "Usage volume of 90 days {value} against the 90 before",
     ),
@@ -84,7 +97,7 @@ _USERS = (
         "active_users_change",
         "change",
         "higher",
-        "Active users",
+        "Active users, change",
         28,
         "Active users {value} against the month before",
     ),
@@ -140,7 +153,10 @@ class UsageBuilder:
         silent = days_between(rows.observation_date, rows.last_long).fill_null(float(LONG.days))
         values = {
             "usage_28d": rows.volume_w1,
+            "usage_7d": rows.volume_week,
             "usage_90d": rows.volume_long,
+            "usage_180d": rows.volume_half,
+            "usage_365d": rows.volume_year,
             "usage_change": relative_change(rows.volume_w1, rows.volume_w2),
             "usage_change_90d": relative_change(rows.volume_long, rows.volume_long_before),
             "usage_decline_streak": _decline_streak(rows),
@@ -173,7 +189,7 @@ def _volumes(request: Request) -> ir.Table:
         judged = ibis.ifelse(events.errors.notnull(), amount, ibis.null("float64"))
         columns |= {"errors": events.errors, "judged": judged}
         measures |= {"errors": Measure("sum", "errors"), "judged": Measure("sum", "judged")}
-    windows = (*MONTHS, LONG, LONG_BEFORE)
+    windows = (*MONTHS, WEEK, LONG, LONG_BEFORE, HALF, YEAR)
     volumes = request.over_windows(request.events("usage_events", **columns), windows, measures)
     if not table.has("user_id"):
         return volumes

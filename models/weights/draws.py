@@ -25,6 +25,9 @@ from models.weights.backbone_steps import BackboneSteps
 from models.weights.stress import cross_fitted_stress
 
 DRAWS, REFITS_PER_DRAW = 100, 0.2
+# What signals measure badly and what a shape cannot bend to stays wrong however many accounts there
+# are: the standard deviation of the logarithm by which a group may count too much or too little.
+MISFIT_SD = 0.35
 # Rows of each segment on which weights are read off a refit.
 ROWS_PER_SEGMENT = 2_000
 
@@ -149,7 +152,9 @@ def refits(
             weight = generator.exponential(size=int(cluster.max()) + 1)
             weight /= weight.mean()
             constrained, free = steps.draw(weight, generator)
-            factor = stress.draw(generator)[sampled.segment][:, group]
+            factor = stress.draw(generator)
+            factor = factor * np.exp(MISFIT_SD * generator.normal(size=factor.shape))
+            factor = factor[sampled.segment][:, group]
             held, unheld = (share * read(theta) + trees for theta in (constrained, free))
             yield Draw(held, unheld, factor, weight[cluster[rows]])
 

@@ -20,6 +20,9 @@ volumes as (
         (select coalesce(sum(amount), 0) from recent) as now,
         (select coalesce(sum(amount), 0) from previous) as before,
         (select coalesce(sum(amount), 0) from long) as now_90,
+        (select coalesce(sum(amount), 0) from events where ago <= 7 * :day) as now_7,
+        (select coalesce(sum(amount), 0) from events where ago <= 180 * :day) as now_180,
+        (select coalesce(sum(amount), 0) from events where ago <= 365 * :day) as now_365,
         (select coalesce(sum(amount), 0) from events
             where ago > 90 * :day and ago <= 180 * :day) as before_90,
         (select count(distinct user_id) from recent) as users,
@@ -52,8 +55,11 @@ seats as (
       and not (renewal_at is not null and started_at < latest and renewal_at <= latest)
 )
 select
+    now_7 as usage_7d,
     now as usage_28d,
     now_90 as usage_90d,
+    now_180 as usage_180d,
+    now_365 as usage_365d,
     case when before > 0 then (now - before) * 1.0 / before end as usage_change,
     case when before_90 > 0 then (now_90 - before_90) * 1.0 / before_90 end as usage_change_90d,
     (select coalesce(min(month), 5) from steady) as usage_decline_streak,
