@@ -38,7 +38,7 @@ def healthscore(folder: Path, seed: int, threads: int) -> dict[str, Any]:
         "model": judged(held, result.holdout["probability"].to_numpy()),
         "base": judged(held, constant),
         "truth": judged(held, held["true_probability"].to_numpy()),
-        "choice": {key: result.choice[key] for key in ("backbone", "rounds", "in_time")},
+        "choice": {key: result.choice[key] for key in ("n_rounds", "tree_share", "in_time")},
         "calibration": _calibration(result.metrics),
         "segments": {name: _calibration(part) for name, part in result.segment_metrics.items()},
         "weights": result.model.weights,

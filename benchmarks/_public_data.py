@@ -39,5 +39,5 @@ def public_data(name: str) -> dict[str, Any]:
             segment: {key: part[key] for key in ("rows", "positives", "enough_evidence")}
             for segment, part in answer["segments"].items()
         },
-        "choice": {key: answer["choice"][key] for key in ("backbone", "rounds")},
+        "choice": {key: answer["choice"][key] for key in ("n_rounds", "tree_share")},
     }

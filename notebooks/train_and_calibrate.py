@@ -92,26 +92,26 @@ def _(Figure, mo, pd, result):
     candidates = pd.DataFrame(result.choice["candidates"])
     tried = Figure(figsize=(7, 2.8), layout="constrained")
     axes_of_tried = tried.subplots()
-    for has_backbone, some in candidates.groupby("backbone"):
-        told = "backbone per segment, then trees" if has_backbone else "trees alone"
-        axes_of_tried.plot(some["rounds"], some["log_loss"], marker="o", markersize=3, label=told)
+    for shape, some in candidates.groupby("shape"):
+        axes_of_tried.plot(some["rounds"], some["log_loss"], marker="o", markersize=3, label=shape)
     axes_of_tried.set(xlabel="rounds of trees", ylabel="log loss on later dates")
     axes_of_tried.legend(frameon=False)
-    chosen = "a backbone per segment" if result.choice["backbone"] else "no backbone"
+    choice = result.choice
     mo.vstack(
         [
             mo.md(f"""
     ## What was chosen
 
-    The model is a straight **backbone** per segment plus **trees** that correct it. How many rounds
-    of trees help is asked of later dates, within the training rows: lower is better. Chosen were
-    {chosen} and {result.choice["rounds"]} rounds. Where history is short, no trees at all is often
-    the best answer.
+    The model weighs two shapes: a straight **backbone** per segment that trees correct, and small
+    **trees alone**. How many rounds of each help, and how much each may say, is asked of later
+    dates, within the training rows: lower is better. Chosen were {choice["n_rounds"]} rounds on the
+    backbone, and trees alone with a share of {choice["tree_share"]:.0%}. Together they are
+    {choice["gain"]:.4f} below the better of the two.
     """),
             tried,
         ]
     )
-    return (candidates,)
+    return candidates, choice
 
 
 @app.cell

@@ -28,6 +28,9 @@ from models.churn.backbone import LinearBackbone
 from models.churn.encoding import Encoded, SignalEncoder
 from models.churn.trees import PLAIN, declared_signs, grow_trees, join_trees
 
+COUNT = Interval(Integral, 1, None, closed="left")
+POSITIVE = Interval(Real, 0, None, closed="neither")
+
 
 class ChurnClassifier(ClassifierMixin, BaseEstimator):
     """Binary classifier whose margin splits exactly into one value per signal.
@@ -118,23 +121,17 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
     prior_: float
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **{key: ["boolean"] for key in ("backbone", "hold_directions")},
+        **{key: [COUNT] for key in ("max_depth", "min_child_samples", "tree_rounds")},
+        **{key: [POSITIVE] for key in ("learning_rate", "shrinkage", "segment_shrinkage")},
+        **{key: [dict, None] for key in ("healthy", "groups")},
         "segment_column": [str, None],
-        "backbone": ["boolean"],
         "n_rounds": [Interval(Integral, 0, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "num_leaves": [Interval(Integral, 2, None, closed="left")],
-        "max_depth": [Interval(Integral, 1, None, closed="left")],
-        "min_child_samples": [Interval(Integral, 1, None, closed="left")],
+        "min_segment_positives": [COUNT],
         "feature_fraction": [Interval(Real, 0, 1, closed="right")],
         "reg_lambda": [Interval(Real, 0, None, closed="left")],
-        "shrinkage": [Interval(Real, 0, None, closed="neither")],
-        "segment_shrinkage": [Interval(Real, 0, None, closed="neither")],
-        "min_segment_positives": [Interval(Integral, 1, None, closed="left")],
         "tree_share": [Interval(Real, 0, 1, closed="both")],
-        "tree_rounds": [Interval(Integral, 1, None, closed="left")],
-        "hold_directions": ["boolean"],
-        "healthy": [dict, None],
-        "groups": [dict, None],
         "random_state": [Interval(Integral, 0, 2**31 - 1, closed="left"), None],
         "n_jobs": [Integral, None],
     }
@@ -247,8 +244,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: Any) -> Floats:
         """More probable class of each row: (n,)."""
-        positives = self.decision_function(X) > 0
-        return np.asarray(self.classes_[positives.astype(int)])
+        return np.asarray(self.classes_[(self.decision_function(X) > 0).astype(int)])
 
     def contributions(self, X: Any) -> Floats:
         """SHAP value of each signal on the margin: (n, n_signals).
@@ -259,10 +255,8 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
         :meth:`decision_function`.
         """
         data = self._encoded(X)
-        total = np.zeros_like(data.values)
-        if self.backbone_ is not None:
-            total += self.backbone_.contributions(data)
-        return total + self.tree_contributions(data)
+        trees = self.tree_contributions(data)
+        return trees if self.backbone_ is None else self.backbone_.contributions(data) + trees
 
     def tree_contributions(self, data: Encoded) -> Floats:
         """SHAP value of each signal on the correction alone, from encoded rows: (n, n_signals)."""
@@ -276,11 +270,9 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
 
     def base_margin(self, X: Any) -> Floats:
         """Part of the margin no signal of the row has moved; one value per segment: (n,)."""
-        data = self._encoded(X)
-        backbone = self.backbone_
-        base = np.full(len(data.values), self.prior_)
-        if backbone is not None:
-            base = backbone.base_margin(data)
+        data, backbone = self._encoded(X), self.backbone_
+        flat = np.full(len(data.values), self.prior_)
+        base = flat if backbone is None else backbone.base_margin(data)
         if self.booster_ is not None:
             # The trees' expected value is the same for every row.
             unknown = np.full((1, data.values.shape[1]), np.nan)

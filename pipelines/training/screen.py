@@ -31,6 +31,7 @@ def show_trained(console: Console, trained: Trained) -> None:
             f" {words.past}"
         )
     )
+    console.print(Text(shapes_sentence(result.choice)))
     show_metrics(console, metrics)
     if not result.metrics.enough_evidence:
         console.print(
@@ -44,6 +45,24 @@ def show_trained(console: Console, trained: Trained) -> None:
     if result.metrics.enough_evidence:
         show_weights(console, result.model.weights, result.model.certainty)
     print_warnings(console, trained.warnings)
+
+
+def shapes_sentence(choice: Mapping[str, Any]) -> str:
+    """Say which shapes the margin is made of, and what weighing them gained.
+
+    Examples
+    --------
+    >>> shapes_sentence({"n_rounds": 40, "tree_share": 0.25, "tree_rounds": 80, "gain": 0.0012})
+    'Shapes: 75 % backbone with 40 rounds of trees, 25 % plain trees with 80; log loss on later
+    dates 0.0012 below the better one alone'
+    """
+    share = choice["tree_share"]
+    backbone = f"{1 - share:.0%} backbone with {choice['n_rounds']} rounds of trees"
+    trees = f"{share:.0%} plain trees with {choice['tree_rounds']}"
+    return (
+        f"Shapes: {backbone}, {trees}; log loss on later dates"
+        f" {figure(choice['gain'], 4)} below the better one alone"
+    ).replace("%", " %")
 
 
 def show_metrics(console: Console, metrics: dict[str, Any]) -> None:

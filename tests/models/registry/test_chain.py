@@ -257,7 +257,7 @@ def test_one_that_was_given_up_by_others_does_not_move_the_alias(folder, monkeyp
 
     def sleeps(client, name, alias, version):
         real(client, name, alias, version)
-        record = promotion_chain.settled(name)[-1]
+        record = promotion_chain.recovered_chain(name)[-1]
         client.set_tag(record.run_id, "healthscore.state", "abandoned")
 
     monkeypatch.setattr(promotion_chain, "_point", sleeps)

@@ -52,7 +52,7 @@ def test_the_champion_comes_back_as_it_was(registry, result, frame):
     expected, found = Scorer(result.model).score(frame), Scorer(model).score(frame)
     pd.testing.assert_frame_equal(found.table, expected.table, check_exact=True)
     assert metadata.params["fingerprint"] == "abc"
-    assert metadata.params["rounds"] == str(result.choice["rounds"])
+    assert metadata.params["rounds"] == str(result.choice["n_rounds"])
     assert metadata.metrics["holdout_auc"] == pytest.approx(result.metrics.auc)
     assert metadata.created_at.endswith("+00:00")
 
@@ -164,7 +164,7 @@ def test_lost_files_are_one_sentence(result, tmp_path):
         lambda *place: Registry(*place).champion(),
         lambda *place: Registry(*place).version("1"),
     ):
-        with pytest.raises(RegistryError, match="holds no usable model"):
+        with pytest.raises(RegistryError, match="is not as it was registered"):
             load(folder, "health")
 
 
