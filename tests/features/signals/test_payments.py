@@ -6,9 +6,13 @@ from typing import Any
 
 import pytest
 
+from features.catalog import GROUPS
 from tests.features.by_hand import MICROSECOND, MIDNIGHT, CompanyOf, ago, signals_by_account
 
 Row = dict[str, Any]
+
+# Contract terms are context, and so belong to the profile.
+AND_CONTEXT = {"groups_off": [name for name in GROUPS if name not in ("payments", "profile")]}
 
 
 def invoice(due: float, paid: float | None = None, **other: object) -> Row:
@@ -130,6 +134,7 @@ def test_the_term_is_that_of_the_contract_that_renews_next(company_of: CompanyOf
     found = signals_by_account(
         company_of,
         "payments",
+        AND_CONTEXT,
         subscriptions={
             "a year": [term(65, -300)],
             "renews today": [term(365, 0)],
@@ -168,6 +173,7 @@ def test_contract_facts_are_those_of_the_newest_term(company_of: CompanyOf) -> N
     found = signals_by_account(
         company_of,
         "payments",
+        AND_CONTEXT,
         subscriptions={
             "one": [term(10, "monthly", True, 0.2)],
             "two": [term(100, "monthly", True, 0.2), term(10, "annual", False, None)],

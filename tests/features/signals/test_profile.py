@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from features.build import build_features, signals_of
+from features.builders.owners import owner_attributes
 from features.builders.settings import SignalsSettings
 from features.catalog import Signal, signal_name
 from features.errors import SettingsError
@@ -160,3 +161,17 @@ def test_an_attribute_may_be_called_like_the_second_copy_of_a_key(
         "A": "left",
         "B": "right",
     }
+
+
+def test_owners_of_accounts_are_never_signals(company_of: CompanyOf) -> None:
+    owners = ["csm", "Account Manager", "owner_email", "looked_after_by"]
+    accounts = pd.DataFrame({"account_id": ["A"], "created_at": [datetime(2023, 1, 1)]})
+    accounts = accounts.assign(**dict.fromkeys([*owners, "ownership"], "Ana Lima"))
+    mapping: dict[str, Any] = {"accounts": {"attributes": [*owners, "ownership"]}}
+    churn = pd.DataFrame({"account_id": ["A"], "churned_at": [datetime(2024, 2, 1)]})
+    mapping["churn_events"] = {}
+    company = company_of({"accounts": accounts, "churn_events": churn}, mapping)
+    settings = SignalsSettings(owners=("looked_after_by",))
+    names = {signal.name for signal in signals_of(company, settings)}
+    assert names == {"tenure_days", "lifecycle_stage", "ownership"}
+    assert owner_attributes(company, settings) == owners

@@ -26,7 +26,6 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from models.registry import files as model_files
-from models.registry import models as registry
 from models.registry import serving
 from models.scoring.scorer import Scorer
 
@@ -180,7 +179,9 @@ def surroundings(
     folder = tmp_path_factory.mktemp("mlruns")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        registry.log_champion(result, folder=folder, name="health", params={}, files={}, figures={})
+        model_files.log_champion(
+            result, folder=folder, name="health", params={}, files={}, figures={}
+        )
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     # Packages of the same names in the folder of whoever serves must not be taken for ours.
     for package in ("features", "models"):

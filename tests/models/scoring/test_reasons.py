@@ -106,17 +106,17 @@ POINTS = np.array([[1.0, -5.0, 0.0, 2.0], [-3.0, 0.0, 3.0, 0.5]])
 def test_reasons_are_the_largest_points_in_order():
     first, second = reasons(POINTS, VALUES, SIGNALS, limit=2)
     assert [(reason.signal, reason.points) for reason in first] == [("tickets", -5), ("logins", 2)]
-    assert [reason.signal for reason in second] == ["uses", "plan"]
+    assert [reason.signal for reason in second] == ["uses", "logins"]
     assert first[0].sentence == "2 tickets: −5.0 points"
     assert second[0].value is None
-    assert second[1].sentence == "Thing is not known: +3.0 points"
+    assert second[1].sentence == "2 logins: +0.5 points"
 
 
 def test_a_signal_without_points_is_no_reason():
     assert [reason.signal for reason in reasons(POINTS, VALUES, SIGNALS)[1]] == [
         "uses",
-        "plan",
         "logins",
+        "plan",
     ]
     assert reasons(np.zeros((2, 4)), VALUES, SIGNALS) == [[], []]
 
@@ -138,3 +138,16 @@ def test_groups_are_sums_in_catalogue_order():
     assert table.columns.tolist() == ["usage", "support", "profile"]
     assert table["usage"].tolist() == [3.0, -2.5]
     assert table.sum(axis=1).tolist() == POINTS.sum(axis=1).tolist()
+
+
+def test_context_comes_after_behaviour_whatever_its_size():
+    signals = [
+        Signal("renewal_due", "profile", "flag", "none", "Renewal due", None, "Due: {value}"),
+        Signal("tickets", "support", "count", "lower", "Tickets", None, "{value} tickets"),
+        Signal("usage", "usage", "count", "higher", "Usage", 28, "{value} uses"),
+    ]
+    values = pd.DataFrame({"renewal_due": [1.0, 1.0], "tickets": [3.0, 0.0], "usage": [9.0, 1.0]})
+    points = np.array([[-20.0, -1.0, 2.0], [-20.0, 0.0, -3.0]])
+    told = reasons(points, values, signals, 2)
+    assert [one.signal for one in told[0]] == ["usage", "tickets"]
+    assert [one.signal for one in told[1]] == ["usage", "renewal_due"]
