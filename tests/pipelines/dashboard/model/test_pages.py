@@ -12,12 +12,13 @@ from models.registry.chain_record import Record
 from models.registry.champions import History, Version
 from models.registry.models import Champion
 from models.registry.recommendations import RecommendationRecord
+from pipelines.dashboard.access.notes import WITHHELD
 from pipelines.dashboard.model import jobs
 from pipelines.dashboard.model import pages as model_pages
 from pipelines.dashboard.model.health import ModelHealth, Moved, calibration
 from pipelines.dashboard.model.sections import figures, health_sections
 from pipelines.reports.wording import percent
-from tests.pipelines.dashboard.opened_panel import opened_panel
+from tests.pipelines.dashboard.opened_panel import ADMIN, EVERYBODY, opened_panel
 from tests.pipelines.reports.page import Page
 
 pytestmark = pytest.mark.xdist_group("panel")
@@ -144,12 +145,14 @@ def test_a_registry_that_is_gone_is_a_sentence(panel, config, monkeypatch) -> No
     try:
         fresh = jobs.ModelJobs(1)
         monkeypatch.setattr(panel.app.state, "model_jobs", fresh)
-        answer = panel.get("/api/v1/model")
-        assert answer.status_code == 200
-        assert answer.json()["state"] == "impossible"
-        assert answer.json()["sentence"].startswith("No champion of 'healthscore' was found")
-        shown = Page(panel.get("/model").text)
-        assert "The model cannot be shown now. No champion of 'healthscore'" in shown.text
+        for who, start in ((EVERYBODY, WITHHELD), (ADMIN, f"{WITHHELD}: No champion of 'health")):
+            answer = panel.get("/api/v1/model", who)
+            assert answer.status_code == 200
+            assert answer.json()["state"] == "impossible"
+            assert answer.json()["sentence"].startswith(start)
+            assert ("No champion" in answer.json()["sentence"]) == (who == ADMIN)
+            shown = Page(panel.get("/model", who).text)
+            assert f"The model cannot be shown now. {start}" in shown.text
         fresh.close()
     finally:
         away.rename(config.parent / "mlruns" / "mlflow.db")
