@@ -36,7 +36,8 @@ def follow_the_folder(folder: Path) -> None:
         When the folder was moved and its database cannot be written to.
     """
     database = folder / "mlflow.db"
-    if not database.exists():
+    # A database that was copied alone goes on reading the files of the original.
+    if not (database.exists() and (folder / ARTIFACTS).is_dir()):
         return
     here = (folder / ARTIFACTS).resolve().as_uri()
     try:
