@@ -41,7 +41,7 @@ def test_a_model_taught_through_the_front_door_is_the_champion(
 ) -> None:
     rows = opened.labelled_rows()
     result = hs.fit_health_model(rows, **opened.learning(rows))
-    assert result.metrics.to_dict() == taught.answer["metrics"]
+    assert result.metrics.to_dict() == taught.trained["metrics"]
     scored = hs.Scorer(result.model).score(rows.frame)
     total = scored.table["baseline_score"] + scored.points.sum(axis=1)
     np.testing.assert_allclose(total, scored.table["score"], atol=1e-9)

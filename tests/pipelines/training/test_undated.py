@@ -30,7 +30,7 @@ def undated(tmp_path):
     """Write a company of 400 accounts, a third of which left: those that logged in little."""
     ids = [f"C{number}" for number in range(400)]
     left = [int(number % 7 < 2 + (number % 5 == 0)) for number in range(400)]
-    logins = [(3 if gone else 9) + number % 8 for number, gone in enumerate(left)]
+    logins = [(3 if gone else 8) + number % 12 for number, gone in enumerate(left)]
     data = tmp_path / "data"
     data.mkdir()
     tables = {
