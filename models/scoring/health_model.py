@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ class HealthModel:
             for segment, parts in self.certainty.groups.items()
         }
 
-    @property
+    @cached_property
     def margin_plan(self) -> ShapPlan:
         """The margin arranged for explaining: the plan kept with the model, or one made now."""
         if self.shap is not None:
