@@ -258,7 +258,7 @@ def money(scope: Scope, amount: ir.Value, currency: ir.Value, *, is_minor: bool)
     if is_minor:
         units = ibis.ifelse(code.isin(WHOLE_UNITS), units, units / 100.0)
     known = {scope.currency.lower(): 1.0} | {k.lower(): v for k, v in scope.rates.items()}
-    rate = ibis.cases(*[(code == name, value) for name, value in known.items()])
+    rate = code.cases(*known.items())
     return units * rate
 
 
@@ -266,8 +266,8 @@ def _translated(scope: Scope, value: ir.Value, name: str) -> ir.StringValue:
     if name not in scope.words:
         raise SettingsError(f"{scope.place} names a list of words '{name[:60]}' that is not there")
     bare = words_of(value)
-    cases = [(bare == theirs.lower(), ours) for theirs, ours in scope.words[name].items()]
-    return ibis.cases(*cases, else_=bare) if cases else bare
+    listed = [(theirs.lower(), ours) for theirs, ours in scope.words[name].items()]
+    return bare.cases(*listed, else_=bare) if listed else bare
 
 
 def _maybe(scope: Scope, names: Iterable[str]) -> ir.Value:
@@ -304,6 +304,9 @@ _VERBS: dict[str, Callable[..., Any]] = {
     "max": lambda value: value.max(),
     "count": lambda value: value.count(),
     "any": lambda value: flag(value).any(),
+    "next": lambda value, group, order: value.min().over(
+        ibis.window(group_by=group, order_by=order, preceding=0, following=None)
+    ),
     "overall_max": lambda value: value.max().over(ibis.window()),
 }
 # Of these the arguments are names or lists, or what stands for them depends on the table.
