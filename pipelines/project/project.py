@@ -213,6 +213,11 @@ class Project:
         if not self.settings.source.vendors:
             # A project without vendors scores as one did before there were any.
             del said["source"]["vendors"], said["identity"]
+        named = [vendor.pack for vendor in self.settings.source.vendors.values()]
+        named += filter(None, [self.settings.identity.overrides])
+        files = [file for name in named if (file := self.folder / name).is_file()]
+        if files:
+            said["files"] = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
         builders = [Path(file).read_bytes() for file in self.settings.signals.builders]
         said["signals"]["builders"] = [hashlib.sha256(text).hexdigest() for text in builders]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

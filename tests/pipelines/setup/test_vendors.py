@@ -131,3 +131,16 @@ def test_a_source_without_any_place_is_refused(tmp_path, run) -> None:
     ran = run("check", "-c", config)
     assert ran.code == 2
     assert "[source] url is required and missing; add it" in ran.err
+
+
+def test_a_pack_and_a_file_of_links_shape_a_score(tmp_path) -> None:
+    config = tmp_path / "healthscore.toml"
+    config.write_text(
+        '[source]\nurl = "x"\n[source.mine]\npack = "mine.toml"\n[identity]\noverrides = "l.csv"\n'
+        "[tables.accounts]\n[tables.subscriptions]\n"
+    )
+    seen = set()
+    for name, text in (("mine.toml", "a"), ("mine.toml", "b"), ("l.csv", "a"), ("l.csv", "b")):
+        (tmp_path / name).write_text(text)
+        seen.add(load_project(config).fingerprint)
+    assert len(seen) == 4
