@@ -16,7 +16,16 @@ from pipelines.commands.monitor import monitor
 from pipelines.commands.panel import serve, user
 from pipelines.commands.portfolio import portfolio
 from pipelines.commands.scores import explain, export, score, trend, verify_run, verify_store
-from pipelines.commands.setup import check, demo, features, init, signals, simulate
+from pipelines.commands.setup import (
+    check,
+    connect,
+    demo,
+    features,
+    init,
+    links,
+    signals,
+    simulate,
+)
 from pipelines.commands.training import backtest, train
 from pipelines.commands.weights import recommend, what_if
 
@@ -41,7 +50,9 @@ INTERRUPTED = 130
 
 for command in (
     simulate,
+    connect,
     init,
+    links,
     check,
     signals,
     features,

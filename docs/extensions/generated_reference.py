@@ -101,7 +101,8 @@ def tables_markdown() -> str:
 def _sections(model: type[BaseModel], path: str) -> Iterator[Section]:
     """Walk the settings tree, each kind of table of the source once."""
     for key, field in model.model_fields.items():
-        name = f"{path}.{key}" if path else key
+        # Vendors stand directly under [source].
+        name = path if key == "vendors" else f"{path}.{key}" if path else key
         annotation = field.annotation
         if path == "tables" and key != "accounts":
             continue

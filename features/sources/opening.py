@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from features.errors import DataError, HealthscoreError
+from features.errors import DataError, HealthscoreError, SettingsError
 from features.sources.source import Source
 from features.sources.url import scheme_of, with_environment
 
 
 @contextmanager
-def open_source(url: str, relative_to: Path, encoding: str = "utf-8") -> Iterator[Source]:
+def open_source(
+    url: str | None,
+    relative_to: Path,
+    encoding: str = "utf-8",
+    parts: Mapping[str, str] | None = None,
+) -> Iterator[Source]:
     """Open the tables of an address.
 
     Parameters
     ----------
-    url : str
+    url : str or None
         A folder of Parquet and CSV files, a DuckDB file (``duckdb://`` may stand before either),
         ``postgresql://user@host:port/database?schema=crm``, or ``spark://?master=yarn&folder=data``
         and ``spark://?database=crm``. ``${NAME}`` stands for an environment variable.
@@ -25,6 +30,8 @@ def open_source(url: str, relative_to: Path, encoding: str = "utf-8") -> Iterato
         Folder that a relative path starts from.
     encoding : str
         Of text files.
+    parts : mapping of str to str, optional
+        Further folders or DuckDB files, whose tables are called ``NAME/TABLE``.
 
     Raises
     ------
@@ -33,7 +40,7 @@ def open_source(url: str, relative_to: Path, encoding: str = "utf-8") -> Iterato
     DataError
         When nothing readable is there, or the engine stops while it is used.
     """
-    source = _opened(with_environment(url), relative_to, encoding)
+    source = _opened(url and with_environment(url), relative_to, encoding, parts or {})
     engine = source.engine
     try:
         yield source
@@ -48,17 +55,22 @@ def open_source(url: str, relative_to: Path, encoding: str = "utf-8") -> Iterato
         engine.close()
 
 
-def _opened(url: str, relative_to: Path, encoding: str) -> Source:
+def _opened(url: str | None, relative_to: Path, encoding: str, parts: Mapping[str, str]) -> Source:
     """Open the engine an address asks for; its driver is imported only then."""
-    scheme = scheme_of(url)
+    scheme = scheme_of(url or "")
+    if parts and scheme not in ("", "duckdb"):
+        raise SettingsError(
+            f"[source.{next(iter(parts))}] has a url beside a source on a server, and only folders"
+            " and DuckDB files can be read together; load its tables into the server"
+        )
     if scheme in ("postgresql", "postgres"):
         from features.sources.postgres import open_postgres
 
-        return open_postgres(url)
+        return open_postgres(url or "")
     if scheme == "spark":
         from features.sources.spark import open_spark
 
-        return open_spark(url, relative_to, encoding)
+        return open_spark(url or "", relative_to, encoding)
     from features.sources.duckdb import open_duckdb
 
-    return open_duckdb(url, relative_to, encoding)
+    return open_duckdb(url, relative_to, encoding, parts)

@@ -71,6 +71,16 @@ class Source:
         self.unread = tuple(unread)
         self._texts = texts
 
+    def with_tables(self, tables: Mapping[str, ir.Table]) -> Source:
+        """Return a source with more tables, which were not written as text."""
+        return Source(
+            self.engine,
+            tables,
+            self.url,
+            texts=lambda name: self._texts(name) if name in self.tables else None,
+            unread=self.unread,
+        )
+
     def is_text(self, name: str) -> bool:
         """Whether a table was written as text."""
         found = same_name(name, self.tables)

@@ -15,7 +15,6 @@ from features.catalog import Signal
 from features.errors import EvidenceError
 from models.backtest.leakage import LEAST_POSITIVES, UNSPLIT
 from models.backtest.single_signal import (
-    CERTAIN_RATE,
     CERTAIN_ROWS,
     GIVEN_AWAY,
     TOO_GOOD,
@@ -30,6 +29,8 @@ from models.training.splits import account_holdout, time_holdout
 DUE = "renewal_due"
 TIMING = (DUE, "days_to_renewal", "term_days")
 """Signals of a date that was agreed beforehand."""
+MOST_ENDED = 1 / 3
+"""Where more of the renewals that were due ended, their dates are judged like any signal."""
 
 
 def giveaways(
@@ -97,13 +98,13 @@ def giveaways(
 
 
 def _renewals_may_go_well(frame: pd.DataFrame) -> bool:
-    """Whether accounts also stayed when their contract renewed.
+    """Whether most accounts stayed when their contract renewed.
 
     Where contracts are annual nobody leaves but at a renewal, and its date, agreed beforehand,
     ranks churn well. Where the date is overwritten at each renewal, those of the past are lost for
-    all who stayed, and every renewal that is left was the last.
+    all who stayed, and of the renewals that are left most were the last.
     """
     if DUE not in frame.columns:
-        return True
+        return False
     due = frame.loc[frame[DUE] == 1, "happened"]
-    return len(due) < CERTAIN_ROWS or float(due.mean()) < CERTAIN_RATE
+    return len(due) >= CERTAIN_ROWS and float(due.mean()) <= MOST_ENDED

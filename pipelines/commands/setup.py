@@ -58,13 +58,38 @@ def init(
     folder: Annotated[Path, typer.Argument(help="Folder of Parquet/CSV files, or a DuckDB file.")],
     config: Config = DEFAULT_CONFIG,
     force: Annotated[bool, typer.Option(help="Replace an existing file.")] = False,
+    only: Annotated[
+        str | None, typer.Option("--from", help="Vendors to read, such as stripe,zendesk.")
+    ] = None,
+    accounts: Annotated[
+        str | None, typer.Option(help="The vendor that says who is an account, or own.")
+    ] = None,
+    contracts: Annotated[
+        str | None, typer.Option(help="The vendor that says when an account left, or own.")
+    ] = None,
+    currency: Annotated[str | None, typer.Option(help="What amounts are converted to.")] = None,
+    rate: Annotated[
+        list[str] | None, typer.Option(help="Worth of another currency, such as eur=1.08.")
+    ] = None,
+    external_id: Annotated[
+        str | None, typer.Option(help="The field where vendors keep your key of an account.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Look at a folder of tables and draft a commented configuration."""
     from pipelines.setup.draft import write_draft
+    from pipelines.setup.vendors import Answers, rates_of
 
     with answering(as_json) as answer:
-        text, doubts = write_draft(folder, config, force=force)
+        answers = Answers(
+            only=tuple(name.strip() for name in (only or "").split(",") if name.strip()),
+            accounts=accounts,
+            contracts=contracts,
+            currency=currency,
+            rates=rates_of(rate or []),
+            external_id=external_id,
+        )
+        text, doubts = write_draft(folder, config, force=force, answers=answers)
         answer.give({"config": str(config), "doubts": doubts, "text": text})
         answer.say(f"Wrote {config}; read it, then run: healthscore check -c {config}")
         answer.warn(doubts)
@@ -172,3 +197,49 @@ def demo(
             answer.say("")
             for line in where_it_lies(made):
                 answer.say(line)
+
+
+def connect(
+    url: Annotated[str, typer.Argument(help="A folder, a DuckDB file or a server.")],
+    pack: Annotated[
+        list[Path] | None, typer.Option(help="A pack of your own, a TOML file.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List whose exports are recognised at an address, and which tables are not."""
+    from features.packs.pack import read_pack
+    from pipelines.setup.connect import connect as look
+
+    with answering(as_json) as answer:
+        connection = look(url, [read_pack(file) for file in pack or []])
+        answer.give(connection.to_dict())
+        for vendor in connection.vendors:
+            count = f"{len(vendor.tables)} of {len(vendor.tables) + len(vendor.absent)} tables"
+            answer.say(f"{vendor.title}: {count}, which give {', '.join(vendor.gives)}")
+        if connection.others:
+            answer.say(f"Not recognised: {', '.join(connection.others[:20])}")
+        if connection.vendors:
+            answer.say(f"Next: healthscore init {url}")
+
+
+def links(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Report which keys of each vendor found an account, by which rule, and what is lost."""
+    from pipelines.setup.links import report_links
+
+    with answering(as_json) as answer:
+        report = report_links(project_of(config))
+        answer.give(report.to_dict())
+        for each in report.systems:
+            rules = ", ".join(f"{rule} {n:,}" for rule, n in each.rules.items()) or "no rule"
+            hub = "; it says who is an account" if each.is_hub else ""
+            answer.say(f"{each.system}: {each.accounts:,} accounts, keys by {rules}{hub}")
+            for table, count in each.rows.items():
+                answer.say(f"  {table:<16}{each.linked_rows[table]:>12,} of {count:,} rows linked")
+            if each.running_mrr:
+                share = (each.linked_mrr or 0.0) / each.running_mrr
+                answer.say(
+                    f"  running MRR {each.running_mrr:,.0f}, {share:.1%} of it linked;"
+                    f" {each.linked_ends:,} of {each.ends:,} ended contracts linked"
+                )
+            if each.examples:
+                answer.say(f"  without an account, such as: {', '.join(each.examples)}")

@@ -232,11 +232,11 @@ def _telling(model: HealthModel, row: dict[str, Any]) -> dict[str, str]:
 
 def account_names(project: Project, ids: list[str]) -> dict[str, str]:
     """Look up the names of some accounts, where the source has them."""
-    from features.sources.opening import open_source
     from features.tables.company import clean_tables
+    from pipelines.project.company import open_project_source
 
     settings = project.settings
-    with open_source(settings.source.url, project.folder, settings.source.encoding) as source:
+    with open_project_source(project) as source:
         # Whoever gets here has scores: whether accounts need dates has been settled before.
         tables = clean_tables(
             source, settings.tables, settings.reading, is_dated=False, names=["accounts"]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from features.errors import DataError
-from features.sources.opening import open_source
+from features.packs.opening import Vendors, open_vendors
+from features.sources.source import Source
 from features.tables.company import Company, load_company
 from pipelines.project.project import Project
 from pipelines.terminal.progress import show_progress
@@ -23,6 +24,35 @@ SILENCE_DAYS = 7
 
 
 @contextmanager
+def open_project_source(project: Project) -> Iterator[Source]:
+    """Open the tables that a configuration names, those of its vendors among them.
+
+    Raises
+    ------
+    DataError
+        When the source is missing, or a vendor's tables are laid out in another way.
+    """
+    with open_project_vendors(project) as (source, _):
+        yield source
+
+
+def open_project_vendors(
+    project: Project,
+) -> AbstractContextManager[tuple[Source, Vendors | None]]:
+    """Open the same, with the vendors of which it came; None where there are none."""
+    settings = project.settings
+    source = settings.source
+    return open_vendors(
+        source.url,
+        project.folder,
+        source.encoding,
+        source.vendors,
+        settings.identity,
+        settings.tables.accounts,
+    )
+
+
+@contextmanager
 def open_company(project: Project) -> Iterator[Company]:
     """Open, map and check the tables that a configuration names.
 
@@ -32,8 +62,7 @@ def open_company(project: Project) -> Iterator[Company]:
         When the source or a mapped table or column is missing, or breaks the contract.
     """
     settings = project.settings
-    opened = open_source(settings.source.url, project.folder, settings.source.encoding)
-    with opened as source, show_progress("Check") as step:
+    with open_project_source(project) as source, show_progress("Check") as step:
         company = load_company(
             source,
             settings.tables,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pydantic
 from pydantic import Field
@@ -18,6 +18,7 @@ from pydantic import Field
 from features.builders.settings import SignalsSettings
 from features.errors import SettingsError, nearest, sample
 from features.outcomes.labels import OutcomeSettings
+from features.packs.vendors import IdentitySettings, Vendor
 from features.sources.url import HIDDEN, masked, masked_comments
 from features.tables.mapping.mapping import Frozen, TablesSettings
 from features.tables.mapping.reading_settings import ReadingSettings
@@ -48,18 +49,39 @@ class SourceSettings(Frozen):
 
     Parameters
     ----------
-    url : str
+    url : str or None
         A folder of Parquet and CSV files or a DuckDB file, relative to the configuration file; or
-        the address of a PostgreSQL server or of Spark (see ``docs/reference/engines.md``).
+        the address of a PostgreSQL server or of Spark (see ``docs/reference/engines.md``). It may
+        be left out where every vendor has a folder of its own.
     data_end : date or None
         The first day of which nothing is known; by default the day after the last row.
     encoding : {"utf-8", "utf-16", "latin-1"}
         Of text files.
+    vendors : dict of str to Vendor
+        The sections ``[source.NAME]``.
     """
 
-    url: str = Field(repr=False)
+    url: str | None = Field(None, repr=False)
     data_end: date | None = None
     encoding: Literal["utf-8", "utf-16", "latin-1"] = "utf-8"
+    vendors: dict[Annotated[str, Field(pattern="^[A-Za-z][A-Za-z0-9_-]*$")], Vendor] = Field({})
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _gather_vendors(cls, raw: Any) -> Any:
+        """Let vendors stand directly under ``[source]``, as ``[source.stripe]``."""
+        if not isinstance(raw, dict):
+            return raw
+        beside = {key: node for key, node in raw.items() if isinstance(node, dict)}
+        beside.pop("vendors", None)
+        rest = {key: node for key, node in raw.items() if key not in beside}
+        return {**rest, "vendors": {**rest.get("vendors", {}), **beside}}
+
+    @pydantic.model_validator(mode="after")
+    def _is_somewhere(self) -> SourceSettings:
+        if self.url is None and not any(vendor.url for vendor in self.vendors.values()):
+            raise ValueError("[source] url is required and missing; add it")
+        return self
 
 
 class Settings(Frozen):
@@ -67,6 +89,7 @@ class Settings(Frozen):
 
     source: SourceSettings
     tables: TablesSettings
+    identity: IdentitySettings = IdentitySettings()
     reading: ReadingSettings = ReadingSettings()
     outcome: OutcomeSettings = OutcomeSettings()
     outcomes: dict[str, FurtherOutcome] = Field({}, max_length=50)
@@ -171,7 +194,8 @@ class Project:
         import tomlkit
 
         document: Any = tomlkit.parse(self.text)
-        document["source"]["url"] = masked(self.settings.source.url)
+        if self.settings.source.url is not None:
+            document["source"]["url"] = masked(self.settings.source.url)
         for key in set(document.get("store", {})) & {"url", "file"}:
             document["store"][key] = masked(self.settings.store.url)
         for key in set(document.get("alert", {})) & {"webhook", "command"}:  # often secrets
@@ -184,7 +208,16 @@ class Project:
         beside = {"registry", "store", "scorecard", "plays", "retraining", "monitor", "alert"}
         beside |= {"serve"}
         said = self.settings.model_dump(mode="json", exclude=beside)
-        said["source"]["url"] = masked(self.settings.source.url)
+        if self.settings.source.url is not None:
+            said["source"]["url"] = masked(self.settings.source.url)
+        if not self.settings.source.vendors:
+            # A project without vendors scores as one did before there were any.
+            del said["source"]["vendors"], said["identity"]
+        named = [vendor.pack for vendor in self.settings.source.vendors.values()]
+        named += filter(None, [self.settings.identity.overrides])
+        files = [file for name in named if (file := self.folder / name).is_file()]
+        if files:
+            said["files"] = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
         builders = [Path(file).read_bytes() for file in self.settings.signals.builders]
         said["signals"]["builders"] = [hashlib.sha256(text).hexdigest() for text in builders]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from features.errors import SettingsError, sample
+from features.errors import DataError, SettingsError, sample
+from features.sources.files.listing import table_files
+from pipelines.setup.toml_text import comment, quoted
+from pipelines.setup.vendors import NO_ANSWERS, Answers, Found, arrange, find_vendors, parts_of
 from pipelines.terminal.whole_file import replaced_whole
 
 if TYPE_CHECKING:
@@ -20,7 +25,7 @@ _HEAD = """\
 [source]
 # A folder of Parquet and CSV files, or a DuckDB file; relative to this file. Also a server:
 # "postgresql://user@host:5432/crm?schema=sales" or "spark://?master=yarn&database=crm".
-url = {url}
+{url}
 # The first day of which nothing is known; by default the day after the last row.
 # data_end = 2026-01-01
 """
@@ -113,20 +118,27 @@ port = 8000
 
 
 def write_draft(
-    folder: Path, target: Path, *, registry: Path | None = None, force: bool = False
+    folder: Path,
+    target: Path,
+    *,
+    registry: Path | None = None,
+    force: bool = False,
+    answers: Answers = NO_ANSWERS,
 ) -> tuple[str, list[str]]:
     """Look at a folder (or DuckDB file) and write a draft configuration.
 
     Parameters
     ----------
     folder : Path
-        The source.
+        The source; where it holds no tables, the folders in it, one for each vendor.
     target : Path
         The file to write.
     registry : Path, optional
         Folder for models; ``mlruns`` beside the configuration when left out.
     force : bool
         Whether an existing file may be replaced.
+    answers : Answers
+        What a person says of vendors.
 
     Returns
     -------
@@ -150,13 +162,20 @@ def write_draft(
             " another with -c"
         )
     unfinished = None
-    with open_source(str(folder.resolve()), Path()) as source:
+    url, parts = places(folder)
+    with open_source(url, Path(), parts=parts) as source:
         models = "mlruns" if registry is None else _relative(registry, target)
-        url = _relative(folder, target)
+        shown = None if url is None else _relative(folder, target)
         try:
-            text, doubts = draft(source, url, models)
+            vendors = [
+                replace(each, url=each.url and _relative(Path(each.url), target))
+                for each in find_vendors(source, parts, only=answers.only)
+            ]
+            text, doubts = draft(source, shown, models, vendors, answers)
         except SettingsError as error:
-            unfinished, text, doubts = error, _skeleton(source, url, models), []
+            if answers != NO_ANSWERS:
+                raise
+            unfinished, text, doubts = error, _skeleton(source, shown, models), []
     with replaced_whole(target) as fresh:
         fresh.write_bytes(text.encode())
     if unfinished is not None:
@@ -164,7 +183,24 @@ def write_draft(
     return text, doubts
 
 
-def _skeleton(source: Source, url: str, registry: str) -> str:
+def places(folder: Path) -> tuple[str | None, dict[str, str]]:
+    """Return the source's own address, and those of the folders in it; it may hold only these."""
+    whole = folder.resolve()
+    parts = parts_of(whole)
+    if parts:
+        try:
+            table_files(whole)
+        except DataError:
+            return None, parts
+    # Folders beside tables of one's own are other things, until a person names them.
+    return str(whole), {}
+
+
+def _url_line(url: str | None) -> str:
+    return '# url = "tables"' if url is None else f"url = {quoted(url)}"
+
+
+def _skeleton(source: Source, url: str | None, registry: str) -> str:
     """Write what a person fills in where nothing could be guessed: every table with its columns."""
     lines = [
         "\n# Say which table holds the accounts, which their contracts, and in which columns:\n"
@@ -173,17 +209,30 @@ def _skeleton(source: Source, url: str, registry: str) -> str:
         '# started_at = "COLUMN"\n# ended_at = "COLUMN"\n\n# What is there:\n'
     ]
     for name in list(source.tables)[:MOST_LISTED]:
-        columns = ", ".join(_comment(column) for column in source.tables[name].columns)
-        lines.append(f"# {_comment(name)}: {columns[:400]}\n")
-    head = _HEAD.format(folder=_comment(url), url=_toml(url))
-    return "".join([head, *lines, _OUTCOME, _TAIL.format(registry=_toml(registry))])
+        columns = ", ".join(comment(column) for column in source.tables[name].columns)
+        lines.append(f"# {comment(name)}: {columns[:400]}\n")
+    head = _HEAD.format(folder=comment(url or source.url), url=_url_line(url))
+    return "".join([head, *lines, _OUTCOME, _TAIL.format(registry=quoted(registry))])
 
 
-def draft(source: Source, url: str, registry: str) -> tuple[str, list[str]]:
+def draft(
+    source: Source,
+    url: str | None,
+    registry: str,
+    vendors: Sequence[Found] = (),
+    answers: Answers = NO_ANSWERS,
+) -> tuple[str, list[str]]:
     """Compose the configuration's text and the list of doubts."""
     from pipelines.setup.guess import attributes_of, common_features, guess_tables
 
-    guesses, left = guess_tables(source)
+    sections: list[str] = []
+    notes: list[str] = []
+    if vendors:
+        arranged = arrange(source, vendors, answers)
+        guesses, left, source = arranged.guesses, arranged.left, arranged.source
+        sections, notes = arranged.sections, arranged.notes
+    else:
+        guesses, left = guess_tables(source)
     by_name = {guess.name: guess for guess in guesses}
     if "accounts" not in by_name:
         raise SettingsError(
@@ -192,16 +241,16 @@ def draft(source: Source, url: str, registry: str) -> tuple[str, list[str]]:
         )
     accounts = by_name["accounts"]
     attributes, sensitive, skipped = attributes_of(accounts, source.tables[accounts.source])
-    parts = [_HEAD.format(folder=_comment(url), url=_toml(url))]
+    parts = [_HEAD.format(folder=comment(url or source.url), url=_url_line(url)), *sections]
     tells_of_churn = bool({"subscriptions", "churn_events"} & set(by_name))
     labels = by_name.get("labels")
-    doubts = [] if tells_of_churn or labels is not None else [_NO_OUTCOME]
+    doubts = notes + ([] if tells_of_churn or labels is not None else [_NO_OUTCOME])
     if tells_of_churn and labels is not None and "observed_at" not in labels.columns:
         # Beside tables with dates a label must name its own.
         labels.missing.append("observed_at")
     numbers = {guess.numbers_as_times for guess in guesses if guess.numbers_as_times}
     if numbers:
-        parts.append(f"\n[reading]\nnumbers_as_times = {_toml(sorted(numbers)[0])}  # check\n")
+        parts.append(f"\n[reading]\nnumbers_as_times = {quoted(sorted(numbers)[0])}  # check\n")
     if source.unread:
         doubts.append(
             f"Not read, as neither Parquet nor delimited text: {sample(source.unread, 8)}"
@@ -211,14 +260,14 @@ def draft(source: Source, url: str, registry: str) -> tuple[str, list[str]]:
         doubts += [f"{guess.source} has no column that looks like {name}" for name in guess.missing]
         doubts += [f"{guess.source}: {note}" for note in guess.notes]
     if left:
-        parts.append(f"\n# Not mapped: {', '.join(_comment(name) for name in left)}\n")
+        parts.append(f"\n# Not mapped: {', '.join(comment(name) for name in left)}\n")
         doubts.append(f"Tables that fit nothing: {sample(left, 8)}")
     parts.append(_OUTCOME if tells_of_churn else _OUTCOME.replace(_CHURN, _LABEL))
     usage = by_name.get("usage_events")
     features = common_features(usage, source.tables[usage.source]) if usage else []
     parts.append(_signals_section(features, sensitive))
     parts.append(_segments_section(by_name, attributes))
-    parts.append(_TAIL.format(registry=_toml(registry)))
+    parts.append(_TAIL.format(registry=quoted(registry)))
     return "".join(parts), doubts
 
 
@@ -235,24 +284,24 @@ good = false  # check
 def _table_section(guess: TableGuess, attributes: list[str], skipped: list[str]) -> str:
     # A table that lacks what it must have would stop every command: it is left as a comment.
     mark = "# " if guess.missing else ""
-    lines = [f"\n{mark}[tables.{guess.name}]", f"{mark}from = {_toml(guess.source)}"]
-    lines += [f"# check: {_comment(note)}" for note in guess.notes]
-    lines += [f"{mark}{name} = {_toml(origin)}" for name, origin in guess.columns.items()]
+    lines = [f"\n{mark}[tables.{guess.name}]", f"{mark}from = {quoted(guess.source)}"]
+    lines += [f"# check: {comment(note)}" for note in guess.notes]
+    lines += [f"{mark}{name} = {quoted(origin)}" for name, origin in guess.columns.items()]
     lines += [f"# check: no column looks like {name}, which is required" for name in guess.missing]
     for column, words in guess.keep:
-        quoted = f"{{ column = {_toml(column)}, not_in = {_toml(words)} }}"
-        lines.append(f"{mark}keep = [{quoted}]")
+        condition = f"{{ column = {quoted(column)}, not_in = {quoted(words)} }}"
+        lines.append(f"{mark}keep = [{condition}]")
     if guess.account_via is not None:
         table, key, account = guess.account_via
         lines.append(
-            f"{mark}account_via = {{ table = {_toml(table)}, key = {_toml(key)},"
-            f" account_id = {_toml(account)} }}"
+            f"{mark}account_via = {{ table = {quoted(table)}, key = {quoted(key)},"
+            f" account_id = {quoted(account)} }}"
         )
     if guess.name == "accounts":
         lines.append("# Columns that describe an account; they may name segments.")
-        lines.append(f"{mark}attributes = {_toml(attributes)}")
+        lines.append(f"{mark}attributes = {quoted(attributes)}")
         if skipped:
-            listed = ", ".join(_comment(name) for name in skipped)
+            listed = ", ".join(comment(name) for name in skipped)
             lines.append(f"# check: left out, as outcome, free text or date: {listed}")
     return "\n".join(lines) + "\n"
 
@@ -262,10 +311,10 @@ def _signals_section(features: list[str], sensitive: list[str]) -> str:
         "\n[signals]\n"
         "# Product features that get signals of their own. Name the few that show value: what all\n"
         "# use alike says the same as usage volume.\n"
-        f"# most used: {_comment(_toml(features), 300)}\n"
+        f"# most used: {comment(quoted(features), 300)}\n"
         "key_features = []\n"
         "# Attributes that are never inputs; results are audited across them.\n"
-        f"sensitive = {_toml(sensitive)}\n"
+        f"sensitive = {quoted(sensitive)}\n"
         '# Signal groups to leave out, such as "referrals".\n'
         "groups_off = []\n"
         "# Python files with builders of your own, relative to this file.\n"
@@ -310,21 +359,10 @@ def _segments_section(guesses: dict[str, TableGuess], attributes: list[str]) -> 
         "\n[segments]\n"
         "# Profile signals whose values get weights of their own; small ones share their"
         " parent's.\n"
-        f"columns = {_toml(['plan'] if plan else [])}\n"
+        f"columns = {quoted(['plan'] if plan else [])}\n"
         "# Lifecycle stages by tenure split segments further:\n"
         '# lifecycle = [{ name = "onboarding", until_days = 90 }, { name = "established" }]\n'
     )
-
-
-def _toml(value: Any) -> str:
-    import tomlkit
-
-    return str(tomlkit.item(value).as_string())
-
-
-def _comment(text: str, limit: int = 80) -> str:
-    """Keep a name from breaking out of a comment."""
-    return "".join(c if c.isprintable() else " " for c in text)[:limit]
 
 
 def _relative(folder: Path, target: Path) -> str:

@@ -101,8 +101,11 @@ def test_every_setting_has_its_sentence(warned: list[str]) -> None:
     assert warned == []
     for section, field in Settings.model_fields.items():
         assert re.search(rf"^## `\[{section}[\].]", page, flags=re.MULTILINE), section
-        # Tables are told of once, as [tables.TABLE].
+        # Tables are told of once, as [tables.TABLE], and vendors as [source.NAME].
         for key in getattr(field.annotation, "model_fields", {}) if section != "tables" else ():
+            if key == "vendors":
+                assert "## `[source.NAME]`" in page
+                continue
             assert re.search(rf"`{key}`|\.{key}[\].`]|\[{key}", page), (section, key)
     assert "| `cool_down_days` | `` int `` | `` 30 `` | Days after a training" in page
     # What one docstring says of a section that extends another is found, too.

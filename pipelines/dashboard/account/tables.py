@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from features.sources.opening import open_source
 from pipelines.dashboard.account.ratings import Rating, ratings_of
+from pipelines.project.company import open_project_source
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,9 +60,7 @@ class SourceTables:
         from features.tables.company import Company, load_company
 
         settings = self.project.settings
-        with open_source(
-            settings.source.url, self.project.folder, settings.source.encoding
-        ) as source:
+        with open_project_source(self.project) as source:
             kept = self._checked
             if kept is None or kept[0] != run:
                 company = load_company(

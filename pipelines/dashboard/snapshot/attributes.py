@@ -70,11 +70,9 @@ def account_attributes(
         When the source cannot be read, or has no such column.
     """
     from features.build import FeatureRows
-    from features.sources.opening import open_source
+    from pipelines.project.company import open_project_source
 
-    with open_source(
-        project.settings.source.url, project.folder, project.settings.source.encoding
-    ) as source:
+    with open_project_source(project) as source:
         company = _company(project, source, owner, day)
         accounts = company.tables["accounts"].cleaned
         named = {NAME: accounts[NAME]} if NAME in accounts.columns else {}

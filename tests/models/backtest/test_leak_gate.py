@@ -55,11 +55,32 @@ def test_a_renewal_agreed_beforehand_passes_and_one_overwritten_does_not() -> No
     draw = np.random.default_rng(3)
     frame = history(2)
     due = draw.random(len(frame)) < 0.2
-    frame["happened"] = (due & (draw.random(len(frame)) < 0.4)).astype(int)
+    frame["happened"] = (due & (draw.random(len(frame)) < 0.3)).astype(int)
     frame["renewal_due"] = due.astype(float)
     assert found(frame, "usage", "renewal_due") == []
     frame["renewal_due"] = frame["happened"].astype(float)
     assert found(frame, "usage", "renewal_due") == ["renewal_due"]
+
+
+@pytest.mark.parametrize("gone_too_early", [0.3, 0.6])
+def test_a_renewal_that_is_overwritten_stops_though_some_that_were_due_count_as_stayed(
+    gone_too_early: float,
+) -> None:
+    """The window opens after some of those who were due are gone, and closes before others are."""
+    draw = np.random.default_rng(4)
+    frame = history(2)
+    frame["happened"] = (draw.random(len(frame)) < 0.06).astype(int)
+    due = (frame["happened"] == 1) | (draw.random(len(frame)) < 0.06 * gone_too_early / 0.7)
+    frame["renewal_due"] = due.astype(float)
+    frame["days_to_renewal"] = np.where(due, 10.0, 400.0)
+    assert "days_to_renewal" in found(frame, "usage", "renewal_due", "days_to_renewal")
+
+
+def test_a_date_of_which_nothing_was_ever_due_is_judged_like_any_signal() -> None:
+    frame = history(2)
+    frame["renewal_due"] = 0.0
+    frame["days_to_renewal"] = np.where(frame["happened"] == 1, 60.0, 400.0)
+    assert found(frame, "renewal_due", "days_to_renewal") == ["days_to_renewal"]
 
 
 def test_too_few_outcomes_say_nothing() -> None:

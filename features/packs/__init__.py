@@ -1,0 +1,1 @@
+"""Packs: declared layouts of vendors' exports, and how they become contract tables."""

@@ -1,0 +1,1 @@
+"""Identity: which account a key of another system belongs to."""

@@ -1,0 +1,33 @@
+"""Domains of companies, taken from addresses of mail and of the web."""
+
+from __future__ import annotations
+
+import ibis
+import ibis.expr.types as ir
+
+FREE_MAIL = (
+    "gmail.com", "googlemail.com", "yahoo.com", "yahoo.co.uk", "yahoo.fr", "yahoo.de", "ymail.com",
+    "hotmail.com", "hotmail.co.uk", "hotmail.fr", "outlook.com", "live.com", "msn.com", "aol.com",
+    "icloud.com", "me.com", "mac.com", "gmx.com", "gmx.de", "gmx.net", "web.de", "t-online.de",
+    "mail.com", "mail.ru", "yandex.ru", "yandex.com", "proton.me", "protonmail.com", "qq.com",
+    "163.com", "126.com", "zoho.com", "fastmail.com", "orange.fr", "wanadoo.fr", "free.fr",
+    "libero.it", "naver.com", "comcast.net", "verizon.net", "att.net", "example.com",
+)  # fmt: skip
+"""Providers whose domain says nothing of the company that an address belongs to."""
+
+
+def clean_domain(text: ir.StringValue) -> ir.StringValue:
+    """Return the domain of an address of mail or of the web, without case and ``www.``.
+
+    A domain of a provider of free mail, and what is no domain, are missing.
+
+    Examples
+    --------
+    >>> one = clean_domain(ibis.literal("https://WWW.Acme.com/about"))
+    >>> ibis.duckdb.connect().execute(one)
+    'acme.com'
+    """
+    bare = text.strip().lower().re_replace(r"^[a-z]+://", "").re_replace(r"^.*@", "")
+    bare = bare.re_replace(r"[/?#:].*$", "").re_replace(r"^www\.", "").re_replace(r"\.+$", "")
+    is_domain = bare.re_search(r"^[^ @.]+(\.[^ @.]+)+$") & bare.notin(FREE_MAIL)
+    return ibis.ifelse(is_domain, bare, ibis.null("string"))
