@@ -17,6 +17,7 @@ from models.measures.metrics import Metrics
 from models.scoring.calibration import LogisticCalibrator
 from models.scoring.health_model import SEGMENT, HealthModel, model_input
 from models.scoring.scale import ScaleSettings, ScoreScale
+from models.scoring.timing.decisions import Decisions
 from models.segments import SegmentSettings
 from models.training.checks import MIN_EARLIER_POSITIVES, check_evidence, check_labels
 from models.training.holdout import Unseen, doubts, judge, prove, together
@@ -42,13 +43,15 @@ class TrainingResult:
     segment_metrics : dict of str to Metrics
         Hold-out, per segment.
     bands : list of dict
-        Hold-out, per band: ``band``, ``rows``, ``positives``, ``expected_rate``, ``observed_rate``
-        and its 90 % interval over accounts ``low``, ``high`` (None without rows).
+        Hold-out, the rows that were due, per band: ``band``, ``rows``, ``positives``,
+        ``expected_rate``, ``observed_rate`` and its 90 % interval over accounts ``low``, ``high``
+        (None without rows).
     calibration : DataFrame
         Hold-out, as :func:`models.measures.metrics.calibration_table`.
     holdout : DataFrame
-        ``account_id``, ``observation_date``, ``segment``, ``probability``, ``score`` and
-        ``happened`` of every held-out row.
+        ``account_id``, ``observation_date``, ``segment``, ``probability`` (of the outcome in its
+        window), ``probability_if_due`` (had the account to decide in it), ``due`` (it had),
+        ``score`` and ``happened`` of every held-out row.
     choice : dict
         As :meth:`models.training.selection.Selection.to_dict`.
     counts : dict
@@ -76,6 +79,7 @@ def fit_health_model(
     *,
     maturity_days: int,
     segments: SegmentSettings | None = None,
+    decisions: Decisions | None = None,
     scale: ScaleSettings | None = None,
     holdout_dates: int | None = None,
     is_dated: bool = True,
@@ -102,8 +106,10 @@ def fit_health_model(
         Days from an observation date to the end of its outcome window.
     segments : SegmentSettings or None
         How rows are split; None takes the frame's ``segment`` column.
+    decisions : Decisions or None
+        Which rows are due, where not every row is: see :func:`models.training.learning.learn`.
     scale : ScaleSettings or None
-        What fixes the score; None leaves it to the matured base rate.
+        What fixes the score; None leaves it to the matured base rate of the rows that are due.
     holdout_dates : int or None
         Distinct dates to hold out; None for a quarter of them.
     is_dated : bool
@@ -135,12 +141,14 @@ def fit_health_model(
     how: dict[str, Any] = {
         "maturity_days": maturity_days,
         "segments": segments,
+        "decisions": decisions,
         "is_dated": is_dated,
         "tuned": tuned,
         "seed": seed,
         "n_jobs": n_jobs,
     }
-    final_scale = (scale or ScaleSettings()).scale(float(frame["happened"].mean()))
+    decided = frame if decisions is None else frame[decisions.due(frame)]
+    final_scale = (scale or ScaleSettings()).scale(float(decided["happened"].mean()))
 
     if is_dated:
         tell("choosing how much the trees may add")
@@ -162,7 +170,7 @@ def fit_health_model(
 
     tell("asking how sure the weights are")
     model = _with_weights(
-        final, frame, final_scale, proof.bands, maturity_days, proof.metrics.enough_evidence, seed
+        final, decided, final_scale, proof.bands, maturity_days, proof.metrics.enough_evidence, seed
     )
     return TrainingResult(
         model=model,
@@ -205,11 +213,12 @@ def _refitted(learnt: Learnt, frame: pd.DataFrame, fold: Fold, unseen: Unseen) -
     happened = frame["happened"].to_numpy(dtype=float)
     inputs = learnt.inputs(frame)
     segment = inputs[SEGMENT].to_numpy(dtype=object)
-    rows = np.concatenate([fold.train[learnt.selection.rows], fold.test])
-    margins = np.concatenate([learnt.selection.margins, unseen.margins])
+    due = learnt.due(frame)
+    rows = np.concatenate([fold.train[learnt.selection.rows], fold.test[unseen.due]])
+    margins = np.concatenate([learnt.selection.margins, unseen.margins[unseen.due]])
     calibrator = LogisticCalibrator().fit(margins, happened[rows], segment[rows])
-    classifier = clone(learnt.classifier).fit(inputs, happened.astype(int))
-    return replace(learnt, classifier=classifier, calibrator=calibrator)
+    classifier = clone(learnt.classifier).fit(inputs[due], happened[due].astype(int))
+    return replace(learnt, classifier=classifier, calibrator=calibrator).timed(frame)
 
 
 def _with_weights(
@@ -258,6 +267,7 @@ def _with_weights(
         certainty=certainty,
         bands=bands,
         maturity_days=maturity_days,
+        timing=learnt.timing,
     )
 
 
