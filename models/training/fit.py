@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sklearn.base import clone
 
 from features.catalog import AGE, EVERYBODY, Signal
@@ -56,8 +57,9 @@ class TrainingResult:
         As :meth:`models.training.selection.Selection.to_dict`.
     counts : dict
         ``rows``, ``accounts``, ``positives``; ``training_rows``, ``training_positives``,
-        ``holdout_rows``, ``holdout_positives``; ``first_date``, ``last_date``, ``holdout_from``
-        (ISO).
+        ``holdout_rows``, ``holdout_positives``; the same of the rows that were due as ``due_rows``,
+        ``due_positives``, ``due_holdout_rows``, ``due_holdout_positives``; ``first_date``,
+        ``last_date``, ``holdout_from`` (ISO).
     warnings : list of str
         One sentence each.
     """
@@ -180,7 +182,7 @@ def fit_health_model(
         calibration=proof.calibration,
         holdout=proof.holdout,
         choice=final.selection.to_dict(),
-        counts=_counts(frame, fold),
+        counts=_counts(frame, fold, final.due(frame)),
         warnings=[
             *final.assignment.merged,
             *doubts(proof.metrics, is_dated=is_dated, in_time=final.selection.in_time),
@@ -271,7 +273,7 @@ def _with_weights(
     )
 
 
-def _counts(frame: pd.DataFrame, fold: Fold) -> dict[str, Any]:
+def _counts(frame: pd.DataFrame, fold: Fold, due: NDArray[np.bool_]) -> dict[str, Any]:
     dates = pd.to_datetime(frame["observation_date"])
     happened = frame["happened"].to_numpy()
 
@@ -286,6 +288,10 @@ def _counts(frame: pd.DataFrame, fold: Fold) -> dict[str, Any]:
         "training_positives": positives(fold.train),
         "holdout_rows": len(fold.test),
         "holdout_positives": positives(fold.test),
+        "due_rows": int(due.sum()),
+        "due_positives": int(happened[due].sum()),
+        "due_holdout_rows": int(due[fold.test].sum()),
+        "due_holdout_positives": int(happened[fold.test][due[fold.test]].sum()),
         "first_date": dates.min().date().isoformat(),
         "last_date": dates.max().date().isoformat(),
         "holdout_from": dates.iloc[fold.test].min().date().isoformat(),
