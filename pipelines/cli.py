@@ -86,6 +86,11 @@ def main(arguments: list[str] | None = None) -> None:
         raise
     except HealthscoreError as error:
         _fail(str(error), error.exit_code)
+    except RuntimeError as error:
+        # What DuckDB makes of Ctrl-C while it counts.
+        if str(error) != "Query interrupted":
+            raise
+        _fail("Interrupted; nothing half-done was kept", INTERRUPTED)
     except MemoryError:
         _fail("Memory ran out; score fewer accounts or use a larger machine", 1)
     except BrokenPipeError:

@@ -16,8 +16,6 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import (
-    _check_feature_names,
-    _check_n_features,
     check_consistent_length,
     check_is_fitted,
     validate_data,
@@ -244,7 +242,8 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: Any) -> Floats:
         """More probable class of each row: (n,)."""
-        return np.asarray(self.classes_[(self.decision_function(X) > 0).astype(int)])
+        likelier = (self.decision_function(X) > 0).astype(int)
+        return np.asarray(self.classes_[likelier])
 
     def contributions(self, X: Any) -> Floats:
         """SHAP value of each signal on the margin: (n, n_signals).
@@ -381,8 +380,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
         return self.encoder_.transform(self._checked_frame(X, reset=False))
 
     def _checked_frame(self, X: pd.DataFrame, *, reset: bool) -> pd.DataFrame:
-        _check_feature_names(self, X, reset=reset)
-        _check_n_features(self, X, reset=reset)
+        validate_data(self, X, reset=reset, skip_check_array=True)
         if not len(X):
             raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
         # Names are text from here on, as those of a plain array are.

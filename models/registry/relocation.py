@@ -36,14 +36,14 @@ def follow_the_folder(folder: Path) -> None:
         When the folder was moved and its database cannot be written to.
     """
     database = folder / "mlflow.db"
-    # A database that was copied alone goes on reading the files of the original.
-    if not (database.exists() and (folder / ARTIFACTS).is_dir()):
+    if not database.exists():
         return
     here = (folder / ARTIFACTS).resolve().as_uri()
     try:
         with closing(sqlite3.connect(database, timeout=60)) as connection, connection:
             before = _recorded_root(connection)
-            if before is not None and before != here:
+            # A database that was copied alone goes on reading the files of the original.
+            if before not in (None, here) and (folder / ARTIFACTS).is_dir():
                 _rewrite(connection, before, here)
     except sqlite3.Error as error:
         raise RegistryError(

@@ -20,6 +20,8 @@ from models.training.evidence import behaviour_rank
 from models.training.learning import Learnt
 
 FEW_POSITIVES = 5
+# Beside whose behaviour the context is judged; more of them change the ranks of few rows.
+REFERENCE_ROWS = 8
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Unseen:
     segment : ndarray of str, shape (m,)
         Their segments.
     context, acting : ndarray of shape (m,)
-        What profile signals, and all others, add to the margin.
+        The margin that the context alone makes likely, and what behaviour adds to it.
     base_rate : ndarray of shape (m,)
         Rate of the rows that were learnt from.
     """
@@ -75,8 +77,7 @@ def judge(learnt: Learnt, frame: pd.DataFrame, rows: Codes, base_rate: float) ->
     inputs = learnt.inputs(tested)
     segment = inputs[SEGMENT].to_numpy(dtype=object)
     margins = learnt.classifier.decision_function(inputs)
-    profile = is_context(learnt.signals)
-    added = learnt.classifier.contributions(inputs)
+    context = _context_margins(learnt, inputs, margins)
     return Unseen(
         rows,
         margins,
@@ -84,10 +85,27 @@ def judge(learnt: Learnt, frame: pd.DataFrame, rows: Codes, base_rate: float) ->
         learnt.due(tested),
         learnt.share(tested),
         segment,
-        added[:, profile].sum(axis=1),
-        added[:, ~profile].sum(axis=1),
+        context,
+        margins - context,
         np.full(len(rows), base_rate),
     )
+
+
+def _context_margins(learnt: Learnt, inputs: pd.DataFrame, margins: Floats) -> Floats:
+    """Mean margin of each row's context beside the behaviour of a few rows of rising risk: (n,).
+
+    Partial dependence (Friedman, 2001), so that it follows the context alone; what SHAP gives to
+    the context would follow the behaviour too, wherever a tree joins the two.
+    """
+    names = np.array([signal.name for signal in learnt.signals], dtype=object)
+    given = inputs.drop(columns=names[~is_context(learnt.signals)])
+    places = np.linspace(0, len(margins) - 1, REFERENCE_ROWS + 2)[1:-1].astype(int)
+    total = np.zeros(len(margins))
+    for place in np.argsort(margins, kind="stable")[places]:
+        beside = inputs.iloc[np.full(len(inputs), place)].set_axis(inputs.index)
+        beside[given.columns] = given
+        total += learnt.classifier.decision_function(beside)
+    return total / REFERENCE_ROWS
 
 
 def together(parts: list[Unseen]) -> Unseen:

@@ -233,7 +233,7 @@ def key_id(key: bytes | None) -> str:
     >>> key_id(None), key_id(b"secret")
     ('', '5ffbd2dd61ddcb6a')
     """
-    return "" if key is None else signed("healthscore seal key", key)[:16]
+    return "" if key is None else signed("key of healthscore seals", key)[:16]
 
 
 def refuse_later_seal(seal: Seal) -> None:

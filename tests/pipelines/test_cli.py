@@ -178,11 +178,11 @@ ENDLESS = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
 import pipelines.terminal.progress as progress, features.tables.company as company
-inspect = company.inspect_table
-def told(*given):
+clean = company.clean_tables
+def cleaned(*given, **named):
     print("in the engine", flush=True, file=__import__("sys").__stdout__)
-    return inspect(*given)
-company.inspect_table = told
+    return clean(*given, **named)
+company.clean_tables = cleaned
 """
 
 

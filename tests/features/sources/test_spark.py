@@ -132,9 +132,7 @@ def test_folders_and_files_that_cannot_be_read_are_named(spark: Any, tmp_path: P
         pytest.raises(DataError) as caught,
     ):
         source.table("accounts", "[tables.accounts]")
-    assert str(caught.value).startswith(
-        f"The file '{tmp_path}/accounts.parquet' cannot be read: "
-    )
+    assert str(caught.value).startswith(f"The file '{tmp_path}/accounts.parquet' cannot be read: ")
 
 
 def test_missing_packages_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,7 @@ from packaging.utils import canonicalize_name
 
 from models.registry import files as model_files
 from models.registry import serving
+from models.scoring.health_model import MODEL_FOLDER
 from models.scoring.scorer import Scorer
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -82,7 +83,7 @@ def served(result: Any, tmp_path_factory: pytest.TempPathFactory) -> serving.Ser
     files = tmp_path_factory.mktemp("model")
     result.model.save(files)
     made = serving.ServedHealthModel()
-    made.load_context(PythonModelContext({serving.ARTIFACT: str(files)}, {}))
+    made.load_context(PythonModelContext({MODEL_FOLDER: str(files)}, {}))
     return made
 
 

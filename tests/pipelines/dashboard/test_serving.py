@@ -196,6 +196,6 @@ def test_how_it_is_served_does_not_shape_scores(empty) -> None:
     from pipelines.project.project import load_project
 
     before = empty.fingerprint
-    text = empty.path.read_text(encoding="utf-8").replace('owner = "csm"', "port = 9000")
+    text = empty.path.read_text(encoding="utf-8").replace("[serve]\n", "[serve]\nport = 9000\n")
     empty.path.write_text(text, encoding="utf-8")
     assert load_project(empty.path).fingerprint == before

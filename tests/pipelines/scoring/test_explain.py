@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from types import SimpleNamespace
 
+import duckdb
 import pandas as pd
 import pytest
 
@@ -52,9 +53,9 @@ def test_signals_sum_to_the_score_that_was_issued(scored, run, accounts, day: st
         for signal in signals:
             groups[signal["group"]] += signal["points"]
         assert told["groups"] == pytest.approx(groups, abs=1e-9)
-        # Context comes after all behaviour.
-        sizes = [(signal["group"] != "profile", abs(signal["points"])) for signal in signals]
-        assert sizes == sorted(sizes, reverse=True)
+        # What an account is comes after what it does; the larger first among either.
+        order = [(signal["group"] == "profile", -abs(signal["points"])) for signal in signals]
+        assert order == sorted(order)
         reasons = scored.sql(
             "select signal, points from score_reasons where account_id = ? and as_of = ?::date"
             " order by rank",

@@ -51,6 +51,7 @@ def test_the_answer(scored, run) -> None:
         "model_version": "1",
         "revision": 1,
         "store": str(scored.store),
+        "seal": None,
         "issued_before": True,
         "warnings": [
             "Scores of 2025-07-01 by model version 1 had been issued before and stay as they are;"

@@ -326,7 +326,7 @@ def test_a_store_that_lost_a_part_is_said_to_be_so(tmp_path) -> None:
         store.write_bytes(store.read_bytes()[: store.stat().st_size // 2])
         snapshots.refresh()
         assert snapshots.stale("main", ANN).startswith("These may not be the newest scores: since")
-        assert snapshots.current("main").accounts(ADMIN, AccountQuery()).total == 30
+        assert page_of(snapshots.current("main"), ADMIN, AccountQuery()).total == 30
         # It stays so until the store is whole again.
         snapshots.refresh()
         assert snapshots.stale("main", ANN) is not None
