@@ -155,6 +155,7 @@ class OpenProject:
         training = self.settings.training
         return {
             "segments": segment_settings(self.project, rows.signals),
+            "decisions": rows.decisions,
             "scale": scale_settings(self.project, rows.base_rate),
             "holdout_dates": training.holdout_dates,
             "seed": training.seed,

@@ -22,9 +22,10 @@ from models.backtest.origin import OriginResult, Trial
 from models.measures.fairness_audit import fairness_audit
 from models.measures.metrics import calibration_table
 from models.scoring.scale import ScaleSettings, ScoreScale
+from models.scoring.timing.decisions import Decisions
 from models.segments import SegmentSettings, assign_segments
 from models.training.checks import check_labels
-from models.training.holdout import band_table
+from models.training.holdout import band_table, risk_of
 from models.training.splits import Fold, account_folds, rolling_origins, time_holdout
 
 OURS = "healthscore"
@@ -44,7 +45,8 @@ class Backtest:
     predictions : DataFrame
         One row per tested row: ``account_id``, ``observation_date``, ``origin`` (first tested date
         of the fold; "fold 1" and so on without dates), ``segment``, ``happened``, ``treated``
-        (bool), ``score`` and one column ``p_<contender>`` each; ours is ``p_healthscore``.
+        (bool), ``score``, ``probability_if_due``, ``due`` and one column ``p_<contender>`` each;
+        ours is ``p_healthscore``.
     measures : DataFrame
         One row per ``contender``, ``origin`` ("all", an ISO date or "fold 1"), ``segment`` ("all"
         or its name) and ``population`` ("all" or "untreated"), with every field of
@@ -62,8 +64,9 @@ class Backtest:
         As :func:`models.measures.fairness_audit.fairness_audit`; empty without sensitive
         attributes.
     bands : list of dict
-        Per band ``band``, ``rows``, ``positives``, ``expected_rate``, ``observed_rate`` and its
-        90 % interval ``low``, ``high``, clustered by account (None without rows).
+        Of the rows that were due, per band ``band``, ``rows``, ``positives``, ``expected_rate``,
+        ``observed_rate`` and its 90 % interval ``low``, ``high``, clustered by account (None
+        without rows).
     calibration : DataFrame
         As :func:`models.measures.metrics.calibration_table` of ours, clustered by account.
     counts : dict
@@ -106,6 +109,7 @@ def backtest(
     *,
     maturity_days: int,
     segments: SegmentSettings | None = None,
+    decisions: Decisions | None = None,
     scale: ScaleSettings | None = None,
     n_origins: int = 4,
     contenders: Sequence[Contender] = DEFAULT,
@@ -134,9 +138,11 @@ def backtest(
         Days from an observation date to the end of its outcome window.
     segments : SegmentSettings or None
         How rows are split; None takes the frame's ``segment`` column.
+    decisions : Decisions or None
+        Which rows are due; see :func:`models.training.learning.learn`.
     scale : ScaleSettings or None
         What fixes the score and its bands; what it leaves open is filled from the base rate of
-        all rows, as training does.
+        all rows that are due, as training does.
     n_origins : int
         Most blocks of tested dates; without dates five folds over accounts are tested.
     contenders : sequence of Contender
@@ -185,6 +191,7 @@ def backtest(
         contenders=contenders,
         maturity_days=maturity_days,
         segments=settings,
+        decisions=decisions,
         is_dated=is_dated,
         tuned=tuned,
         seed=seed,
@@ -192,9 +199,10 @@ def backtest(
     )
     tested, warnings = _run(trial, folds, tell)
     rows = np.concatenate([part.rows for part in tested])
-    fixed = (scale or ScaleSettings()).scale(float(frame["happened"].mean()))
+    decided = frame if decisions is None else frame[decisions.due(frame)]
+    fixed = (scale or ScaleSettings()).scale(float(decided["happened"].mean()))
     predictions = _predictions(frame, rows, tested, treated, settings, fixed)
-    band = fixed.band(predictions[column_of(OURS)].to_numpy(dtype=float))
+    band = fixed.band(risk_of(predictions))
 
     tell("measuring")
     names = [contender.name for contender in contenders]
@@ -217,7 +225,7 @@ def backtest(
         lead=lead_time(predictions.assign(band=band), known_events),
         leaks=leaks,
         audit=audit,
-        bands=band_table(predictions.assign(probability=predictions[column_of(OURS)]), fixed),
+        bands=band_table(predictions, fixed),
         calibration=calibration_table(
             predictions["happened"],
             predictions[column_of(OURS)],
@@ -302,7 +310,10 @@ def _predictions(
         treated=was_treated[rows],
         score=scale.score(log_odds),
     )
-    found[column_of(OURS)] = expit(log_odds)
+    share = np.concatenate([part.share for part in tested])
+    found["probability_if_due"] = expit(log_odds)
+    found["due"] = np.concatenate([part.due for part in tested])
+    found[column_of(OURS)] = expit(log_odds) * share
     for name in tested[0].probability:
         found[column_of(name)] = np.concatenate([part.probability[name] for part in tested])
     return found

@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from features.catalog import Signal
 from features.errors import EvidenceError, sample
 from models.arrays import Codes, Floats
 from models.backtest.comparison import origin_name
 from models.backtest.contenders import Contender, Task
+from models.scoring.health_model import model_input
+from models.scoring.timing.decisions import Decisions
 from models.segments import SegmentSettings, assign_segments
 from models.training.checks import MIN_EARLIER_POSITIVES
 from models.training.learning import learn
@@ -31,7 +34,11 @@ class OriginResult:
     origin : Timestamp or str
         First tested date, or the name of the fold.
     log_odds : ndarray of shape (m,)
-        Ours.
+        Ours, at a decision.
+    due : ndarray of bool, shape (m,)
+        Whether a decision falls into the outcome window.
+    share : ndarray of shape (m,)
+        Share of the risk at a decision that falls into it.
     probability : dict of str to ndarray of shape (m,)
         Of every other contender.
     base_rate : float
@@ -45,6 +52,8 @@ class OriginResult:
     rows: Codes
     origin: Any
     log_odds: Floats
+    due: NDArray[np.bool_]
+    share: Floats
     probability: Mapping[str, Floats]
     base_rate: float
     notes: tuple[str, ...]
@@ -60,6 +69,7 @@ class Trial:
     contenders: Sequence[Contender]
     maturity_days: int
     segments: SegmentSettings
+    decisions: Decisions | None
     is_dated: bool
     tuned: Mapping[str, Any] | None
     seed: int
@@ -87,6 +97,8 @@ class Trial:
         known, new = self.frame.iloc[fold.train], self.frame.iloc[fold.test]
         happened = known["happened"].to_numpy(dtype=float)
         positives = int(happened.sum())
+        if self.decisions is not None:
+            positives = int(happened[self.decisions.due(known)].sum())
         if not MIN_EARLIER_POSITIVES <= positives < len(happened):
             raise EvidenceError(
                 f"its {len(happened)} earlier matured rows hold {positives} positives, where "
@@ -97,18 +109,20 @@ class Trial:
             self.signals,
             maturity_days=self.maturity_days,
             segments=self.segments,
+            decisions=self.decisions,
             is_dated=self.is_dated,
             tuned=self.tuned,
             seed=self.seed,
             n_jobs=self.n_jobs,
         )
         log_odds = learnt.log_odds(new)
+        # The others are told when contracts renew, and foretell the same outcome in the window.
         task = Task(
-            X=learnt.inputs(known),
+            X=model_input(known, self.signals, learnt.assignment),
             happened=happened,
             dates=known["observation_date"].to_numpy(),
             accounts=known["account_id"].to_numpy(dtype=object),
-            new=learnt.inputs(new),
+            new=model_input(new, self.signals, learnt.assignment),
             maturity_days=self.maturity_days,
             is_dated=self.is_dated,
             seed=self.seed,
@@ -124,6 +138,8 @@ class Trial:
             rows=fold.test,
             origin=origin,
             log_odds=log_odds,
+            due=learnt.due(new),
+            share=learnt.share(new),
             probability=probability,
             base_rate=float(happened.mean()),
             notes=tuple(f"{named}: {note}" for note in notes),

@@ -21,6 +21,7 @@ from mlflow.types.schema import Array
 from features.errors import DataError, HealthscoreError, sample
 from models.scoring.health_model import MODEL_FOLDER, HealthModel
 from models.scoring.scorer import Scorer
+from models.scoring.timing.decisions import COLUMNS
 
 REASONS = 5
 OUTPUT: dict[str, DataType | Array] = {
@@ -29,6 +30,7 @@ OUTPUT: dict[str, DataType | Array] = {
     "band": DataType.string,
     "grade": DataType.string,
     "probability": DataType.double,
+    "probability_if_due": DataType.double,
     "coverage": DataType.double,
     "baseline_score": DataType.double,
     "reasons": Array(DataType.string),
@@ -46,6 +48,8 @@ def signature(model: HealthModel) -> ModelSignature:
     numbers = {signal.name for signal in model.signals if not signal.is_categorical}
     if model.segments.settings.lifecycle:
         numbers.add(model.segments.settings.tenure_column)
+    if model.timing is not None:
+        numbers.update(COLUMNS)
     inputs = {
         name: DataType.double if name in numbers else DataType.string
         for name in model.required_columns

@@ -95,7 +95,8 @@ def load_holdout(folder: Path, name: str, version: str) -> pd.DataFrame:
     -------
     DataFrame
         ``account_id``, ``observation_date``, ``happened``, ``segment``, ``probability`` and
-        ``score``, as the model said before it was refitted to these rows too.
+        ``score``, as the model said before it was refitted to these rows too; also
+        ``probability_if_due`` and ``due``, but for versions from before timing was told apart.
 
     Raises
     ------

@@ -21,6 +21,8 @@ from models.scoring.calibration import LogisticCalibrator
 from models.scoring.file_seal import check_files, seal_files
 from models.scoring.scale import ScoreScale
 from models.scoring.sense import finite_json, refuse_nonsense
+from models.scoring.timing.decisions import COLUMNS
+from models.scoring.timing.timing import Timing
 from models.segments import SegmentAssignment
 from models.tree_shap import ShapPlan
 from models.weights.intervals import WeightCertainty
@@ -28,7 +30,8 @@ from models.weights.intervals import WeightCertainty
 # Where the registry keeps a model among the artifacts of its version.
 MODEL_FOLDER = "health_model"
 MODEL_FILE, TREES_FILE, PLAN_FOLDER = "health_model.json", "correction.txt", "shap_plan"
-FORMAT = 2
+# A model with timing must not be read by a version that would leave it out.
+FORMAT, TIMED_FORMAT = 2, 3
 # What comes of files that somebody else wrote.
 BROKEN = (
     *(OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError),
@@ -69,6 +72,9 @@ class HealthModel:
         :class:`models.training.fit.TrainingResult`.
     maturity_days : int
         Days from an observation date until its label is certain.
+    timing : Timing or None
+        What of the risk at a decision falls into the outcome window; None where all of it does, as
+        in every model from before it was told apart.
     shap : ShapPlan or None
         The margin arranged for explaining; None until a fitted model is saved.
     """
@@ -84,6 +90,7 @@ class HealthModel:
     certainty: WeightCertainty
     bands: list[dict[str, Any]]
     maturity_days: int
+    timing: Timing | None = None
     shap: ShapPlan | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -108,13 +115,14 @@ class HealthModel:
     def required_columns(self) -> tuple[str, ...]:
         """Columns a frame needs to be scored, beside ``account_id`` and ``observation_date``."""
         names = [signal.name for signal in self.signals]
-        return tuple(dict.fromkeys([*names, *self.segments.settings.required_columns]))
+        contract = COLUMNS if self.timing is not None else ()
+        return tuple(dict.fromkeys([*names, *self.segments.settings.required_columns, *contract]))
 
     def save(self, folder: Path) -> None:
         """Write JSON, LightGBM's text where there is a correction, SHAP's plan, and the seal."""
         folder.mkdir(parents=True, exist_ok=True)
         described = {
-            "format": FORMAT,
+            "format": FORMAT if self.timing is None else TIMED_FORMAT,
             "signals": [signal.to_dict() for signal in self.signals],
             "classifier": self.classifier.to_dict(),
             "calibrator": self.calibrator.to_dict(),
@@ -127,6 +135,8 @@ class HealthModel:
             "bands": self.bands,
             "maturity_days": self.maturity_days,
         }
+        if self.timing is not None:
+            described["timing"] = self.timing.to_dict()
         trees = self.classifier.correction_text()
         if trees is not None:
             (folder / TREES_FILE).write_text(trees, encoding="utf-8")
@@ -156,11 +166,13 @@ class HealthModel:
         try:
             text = (folder / MODEL_FILE).read_text(encoding="utf-8")
             described = json.loads(text, parse_float=finite_json, parse_constant=finite_json)
-            if described["format"] != FORMAT:
+            if described["format"] not in (FORMAT, TIMED_FORMAT):
                 raise RegistryError(
                     f"The model in {str(folder)!r} has format {described['format']}, but this "
-                    f"version reads format {FORMAT}; train again or install the version it is of."
+                    f"version reads formats {FORMAT} and {TIMED_FORMAT}; train again or install "
+                    "the version it is of."
                 )
+            is_timed = described["format"] == TIMED_FORMAT
             trees = folder / TREES_FILE
             correction = None
             if described["classifier"]["settings"]["n_rounds"]:
@@ -178,6 +190,7 @@ class HealthModel:
                 certainty=WeightCertainty.from_dict(described["certainty"]),
                 bands=described["bands"],
                 maturity_days=described["maturity_days"],
+                timing=Timing.from_dict(described["timing"]) if is_timed else None,
                 shap=_kept_plan(folder / PLAN_FOLDER, classifier),
             )
             refuse_nonsense(model)

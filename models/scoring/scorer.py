@@ -18,6 +18,7 @@ from models.scoring.health_model import SEGMENT, HealthModel, model_input
 from models.scoring.reasons import LEAST_POINTS, is_context
 from models.scoring.scale import BANDS, GOOD_BANDS, GRADES, points, score_move
 from models.scoring.scored import ScoredAccounts
+from models.scoring.timing.decisions import COLUMNS
 from models.segments import segment_codes
 from models.weights.weights import observed_share, signal_shares
 
@@ -85,16 +86,17 @@ class Scorer:
         contributions = self.shap.shap_values(values, segment=self._code[label])
         start, slope = self._baseline_log_odds[label], self._slope[label]
         table = points(contributions, start, slope, scale)
-        probability = expit(table.log_odds)
+        if_due = expit(table.log_odds)
         scored = pd.DataFrame(
             {
                 "account_id": frame["account_id"].to_numpy(),
                 "observation_date": frame["observation_date"].to_numpy(),
                 SEGMENT: inputs[SEGMENT].to_numpy(dtype=object),
                 "score": table.score,
-                "band": scale.band(probability),
+                "band": scale.band(if_due),
                 "grade": scale.grade(table.score),
-                "probability": probability,
+                "probability": if_due * self._share(frame),
+                "probability_if_due": if_due,
                 "coverage": observed_share(values, label, self._shares),
                 "baseline_score": table.baseline,
             }
@@ -136,7 +138,8 @@ class Scorer:
         )
         start, slope = self._baseline_log_odds[label], self._slope[label]
         move = score_move(parts.margin - self._start[label], start, slope, self.model.scale)
-        probability = expit(move.log_odds)
+        if_due = expit(move.log_odds)
+        terms = [name for name in COLUMNS if self.model.timing is not None]
         scale = self.model.scale
         bands = GOOD_BANDS if scale.good else BANDS
         # Groups after the last that has a signal have no sums.
@@ -146,9 +149,10 @@ class Scorer:
             "account_id": batch["account_id"].cast(pa.string()),
             "segment": _named(label, self.labels),
             "score": move.score,
-            "band": _named(scale.band_position(probability), bands),
+            "band": _named(scale.band_position(if_due), bands),
             "grade": _named(scale.grade_position(move.score), GRADES),
-            "probability": probability,
+            "probability": if_due
+            * self._share(pd.DataFrame({name: _numbers(batch[name], name) for name in terms})),
             "coverage": observed_share(values, label, self._shares),
             "baseline_score": move.baseline,
             **{f"points_{group}": group_points[:, i] for i, group in enumerate(GROUPS)},
@@ -172,6 +176,10 @@ class Scorer:
             name = encoder.names[int(np.flatnonzero(infinite)[0])]
             raise DataError(_not_finite(name, ["inf"]))
         return segment_codes(batch, self.model.segments, self.labels), values
+
+    def _share(self, frame: pd.DataFrame) -> Floats | float:
+        """Share of the risk at a decision that falls into the outcome window: (n,), or 1."""
+        return 1.0 if self.model.timing is None else self.model.timing.share(frame)
 
     def _refuse_absent(self, batch: pa.RecordBatch) -> None:
         needed = ["account_id", *self.model.required_columns]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sklearn.base import clone
 
 from features.catalog import AGE, EVERYBODY, Signal
@@ -17,6 +18,7 @@ from models.measures.metrics import Metrics
 from models.scoring.calibration import LogisticCalibrator
 from models.scoring.health_model import SEGMENT, HealthModel, model_input
 from models.scoring.scale import ScaleSettings, ScoreScale
+from models.scoring.timing.decisions import Decisions
 from models.segments import SegmentSettings
 from models.training.checks import MIN_EARLIER_POSITIVES, check_evidence, check_labels
 from models.training.holdout import Unseen, doubts, judge, prove, together
@@ -42,19 +44,22 @@ class TrainingResult:
     segment_metrics : dict of str to Metrics
         Hold-out, per segment.
     bands : list of dict
-        Hold-out, per band: ``band``, ``rows``, ``positives``, ``expected_rate``, ``observed_rate``
-        and its 90 % interval over accounts ``low``, ``high`` (None without rows).
+        Hold-out, the rows that were due, per band: ``band``, ``rows``, ``positives``,
+        ``expected_rate``, ``observed_rate`` and its 90 % interval over accounts ``low``, ``high``
+        (None without rows).
     calibration : DataFrame
         Hold-out, as :func:`models.measures.metrics.calibration_table`.
     holdout : DataFrame
-        ``account_id``, ``observation_date``, ``segment``, ``probability``, ``score`` and
-        ``happened`` of every held-out row.
+        ``account_id``, ``observation_date``, ``segment``, ``probability`` (of the outcome in its
+        window), ``probability_if_due`` (had the account to decide in it), ``due`` (it had),
+        ``score`` and ``happened`` of every held-out row.
     choice : dict
         As :meth:`models.training.selection.Selection.to_dict`.
     counts : dict
         ``rows``, ``accounts``, ``positives``; ``training_rows``, ``training_positives``,
-        ``holdout_rows``, ``holdout_positives``; ``first_date``, ``last_date``, ``holdout_from``
-        (ISO).
+        ``holdout_rows``, ``holdout_positives``; the same of the rows that were due as ``due_rows``,
+        ``due_positives``, ``due_holdout_rows``, ``due_holdout_positives``; ``first_date``,
+        ``last_date``, ``holdout_from`` (ISO).
     warnings : list of str
         One sentence each.
     """
@@ -76,6 +81,7 @@ def fit_health_model(
     *,
     maturity_days: int,
     segments: SegmentSettings | None = None,
+    decisions: Decisions | None = None,
     scale: ScaleSettings | None = None,
     holdout_dates: int | None = None,
     is_dated: bool = True,
@@ -102,8 +108,10 @@ def fit_health_model(
         Days from an observation date to the end of its outcome window.
     segments : SegmentSettings or None
         How rows are split; None takes the frame's ``segment`` column.
+    decisions : Decisions or None
+        Which rows are due, where not every row is: see :func:`models.training.learning.learn`.
     scale : ScaleSettings or None
-        What fixes the score; None leaves it to the matured base rate.
+        What fixes the score; None leaves it to the matured base rate of the rows that are due.
     holdout_dates : int or None
         Distinct dates to hold out; None for a quarter of them.
     is_dated : bool
@@ -135,12 +143,14 @@ def fit_health_model(
     how: dict[str, Any] = {
         "maturity_days": maturity_days,
         "segments": segments,
+        "decisions": decisions,
         "is_dated": is_dated,
         "tuned": tuned,
         "seed": seed,
         "n_jobs": n_jobs,
     }
-    final_scale = (scale or ScaleSettings()).scale(float(frame["happened"].mean()))
+    decided = frame if decisions is None else frame[decisions.due(frame)]
+    final_scale = (scale or ScaleSettings()).scale(float(decided["happened"].mean()))
 
     if is_dated:
         tell("choosing how much the trees may add")
@@ -162,7 +172,7 @@ def fit_health_model(
 
     tell("asking how sure the weights are")
     model = _with_weights(
-        final, frame, final_scale, proof.bands, maturity_days, proof.metrics.enough_evidence, seed
+        final, decided, final_scale, proof.bands, maturity_days, proof.metrics.enough_evidence, seed
     )
     return TrainingResult(
         model=model,
@@ -172,7 +182,7 @@ def fit_health_model(
         calibration=proof.calibration,
         holdout=proof.holdout,
         choice=final.selection.to_dict(),
-        counts=_counts(frame, fold),
+        counts=_counts(frame, fold, final.due(frame)),
         warnings=[
             *final.assignment.merged,
             *doubts(proof.metrics, is_dated=is_dated, in_time=final.selection.in_time),
@@ -205,11 +215,12 @@ def _refitted(learnt: Learnt, frame: pd.DataFrame, fold: Fold, unseen: Unseen) -
     happened = frame["happened"].to_numpy(dtype=float)
     inputs = learnt.inputs(frame)
     segment = inputs[SEGMENT].to_numpy(dtype=object)
-    rows = np.concatenate([fold.train[learnt.selection.rows], fold.test])
-    margins = np.concatenate([learnt.selection.margins, unseen.margins])
+    due = learnt.due(frame)
+    rows = np.concatenate([fold.train[learnt.selection.rows], fold.test[unseen.due]])
+    margins = np.concatenate([learnt.selection.margins, unseen.margins[unseen.due]])
     calibrator = LogisticCalibrator().fit(margins, happened[rows], segment[rows])
-    classifier = clone(learnt.classifier).fit(inputs, happened.astype(int))
-    return replace(learnt, classifier=classifier, calibrator=calibrator)
+    classifier = clone(learnt.classifier).fit(inputs[due], happened[due].astype(int))
+    return replace(learnt, classifier=classifier, calibrator=calibrator).timed(frame)
 
 
 def _with_weights(
@@ -258,10 +269,11 @@ def _with_weights(
         certainty=certainty,
         bands=bands,
         maturity_days=maturity_days,
+        timing=learnt.timing,
     )
 
 
-def _counts(frame: pd.DataFrame, fold: Fold) -> dict[str, Any]:
+def _counts(frame: pd.DataFrame, fold: Fold, due: NDArray[np.bool_]) -> dict[str, Any]:
     dates = pd.to_datetime(frame["observation_date"])
     happened = frame["happened"].to_numpy()
 
@@ -276,6 +288,10 @@ def _counts(frame: pd.DataFrame, fold: Fold) -> dict[str, Any]:
         "training_positives": positives(fold.train),
         "holdout_rows": len(fold.test),
         "holdout_positives": positives(fold.test),
+        "due_rows": int(due.sum()),
+        "due_positives": int(happened[due].sum()),
+        "due_holdout_rows": int(due[fold.test].sum()),
+        "due_holdout_positives": int(happened[fold.test][due[fold.test]].sum()),
         "first_date": dates.min().date().isoformat(),
         "last_date": dates.max().date().isoformat(),
         "holdout_from": dates.iloc[fold.test].min().date().isoformat(),

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.special import expit
 
 from features.catalog import AGE
@@ -34,7 +35,11 @@ class Unseen:
     margins : ndarray of shape (m,)
         Uncalibrated margins.
     log_odds : ndarray of shape (m,)
-        Calibrated log-odds.
+        Calibrated log-odds at a decision.
+    due : ndarray of bool, shape (m,)
+        Whether a decision falls into the outcome window.
+    share : ndarray of shape (m,)
+        Share of the risk at a decision that falls into it; 1 where one is due.
     segment : ndarray of str, shape (m,)
         Their segments.
     context, acting : ndarray of shape (m,)
@@ -46,6 +51,8 @@ class Unseen:
     rows: Codes
     margins: Floats
     log_odds: Floats
+    due: NDArray[np.bool_]
+    share: Floats
     segment: Any
     context: Floats
     acting: Floats
@@ -66,7 +73,8 @@ def judge(learnt: Learnt, frame: pd.DataFrame, rows: Codes, base_rate: float) ->
     base_rate : float
         Rate of the outcome in the rows it had.
     """
-    inputs = learnt.inputs(frame.iloc[rows])
+    tested = frame.iloc[rows]
+    inputs = learnt.inputs(tested)
     segment = inputs[SEGMENT].to_numpy(dtype=object)
     margins = learnt.classifier.decision_function(inputs)
     context = _context_margins(learnt, inputs, margins)
@@ -74,6 +82,8 @@ def judge(learnt: Learnt, frame: pd.DataFrame, rows: Codes, base_rate: float) ->
         rows,
         margins,
         learnt.calibrator.log_odds(margins, segment),
+        learnt.due(tested),
+        learnt.share(tested),
         segment,
         context,
         margins - context,
@@ -135,12 +145,19 @@ def prove(unseen: Unseen, frame: pd.DataFrame, scale: ScoreScale, seed: int) -> 
     held_out = tested[["account_id", "observation_date", "happened"]].reset_index(drop=True)
     held_out = held_out.assign(
         segment=unseen.segment,
-        probability=expit(unseen.log_odds),
+        probability=expit(unseen.log_odds) * unseen.share,
+        probability_if_due=expit(unseen.log_odds),
+        due=unseen.due,
         score=scale.score(unseen.log_odds),
     )
     age = tested[AGE].to_numpy(dtype=float) if AGE in tested else np.full(len(tested), np.nan)
     behaviour = behaviour_rank(
-        tested["observation_date"].to_numpy(), unseen.segment, age, unseen.context, unseen.acting
+        tested["observation_date"].to_numpy(),
+        unseen.segment,
+        age,
+        # When a decision falls is context as well.
+        unseen.context + np.log(unseen.share),
+        unseen.acting,
     )
 
     def measured(own: Any) -> Metrics:
@@ -171,19 +188,32 @@ def prove(unseen: Unseen, frame: pd.DataFrame, scale: ScoreScale, seed: int) -> 
 def band_table(rows: pd.DataFrame, scale: ScoreScale) -> list[dict[str, Any]]:
     """Compare the expected with the observed rate in each band, with intervals over accounts.
 
+    Bands are of the risk at a decision, so those rows count that had one.
+
     Parameters
     ----------
     rows : DataFrame
-        ``account_id``, ``probability`` and ``happened``.
+        ``account_id``, ``happened`` and what :func:`risk_of` reads; with ``due`` where not every
+        row is.
     scale : ScoreScale
         What cuts the bands.
     """
-    risk, happened = (rows[name].to_numpy(dtype=float) for name in ("probability", "happened"))
+    rows = rows[rows["due"].to_numpy(dtype=bool)] if "due" in rows else rows
+    risk, happened = risk_of(rows), rows["happened"].to_numpy(dtype=float)
     accounts, band = rows["account_id"].to_numpy(dtype=object), scale.band(risk)
     return [
         {"band": name, **rate_row(happened[own], risk[own], accounts[own])}
         for name, own in ((name, band == name) for name in scale.bands)
     ]
+
+
+def risk_of(rows: pd.DataFrame) -> Floats:
+    """Risk at a decision of judged rows, which their bands are cut by: (n,).
+
+    Rows that were judged before timing was told apart have it in ``probability``.
+    """
+    name = "probability_if_due" if "probability_if_due" in rows else "probability"
+    return rows[name].to_numpy(dtype=float)
 
 
 def doubts(metrics: Metrics, *, is_dated: bool, in_time: bool) -> list[str]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.special import expit
 
 from features.catalog import Signal
@@ -15,6 +16,8 @@ from models.arrays import Floats
 from models.churn.classifier import ChurnClassifier
 from models.scoring.calibration import LogisticCalibrator
 from models.scoring.health_model import SEGMENT, model_input
+from models.scoring.timing.decisions import Decisions
+from models.scoring.timing.timing import Timing, learn_timing
 from models.segments import SegmentAssignment, SegmentSettings, assign_segments
 from models.training.selection import Selection, select_shapes
 
@@ -35,6 +38,8 @@ class Learnt:
         Fitted on out-of-time margins of those rows.
     selection : Selection
         How shapes, rounds and shares were chosen.
+    timing : Timing or None
+        What of the risk at a decision falls into the outcome window; None where all of it does.
     """
 
     signals: tuple[Signal, ...]
@@ -42,6 +47,7 @@ class Learnt:
     classifier: ChurnClassifier
     calibrator: LogisticCalibrator
     selection: Selection
+    timing: Timing | None = None
 
     def inputs(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Select what the classifier reads: n rows."""
@@ -52,14 +58,31 @@ class Learnt:
         return self.assignment.assign(frame).to_numpy(dtype=object)
 
     def log_odds(self, frame: pd.DataFrame) -> Floats:
-        """Calibrated log-odds of the outcome: (n,)."""
+        """Calibrated log-odds of the outcome at a decision: (n,)."""
         inputs = self.inputs(frame)
         margins = self.classifier.decision_function(inputs)
         return self.calibrator.log_odds(margins, inputs[SEGMENT].to_numpy(dtype=object))
 
     def probability(self, frame: pd.DataFrame) -> Floats:
-        """Calibrated probability of the outcome: (n,)."""
-        return np.asarray(expit(self.log_odds(frame)))
+        """Calibrated probability of the outcome in the outcome window: (n,)."""
+        return np.asarray(expit(self.log_odds(frame)) * self.share(frame))
+
+    def due(self, frame: pd.DataFrame) -> NDArray[np.bool_]:
+        """Whether a decision falls into the outcome window: (n,)."""
+        if self.timing is None:
+            return np.ones(len(frame), dtype=bool)
+        return self.timing.decisions.due(frame)
+
+    def share(self, frame: pd.DataFrame) -> Floats:
+        """Share of the risk at a decision that falls into the outcome window: (n,)."""
+        return np.ones(len(frame)) if self.timing is None else self.timing.share(frame)
+
+    def timed(self, frame: pd.DataFrame) -> Learnt:
+        """Learn the timing anew from rows whose outcomes are known."""
+        if self.timing is None:
+            return self
+        risk = np.asarray(expit(self.log_odds(frame)))
+        return replace(self, timing=learn_timing(self.timing.decisions, frame, risk))
 
     def contributions(self, frame: pd.DataFrame) -> Floats:
         """SHAP value of each signal on the margin: (n, n_signals)."""
@@ -85,6 +108,7 @@ def learn(
     *,
     maturity_days: int,
     segments: SegmentSettings | None = None,
+    decisions: Decisions | None = None,
     is_dated: bool = True,
     tuned: Mapping[str, Any] | None = None,
     seed: int = 0,
@@ -106,6 +130,9 @@ def learn(
         Days from an observation date to the end of its outcome window.
     segments : SegmentSettings or None
         How rows are split; None takes the frame's ``segment`` column.
+    decisions : Decisions or None
+        Which rows are due: they alone teach, without the signals that say when, and the others
+        teach the timing. None where every row is.
     is_dated : bool
         False where the rows are one snapshot without dates: other accounts judge, not later dates.
     tuned : mapping of str to object, or None
@@ -126,6 +153,21 @@ def learn(
     DataError
         When a column is absent or holds what it must not.
     """
+    if decisions is not None:
+        due = decisions.due(frame)
+        learnt = learn(
+            frame[due],
+            decisions.signals(signals),
+            maturity_days=maturity_days,
+            segments=segments,
+            is_dated=is_dated,
+            tuned=tuned,
+            seed=seed,
+            n_jobs=n_jobs,
+        )
+        rows = np.flatnonzero(due)[learnt.selection.rows]
+        selection = replace(learnt.selection, rows=rows)
+        return replace(learnt, selection=selection, timing=Timing(decisions, ())).timed(frame)
     signals = tuple(signals)
     assignment = assign_segments(frame, segments or SegmentSettings())
     inputs = model_input(frame, signals, assignment)

@@ -162,7 +162,12 @@ def retrain(project: Project) -> Retrained:
         verdict=verdict,
         bands=bands,
         result=result,
-        warnings=[*rows.problems, *_other_window(project, champion.params), *result.warnings],
+        warnings=[
+            *rows.problems,
+            *rows.notes,
+            *_other_window(project, champion.params),
+            *result.warnings,
+        ],
     )
 
 
@@ -228,7 +233,7 @@ def _challenger(
     tuning = search_parameters(
         project,
         # The search must not see what judges its outcome either.
-        replace(rows, frame=rows.frame[matured <= pd.Timestamp(dates[0])]),
+        replace(rows, frame=rows.frame[matured <= pd.Timestamp(dates[0])]).due,
         segments=segments,
         seconds=tuning_seconds(project, None),
     )
@@ -239,6 +244,7 @@ def _challenger(
             rows.signals,
             maturity_days=rows.maturity_days,
             segments=segments,
+            decisions=rows.decisions,
             scale=scale,
             holdout_dates=len(dates),
             seed=settings.training.seed,

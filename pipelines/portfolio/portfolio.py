@@ -83,6 +83,8 @@ class Portfolio:
         Accounts whose ARR is not known; all sums of ARR leave them out.
     calls : list of Call
         Whom to call first.
+    at_decisions : bool
+        Whether bands were counted over accounts that had to decide.
     """
 
     outcome: OutcomeSettings
@@ -96,6 +98,7 @@ class Portfolio:
     sizes: list[PartSummary]
     unpriced: int
     calls: list[Call]
+    at_decisions: bool = False
 
     @property
     def accounts(self) -> int:
@@ -175,6 +178,7 @@ def sum_up(
         sizes=sorted(sizes, key=_by_size) if has_money else [],
         unpriced=int(sums["accounts"].sum() - sums["known"].sum()),
         calls=_calls(project, model, first, {row["account_id"]: row for row in rows}, has_money),
+        at_decisions=model.timing is not None,
     )
 
 

@@ -61,7 +61,8 @@ def show_portfolio(console: Console, summed: Portfolio) -> None:
     title = f"{title} {plain(summed.model_version, 20)})"
     console.print(Text(title, style="bold"))
     expected = f">expected {words.noun}"
-    table = table_of("Band", ">accounts", ">ARR", expected, ">observed before", "")
+    observed_when = ">observed at decisions" if summed.at_decisions else ">observed before"
+    table = table_of("Band", ">accounts", ">ARR", expected, observed_when, "")
     most = max((band.accounts for band in summed.bands), default=0) or 1
     for band in summed.bands:
         observed = band.observed["observed_rate"] if band.observed else None

@@ -101,7 +101,8 @@ def bands_table(report: PortfolioReport) -> Table:
     summed, words = report.portfolio, stake_words(report.portfolio.outcome)
     has_money = summed.arr is not None
     columns = ["Band", ">Accounts", *([">ARR", ">Share of ARR"] if has_money else [])]
-    columns += [f">Expected {words.noun}", f">Observed {words.noun} before", "Likely range"]
+    when = "at decisions" if summed.at_decisions else "before"
+    columns += [f">Expected {words.noun}", f">Observed {words.noun} {when}", "Likely range"]
     rows = []
     for band in summed.bands:
         row = [band_name(band.band), count(band.accounts)]
@@ -111,9 +112,18 @@ def bands_table(report: PortfolioReport) -> Table:
         rows.append([*row, *_observed(band)])
     return Table(
         f"Accounts by band. Observed {words.noun} is what happened to accounts of the band on dates"
-        " the model had not seen.",
+        f" the model had not seen{_if_due(summed.at_decisions)}.",
         columns,
         rows,
+    )
+
+
+def _if_due(at_decisions: bool) -> str:
+    if not at_decisions:
+        return ""
+    return (
+        ", of those whose contract let them decide: more than is expected of accounts most of which"
+        " do not decide soon"
     )
 
 

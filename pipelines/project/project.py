@@ -6,7 +6,7 @@ import hashlib
 import json
 import tomllib
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -293,7 +293,7 @@ def _with_whole_paths(settings: Settings, folder: Path) -> Settings:
     return settings.model_copy(update={"signals": signals})
 
 
-def freeze_scale(project: Project, scale: dict[str, float]) -> None:
+def freeze_scale(project: Project, scale: Mapping[str, float | str]) -> None:
     """Write the scale of an outcome's first champion into the file, keeping its comments."""
     import tomlkit
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from features.errors import EvidenceError
 from pipelines.project.company import open_company
 from pipelines.project.project import Project
+from pipelines.project.score_settings import WINDOW
 from pipelines.terminal.progress import show_progress
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from features.tables.company import Company
     from features.tables.quality import TableQuality
     from models.scoring.scale import ScaleSettings
+    from models.scoring.timing.decisions import Decisions
     from models.segments import SegmentSettings
 
 
@@ -41,6 +43,11 @@ class LabelledRows:
         The first day of which behaviour is known, and the first of which nothing is.
     quality : dict of str to TableQuality
         What each table holds and what is wrong with it.
+    decisions : Decisions or None
+        Which rows are due, where contracts let an account leave at times alone; None where every
+        row is, or the score speaks of the outcome window.
+    notes : tuple of str
+        How the score reads contracts, where that is not as it should be; one sentence each.
     """
 
     frame: pd.DataFrame
@@ -50,11 +57,25 @@ class LabelledRows:
     data_start: date
     data_end: date
     quality: Mapping[str, TableQuality]
+    decisions: Decisions | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def due(self) -> LabelledRows:
+        """The rows that a model of the risk at a decision is taught with, and its signals."""
+        if self.decisions is None:
+            return self
+        return replace(
+            self,
+            frame=self.frame[self.decisions.due(self.frame)],
+            signals=self.decisions.signals(self.signals),
+            decisions=None,
+        )
 
     @property
     def base_rate(self) -> float:
-        """Share of rows in which the outcome happened."""
-        return float(self.frame["happened"].mean())
+        """Share of the rows that are due in which the outcome happened."""
+        return float(self.due.frame["happened"].mean())
 
     @property
     def problems(self) -> list[str]:
@@ -116,7 +137,7 @@ def labelled_rows(project: Project, company: Company | None = None) -> LabelledR
         )
     if frame.empty:
         raise EvidenceError(why_no_row(company, settings.outcome, dates))
-    return LabelledRows(
+    rows = LabelledRows(
         frame=frame,
         signals=declared_for(signals_of(company, settings.signals), settings.outcome),
         maturity_days=days_to_label(company, settings.outcome),
@@ -125,6 +146,43 @@ def labelled_rows(project: Project, company: Company | None = None) -> LabelledR
         data_end=company.data_end,
         quality=company.quality,
     )
+    return with_decisions(project, rows)
+
+
+def with_decisions(project: Project, rows: LabelledRows) -> LabelledRows:
+    """Tell which rows are due, where not every row is and their losses are enough to learn from."""
+    from models.scoring.timing.decisions import Decisions, usable
+    from models.training.checks import MIN_EARLIER_POSITIVES, MIN_POSITIVES
+    from models.training.splits import time_holdout
+
+    outcome, score = project.settings.outcome, project.settings.score
+    window = Decisions(outcome.lead_days, outcome.maturity_days)
+    if outcome.kind != "churn" or not rows.is_dated or score.reading == WINDOW:
+        return rows
+    if window.due(rows.frame).all():
+        return rows
+    if score.reading is None and score.anchor_probability is not None:
+        note = (
+            "The score tells the risk in the outcome window, as its scale was frozen so, and"
+            " moves when a renewal nears; take anchor_probability and the two cuts out of [score]"
+            " and train again, and it tells the risk had the account to decide"
+        )
+        return replace(rows, notes=(note,))
+    try:
+        dates, count = rows.frame["observation_date"], project.settings.training.holdout_dates
+        earlier = time_holdout(dates, rows.maturity_days, n_dates=count).train
+    except EvidenceError:
+        # Training says the same, of all rows.
+        return rows
+    found, losses = usable(window, rows.frame, earlier, MIN_POSITIVES, MIN_EARLIER_POSITIVES)
+    if found is not None:
+        return replace(rows, decisions=found)
+    note = (
+        f"Only {losses} of the accounts whose contract let them decide within the outcome window"
+        f" {outcome.words.past}, too few to learn the risk at a decision from: the score tells the"
+        " risk in the window and moves when a renewal nears; use a longer history"
+    )
+    return replace(rows, notes=(note,))
 
 
 def segment_settings(project: Project, signals: tuple[Signal, ...]) -> SegmentSettings:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -14,6 +14,8 @@ from features.tables.mapping.mapping import Frozen
 
 MAIN = "main"
 """What the outcome of ``[outcome]`` is called beside further ones."""
+Reading = Literal["decision", "window"]
+DECISION, WINDOW = "decision", "window"
 NAME = re.compile(r"[A-Za-z0-9_-]{1,60}")
 
 
@@ -31,6 +33,10 @@ class ScoreSettings(Frozen):
         Probabilities from which an account is in the band; for outcomes that are bad news.
     likely_from, possible_from : float or None
         The same for outcomes that are good news.
+    reading : {"decision", "window"} or None
+        Which risk of churn the score tells: had the account to decide in the outcome window, or in
+        the window as contracts stand. When left out, at a decision, but in the window where the
+        anchor was frozen before the two were told apart.
     """
 
     anchor_probability: float | None = Field(None, gt=0, lt=1)
@@ -38,6 +44,7 @@ class ScoreSettings(Frozen):
     watch_from: float | None = Field(None, gt=0, lt=1)
     likely_from: float | None = Field(None, gt=0, lt=1)
     possible_from: float | None = Field(None, gt=0, lt=1)
+    reading: Reading | None = None
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

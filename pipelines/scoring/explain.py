@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from features.errors import DataError, nearest
@@ -12,8 +12,11 @@ from pipelines.project.project import Project
 from pipelines.scoring.score import features_on
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from features.outcomes.labels import OutcomeSettings, OutcomeWords
     from features.tables.company import Company
+    from models.scoring.health_model import HealthModel
     from models.scoring.reasons import Reason
 
 
@@ -29,7 +32,8 @@ class Explained:
     ----------
     account : dict
         ``account_id``, ``outcome``, ``as_of``, ``model_version``, ``segment``, ``score``, ``band``,
-        ``grade``, ``probability``, ``coverage``, ``baseline_score``.
+        ``grade``, ``probability`` (of the outcome in its window), ``probability_if_due`` (had the
+        account to decide in it), ``coverage``, ``baseline_score``.
     groups : dict of str to float
         Points per signal group.
     reasons : list of Reason
@@ -38,6 +42,8 @@ class Explained:
         How often the outcome happened in the band on the hold-out.
     words : OutcomeWords
         How people speak of the outcome.
+    timing : str or None
+        When the contract renews; None where the score does not tell it apart, or no date is known.
     """
 
     account: dict[str, Any]
@@ -45,6 +51,7 @@ class Explained:
     reasons: list[Reason]
     band_rate: dict[str, Any] | None
     words: OutcomeWords
+    timing: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``explain --json`` prints."""
@@ -53,6 +60,7 @@ class Explained:
             "groups": self.groups,
             "signals": [reason.to_dict() for reason in self.reasons],
             "band_rate": self.band_rate,
+            "timing": self.timing,
         }
 
 
@@ -92,6 +100,7 @@ def explain_account(project: Project, account_id: str, as_of: date | None) -> Ex
                 "band",
                 "grade",
                 "probability",
+                "probability_if_due",
                 "coverage",
                 "baseline_score",
             )
@@ -100,7 +109,36 @@ def explain_account(project: Project, account_id: str, as_of: date | None) -> Ex
     groups = {str(name): float(points) for name, points in scored.group_points().iloc[0].items()}
     reasons = scored.reasons(len(model.signals))[0]
     band_rate = next((band for band in model.bands if band["band"] == row["band"]), None)
-    return Explained(account, groups, reasons, band_rate, outcome.words)
+    timing = timing_words(model, frame, day)
+    return Explained(account, groups, reasons, band_rate, outcome.words, timing)
+
+
+def timing_words(model: HealthModel, row: pd.DataFrame, day: date) -> str | None:
+    """Say when an account decides next, as in "renews 2 February 2026, in 32 days".
+
+    Parameters
+    ----------
+    model : HealthModel
+        What scored it; one that reads the calendar tells it among the reasons.
+    row : DataFrame of 1 row
+        Contract terms.
+    day : date
+        The observation date.
+
+    Returns
+    -------
+    str or None
+        None where the model tells no timing apart, or no renewal date is known.
+    """
+    from models.scoring.timing.decisions import AHEAD, days_of
+    from pipelines.reports.wording import day as written
+    from pipelines.reports.wording import plural
+
+    (ahead,) = days_of(row, AHEAD)
+    if model.timing is None or not ahead >= 0:
+        return None
+    days = int(ahead)
+    return f"renews {written(day + timedelta(days))}, in {plural(days, 'day')}"
 
 
 def refuse_unknown_account(company: Company, account_id: str) -> None:

@@ -15,21 +15,27 @@ if TYPE_CHECKING:
 
 def show_explained(console: Console, explained: Explained) -> None:
     """Print one account's score with the points of every signal."""
-    account = explained.account
+    account, words = explained.account, explained.words
+    chance = f"{percent(account['probability'])} {words.noun}"
+    if explained.timing is not None:
+        chance += f", {percent(account['probability_if_due'])} had it to decide"
     console.print(
         Text.assemble(
             (f"{plain(account['account_id'])} on {account['as_of']}: ", "bold"),
             (f"{account['score']:.1f} ", "bold"),
             band_text(account["band"]),
-            f", grade {account['grade']}, {percent(account['probability'])} {explained.words.noun}",
+            f", grade {account['grade']}, {chance}",
         )
     )
+    if explained.timing is not None:
+        console.print(Text(f"The contract {explained.timing}"))
     if explained.band_rate and explained.band_rate["rows"]:
         rate = explained.band_rate
+        decided = "" if explained.timing is None else " that had to decide"
         console.print(
             Text(
-                f"Of accounts in this band {percent(rate['observed_rate'])}"
-                f" {explained.words.past} in the window"
+                f"Of accounts in this band{decided} {percent(rate['observed_rate'])}"
+                f" {words.past} in the window"
                 f" ({percent(rate['low'])} to {percent(rate['high'])})"
             )
         )

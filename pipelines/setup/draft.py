@@ -57,7 +57,8 @@ grace_days = 7
 _TAIL = """
 [score]
 # The churn probability of score 50 and those from which an account is at-risk or on watch are
-# written here by the first training, and stay, so that a score means the same from then on.
+# written here by the first training, and stay, so that a score means the same from then on. They
+# are of accounts that have to decide (reading = "decision"), or as contracts stand ("window").
 
 [training]
 seed = 7

@@ -110,6 +110,7 @@ def backtest(
             rows.signals,
             maturity_days=rows.maturity_days,
             segments=segments,
+            decisions=rows.decisions,
             scale=scale_settings(project, rows.base_rate),
             n_origins=origins,
             sensitive=sensitive,
@@ -141,7 +142,7 @@ def backtest(
         file=None if out is None else str(out),
         outcome=project.outcome_name,
         words=settings.outcome.words,
-        warnings=[*rows.problems, *doubts, *result.warnings],
+        warnings=[*rows.problems, *rows.notes, *doubts, *result.warnings],
     )
 
 

@@ -16,7 +16,7 @@ from pipelines.project.rows import (
     scale_settings,
     segment_settings,
 )
-from pipelines.project.score_settings import MAIN
+from pipelines.project.score_settings import DECISION, MAIN
 from pipelines.terminal.progress import show_progress
 from pipelines.training.leak_gate import refuse_leaks
 from pipelines.training.tune import search_parameters, tuning_parameters, tuning_seconds
@@ -105,7 +105,7 @@ def train(project: Project, *, tune_seconds: float | None = None) -> Trained:
     segments = segment_settings(project, rows.signals)
     tuning = search_parameters(
         project,
-        rows,
+        rows.due,
         segments=segments,
         seconds=seconds,
     )
@@ -116,6 +116,7 @@ def train(project: Project, *, tune_seconds: float | None = None) -> Trained:
             rows.signals,
             maturity_days=rows.maturity_days,
             segments=segments,
+            decisions=rows.decisions,
             scale=scale_settings(project, rows.base_rate),
             holdout_dates=settings.training.holdout_dates,
             is_dated=rows.is_dated,
@@ -136,7 +137,7 @@ def train(project: Project, *, tune_seconds: float | None = None) -> Trained:
     return Trained(
         version,
         result,
-        rows.problems + result.warnings,
+        [*rows.problems, *rows.notes, *result.warnings],
         tuning,
         project.outcome_name,
         settings.outcome.words,
@@ -185,6 +186,8 @@ def kept_with_model(
 def _freeze_missing_scale(project: Project, result: TrainingResult) -> None:
     given = project.settings.score.model_dump()
     learnt = result.model.scale.to_dict()
+    if result.model.timing is not None:
+        learnt["reading"] = DECISION
     fresh = {key: learnt[key] for key, cut in given.items() if cut is None and key in learnt}
     if fresh and result.metrics.enough_evidence:
         freeze_scale(project, fresh)

@@ -43,8 +43,8 @@ class ReplayRows:
     run_id, created_at : str
         The run that taught it, and when it was registered (ISO, UTC).
     frame : DataFrame of n rows
-        Every matured row with its signals, ``happened``, ``segment`` and ``arr`` (NaN where it is
-        not known).
+        Every matured row that was due, with its signals, ``happened``, ``segment`` and ``arr`` (NaN
+        where it is not known).
     signals : tuple of Signal
         The company's.
     measures : tuple of Measure
@@ -197,6 +197,10 @@ def replay_rows(project: Project, company: Company) -> ReplayRows:
     holdout = project.registry.holdout(version)
     labelled = labelled_rows(project, company)
     frame = with_segment_and_arr(labelled.frame, model)
+    if model.timing is not None:
+        # A score of the risk at a decision is held against decisions.
+        frame = frame[model.timing.decisions.due(frame)].reset_index(drop=True)
+        holdout = holdout[holdout["due"].to_numpy(dtype=bool)]
     measures = scorecard_measures(project.settings.scorecard, labelled.signals)
     today = weights_today(project.settings.scorecard, [measure.name for measure in measures])
     rows, warnings = _joined(frame, holdout, version)

@@ -136,6 +136,7 @@ class Explanation(BaseModel):
     ratings: list[RatingAnswer]
     move: dict[str, Any] | None
     notes: list[str]
+    timing: str | None
 
 
 class ExplanationAnswer(BaseModel):
@@ -233,4 +234,5 @@ def explanation_of(details: AccountDetails, visitor: Visitor) -> Explanation:
         ratings=[RatingAnswer.model_validate(one, from_attributes=True) for one in details.ratings],
         move=None if details.move is None else details.move.to_dict(),
         notes=as_seen_by(visitor, details.notes),
+        timing=details.timing,
     )

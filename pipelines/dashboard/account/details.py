@@ -12,7 +12,7 @@ from pipelines.dashboard.account.peers import Peers, peers_of
 from pipelines.dashboard.account.ratings import Rating
 from pipelines.dashboard.account.tables import SourceTables
 from pipelines.dashboard.panel.registry_reads import RegistryReads
-from pipelines.scoring.explain import InactiveAccount, inactive
+from pipelines.scoring.explain import InactiveAccount, inactive, timing_words
 from pipelines.scoring.move import explain_rows
 from pipelines.store.issued import DatedScore, issued_scores
 
@@ -80,6 +80,8 @@ class AccountDetails:
         Why its score is not that of the run before.
     notes : list of Note
         What is missing or otherwise than expected.
+    timing : str or None
+        When the contract renews, where the model tells it apart from the score.
     """
 
     account_id: str
@@ -94,6 +96,7 @@ class AccountDetails:
     ratings: list[Rating]
     move: ExplainedMove | None
     notes: list[Note]
+    timing: str | None = None
 
 
 def account_details(
@@ -171,6 +174,7 @@ def account_details(
         ratings=ratings,
         move=_move(project, account_id, before, rows, history, run, model, notes),
         notes=notes,
+        timing=timing_words(model, rows[day], day),
     )
 
 

@@ -132,9 +132,10 @@ def band_meaning(project: Project, band: str, model: HealthModel | None) -> str:
         return f"No account was {band} on the dates that judged the model"
     # Where nothing has a date there is no telling within how long.
     days = f" within {plural(model.maturity_days, 'day')}" if model.maturity_days else ""
+    decided = " and had to decide" if model.timing is not None else ""
     sure = between(100 * found["low"], 100 * found["high"], lambda number: f"{number:.0f}")
     return (
-        f"Of 100 accounts that were {band} on dates the model had not seen,"
+        f"Of 100 accounts that were {band}{decided} on dates the model had not seen,"
         f" {100 * found['observed_rate']:.0f} {outcome.words.past}{days} ({sure})"
     )
 

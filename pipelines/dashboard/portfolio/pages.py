@@ -122,6 +122,7 @@ def portfolio_page(request: Request, visitor: VisitorOf) -> HTMLResponse:
         headline=_headline(view, words.verb, outcome.kind, until),
         figures=_figures(view, words.total, words.verb),
         foretells=snapshot.contents.foretells or snapshot.model is None,
+        at_decisions=snapshot.model is not None and snapshot.model.timing is not None,
         opens=opens,
         until=until,
         trend=trend_bars(history, [band.band for band in view.bands]),

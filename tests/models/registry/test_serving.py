@@ -32,7 +32,7 @@ from models.scoring.scorer import Scorer
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 SECONDS_TO_START = 180
-NUMBERS = ("score", "probability", "coverage", "baseline_score")
+NUMBERS = ("score", "probability", "probability_if_due", "coverage", "baseline_score")
 Post = Callable[..., tuple[int, str]]
 
 

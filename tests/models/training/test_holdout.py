@@ -26,7 +26,9 @@ def unseen_of(frame, log_odds, rows=None):
     rows = np.arange(len(frame)) if rows is None else rows
     zero = np.zeros(len(rows))
     segment = np.where(rows % 2, "odd", "even").astype(object)
-    return Unseen(rows, zero, log_odds, segment, zero, log_odds, np.full(len(rows), 0.2))
+    due, share = np.ones(len(rows), dtype=bool), np.ones(len(rows))
+    rate = np.full(len(rows), 0.2)
+    return Unseen(rows, zero, log_odds, due, share, segment, zero, log_odds, rate)
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
+from types import SimpleNamespace
+
 import duckdb
+import pandas as pd
 import pytest
+
+from pipelines.scoring.explain import timing_words
 
 EARLIER = "2025-03-15"
 
@@ -58,6 +64,35 @@ def test_signals_sum_to_the_score_that_was_issued(scored, run, accounts, day: st
         )
         assert reasons == [(s["signal"], pytest.approx(s["points"])) for s in signals[:5]]
         assert told["band_rate"]["band"] == told["band"]
+
+
+@pytest.mark.parametrize(
+    ("ahead", "words"),
+    [
+        (32, "renews 2 February 2026, in 32 days"),
+        (1, "renews 2 January 2026, in 1 day"),
+        (0, "renews 1 January 2026, in 0 days"),
+        (None, None),
+    ],
+)
+def test_when_a_contract_renews_is_one_line(ahead: int | None, words: str | None) -> None:
+    row = pd.DataFrame({"days_to_renewal": [ahead]}, dtype=float)
+    timed, plain = (SimpleNamespace(timing=timing) for timing in ("a timing", None))
+    assert timing_words(timed, row, date(2026, 1, 1)) == words
+    assert timing_words(plain, row, date(2026, 1, 1)) is None
+
+
+def test_the_renewal_is_told_beside_the_score_and_is_no_reason(scored, run) -> None:
+    ((account, renewal),) = scored.sql(
+        "select account_id, min(renewal_at)::date from scores"
+        f" join '{scored.data}/subscriptions.parquet' using (account_id)"
+        " where as_of = date '2025-07-01' and renewal_at > date '2025-09-01'"
+        " group by account_id order by account_id limit 1"
+    )
+    told = run("explain", account, "-c", scored.config, "--json").answer
+    assert told["timing"].startswith(f"renews {renewal.day} {renewal:%B %Y}, in ")
+    assert not {"days_to_renewal", "renewal_due"} & {one["signal"] for one in told["signals"]}
+    assert told["probability"] < told["probability_if_due"]
 
 
 def test_the_text_says_the_same(scored, run, accounts) -> None:

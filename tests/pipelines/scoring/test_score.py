@@ -79,17 +79,20 @@ def test_points_add_up_to_the_score(scored) -> None:
     ) == [(True, True, True, True, True, True)]
 
 
-def test_the_score_and_its_band_say_the_churn_probability(scored) -> None:
+def test_the_score_and_its_band_say_the_risk_of_churn_at_a_decision(scored) -> None:
     scale = tomllib.loads(scored.config.read_text(encoding="utf-8"))["score"]
-    anchor = scale["anchor_probability"]
+    odds = scale["anchor_probability"] / (1 - scale["anchor_probability"])
+    risk = f"1 - 1 / (1 + {odds} * pow(2, (50 - score) / 10))"
+    # Where none is due in the window, a part of the risk falls into it.
     assert scored.sql(
-        "select max(abs(score - least(100, greatest(0, 50 + 10 * log2("
-        "$1 / (1 - $1) * (1 - probability) / probability))))) < 1e-9 from scores",
-        anchor,
-    ) == [(True,)]
+        f"select max(probability - ({risk})) < 1e-9,"
+        f" count(*) filter (abs(probability - ({risk})) < 1e-9) > 50,"
+        f" count(*) filter (probability < ({risk}) / 2) > 50"
+        " from scores where score > 0 and score < 100"
+    ) == [(True, True, True)]
     assert scored.sql(
-        "select count(*) filter (band <> case when probability >= $1 then 'at-risk'"
-        " when probability >= $2 then 'watch' else 'healthy' end), count(distinct band)"
+        f"select count(*) filter (band <> case when ({risk}) >= $1 then 'at-risk'"
+        f" when ({risk}) >= $2 then 'watch' else 'healthy' end), count(distinct band)"
         " from scores",
         scale["at_risk_from"],
         scale["watch_from"],

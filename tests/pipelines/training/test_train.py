@@ -51,8 +51,10 @@ def test_the_answer_has_what_schedulers_read(taught) -> None:
         assert sum(shares.values()) == pytest.approx(100)
         assert "profile" not in shares
     assert sum(part["rows"] for part in trained["segments"].values()) == metrics["rows"]
-    assert sum(band["rows"] for band in trained["bands"]) == metrics["rows"]
-    assert sum(band["positives"] for band in trained["bands"]) == metrics["positives"]
+    counts = trained["counts"]
+    assert sum(band["rows"] for band in trained["bands"]) == counts["due_holdout_rows"]
+    assert sum(band["positives"] for band in trained["bands"]) == counts["due_holdout_positives"]
+    assert 0 < counts["due_holdout_rows"] < counts["holdout_rows"] == metrics["rows"]
 
 
 def test_rows_and_churns_are_those_the_tables_tell_of(taught) -> None:
@@ -71,8 +73,9 @@ def test_the_first_training_freezes_the_scale_and_keeps_the_rest(taught, tmp_pat
     assert set(kept) - set(text.splitlines()) <= {url, *(k for k in kept if k.startswith("# Draf"))}
     score = tomllib.loads(text)["score"]
     counts = taught.trained["counts"]
-    assert score["anchor_probability"] == float(f"{counts['positives'] / counts['rows']:.3g}")
-    assert score == taught.trained["scale"]
+    rate = counts["due_positives"] / counts["due_rows"]
+    assert score["anchor_probability"] == float(f"{rate:.3g}")
+    assert score == taught.trained["scale"] | {"reading": "decision"}
 
 
 def test_what_is_logged_beside_the_model(taught) -> None:
@@ -98,10 +101,15 @@ def test_a_second_training_is_version_2_on_the_same_scale(project, run) -> None:
     assert project.config.read_text(encoding="utf-8") == frozen
     answer = run("score", "-c", project.config, "--json").answer
     assert answer["model_version"] == "2"
-    assert project.sql(
-        "select max(abs(score - least(100, greatest(0, 50 + 10 * log2("
-        "0.0301 / 0.9699 * (1 - probability) / probability))))) < 1e-9 from scores"
-    ) == [(True,)]
+    # The whole of the risk that the score tells where a decision is due, and a part elsewhere.
+    apart = (
+        "least(100, greatest(0, 50 + 10 * log2(0.0301 / 0.9699 * (1 - probability) / probability)))"
+        " - score"
+    )
+    due, later = f"count(*) filter (abs({apart}) < 1e-9)", f"count(*) filter ({apart} > 1e-9)"
+    ((whole, part, rows),) = project.sql(f"select {due}, {later}, count(*) from scores")
+    assert min(whole, part) > 0
+    assert whole + part == rows
 
 
 def test_the_fingerprint_is_blind_to_rounding_and_to_nothing_else(taught) -> None:

@@ -25,6 +25,7 @@ from pipelines.weights.evidence_referrals import BESIDE, referrals_beside_survey
 from tests.pipelines.evidence_by_hand import graded, interval_by_hand
 
 HOSTILE = "<script>alert(1)</script>"
+STARTER = "plan=[/bold]\x1b[31mstarter"
 SEED = 7
 
 
@@ -40,7 +41,9 @@ def known(taught):
         rows = labelled_rows(project, company)
         frame, signals = rows.frame, rows.signals
         frame = frame.assign(segment=model.segments.assign(frame), arr=np.nan)
-        said = holdout[["account_id", "observation_date", "probability", "score"]]
+        frame = frame[model.timing.decisions.due(frame)].reset_index(drop=True)
+        names = ["account_id", "observation_date", "probability", "score"]
+        said = holdout.loc[holdout["due"], names]
         rows = frame.merge(said, on=["account_id", "observation_date"], validate="one_to_one")
         events = dated_events(company, project.settings.outcome)
         own = project.settings.signals.model_copy(update={"sensitive": ("plan",)})
@@ -289,8 +292,8 @@ def test_each_part_that_cannot_be_shown_is_left_out_with_a_reason(bare, known):
     assert bare.backtest is None
     nowhere = known.project.path.parent / "nowhere"
     for text in (
-        f"Whether probabilities hold cannot be shown for {HOSTILE!r}: fewer than 20 outcomes were"
-        " held out there",
+        f"Whether probabilities hold cannot be shown for {HOSTILE!r}, {STARTER!r}: fewer than 20"
+        " outcomes were held out there",
         "How early the score warned cannot be shown: no churn has a day of its own",
         "No ratings are shown: no table holds them, or their group is switched off",
         "What 'Referrals made' foretells alone cannot be shown: it is known in 0 rows, of which 0"

@@ -60,7 +60,8 @@ def _with(config: Path, text: str) -> Path:
 
 def test_the_replayed_rows_are_those_the_champion_was_judged_on(known, scored) -> None:
     holdout = pd.read_parquet(scored.logged("holdout.parquet"))
-    assert len(known.rows) == len(holdout)
+    holdout = holdout[holdout["due"]]
+    assert len(known.rows) == len(holdout) > 0
     assert known.rows["score"].sum() == pytest.approx(holdout["score"].sum())
     assert known.warnings == []
     first = known.rows["observation_date"].min()
@@ -97,7 +98,7 @@ def test_scores_and_ranking_are_what_a_recomputation_by_hand_finds(known, scored
                 filled = kept["now"].fillna(kept["then"].mean())
                 score[place] += weights[measure.name] / 100 * filled.to_numpy()
         line = found.table.query("segment == 'all' and contender == @contender").iloc[0]
-        assert line["auc"] == pytest.approx(roc_auc_score(rows["happened"], -score), abs=0.004)
+        assert line["auc"] == pytest.approx(roc_auc_score(rows["happened"], -score), abs=0.006)
         cut = found.cuts[contender].red_below
         assert line["red"] == pytest.approx((score < cut).mean(), abs=0.01)
     full = found.table.query("segment == 'all' and contender == 'full model'").iloc[0]

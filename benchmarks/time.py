@@ -1,0 +1,149 @@
+"""Does the score tell who is unwell, months before a contract renews?
+
+    python benchmarks/time.py COMPANY [COMPANY ...] [--json]
+
+Each ``COMPANY`` is a folder with ``healthscore.toml``, tables and ``truth/rows.parquet``: for each
+account and month ``p_if_due``, the true risk had its contract been up for renewal. A model is
+taught what had matured before the newest six months and speaks of them. Means over the companies:
+
+``captured_if_due``        share of the expected log loss that can be explained which the score
+                           explains, over all accounts, due or not: of -p log q - (1 - p) log(1 - q)
+                           with p the true risk at a decision, between its mean and p itself
+``captured_if_due_before`` the same of a score of the risk in the outcome window
+``auc_180``, ``auc_90``, ``auc_30``  AUC of the score about so many days before a renewal, against
+                           renewed or not, by a model of what matured eight months before the end
+``auc_180_before`` and so on  the same of a score of the risk in the window
+
+Curves, forecasts and changes of bands are not measured here yet. ``companies`` has each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+# This folder holds a features.py, which must not stand in front of the package of that name.
+sys.path.append(sys.path.pop(1))
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit, xlogy
+from sklearn.metrics import roc_auc_score
+
+from models.arrays import Floats
+from models.scoring.timing.decisions import Decisions
+from models.training.learning import Learnt, learn
+from models.training.splits import time_holdout
+from pipelines.project.project import load_project
+from pipelines.project.rows import LabelledRows, labelled_rows, segment_settings
+
+KEYS = ["account_id", "observation_date"]
+JUDGED, EARLIER = 6, 8
+AHEAD, NEAR = (180, 90, 30), 15
+
+
+def captured(risk: Floats, estimate: Floats) -> float:
+    """Share of the expected log loss that an estimate explains: 0 for the mean, 1 for the truth."""
+
+    def loss(q: Floats | float) -> float:
+        q = np.clip(q, 1e-6, 1 - 1e-6)
+        return float(-(xlogy(risk, q) + xlogy(1 - risk, 1 - q)).mean())
+
+    base = loss(risk.mean())
+    return (base - loss(estimate)) / (base - loss(risk))
+
+
+def before_renewals(rows: pd.DataFrame, risk: Floats) -> dict[int, float | None]:
+    """AUC of an estimate some days before the next renewal, against what came of that renewal.
+
+    Parameters
+    ----------
+    rows : DataFrame of n rows
+        ``days_to_renewal``, and ``happened`` of later dates of the same accounts.
+    risk : ndarray of shape (n,)
+        What is judged.
+    """
+    due = Decisions(0, NEAR).due(rows) & rows["days_to_renewal"].notna()
+    renewals = rows[due].assign(renewal=lambda part: _renewal(part))
+    outcomes = renewals[["account_id", "renewal", "happened"]].rename(columns={"happened": "lost"})
+    asked = rows.assign(renewal=_renewal(rows), risk=risk)
+    both = asked.merge(outcomes, on=["account_id", "renewal"])
+    found: dict[int, float | None] = {}
+    for days in AHEAD:
+        part = both[(both["days_to_renewal"] - days).abs() <= NEAR]
+        mixed = 0 < part["lost"].sum() < len(part)
+        found[days] = float(roc_auc_score(part["lost"], part["risk"])) if mixed else None
+    return found
+
+
+def _renewal(rows: pd.DataFrame) -> pd.Series[Any]:
+    return rows["observation_date"] + pd.to_timedelta(rows["days_to_renewal"], unit="D")
+
+
+def measure(folder: Path) -> dict[str, Any]:
+    """Judge both readings of a company."""
+    project = load_project(folder / "healthscore.toml")
+    score = project.settings.score.model_copy(
+        update={"reading": "decision", "anchor_probability": None}
+    )
+    project = replace(project, settings=project.settings.model_copy(update={"score": score}))
+    rows = labelled_rows(project)
+    found: dict[str, Any] = {"company": folder.name, "decided": rows.decisions is not None}
+    truth = pd.read_parquet(folder / "truth" / "rows.parquet")
+    truth["observation_date"] = pd.to_datetime(truth["observation_date"])
+    for name, decisions in (("", rows.decisions), ("_before", None)):
+        learnt, later = taught(project, rows, decisions, JUDGED)
+        both = later.merge(truth[[*KEYS, "p_if_due"]], on=KEYS)
+        risk = np.asarray(expit(learnt.log_odds(both)))
+        found[f"captured_if_due{name}"] = captured(both["p_if_due"].to_numpy(), risk)
+        learnt, later = taught(project, rows, decisions, EARLIER)
+        for days, auc in before_renewals(later, np.asarray(learnt.log_odds(later))).items():
+            found[f"auc_{days}{name}"] = auc
+    return found
+
+
+def taught(
+    project: Any, rows: LabelledRows, decisions: Decisions | None, dates: int
+) -> tuple[Learnt, pd.DataFrame]:
+    """Teach a model what had matured before the newest dates, and return their rows."""
+    fold = time_holdout(rows.frame["observation_date"], rows.maturity_days, n_dates=dates)
+    learnt = learn(
+        rows.frame.iloc[fold.train],
+        rows.signals,
+        maturity_days=rows.maturity_days,
+        segments=segment_settings(project, rows.signals),
+        decisions=decisions,
+        seed=project.settings.training.seed,
+    )
+    return learnt, rows.frame.iloc[fold.test].reset_index(drop=True)
+
+
+def main() -> None:
+    """Measure the companies and print the means."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("companies", nargs="+", type=Path, metavar="COMPANY")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    asked = parser.parse_args()
+    each = []
+    for folder in asked.companies:
+        each.append(measure(folder))
+        print(json.dumps(each[-1]), file=sys.stderr, flush=True)
+    names = [name for name in each[0] if name not in ("company", "decided")]
+    table = pd.DataFrame(each)[names].astype(float)
+    means = {name: None if table[name].isna().all() else table[name].mean() for name in names}
+    if asked.json:
+        print(json.dumps({**means, "companies": each}))
+        return
+    for name, mean in means.items():
+        print(f"{name:24}{'not measured' if mean is None else f'{mean:.3f}'}")
+
+
+if __name__ == "__main__":
+    main()

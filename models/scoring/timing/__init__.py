@@ -1,0 +1,1 @@
+"""Timing: when a contract lets an account leave, and what that makes of the risk at a decision."""
