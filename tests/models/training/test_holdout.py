@@ -162,12 +162,25 @@ def test_judging_is_reading_the_model(frame, signals):
     some = frame.iloc[rows]
     assert found.log_odds == pytest.approx(learnt.log_odds(some))
     assert found.segment.tolist() == some["plan"].tolist()
-    parts = learnt.contributions(some)
-    assert found.context == pytest.approx(parts[:, -1])
-    assert found.acting == pytest.approx(parts[:, :-1].sum(axis=1))
-    base = learnt.classifier.base_margin(learnt.inputs(some))
-    assert found.margins == pytest.approx(base + found.context + found.acting)
+    margins = learnt.classifier.decision_function(learnt.inputs(some))
+    assert found.margins == pytest.approx(margins)
+    assert found.context + found.acting == pytest.approx(margins)
     assert found.base_rate.tolist() == [0.125] * 3
+
+
+def test_context_follows_no_behaviour_and_behaviour_no_context(frame, signals):
+    learnt = learn(frame.iloc[:6000], signals, maturity_days=44)
+    assert learnt.classifier.booster_ is not None
+    rows = np.arange(6000, 6300)
+    given = ["segment", "plan", *(s.name for s in signals if s.group == "profile")]
+    acting = [s.name for s in signals if s.group != "profile"]
+    for alike, follows in ((given, "context"), (acting, "acting")):
+        same = frame.copy()
+        same[alike] = same.iloc[6000][alike].to_numpy()
+        unseen = judge(learnt, same, rows, base_rate=0.125)
+        assert np.ptp(unseen.margins) > 0.1
+        spread = np.ptp(getattr(unseen, follows))
+        assert spread == pytest.approx(0, abs=1e-9), follows
 
 
 def test_parts_are_joined_in_order(judged):
