@@ -24,6 +24,8 @@ MEASUREMENTS = {
     "one_fit": "_product",
     "plain_lightgbm": "_product",
     "peer": "_contest",
+    "write_drawn": "_drawn_company",
+    "plain_peers": "_plain_peers",
     "public_data": "_public_data",
 }
 
@@ -33,10 +35,13 @@ class Runs:
 
     A finished measurement becomes a line of ``file``; it counts for as long as none of the
     project's code it ran has changed, comments and docstrings aside. Companies are kept beside
-    the file, or in ``scratch`` where there is none.
+    the file, or in ``scratch`` where there is none; ``write`` is the measurement that makes one.
     """
 
-    def __init__(self, file: Path | None, scratch: Path, threads: int) -> None:
+    def __init__(
+        self, file: Path | None, scratch: Path, threads: int, write: str = "write_company"
+    ) -> None:
+        self._making = write
         self.failed: list[str] = []
         self._file, self._threads, self._scratch = file, threads, scratch
         self._companies = scratch if file is None else file.with_name(f"{file.name}.companies")
@@ -56,7 +61,7 @@ class Runs:
         """Measure on a company, named by its accounts and its seed; None where that failed."""
         accounts, seed = company
         folder = self._companies / f"{accounts}_{seed}"
-        written = self._done.get(_key("write_company", company=company)) or self._write(company)
+        written = self._done.get(_key(self._making, company=company)) or self._write(company)
         if written is None:
             return None
         # Found again only on the same rows, whatever has become of the code that made them.
@@ -78,10 +83,8 @@ class Runs:
         folder = self._companies / f"{accounts}_{seed}"
         unfinished = folder.with_name(f"{folder.name}.unfinished")
         told = {"folder": str(unfinished), "accounts": accounts, "seed": seed}
-        key = _key("write_company", company=company)
-        found = self._run(
-            key, f"company of {accounts:,} accounts, seed {seed}", "write_company", told
-        )
+        key = _key(self._making, company=company)
+        found = self._run(key, f"company of {accounts:,} accounts, seed {seed}", self._making, told)
         if found is not None:
             shutil.rmtree(folder, ignore_errors=True)
             unfinished.rename(folder)
