@@ -253,7 +253,7 @@ def live(seed: int, accounts: int) -> Life:
 
 
 def true_weights(life: Life) -> dict[str, dict[str, float]]:
-    """Shares of the mean absolute centred parts by segment, in points of 100; no calendar in them."""
+    """Shares of the mean absolute centred parts by segment, in points of 100; no calendar."""
     rows = pd.concat(life.rows)
     shares = {}
     for segment, part in rows.groupby("segment"):

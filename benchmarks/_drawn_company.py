@@ -95,8 +95,15 @@ def _tables(life: Life) -> dict[str, pd.DataFrame]:
     left = np.flatnonzero(life.left <= END)
     use, tickets, bills, referrals, surveys, ratings, acts = (
         life.known(name)
-        for name in ("usage_events", "tickets", "invoices", "referrals", "surveys", "ratings")
-        + ("interventions",)
+        for name in (
+            "usage_events",
+            "tickets",
+            "invoices",
+            "referrals",
+            "surveys",
+            "ratings",
+            "interventions",
+        )
     )
     tickets, referrals = tickets[tickets.opened < END], referrals[referrals.day < END]
 

@@ -77,11 +77,15 @@ def active_builders(
             " own builder that takes it"
         )
     settings.check_healthy([signal for signals in found.values() for signal in signals])
-    return {
-        builder: tuple(replace(s, healthy=settings.healthy.get(s.name, s.healthy)) for s in signals)
-        for builder, signals in found.items()
-        if signals
-    }
+    labels = Counter(signal.label for signals in found.values() for signal in signals)
+
+    def shown(signal: Signal) -> Signal:
+        # Attributes and columns may read like a signal of the catalogue; two lines never do.
+        apart = f" ({signal.name})" if labels[signal.label] > 1 else ""
+        healthy = settings.healthy.get(signal.name, signal.healthy)
+        return replace(signal, healthy=healthy, label=signal.label + apart)
+
+    return {builder: tuple(map(shown, signals)) for builder, signals in found.items() if signals}
 
 
 def signals_of(company: Company, settings: SignalsSettings) -> tuple[Signal, ...]:

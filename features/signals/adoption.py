@@ -94,13 +94,13 @@ def _key_feature_signals(settings: SignalsSettings) -> tuple[Signal, ...]:
     found: list[Signal] = []
     for feature, stem in key_feature_names(settings).items():
         shown = feature[:60].replace("{", "(").replace("}", ")")
-        for window in (RECENT, LONG):
+        for window, when in ((RECENT, ", lately"), (LONG, "")):
             found.append(
                 _signal(
                     f"{stem}_{window.days}d",
                     "count",
                     "none",
-                    f"Uses of {shown}",
+                    f"Uses of {shown}{when}",
                     window.days,
                     f"{{value}} use{{s}} of {shown} in {window.days} days",
                 )

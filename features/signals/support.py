@@ -37,7 +37,7 @@ _OPENED = (
         "support",
         "change",
         "none",
-        "Tickets opened",
+        "Change of tickets opened",
         90,
         "Tickets opened {value} against the 90 days before",
     ),

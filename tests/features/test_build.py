@@ -259,6 +259,23 @@ def test_every_signal_takes_a_value_in_a_full_world(full: Built) -> None:
     assert frame.dtypes[names].map(str).isin(["float64", "object"]).all()
 
 
+def test_an_attribute_that_reads_like_another_signal_is_told_apart(
+    company_of: Callable[..., Company],
+) -> None:
+    moment = [datetime(2024, 1, 1)]
+    accounts = {"account_id": ["A"], "created_at": moment, "tickets opened": ["x"]}
+    tables = {
+        "accounts": pd.DataFrame(accounts),
+        "tickets": pd.DataFrame({"account_id": ["A"], "opened_at": moment}),
+        "churn_events": NO_CHURN,
+    }
+    mapping = {"accounts": {"attributes": ["tickets opened"]}, "tickets": {}, "churn_events": {}}
+    labels = {s.name: s.label for s in signals_of(company_of(tables, mapping), SignalsSettings())}
+    assert labels["tickets_opened"] == "Tickets opened (tickets_opened)"
+    assert labels["tickets_opened_90d"] == "Tickets opened (tickets_opened_90d)"
+    assert labels["tickets_opened_30d"] == "Tickets opened, lately"
+
+
 @TOGETHER
 def test_labelled_rows_have_the_signals_of_plain_ones(full: Built) -> None:
     keys = ["account_id", "observation_date"]
