@@ -101,6 +101,13 @@ class Metrics:
             bounds.append(self.auc_behaviour_low)
         return all(bound is not None and bound > 0.5 for bound in bounds)
 
+    @property
+    def is_worse_than_base_rate(self) -> bool:
+        """Whether saying the base rate of the training rows to everybody had a lower log loss."""
+        if self.log_loss is None or self.log_loss_base is None:
+            return False
+        return self.log_loss > self.log_loss_base
+
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready description, ``enough_evidence`` included."""
         return asdict(self) | {"enough_evidence": self.enough_evidence}

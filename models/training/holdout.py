@@ -230,6 +230,12 @@ def doubts(metrics: Metrics, *, is_dated: bool, in_time: bool) -> list[str]:
             if metrics.auc is not None and metrics.auc_low is not None
             else f"The hold-out has no ranking to measure: {metrics.reason}."
         )
+    if metrics.positives >= FEW_POSITIVES and metrics.is_worse_than_base_rate:
+        found.append(
+            f"The model is worse than the base rate alone: its hold-out log loss is "
+            f"{metrics.log_loss:.4f}, the base rate's {metrics.log_loss_base:.4f}; do not act on "
+            "its scores, and see whether the newest outcomes and signals are complete."
+        )
     if not is_dated:
         found.append(
             "The rows carry no dates: the model was judged on accounts it had not seen, not on "

@@ -189,5 +189,6 @@ def _freeze_missing_scale(project: Project, result: TrainingResult) -> None:
     if result.model.timing is not None:
         learnt["reading"] = DECISION
     fresh = {key: learnt[key] for key, cut in given.items() if cut is None and key in learnt}
-    if fresh and result.metrics.enough_evidence:
+    metrics = result.metrics
+    if fresh and metrics.enough_evidence and not metrics.is_worse_than_base_rate:
         freeze_scale(project, fresh)

@@ -74,8 +74,28 @@ def test_behaviour_that_does_not_foretell():
     # Behaviour ranks well; it is the whole model that does not.
     lost = measures(60, foretold=False, behaviour=0.4 * rng.random(200) + 0.5 * happened)
     assert lost.auc_behaviour_low > 0.5 > lost.auc_low
-    (sentence,) = doubts(lost, is_dated=True, in_time=True)
+    sentence, worse = doubts(lost, is_dated=True, in_time=True)
+    assert worse.startswith("The model is worse than the base rate alone: ")
     assert f"of the whole model may be chance, 0.5 (90 % interval {lost.auc_low:.3f}" in sentence
+
+
+def test_a_model_worse_than_its_base_rate_is_told_so_however_well_it_ranks():
+    happened = np.r_[np.ones(60), np.zeros(140)]
+    risk = np.where(happened == 1, 0.99, 0.95)
+    found = evaluate(happened, risk, np.arange(200), base_rate=0.3)
+    assert found.enough_evidence
+    assert found.is_worse_than_base_rate
+    base = -(60 * np.log(0.3) + 140 * np.log(0.7)) / 200
+    loss = -(60 * np.log(0.99) + 140 * np.log(0.05)) / 200
+    assert doubts(found, is_dated=True, in_time=True) == [
+        f"The model is worse than the base rate alone: its hold-out log loss is {loss:.4f}, the "
+        f"base rate's {base:.4f}; do not act on its scores, and see whether the newest outcomes "
+        "and signals are complete."
+    ]
+
+
+def test_without_rows_no_model_is_worse_than_its_base_rate():
+    assert not evaluate([], [], [], base_rate=0.3).is_worse_than_base_rate
 
 
 def test_no_ranking_to_measure():
