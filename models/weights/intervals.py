@@ -30,7 +30,8 @@ class GroupCertainty:
     Attributes
     ----------
     low, high : float
-        90 % interval of the weight, in points of 100; it holds the weight.
+        90 % interval of the weight, in points of 100; it holds the weight, and reaches zero where
+        there is not enough evidence.
     enough_evidence : bool
         Whether refits agree that the group moves the margin the way the model says, and accounts
         left out agree that it should.
@@ -184,6 +185,8 @@ def best_weights(
     if refitted.z is not None:
         # A refit shares the rows it is checked on; accounts left out do not.
         agrees &= refitted.z > norm.ppf(TAILS[1])
+    # The mean size of noise is above zero in every refit, so only evidence can rule zero out.
+    low = np.where(agrees, low, 0.0)
     falls, rises = np.quantile(slopes, TAILS, axis=0)
     places = list(enumerate([*segments, EVERYBODY]))
     kept = [(i, name) for i, name in enumerate(names) if name != CONTEXT]

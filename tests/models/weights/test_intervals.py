@@ -214,3 +214,4 @@ def test_a_signal_that_only_follows_age_has_no_weight_among_accounts_of_like_age
         for place, parts in best.certainty.groups.items():
             for name, interval in parts.items():
                 assert interval.low <= best.groups[place][name] <= interval.high
+                assert interval.enough_evidence or interval.low == 0
