@@ -271,6 +271,11 @@ def _later_rows(project: Project, company: Company, start: date) -> pd.DataFrame
     if not company.is_dated or not dates:
         return None
     frame = build_features(company, dates, settings.outcome, settings.signals, labelled=True)
+    if project.registry.has_champion():
+        timing = project.registry.champion().model.timing
+        if timing is not None:
+            # As they were recommended: held against decisions.
+            frame = frame[timing.decisions.due(frame)].reset_index(drop=True)
     if frame.empty:
         return None
     mrr = frame["mrr"].astype(float) if "mrr" in frame else np.nan

@@ -327,7 +327,7 @@ def test_a_registry_that_cannot_be_read_ends_it_early(small, run) -> None:
     (folder / "mlflow.db").write_bytes(b"no database at all, but long enough to be one" * 30)
     ran = run("backtest", "-c", config)
     assert ran.code == 5
-    assert f"The registry '{folder}' could not be used" in ran.sentence
+    assert f"The registry '{folder}' was moved or copied, or is no registry" in ran.sentence
 
 
 KILLED_WHILE_LOGGING = """

@@ -220,8 +220,9 @@ def test_the_meaning_of_the_band_is_what_was_observed(panel, account_id) -> None
     told = panel.account(account_id).json()
     (band,) = [one for one in panel.snapshot.model.bands if one["band"] == told["band"]]
     days = panel.snapshot.model.maturity_days
+    due = " and had to decide" if panel.snapshot.model.timing else ""
     assert told["band_meaning"] == (
-        f"Of 100 accounts that were {told['band']} on dates the model had not seen,"
+        f"Of 100 accounts that were {told['band']}{due} on dates the model had not seen,"
         f" {100 * band['observed_rate']:.0f} churned within {days} days (between"
         f" {100 * band['low']:.0f} and {100 * band['high']:.0f})"
     )
