@@ -184,7 +184,7 @@ def test_a_scoring_run_asks_once_who_is_champion(place: Place, monkeypatch) -> N
 
 def test_signals_that_are_gone_are_named(place: Place) -> None:
     project = place.edited("[tables.usage_events]\n", "")
-    with pytest.raises(DataError, match="needs the signals 'usage_28d'"):
+    with pytest.raises(DataError, match="needs the signals 'usage_7d', 'usage_28d'"):
         retrain(project)
 
 

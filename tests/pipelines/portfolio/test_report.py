@@ -98,11 +98,12 @@ def test_figures_are_those_of_the_report(report) -> None:
     ):
         assert text in page.text
     bands = page.table("Accounts by band").by_name
+    observed = f"Observed churn {'at decisions' if summed.at_decisions else 'before'}"
     for band in summed.bands:
         row = bands[band.band]
         assert row["Accounts"] == count(band.accounts)
         assert row["ARR"] == money(band.arr)
-        assert row["Observed churn before"] == percent(band.observed["observed_rate"])
+        assert row[observed] == percent(band.observed["observed_rate"])
     segments = page.table("The book by segment").by_name
     captioned = (one for one in page.tables if one.caption.startswith("Accounts, and their ARR"))
     by_band = next(captioned).by_name

@@ -259,7 +259,7 @@ def test_a_champion_whose_files_are_gone_is_refused(taught, project, run) -> Non
     registry.write_bytes(b"not a database")
     ran = run("score", "-c", project.config)
     assert ran.code == 5
-    assert "could not be used" in ran.sentence
+    assert "its database could not be brought up to date" in ran.sentence
 
 
 # The process dies when all scores are written and the engine would be told to commit.
