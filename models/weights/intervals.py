@@ -258,8 +258,14 @@ class _Reader:
         for inside, band in zip(self._parts, self._bands, strict=True):
             weight = draw.weight[inside] / draw.weight[inside].sum()
             stress = draw.stress[inside][0]
-            stressed = _centred(draw.contributions[inside], weight, band) * np.maximum(stress, 0.0)
-            groups.append(weight @ np.abs(stressed @ self._membership))
+            centred = _centred(draw.contributions[inside], weight, band)
+            stressed = centred * np.maximum(stress, 0.0)
+            sizes = weight @ np.abs(stressed @ self._membership)
+            if not sizes[self._weighed].any():
+                # A refit that counts nothing for accounts left out says nothing of shares.
+                stressed = centred
+                sizes = weight @ np.abs(stressed @ self._membership)
+            groups.append(sizes)
             signals.append(weight @ np.abs(stressed))
             free = _centred(draw.free[inside], weight, band) * stress
             fitted = _centred(self._fitted[inside], weight, band)

@@ -7,6 +7,7 @@ import tomllib
 from dataclasses import replace
 
 import duckdb
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -217,7 +218,11 @@ def test_a_registry_that_cannot_be_made_is_named(small, run) -> None:
 
 @pytest.mark.slow
 def test_a_model_that_proves_nothing_freezes_no_scale(small, run) -> None:
-    config = small(count=200, churned=190, config=DATED)
+    rng = np.random.default_rng(0)
+    days = pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(300, size=3000), "D")
+    usage = pd.DataFrame({"account_id": rng.integers(200, size=3000), "occurred_at": days})
+    usage["account_id"] = "C" + usage["account_id"].astype(str)
+    config = small(count=200, churned=190, config=DATED, usage_events=usage.to_csv(index=False))
     ran = run("train", "-c", config)
     assert ran.code == 0, ran.err
     assert "There is not enough evidence" in ran.out
