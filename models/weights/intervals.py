@@ -16,6 +16,7 @@ from models.arrays import Codes, Floats
 from models.churn.classifier import ChurnClassifier
 from models.measures.resampling import CONFIDENCE
 from models.weights.draws import DRAWS, Draw, refits, sampled_rows
+from models.weights.refit_noise import RefitNoise
 
 Direction = Literal["higher", "lower", "not enough evidence"]
 # Days at which ages are cut, finer where an account is so young that its windows are half empty.
@@ -173,12 +174,10 @@ def best_weights(
     refitted = refits(
         classifier, X, happened, pd.factorize(accounts)[0], group, rows, seed=seed, draws=draws
     )
-    found = [reader.read(draw) for draw in refitted.draws]
-    if not found:
+    read = [reader.read(draw) for draw in refitted.draws]
+    if not read:
         return None
-    group_shares, signal_shares, agreement, slopes = (
-        np.array(part) for part in zip(*found, strict=True)
-    )
+    group_shares, signal_shares, agreement, slopes = reader.together(read)
     low, high = np.quantile(group_shares, TAILS, axis=0)
     signal_low, signal_high = np.quantile(signal_shares, TAILS, axis=0)
     agrees = np.quantile(agreement, TAILS[0], axis=0) > 0
@@ -246,42 +245,57 @@ class _Reader:
         self._parts = [code[rows] == place for place in range(int(code.max()) + 1)]
         self._bands = [band[rows][inside] for inside in self._parts]
         self._size = np.bincount(code) / len(code)
+        self._noise = [RefitNoise(own.sum(), len(self._weighed)) for own in self._parts]
         self._fitted = classifier.contributions(here) @ self._membership
         self._ranks = _centred_ranks(here, signals, self._parts)
 
-    def read(self, draw: Draw) -> tuple[Floats, Floats, Floats, Floats]:
-        """Shares of groups and of signals, agreement of groups, slopes of signals.
+    def read(self, draw: Draw) -> tuple[Floats, ...]:
+        """Sizes of groups and signals, agreement of groups, slopes of signals, squares of groups.
 
-        Each has a row per segment and a last one over all rows.
+        Each has a row per segment.
         """
-        groups, signals, agreement, slopes = [], [], [], []
-        for inside, band in zip(self._parts, self._bands, strict=True):
+        rows = []
+        for inside, band, noise in zip(self._parts, self._bands, self._noise, strict=True):
             weight = draw.weight[inside] / draw.weight[inside].sum()
             stress = draw.stress[inside][0]
             centred = _centred(draw.contributions[inside], weight, band)
+            moved = centred @ self._membership
+            noise.add(moved)
             stressed = centred * np.maximum(stress, 0.0)
             sizes = weight @ np.abs(stressed @ self._membership)
             if not sizes[self._weighed].any():
                 # A refit that counts nothing for accounts left out says nothing of shares.
-                stressed = centred
-                sizes = weight @ np.abs(stressed @ self._membership)
-            groups.append(sizes)
-            signals.append(weight @ np.abs(stressed))
+                stressed, sizes = centred, weight @ np.abs(moved)
             free = _centred(draw.free[inside], weight, band) * stress
             fitted = _centred(self._fitted[inside], weight, band)
-            agreement.append(weight @ ((free @ self._membership) * fitted))
-            slopes.append((free * self._ranks[inside]).T @ weight)
-        size = self._size
-        stacked = [
-            np.vstack([part, size @ np.array(part)])
-            for part in (groups, signals, agreement, slopes)
-        ]
-        return (
-            _to_hundred(stacked[0] * self._weighed),
-            _to_hundred(stacked[1]),
-            stacked[2],
-            stacked[3],
+            rows.append(
+                (
+                    sizes,
+                    weight @ np.abs(stressed),
+                    weight @ ((free @ self._membership) * fitted),
+                    (free * self._ranks[inside]).T @ weight,
+                    weight @ moved**2,
+                )
+            )
+        return tuple(np.array(part) for part in zip(*rows, strict=True))
+
+    def together(self, read: Sequence[tuple[Floats, ...]]) -> tuple[Floats, ...]:
+        """Shares of groups and of signals, agreement of groups, slopes of signals.
+
+        Each is (n_draws, n_segments + 1, ...), the last over all rows.
+        """
+        groups, signals, agreement, slopes, squares = (
+            np.array(part) for part in zip(*read, strict=True)
         )
+        kept = np.stack(
+            [noise.kept(squares[:, place]) for place, noise in enumerate(self._noise)], axis=1
+        )
+        of_signals = kept @ self._membership.T
+        groups, signals, agreement, slopes = (
+            np.concatenate([part, np.tensordot(part, self._size, (1, 0))[:, None]], axis=1)
+            for part in (groups * kept, signals * of_signals, agreement, slopes)
+        )
+        return _to_hundred(groups * self._weighed), _to_hundred(signals), agreement, slopes
 
 
 def _centred(values: Floats, weight: Floats, band: Codes) -> Floats:
@@ -292,7 +306,7 @@ def _centred(values: Floats, weight: Floats, band: Codes) -> Floats:
 
 
 def _to_hundred(sizes: Floats) -> Floats:
-    total = sizes.sum(axis=1, keepdims=True)
+    total = sizes.sum(axis=-1, keepdims=True)
     return np.asarray(100 * np.divide(sizes, total, out=np.zeros_like(sizes), where=total > 0))
 
 
