@@ -29,7 +29,6 @@ from features.tables.mapping.written import (
     written_number,
 )
 
-Key = tuple[str, str]
 """Contract table and column."""
 _DIGITS = r"^[0-9]+([.][0-9]+)?$"
 _COMMA = (
@@ -77,12 +76,12 @@ class Form:
 
 
 PLAIN = Form()
-Forms = Mapping[Key, Form]
+Forms = Mapping[tuple[str, str], Form]
 
 
 def decide_forms(
     tables: Iterable[MappedTable], settings: ReadingSettings, *, has_points: bool = False
-) -> dict[Key, Form]:
+) -> dict[tuple[str, str], Form]:
     """Decide the form of every column that is not plain, in one scan per table.
 
     Parameters
@@ -100,14 +99,14 @@ def decide_forms(
         When a column's values can be read in two ways and nothing says which, or are numbers where
         times are wanted.
     """
-    rows: dict[Key, tuple[MappedTable, dict[str, Any], Counter[str]]] = {}
+    rows: dict[tuple[str, str], tuple[MappedTable, dict[str, Any], Counter[str]]] = {}
     for table in tables:
         for name, values in _evidence(table).items():
             rows[table.contract.name, name] = (table, values, _counts(values))
     orders = {order for _, _, counts in rows.values() if (order := _shown_order(counts))}
     marks = {mark for _, _, counts in rows.values() if (mark := _shown_mark(counts))}
     marks |= {"."} if has_points else set()
-    forms: dict[Key, Form] = {}
+    forms: dict[tuple[str, str], Form] = {}
     for (table_name, name), (table, values, counts) in rows.items():
         named = f"Column {name} of table '{table.source_name}'"
         if table.contract.column(name).kind == "time":
