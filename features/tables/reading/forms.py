@@ -29,7 +29,6 @@ from features.tables.mapping.written import (
     written_number,
 )
 
-"""Contract table and column."""
 _DIGITS = r"^[0-9]+([.][0-9]+)?$"
 _COMMA = (
     r"^[+-]?([0-9]{1,3}([.][0-9]{3})+,[0-9]+|[0-9]*,([0-9]{1,2}|[0-9]{4,})"
