@@ -168,10 +168,10 @@ def _named(kind: Any, name: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str
             if arrays[key].dtype != dtype or arrays[key].ndim != dimensions:
                 raise ValueError(f"{key} is {arrays[key].dtype} of shape {arrays[key].shape}")
             # A node that parts missing values from all others compares with infinity.
-            values = (
-                np.nan_to_num(arrays[key], nan=np.nan) if field.name == "threshold" else arrays[key]
+            sound = (
+                ~np.isnan(arrays[key]) if field.name == "threshold" else np.isfinite(arrays[key])
             )
-            if not np.isfinite(values).all():
+            if not sound.all():
                 raise ValueError(f"a number of {key} is not finite")
             found[field.name] = np.ascontiguousarray(arrays[key])
     return found

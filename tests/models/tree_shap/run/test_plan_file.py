@@ -120,6 +120,8 @@ def test_a_later_format_is_refused(plan: ShapPlan, tmp_path: Path) -> None:
         ("coding_kind", lambda a: a[:-1]),
         ("coding_start", lambda a: a * 3),
         ("coding_threshold", lambda a: a[:5]),
+        ("coding_threshold", lambda a: a * np.nan),
+        ("tables_entry", lambda a: a * np.nan),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(
@@ -129,3 +131,12 @@ def test_arrays_that_do_not_fit_are_refused(
     rewritten(tmp_path, name, change)
     with pytest.raises(RegistryError, match=r"cannot be read \(.*\); compile it again from its"):
         ShapPlan.load(tmp_path)
+
+
+def test_a_node_that_parts_missing_values_from_all_others_comes_back(
+    plan: ShapPlan, tmp_path: Path
+) -> None:
+    plan.save(tmp_path)
+    # LightGBM writes infinity where a node sends every known value the same way.
+    rewritten(tmp_path, "coding_threshold", lambda a: np.append(a[:-1], np.inf))
+    assert ShapPlan.load(tmp_path).n_features == plan.n_features
