@@ -220,7 +220,8 @@ def read_pack(file: Path) -> Pack:
 @cache
 def known_packs() -> dict[str, Pack]:
     """Return the packs that come with the program, by name."""
-    return {file.stem: read_pack(file) for file in sorted(LAYOUTS.rglob("*.toml"))}
+    packs = {file.stem: read_pack(file) for file in LAYOUTS.rglob("*.toml")}
+    return dict(sorted(packs.items()))
 
 
 def pack_of(name: str, folder: Path) -> Pack:
