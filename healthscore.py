@@ -45,7 +45,7 @@ _HOMES = {
     "Registry": "models.registry.models",
     "ScoreScale": "models.scoring.scale",
     "Scorer": "models.scoring.scorer",
-    "SegmentSettings": "models.segments",
+    "SegmentSettings": "models.churn.segments",
     "Signal": "features.catalog",
     "bin_labels": "pipelines.reports.figures.drift",
     "check_drift": "models.drift.check",

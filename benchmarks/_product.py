@@ -11,8 +11,8 @@ from _companies import Company, read_company
 from _judging import judged
 
 from models.churn.classifier import ChurnClassifier
+from models.churn.segments import SegmentSettings
 from models.measures.metrics import Metrics
-from models.segments import SegmentSettings
 from models.training.fit import TrainingResult, fit_health_model
 
 TRAINING_DATES = 12

@@ -59,7 +59,7 @@ def write_models(folder: Path) -> None:
     from _companies import read_company, write_company
     from sklearn.base import clone
 
-    from models.segments import SegmentSettings
+    from models.churn.segments import SegmentSettings
     from models.training.fit import fit_health_model
 
     write_company(folder / "company", COMPANY_ACCOUNTS, seed=7)

@@ -263,6 +263,7 @@ def on_tables(folder: Path, accounts: int) -> Figures:
 
 
 def _company_by_month(folder: Path, simulation: Any) -> dict[str, str]:
+    from models.churn.segments import SegmentSettings
     from models.drift.decision import decide, noticed
     from models.drift.feed_faults import feed_faults, feed_suspects
     from models.drift.histograms import second_look
@@ -270,7 +271,6 @@ def _company_by_month(folder: Path, simulation: Any) -> dict[str, str]:
     from models.drift.reference import fit_reference, frame_histograms
     from models.drift.statistics import drift_statistics
     from models.scoring.scorer import Scorer
-    from models.segments import SegmentSettings
     from models.training.fit import fit_health_model
     from pipelines.project.project import load_project
     from pipelines.project.rows import labelled_rows

@@ -32,12 +32,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 from _companies import Company, read_company, write_company
 
+from models.churn.segments import SegmentSettings
 from models.scorecard.advice import extremes_of, recommend
 from models.scorecard.grading import Grading, group_measures
 from models.scorecard.learning import learn_scorecard
 from models.scorecard.replay import replay
 from models.scorecard.scorecard import Cuts, Scorecard
-from models.segments import SegmentSettings
 from models.training.learning import learn
 
 # Surveys and judgement first, use last: what the simulated truth says least of all.

@@ -115,7 +115,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _fail(sentence: str, code: int) -> None:
-    from pipelines.terminal.console import plain
+    from pipelines.reports.terminal.console import plain
 
     print(f"healthscore: {plain(sentence, 2000)}", file=sys.stderr)
     sys.exit(code)

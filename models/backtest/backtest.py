@@ -19,11 +19,11 @@ from models.backtest.contenders import DEFAULT, Contender
 from models.backtest.lead_time import lead_time
 from models.backtest.leakage import Leakage, leakage
 from models.backtest.origin import OriginResult, Trial
+from models.churn.segments import SegmentSettings, assign_segments
 from models.measures.fairness_audit import fairness_audit
 from models.measures.metrics import calibration_table
 from models.scoring.scale import ScaleSettings, ScoreScale
 from models.scoring.timing.decisions import Decisions
-from models.segments import SegmentSettings, assign_segments
 from models.training.checks import check_labels
 from models.training.holdout import band_table, risk_of
 from models.training.splits import Fold, account_folds, rolling_origins, time_holdout

@@ -15,10 +15,10 @@ from features.errors import sample
 from models.arrays import Codes, Floats
 from models.backtest.single_signal import Suspect, leak_suspects
 from models.churn.encoding import SignalEncoder
+from models.churn.segments import SegmentAssignment, SegmentSettings
 from models.measures.metrics import Ranking
 from models.measures.resampling import TAILS, AccountBootstrap
 from models.scoring.health_model import SEGMENT, model_input
-from models.segments import SegmentAssignment, SegmentSettings
 from models.training.splits import Fold, account_holdout, time_holdout
 
 UNSPLIT = SegmentAssignment(SegmentSettings(), (EVERYBODY,))

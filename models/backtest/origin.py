@@ -15,9 +15,9 @@ from features.errors import EvidenceError, sample
 from models.arrays import Codes, Floats
 from models.backtest.comparison import origin_name
 from models.backtest.contenders import Contender, Task
+from models.churn.segments import SegmentSettings, assign_segments
 from models.scoring.health_model import model_input
 from models.scoring.timing.decisions import Decisions
-from models.segments import SegmentSettings, assign_segments
 from models.training.checks import MIN_EARLIER_POSITIVES
 from models.training.learning import learn
 from models.training.splits import Fold

@@ -84,7 +84,7 @@ class LinearBackbone:
         categorical : sequence of int
             Positions of categorical signals.
         segments : sequence of str
-            Names the segment codes stand for; see :func:`models.segments.parent_of`.
+            Names the segment codes stand for; see :func:`models.churn.segments.parent_of`.
         direction : ndarray of shape (n_signals,), or None
             Sign the margin must have in a signal: -1, 1, or 0 for either; None leaves all free.
         group : sequence of int or None

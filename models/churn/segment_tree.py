@@ -9,7 +9,7 @@ import numpy as np
 
 from features.catalog import EVERYBODY
 from models.arrays import Codes
-from models.segments import parent_of
+from models.churn.segments import parent_of
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import pandas as pd
 
 from features.catalog import EVERYBODY
 from models.arrays import Codes, Floats
+from models.churn.segments import BETWEEN, SegmentAssignment
 from models.drift.bins import Bins
 from models.drift.feed_faults import Freshness, SecondLook, Suspects
 from models.drift.reference import (
@@ -24,7 +25,6 @@ from models.drift.reference import (
     Reference,
     frame_histograms,
 )
-from models.segments import BETWEEN, SegmentAssignment
 
 # Above the first number of accounts a sample of about the second tells the same: its shares are
 # sure to a third of a percent, and nothing smaller than that is worth a word.
@@ -81,7 +81,7 @@ def histograms(
 
 
 def segment_of(table: ir.Table, assignment: SegmentAssignment) -> ir.StringValue:
-    """Assign segments in the engine, as :meth:`models.segments.SegmentAssignment.assign` does."""
+    """Assign segments in the engine, as ``SegmentAssignment.assign`` does with a frame."""
     settings = assignment.settings
     if not settings.required_columns:
         if "segment" not in table.columns:

@@ -14,10 +14,10 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from features.errors import RegistryError
+from models.churn.segments import SegmentAssignment
 from models.registry.session import tracking
 from models.scorecard.grading import GradedSignal, Grading, Measure
 from models.scorecard.scorecard import Cuts, Weighting
-from models.segments import SegmentAssignment
 
 KIND = "recommendation"
 RECORD, SCORECARD = "recommendation.json", "scorecard.json"

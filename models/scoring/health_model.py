@@ -17,13 +17,13 @@ from features.catalog import Signal
 from features.errors import DataError, RegistryError, SettingsError, sample
 from models.arrays import Floats
 from models.churn.classifier import ChurnClassifier
+from models.churn.segments import SegmentAssignment
 from models.scoring.calibration import LogisticCalibrator
 from models.scoring.file_seal import check_files, seal_files
 from models.scoring.scale import ScoreScale
 from models.scoring.sense import finite_json, refuse_nonsense
 from models.scoring.timing.decisions import COLUMNS
 from models.scoring.timing.timing import Timing
-from models.segments import SegmentAssignment
 from models.tree_shap import ShapPlan
 from models.weights.intervals import WeightCertainty
 

@@ -42,11 +42,11 @@ from typing import Any, Literal, get_args
 import pandas as pd
 
 from features.catalog import Group, Signal
+from models.churn.segments import SegmentSettings
 from models.scoring.health_model import SEGMENT, HealthModel
 from models.scoring.reasons import value_text
 from models.scoring.scored import ScoredAccounts
 from models.scoring.scorer import Scorer
-from models.segments import SegmentSettings
 
 PartKind = Literal["behaviour", "missing", "recovered", "interplay", "segment", "model", "revised"]
 KINDS: tuple[PartKind, ...] = get_args(PartKind)

@@ -14,12 +14,12 @@ from scipy.special import expit
 from features.catalog import EVERYBODY, GROUPS, Signal
 from features.errors import DataError, sample
 from models.arrays import Codes, Floats
+from models.churn.segments import segment_codes
 from models.scoring.health_model import SEGMENT, HealthModel, model_input
 from models.scoring.reasons import LEAST_POINTS, is_context
 from models.scoring.scale import BANDS, GOOD_BANDS, GRADES, points, score_move
 from models.scoring.scored import ScoredAccounts
 from models.scoring.timing.decisions import COLUMNS
-from models.segments import segment_codes
 from models.weights.weights import observed_share, signal_shares
 
 

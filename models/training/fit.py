@@ -14,12 +14,12 @@ from sklearn.base import clone
 from features.catalog import AGE, EVERYBODY, Signal
 from features.errors import EvidenceError
 from models.arrays import Codes
+from models.churn.segments import SegmentSettings
 from models.measures.metrics import Metrics
 from models.scoring.calibration import LogisticCalibrator
 from models.scoring.health_model import SEGMENT, HealthModel, model_input
 from models.scoring.scale import ScaleSettings, ScoreScale
 from models.scoring.timing.decisions import Decisions
-from models.segments import SegmentSettings
 from models.training.checks import MIN_EARLIER_POSITIVES, check_evidence, check_labels
 from models.training.holdout import Unseen, doubts, judge, prove, together
 from models.training.learning import Learnt, learn

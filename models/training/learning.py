@@ -14,11 +14,11 @@ from scipy.special import expit
 from features.catalog import Signal
 from models.arrays import Floats
 from models.churn.classifier import ChurnClassifier
+from models.churn.segments import SegmentAssignment, SegmentSettings, assign_segments
 from models.scoring.calibration import LogisticCalibrator
 from models.scoring.health_model import SEGMENT, model_input
 from models.scoring.timing.decisions import Decisions
 from models.scoring.timing.timing import Timing, learn_timing
-from models.segments import SegmentAssignment, SegmentSettings, assign_segments
 from models.training.selection import Selection, select_shapes
 
 

@@ -32,7 +32,7 @@ class Answer:
     def warn(self, warnings: list[str]) -> None:
         """Print a line per warning for people."""
         if self.console is not None:
-            from pipelines.terminal.console import print_warnings
+            from pipelines.reports.terminal.console import print_warnings
 
             print_warnings(self.console, warnings)
 
@@ -41,7 +41,7 @@ class Answer:
 def answering(as_json: bool) -> Iterator[Answer]:
     """Keep standard output for the result alone, whatever libraries print."""
     if not as_json:
-        from pipelines.terminal.console import plain_console
+        from pipelines.reports.terminal.console import plain_console
 
         yield Answer(plain_console())
         return

@@ -115,7 +115,7 @@ def remove(name: Name, config: Config = DEFAULT_CONFIG, as_json: AsJson = False)
 @user.command("list")
 def list_users(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """List the users, their roles and whose accounts they see."""
-    from pipelines.terminal.console import plain
+    from pipelines.reports.terminal.console import plain
 
     with answering(as_json) as answer:
         file = _users_file(project_of(config))

@@ -32,9 +32,9 @@ def simulate(
     as_json: AsJson = False,
 ) -> None:
     """Write a simulated company with known true weights."""
+    from pipelines.reports.terminal.progress import show_progress
     from pipelines.simulation.simulate import Simulation
     from pipelines.simulation.simulate import simulate as write_company
-    from pipelines.terminal.progress import show_progress
 
     with answering(as_json) as answer:
         simulation = Simulation(

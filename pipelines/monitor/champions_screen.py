@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from pipelines.terminal.console import figure, plain, print_warnings, table_of
+from pipelines.reports.terminal.console import figure, plain, print_warnings, table_of
 
 if TYPE_CHECKING:
     from models.registry.chain_record import Record

@@ -15,7 +15,7 @@ from pipelines.project.company import open_company
 from pipelines.project.feature_table import refuse_lost_signals
 from pipelines.project.project import Project
 from pipelines.project.rows import LabelledRows, labelled_rows, scale_settings, segment_settings
-from pipelines.terminal.progress import show_progress
+from pipelines.reports.terminal.progress import show_progress
 from pipelines.training.train import TRAINING_STEPS, kept_with_model
 from pipelines.training.tune import search_parameters, tuning_seconds
 
@@ -259,8 +259,8 @@ def _verdict(
     project: Project, rows: LabelledRows, model: HealthModel, result: TrainingResult
 ) -> tuple[Verdict, list[date]]:
     """Judge both on the challenger's hold-out, which begins on the first asked date or later."""
+    from models.churn.segments import assign_segments
     from models.registry.gate import judge_challenger
-    from models.segments import assign_segments
 
     settings = project.settings
     held_out = result.holdout

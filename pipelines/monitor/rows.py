@@ -13,9 +13,9 @@ from features.errors import DataError, StoreError, sample
 from pipelines.project.company import open_company, scoring_date
 from pipelines.project.feature_stream import BATCH_ROWS, FeatureStream, feature_stream
 from pipelines.project.project import Project
+from pipelines.reports.terminal.ordered_work import usable_cores
+from pipelines.reports.terminal.progress import show_progress, show_rows
 from pipelines.scoring.score import issued_before, scored_batches
-from pipelines.terminal.ordered_work import usable_cores
-from pipelines.terminal.progress import show_progress, show_rows
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir

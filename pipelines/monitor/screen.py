@@ -9,7 +9,7 @@ from rich.text import Text
 
 from pipelines.monitor.champions_screen import show_retrained
 from pipelines.monitor.words import change, headline
-from pipelines.terminal.console import percent, plain, print_warnings, table_of
+from pipelines.reports.terminal.console import percent, plain, print_warnings, table_of
 
 if TYPE_CHECKING:
     from pipelines.monitor.monitor import Monitored

@@ -140,9 +140,9 @@ def portfolio_report(
     """
     from models.measures.expected_loss import LossForecast
     from pipelines.project.company import open_company
+    from pipelines.reports.terminal.progress import show_progress
     from pipelines.store.issued import issued_run
     from pipelines.store.opening import open_store
-    from pipelines.terminal.progress import show_progress
 
     with open_store(project, read_only=True) as store:
         run = issued_run(store, project.outcome_name, as_of, model_version)

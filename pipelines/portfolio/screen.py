@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from pipelines.portfolio.words import figures, foretold, headline, verdict
-from pipelines.terminal.console import (
+from pipelines.reports.terminal.console import (
     BAND_STYLES,
     BAR_WIDTH,
     band_text,

@@ -12,7 +12,7 @@ from features.packs.opening import Vendors, open_vendors
 from features.sources.source import Source
 from features.tables.company import Company, load_company
 from pipelines.project.project import Project
-from pipelines.terminal.progress import show_progress
+from pipelines.reports.terminal.progress import show_progress
 
 if TYPE_CHECKING:
     import pandas as pd

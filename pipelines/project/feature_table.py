@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from features.errors import DataError, SettingsError, sample
 from pipelines.project.company import open_company, scoring_date
 from pipelines.project.project import Project
-from pipelines.terminal.progress import show_progress
-from pipelines.terminal.whole_file import refuse_other_suffix, write_table
+from pipelines.reports.terminal.progress import show_progress
+from pipelines.reports.terminal.whole_file import refuse_other_suffix, write_table
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -36,7 +36,7 @@ from pipelines.project.training_settings import (
     TrainingSettings,
     TuningSettings,
 )
-from pipelines.terminal.whole_file import replaced_whole
+from pipelines.reports.terminal.whole_file import replaced_whole
 
 if TYPE_CHECKING:
     from models.registry.models import Registry

@@ -11,7 +11,7 @@ from features.errors import EvidenceError
 from pipelines.project.company import open_company
 from pipelines.project.project import Project
 from pipelines.project.score_settings import WINDOW
-from pipelines.terminal.progress import show_progress
+from pipelines.reports.terminal.progress import show_progress
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from features.catalog import Signal
     from features.tables.company import Company
     from features.tables.quality import TableQuality
+    from models.churn.segments import SegmentSettings
     from models.scoring.scale import ScaleSettings
     from models.scoring.timing.decisions import Decisions
-    from models.segments import SegmentSettings
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ def segment_settings(project: Project, signals: tuple[Signal, ...]) -> SegmentSe
         When a column is no signal of this company.
     """
     from features.errors import SettingsError, nearest, sample
-    from models.segments import SegmentSettings
+    from models.churn.segments import SegmentSettings
 
     given = project.settings.segments
     for column in given.columns:

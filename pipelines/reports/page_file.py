@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from features.errors import SettingsError
-from pipelines.terminal.whole_file import replaced_whole
+from pipelines.reports.terminal.whole_file import replaced_whole
 
 SUFFIXES = (".html", ".pdf")
 

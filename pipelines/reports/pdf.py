@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from features.errors import SettingsError
-from pipelines.terminal.whole_file import replaced_whole
+from pipelines.reports.terminal.whole_file import replaced_whole
 
 
 def write_pdf(html: str, file: Path) -> None:

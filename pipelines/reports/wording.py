@@ -9,7 +9,7 @@ from typing import TypeGuard
 
 from markupsafe import Markup, escape
 
-from pipelines.terminal.console import plain
+from pipelines.reports.terminal.console import plain
 
 FILTERS = ("count", "percent", "money", "score", "name", "told", "between", "day")
 # A page wraps what a terminal has to cut; still nobody's name is to fill it.

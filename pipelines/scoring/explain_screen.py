@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from pipelines.terminal.console import band_text, bar, percent, plain, table_of
+from pipelines.reports.terminal.console import band_text, bar, percent, plain, table_of
 
 if TYPE_CHECKING:
     from pipelines.scoring.explain import Explained

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from features.errors import SettingsError
 from pipelines.project.project import Project
-from pipelines.terminal.progress import show_rows
-from pipelines.terminal.whole_file import replaced_whole
+from pipelines.reports.terminal.progress import show_rows
+from pipelines.reports.terminal.whole_file import replaced_whole
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from features.errors import DataError, SettingsError, sample
 from pipelines.project.company import open_company, scoring_date
 from pipelines.project.project import Project
+from pipelines.reports.terminal.progress import show_progress
 from pipelines.scoring.explain import InactiveAccount, inactive, refuse_unknown_account
 from pipelines.store.issued import DatedScore, issued_scores
-from pipelines.terminal.progress import show_progress
 
 if TYPE_CHECKING:
     import pandas as pd

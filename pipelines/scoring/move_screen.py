@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rich.console import Console
 from rich.text import Text
 
-from pipelines.terminal.console import band_text, percent, plain, print_warnings, table_of
+from pipelines.reports.terminal.console import band_text, percent, plain, print_warnings, table_of
 
 if TYPE_CHECKING:
     from models.scoring.move import MovePart, MoveSplit

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from pipelines.project.feature_stream import FeatureStream, feature_stream
 from pipelines.project.feature_table import feature_rows_of_date, refuse_lost_signals
 from pipelines.project.project import Project
-from pipelines.terminal.ordered_work import in_order, usable_cores
-from pipelines.terminal.progress import show_rows
+from pipelines.reports.terminal.ordered_work import in_order, usable_cores
+from pipelines.reports.terminal.progress import show_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from features.errors import DataError, SettingsError, StoreError
 from pipelines.project.project import Project
 from pipelines.project.score_settings import MAIN
+from pipelines.reports.terminal.whole_file import replaced_whole
 from pipelines.store.issued import DatedScore, issued_scores
 from pipelines.store.opening import open_store
-from pipelines.terminal.whole_file import replaced_whole
 
 if TYPE_CHECKING:
     from features.outcomes.labels import OutcomeWords

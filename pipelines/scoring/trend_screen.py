@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, TypeVar
 from rich.console import Console
 from rich.text import Text
 
+from pipelines.reports.terminal.console import (
+    BAND_MARKS,
+    BAND_STYLES,
+    band_text,
+    percent,
+    plain,
+    table_of,
+)
 from pipelines.scoring.trend import AccountTrend, PortfolioRun, PortfolioTrend, model_changes
-from pipelines.terminal.console import BAND_MARKS, BAND_STYLES, band_text, percent, plain, table_of
 
 if TYPE_CHECKING:
     from pipelines.store.issued import DatedScore

@@ -9,9 +9,9 @@ from pathlib import Path
 from features.errors import SettingsError
 from pipelines.portfolio.portfolio import Portfolio, portfolio
 from pipelines.project.project import FILE_NAME, load_project
+from pipelines.reports.terminal.progress import show_progress
 from pipelines.scoring.score import Issued, score_accounts
 from pipelines.setup.draft import write_draft
-from pipelines.terminal.progress import show_progress
 from pipelines.training.train import Trained, train
 
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from features.errors import DataError, SettingsError, sample
 from features.sources.files.listing import table_files
+from pipelines.reports.terminal.whole_file import replaced_whole
 from pipelines.setup.toml_text import comment, quoted
 from pipelines.setup.vendors import NO_ANSWERS, Answers, Found, arrange, find_vendors, parts_of
-from pipelines.terminal.whole_file import replaced_whole
 
 if TYPE_CHECKING:
     from features.sources.source import Source

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from pipelines.terminal.console import plain, print_warnings, table_of
+from pipelines.reports.terminal.console import plain, print_warnings, table_of
 
 if TYPE_CHECKING:
     from features.catalog import Signal

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from pipelines.project.company import dated_events, open_company
 from pipelines.project.project import Project
 from pipelines.project.rows import labelled_rows, run_parameters, scale_settings, segment_settings
-from pipelines.terminal.progress import show_progress
-from pipelines.terminal.whole_file import refuse_other_suffix, write_table
+from pipelines.reports.terminal.progress import show_progress
+from pipelines.reports.terminal.whole_file import refuse_other_suffix, write_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

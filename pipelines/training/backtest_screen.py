@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
-from pipelines.terminal.console import figure, percent, plain, print_warnings, table_of
+from pipelines.reports.terminal.console import figure, percent, plain, print_warnings, table_of
 from pipelines.training.screen import show_bands
 
 if TYPE_CHECKING:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
-from pipelines.terminal.console import band_text, figure, percent, plain, print_warnings, table_of
+from pipelines.reports.terminal.console import (
+    band_text,
+    figure,
+    percent,
+    plain,
+    print_warnings,
+    table_of,
+)
 
 if TYPE_CHECKING:
     from models.weights.intervals import WeightCertainty

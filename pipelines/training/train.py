@@ -17,7 +17,7 @@ from pipelines.project.rows import (
     segment_settings,
 )
 from pipelines.project.score_settings import DECISION, MAIN
-from pipelines.terminal.progress import show_progress
+from pipelines.reports.terminal.progress import show_progress
 from pipelines.training.leak_gate import refuse_leaks
 from pipelines.training.tune import search_parameters, tuning_parameters, tuning_seconds
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from features.errors import RegistryError, SettingsError
 from pipelines.project.project import Project
-from pipelines.terminal.progress import show_progress
+from pipelines.reports.terminal.progress import show_progress
 
 if TYPE_CHECKING:
-    from models.segments import SegmentSettings
+    from models.churn.segments import SegmentSettings
     from models.training.tuning import Tuned
     from pipelines.project.rows import LabelledRows
 
@@ -61,8 +61,8 @@ def search_parameters(
     """
     if seconds == 0:
         return None
+    from models.churn.segments import assign_segments
     from models.scoring.health_model import model_input
-    from models.segments import assign_segments
     from models.training.checks import MIN_EARLIER_POSITIVES, MIN_POSITIVES
     from models.training.learning import classifier_of
     from models.training.splits import account_holdout, time_holdout

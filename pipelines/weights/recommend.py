@@ -10,7 +10,7 @@ from features.catalog import EVERYBODY
 from features.errors import sample
 from pipelines.project.company import open_company
 from pipelines.project.project import Project
-from pipelines.terminal.progress import show_progress
+from pipelines.reports.terminal.progress import show_progress
 from pipelines.weights.rows import RECOMMENDED, TODAY, ReplayRows, advice_from, replay_rows
 
 if TYPE_CHECKING:

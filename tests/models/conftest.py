@@ -10,8 +10,8 @@ import pytest
 from scipy.special import expit
 
 from features.catalog import Signal
+from models.churn.segments import SegmentSettings
 from models.registry.files import log_challenger, log_champion
-from models.segments import SegmentSettings
 from models.training.fit import fit_health_model
 
 SLOPES = {"starter": (1.6, 0.3), "growth": (0.9, 0.9), "enterprise": (0.3, 1.6)}

@@ -177,7 +177,7 @@ def test_a_terminal_without_unicode_is_no_traceback(small, spawned, run) -> None
 ENDLESS = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
-import pipelines.terminal.progress as progress, features.tables.company as company
+import pipelines.reports.terminal.progress as progress, features.tables.company as company
 clean = company.clean_tables
 def cleaned(*given, **named):
     print("in the engine", flush=True, file=__import__("sys").__stdout__)

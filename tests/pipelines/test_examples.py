@@ -12,7 +12,7 @@ import duckdb
 import pytest
 
 from pipelines.project.project import load_project
-from pipelines.terminal.console import plain_console
+from pipelines.reports.terminal.console import plain_console
 from pipelines.training.screen import show_trained
 from pipelines.training.train import train
 

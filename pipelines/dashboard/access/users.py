@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 from features.errors import SettingsError, nearest, sample
 from features.sources.source import first_line
 from pipelines.dashboard.access.visitor import ROLES, Role, Visitor
-from pipelines.terminal.whole_file import replaced_whole
+from pipelines.reports.terminal.whole_file import replaced_whole
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher

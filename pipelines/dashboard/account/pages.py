@@ -38,8 +38,8 @@ from pipelines.dashboard.panel.registry_reads import BUSY
 from pipelines.dashboard.snapshot.snapshot import Snapshot
 from pipelines.dashboard.web.background import Done, ready
 from pipelines.project.project import Project
+from pipelines.reports.terminal.console import plain
 from pipelines.scoring.trend import AccountTrend
-from pipelines.terminal.console import plain
 
 ACCOUNT = "/accounts/{account_id:account}"
 API = f"/api/v1{ACCOUNT}"

@@ -12,9 +12,9 @@ from pipelines.dashboard.account.charts import Step, waterfall
 from pipelines.dashboard.account.view import LEAST_POINTS, rank_words
 from pipelines.reports.labels import labels_of
 from pipelines.reports.pieces import Section, Table
+from pipelines.reports.terminal.console import plain
 from pipelines.reports.wording import UNKNOWN, day, name, plural, score, told
 from pipelines.scoring.move_screen import KIND_WORDS, waterfall_steps
-from pipelines.terminal.console import plain
 
 if TYPE_CHECKING:
     from features.catalog import Signal

@@ -15,7 +15,7 @@ from pipelines.dashboard.access.visitor import visitor_of
 from pipelines.dashboard.web.static_files import static_url
 from pipelines.project.score_settings import MAIN
 from pipelines.reports import wording
-from pipelines.terminal.console import plain
+from pipelines.reports.terminal.console import plain
 
 if TYPE_CHECKING:
     from pipelines.dashboard.access.gate import Gate

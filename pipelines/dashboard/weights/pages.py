@@ -31,7 +31,7 @@ from pipelines.dashboard.weights.sections import (
 )
 from pipelines.dashboard.weights.what_if import what_if_now
 from pipelines.project.project import Project
-from pipelines.terminal.console import plain
+from pipelines.reports.terminal.console import plain
 
 WEIGHT = "weight."
 """What the fields of the form are called, before the measure."""

@@ -12,6 +12,8 @@ import pyarrow as pa
 from features.errors import sample
 from pipelines.project.feature_stream import feature_stream
 from pipelines.project.project import Project
+from pipelines.reports.terminal.ordered_work import usable_cores
+from pipelines.reports.terminal.progress import show_rows
 from pipelines.scoring.score import scored_batches
 from pipelines.scoring.verify.rows import Compared, compare_rows
 from pipelines.scoring.verify.seals import changed_parts, key_at_hand
@@ -19,8 +21,6 @@ from pipelines.store.issued import issued_run
 from pipelines.store.schema import SCORE_SCHEMA
 from pipelines.store.seals import run_of
 from pipelines.store.writer import checked
-from pipelines.terminal.ordered_work import usable_cores
-from pipelines.terminal.progress import show_rows
 
 if TYPE_CHECKING:
     from pipelines.store.runs import Run

@@ -18,6 +18,7 @@ import pyarrow.csv
 
 from features.catalog import EVERYBODY
 from features.errors import SettingsError, sample
+from pipelines.reports.terminal.whole_file import replaced_whole
 from pipelines.reports.wording import score
 from pipelines.scoring.export_files import (
     CELL_CHARACTERS,
@@ -27,7 +28,6 @@ from pipelines.scoring.export_files import (
     utf16_length,
 )
 from pipelines.scoring.export_rows import Column, export_schema
-from pipelines.terminal.whole_file import replaced_whole
 from pipelines.weights.report.words import reason
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.text import Text
 
 from features.catalog import EVERYBODY
+from pipelines.reports.terminal.console import figure, plain, print_warnings
 from pipelines.reports.wording import score
-from pipelines.terminal.console import figure, plain, print_warnings
 
 if TYPE_CHECKING:
     from pipelines.weights.adoption import Adoption

@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from features.catalog import EVERYBODY
+from pipelines.reports.terminal.console import figure, plain, print_warnings, table_of
 from pipelines.reports.wording import money, score
-from pipelines.terminal.console import figure, plain, print_warnings, table_of
 from pipelines.weights.report.words import headline, reason, shown_segments
 from pipelines.weights.rows import FULL_MODEL, RECOMMENDED, TODAY
 from pipelines.weights.what_if import WHAT_IF

@@ -11,9 +11,9 @@ from features.errors import DataError, EvidenceError, SettingsError
 from models.backtest.backtest import OURS, backtest
 from models.backtest.comparison import compare
 from models.backtest.contenders import DEFAULT, Contender, Forecast, base_rate
+from models.churn.segments import SegmentSettings
 from models.measures.metrics import evaluate, row_log_loss
 from models.scoring.scale import ScaleSettings
-from models.segments import SegmentSettings
 
 PLANS = SegmentSettings(("plan",))
 BASE = Contender("base rate", base_rate)

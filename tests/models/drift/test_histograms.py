@@ -15,11 +15,11 @@ import pytest
 
 from features.catalog import Signal
 from features.sources.duckdb import duckdb_engine
+from models.churn.segments import SegmentAssignment, SegmentSettings
 from models.drift import histograms as drift_histograms
 from models.drift.feed_faults import Suspects
 from models.drift.histograms import freshness, histograms, second_look, segment_of
 from models.drift.reference import Reference, fit_reference, frame_histograms, nonzero_quantiles
-from models.segments import SegmentAssignment, SegmentSettings
 
 SIGNALS = (
     Signal("usage", "usage", "count", "higher", "Usage", 28, "{value} uses"),

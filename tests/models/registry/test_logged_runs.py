@@ -14,10 +14,10 @@ from mlflow import MlflowClient
 from features.errors import RegistryError
 from models.backtest.backtest import backtest
 from models.backtest.contenders import Contender, base_rate
+from models.churn.segments import SegmentSettings
 from models.registry.files import log_backtest
 from models.registry.session import tracking
 from models.registry.versions import newest_backtest
-from models.segments import SegmentSettings
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 HOSTILE = "<script>alert(1)</script>"

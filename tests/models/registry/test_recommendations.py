@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.errors import RegistryError
+from models.churn.segments import SegmentAssignment, SegmentSettings
 from models.registry.recommendations import (
     RecommendationRecord,
     log_recommendation,
@@ -19,7 +20,6 @@ from models.registry.recommendations import (
 )
 from models.scorecard.grading import Grading
 from models.scorecard.scorecard import Cuts
-from models.segments import SegmentAssignment, SegmentSettings
 
 GRADING = Grading((), {"all": {}}, {"all": []})
 SEGMENTS = SegmentAssignment(SegmentSettings(), ("all",))

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models.churn.classifier import ChurnClassifier
+from models.churn.segments import SegmentSettings
 from models.scoring.calibration import LogisticCalibrator
 from models.scoring.move import KINDS, MoveEnd, split_move
 from models.scoring.scorer import Scorer
-from models.segments import SegmentSettings
 
 DAYS = date(2025, 1, 1), date(2025, 4, 1)
 

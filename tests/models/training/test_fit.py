@@ -9,10 +9,10 @@ from scipy.special import expit
 
 from features.catalog import Signal
 from features.errors import DataError, EvidenceError
+from models.churn.segments import SegmentSettings
 from models.measures.metrics import evaluate
 from models.scoring.scale import ScaleSettings
 from models.scoring.scorer import Scorer
-from models.segments import SegmentSettings
 from models.training.fit import fit_health_model
 from models.training.holdout import judge
 from models.training.learning import learn

@@ -7,7 +7,7 @@ from scipy.special import expit
 from sklearn.base import clone
 
 from features.errors import DataError, EvidenceError
-from models.segments import SegmentSettings
+from models.churn.segments import SegmentSettings
 from models.training.learning import classifier_of, learn
 
 EVERY = SegmentSettings(("plan",), min_rows=0, min_positives=0)

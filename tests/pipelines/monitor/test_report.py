@@ -12,8 +12,8 @@ from models.registry.checks import MonitorRecord
 from pipelines.monitor.report import drift_html
 from pipelines.monitor.words import headline, since_words
 from pipelines.reports.figures.drift import bin_labels
+from pipelines.reports.terminal.console import plain
 from pipelines.reports.wording import count, percent
-from pipelines.terminal.console import plain
 from tests.pipelines.checked_by_hand import HOSTILE, broken, checked, retrained
 from tests.pipelines.reports.page import Page
 

@@ -21,9 +21,9 @@ from pipelines.portfolio.screen import show_report
 from pipelines.project.company import open_company
 from pipelines.project.project import load_project
 from pipelines.reports.page_file import write_page
+from pipelines.reports.terminal.console import plain_console
 from pipelines.store.issued import issued_run
 from pipelines.store.opening import open_store
-from pipelines.terminal.console import plain_console
 
 DAY, EARLIER = date(2025, 7, 1), date(2025, 3, 15)
 OPENS, CLOSES = timedelta(days=14), timedelta(days=44)

@@ -13,8 +13,8 @@ from features.outcomes.settings import OutcomeSettings
 from pipelines.portfolio.data import portfolio_report
 from pipelines.portfolio.report import default_file, portfolio_html
 from pipelines.project.project import load_project
+from pipelines.reports.terminal.console import plain
 from pipelines.reports.wording import count, money, percent
-from pipelines.terminal.console import plain
 from tests.pipelines.reports.page import Page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

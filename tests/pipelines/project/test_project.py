@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from features.errors import SettingsError
 from pipelines.project.project import freeze_scale, load_project
-from pipelines.terminal.whole_file import replaced_whole
+from pipelines.reports.terminal.whole_file import replaced_whole
 
 GOOD = '[source]\nurl = "data"\n[tables.accounts]\n[tables.subscriptions]\n'
 SCALE = {"anchor_probability": 0.04, "at_risk_from": 0.08, "watch_from": 0.036}

@@ -25,7 +25,7 @@ from models.registry.files import log_backtest
 from models.registry.models import Registry
 from pipelines.commands.answer import answering
 from pipelines.project.project import load_project
-from pipelines.terminal.console import plain_console
+from pipelines.reports.terminal.console import plain_console
 from pipelines.training.backtest import Backtested, backtest
 from pipelines.training.backtest_screen import show_backtest
 

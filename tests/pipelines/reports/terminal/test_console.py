@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from features.catalog import Signal
 from models.weights.intervals import GroupCertainty, WeightCertainty
+from pipelines.reports.terminal.console import plain, plain_console, print_warnings
 from pipelines.setup.screen import show_signals
-from pipelines.terminal.console import plain, plain_console, print_warnings
 from pipelines.training.screen import show_weights
 
 HOSTILE = ["[red]x[/red]", "[/]", "[link=http://a]b[/link]", ":smile:", "{x}", "<b>", "a\x1b[2Jb"]

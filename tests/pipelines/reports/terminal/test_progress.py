@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from pipelines.terminal import progress
-from pipelines.terminal.progress import show_progress, show_rows
+from pipelines.reports.terminal import progress
+from pipelines.reports.terminal.progress import show_progress, show_rows
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from features.errors import DataError
-from models.segments import SegmentAssignment, SegmentSettings, assign_segments
+from models.churn.segments import SegmentAssignment, SegmentSettings, assign_segments
 
 
 def rows(**columns):

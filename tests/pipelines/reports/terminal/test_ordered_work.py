@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from pipelines.terminal.ordered_work import in_order, usable_cores
+from pipelines.reports.terminal.ordered_work import in_order, usable_cores
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
