@@ -25,7 +25,9 @@ from models.scoring.sense import finite_json, refuse_nonsense
 from models.scoring.timing.decisions import COLUMNS
 from models.scoring.timing.timing import Timing
 from models.tree_shap import ShapPlan
+from models.weights.account_spread import AccountSpread
 from models.weights.intervals import WeightCertainty
+from models.weights.prior_share import PriorShare
 
 # Where the registry keeps a model among the artifacts of its version.
 MODEL_FOLDER = "health_model"
@@ -75,6 +77,10 @@ class HealthModel:
     timing : Timing or None
         What of the risk at a decision falls into the outcome window; None where all of it does, as
         in every model from before it was told apart.
+    spread : AccountSpread or None
+        How sure single margins are; None in every model from before it was asked.
+    prior : PriorShare or None
+        How much of a first model is a scorecard; None where outcomes alone taught it.
     shap : ShapPlan or None
         The margin arranged for explaining; None until a fitted model is saved.
     """
@@ -91,6 +97,8 @@ class HealthModel:
     bands: list[dict[str, Any]]
     maturity_days: int
     timing: Timing | None = None
+    spread: AccountSpread | None = None
+    prior: PriorShare | None = None
     shap: ShapPlan | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -137,6 +145,10 @@ class HealthModel:
         }
         if self.timing is not None:
             described["timing"] = self.timing.to_dict()
+        if self.spread is not None:
+            described["spread"] = self.spread.to_dict()
+        if self.prior is not None:
+            described["prior"] = self.prior.to_dict()
         trees = self.classifier.correction_text()
         if trees is not None:
             (folder / TREES_FILE).write_text(trees, encoding="utf-8")
@@ -191,6 +203,10 @@ class HealthModel:
                 bands=described["bands"],
                 maturity_days=described["maturity_days"],
                 timing=Timing.from_dict(described["timing"]) if is_timed else None,
+                spread=AccountSpread.from_dict(described["spread"])
+                if "spread" in described
+                else None,
+                prior=PriorShare.from_dict(described["prior"]) if "prior" in described else None,
                 shap=_kept_plan(folder / PLAN_FOLDER, classifier),
             )
             refuse_nonsense(model)

@@ -23,7 +23,7 @@ from models.scoring.timing.decisions import Decisions
 from models.training.checks import MIN_EARLIER_POSITIVES, check_evidence, check_labels
 from models.training.holdout import Unseen, doubts, judge, prove, together
 from models.training.learning import Learnt, learn
-from models.training.splits import Fold, account_folds, time_holdout
+from models.training.splits import Fold, account_folds, later_holdout
 from models.weights.intervals import BestWeights, WeightCertainty, best_weights
 from models.weights.weights import group_weights, signal_weights
 
@@ -115,8 +115,9 @@ def fit_health_model(
     holdout_dates : int or None
         Distinct dates to hold out; None for a quarter of them.
     is_dated : bool
-        False where the rows are one snapshot without dates: five folds of accounts judge each
-        other instead, which says nothing about later dates, and the hold-out is every row.
+        False where the rows are one snapshot without dates. Then, and where no date lies behind the
+        outcome window of an earlier one, five folds of accounts judge each other instead, which
+        says nothing about later dates, and the hold-out is every row.
     tuned : mapping of str to object, or None
         Parameters of :class:`models.churn.classifier.ChurnClassifier` that replace the defaults.
     seed : int
@@ -133,7 +134,7 @@ def fit_health_model(
     Raises
     ------
     EvidenceError
-        When one outcome is absent, positives are too few or the history is too short.
+        When one outcome is absent or positives are too few.
     DataError
         When a column is absent or holds what it must not.
     """
@@ -152,9 +153,11 @@ def fit_health_model(
     decided = frame if decisions is None else frame[decisions.due(frame)]
     final_scale = (scale or ScaleSettings()).scale(float(decided["happened"].mean()))
 
-    if is_dated:
+    dates = frame["observation_date"]
+    fold = later_holdout(dates, maturity_days, holdout_dates) if is_dated else None
+    judged_later = fold is not None
+    if fold is not None:
         tell("choosing how much the trees may add")
-        fold = time_holdout(frame["observation_date"], maturity_days, n_dates=holdout_dates)
         past = frame.iloc[fold.train]
         where = "matured before the hold-out dates"
         check_evidence(past["happened"], MIN_EARLIER_POSITIVES, where)
@@ -182,10 +185,15 @@ def fit_health_model(
         calibration=proof.calibration,
         holdout=proof.holdout,
         choice=final.selection.to_dict(),
-        counts=_counts(frame, fold, final.due(frame)),
+        counts=counts_of(frame, fold, final.due(frame)),
         warnings=[
             *final.assignment.merged,
-            *doubts(proof.metrics, is_dated=is_dated, in_time=final.selection.in_time),
+            *doubts(
+                proof.metrics,
+                is_dated=is_dated,
+                in_time=final.selection.in_time,
+                judged_later=judged_later,
+            ),
         ],
     )
 
@@ -203,7 +211,7 @@ def _cross_validated(
         parts.append(judge(learn(known, signals, **how), frame, fold.test, base_rate))
     if not parts:
         raise EvidenceError(
-            "Rows without dates are judged on other accounts, but all of them are of one account; "
+            "Rows without a later date are judged on other accounts, but all are of one account; "
             "add more accounts."
         )
     everything = np.arange(len(frame))
@@ -273,7 +281,8 @@ def _with_weights(
     )
 
 
-def _counts(frame: pd.DataFrame, fold: Fold, due: NDArray[np.bool_]) -> dict[str, Any]:
+def counts_of(frame: pd.DataFrame, fold: Fold, due: NDArray[np.bool_]) -> dict[str, Any]:
+    """Count rows and outcomes: see ``counts`` of :class:`TrainingResult`."""
     dates = pd.to_datetime(frame["observation_date"])
     happened = frame["happened"].to_numpy()
 

@@ -17,7 +17,7 @@ from models.scoring.health_model import SEGMENT
 from models.scoring.reasons import is_context
 from models.scoring.scale import ScoreScale
 from models.training.evidence import behaviour_rank
-from models.training.learning import Learnt
+from models.training.learning import Fitted
 
 FEW_POSITIVES = 5
 # Beside whose behaviour the context is judged; more of them change the ranks of few rows.
@@ -59,12 +59,12 @@ class Unseen:
     base_rate: Floats
 
 
-def judge(learnt: Learnt, frame: pd.DataFrame, rows: Codes, base_rate: float) -> Unseen:
+def judge(learnt: Fitted, frame: pd.DataFrame, rows: Codes, base_rate: float) -> Unseen:
     """Let a model speak about rows it was not fitted to.
 
     Parameters
     ----------
-    learnt : Learnt
+    learnt : Fitted
         The model.
     frame : DataFrame
         Rows as it was taught with.
@@ -91,7 +91,7 @@ def judge(learnt: Learnt, frame: pd.DataFrame, rows: Codes, base_rate: float) ->
     )
 
 
-def _context_margins(learnt: Learnt, inputs: pd.DataFrame, margins: Floats) -> Floats:
+def _context_margins(learnt: Fitted, inputs: pd.DataFrame, margins: Floats) -> Floats:
     """Mean margin of each row's context beside the behaviour of a few rows of rising risk: (n,).
 
     Partial dependence (Friedman, 2001), so that it follows the context alone; what SHAP gives to
@@ -216,7 +216,9 @@ def risk_of(rows: pd.DataFrame) -> Floats:
     return rows[name].to_numpy(dtype=float)
 
 
-def doubts(metrics: Metrics, *, is_dated: bool, in_time: bool) -> list[str]:
+def doubts(
+    metrics: Metrics, *, is_dated: bool, in_time: bool, judged_later: bool = True
+) -> list[str]:
     """Say what speaks against believing the measures, one sentence each."""
     found = []
     if metrics.positives < FEW_POSITIVES:
@@ -240,6 +242,11 @@ def doubts(metrics: Metrics, *, is_dated: bool, in_time: bool) -> list[str]:
         found.append(
             "The rows carry no dates: the model was judged on accounts it had not seen, not on "
             "later dates, and what was written down after the outcome may flatter it."
+        )
+    elif not judged_later:
+        found.append(
+            "No date lies behind the outcome window of an earlier one: the model was judged on "
+            "accounts it had not seen, not on later dates; train again when more have matured."
         )
     elif not in_time:
         found.append(

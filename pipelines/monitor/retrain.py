@@ -16,6 +16,7 @@ from pipelines.project.feature_table import refuse_lost_signals
 from pipelines.project.project import Project
 from pipelines.project.rows import LabelledRows, labelled_rows, scale_settings, segment_settings
 from pipelines.reports.terminal.progress import show_progress
+from pipelines.training.teaching import teach
 from pipelines.training.train import TRAINING_STEPS, kept_with_model
 from pipelines.training.tune import search_parameters, tuning_seconds
 
@@ -225,8 +226,6 @@ def _challenger(
 ) -> tuple[Tuned | None, TrainingResult]:
     import pandas as pd
 
-    from models.training.fit import fit_health_model
-
     settings = project.settings
     segments = segment_settings(project, rows.signals)
     matured = pd.to_datetime(rows.frame["observation_date"]) + pd.Timedelta(days=rows.maturity_days)
@@ -239,17 +238,12 @@ def _challenger(
     )
     number = itertools.count(1)
     with show_progress("Retrain") as step:
-        result = fit_health_model(
-            rows.frame,
-            rows.signals,
-            maturity_days=rows.maturity_days,
-            segments=segments,
-            decisions=rows.decisions,
+        result = teach(
+            project,
+            rows,
             scale=scale,
             holdout_dates=len(dates),
-            seed=settings.training.seed,
-            n_jobs=settings.training.threads,
-            tuned=None if tuning is None else tuning.parameters,
+            tuning=tuning,
             progress=lambda name: step(name, next(number), TRAINING_STEPS),
         )
     return tuning, result
@@ -278,5 +272,6 @@ def _verdict(
         settings.retraining.rules,
         words=settings.outcome.words,
         seed=settings.training.seed,
+        is_first=model.prior is not None,
     )
     return verdict, _unseen_dates(judged, first.date())

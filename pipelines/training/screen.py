@@ -18,6 +18,7 @@ from pipelines.reports.terminal.console import (
 )
 
 if TYPE_CHECKING:
+    from features.outcomes.settings import OutcomeWords
     from models.weights.intervals import WeightCertainty
     from pipelines.training.train import Trained
 
@@ -38,9 +39,12 @@ def show_trained(console: Console, trained: Trained) -> None:
             f" {words.past}"
         )
     )
-    console.print(Text(shapes_sentence(result.choice)))
+    prior = result.model.prior
+    console.print(Text(shapes_sentence(result.choice) if prior is None else prior.sentence(words)))
     show_metrics(console, metrics)
-    if not result.metrics.enough_evidence:
+    if prior is not None:
+        console.print(Text(first_caveat(words), style="bold yellow"))
+    elif not result.metrics.enough_evidence:
         console.print(
             Text(
                 f"There is not enough evidence that behaviour foretells {words.noun} here: the"
@@ -49,9 +53,19 @@ def show_trained(console: Console, trained: Trained) -> None:
             )
         )
     show_bands(console, result.bands)
-    if result.metrics.enough_evidence:
+    if result.metrics.enough_evidence or prior is not None:
         show_weights(console, result.model.weights, result.model.certainty)
+    if prior is not None:
+        console.print(Text(prior.by_group()))
     print_warnings(console, trained.warnings)
+
+
+def first_caveat(words: OutcomeWords) -> str:
+    """Say what a first model is good for."""
+    return (
+        f"There were too few outcomes to prove what foretells {words.noun}: use these scores as you"
+        " would the scorecard they start from, and train again when more have matured."
+    )
 
 
 def shapes_sentence(choice: Mapping[str, Any]) -> str:
