@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import expit
 from sklearn.base import clone
 
 from features.catalog import AGE, EVERYBODY, Signal
@@ -29,6 +30,8 @@ from models.weights.weights import group_weights, signal_weights
 
 # Folds of accounts that judge rows without dates.
 ACCOUNT_FOLDS = 5
+# How far the base of a segment may be from that of all, in log-odds, before its rows are seen.
+BASE_SD = 0.3
 
 
 @dataclass(frozen=True)
@@ -278,7 +281,20 @@ def _with_weights(
         bands=bands,
         maturity_days=maturity_days,
         timing=learnt.timing,
+        spread=best.spread and best.spread.with_bases(_base_variances(learnt, frame, segment)),
     )
+
+
+def _base_variances(learnt: Learnt, frame: pd.DataFrame, segment: Any) -> dict[str, float]:
+    """Estimate the variance of the base log-odds of each segment, and of all."""
+    risk = expit(learnt.log_odds(frame))
+    told = risk * (1 - risk)
+    everybody = 1 / float(told.sum())
+    own = {
+        str(name): everybody + 1 / (BASE_SD**-2 + float(told[segment == name].sum()))
+        for name in sorted(set(segment))
+    }
+    return {EVERYBODY: everybody} | (own if len(own) > 1 else {})
 
 
 def counts_of(frame: pd.DataFrame, fold: Fold, due: NDArray[np.bool_]) -> dict[str, Any]:

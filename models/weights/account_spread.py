@@ -36,7 +36,7 @@ class AccountSpread:
     variances: Mapping[str, list[list[float]]]
 
     def deviation(self, added: Floats, label: Codes, labels: Sequence[str]) -> Floats:
-        """Standard deviation of margins: (n,).
+        """Work out the standard deviation of margins: (n,).
 
         Parameters
         ----------
@@ -56,6 +56,13 @@ class AccountSpread:
             whole = np.column_stack([np.ones(len(rows)), added[rows]])
             deviation[rows] = ((whole @ table[code]) * whole).sum(axis=1)
         return np.sqrt(np.maximum(deviation, 0.0))
+
+    def with_bases(self, variances: Mapping[str, float]) -> AccountSpread:
+        """Add what is not known of the base of each segment, or of "all"."""
+        wider = {name: np.array(matrix, dtype=float) for name, matrix in self.variances.items()}
+        for name, matrix in wider.items():
+            matrix[0, 0] += variances.get(name, variances[EVERYBODY])
+        return AccountSpread(self.groups, {name: one.tolist() for name, one in wider.items()})
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready description."""
@@ -136,7 +143,7 @@ def spread_of(
     groups: Sequence[str],
     segments: Sequence[str],
     readers: Sequence[SpreadReader],
-    rows: Sequence[int],
+    size: Sequence[float],
 ) -> AccountSpread:
     """Join what was read of each segment; a row of none is as sure as they are on average.
 
@@ -146,10 +153,10 @@ def spread_of(
         Their names.
     readers : sequence of SpreadReader
         One of each segment.
-    rows : sequence of int
-        How many rows each segment has.
+    size : sequence of float
+        How much each segment counts for a row of none.
     """
     covariances = [reader.covariance() for reader in readers]
-    pooled = np.average(np.array(covariances), axis=0, weights=np.asarray(rows, dtype=float))
+    pooled = np.average(np.array(covariances), axis=0, weights=np.asarray(size, dtype=float))
     named = dict(zip(segments, covariances, strict=True)) | {EVERYBODY: pooled}
     return AccountSpread(tuple(groups), {name: one.tolist() for name, one in named.items()})

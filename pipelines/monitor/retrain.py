@@ -226,7 +226,6 @@ def _challenger(
 ) -> tuple[Tuned | None, TrainingResult]:
     import pandas as pd
 
-    settings = project.settings
     segments = segment_settings(project, rows.signals)
     matured = pd.to_datetime(rows.frame["observation_date"]) + pd.Timedelta(days=rows.maturity_days)
     tuning = search_parameters(

@@ -11,6 +11,7 @@ from pipelines.portfolio.matured import MaturedForecast, add_rows, matured_forec
 from pipelines.portfolio.portfolio import Portfolio, sum_up
 from pipelines.portfolio.sums import PartSummary
 from pipelines.project.project import Project
+from pipelines.reports.wording import prior_words
 
 if TYPE_CHECKING:
     from models.measures.expected_loss import Forecast
@@ -48,6 +49,8 @@ class PortfolioReport:
         By date.
     foretells : bool
         Whether it was shown that behaviour foretells the outcome.
+    prior : str or None
+        How much of the model is a scorecard; None where outcomes alone taught it.
     has_plays : bool
         Whether the configuration maps reasons to plays; False where the outcome is good news.
     notes : list of str
@@ -65,6 +68,7 @@ class PortfolioReport:
     spread: float | None
     matured: list[MaturedForecast]
     foretells: bool
+    prior: str | None
     has_plays: bool
     notes: list[str]
 
@@ -91,6 +95,7 @@ class PortfolioReport:
             "calls": [asdict(call) | {"stake": call.stake} for call in summed.calls],
             "matured": [matured.to_dict() for matured in self.matured],
             "enough_evidence": self.foretells,
+            "prior": self.prior,
             "notes": self.notes,
         }
 
@@ -176,6 +181,7 @@ def portfolio_report(
         spread=spread,
         matured=matured,
         foretells=champion.foretells,
+        prior=prior_words(model, project.settings.outcome.words),
         has_plays=bool(plays.signals or plays.groups) and not model.scale.good,
         notes=[*_doubts(summed, spread), *notes],
     )

@@ -101,7 +101,7 @@ def headline(report: PortfolioReport) -> str:
     """Say in one sentence what is at stake."""
     summed, words = report.portfolio, stake_words(report.portfolio.outcome)
     until = day(last_day(report))
-    if not report.foretells:
+    if report.prior is None and not report.foretells:
         return f"Behaviour was not shown to foretell {words.noun}: do not act on these scores"
     if report.arr is None or summed.arr is None:
         return (

@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from datetime import date
-from typing import TypeGuard
+from typing import TYPE_CHECKING, TypeGuard
 
 from markupsafe import Markup, escape
 
 from pipelines.reports.terminal.console import plain
+
+if TYPE_CHECKING:
+    from features.outcomes.settings import OutcomeWords
+    from models.scoring.health_model import HealthModel
 
 FILTERS = ("count", "percent", "money", "score", "name", "told", "between", "day")
 # A page wraps what a terminal has to cut; still nobody's name is to fill it.
@@ -175,6 +179,11 @@ def share(value: float | None, low: float | None, high: float | None, digits: in
         if behind
         else escape(percent(value, digits))
     )
+
+
+def prior_words(model: HealthModel | None, words: OutcomeWords) -> str | None:
+    """Say how much of a model is a scorecard; None where outcomes alone taught it."""
+    return None if model is None or model.prior is None else model.prior.sentence(words)
 
 
 def between(low: float | None, high: float | None, write: Callable[[float], str] = score) -> str:

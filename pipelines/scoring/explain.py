@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from features.tables.company import Company
     from models.scoring.health_model import HealthModel
     from models.scoring.reasons import Reason
+    from models.weights.prior_share import PriorShare
 
 
 class InactiveAccount(DataError):  # noqa: N818 - no fault of the data
@@ -32,8 +33,9 @@ class Explained:
     ----------
     account : dict
         ``account_id``, ``outcome``, ``as_of``, ``model_version``, ``segment``, ``score``, ``band``,
-        ``grade``, ``probability`` (of the outcome in its window), ``probability_if_due`` (had the
-        account to decide in it), ``coverage``, ``baseline_score``.
+        ``grade``, ``probability`` (of the outcome in its window), ``probability_low`` and
+        ``probability_high`` (its 90 % interval, None where the model knows none),
+        ``probability_if_due`` (had the account to decide in it), ``coverage``, ``baseline_score``.
     groups : dict of str to float
         Points per signal group.
     reasons : list of Reason
@@ -44,6 +46,8 @@ class Explained:
         How people speak of the outcome.
     timing : str or None
         When the contract renews; None where the score does not tell it apart, or no date is known.
+    prior : PriorShare or None
+        How much of the model is a scorecard; None where outcomes alone taught it.
     """
 
     account: dict[str, Any]
@@ -52,6 +56,7 @@ class Explained:
     band_rate: dict[str, Any] | None
     words: OutcomeWords
     timing: str | None = None
+    prior: PriorShare | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``explain --json`` prints."""
@@ -61,6 +66,7 @@ class Explained:
             "signals": [reason.to_dict() for reason in self.reasons],
             "band_rate": self.band_rate,
             "timing": self.timing,
+            "prior": None if self.prior is None else self.prior.to_dict(),
         }
 
 
@@ -87,6 +93,8 @@ def explain_account(project: Project, account_id: str, as_of: date | None) -> Ex
         raise InactiveAccount(inactive(account_id, day, outcome))
     scored = Scorer(model).score(frame)
     row = scored.table.iloc[0].to_dict()
+    bounds = ("probability_low", "probability_high")
+    row |= {name: row[name] if row[name] == row[name] else None for name in bounds}
     account = {
         "account_id": account_id,
         "outcome": project.outcome_name,
@@ -100,6 +108,7 @@ def explain_account(project: Project, account_id: str, as_of: date | None) -> Ex
                 "band",
                 "grade",
                 "probability",
+                *bounds,
                 "probability_if_due",
                 "coverage",
                 "baseline_score",
@@ -110,7 +119,7 @@ def explain_account(project: Project, account_id: str, as_of: date | None) -> Ex
     reasons = scored.reasons(len(model.signals))[0]
     band_rate = next((band for band in model.bands if band["band"] == row["band"]), None)
     timing = timing_words(model, frame, day)
-    return Explained(account, groups, reasons, band_rate, outcome.words, timing)
+    return Explained(account, groups, reasons, band_rate, outcome.words, timing, model.prior)
 
 
 def timing_words(model: HealthModel, row: pd.DataFrame, day: date) -> str | None:

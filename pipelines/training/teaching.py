@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from models.scorecard.prior.first_model import Scorecard
     from models.scoring.scale import ScaleSettings
     from models.training.fit import TrainingResult
-    from pipelines.training.tune import Tuned
+    from models.training.tuning import Tuned
 
 
 def teach(

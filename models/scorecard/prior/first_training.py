@@ -230,7 +230,8 @@ class _Drawn:
             table = np.concatenate([table, np.tensordot(table, size, (1, 0))[:, None]], axis=1)
             table = table * kept
             total = table.sum(axis=-1, keepdims=True)
-            return 100 * np.divide(table, total, out=np.zeros_like(table), where=total > 0)
+            share = np.divide(table, total, out=np.zeros_like(table), where=total > 0)
+            return np.asarray(100 * share)
 
         groups = shares(self._of_groups, self._weighed)
         signals = shares(self._of_signals, 1.0)

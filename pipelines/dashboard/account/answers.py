@@ -46,6 +46,8 @@ class AccountAnswer(BaseModel):
     enough_evidence: bool | None
     grade: str
     probability: float
+    probability_low: float | None
+    probability_high: float | None
     coverage: float
     baseline_score: float
     groups: dict[str, float]
@@ -166,6 +168,8 @@ def account_answer(view: AccountView, snapshot: Snapshot) -> AccountAnswer:
         revision=run.revision,
         issued_at=run.issued_at,
         **{name: row[name] for name in named},
+        probability_low=None if view.interval is None else view.interval[0],
+        probability_high=None if view.interval is None else view.interval[1],
         band_meaning=view.meaning,
         enough_evidence=enough_evidence(snapshot),
         groups={

@@ -71,6 +71,8 @@ class AccountView:
         What became of accounts in its band.
     money : list of (str, float)
         What is known of its money: what, and how much.
+    interval : (float, float) or None
+        90 % interval of its probability; None where the model is not at hand or knows none.
     """
 
     row: dict[str, Any]
@@ -80,6 +82,7 @@ class AccountView:
     reasons: list[ReasonLine]
     meaning: str
     money: list[tuple[str, float]]
+    interval: tuple[float, float] | None = None
 
     @property
     def called(self) -> str:
@@ -119,7 +122,17 @@ def account_view(
         reasons=_reasons(project, held, model),
         meaning=band_meaning(project, held["band"], model),
         money=_money(project, held),
+        interval=_interval(held, model),
     )
+
+
+def _interval(row: Mapping[str, Any], model: HealthModel | None) -> tuple[float, float] | None:
+    import pandas as pd
+
+    from models.scoring.scored import issued_intervals
+
+    found = None if model is None else issued_intervals(model, pd.DataFrame([row]))
+    return None if found is None else (float(found[0][0]), float(found[1][0]))
 
 
 def band_meaning(project: Project, band: str, model: HealthModel | None) -> str:
@@ -178,7 +191,7 @@ def key_figures(view: AccountView, noun: str) -> list[tuple[str, str | Markup, s
     band = Markup('<span class="band {0}">{0}</span>').format(row["band"])
     found: list[tuple[str, str | Markup, str]] = [
         ("Health score", Markup("{} {}").format(score(row["score"]), band), "from 0 to 100"),
-        (f"Chance of {noun}", percent(row["probability"]), f"grade {row['grade']}"),
+        (f"Chance of {noun}", percent(row["probability"]), _sure(view)),
     ]
     found += [
         (what, money(amount), MONEY_WORDS.get(what, "chance times ARR"))
@@ -186,6 +199,14 @@ def key_figures(view: AccountView, noun: str) -> list[tuple[str, str | Markup, s
     ]
     found.append(("Coverage", percent(row["coverage"], 0), "of the score's weight has data"))
     return found
+
+
+def _sure(view: AccountView) -> str:
+    grade = f"grade {view.row['grade']}"
+    if view.interval is None:
+        return grade
+    low, high = (100 * bound for bound in view.interval)
+    return f"{between(low, high, '{:.1f} %'.format)} (90 % interval), {grade}"
 
 
 def rank_words(share: float, healthy: str) -> str:

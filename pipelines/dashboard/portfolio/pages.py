@@ -18,7 +18,7 @@ from pipelines.dashboard.portfolio.trend_bars import trend_bars
 from pipelines.dashboard.snapshot.portfolio_view import PortfolioView, portfolio_of
 from pipelines.portfolio.sums import BandSummary, PartSummary
 from pipelines.portfolio.words import interval, stake_words
-from pipelines.reports.wording import amount, count, day, money, percent, plural
+from pipelines.reports.wording import amount, count, day, money, percent, plural, prior_words
 
 router = APIRouter()
 
@@ -121,6 +121,7 @@ def portfolio_page(request: Request, visitor: VisitorOf) -> HTMLResponse:
         view=view,
         headline=_headline(view, words.verb, outcome.kind, until),
         figures=_figures(view, words.total, words.verb),
+        prior=prior_words(snapshot.model, outcome.words),
         foretells=snapshot.contents.foretells or snapshot.model is None,
         at_decisions=snapshot.model is not None and snapshot.model.timing is not None,
         opens=opens,
