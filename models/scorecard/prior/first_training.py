@@ -34,6 +34,10 @@ from models.weights.account_spread import AccountSpread, SpreadReader, spread_of
 from models.weights.draws import DRAWS, sampled_rows
 from models.weights.intervals import GroupCertainty, SignalCertainty, WeightCertainty
 
+# What sets an account apart beside all that a line of grades can say of it, in log-odds: measured
+# on companies drawn at random, see docs/decisions/0032.
+ACCOUNT_SD = 0.8
+
 
 def fit_first_model(
     frame: pd.DataFrame,
@@ -268,10 +272,10 @@ class _Drawn:
         )
 
     def spread(self) -> AccountSpread:
-        """How sure single margins are."""
-        return spread_of(
-            self._groups, self._names, self._readers, [int(own.sum()) for own in self._parts]
-        )
+        """Tell how sure single margins are."""
+        sizes = [int(own.sum()) for own in self._parts]
+        drawn = spread_of(self._groups, self._names, self._readers, sizes)
+        return drawn.with_bases({EVERYBODY: ACCOUNT_SD**2})
 
     def _contributions(self, values: Floats) -> Floats:
         return self._backbone.with_theta(self._first.thetas(values)).contributions(self._data)
