@@ -95,7 +95,7 @@ def load_company(
         What values mean where they leave it open.
     known_until : date, optional
         The first day of which nothing is known; when left out, the day after the last row, or
-        today for a snapshot without dates.
+        today where no table has a date.
     progress : callable, optional
         Told of each table.
 
@@ -112,17 +112,29 @@ def load_company(
             progress(f"checking {name}", number, len(tables))
         with _named(source, table.source_name):
             quality[name] = inspect_table(table, tables["accounts"])
+    return Company(source.engine, tables, quality, known_until or _end(tables, quality, is_dated))
+
+
+def _end(
+    tables: Mapping[str, CleanTable], quality: dict[str, TableQuality], is_dated: bool
+) -> date:
+    """Find the day after the last row; strays, and labels that are read as of it, are told of."""
     now = datetime.now(tz=UTC).replace(tzinfo=None)
-    last = None
-    if known_until is None and is_dated:
-        # A label tells of what comes after its date.
-        ending = {name: table for name, table in tables.items() if name != "labels"}
-        last, strays = without_strays(ending, now)
-        for name, words in strays.items():
-            problems = (words, *quality[name].problems)
-            quality[name] = replace(quality[name], problems=problems)
-    end = known_until or (data_end(quality, last) if is_dated else now.date())
-    return Company(source.engine, tables, quality, end)
+    # A label tells of what comes after its date.
+    ending = {name: table for name, table in tables.items() if name != "labels"}
+    if not is_dated and all(quality[name].last is None for name in ending):
+        return now.date()
+    last, strays = without_strays(ending, now)
+    end = data_end(quality, last)
+    told = dict(strays)
+    if not is_dated:
+        told["labels"] = (
+            f"labels carry no dates and are read as of {end}, the day after the last row of the"
+            " tables beside them; map observed_at, or set [source] data_end to the day they are of"
+        )
+    for name, words in told.items():
+        quality[name] = replace(quality[name], problems=(words, *quality[name].problems))
+    return end
 
 
 @contextmanager

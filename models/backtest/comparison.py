@@ -54,6 +54,7 @@ def measure_contenders(
     """
     happened = predictions["happened"].to_numpy(dtype=float)
     accounts = pd.factorize(predictions["account_id"].to_numpy(dtype=object))[0]
+    dates = predictions["observation_date"].to_numpy()
     found = []
     for key, rows in _cells(predictions):
         for name in contenders:
@@ -63,6 +64,7 @@ def measure_contenders(
                 risk,
                 accounts[rows],
                 base_rate=base_rate[rows],
+                alike=dates[rows],
                 seed=seed,
                 resamples=resamples,
             )

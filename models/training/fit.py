@@ -22,7 +22,7 @@ from models.scoring.health_model import SEGMENT, HealthModel, model_input
 from models.scoring.scale import ScaleSettings, ScoreScale
 from models.scoring.timing.decisions import Decisions
 from models.training.checks import MIN_EARLIER_POSITIVES, check_evidence, check_labels
-from models.training.holdout import Unseen, doubts, judge, prove, together
+from models.training.holdout import Unseen, doubts, judge, nobody_at_risk, prove, together
 from models.training.learning import Learnt, learn
 from models.training.splits import Fold, account_folds, later_holdout
 from models.weights.intervals import BestWeights, WeightCertainty, best_weights
@@ -197,6 +197,7 @@ def fit_health_model(
                 in_time=final.selection.in_time,
                 judged_later=judged_later,
             ),
+            *nobody_at_risk(proof.bands),
         ],
     )
 

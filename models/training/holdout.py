@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,8 @@ class Unseen:
         The margin that the context alone makes likely, and what behaviour adds to it.
     base_rate : ndarray of shape (m,)
         Rate of the rows that were learnt from.
+    fold : ndarray of int, shape (m,)
+        Which of several models said it.
     """
 
     rows: Codes
@@ -57,6 +60,7 @@ class Unseen:
     context: Floats
     acting: Floats
     base_rate: Floats
+    fold: Codes
 
 
 def judge(learnt: Fitted, frame: pd.DataFrame, rows: Codes, base_rate: float) -> Unseen:
@@ -88,6 +92,7 @@ def judge(learnt: Fitted, frame: pd.DataFrame, rows: Codes, base_rate: float) ->
         context,
         margins - context,
         np.full(len(rows), base_rate),
+        np.zeros(len(rows), np.intp),
     )
 
 
@@ -110,6 +115,7 @@ def _context_margins(learnt: Fitted, inputs: pd.DataFrame, margins: Floats) -> F
 
 def together(parts: list[Unseen]) -> Unseen:
     """Join what several models said of different rows."""
+    parts = [replace(part, fold=part.fold + number) for number, part in enumerate(parts)]
     names = Unseen.__dataclass_fields__
     return Unseen(
         **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
@@ -160,6 +166,8 @@ def prove(unseen: Unseen, frame: pd.DataFrame, scale: ScoreScale, seed: int) -> 
         unseen.acting,
     )
 
+    alike = held_out.groupby(["observation_date", unseen.fold], dropna=False).ngroup().to_numpy()
+
     def measured(own: Any) -> Metrics:
         part = held_out[own]
         return evaluate(
@@ -168,6 +176,7 @@ def prove(unseen: Unseen, frame: pd.DataFrame, scale: ScoreScale, seed: int) -> 
             part["account_id"],
             base_rate=unseen.base_rate[own],
             behaviour=behaviour[own],
+            alike=alike[own],
             seed=seed,
         )
 
@@ -214,6 +223,18 @@ def risk_of(rows: pd.DataFrame) -> Floats:
     """
     name = "probability_if_due" if "probability_if_due" in rows else "probability"
     return rows[name].to_numpy(dtype=float)
+
+
+def nobody_at_risk(bands: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say where signals are too weak to tell anybody's risk from the usual one."""
+    first = bands[0]
+    if first["rows"] or not any(band["rows"] for band in bands):
+        return []
+    return [
+        f"No account was {first['band']} on the rows that judged the model: its signals are too "
+        "weak to tell anybody's risk to be so high, so work from the top of the list and not from "
+        "the band."
+    ]
 
 
 def doubts(

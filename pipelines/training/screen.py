@@ -47,8 +47,8 @@ def show_trained(console: Console, trained: Trained) -> None:
     elif not result.metrics.enough_evidence:
         console.print(
             Text(
-                f"There is not enough evidence that behaviour foretells {words.noun} here: the"
-                " interval of its AUC reaches 0.5. Do not act on these scores or weights.",
+                f"There is not enough evidence that behaviour foretells {words.noun} here. Do not"
+                " act on these scores or weights.",
                 style="bold red",
             )
         )
@@ -90,7 +90,7 @@ def show_metrics(console: Console, metrics: dict[str, Any]) -> None:
     """Print the hold-out figures."""
     console.print(
         Text(
-            f"AUC {figure(metrics['auc'])} ({figure(metrics['auc_low'])} to"
+            f"AUC within a date {figure(metrics['auc'])} ({figure(metrics['auc_low'])} to"
             f" {figure(metrics['auc_high'])}) · log loss {figure(metrics['log_loss'], 4)}, base"
             f" rate alone {figure(metrics['log_loss_base'], 4)} · calibration error"
             f" {figure(metrics['ece'], 4)} · top-decile lift"

@@ -9,6 +9,7 @@ from features.errors import sample
 from pipelines.project.project import Project
 from pipelines.project.rows import LabelledRows, segment_settings
 from pipelines.project.scorecard_settings import scorecard_measures, weights_today
+from pipelines.training.memory import refuse_too_large
 
 if TYPE_CHECKING:
     from models.scorecard.prior.first_model import Scorecard
@@ -56,6 +57,7 @@ def teach(
 
     settings = project.settings
     segments = segment_settings(project, rows.signals)
+    refuse_too_large(len(rows.frame), len(rows.signals))
     if not _are_few(rows, holdout_dates):
         return fit_health_model(
             rows.frame,

@@ -28,7 +28,7 @@ from models.scoring.health_model import SEGMENT, HealthModel
 from models.scoring.scale import ScaleSettings, ScoreScale
 from models.training.checks import check_labels
 from models.training.fit import ACCOUNT_FOLDS, TrainingResult, counts_of
-from models.training.holdout import Unseen, doubts, judge, prove, together
+from models.training.holdout import Unseen, doubts, judge, nobody_at_risk, prove, together
 from models.training.splits import Fold, account_folds, later_holdout
 from models.weights.account_spread import AccountSpread, SpreadReader, spread_of
 from models.weights.draws import DRAWS, sampled_rows
@@ -114,9 +114,10 @@ def fit_first_model(
         holdout=proof.holdout,
         choice={"n_rounds": 0, "tree_share": 0.0, "prior": share.to_dict()},
         counts=counts_of(frame, fold, np.ones(len(frame), dtype=bool)),
-        warnings=doubts(
-            proof.metrics, is_dated=is_dated, in_time=True, judged_later=later is not None
-        ),
+        warnings=[
+            *doubts(proof.metrics, is_dated=is_dated, in_time=True, judged_later=later is not None),
+            *nobody_at_risk(proof.bands),
+        ],
     )
 
 
