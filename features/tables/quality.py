@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -11,6 +11,7 @@ import ibis
 import ibis.expr.types as ir
 
 from features.errors import DataError, sample
+from features.json_values import JsonReady
 from features.sources.files.plain_forms import without_missing_words
 from features.tables.cleaning import CLOCK_PATTERN, ZONE_PATTERN, CleanTable, clean_value
 from features.tables.doubts import row_doubts
@@ -28,7 +29,7 @@ NEVER_EMPTY = ("accounts", "subscriptions")
 
 
 @dataclass(frozen=True)
-class TableQuality:
+class TableQuality(JsonReady):
     """Counts over one contract table.
 
     Parameters
@@ -56,13 +57,6 @@ class TableQuality:
     missing: dict[str, float] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     decided: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready description, times in ISO format."""
-        described = asdict(self)
-        described["first"] = self.first.isoformat() if self.first else None
-        described["last"] = self.last.isoformat() if self.last else None
-        return described
 
 
 def inspect_table(table: CleanTable, accounts: CleanTable) -> TableQuality:

@@ -13,6 +13,7 @@ from scipy.special import expit
 
 from features.catalog import EVERYBODY, Signal
 from features.errors import EvidenceError, SettingsError, sample
+from features.json_values import Json
 from models.arrays import Codes
 from models.backtest.comparison import column_of, compare, measure_contenders, origin_name
 from models.backtest.contenders import DEFAULT, Contender
@@ -88,7 +89,7 @@ class Backtest:
     counts: dict[str, Any]
     warnings: list[str]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return a JSON-ready description, without the predictions."""
         return {
             "measures": _records(self.measures),

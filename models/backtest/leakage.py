@@ -12,6 +12,7 @@ import pandas as pd
 
 from features.catalog import EVERYBODY, Signal
 from features.errors import sample
+from features.json_values import JsonReady
 from models.arrays import Codes, Floats
 from models.backtest.single_signal import Suspect, leak_suspects
 from models.churn.encoding import SignalEncoder
@@ -43,7 +44,7 @@ Interval = dict[str, float | None]
 
 
 @dataclass(frozen=True)
-class Leakage:
+class Leakage(JsonReady):
     """The same rows ranked by a plain LightGBM that learnt from different splits.
 
     Attributes
@@ -70,10 +71,6 @@ class Leakage:
     account_gap: Interval
     suspects: list[dict[str, Any]]
     verdict: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready description."""
-        return asdict(self)
 
 
 def leakage(

@@ -21,6 +21,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from features.json_values import Json
 from models.arrays import Floats
 from models.churn.backbone import LinearBackbone
 from models.churn.encoding import Encoded, SignalEncoder
@@ -298,7 +299,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
         """Trees in LightGBM's own text format, or None without a correction."""
         return None if self.booster_ is None else self.booster_.model_to_string()
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return a JSON-ready description of everything but the trees."""
         check_is_fitted(self, "encoder_")
         return {

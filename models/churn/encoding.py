@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from features.errors import sample
+from features.json_values import JsonReady
 from models.arrays import Codes, Floats
 
 # LightGBM splits categories by subset; beyond this many levels the rest of the alphabet is noise.
@@ -38,7 +39,7 @@ class Encoded:
 
 
 @dataclass(frozen=True)
-class SignalEncoder:
+class SignalEncoder(JsonReady):
     """What was learnt about the columns of X.
 
     Attributes
@@ -103,20 +104,6 @@ class SignalEncoder:
             return Encoded(values, np.zeros(len(X), dtype=np.intp))
         codes = _codes(_text(X[self.segment_column]), self.segments)
         return Encoded(values, np.where(np.isnan(codes), -1, codes).astype(np.intp))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready description."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, described: Mapping[str, Any]) -> SignalEncoder:
-        """Rebuild an encoder from :meth:`to_dict`."""
-        return cls(
-            names=tuple(described["names"]),
-            levels={name: tuple(levels) for name, levels in described["levels"].items()},
-            segment_column=described["segment_column"],
-            segments=tuple(described["segments"]),
-        )
 
 
 def _is_number(column: pd.Series[Any]) -> bool:

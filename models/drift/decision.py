@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any, Literal
+from typing import Literal
 
 from features.catalog import EVERYBODY
 from features.errors import sample
+from features.json_values import JsonReady
 from models.drift.feed_faults import Fault
 from models.drift.performance import ExpectedChange, Matured
 from models.drift.policy import DriftPolicy
@@ -23,7 +24,7 @@ LASTING = 0.5
 
 
 @dataclass(frozen=True)
-class Decision:
+class Decision(JsonReady):
     """What was decided, and why.
 
     Attributes
@@ -42,10 +43,6 @@ class Decision:
     reasons: tuple[str, ...]
     drifted_weight: dict[str, float]
     faults: tuple[Fault, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready description."""
-        return asdict(self) | {"faults": [fault.to_dict() for fault in self.faults]}
 
 
 def decide(

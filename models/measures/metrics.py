@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
+from features.json_values import Json, JsonReady
 from models.arrays import Codes, Floats
 from models.measures.calibration_error import BINS, CalibrationError, equal_count_bins
 from models.measures.recalibration import recalibrate
@@ -19,7 +20,7 @@ SMALLEST = float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True)
-class Metrics:
+class Metrics(JsonReady):
     """Measures of one set of rows; bounds are 90 % intervals over accounts.
 
     Attributes
@@ -108,9 +109,9 @@ class Metrics:
             return False
         return self.log_loss > self.log_loss_base
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return a JSON-ready description, ``enough_evidence`` included."""
-        return asdict(self) | {"enough_evidence": self.enough_evidence}
+        return super().to_dict() | {"enough_evidence": self.enough_evidence}
 
 
 def evaluate(

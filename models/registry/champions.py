@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
 from features.errors import RegistryError, sample
+from features.json_values import Json, JsonReady
 from models.registry.chain import (
     aliases_of,
     move_champion,
@@ -26,7 +27,7 @@ MOVES = ("train", "promote", "rollback")
 
 
 @dataclass(frozen=True)
-class Version:
+class Version(JsonReady):
     """A registered version and what became of it.
 
     Attributes
@@ -52,9 +53,9 @@ class Version:
     log_loss: float | None
     auc: float | None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return a JSON-ready description."""
-        return asdict(self) | {"made_at": self.made_at.isoformat(timespec="seconds")}
+        return super().to_dict() | {"made_at": self.made_at.isoformat(timespec="seconds")}
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class History:
     records: tuple[Record, ...]
     notes: tuple[str, ...]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return what ``history --json`` prints."""
         return {
             "model": self.name,

@@ -22,6 +22,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from features.errors import RegistryError
+from features.json_values import Json, JsonReady
 from models.registry.session import tracking
 
 KIND, FILE = "monitor", "monitor.json"
@@ -33,7 +34,7 @@ LONGEST_NOTE = 4000
 
 
 @dataclass(frozen=True)
-class MonitorRecord:
+class MonitorRecord(JsonReady):
     """One check of a champion.
 
     Attributes
@@ -74,21 +75,9 @@ class MonitorRecord:
     promoted: bool | None = None
     run_id: str = field(default="", compare=False)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return a JSON-ready description."""
-        return {
-            "number": self.number,
-            "made_at": self.made_at.isoformat(timespec="seconds"),
-            "host": self.host,
-            "as_of": self.as_of.isoformat(),
-            "model_version": self.model_version,
-            "status": self.status,
-            "reasons": list(self.reasons),
-            "drifted": [list(pair) for pair in self.drifted],
-            "challenger": self.challenger,
-            "promoted": self.promoted,
-            "run_id": self.run_id,
-        }
+        return super().to_dict() | {"made_at": self.made_at.isoformat(timespec="seconds")}
 
 
 def next_place(folder: Path, name: str, model_run: str) -> int:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from features.catalog import EVERYBODY
 from features.errors import sample
+from features.json_values import JsonReady
 from features.outcomes.settings import WORDS, OutcomeWords
 from models.measures.metrics import row_log_loss
 from models.measures.recalibration import Recalibration, recalibrate
@@ -98,7 +98,7 @@ class GateComparison:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Verdict(JsonReady):
     """Whether a challenger may be promoted.
 
     Attributes
@@ -114,10 +114,6 @@ class Verdict:
     promoted: bool
     reasons: list[str]
     judged: list[GateComparison]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready description."""
-        return asdict(self)
 
 
 def judge_challenger(

@@ -14,6 +14,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from features.errors import RegistryError
+from features.json_values import JsonReady
 from models.churn.segments import SegmentAssignment
 from models.registry.session import tracking
 from models.scorecard.grading import GradedSignal, Grading, Measure
@@ -27,7 +28,7 @@ SAME = 1e-6
 
 
 @dataclass(frozen=True)
-class RecommendationRecord:
+class RecommendationRecord(JsonReady):
     """What was recommended, and on what grounds.
 
     Parameters
@@ -75,30 +76,6 @@ class RecommendationRecord:
             _are_equal(mine, theirs)
             for mine, theirs in ((self.today, other.today), (self.recommended, other.recommended))
         )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready description."""
-        told = asdict(self)
-        told |= {
-            "made_at": self.made_at.isoformat(),
-            "learnt_until": self.learnt_until.isoformat(),
-        }
-        return told
-
-    @classmethod
-    def from_dict(cls, described: Mapping[str, Any], run_id: str) -> RecommendationRecord:
-        """Rebuild a record from :meth:`to_dict`."""
-        told = dict(described) | {
-            "made_at": datetime.fromisoformat(described["made_at"]),
-            "learnt_until": date.fromisoformat(described["learnt_until"]),
-            "intervals": {
-                segment: {name: (low, high) for name, (low, high) in lines.items()}
-                for segment, lines in described["intervals"].items()
-            },
-            "cuts": {name: Cuts(**cuts) for name, cuts in described["cuts"].items()},
-            "run_id": run_id,
-        }
-        return cls(**told)
 
 
 def _are_equal(mine: Weighting, theirs: Weighting) -> bool:
@@ -190,7 +167,7 @@ def recommendation_records(
         for run in runs:
             try:
                 told = _read(run.info.run_id, RECORD)
-                records.append(RecommendationRecord.from_dict(told, run.info.run_id))
+                records.append(RecommendationRecord.from_dict(told | {"run_id": run.info.run_id}))
             except (MlflowException, OSError, ValueError, TypeError, KeyError):
                 unreadable += 1
     return sorted(records, key=lambda record: record.made_at, reverse=True), unreadable

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +12,7 @@ from scipy.linalg import cholesky
 from scipy.optimize import nnls
 
 from features.catalog import EVERYBODY
+from features.json_values import Json, JsonReady
 from models.arrays import Floats
 from models.measures.metrics import rate_row
 from models.scorecard.learning import SIGNIFICANT, SegmentLearning
@@ -75,7 +76,7 @@ class Advice:
 
 
 @dataclass(frozen=True)
-class SegmentAdvice:
+class SegmentAdvice(JsonReady):
     """What to do with the weights of a segment.
 
     Attributes
@@ -110,9 +111,9 @@ class SegmentAdvice:
         """Recommended weights by measure, in percent."""
         return {line.measure: line.recommended for line in self.advice}
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return a JSON-ready description."""
-        return asdict(self) | {"changes": self.changes}
+        return super().to_dict() | {"changes": self.changes}
 
 
 def recommend(

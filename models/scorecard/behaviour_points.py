@@ -11,6 +11,7 @@ import pandas as pd
 from sklearn.tree import DecisionTreeClassifier
 
 from features.catalog import CONTEXT, EVERYBODY, Signal
+from features.json_values import Json
 from models.arrays import Codes, Floats
 from models.measures.metrics import rate_row
 from models.scorecard.learning import learn_scorecard
@@ -67,7 +68,7 @@ class BehaviourPoints:
     most: int
     behaviours: tuple[Behaviour, ...]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return a JSON-ready description."""
         return {
             "signal": self.signal.name,

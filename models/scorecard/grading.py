@@ -11,6 +11,7 @@ import pandas as pd
 
 from features.catalog import CONTEXT, EVERYBODY, Signal, groups_of
 from features.errors import DataError, sample
+from features.json_values import Json
 from models.arrays import Floats
 
 # A percentile needs no finer table, and a platform has to be able to hold it.
@@ -185,7 +186,7 @@ class Grading:
             found[rows] = np.where(np.isnan(block), typical, block)
         return found
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return what a platform needs to grade the same way, ready for JSON."""
         return {
             "measures": {

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from features.catalog import EVERYBODY
+from features.json_values import Json
 from models.arrays import Floats
 from models.backtest.lead_time import lead_time
 from models.measures.metrics import Ranking
@@ -54,7 +55,7 @@ class Replayed:
     cuts: dict[str, Cuts]
     baseline: str
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return a JSON-ready description."""
         return {
             "baseline": self.baseline,

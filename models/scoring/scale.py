@@ -164,7 +164,7 @@ class ScoreScale:
         """Position of each score's grade in ``GRADES``."""
         return np.digitize(score, [20, 40, 60, 80])
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, float]:
         """Return a JSON-ready description, in the words of the outcome's direction."""
         first, second = self.cut_names
         return {

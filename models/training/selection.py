@@ -13,6 +13,7 @@ from scipy.special import expit
 from sklearn.base import clone
 
 from features.errors import EvidenceError
+from features.json_values import Json
 from models.arrays import Codes, Floats
 from models.churn.classifier import ChurnClassifier
 from models.measures.metrics import row_log_loss
@@ -82,7 +83,7 @@ class Selection:
     margins: Floats
     in_time: bool
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return what ``train --json`` prints of the choice."""
         return {
             **self.parameters,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from features.errors import HealthscoreError, SettingsError
+from features.json_values import Json
 from pipelines.monitor.alert import send_alert
 from pipelines.monitor.findings import Findings, measure_findings
 from pipelines.monitor.retrain import Retrained
@@ -109,7 +110,7 @@ class Monitored:
             return 0 if self.retrained.promoted else KEPT
         return CODES[self.decision.status]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return what ``monitor --json`` prints."""
         return {
             "outcome": self.outcome,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from features.errors import EvidenceError
+from features.json_values import Json, json_value
 from pipelines.monitor.band_moves import BandMoves, band_moves, said_by
 from pipelines.project.company import open_company
 from pipelines.project.feature_table import refuse_lost_signals
@@ -72,7 +73,7 @@ class Retrained:
     result: TrainingResult | None = None
     warnings: list[str] = field(default_factory=list)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return what ``--json`` prints of it."""
         return {
             "outcome": self.outcome,
@@ -81,12 +82,10 @@ class Retrained:
             "challenger": self.challenger,
             "promoted": self.promoted,
             "reasons": self.reasons,
-            "judged_from": None if self.judged_from is None else self.judged_from.isoformat(),
-            "judged_until": None if self.judged_until is None else self.judged_until.isoformat(),
-            "verdict": None if self.verdict is None else self.verdict.to_dict(),
-            "bands": None
-            if self.bands is None
-            else asdict(self.bands) | {"as_of": self.bands.as_of.isoformat()},
+            "judged_from": json_value(self.judged_from),
+            "judged_until": json_value(self.judged_until),
+            "verdict": json_value(self.verdict),
+            "bands": json_value(self.bands),
             "warnings": self.warnings,
         }
 

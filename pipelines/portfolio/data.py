@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from features.errors import RegistryError
+from features.json_values import Json
 from pipelines.portfolio.matured import MaturedForecast, add_rows, matured_forecasts
 from pipelines.portfolio.portfolio import Portfolio, sum_up
 from pipelines.portfolio.sums import PartSummary
@@ -68,7 +69,7 @@ class PortfolioReport:
     has_plays: bool
     notes: list[str]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return what ``portfolio --json`` prints."""
         summed = self.portfolio
         return {

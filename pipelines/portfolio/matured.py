@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from features.errors import RegistryError, sample
+from features.json_values import Json
 from pipelines.portfolio.sums import MONTHS
 from pipelines.project.project import Project
 
@@ -80,7 +81,7 @@ class MaturedForecast:
         """Whether what happened lies within the interval: the ARR, or accounts where it is None."""
         return self.held if self.arr_held is None else self.arr_held
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return a JSON-ready description."""
         money = self.arr_forecast
         return {

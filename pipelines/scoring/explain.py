@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from features.errors import DataError, nearest
+from features.json_values import Json
 from pipelines.project.company import open_company, scoring_date
 from pipelines.project.project import Project
 from pipelines.scoring.score import features_on
@@ -53,7 +54,7 @@ class Explained:
     words: OutcomeWords
     timing: str | None = None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return what ``explain --json`` prints."""
         return {
             **self.account,

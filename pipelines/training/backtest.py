@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from features.json_values import Json
 from pipelines.project.company import dated_events, open_company
 from pipelines.project.project import Project
 from pipelines.project.rows import labelled_rows, run_parameters, scale_settings, segment_settings
@@ -53,7 +54,7 @@ class Backtested:
     words: OutcomeWords
     warnings: list[str]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return what ``backtest --json`` prints."""
         return self.result.to_dict() | {
             "outcome": self.outcome,

@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from features.json_values import Json
 from features.outcomes.settings import WORDS, OutcomeWords
 from pipelines.project.project import Project, freeze_scale
 from pipelines.project.rows import (
@@ -55,7 +56,7 @@ class Trained:
     outcome: str = MAIN
     words: OutcomeWords = WORDS["churn"]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return what ``train --json`` prints."""
         result = self.result
         return {
@@ -185,7 +186,7 @@ def kept_with_model(
 
 def _freeze_missing_scale(project: Project, result: TrainingResult) -> None:
     given = project.settings.score.model_dump()
-    learnt = result.model.scale.to_dict()
+    learnt: dict[str, float | str] = {**result.model.scale.to_dict()}
     if result.model.timing is not None:
         learnt["reading"] = DECISION
     fresh = {key: learnt[key] for key, cut in given.items() if cut is None and key in learnt}

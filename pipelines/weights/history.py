@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from features.catalog import EVERYBODY
 from features.errors import sample
+from features.json_values import Json, JsonReady
 from pipelines.project.company import open_company
 from pipelines.project.project import Project
 from pipelines.project.scorecard_settings import scorecard_measures, weights_today
@@ -53,7 +54,7 @@ class Since:
 
 
 @dataclass(frozen=True)
-class Past:
+class Past(JsonReady):
     """One recommendation and what came of it.
 
     Parameters
@@ -75,16 +76,6 @@ class Past:
     by_segment: dict[str, Adoption]
     since: Since | None
     notes: list[str]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready description."""
-        return {
-            "record": self.record.to_dict(),
-            "adoption": asdict(self.adoption),
-            "by_segment": {name: asdict(found) for name, found in self.by_segment.items()},
-            "since": None if self.since is None else asdict(self.since),
-            "notes": self.notes,
-        }
 
 
 @dataclass(frozen=True)
@@ -111,7 +102,7 @@ class History:
     past: list[Past]
     warnings: list[str]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return what ``recommend --history --json`` prints."""
         return {
             "outcome": self.outcome,

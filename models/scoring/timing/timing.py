@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from features.errors import sample
+from features.json_values import JsonReady
 from models.arrays import Floats
 from models.scoring.timing.decisions import AHEAD, Decisions, days_of
 
@@ -20,7 +21,7 @@ PRIOR, PRIOR_OF_ALL = 10.0, 1.0
 
 
 @dataclass(frozen=True)
-class Timing:
+class Timing(JsonReady):
     """What turns the risk at a decision into the probability of a loss in the outcome window.
 
     ``p = share * q``: of a due row the share is 1; of others it is what was seen of accounts whose
@@ -60,18 +61,6 @@ class Timing:
         window = self.decisions
         if not 0 <= window.opens_days < window.closes_days or window.settles_days < 0:
             yield f"the timing must speak of days to come, and speaks of {sample([window])}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready description."""
-        return {"decisions": self.decisions.to_dict(), "shares": list(self.shares)}
-
-    @classmethod
-    def from_dict(cls, described: Mapping[str, Any]) -> Timing:
-        """Rebuild from :meth:`to_dict`."""
-        return cls(
-            Decisions.from_dict(described["decisions"]),
-            tuple(float(share) for share in described["shares"]),
-        )
 
 
 def learn_timing(decisions: Decisions, frame: pd.DataFrame, risk: Floats) -> Timing:
