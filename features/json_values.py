@@ -9,6 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Self, cast
 
 if TYPE_CHECKING:
+    import pandas as pd
     from _typeshed import DataclassInstance
     from pydantic import TypeAdapter
 
@@ -83,6 +84,15 @@ def json_value(value: object) -> JsonValue:
     if isinstance(value, list | tuple):
         return [json_value(content) for content in value]
     return cast("JsonValue", value)
+
+
+def json_records(table: pd.DataFrame) -> list[Json]:
+    """Turn rows into objects; nothing where a number is missing."""
+    plain = table.astype(object).where(table.notna(), None)
+    return [
+        {str(name): v.item() if hasattr(v, "item") else v for name, v in row.items()}
+        for row in plain.to_dict("records")
+    ]
 
 
 @cache

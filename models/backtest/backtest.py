@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -13,16 +13,22 @@ from scipy.special import expit
 
 from features.catalog import EVERYBODY, Signal
 from features.errors import EvidenceError, SettingsError, sample
-from features.json_values import Json
+from features.json_values import Json, json_records, json_value
 from models.arrays import Codes
-from models.backtest.comparison import column_of, compare, measure_contenders, origin_name
+from models.backtest.comparison import (
+    Comparison,
+    column_of,
+    compare,
+    measure_contenders,
+    origin_name,
+)
 from models.backtest.contenders import DEFAULT, Contender
 from models.backtest.lead_time import lead_time
 from models.backtest.leakage import Leakage, leakage
 from models.backtest.origin import OriginResult, Trial
 from models.churn.segments import SegmentSettings, assign_segments
 from models.measures.fairness_audit import fairness_audit
-from models.measures.metrics import calibration_table
+from models.measures.metrics import BandRow, calibration_table
 from models.scoring.scale import ScaleSettings, ScoreScale
 from models.scoring.timing.decisions import Decisions
 from models.training.checks import check_labels
@@ -35,6 +41,24 @@ OTHERS = "others"
 UNDATED_FOLDS = 5
 FEW_POSITIVES = 5
 NO_EVENTS = pd.DataFrame({"account_id": [], "happened_at": []})
+
+
+class BacktestCounts(TypedDict):
+    """What was tested; dates are ISO."""
+
+    rows: int
+    accounts: int
+    positives: int
+    tested_rows: int
+    tested_accounts: int
+    tested_positives: int
+    tested_dates: int
+    treated_rows: int
+    origins: int
+    first_date: str
+    last_date: str
+    tested_from: str
+    tested_until: str
 
 
 @dataclass(frozen=True)
@@ -70,36 +94,34 @@ class Backtest:
         without rows).
     calibration : DataFrame
         As :func:`models.measures.metrics.calibration_table` of ours, clustered by account.
-    counts : dict
-        ``rows``, ``accounts``, ``positives`` of the frame; ``tested_rows``, ``tested_accounts``,
-        ``tested_positives``, ``tested_dates``, ``treated_rows``, ``origins``; ``first_date``,
-        ``last_date``, ``tested_from``, ``tested_until`` (ISO).
+    counts : BacktestCounts
+        Of the frame and of what was tested.
     warnings : list of str
         One sentence each.
     """
 
     predictions: pd.DataFrame
     measures: pd.DataFrame
-    versus: list[dict[str, Any]]
+    versus: list[Comparison]
     lead: pd.DataFrame
     leaks: Leakage
     audit: pd.DataFrame
-    bands: list[dict[str, Any]]
+    bands: list[BandRow]
     calibration: pd.DataFrame
-    counts: dict[str, Any]
+    counts: BacktestCounts
     warnings: list[str]
 
     def to_dict(self) -> Json:
         """Return a JSON-ready description, without the predictions."""
         return {
-            "measures": _records(self.measures),
-            "versus": self.versus,
-            "lead": _records(self.lead),
+            "measures": json_records(self.measures),
+            "versus": json_value(self.versus),
+            "lead": json_records(self.lead),
             "leaks": self.leaks.to_dict(),
-            "audit": _records(self.audit),
-            "bands": self.bands,
-            "calibration": _records(self.calibration),
-            "counts": self.counts,
+            "audit": json_records(self.audit),
+            "bands": json_value(self.bands),
+            "calibration": json_records(self.calibration),
+            "counts": json_value(self.counts),
             "warnings": self.warnings,
         }
 
@@ -118,7 +140,7 @@ def backtest(
     treated: Any = None,
     events: pd.DataFrame | None = None,
     is_dated: bool = True,
-    tuned: Mapping[str, Any] | None = None,
+    tuned: Mapping[str, float] | None = None,
     seed: int = 0,
     n_jobs: int = 1,
     progress: Callable[[str, int, int], None] | None = None,
@@ -332,7 +354,7 @@ def _audit(
     )
 
 
-def _counts(frame: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, Any]:
+def _counts(frame: pd.DataFrame, predictions: pd.DataFrame) -> BacktestCounts:
     every, tested = frame["observation_date"], predictions["observation_date"]
     return {
         "rows": len(frame),
@@ -372,12 +394,3 @@ def _doubts(
             f"{sample(still)}."
         )
     return found
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as JSON has them: nothing where a number is missing."""
-    plain = table.astype(object).where(table.notna(), None)
-    return [
-        {str(k): v.item() if isinstance(v, np.generic) else v for k, v in row.items()}
-        for row in plain.to_dict("records")
-    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -70,17 +70,35 @@ def measure_contenders(
     return pd.DataFrame(found)
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """Difference in log loss of ours minus a contender's, on the same rows.
+
+    Attributes
+    ----------
+    contender : str
+        Its name.
+    difference, low, high : float
+        In nats per row, below zero where ours is better, and its 90 % interval over accounts.
+    verdict : str
+        "better" or "worse" where the interval excludes zero, else "level".
+    """
+
+    contender: str
+    difference: float
+    low: float
+    high: float
+    verdict: str
+
+
 def compare(
     predictions: pd.DataFrame, ours: str, others: Sequence[str], *, seed: int = 0
-) -> list[dict[str, Any]]:
+) -> list[Comparison]:
     """Difference in log loss of ours minus each of the others, on the same rows.
 
     Returns
     -------
-    list of dict
-        ``contender``, ``difference`` in nats per row (below zero where ours is better), ``low`` and
-        ``high`` of its 90 % interval over accounts, and ``verdict``: "better" or "worse" where
-        the interval excludes zero, else "level".
+    list of Comparison
     """
     outcome = predictions["happened"].to_numpy(dtype=float)
     bootstrap = AccountBootstrap(predictions["account_id"], seed=seed)
@@ -92,15 +110,8 @@ def compare(
     for name in others:
         ahead = own - loss(name)
         low, high = bootstrap.mean_interval(ahead)
-        found.append(
-            {
-                "contender": name,
-                "difference": float(ahead.mean()),
-                "low": low,
-                "high": high,
-                "verdict": "better" if high < 0 else "worse" if low > 0 else "level",
-            }
-        )
+        verdict = "better" if high < 0 else "worse" if low > 0 else "level"
+        found.append(Comparison(name, float(ahead.mean()), low, high, verdict))
     return found
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import lightgbm as lgb
 import numpy as np
@@ -69,7 +68,7 @@ class Leakage(JsonReady):
     account_split: Interval
     random_gap: Interval
     account_gap: Interval
-    suspects: list[dict[str, Any]]
+    suspects: list[Suspect]
     verdict: str
 
 
@@ -163,7 +162,7 @@ def leakage(
         account_split=_interval(aucs["account"]),
         random_gap=_interval(gaps["random"]),
         account_gap=_interval(gaps["account"]),
-        suspects=[asdict(suspect) for suspect in suspects],
+        suspects=suspects,
         verdict=_verdict(_interval(gaps["random"]), suspects),
     )
 

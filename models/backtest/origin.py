@@ -71,7 +71,7 @@ class Trial:
     segments: SegmentSettings
     decisions: Decisions | None
     is_dated: bool
-    tuned: Mapping[str, Any] | None
+    tuned: Mapping[str, float] | None
     seed: int
     n_jobs: int
 

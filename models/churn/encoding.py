@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -106,28 +105,28 @@ class SignalEncoder(JsonReady):
         return Encoded(values, np.where(np.isnan(codes), -1, codes).astype(np.intp))
 
 
-def _is_number(column: pd.Series[Any]) -> bool:
+def _is_number(column: pd.Series) -> bool:
     return is_numeric_dtype(column.dtype) or is_bool_dtype(column.dtype)
 
 
-def _text(column: pd.Series[Any]) -> pd.Series[Any]:
+def _text(column: pd.Series) -> pd.Series:
     # Compared as text, so that 1 and "1" cannot be two levels after a detour through CSV.
     return column.astype("object").map(str, na_action="ignore")
 
 
-def _levels(column: pd.Series[Any]) -> tuple[str, ...]:
+def _levels(column: pd.Series) -> tuple[str, ...]:
     counts = _text(column).value_counts()
     # Sorted within equal counts: the order of the rows must not decide the codes.
     ordered = sorted(counts.index, key=lambda level: (-counts[level], level))
     return tuple(ordered[:MAX_LEVELS])
 
 
-def _codes(column: pd.Series[Any], levels: Sequence[str]) -> Floats:
+def _codes(column: pd.Series, levels: Sequence[str]) -> Floats:
     positions = {level: float(position) for position, level in enumerate(levels)}
     return np.asarray(column.map(positions), dtype=np.float64)
 
 
-def _numbers(column: pd.Series[Any]) -> Floats:
+def _numbers(column: pd.Series) -> Floats:
     numbers = pd.to_numeric(column, errors="coerce") if not _is_number(column) else column
     if len(lost := column[numbers.isna() & column.notna()]):
         raise ValueError(

@@ -79,7 +79,7 @@ class SegmentAssignment(JsonReady):
     names: tuple[str, ...]
     merged: tuple[str, ...] = ()
 
-    def assign(self, frame: pd.DataFrame) -> pd.Series[Any]:
+    def assign(self, frame: pd.DataFrame) -> pd.Series:
         """Segment of each row, on the frame's index; an unseen label becomes its nearest parent.
 
         Raises
@@ -174,7 +174,7 @@ def segment_codes(
     return np.asarray(np.array(named, dtype=np.intp)[alike])
 
 
-def _labels(frame: pd.DataFrame, settings: SegmentSettings) -> pd.Series[Any]:
+def _labels(frame: pd.DataFrame, settings: SegmentSettings) -> pd.Series:
     absent = [column for column in settings.required_columns if column not in frame]
     if absent:
         raise DataError(

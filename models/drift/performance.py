@@ -13,9 +13,9 @@ from features.catalog import EVERYBODY
 from features.json_values import JsonReady
 from models.arrays import Floats
 from models.drift.statistics import holm
-from models.measures.metrics import Ranking, rate_row, row_log_loss
+from models.measures.metrics import Ranking, row_log_loss
 from models.measures.recalibration import Recalibration, recalibrate
-from models.measures.resampling import TAILS
+from models.measures.resampling import TAILS, clustered_rate_interval
 
 # Parts of the accounts that are left out in turn to see how sure an expected AUC is.
 PARTS = 20
@@ -207,17 +207,17 @@ def _matured(segment: str, rows: pd.DataFrame) -> Matured:
     outcome = rows["happened"].to_numpy(dtype=float)
     risk = rows["probability"].to_numpy(dtype=float)
     cluster = pd.factorize(rows["account_id"].to_numpy(dtype=object))[0]
-    rate = rate_row(outcome, risk, cluster)
+    low, high = clustered_rate_interval(outcome, cluster)
     promised = -(xlogy(risk, risk) + xlogy(1 - risk, 1 - risk))
     off = row_log_loss(outcome, risk) - promised
     return Matured(
         segment=segment,
         rows=len(rows),
-        positives=rate["positives"],
-        expected_rate=rate["expected_rate"],
-        observed_rate=rate["observed_rate"],
-        low=rate["low"],
-        high=rate["high"],
+        positives=int(outcome.sum()),
+        expected_rate=float(risk.mean()),
+        observed_rate=float(outcome.mean()),
+        low=low,
+        high=high,
         recalibration=recalibrate(outcome, risk, cluster),
         excess_loss=float(off.mean()),
         # Each account's sum has mean zero when the probabilities are right.

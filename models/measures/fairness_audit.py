@@ -95,7 +95,7 @@ def fairness_audit(
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def levels(column: pd.Series[Any]) -> pd.Series[Any]:
+def levels(column: pd.Series) -> pd.Series:
     """Name the level of each row; numbers are cut into quantile bins, nothing is "unknown".
 
     Examples
@@ -116,7 +116,7 @@ def levels(column: pd.Series[Any]) -> pd.Series[Any]:
     return named.where(named.isin(kept), f"{len(counts) - len(kept)} other levels")
 
 
-def _number_levels(numbers: pd.Series[float]) -> pd.Series[Any]:
+def _number_levels(numbers: pd.Series[float]) -> pd.Series:
     raw = numbers.to_numpy(dtype=float)
     named, known = np.full(len(raw), "unknown", dtype=object), np.isfinite(raw)
     values = np.unique(raw[known])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,23 @@ from models.measures.resampling import CONFIDENCE, TAILS, AccountBootstrap, clus
 
 # log(0) must not end a comparison; scikit-learn clips at the same order.
 SMALLEST = float(np.finfo(np.float64).eps)
+
+
+class RateRow(TypedDict):
+    """Expected against observed outcomes of some rows, with a 90 % interval."""
+
+    rows: int
+    positives: int
+    expected_rate: float | None
+    observed_rate: float | None
+    low: float | None
+    high: float | None
+
+
+class BandRow(RateRow):
+    """The same of the rows in a band."""
+
+    band: str
 
 
 @dataclass(frozen=True)
@@ -295,7 +312,7 @@ def calibration_table(
     )
 
 
-def rate_row(outcome: Floats, risk: Floats, cluster: Any = None) -> dict[str, Any]:
+def rate_row(outcome: Floats, risk: Floats, cluster: Any = None) -> RateRow:
     """Compare expected with observed churn in some rows, with a 90 % Wilson interval.
 
     With a ``cluster`` per row, its account, the interval is that of
@@ -309,8 +326,9 @@ def rate_row(outcome: Floats, risk: Floats, cluster: Any = None) -> dict[str, An
     """
     rows, positives = len(outcome), int(outcome.sum())
     if not rows:
-        nothing = dict.fromkeys(("expected_rate", "observed_rate", "low", "high"))
-        return {"rows": 0, "positives": 0, **nothing}
+        return RateRow(
+            rows=0, positives=0, expected_rate=None, observed_rate=None, low=None, high=None
+        )
     if cluster is None:
         interval = binomtest(positives, rows).proportion_ci(CONFIDENCE, method="wilson")
         low, high = float(interval.low), float(interval.high)

@@ -22,6 +22,7 @@ from models.registry.chain import (
 )
 from models.registry.chain_record import CHAMPION, PREVIOUS, SEAL, Record
 from models.registry.session import TRAINING, UNREADABLE, kept_json, tracking
+from models.training.fit import TrainingCounts
 
 MOVES = ("train", "promote", "rollback")
 
@@ -49,7 +50,7 @@ class Version(JsonReady):
     version: str
     made_at: datetime
     became: str
-    counts: dict[str, Any]
+    counts: TrainingCounts
     log_loss: float | None
     auc: float | None
 
@@ -235,7 +236,7 @@ def roll_back(folder: Path, name: str, version: str, *, instead_of: str, reason:
         )
 
 
-def training_counts(folder: Path, name: str, version: str) -> dict[str, Any]:
+def training_counts(folder: Path, name: str, version: str) -> TrainingCounts:
     """Read how many rows, and of which dates, a version was taught with.
 
     Returns
@@ -250,7 +251,7 @@ def training_counts(folder: Path, name: str, version: str) -> dict[str, Any]:
     """
     with tracking(folder, name, create=False):
         found = MlflowClient().get_model_version(name, version)
-        counts: dict[str, Any] = _training(found).get("counts", {})
+        counts: TrainingCounts = _training(found).get("counts", {})
     if "last_date" not in counts:
         raise RegistryError(
             f"Version {version} of {name!r} does not tell which dates it was taught with "

@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from features.errors import RegistryError
-from features.json_values import JsonReady
+from features.json_values import Json, JsonReady
 from models.churn.segments import SegmentAssignment
 from models.registry.session import tracking
 from models.scorecard.grading import GradedSignal, Grading, Measure
@@ -59,7 +59,7 @@ class RecommendationRecord(JsonReady):
 
     made_at: datetime
     outcome: str
-    outcome_settings: dict[str, Any]
+    outcome_settings: Json
     model_version: str
     config_fingerprint: str
     learnt_until: date

@@ -8,13 +8,14 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.linalg import cholesky
 from scipy.optimize import nnls
 
 from features.catalog import EVERYBODY
 from features.json_values import Json, JsonReady
 from models.arrays import Floats
-from models.measures.metrics import rate_row
+from models.measures.resampling import clustered_rate_interval
 from models.scorecard.learning import SIGNIFICANT, SegmentLearning
 from models.scorecard.scorecard import whole_percentages
 
@@ -39,8 +40,8 @@ class Extremes:
         ``high``, of the fifth of the known grades at either end.
     """
 
-    worst: dict[str, Any]
-    best: dict[str, Any]
+    worst: dict[str, float]
+    best: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -300,8 +301,15 @@ def extremes_of(
 def _ends(grade: Floats, happened: Floats, cluster: Any) -> Extremes:
     low, high = np.quantile(grade, [FIFTH, 1 - FIFTH])
 
-    def described(rows: Any) -> dict[str, Any]:
-        rate = rate_row(happened[rows], happened[rows], cluster[rows])
-        return {key: rate[key] for key in ("rows", "positives", "observed_rate", "low", "high")}
+    def described(rows: NDArray[np.bool_]) -> dict[str, float]:
+        outcome = happened[rows]
+        bounds = clustered_rate_interval(outcome, cluster[rows])
+        return {
+            "rows": len(outcome),
+            "positives": int(outcome.sum()),
+            "observed_rate": float(outcome.mean()),
+            "low": bounds[0],
+            "high": bounds[1],
+        }
 
     return Extremes(described(grade <= low), described(grade >= high))

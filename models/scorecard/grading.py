@@ -12,7 +12,7 @@ import pandas as pd
 from features.catalog import CONTEXT, EVERYBODY, Signal, groups_of
 from features.errors import DataError, sample
 from features.json_values import Json
-from models.arrays import Floats
+from models.arrays import Codes, Floats
 
 # A percentile needs no finer table, and a platform has to be able to hold it.
 KNOTS = 101
@@ -207,7 +207,7 @@ class Grading:
         }
 
 
-def _parts(segment: Any) -> dict[str, Any]:
+def _parts(segment: Any) -> dict[str, Codes]:
     codes, names = pd.factorize(np.asarray(segment, dtype=object))
     order = np.argsort(codes, kind="stable")
     ends = np.searchsorted(codes[order], np.arange(len(names) + 1))

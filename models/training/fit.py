@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -13,9 +13,10 @@ from sklearn.base import clone
 
 from features.catalog import AGE, EVERYBODY, Signal
 from features.errors import EvidenceError
+from features.json_values import Json
 from models.arrays import Codes
 from models.churn.segments import SegmentSettings
-from models.measures.metrics import Metrics
+from models.measures.metrics import BandRow, Metrics
 from models.scoring.calibration import LogisticCalibrator
 from models.scoring.health_model import SEGMENT, HealthModel, model_input
 from models.scoring.scale import ScaleSettings, ScoreScale
@@ -29,6 +30,28 @@ from models.weights.weights import group_weights, signal_weights
 
 # Folds of accounts that judge rows without dates.
 ACCOUNT_FOLDS = 5
+
+
+class TrainingCounts(TypedDict, total=False):
+    """What a model was taught with and judged on; versions from before decisions have no ``due``.
+
+    ``due`` rows are those that a decision fell into; dates are ISO.
+    """
+
+    rows: int
+    accounts: int
+    positives: int
+    training_rows: int
+    training_positives: int
+    holdout_rows: int
+    holdout_positives: int
+    due_rows: int
+    due_positives: int
+    due_holdout_rows: int
+    due_holdout_positives: int
+    first_date: str
+    last_date: str
+    holdout_from: str
 
 
 @dataclass(frozen=True)
@@ -55,11 +78,8 @@ class TrainingResult:
         ``score`` and ``happened`` of every held-out row.
     choice : dict
         As :meth:`models.training.selection.Selection.to_dict`.
-    counts : dict
-        ``rows``, ``accounts``, ``positives``; ``training_rows``, ``training_positives``,
-        ``holdout_rows``, ``holdout_positives``; the same of the rows that were due as ``due_rows``,
-        ``due_positives``, ``due_holdout_rows``, ``due_holdout_positives``; ``first_date``,
-        ``last_date``, ``holdout_from`` (ISO).
+    counts : TrainingCounts
+        What it was taught with.
     warnings : list of str
         One sentence each.
     """
@@ -67,11 +87,11 @@ class TrainingResult:
     model: HealthModel
     metrics: Metrics
     segment_metrics: dict[str, Metrics]
-    bands: list[dict[str, Any]]
+    bands: list[BandRow]
     calibration: pd.DataFrame
     holdout: pd.DataFrame
-    choice: dict[str, Any]
-    counts: dict[str, Any]
+    choice: Json
+    counts: TrainingCounts
     warnings: list[str]
 
 
@@ -85,7 +105,7 @@ def fit_health_model(
     scale: ScaleSettings | None = None,
     holdout_dates: int | None = None,
     is_dated: bool = True,
-    tuned: Mapping[str, Any] | None = None,
+    tuned: Mapping[str, float] | None = None,
     seed: int = 0,
     n_jobs: int = 1,
     progress: Callable[[str], None] | None = None,
@@ -227,7 +247,7 @@ def _with_weights(
     learnt: Learnt,
     frame: pd.DataFrame,
     scale: ScoreScale,
-    bands: list[dict[str, Any]],
+    bands: list[BandRow],
     maturity_days: int,
     enough_evidence: bool,
     seed: int,
@@ -273,7 +293,7 @@ def _with_weights(
     )
 
 
-def _counts(frame: pd.DataFrame, fold: Fold, due: NDArray[np.bool_]) -> dict[str, Any]:
+def _counts(frame: pd.DataFrame, fold: Fold, due: NDArray[np.bool_]) -> TrainingCounts:
     dates = pd.to_datetime(frame["observation_date"])
     happened = frame["happened"].to_numpy()
 

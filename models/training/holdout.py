@@ -12,7 +12,7 @@ from scipy.special import expit
 
 from features.catalog import AGE
 from models.arrays import Codes, Floats
-from models.measures.metrics import Metrics, calibration_table, evaluate, rate_row
+from models.measures.metrics import BandRow, Metrics, calibration_table, evaluate, rate_row
 from models.scoring.health_model import SEGMENT
 from models.scoring.reasons import is_context
 from models.scoring.scale import ScoreScale
@@ -122,7 +122,7 @@ class Proof:
 
     metrics: Metrics
     segment_metrics: dict[str, Metrics]
-    bands: list[dict[str, Any]]
+    bands: list[BandRow]
     calibration: pd.DataFrame
     holdout: pd.DataFrame
 
@@ -185,7 +185,7 @@ def prove(unseen: Unseen, frame: pd.DataFrame, scale: ScoreScale, seed: int) -> 
     )
 
 
-def band_table(rows: pd.DataFrame, scale: ScoreScale) -> list[dict[str, Any]]:
+def band_table(rows: pd.DataFrame, scale: ScoreScale) -> list[BandRow]:
     """Compare the expected with the observed rate in each band, with intervals over accounts.
 
     Bands are of the risk at a decision, so those rows count that had one.

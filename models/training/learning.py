@@ -110,7 +110,7 @@ def learn(
     segments: SegmentSettings | None = None,
     decisions: Decisions | None = None,
     is_dated: bool = True,
-    tuned: Mapping[str, Any] | None = None,
+    tuned: Mapping[str, float] | None = None,
     seed: int = 0,
     n_jobs: int = 1,
 ) -> Learnt:

@@ -75,7 +75,7 @@ class Selection:
         False when there were too few dates and accounts were held out instead.
     """
 
-    parameters: Mapping[str, Any]
+    parameters: Mapping[str, float]
     log_loss: float
     gain: float
     candidates: tuple[Candidate, ...]
@@ -204,7 +204,7 @@ def _margins(
     stages = []
     for shape in dict(shapes):
         steps = [count for name, count in shapes if name == shape]
-        setting: dict[str, Any] = {"tree_share": 0.0, "n_rounds": max(steps)}
+        setting: dict[str, float] = {"tree_share": 0.0, "n_rounds": max(steps)}
         if shape != BACKBONE:
             setting = {"tree_share": 1.0, "tree_rounds": max(steps)}
             setting["hold_directions"] = shape == DIRECTED

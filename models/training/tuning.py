@@ -103,7 +103,7 @@ def tune(
     storage: Path | None = None,
     name: str = "healthscore",
     seed: int = 0,
-    champion: Mapping[str, Any] | None = None,
+    champion: Mapping[str, float] | None = None,
     max_depth: int = MAX_DEPTH,
     n_trials: int | None = None,
     progress: Callable[[int, float | None, float], None] | None = None,

@@ -303,11 +303,11 @@ def _labels(project: Project, company: Company, days: Sequence[date]) -> ir.Tabl
     return labelled.select("account_id", "observation_date", "happened")
 
 
-def _of_date(table: ir.Table, day: date, column: str) -> pd.Series[Any]:
+def _of_date(table: ir.Table, day: date, column: str) -> pd.Series:
     """Fetch a column of one date by account."""
     import ibis
 
     here = table.filter(table.observation_date == ibis.timestamp(day.isoformat()))
     frame = here.select("account_id", column).execute()
-    values: pd.Series[Any] = frame.set_index("account_id")[column]
+    values: pd.Series = frame.set_index("account_id")[column]
     return values

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from features.json_values import Json
+from features.json_values import Json, json_value
 from features.outcomes.settings import WORDS, OutcomeWords
 from pipelines.project.project import Project, freeze_scale
 from pipelines.project.rows import (
@@ -69,10 +69,10 @@ class Trained:
             },
             "weights": {name: dict(shares) for name, shares in result.model.weights.items()},
             "weight_certainty": result.model.certainty.to_dict(),
-            "bands": result.bands,
+            "bands": json_value(result.bands),
             "scale": result.model.scale.to_dict(),
             "choice": result.choice,
-            "counts": result.counts,
+            "counts": json_value(result.counts),
             "tuning": None if self.tuning is None else self.tuning.to_dict(),
             "warnings": self.warnings,
         }

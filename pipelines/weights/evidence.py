@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from features.tables.company import Company
     from features.tables.quality import TableQuality
     from models.arrays import Codes
-    from models.measures.metrics import Metrics
+    from models.measures.metrics import BandRow, Metrics
     from models.scoring.health_model import HealthModel
 
 CALIBRATION_POSITIVES, POSITIVES_PER_BIN = 20, 5
@@ -77,7 +77,7 @@ class Evidence:
     metrics: Metrics
     segment_metrics: dict[str, Metrics]
     calibration: dict[str, pd.DataFrame]
-    bands: list[dict[str, Any]]
+    bands: list[BandRow]
     lead: pd.DataFrame
     directions: pd.DataFrame
     carriers: pd.DataFrame

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from features.catalog import EVERYBODY
 
@@ -172,7 +172,7 @@ def _rating_told(
     return (None if ranking.auc is None else ranking), None, None
 
 
-def _best(grades: Floats, happened: pd.Series[Any], model: HealthModel) -> int | None:
+def _best(grades: Floats, happened: pd.Series, model: HealthModel) -> int | None:
     """Place of the measure that ranks outcomes best."""
     import numpy as np
 
