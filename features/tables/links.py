@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import ibis
 import ibis.expr.types as ir
@@ -13,13 +12,15 @@ from features.tables.cleaning import CleanTable
 
 FEWEST_ROWS = 10
 """Fewer rows of unknown accounts are counted, however few are known."""
+Counts = Mapping[str, float | str | None]
+"""What a query counted, and examples of what it counted."""
 _WAYS: dict[str, Callable[[ir.StringValue], ir.StringValue]] = {
     "differ by leading zeros": lambda text: text.re_replace("^0+", ""),
     "differ by case or blanks": lambda text: text.strip().lower(),
 }
 
 
-def links_to_accounts(table: CleanTable, accounts: CleanTable) -> dict[str, Any]:
+def links_to_accounts(table: CleanTable, accounts: CleanTable) -> Counts:
     """Count the rows of unknown accounts and those from before their account.
 
     Raises
@@ -33,7 +34,7 @@ def links_to_accounts(table: CleanTable, accounts: CleanTable) -> dict[str, Any]
     orphan = joined["__known"].isnull() & joined.account_id.notnull()
     own_time = joined[table.contract.time] if table.is_dated else ibis.null("timestamp")
     early = own_time < joined["__created"].truncate("D")
-    counts: dict[str, Any] = (
+    counts: dict[str, float | str | None] = (
         joined.aggregate(
             linked=joined["__known"].count(),
             unknown=orphan.sum(),

@@ -16,7 +16,7 @@ from features.sources.files.plain_forms import without_missing_words
 from features.tables.cleaning import CLOCK_PATTERN, ZONE_PATTERN, CleanTable, clean_value
 from features.tables.doubts import row_doubts
 from features.tables.label_quality import refuse_wrong_labels
-from features.tables.links import links_to_accounts
+from features.tables.links import Counts, links_to_accounts
 from features.tables.mapping.contract import Column
 from features.tables.mapping.ends import is_no_end
 from features.tables.reading.values import read_number, read_time
@@ -208,7 +208,7 @@ def _own_times(table: CleanTable) -> list[str]:
     return [name for name in table.raw.columns if name in times]
 
 
-def _refuse_unreadable(table: CleanTable, columns: list[Column], counts: dict[str, Any]) -> None:
+def _refuse_unreadable(table: CleanTable, columns: list[Column], counts: Counts) -> None:
     for column in columns:
         unreadable = _count(counts, f"unreadable:{column.name}")
         present = _count(counts, f"present:{column.name}")
@@ -222,7 +222,7 @@ def _refuse_unreadable(table: CleanTable, columns: list[Column], counts: dict[st
             )
 
 
-def _problems(table: CleanTable, columns: list[Column], counts: dict[str, Any]) -> list[str]:
+def _problems(table: CleanTable, columns: list[Column], counts: Counts) -> list[str]:
     found = [*_left_out(table), *table.notes, *row_doubts(table)]
 
     def add(key: str, text: str) -> None:
@@ -299,7 +299,7 @@ def _left_out(table: CleanTable) -> list[str]:
     return [f"{count:,} {words}" for words, count in counts.items() if count]
 
 
-def _count(counts: dict[str, Any], key: str) -> int:
+def _count(counts: Counts, key: str) -> int:
     value = counts.get(key)
     return 0 if value is None or value != value else int(value)
 

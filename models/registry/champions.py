@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
@@ -21,8 +21,10 @@ from models.registry.chain import (
     recovered_chain,
 )
 from models.registry.chain_record import CHAMPION, PREVIOUS, SEAL, Record
-from models.registry.session import TRAINING, UNREADABLE, kept_json, tracking
-from models.training.fit import TrainingCounts
+from models.registry.session import TRAINING, UNREADABLE, TrainingRecord, kept_json, tracking
+
+if TYPE_CHECKING:
+    from models.training.fit import TrainingCounts
 
 MOVES = ("train", "promote", "rollback")
 
@@ -251,7 +253,7 @@ def training_counts(folder: Path, name: str, version: str) -> TrainingCounts:
     """
     with tracking(folder, name, create=False):
         found = MlflowClient().get_model_version(name, version)
-        counts: TrainingCounts = _training(found).get("counts", {})
+        counts = _training(found).get("counts", {})
     if "last_date" not in counts:
         raise RegistryError(
             f"Version {version} of {name!r} does not tell which dates it was taught with "
@@ -270,12 +272,12 @@ def _versions(name: str) -> list[ModelVersion]:
     return sorted(found, key=lambda version: int(version.version))
 
 
-def _training(version: ModelVersion) -> dict[str, Any]:
+def _training(version: ModelVersion) -> TrainingRecord:
     try:
         told = kept_json(str(version.run_id), TRAINING)
     except UNREADABLE:
         return {}
-    return told if isinstance(told, dict) else {}
+    return cast("TrainingRecord", told) if isinstance(told, dict) else {}
 
 
 def _described(version: ModelVersion, records: Sequence[Record], serving: str | None) -> Version:

@@ -105,7 +105,7 @@ def record_check(
     status: str,
     reasons: tuple[str, ...],
     drifted: tuple[tuple[str, str], ...],
-    found: Mapping[str, Any],
+    found: Mapping[str, object],
 ) -> MonitorRecord:
     """Keep a check, whole or not at all.
 

@@ -7,16 +7,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from features.errors import RegistryError
-from features.json_values import Json, JsonReady
+from features.json_values import JsonReady
 from models.churn.segments import SegmentAssignment
-from models.registry.session import tracking
+from models.registry.session import kept_json, tracking
 from models.scorecard.grading import GradedSignal, Grading, Measure
 from models.scorecard.scorecard import Cuts, Weighting
 
@@ -59,7 +58,7 @@ class RecommendationRecord(JsonReady):
 
     made_at: datetime
     outcome: str
-    outcome_settings: Json
+    outcome_settings: dict[str, object]
     model_version: str
     config_fingerprint: str
     learnt_until: date
@@ -166,7 +165,7 @@ def recommendation_records(
         records, unreadable = [], 0
         for run in runs:
             try:
-                told = _read(run.info.run_id, RECORD)
+                told = kept_json(run.info.run_id, RECORD)
                 records.append(RecommendationRecord.from_dict(told | {"run_id": run.info.run_id}))
             except (MlflowException, OSError, ValueError, TypeError, KeyError):
                 unreadable += 1
@@ -185,7 +184,7 @@ def recorded_scorecard(
     """
     with tracking(folder, name, create=False):
         try:
-            told = _read(run_id, SCORECARD)
+            told = kept_json(run_id, SCORECARD)
             grading = told["grading"]
             measures = tuple(
                 Measure(
@@ -205,8 +204,3 @@ def recorded_scorecard(
             )
         except (MlflowException, OSError, ValueError, TypeError, KeyError):
             return None
-
-
-def _read(run_id: str, file: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/{file}"))
-    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from features.catalog import EVERYBODY
 from features.errors import sample
@@ -80,6 +80,17 @@ class Effect:
     more_arr_high: float | None
 
 
+class RecommendationCounts(TypedDict):
+    """What was learnt from; dates are ISO."""
+
+    rows: int
+    accounts: int
+    positives: int
+    dates: int
+    first_date: str
+    last_date: str
+
+
 @dataclass(frozen=True)
 class Recommended:
     """Recommended weights with all that speaks for them.
@@ -147,7 +158,7 @@ class Recommended:
     replayed_until: date
     behaviours: list[BehaviourPoints]
     evidence: Evidence
-    counts: dict[str, Any]
+    counts: RecommendationCounts
     versions: dict[str, str]
     warnings: list[str]
 
@@ -300,7 +311,7 @@ def _notes(known: ReplayRows, grading: Grading) -> tuple[MeasureNote, ...]:
     )
 
 
-def _counts(frame: pd.DataFrame) -> dict[str, Any]:
+def _counts(frame: pd.DataFrame) -> RecommendationCounts:
     dates = frame["observation_date"]
     return {
         "rows": len(frame),

@@ -5,9 +5,9 @@ Eighty columns are enough. Names of segments and measures are somebody else's wo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -165,7 +165,7 @@ def _verdict(found: WhatIf) -> str:
     )
 
 
-def _caught(found: WhatIf, row: Mapping[Any, Any]) -> str:
+def _caught(found: WhatIf, row: Mapping[Hashable, float]) -> str:
     colour = "green" if found.good else "red"
     today = row["caught"] - row["caught_ahead"]
     points = [_rounded(100 * row[f"caught_ahead{end}"]) for end in ("", "_low", "_high")]
@@ -258,26 +258,26 @@ def _show_moves(console: Console, found: WhatIf) -> None:
     console.print(Text(f"Of {total['accounts']:,.0f} accounts{arr} on that date", style="dim"))
 
 
-def _row(replayed: Replayed, segment: str, contender: str) -> dict[str, Any] | None:
+def _row(replayed: Replayed, segment: str, contender: str) -> Mapping[Hashable, float] | None:
     table = replayed.table
     if segment not in set(table["segment"]):
         # A single segment is not told apart from all.
         segment = EVERYBODY
     rows = table[(table["segment"] == segment) & (table["contender"] == contender)]
-    return None if rows.empty else dict(rows.iloc[0])
+    return None if rows.empty else rows.drop(columns=["segment", "contender"]).iloc[0].to_dict()
 
 
-def _moved(row: Mapping[Any, Any], kind: str) -> str:
+def _moved(row: Mapping[Hashable, float], kind: str) -> str:
     arr = row[f"{kind}_arr"]
     return f"{row[kind]:,.0f}" + (f" ({_money(arr)})" if arr == arr else "")
 
 
-def _interval(row: Mapping[Any, Any], name: str, digits: int) -> str:
+def _interval(row: Mapping[Hashable, float], name: str, digits: int) -> str:
     value, low, high = (figure(row[f"{name}{end}"], digits) for end in ("", "_low", "_high"))
     return value if low == high == "–" else f"{value} ({low}–{high})"
 
 
-def _percent_interval(row: Mapping[Any, Any], name: str) -> str:
+def _percent_interval(row: Mapping[Hashable, float], name: str) -> str:
     value, low, high = (row[f"{name}{end}"] for end in ("", "_low", "_high"))
     if value != value:
         return "–"
