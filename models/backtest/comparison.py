@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.catalog import EVERYBODY
+from features.json_values import described_fields
 from models.arrays import Floats
 from models.measures.metrics import evaluate, row_log_loss
 from models.measures.resampling import AccountBootstrap
@@ -66,7 +67,7 @@ def measure_contenders(
                 seed=seed,
                 resamples=resamples,
             )
-            found.append({"contender": name, **key, **asdict(measured)})
+            found.append({"contender": name, **key, **described_fields(measured)})
     return pd.DataFrame(found)
 
 

@@ -129,12 +129,12 @@ def _miscalibrated(matured: Sequence[Matured], policy: DriftPolicy) -> list[str]
             continue
         where = "" if one.segment == EVERYBODY else f" in {_quoted(one.segment)}"
         line = one.recalibration
-        if _sure(one.offset_p, policy) and abs(line.offset or 0.0) >= policy.rate_change:
+        if _sure(one.offset_p, policy) and abs(line.offset.value or 0.0) >= policy.rate_change:
             found.append(
                 f"Outcomes differ from what was foretold{where}: {one.observed_rate:.1%} happened "
                 f"({one.low:.1%} to {one.high:.1%}), {one.expected_rate:.1%} were expected."
             )
-        slope = line.slope if line.slope is not None else 1.0
+        slope = 1.0 if line.slope.value is None else line.slope.value
         far = abs(slope - 1) >= policy.slope_change
         if _sure(min(one.slope_p, one.loss_p), policy) and far:
             how = "too bold" if slope < 1 else "too timid"

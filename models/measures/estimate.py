@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+import numpy as np
+
 from features.json_values import Json, Spread
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Hashable, Mapping, Sequence
+
+    from models.arrays import Floats
 
 
 @dataclass(frozen=True)
@@ -31,9 +35,22 @@ class Estimate(Spread):
     high: float | None = None
 
     @classmethod
-    def read(cls, entries: Mapping[str, float | None], name: str) -> Self:
-        """Take it from what :meth:`spread` wrote; what is absent is not known."""
-        return cls(*(entries.get(f"{name}{end}") for end in ("", "_low", "_high")))
+    def read(
+        cls, entries: Mapping[str, float | None] | Mapping[Hashable, float], name: str
+    ) -> Self:
+        """Take it from what :meth:`spread` wrote; what is absent, or NaN, is not known."""
+        found = (entries.get(f"{name}{end}") for end in ("", "_low", "_high"))
+        return cls(*(None if number is None or number != number else number for number in found))
+
+    @classmethod
+    def of(cls, value: float, ends: Sequence[float] | Floats) -> Self:
+        """Take numbers, of which NaN is not known."""
+        return cls(*(None if np.isnan(number) else float(number) for number in (value, *ends)))
+
+    def times(self, factor: float) -> Self:
+        """Scale it by a number that is not below zero."""
+        numbers = (self.value, self.low, self.high)
+        return type(self)(*(None if number is None else factor * number for number in numbers))
 
     def spread(self, name: str) -> Json:
         """Return the three entries under a name."""
@@ -50,3 +67,6 @@ class Estimate(Spread):
     def excludes(self, bound: float) -> bool:
         """Whether a value lies outside the interval."""
         return self.is_above(bound) or self.is_below(bound)
+
+
+UNKNOWN = Estimate()

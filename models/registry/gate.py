@@ -12,6 +12,7 @@ from features.catalog import EVERYBODY
 from features.errors import sample
 from features.json_values import JsonReady
 from features.outcomes.settings import WORDS, OutcomeWords
+from models.measures.estimate import Estimate
 from models.measures.metrics import row_log_loss
 from models.measures.recalibration import Recalibration, recalibrate
 from models.measures.resampling import AccountBootstrap
@@ -247,34 +248,29 @@ def _failings(part: GateComparison, rules: PromotionRules, words: OutcomeWords) 
         )
     ours, theirs = part.challenger, part.champion
     allowed = rules.calibration_tolerance
-    is_off = _excludes(ours.offset_low, ours.offset_high, 0)
-    if is_off and _far(ours.offset) - _far(theirs.offset) > allowed:
+    if ours.offset.excludes(0) and _far(ours.offset) - _far(theirs.offset) > allowed:
         yield (
             f"{where} the challenger expects {_percent(part.challenger_rate, 2)} on average and "
             f"{_percent(part.observed_rate, 2)} {words.past}, which is more than chance explains; "
             f"the champion is nearer with {_percent(part.champion_rate, 2)}."
         )
-    is_off = _excludes(ours.slope_low, ours.slope_high, 1)
-    if is_off and _factor(ours.slope) - _factor(theirs.slope) > allowed:
-        bold = "too bold" if ours.slope is not None and ours.slope < 1 else "too timid"
+    if ours.slope.excludes(1) and _factor(ours.slope) - _factor(theirs.slope) > allowed:
+        bold = "too bold" if ours.slope.is_below(1) else "too timid"
         yield (
-            f"{where} the challenger's probabilities are {bold} (slope {ours.slope:.2f}, where 1 "
-            f"is right), more than chance explains; the champion is nearer with "
-            f"{theirs.slope:.2f}."
+            f"{where} the challenger's probabilities are {bold} (slope {ours.slope.value:.2f}, "
+            f"where 1 is right), more than chance explains; the champion is nearer with "
+            f"{theirs.slope.value:.2f}."
         )
 
 
-def _excludes(low: float | None, high: float | None, right: float) -> bool:
-    return low is not None and high is not None and not low <= right <= high
+def _far(offset: Estimate) -> float:
+    return float("inf") if offset.value is None else abs(offset.value)
 
 
-def _far(offset: float | None) -> float:
-    return float("inf") if offset is None else abs(offset)
-
-
-def _factor(slope: float | None) -> float:
+def _factor(slope: Estimate) -> float:
     """How far a factor is from one; beyond all bounds where it points the wrong way."""
-    return abs(float(np.log(slope))) if slope is not None and slope > 0 else float("inf")
+    factor = slope.value
+    return abs(float(np.log(factor))) if factor is not None and factor > 0 else float("inf")
 
 
 def _where(part: GateComparison, words: OutcomeWords) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, TypedDict
@@ -17,8 +17,8 @@ from mlflow.exceptions import MlflowException
 from features.errors import RegistryError
 from models.drift.performance import Expected, expected_performance
 from models.drift.reference import Reference, fit_reference
+from models.measures.estimate import Estimate
 from models.measures.offset_spread import offset_error, offset_spread
-from models.measures.recalibration import Recalibration
 from models.registry.session import (
     HOLDOUT,
     TRAINING,
@@ -180,11 +180,8 @@ def version_record(folder: Path, name: str, version: str) -> VersionRecord:
     except RegistryError:
         holdout = None
     if holdout is None:
-        measured = [
-            training["metrics"].get(f"calibration_in_the_large{end}")
-            for end in ("", "_low", "_high")
-        ]
-        spread = None if None in measured else offset_error(Recalibration(*measured))
+        offset = Estimate.read(training["metrics"], "calibration_in_the_large")
+        spread = None if None in astuple(offset) else offset_error(offset)
     else:
         spread = spread_of(holdout)
     taught_until = date.fromisoformat(training["counts"]["last_date"])

@@ -168,8 +168,8 @@ def performance_section(checked: Monitored, words: OutcomeWords) -> Section:
                 percent(one.expected_rate),
                 share(one.observed_rate, one.low, one.high),
                 "not known"
-                if one.recalibration.slope is None
-                else f"{one.recalibration.slope:.2f}",
+                if one.recalibration.slope.value is None
+                else f"{one.recalibration.slope.value:.2f}",
             ]
             for one in matured
         ]

@@ -186,8 +186,6 @@ def _entry(
         "other_auc": told.second.auc,
         "other_low": told.second.low,
         "other_high": told.second.high,
-        "ahead": told.ahead,
-        "ahead_low": told.ahead_low,
-        "ahead_high": told.ahead_high,
+        **told.ahead.spread("ahead"),
     }
     return cast("AloneAndBeside", entry)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from features.catalog import Signal
     from features.outcomes.settings import OutcomeWords
+    from models.measures.estimate import UNKNOWN, Estimate
     from models.scorecard.advice import SegmentAdvice
     from models.scorecard.behaviour_points import BehaviourPoints
     from models.scorecard.grading import Grading
@@ -61,23 +62,21 @@ class Effect:
         Accounts with the outcome in twelve months, at the rate of the replayed dates.
     caught_today, caught : float
         How many of those today's weights, and the recommended ones, flag in time.
-    more, more_low, more_high : float
-        How many more, with its 90 % interval.
-    arr, more_arr, more_arr_low, more_arr_high : float or None
-        ARR of all those accounts, and of how many more it is flagged; None where ARR is not known.
+    more : Estimate
+        How many more.
+    arr : float or None
+        ARR of all those accounts; None where ARR is not known.
+    more_arr : Estimate
+        ARR of how many more is flagged.
     """
 
     segment: str
     happened: float
     caught_today: float
     caught: float
-    more: float
-    more_low: float
-    more_high: float
+    more: Estimate
     arr: float | None
-    more_arr: float | None
-    more_arr_low: float | None
-    more_arr_high: float | None
+    more_arr: Estimate
 
 
 class RecommendationCounts(TypedDict):
@@ -281,16 +280,16 @@ def effects(replayed: Replayed, rows: pd.DataFrame, horizon_days: int) -> dict[s
         today, advised = told.loc[TODAY].to_dict(), told.loc[RECOMMENDED].to_dict()
         has_arr = bool(inside["arr"].notna().any())
 
-        ahead = [f"_ahead{end}" for end in ("", "_low", "_high")]
-        more = [happened * float(advised[f"caught{end}"]) for end in ahead]
-        money = [arr * float(advised[f"caught_arr{end}"]) for end in ahead]
+        ahead = Estimate.read(advised, "caught_ahead")
+        money = Estimate.read(advised, "caught_arr_ahead")
         effects_by_segment[str(segment)] = Effect(
             str(segment),
             happened,
             happened * float(today["caught"]),
             happened * float(advised["caught"]),
-            *more,
-            *((arr, *money) if has_arr else (None, None, None, None)),
+            ahead.times(happened),
+            arr if has_arr else None,
+            money.times(arr) if has_arr else UNKNOWN,
         )
     return effects_by_segment
 

@@ -18,7 +18,7 @@ import pyarrow.csv
 
 from features.catalog import EVERYBODY
 from features.errors import SettingsError, sample
-from features.json_values import Json, json_value
+from features.json_values import Json, described_fields, json_value
 from pipelines.reports.terminal.whole_file import replaced_whole
 from pipelines.reports.wording import score
 from pipelines.scoring.export_files import (
@@ -143,7 +143,7 @@ def sheets_of(recommended: Recommended) -> list[Sheet]:
         "cuts": _cuts(recommended),
         "grades": _grades(recommended),
         "points": _points(recommended),
-        "effect": (vars(effect) for effect in recommended.effects.values()),
+        "effect": (described_fields(effect) for effect in recommended.effects.values()),
     }
     sheets = [_sheet(name, columns, rows[name]) for name, columns in COLUMNS.items()]
     notes = (
@@ -204,7 +204,7 @@ def recommendation_dict(recommended: Recommended) -> Json:
         "taught_until": recommended.taught_until.isoformat(),
         "replayed_from": recommended.replayed_from.isoformat(),
         "replayed_until": recommended.replayed_until.isoformat(),
-        "effect": {name: vars(effect) for name, effect in recommended.effects.items()},
+        "effect": {name: described_fields(effect) for name, effect in recommended.effects.items()},
         "points": [points.to_dict() for points in recommended.behaviours],
         "counts": json_value(recommended.counts),
         "versions": recommended.versions,

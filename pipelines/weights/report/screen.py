@@ -5,7 +5,7 @@ Eighty columns are enough. Names of segments and measures are somebody else's wo
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,9 +21,10 @@ from pipelines.weights.rows import FULL_MODEL, RECOMMENDED, TODAY
 from pipelines.weights.what_if import WHAT_IF
 
 if TYPE_CHECKING:
+    from models.measures.estimate import Estimate
     from models.scorecard.advice import SegmentAdvice
     from models.scorecard.replay import Replayed
-    from pipelines.weights.recommend import Effect, Recommended
+    from pipelines.weights.recommend import Recommended
     from pipelines.weights.what_if import WhatIf
 
 VERDICTS = {"raise": ("▲ raise", "green"), "lower": ("▼ lower", "red"), "keep": ("= keep", "dim")}
@@ -115,8 +116,8 @@ def _show_effects(console: Console, recommended: Recommended) -> None:
             plain(effect.segment, NAME),
             f"{effect.happened:,.0f}",
             _count(effect.caught_today),
-            _between(effect.more, effect.more_low, effect.more_high),
-            _arr(effect),
+            _between(effect.more, _rounded),
+            _between(effect.more_arr, lambda amount: _money(amount).replace("-", "−")),
         )
     console.print(table)
 
@@ -284,18 +285,10 @@ def _percent_interval(row: Mapping[Hashable, float], name: str) -> str:
     return f"{100 * value:.0f}% ({100 * low:.0f}–{100 * high:.0f})"
 
 
-def _between(value: float, low: float, high: float) -> str:
-    if value != value:
+def _between(found: Estimate, write: Callable[[float], str]) -> str:
+    if found.value is None or found.low is None or found.high is None:
         return "–"
-    return f"{_rounded(value)} ({_rounded(low)} to {_rounded(high)})"
-
-
-def _arr(effect: Effect) -> str:
-    ends = (effect.more_arr, effect.more_arr_low, effect.more_arr_high)
-    if any(end is None or end != end for end in ends):
-        return "–"
-    told = [_money(end).replace("-", "−") for end in ends]
-    return f"{told[0]} ({told[1]} to {told[2]})"
+    return f"{write(found.value)} ({write(found.low)} to {write(found.high)})"
 
 
 def _money(amount: float | None) -> str:

@@ -302,22 +302,22 @@ def effect_figures(recommended: Recommended) -> list[tuple[str, str, str]]:
     """Key figures of the first page: what, how much, and how sure; none where nothing changes."""
     effect = recommended.effects[EVERYBODY]
     past = recommended.words.past
-    if math.isnan(effect.more) or not effect.happened:
+    if effect.more.value is None or not effect.happened:
         return []
     colour = "green" if recommended.good else "red"
     told = [
         (
             f"Accounts that {past} in a year and were {colour} in time",
             f"{amount(effect.caught_today)} → {amount(effect.caught)}",
-            f"of {amount(effect.happened)}: {more(effect.more_low, effect.more_high)}",
+            f"of {amount(effect.happened)}: {more(effect.more.low, effect.more.high)}",
         )
     ]
-    if effect.more_arr is not None and effect.arr:
-        low, high = (signed(end, money) for end in (effect.more_arr_low, effect.more_arr_high))
+    if effect.more_arr.value is not None and effect.arr:
+        low, high = (signed(end, money) for end in (effect.more_arr.low, effect.more_arr.high))
         told.append(
             (
                 f"Their ARR that was {colour} in time",
-                signed(effect.more_arr, money),
+                signed(effect.more_arr.value, money),
                 f"of {money(effect.arr)}: between {low} and {high}",
             )
         )

@@ -191,12 +191,12 @@ def _rating_answer(found: RatingEvidence) -> str:
     if found.rating is None or found.rating.auc is None:
         return "There are ratings, but what they foretell could not be measured."
     alone = f"ratings alone ranked {percent(found.rating.auc)} of the pairs of accounts right"
-    if found.measured is None or found.ahead is None:
+    if found.measured is None or found.ahead.value is None:
         return f"{alone.capitalize()}, where a coin ranks half."
     other = f"the measure of {found.objective} {percent(found.measured.auc)}"
-    if found.ahead_low is not None and found.ahead_low > 0:
+    if found.ahead.is_above(0):
         return f"People see more than the numbers: {alone}, {other}."
-    if found.ahead_high is not None and found.ahead_high < 0:
+    if found.ahead.is_below(0):
         return f"What customers do tells more than what we think of them: {alone}, {other}."
     return f"Ratings tell about as much as what customers do: {alone}, {other}."
 

@@ -146,13 +146,13 @@ def test_measures_are_those_of_their_rows(judged, history):
 def test_versus_is_the_paired_difference(judged):
     rows = judged.predictions
     happened = rows["happened"].to_numpy(dtype=float)
-    assert [row["contender"] for row in judged.versus] == [*(c.name for c in DEFAULT), "spy"]
+    assert [row.contender for row in judged.versus] == [*(c.name for c in DEFAULT), "spy"]
     for row in judged.versus:
-        ours, theirs = (rows[f"p_{n}"].to_numpy() for n in (OURS, row["contender"]))
+        ours, theirs = (rows[f"p_{n}"].to_numpy() for n in (OURS, row.contender))
         apart = row_log_loss(happened, ours).mean() - row_log_loss(happened, theirs).mean()
-        assert row["difference"] == pytest.approx(apart)
-        assert row["low"] < row["difference"] < row["high"]
-    verdicts = {row["contender"]: row["verdict"] for row in judged.versus}
+        assert row.difference == pytest.approx(apart)
+        assert row.low < row.difference < row.high
+    verdicts = {row.contender: row.verdict for row in judged.versus}
     assert verdicts["base rate"] == verdicts["spy"] == "better"
 
 
@@ -163,7 +163,7 @@ def test_verdicts_of_the_truth_a_copy_and_noise(judged, history):
     table = rows.assign(
         p_truth=expit(truth), p_copy=rows[f"p_{OURS}"], p_noise=rng.random(len(rows))
     )
-    found = {v["contender"]: v["verdict"] for v in compare(table, OURS, ["truth", "copy", "noise"])}
+    found = {v.contender: v.verdict for v in compare(table, OURS, ["truth", "copy", "noise"])}
     assert found == {"truth": "worse", "copy": "level", "noise": "better"}
 
 

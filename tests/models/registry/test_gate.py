@@ -287,5 +287,5 @@ def test_the_verdict_is_json_and_the_same_every_time() -> None:
     assert first == second
     told = json.loads(json.dumps(first.to_dict(), allow_nan=False))
     assert told["judged"][0]["challenger"]["offset"] == pytest.approx(
-        first.judged[0].challenger.offset
+        first.judged[0].challenger.offset.value
     )

@@ -12,6 +12,7 @@ import pytest
 from mlflow import MlflowClient
 
 from features.errors import RegistryError
+from features.json_values import json_value
 from models.backtest.backtest import backtest
 from models.backtest.contenders import Contender, base_rate
 from models.churn.segments import SegmentSettings
@@ -107,7 +108,7 @@ def test_it_holds_what_was_measured_over_all_rows(registry, judged):
         assert row["auc"] == pytest.approx(pairs.mean())
         assert row["auc_low"] <= row["auc"] <= row["auc_high"]
         assert row["log_loss_low"] < row["log_loss"] < row["log_loss_high"]
-    assert found["versus"] == json.loads(json.dumps(judged.versus))
+    assert found["versus"] == json.loads(json.dumps(json_value(judged.versus)))
     assert set(pd.DataFrame(judged.measures)["population"]) == {"all", "untreated"}
 
 

@@ -60,9 +60,9 @@ def test_few_positives():
 def test_behaviour_that_does_not_foretell():
     rng = np.random.default_rng(1)
     found = measures(60, behaviour=rng.random(200))
-    assert found.auc_low > 0.9
+    assert found.auc.low > 0.9
     told = "Not enough evidence that behaviour foretells the outcome: "
-    interval = f"{found.auc_behaviour_low:.3f} to {found.auc_behaviour_high:.3f}"
+    interval = f"{found.auc_behaviour.low:.3f} to {found.auc_behaviour.high:.3f}"
     assert doubts(found, is_dated=True, in_time=True) == [
         f"{told}its hold-out AUC among accounts of like age and plan may be chance, 0.5 "
         f"(90 % interval {interval})."
@@ -73,10 +73,10 @@ def test_behaviour_that_does_not_foretell():
     assert "like age and plan is below chance, 0.5 (90 % interval 0.0" in sentence
     # Behaviour ranks well; it is the whole model that does not.
     lost = measures(60, foretold=False, behaviour=0.4 * rng.random(200) + 0.5 * happened)
-    assert lost.auc_behaviour_low > 0.5 > lost.auc_low
+    assert lost.auc_behaviour.low > 0.5 > lost.auc.low
     sentence, worse = doubts(lost, is_dated=True, in_time=True)
     assert worse.startswith("The model is worse than the base rate alone: ")
-    assert f"of the whole model may be chance, 0.5 (90 % interval {lost.auc_low:.3f}" in sentence
+    assert f"of the whole model may be chance, 0.5 (90 % interval {lost.auc.low:.3f}" in sentence
 
 
 def test_a_model_worse_than_its_base_rate_is_told_so_however_well_it_ranks():
