@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
@@ -30,9 +30,9 @@ from models.churn.segments import SegmentSettings, assign_segments
 from models.measures.fairness_audit import fairness_audit
 from models.measures.metrics import BandRow, calibration_table
 from models.scoring.scale import ScaleSettings, ScoreScale
-from models.scoring.timing.decisions import Decisions
 from models.training.checks import check_labels
 from models.training.holdout import band_table, risk_of
+from models.training.learning import Learning
 from models.training.splits import Fold, account_folds, rolling_origins, time_holdout
 
 OURS = "healthscore"
@@ -129,20 +129,14 @@ class Backtest:
 def backtest(
     frame: pd.DataFrame,
     signals: Sequence[Signal],
+    learning: Learning,
     *,
-    maturity_days: int,
-    segments: SegmentSettings | None = None,
-    decisions: Decisions | None = None,
     scale: ScaleSettings | None = None,
     n_origins: int = 4,
     contenders: Sequence[Contender] = DEFAULT,
     sensitive: pd.DataFrame | None = None,
     treated: Any = None,
     events: pd.DataFrame | None = None,
-    is_dated: bool = True,
-    tuned: Mapping[str, float] | None = None,
-    seed: int = 0,
-    n_jobs: int = 1,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Backtest:
     """Test a health model and its contenders on later dates, origin after origin.
@@ -157,12 +151,8 @@ def backtest(
         As for :func:`models.training.learning.learn`, one row per account and date.
     signals : sequence of Signal
         What a model may read.
-    maturity_days : int
-        Days from an observation date to the end of its outcome window.
-    segments : SegmentSettings or None
-        How rows are split; None takes the frame's ``segment`` column.
-    decisions : Decisions or None
-        Which rows are due; see :func:`models.training.learning.learn`.
+    learning : Learning
+        How.
     scale : ScaleSettings or None
         What fixes the score and its bands; what it leaves open is filled from the base rate of
         all rows that are due, as training does.
@@ -176,12 +166,6 @@ def backtest(
         Whether an intervention fell between the observation and the end of its window.
     events : DataFrame or None
         ``account_id`` and ``happened_at``: when the outcome happened, for the lead time.
-    is_dated : bool
-        False where the rows are one snapshot without dates.
-    tuned : mapping of str to object, or None
-        Parameters of :class:`models.churn.classifier.ChurnClassifier` that replace the defaults.
-    seed, n_jobs : int
-        Of the models and of the bootstrap.
     progress : callable or None
         Told a stage in words, the steps done and all steps.
 
@@ -198,9 +182,9 @@ def backtest(
     SettingsError
         When ``n_origins`` is below one.
     """
-    signals, settings = tuple(signals), segments or SegmentSettings()
+    signals, seed, is_dated = tuple(signals), learning.seed, learning.is_dated
     check_labels(frame, signals)
-    folds = _folds(frame, maturity_days, n_origins, is_dated)
+    folds = _folds(frame, learning.maturity_days, n_origins, is_dated)
     total = len(folds) * (1 + len(contenders)) + 2
     done = itertools.count()
 
@@ -208,23 +192,12 @@ def backtest(
         if progress is not None:
             progress(stage, next(done), total)
 
-    trial = Trial(
-        frame=frame,
-        signals=signals,
-        contenders=contenders,
-        maturity_days=maturity_days,
-        segments=settings,
-        decisions=decisions,
-        is_dated=is_dated,
-        tuned=tuned,
-        seed=seed,
-        n_jobs=n_jobs,
-    )
+    trial = Trial(frame, signals, contenders, learning)
     tested, warnings = _run(trial, folds, tell)
     rows = np.concatenate([part.rows for part in tested])
-    decided = frame if decisions is None else frame[decisions.due(frame)]
+    decided = learning.decided(frame)
     fixed = (scale or ScaleSettings()).scale(float(decided["happened"].mean()))
-    predictions = _predictions(frame, rows, tested, treated, settings, fixed)
+    predictions = _predictions(frame, rows, tested, treated, learning.segments, fixed)
     band = fixed.band(risk_of(predictions))
 
     tell("measuring")
@@ -236,7 +209,12 @@ def backtest(
 
     tell("looking for leaks")
     leaks = leakage(
-        frame, signals, maturity_days=maturity_days, is_dated=is_dated, seed=seed, n_jobs=n_jobs
+        frame,
+        signals,
+        maturity_days=learning.maturity_days,
+        is_dated=is_dated,
+        seed=seed,
+        n_jobs=learning.n_jobs,
     )
     if progress is not None:
         progress("done", total, total)

@@ -15,7 +15,13 @@ from pipelines.monitor.band_moves import BandMoves, band_moves, said_by
 from pipelines.project.company import open_company
 from pipelines.project.feature_table import refuse_lost_signals
 from pipelines.project.project import Project
-from pipelines.project.rows import LabelledRows, labelled_rows, scale_settings, segment_settings
+from pipelines.project.rows import (
+    LabelledRows,
+    labelled_rows,
+    learning_of,
+    scale_settings,
+    segment_settings,
+)
 from pipelines.reports.terminal.progress import show_progress
 from pipelines.training.train import TRAINING_STEPS, kept_with_model
 from pipelines.training.tune import search_parameters, tuning_seconds
@@ -226,14 +232,13 @@ def _challenger(
 
     from models.training.fit import fit_health_model
 
-    settings = project.settings
-    segments = segment_settings(project, rows.signals)
+    learning = learning_of(project, rows)
     matured = pd.to_datetime(rows.frame["observation_date"]) + pd.Timedelta(days=rows.maturity_days)
     tuning = search_parameters(
         project,
         # The search must not see what judges its outcome either.
         replace(rows, frame=rows.frame[matured <= pd.Timestamp(dates[0])]).due,
-        segments=segments,
+        segments=learning.segments,
         seconds=tuning_seconds(project, None),
     )
     number = itertools.count(1)
@@ -241,14 +246,9 @@ def _challenger(
         result = fit_health_model(
             rows.frame,
             rows.signals,
-            maturity_days=rows.maturity_days,
-            segments=segments,
-            decisions=rows.decisions,
+            replace(learning, tuned=None if tuning is None else tuning.parameters),
             scale=scale,
             holdout_dates=len(dates),
-            seed=settings.training.seed,
-            n_jobs=settings.training.threads,
-            tuned=None if tuning is None else tuning.parameters,
             progress=lambda name: step(name, next(number), TRAINING_STEPS),
         )
     return tuning, result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from features.json_values import Json, json_value
@@ -13,9 +13,9 @@ from pipelines.project.project import Project, freeze_scale
 from pipelines.project.rows import (
     LabelledRows,
     labelled_rows,
+    learning_of,
     run_parameters,
     scale_settings,
-    segment_settings,
 )
 from pipelines.project.score_settings import DECISION, MAIN
 from pipelines.reports.terminal.progress import show_progress
@@ -103,27 +103,16 @@ def train(project: Project, *, tune_seconds: float | None = None) -> Trained:
     seconds = tuning_seconds(project, tune_seconds)
     rows = labelled_rows(project)
     refuse_leaks(project, rows)
-    segments = segment_settings(project, rows.signals)
-    tuning = search_parameters(
-        project,
-        rows.due,
-        segments=segments,
-        seconds=seconds,
-    )
+    learning = learning_of(project, rows)
+    tuning = search_parameters(project, rows.due, segments=learning.segments, seconds=seconds)
     number = itertools.count(1)
     with show_progress("Train") as step:
         result = fit_health_model(
             rows.frame,
             rows.signals,
-            maturity_days=rows.maturity_days,
-            segments=segments,
-            decisions=rows.decisions,
+            replace(learning, tuned=None if tuning is None else tuning.parameters),
             scale=scale_settings(project, rows.base_rate),
             holdout_dates=settings.training.holdout_dates,
-            is_dated=rows.is_dated,
-            seed=settings.training.seed,
-            n_jobs=settings.training.threads,
-            tuned=None if tuning is None else tuning.parameters,
             progress=lambda name: step(name, next(number), TRAINING_STEPS),
         )
         step("registering the champion", TRAINING_STEPS, TRAINING_STEPS)

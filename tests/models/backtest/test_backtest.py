@@ -14,6 +14,7 @@ from models.backtest.contenders import DEFAULT, Contender, Forecast, base_rate
 from models.churn.segments import SegmentSettings
 from models.measures.metrics import evaluate, row_log_loss
 from models.scoring.scale import ScaleSettings
+from models.training.learning import Learning
 
 PLANS = SegmentSettings(("plan",))
 BASE = Contender("base rate", base_rate)
@@ -46,8 +47,7 @@ def judged(history, signals, seen, steps):
     return backtest(
         history,
         signals,
-        maturity_days=MATURITY,
-        segments=PLANS,
+        Learning(maturity_days=MATURITY, segments=PLANS),
         scale=ScaleSettings(anchor_probability=0.1, at_risk_from=0.2, watch_from=0.1),
         n_origins=2,
         contenders=(*DEFAULT, Contender("spy", spy)),
@@ -66,12 +66,9 @@ def judged(history, signals, seen, steps):
     )
 
 
-def few(history, signals, **settings):
-    return backtest(
-        history,
-        signals,
-        **{"maturity_days": MATURITY, "n_origins": 1, "contenders": (BASE,)} | settings,
-    )
+def few(history, signals, n_origins=1, contenders=(BASE,), maturity_days=MATURITY, **learning):
+    how = Learning(maturity_days=maturity_days, **learning)
+    return backtest(history, signals, how, n_origins=n_origins, contenders=contenders)
 
 
 @pytest.fixture(scope="module")
@@ -216,9 +213,8 @@ def test_without_dates_accounts_are_tested_instead(make_company, signals):
     found = backtest(
         snapshot,
         signals,
-        maturity_days=MATURITY,
+        Learning(maturity_days=MATURITY, is_dated=False),
         contenders=(BASE,),
-        is_dated=False,
         events=pd.DataFrame(
             {"account_id": ["A-0001"], "happened_at": [pd.Timestamp("2025-02-01")]}
         ),

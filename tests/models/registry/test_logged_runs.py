@@ -19,6 +19,7 @@ from models.churn.segments import SegmentSettings
 from models.registry.files import log_backtest
 from models.registry.session import tracking
 from models.registry.versions import newest_backtest
+from models.training.learning import Learning
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 HOSTILE = "<script>alert(1)</script>"
@@ -34,8 +35,7 @@ def judged(make_company, signals):
     return backtest(
         make_company(accounts=150, dates=6, seed=4),
         signals,
-        maturity_days=44,
-        segments=SegmentSettings(("plan",)),
+        Learning(maturity_days=44, segments=SegmentSettings(("plan",))),
         n_origins=1,
         contenders=(Contender(HOSTILE, base_rate),),
         treated=np.arange(900) % 7 == 0,

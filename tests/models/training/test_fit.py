@@ -15,11 +15,14 @@ from models.scoring.scale import ScaleSettings
 from models.scoring.scorer import Scorer
 from models.training.fit import fit_health_model
 from models.training.holdout import judge
-from models.training.learning import learn
+from models.training.learning import Learning, learn
 
 
-def fit(frame, signals, **settings):
-    return fit_health_model(frame, signals, maturity_days=44, **settings)
+def fit(frame, signals, scale=None, holdout_dates=None, progress=None, **learning):
+    how = Learning(maturity_days=44, **learning)
+    return fit_health_model(
+        frame, signals, how, scale=scale, holdout_dates=holdout_dates, progress=progress
+    )
 
 
 def test_holdout_is_the_newest_dates_and_the_gap_is_purged(result, frame):
@@ -155,9 +158,9 @@ def test_undated_rows_are_judged_by_other_accounts(frame, signals, monkeypatch):
     """Every row is judged once, by a model that has seen nothing of its account."""
     judged, taught, told = [], [], []
 
-    def learning(rows, *args, **settings):
+    def learning(rows, *args):
         taught.append(set(rows["account_id"]))
-        return learn(rows, *args, **settings)
+        return learn(rows, *args)
 
     def judging(learnt, rows, positions, base_rate):
         tested = rows.iloc[positions]

@@ -8,7 +8,7 @@ from scipy.special import expit, logit
 from models.measures.metrics import evaluate, rate_row
 from models.scoring.scale import ScoreScale
 from models.training.holdout import Unseen, band_table, doubts, judge, prove, together
-from models.training.learning import learn
+from models.training.learning import Learning, learn
 
 BAD = ScoreScale(0.2, at_risk_from=0.4, watch_from=0.2)
 GOOD = ScoreScale(0.2, at_risk_from=0.4, watch_from=0.2, good=True)
@@ -176,7 +176,7 @@ def test_proof_is_measured_on_the_rows_it_names(judged, scale):
 
 def test_judging_is_reading_the_model(frame, signals):
     past = frame[frame["observation_date"] < "2025-04-01"]
-    learnt = learn(past, signals, maturity_days=44)
+    learnt = learn(past, signals, Learning(maturity_days=44))
     rows = np.array([7001, 5, 6000])
     found = judge(learnt, frame, rows, base_rate=0.125)
     some = frame.iloc[rows]
@@ -189,7 +189,7 @@ def test_judging_is_reading_the_model(frame, signals):
 
 
 def test_context_follows_no_behaviour_and_behaviour_no_context(frame, signals):
-    learnt = learn(frame.iloc[:6000], signals, maturity_days=44)
+    learnt = learn(frame.iloc[:6000], signals, Learning(maturity_days=44))
     assert learnt.classifier.booster_ is not None
     rows = np.arange(6000, 6300)
     given = ["segment", "plan", *(s.name for s in signals if s.group == "profile")]
