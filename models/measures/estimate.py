@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isnan
 from typing import TYPE_CHECKING, Self
-
-import numpy as np
 
 from features.json_values import Json, Spread
 
@@ -45,7 +44,7 @@ class Estimate(Spread):
     @classmethod
     def of(cls, value: float, ends: Sequence[float] | Floats) -> Self:
         """Take numbers, of which NaN is not known."""
-        return cls(*(None if np.isnan(number) else float(number) for number in (value, *ends)))
+        return cls(*(None if isnan(number) else float(number) for number in (value, *ends)))
 
     def times(self, factor: float) -> Self:
         """Scale it by a number that is not below zero."""

@@ -8,6 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from features.catalog import EVERYBODY
+from models.measures.estimate import UNKNOWN, Estimate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from features.tables.company import Company
     from models.arrays import Codes, Floats
     from models.backtest.signal_evidence import Alone, SideBySide
-    from models.measures.estimate import UNKNOWN, Estimate
     from models.scoring.health_model import HealthModel
     from pipelines.project.project import Project
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from features.catalog import EVERYBODY
 from features.errors import sample
+from models.measures.estimate import UNKNOWN, Estimate
 from pipelines.project.company import open_company
 from pipelines.project.project import Project
 from pipelines.reports.terminal.progress import show_progress
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from features.catalog import Signal
     from features.outcomes.settings import OutcomeWords
-    from models.measures.estimate import UNKNOWN, Estimate
     from models.scorecard.advice import SegmentAdvice
     from models.scorecard.behaviour_points import BehaviourPoints
     from models.scorecard.grading import Grading

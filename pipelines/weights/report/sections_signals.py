@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from markupsafe import Markup
 
 from features.catalog import EVERYBODY
+from models.measures.estimate import Estimate
 from pipelines.reports.pieces import Section, Table, Text
 from pipelines.reports.wording import count, name, percent, plural, score, share, told
 from pipelines.weights.evidence_referrals import AloneAndBeside
@@ -15,7 +16,6 @@ from pipelines.weights.report.words import segment_name, shown_segments, signal_
 if TYPE_CHECKING:
     import pandas as pd
 
-    from models.measures.estimate import Estimate
     from pipelines.weights.evidence_ratings import RatingEvidence
     from pipelines.weights.recommend import Recommended
 

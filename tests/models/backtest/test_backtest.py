@@ -8,6 +8,7 @@ import pytest
 from scipy.special import expit
 
 from features.errors import DataError, EvidenceError, SettingsError
+from features.json_values import described_fields
 from models.backtest.backtest import OURS, backtest
 from models.backtest.comparison import compare
 from models.backtest.contenders import DEFAULT, Contender, Forecast, base_rate
@@ -136,7 +137,7 @@ def test_measures_are_those_of_their_rows(judged, history):
                 )
                 key = (name, "all", segment, population)
                 found = table.set_index(keys).loc[key].to_dict()
-                wanted = {k: v for k, v in vars(expected).items() if v is not None}
+                wanted = {k: v for k, v in described_fields(expected).items() if v is not None}
                 assert {k: found[k] for k in wanted} == pytest.approx(wanted, nan_ok=True)
 
 
