@@ -269,7 +269,7 @@ def test_standard_output_holds_what_fits_there(capsys) -> None:
     assert list(told["segments"]) == recommended.segments == ["all", *_by_size()]
     assert told["segments"]["all"]["advice"][0]["measure"] == "usage"
     assert told["segments"]["all"]["advice"][0]["today"] == TODAY_WEIGHTS["all"][0]
-    assert told["effect"]["all"]["more"] == recommended.effects["all"].more
+    assert told["effect"]["all"]["more"] == recommended.effects["all"].more.value
     assert told["made_at"] == "2025-06-01T12:30:00Z"
     assert {row["contender"] for row in told["replayed"]["table"]} == {
         *("today", "recommended", "full model")

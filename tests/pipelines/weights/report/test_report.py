@@ -88,8 +88,8 @@ def test_the_effect_is_told_in_accounts_and_in_money(recommended, page):
     assert f"of {count(effect.happened)}: between" in page.text
     assert f"+{money(effect.more_arr.value)}" in page.text
     assert (
-        f"of {money(effect.arr)}: between +{money(effect.more_arr_low)} and"
-        f" +{money(effect.more_arr_high)}"
+        f"of {money(effect.arr)}: between +{money(effect.more_arr.low)} and"
+        f" +{money(effect.more_arr.high)}"
     ) in page.text
     assert page.headings[0] == (
         1,
