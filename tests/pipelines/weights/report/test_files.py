@@ -13,6 +13,7 @@ import openpyxl
 import pytest
 
 from features.errors import SettingsError
+from features.json_values import described_fields
 from pipelines.commands.answer import answering
 from pipelines.scoring.export_files import CELL_CHARACTERS, readable
 from pipelines.weights.report import files as recommendation_files
@@ -206,7 +207,7 @@ def test_points_and_effect_are_those_of_the_recommendation(folder) -> None:
     ] == expected
     assert {row["label"] for row in told} & {FORMULA, SCRIPT}
     for row in in_json(folder, "effect"):
-        assert row == vars(recommended.effects[row["segment"]])
+        assert row == described_fields(recommended.effects[row["segment"]])
 
 
 def test_what_is_not_known_is_empty(tmp_path) -> None:
