@@ -12,47 +12,13 @@ from features.catalog import EVERYBODY
 from features.errors import sample
 from features.json_values import JsonReady
 from features.outcomes.settings import WORDS, OutcomeWords
+from models.drift.policy import PromotionRules
 from models.measures.estimate import Estimate
 from models.measures.metrics import row_log_loss
 from models.measures.recalibration import Recalibration, recalibrate
 from models.measures.resampling import AccountBootstrap
 
 RESAMPLES = 500
-
-
-@dataclass(frozen=True)
-class PromotionRules:
-    """What a challenger has to show.
-
-    Attributes
-    ----------
-    min_outcomes : int
-        Fewer judged rows of either outcome show nothing. With 100 to 120 the interval of the
-        difference was measured to reach 1 to 2 % of the log loss to either side.
-    tolerance : float
-        By how much the upper bound of the 90 % interval of the difference in log loss, over all
-        judged rows, may be above zero, as a share of the champion's. With none a challenger that
-        is as good as the champion passes once in twenty times. On simulated companies half a year
-        of newer rows gained 0.2 to 1.3 % and one wrong label in five cost up to 2 %: in 40 samples
-        of accounts a challenger taught with such labels never passed 0.005, neither with about 120
-        outcomes nor with 470, and one that was better by as much passed 38 and 40 times.
-    segment_rows, segment_outcomes : int
-        From how many judged rows, and rows of either outcome, a segment is judged by itself.
-    segment_tolerance : float
-        As ``tolerance``, in one segment, where intervals are wider: with 65 to 85 outcomes they
-        were measured to reach 1 to 3 % to either side.
-    calibration_tolerance : float
-        By how much calibration in the large (log-odds) and the logarithm of the slope may be
-        further from perfect, which is 0, than the champion's, where the challenger's interval
-        excludes perfect.
-    """
-
-    min_outcomes: int = 50
-    tolerance: float = 0.005
-    segment_rows: int = 300
-    segment_outcomes: int = 50
-    segment_tolerance: float = 0.05
-    calibration_tolerance: float = 0.1
 
 
 @dataclass(frozen=True)

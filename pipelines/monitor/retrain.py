@@ -274,7 +274,7 @@ def _verdict(
     )
     verdict = judge_challenger(
         judged,
-        settings.retraining.rules,
+        settings.retraining,
         words=settings.outcome.words,
         seed=settings.training.seed,
     )

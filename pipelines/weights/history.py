@@ -14,7 +14,7 @@ from pipelines.project.company import open_company
 from pipelines.project.project import Project
 from pipelines.project.scorecard_settings import scorecard_measures, weights_today
 from pipelines.weights.adoption import Adoption, adoption_of
-from pipelines.weights.rows import MONTHS, RECOMMENDED, TODAY
+from pipelines.weights.rows import RECOMMENDED, TODAY, decided, named_weights, with_arr
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -199,10 +199,7 @@ def history(project: Project, on: date | None = None) -> History:
             later = _later_rows(project, company, min(each.learnt_until for each in records))
         measures = scorecard_measures(settings.scorecard, signals)
         names = [measure.name for measure in measures]
-        arranged = weights_today(settings.scorecard, names)
-        now: Weighting = {
-            place: dict(zip(names, row.tolist(), strict=True)) for place, row in arranged.items()
-        }
+        now = named_weights(names, weights_today(settings.scorecard, names))
         graded = {measure.name: [each.name for each in measure.signals] for measure in measures}
         seen = [(on or datetime.now(UTC).date(), now)]
         for record in records:
@@ -252,8 +249,6 @@ def _differences(
 
 def _later_rows(project: Project, company: Company, start: date) -> pd.DataFrame | None:
     """Build the matured rows that were observed from a day on; None where there are none."""
-    import numpy as np
-
     from features.build import build_features
     from features.outcomes.labels import matured_dates
 
@@ -263,14 +258,9 @@ def _later_rows(project: Project, company: Company, start: date) -> pd.DataFrame
         return None
     frame = build_features(company, dates, settings.outcome, settings.signals, labelled=True)
     if project.registry.has_champion():
-        timing = project.registry.champion().model.timing
-        if timing is not None:
-            # As they were recommended: held against decisions.
-            frame = frame[timing.decisions.due(frame)].reset_index(drop=True)
-    if frame.empty:
-        return None
-    mrr = frame["mrr"].astype(float) if "mrr" in frame else np.nan
-    return frame.assign(arr=MONTHS * mrr)
+        # As they were recommended: held against decisions.
+        frame = decided(frame, project.registry.champion().model)
+    return None if frame.empty else with_arr(frame)
 
 
 def _since(
