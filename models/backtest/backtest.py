@@ -17,6 +17,7 @@ from features.json_values import Json, json_records, json_value
 from models.arrays import Codes
 from models.backtest.comparison import (
     Comparison,
+    Origin,
     column_of,
     compare,
     measure_contenders,
@@ -243,7 +244,7 @@ def backtest(
 
 def _folds(
     frame: pd.DataFrame, maturity_days: int, n_origins: int, is_dated: bool
-) -> list[tuple[Any, Fold]]:
+) -> list[tuple[Origin, Fold]]:
     if n_origins < 1:
         raise SettingsError(
             f"A backtest needs at least 1 origin, but {n_origins} was asked for; ask for 4, say."
@@ -265,7 +266,7 @@ def _folds(
 
 
 def _run(
-    trial: Trial, folds: Sequence[tuple[Any, Fold]], tell: Callable[[str], None]
+    trial: Trial, folds: Sequence[tuple[Origin, Fold]], tell: Callable[[str], None]
 ) -> tuple[list[OriginResult], list[str]]:
     """Test every origin that can be; say why the others cannot."""
     tested: list[OriginResult] = []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -69,6 +68,10 @@ def measure_contenders(
             )
             found.append({"contender": name, **key, **described_fields(measured)})
     return pd.DataFrame(found)
+
+
+Origin = pd.Timestamp | str
+"""The first tested date, or the name of a fold."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,7 @@ def _cells(predictions: pd.DataFrame) -> Iterator[tuple[dict[str, str], NDArray[
             yield {"origin": EVERYBODY, "segment": segment, "population": population}, rows
 
 
-def origin_name(origin: Any) -> str:
+def origin_name(origin: Origin) -> str:
     """Write a fold's first tested date as people and JSON have it.
 
     Examples

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from features.catalog import Signal
 from features.errors import EvidenceError, sample
 from models.arrays import Codes, Floats
-from models.backtest.comparison import origin_name
+from models.backtest.comparison import Origin, origin_name
 from models.backtest.contenders import Contender, Task
 from models.churn.segments import SegmentSettings, assign_segments
 from models.scoring.health_model import model_input
@@ -49,7 +48,7 @@ class OriginResult:
     """
 
     rows: Codes
-    origin: Any
+    origin: Origin
     log_odds: Floats
     due: NDArray[np.bool_]
     share: Floats
@@ -68,7 +67,7 @@ class Trial:
     contenders: Sequence[Contender]
     learning: Learning
 
-    def run(self, origin: Any, fold: Fold, tell: Callable[[str], None]) -> OriginResult:
+    def run(self, origin: Origin, fold: Fold, tell: Callable[[str], None]) -> OriginResult:
         """Learn and forecast.
 
         Parameters
@@ -128,7 +127,7 @@ class Trial:
         )
 
 
-def raw_segments(frame: pd.DataFrame, settings: SegmentSettings) -> Any:
+def raw_segments(frame: pd.DataFrame, settings: SegmentSettings) -> NDArray[np.object_]:
     """Label each row by its own segment, however small: (n,)."""
     every = replace(settings, min_rows=0, min_positives=0)
     return assign_segments(frame, every).assign(frame).to_numpy(dtype=object)

@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
@@ -203,7 +202,7 @@ def _came_second(client: MlflowClient, winner: str, as_of: date) -> str:
     )
 
 
-def _as_json(value: Any) -> Any:
+def _as_json(value: object) -> object:
     return value.item() if hasattr(value, "item") else str(value)
 
 

@@ -207,7 +207,12 @@ def _advise(
     )
 
 
-def _with_room(wanted: Any, found: SegmentLearning, today: Floats, silent: Any) -> Any:
+def _with_room(
+    wanted: NDArray[np.bool_],
+    found: SegmentLearning,
+    today: Floats,
+    silent: NDArray[np.bool_],
+) -> NDArray[np.bool_]:
     """Free as few further weights as let the wanted ones move: what rises, another pays for."""
     free = wanted.copy()
     move = found.weights - today
@@ -228,7 +233,7 @@ def _with_room(wanted: Any, found: SegmentLearning, today: Floats, silent: Any) 
     return free
 
 
-def _given_kept(found: SegmentLearning, today: Floats, free: Any) -> Floats:
+def _given_kept(found: SegmentLearning, today: Floats, free: NDArray[np.bool_]) -> Floats:
     """Weights nearest to the learnt ones when the others stay as they are.
 
     Nearest by the covariance of the draws, so that a weight gives way the more the less is known
@@ -248,7 +253,9 @@ def _given_kept(found: SegmentLearning, today: Floats, free: Any) -> Floats:
     return target
 
 
-def _whole(measures: Sequence[str], target: Floats, today: Floats, free: Any) -> Floats:
+def _whole(
+    measures: Sequence[str], target: Floats, today: Floats, free: NDArray[np.bool_]
+) -> Floats:
     """Round the weights that change to whole percentages, keeping the sum."""
     if not free.any():
         return today

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from lightgbm.basic import LightGBMError
+from numpy.typing import NDArray
 
 from features.catalog import Signal
 from features.errors import DataError, RegistryError, SettingsError, sample
@@ -237,7 +237,7 @@ def model_input(
     return inputs.assign(**{SEGMENT: segments.assign(frame).to_numpy(dtype=object)})
 
 
-def _names(column: pd.Series) -> Any:
+def _names(column: pd.Series) -> NDArray[np.object_]:
     return column.astype("object").map(str, na_action="ignore").to_numpy(dtype=object)
 
 

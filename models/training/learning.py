@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -53,7 +52,7 @@ class Learnt:
         """Select what the classifier reads: n rows."""
         return model_input(frame, self.signals, self.assignment)
 
-    def segment(self, frame: pd.DataFrame) -> Any:
+    def segment(self, frame: pd.DataFrame) -> NDArray[np.object_]:
         """Segment of each row: (n,)."""
         return self.assignment.assign(frame).to_numpy(dtype=object)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from features.errors import RegistryError
 from features.json_values import Json
@@ -96,7 +96,7 @@ class PortfolioReport:
         }
 
 
-def _part(part: PartSummary, name: str) -> dict[str, Any]:
+def _part(part: PartSummary, name: str) -> Json:
     bands = [
         {key: band[key] for key in band if key != "observed"} for band in map(asdict, part.bands)
     ]

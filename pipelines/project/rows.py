@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from features.errors import EvidenceError
+from features.json_values import Json
 from pipelines.project.company import open_company
 from pipelines.project.project import Project
 from pipelines.project.score_settings import WINDOW
@@ -87,7 +88,7 @@ class LabelledRows:
             for problem in quality.problems
         ]
 
-    def description(self) -> dict[str, Any]:
+    def description(self) -> Json:
         """Describe the tables and fingerprint the rows, JSON-ready, to be kept with a model."""
         from models.training.fingerprint import fingerprint
 

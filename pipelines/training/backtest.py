@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from features.json_values import Json
 from pipelines.project.company import dated_events, open_company
@@ -153,7 +153,7 @@ def _figures(result: Backtest) -> dict[str, Figure]:
     return figures | ({"lead.png": lead_plot(result.lead)} if len(result.lead) else {})
 
 
-def _champion_parameters(project: Project) -> tuple[dict[str, Any] | None, str | None, list[str]]:
+def _champion_parameters(project: Project) -> tuple[dict[str, float] | None, str | None, list[str]]:
     """Read what the champion was tuned to; a registry that cannot be read ends the run early."""
     if not project.registry.has_champion():
         return None, None, []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from features.json_values import Json, json_value
 from features.outcomes.settings import WORDS, OutcomeWords
@@ -23,6 +23,8 @@ from pipelines.training.leak_gate import refuse_leaks
 from pipelines.training.tune import search_parameters, tuning_parameters, tuning_seconds
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from models.training.fit import TrainingResult
     from models.training.tuning import Tuned
 
@@ -134,12 +136,20 @@ def train(project: Project, *, tune_seconds: float | None = None) -> Trained:
     )
 
 
+class KeptWithModel(TypedDict):
+    """What is logged with a registered model."""
+
+    params: dict[str, object]
+    files: dict[str, str]
+    figures: dict[str, Figure]
+
+
 def kept_with_model(
     project: Project,
     result: TrainingResult,
     rows: LabelledRows,
     tuning: Tuned | None,
-) -> dict[str, Any]:
+) -> KeptWithModel:
     """Gather the parameters, files and figures that are logged with a registered model.
 
     Parameters

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from features.errors import RegistryError, SettingsError
 from pipelines.project.project import Project
@@ -123,7 +123,7 @@ def tuning_parameters(tuning: Tuned | None) -> dict[str, object]:
     }
 
 
-def _champion_parameters(project: Project) -> dict[str, Any] | None:
+def _champion_parameters(project: Project) -> dict[str, float] | None:
     try:
         model = project.registry.champion().model
     except RegistryError:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from features.errors import sample
 from features.json_values import JsonReady
-from models.arrays import Floats
+from models.arrays import Codes, Floats
 from models.scoring.timing.decisions import AHEAD, Decisions, days_of
 
 # Days after the window closes that part rows by how far their next decision is.
@@ -87,7 +86,7 @@ def learn_timing(decisions: Decisions, frame: pd.DataFrame, risk: Floats) -> Tim
     return Timing(decisions, tuple(shares.tolist()))
 
 
-def _part(decisions: Decisions, frame: pd.DataFrame) -> Any:
+def _part(decisions: Decisions, frame: pd.DataFrame) -> Codes:
     """Part rows by how far their next decision is, from 0; those without one come last."""
     edges = [decisions.opens_days, *(decisions.closes_days + days for days in BEHIND)]
     return np.digitize(days_of(frame, AHEAD), edges)
