@@ -101,8 +101,6 @@ def decide_forms(
     rows: dict[
         tuple[str, str], tuple[MappedTable, dict[str, float | str | None], Counter[str]]
     ] = {}
-        tuple[str, str], tuple[MappedTable, dict[str, float | str | None], Counter[str]]
-    ] = {}
     for table in tables:
         for name, values in _evidence(table).items():
             rows[table.contract.name, name] = (table, values, _counts(values))
