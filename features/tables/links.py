@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import ibis
 import ibis.expr.types as ir
 
 from features.errors import DataError, sample
 from features.tables.cleaning import CleanTable
+from features.tables.reading.forms import Counts
 
 FEWEST_ROWS = 10
 """Fewer rows of unknown accounts are counted, however few are known."""
-Counts = Mapping[str, float | str | None]
-"""What a query counted, and examples of what it counted."""
 _WAYS: dict[str, Callable[[ir.StringValue], ir.StringValue]] = {
     "differ by leading zeros": lambda text: text.re_replace("^0+", ""),
     "differ by case or blanks": lambda text: text.strip().lower(),

@@ -16,9 +16,10 @@ from features.sources.files.plain_forms import without_missing_words
 from features.tables.cleaning import CLOCK_PATTERN, ZONE_PATTERN, CleanTable, clean_value
 from features.tables.doubts import row_doubts
 from features.tables.label_quality import refuse_wrong_labels
-from features.tables.links import Counts, links_to_accounts
+from features.tables.links import links_to_accounts
 from features.tables.mapping.contract import Column
 from features.tables.mapping.ends import is_no_end
+from features.tables.reading.forms import Counts
 from features.tables.reading.values import read_number, read_time
 
 MOSTLY = 0.5

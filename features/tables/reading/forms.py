@@ -15,7 +15,6 @@ import ibis.expr.types as ir
 
 from features.errors import DataError, sample
 from features.sources.files.plain_forms import without_missing_words
-from features.tables.links import Counts
 from features.tables.mapping.contract import Column
 from features.tables.mapping.mapped import MappedTable
 from features.tables.mapping.reading_settings import ReadingSettings
@@ -29,6 +28,8 @@ from features.tables.mapping.written import (
     written_number,
 )
 
+Counts = Mapping[str, float | str | None]
+"""What a query counted, and examples of what it counted."""
 _DIGITS = r"^[0-9]+([.][0-9]+)?$"
 _COMMA = (
     r"^[+-]?([0-9]{1,3}([.][0-9]{3})+,[0-9]+|[0-9]*,([0-9]{1,2}|[0-9]{4,})"
