@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -11,6 +11,7 @@ import ibis
 import ibis.expr.types as ir
 
 from features.errors import DataError, sample
+from features.json_values import Json, JsonReady
 from features.sources.files.plain_forms import without_missing_words
 from features.tables.cleaning import (
     CLOCK_PATTERN,
@@ -25,6 +26,7 @@ from features.tables.label_quality import refuse_wrong_labels
 from features.tables.links import links_to_accounts
 from features.tables.mapping.contract import Column
 from features.tables.mapping.ends import is_no_end
+from features.tables.reading.forms import Counts
 from features.tables.reading.values import read_number, read_time
 
 MOSTLY = 0.5
@@ -35,7 +37,7 @@ NEVER_EMPTY = ("accounts", "subscriptions")
 
 
 @dataclass(frozen=True)
-class TableQuality:
+class TableQuality(JsonReady):
     """Counts over one contract table.
 
     Parameters
@@ -74,17 +76,13 @@ class TableQuality:
         heard = (each for each in self.findings if not each.is_muted(self.name, muted))
         return replace(self, findings=tuple(heard))
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return a JSON-ready description, times in ISO format."""
-        described = asdict(self)
-        described["problems"] = list(self.problems)
-        described["findings"] = [
+        findings = [
             {"code": each.code, "severity": each.severity, "text": each.text}
             for each in self.findings
         ]
-        described["first"] = self.first.isoformat() if self.first else None
-        described["last"] = self.last.isoformat() if self.last else None
-        return described
+        return super().to_dict() | {"problems": list(self.problems), "findings": findings}
 
 
 def inspect_table(table: CleanTable, accounts: CleanTable) -> TableQuality:
@@ -236,7 +234,7 @@ def _own_times(table: CleanTable) -> list[str]:
     return [name for name in table.raw.columns if name in times]
 
 
-def _refuse_unreadable(table: CleanTable, columns: list[Column], counts: dict[str, Any]) -> None:
+def _refuse_unreadable(table: CleanTable, columns: list[Column], counts: Counts) -> None:
     for column in columns:
         unreadable = _count(counts, f"unreadable:{column.name}")
         present = _count(counts, f"present:{column.name}")
@@ -250,7 +248,7 @@ def _refuse_unreadable(table: CleanTable, columns: list[Column], counts: dict[st
             )
 
 
-def _findings(table: CleanTable, columns: list[Column], counts: dict[str, Any]) -> list[Finding]:
+def _findings(table: CleanTable, columns: list[Column], counts: Counts) -> list[Finding]:
     findings = [*_left_out(table), *table.notes, *row_doubts(table)]
 
     def add(code: Code, key: str, text: str) -> None:
@@ -356,7 +354,7 @@ def _left_out(table: CleanTable) -> list[Finding]:
     ]
 
 
-def _count(counts: dict[str, Any], key: str) -> int:
+def _count(counts: Counts, key: str) -> int:
     value = counts.get(key)
     return 0 if value is None or value != value else int(value)
 

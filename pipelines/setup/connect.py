@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from features.json_values import Json
 from features.sources.opening import open_source
 from pipelines.setup.draft import places
 from pipelines.setup.vendors import Found, find_vendors, own_tables
@@ -56,7 +57,7 @@ class Connection:
     others: list[str]
     unread: list[str]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return what ``connect --json`` prints."""
         return asdict(self)
 
