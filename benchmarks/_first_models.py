@@ -22,6 +22,7 @@ from models.scorecard.prior.first_training import fit_first_model
 from models.scorecard.scorecard import Scorecard
 from models.scoring.health_model import SEGMENT, model_input
 from models.scoring.scorer import Scorer
+from models.training.learning import Learning
 
 # Accounts of a small company; more are taken only where so many do not lose enough.
 ACCOUNTS = (60, 240)
@@ -39,10 +40,8 @@ def first_models(folder: Path, threads: int, churns: int, seed: int) -> dict[str
         past,
         of.signals,
         Believed(measures, {"all": np.ones(len(measures))}, "equal weights"),
-        maturity_days=of.maturity_days,
+        Learning(of.maturity_days, seed=seed),
         window_days=of.maturity_days,
-        segments=SegmentSettings(),
-        seed=seed,
     )
     scored = Scorer(result.model).score(tested).table
     low, high = (scored[f"probability_{end}"].to_numpy() for end in ("low", "high"))

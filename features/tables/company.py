@@ -15,12 +15,13 @@ from features.errors import DataError
 from features.sources.engines.engine import Engine
 from features.sources.source import Source
 from features.tables.cleaning import CleanTable, clean_table
+from features.tables.last_rows import without_strays
+from features.tables.mapping.finding import Finding
 from features.tables.mapping.mapped import MappedTable, map_table
 from features.tables.mapping.mapping import TablesSettings
 from features.tables.mapping.reading_settings import ReadingSettings
 from features.tables.quality import TableQuality, data_end, inspect_table
 from features.tables.reading.forms import Form, decide_forms
-from features.tables.stray import without_strays
 
 READ_AS_SHOWN = ReadingSettings()
 Progress = Callable[[str, int, int], None]
@@ -128,12 +129,13 @@ def _end(
     end = data_end(quality, last)
     told = dict(strays)
     if not is_dated:
-        told["labels"] = (
+        told["labels"] = Finding(
+            "labels-undated",
             f"labels carry no dates and are read as of {end}, the day after the last row of the"
-            " tables beside them; map observed_at, or set [source] data_end to the day they are of"
+            " tables beside them; map observed_at, or set [source] data_end to the day they are of",
         )
-    for name, words in told.items():
-        quality[name] = replace(quality[name], problems=(words, *quality[name].problems))
+    for name, finding in told.items():
+        quality[name] = replace(quality[name], findings=(finding, *quality[name].findings))
     return end
 
 

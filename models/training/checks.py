@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from features.catalog import Signal
 from features.errors import DataError, EvidenceError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MIN_POSITIVES, MIN_EARLIER_POSITIVES = 30, 15
 
 
-def has_few(happened: pd.Series[Any], earlier: Codes) -> bool:
+def has_few(happened: pd.Series, earlier: Codes) -> bool:
     """Tell whether outcomes are too few to choose shapes and learn weights from nothing.
 
     Parameters
@@ -73,7 +73,7 @@ def check_labels(frame: pd.DataFrame, signals: Sequence[Signal], *, few: bool = 
     check_evidence(frame["happened"], least, "in the matured rows")
 
 
-def check_evidence(happened: pd.Series[Any], least: int, where: str) -> None:
+def check_evidence(happened: pd.Series, least: int, where: str) -> None:
     """Refuse to learn from fewer positives than ``least``, or from nothing else.
 
     Raises

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from features.errors import sample
 from pipelines.project.project import Project
-from pipelines.project.rows import LabelledRows, segment_settings
+from pipelines.project.rows import LabelledRows
 from pipelines.project.scorecard_settings import scorecard_measures, weights_today
 from pipelines.training.memory import refuse_too_large
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from models.scorecard.prior.first_model import Scorecard
     from models.scoring.scale import ScaleSettings
     from models.training.fit import TrainingResult
-    from models.training.tuning import Tuned
+    from models.training.learning import Learning
 
 
 def teach(
     project: Project,
     rows: LabelledRows,
+    learning: Learning,
     *,
     scale: ScaleSettings,
     holdout_dates: int | None,
-    tuning: Tuned | None,
     progress: Callable[[str], None],
 ) -> TrainingResult:
     """Fit a model to the rows, and judge it on what it has not seen.
@@ -38,12 +38,12 @@ def teach(
         The configuration.
     rows : LabelledRows
         What is learnt from.
+    learning : Learning
+        How the configuration wants it to be.
     scale : ScaleSettings
         What fixes the score.
     holdout_dates : int or None
         As for :func:`models.training.fit.fit_health_model`.
-    tuning : Tuned or None
-        What a search for parameters found.
     progress : callable
         Told what is being done.
 
@@ -55,22 +55,14 @@ def teach(
     from models.scorecard.prior.first_training import fit_first_model
     from models.training.fit import fit_health_model
 
-    settings = project.settings
-    segments = segment_settings(project, rows.signals)
     refuse_too_large(len(rows.frame), len(rows.signals))
     if not _are_few(rows, holdout_dates):
         return fit_health_model(
             rows.frame,
             rows.signals,
-            maturity_days=rows.maturity_days,
-            segments=segments,
-            decisions=rows.decisions,
+            learning,
             scale=scale,
             holdout_dates=holdout_dates,
-            is_dated=rows.is_dated,
-            seed=settings.training.seed,
-            n_jobs=settings.training.threads,
-            tuned=None if tuning is None else tuning.parameters,
             progress=progress,
         )
     scorecard, notes = _scorecard(project, rows)
@@ -78,13 +70,10 @@ def teach(
         rows.frame,
         rows.signals,
         scorecard,
-        maturity_days=rows.maturity_days,
-        window_days=settings.outcome.horizon_days if rows.is_dated else 0,
-        segments=segments,
+        learning,
+        window_days=project.settings.outcome.horizon_days if rows.is_dated else 0,
         scale=scale,
         holdout_dates=holdout_dates,
-        is_dated=rows.is_dated,
-        seed=settings.training.seed,
         progress=progress,
     )
     result.warnings.extend(notes)

@@ -15,7 +15,7 @@ import pandas as pd
 from features.catalog import CONTEXT, EVERYBODY, Signal
 from features.errors import EvidenceError
 from models.arrays import Floats
-from models.churn.segments import SegmentSettings
+from models.measures.metrics import BandRow
 from models.measures.resampling import TAILS
 from models.scorecard.prior.first_model import (
     FirstModel,
@@ -29,6 +29,7 @@ from models.scoring.scale import ScaleSettings, ScoreScale
 from models.training.checks import check_labels
 from models.training.fit import ACCOUNT_FOLDS, TrainingResult, counts_of
 from models.training.holdout import Unseen, doubts, judge, nobody_at_risk, prove, together
+from models.training.learning import Learning
 from models.training.splits import Fold, account_folds, later_holdout
 from models.weights.account_spread import AccountSpread, SpreadReader, spread_of
 from models.weights.draws import DRAWS, sampled_rows
@@ -43,22 +44,20 @@ def fit_first_model(
     frame: pd.DataFrame,
     signals: Sequence[Signal],
     scorecard: Scorecard,
+    learning: Learning,
     *,
-    maturity_days: int,
     window_days: int,
-    segments: SegmentSettings | None = None,
     scale: ScaleSettings | None = None,
     holdout_dates: int | None = None,
-    is_dated: bool = True,
-    seed: int = 0,
     progress: Callable[[str], None] | None = None,
 ) -> TrainingResult:
     """Start from a scorecard, let outcomes move it, and judge it on what it has not seen.
 
     Parameters
     ----------
-    frame, signals, maturity_days, segments, scale, holdout_dates, is_dated, seed, progress
-        As for :func:`models.training.fit.fit_health_model`; the rows may hold no positive one.
+    frame, signals, learning, scale, holdout_dates, progress
+        As for :func:`models.training.fit.fit_health_model`; the rows may hold no positive one, and
+        every row is due.
     scorecard : Scorecard
         What is believed before any outcome is seen.
     window_days : int
@@ -87,23 +86,23 @@ def fit_first_model(
             signals,
             scorecard,
             window_days=window_days,
-            segments=segments,
+            segments=learning.segments,
             good=settings.good,
-            seed=seed,
+            seed=learning.seed,
         )
 
     tell("testing what outcomes have taught so far")
-    dates = frame["observation_date"]
-    later = later_holdout(dates, maturity_days, holdout_dates) if is_dated else None
+    dates, days = frame["observation_date"], learning.maturity_days
+    later = later_holdout(dates, days, holdout_dates) if learning.is_dated else None
     fold, parts = _judged(frame, learn, later)
     unseen = together(parts)
     tell("letting every outcome move the scorecard")
     final = learn(frame)
     final_scale = settings.scale(mean_rate(final, frame))
-    proof = prove(unseen, frame, final_scale, seed)
+    proof = prove(unseen, frame, final_scale, learning.seed)
     tell("asking how sure the weights are")
     share = prior_share(final, frame, scorecard.source)
-    model = _health_model(final, frame, final_scale, proof.bands, maturity_days, seed)
+    model = _health_model(final, frame, final_scale, proof.bands, days, learning.seed)
     model = replace(model, prior=share)
     return TrainingResult(
         model=model,
@@ -115,7 +114,12 @@ def fit_first_model(
         choice={"n_rounds": 0, "tree_share": 0.0, "prior": share.to_dict()},
         counts=counts_of(frame, fold, np.ones(len(frame), dtype=bool)),
         warnings=[
-            *doubts(proof.metrics, is_dated=is_dated, in_time=True, judged_later=later is not None),
+            *doubts(
+                proof.metrics,
+                is_dated=learning.is_dated,
+                in_time=True,
+                judged_later=later is not None,
+            ),
             *nobody_at_risk(proof.bands),
         ],
     )
@@ -151,7 +155,7 @@ def _health_model(
     first: FirstModel,
     frame: pd.DataFrame,
     scale: ScoreScale,
-    bands: list[dict[str, Any]],
+    bands: list[BandRow],
     maturity_days: int,
     seed: int,
 ) -> HealthModel:

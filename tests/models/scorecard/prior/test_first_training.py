@@ -12,6 +12,7 @@ from models.scorecard.prior.first_training import fit_first_model
 from models.scoring.health_model import HealthModel
 from models.scoring.scale import ScaleSettings
 from models.scoring.scorer import Scorer
+from models.training.learning import Learning
 
 MATURITY = 44
 
@@ -36,10 +37,9 @@ def taught(few, signals, card):
     return fit(few, signals, card)
 
 
-def fit(frame, signals, card, **how):
-    return fit_first_model(
-        frame, signals, card, **{"maturity_days": MATURITY, "window_days": 30, **how}
-    )
+def fit(frame, signals, card, *, window_days=30, scale=None, **how):
+    learning = Learning(**{"maturity_days": MATURITY, **how})
+    return fit_first_model(frame, signals, card, learning, window_days=window_days, scale=scale)
 
 
 def test_twelve_outcomes_are_partly_believed_and_partly_learnt(taught):
@@ -77,7 +77,7 @@ def test_without_an_outcome_the_model_ranks_as_the_scorecard(few, signals, card)
     usage = none["usage_28d"].rank()
     assert usage.corr(probability, method="spearman") < -0.2
     assert none["tickets_90d"].corr(probability, method="spearman") > 0.2
-    assert result.metrics.auc is None
+    assert result.metrics.auc.value is None
     assert 0 < result.model.scale.anchor_probability < 0.02
 
 

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from features.errors import DataError, SettingsError, nearest, sample
+from features.json_values import Json
 
 DriftKind = Literal["none", "payment-crisis", "usage-collapse"]
 CHUNK = 5_000
@@ -156,11 +157,11 @@ def _write(
 ) -> dict[str, int]:
     import numpy as np
 
-    from pipelines.simulation.behaviour import Drift
-    from pipelines.simulation.chunk import live
-    from pipelines.simulation.company import Calendar
-    from pipelines.simulation.weights import true_weights
-    from pipelines.simulation.writing import TRUTH, Writer
+    from pipelines.setup.simulation.behaviour import Drift
+    from pipelines.setup.simulation.chunk import live
+    from pipelines.setup.simulation.company import Calendar
+    from pipelines.setup.simulation.weights import true_weights
+    from pipelines.setup.simulation.writing import TRUTH, Writer
 
     calendar = Calendar(simulation.start, simulation.months)
     drift = Drift(simulation.drift, (simulation.drift_day - date(1970, 1, 1)).days)
@@ -183,7 +184,7 @@ def _write(
     return {table: rows for table, rows in writer.rows.items() if table != TRUTH}
 
 
-def _described(simulation: Simulation) -> dict[str, Any]:
+def _described(simulation: Simulation) -> Json:
     """Return the settings as JSON can hold them, with the drift's day filled in."""
     settings = asdict(simulation) | {"start": simulation.start.isoformat()}
     drifts = simulation.drift != "none"
@@ -213,7 +214,7 @@ def _refuse_foreign(folder: Path) -> None:
 
 def _written() -> set[str]:
     """Return what a finished simulation holds."""
-    from pipelines.simulation.writing import SCHEMAS
+    from pipelines.setup.simulation.writing import SCHEMAS
 
     return {f"{name}.parquet" for name in SCHEMAS} | {"truth/", "truth/weights.json"}
 
