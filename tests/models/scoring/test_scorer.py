@@ -203,7 +203,7 @@ def test_intervals_lie_around_probabilities_and_are_wider_at_the_ends(result, fr
     low, high = table["probability_low"], table["probability_high"]
     assert (low < table["probability"]).all()
     assert (table["probability"] < high).all()
-    assert (0 < low).all()
+    assert (low > 0).all()
     assert (high < 1).all()
     width = logit(high) - logit(low)
     middle = table["probability"].between(*table["probability"].quantile([0.4, 0.6]))
@@ -222,7 +222,7 @@ def test_intervals_follow_from_issued_rows_though_scores_are_cut_off(result, fra
         **{f"points_{group}": points.get(group, 0.0) for group in model.spread.groups}
     )
     # Where the baseline itself is cut off there are no points to stretch.
-    whole = (0 < issued["baseline_score"]) & (issued["baseline_score"] < 100)
+    whole = (issued["baseline_score"] > 0) & (issued["baseline_score"] < 100)
     low, high = issued_intervals(model, issued)
     for found, name in ((low, "probability_low"), (high, "probability_high")):
         assert found[whole] == pytest.approx(issued.loc[whole, name].to_numpy(), abs=1e-9)
