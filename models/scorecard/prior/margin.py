@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -117,47 +117,43 @@ def believe(
         if line.name in place
     ]
     graded = _Graded.of(data.values, lines, sign=1.0 if good else -1.0)
-    rest = [i for i in range(len(signals)) if i not in set(graded.owner.tolist())]
-    plain = Design.fit(data.values[:, rest], [rest.index(i) for i in categorical if i in rest])
-    plain = Design(np.array(rest, np.intp)[plain.owner], *list(vars(plain).values())[1:])
-    design = Design(
-        *(
-            np.concatenate(pair)
-            for pair in zip(vars(graded.design).values(), vars(plain).values(), strict=True)
-        )
-    )
-    size, ramps = len(design.owner), len(graded.design.owner)
-    groups = np.array([signal.group for signal in signals], dtype=object)[graded.owner]
+    design = _joined(graded.design, _rest(data.values, graded.owner, categorical))
+    matrix = design.transform(data.values)[:, :-1]
+    size, ramps = matrix.shape[1], len(graded.design.owner)
     single = np.zeros((size, len(graded.owner)))
     single[:ramps] = graded.slopes
-    matrix = design.transform(data.values)[:, :-1]
-    columns: list[Floats] = [
-        single[:, groups == group].mean(axis=1, keepdims=True) for group in dict.fromkeys(groups)
+    of = [signals[owner].group for owner in graded.owner]
+    groups = [
+        single[:, [one == group for one in of]].mean(axis=1, keepdims=True)
+        for group in dict.fromkeys(of)
     ]
-    columns += [single, np.eye(size)[:, ramps:]]
-    shared = np.hstack(columns)
-    spread = np.maximum((matrix @ shared).std(axis=0), SMALLEST_SPREAD)
-    shared = np.where(spread > SMALLEST_SPREAD, shared / spread, 0.0)
+    shared = np.hstack([*groups, single, np.eye(size)[:, ramps:]])
+    spread = (matrix @ shared).std(axis=0)
+    shared = np.where(spread > SMALLEST_SPREAD, shared / np.maximum(spread, SMALLEST_SPREAD), 0.0)
     card = np.stack(
         [single @ graded.shares(weights.get(name, weights[EVERYBODY])) for name in segments]
     )
-    scored = np.einsum("nq,nq->n", matrix, card[data.segment])
+    scored = (matrix * card[data.segment]).sum(axis=1)
     card /= max(float(scored.std()), SMALLEST_SPREAD)
-    maps = np.concatenate(
-        [card[:, :, None], np.broadcast_to(shared, (len(segments), *shared.shape))], axis=2
-    )
-    kinds = [
-        (1, SLOPE, SLOPE_SD),
-        (columns[0].shape[1] * 0 + len(dict.fromkeys(groups)), 0.0, GROUP_SD),
-        (len(graded.owner), 0.0, SIGNAL_SD),
-        (size - ramps, 0.0, CONTEXT_SD),
-    ]
-    mean, sd = (
-        np.concatenate([np.full(kind[0], kind[which]) for kind in kinds]) for which in (1, 2)
-    )
+    everywhere = np.broadcast_to(shared, (len(segments), *shared.shape))
+    counts = [1, len(groups), len(graded.owner), size - ramps]
+    mean = np.repeat([SLOPE, 0.0, 0.0, 0.0], counts)
+    sd = np.repeat([SLOPE_SD, GROUP_SD, SIGNAL_SD, CONTEXT_SD], counts)
     due = np.flatnonzero((design.owner == place.get(RENEWAL, -1)) & (design.level == NUMBER))
     mean[len(mean) - size + due], sd[len(mean) - size + due] = DUE, DUE_SD
-    return Belief(design, maps, mean, sd)
+    return Belief(design, np.concatenate([card[:, :, None], everywhere], axis=2), mean, sd)
+
+
+def _rest(values: Floats, graded: Codes, categorical: Sequence[int]) -> Design:
+    """Columns of the signals without a grade: context, categories, those without a direction."""
+    rest = np.setdiff1d(np.arange(values.shape[1]), graded)
+    plain = Design.fit(values[:, rest], np.flatnonzero(np.isin(rest, categorical)).tolist())
+    return replace(plain, owner=rest[plain.owner])
+
+
+def _joined(one: Design, other: Design) -> Design:
+    pairs = zip(vars(one).values(), vars(other).values(), strict=True)
+    return Design(*(np.concatenate(pair) for pair in pairs))
 
 
 @dataclass(frozen=True)
