@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
+from pipelines.project.company import open_company
+from pipelines.project.feature_table import feature_rows_of_date
+from pipelines.project.project import Project
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -52,8 +56,17 @@ class BandMoves:
         )
 
 
-def band_moves(day: date, rows: pd.DataFrame, before: HealthModel, after: HealthModel) -> BandMoves:
-    """Score the rows of a date with both models and count who is in another band."""
+def band_moves(project: Project, before: HealthModel, after: HealthModel) -> BandMoves:
+    """Score the newest date with both models and count who is in another band.
+
+    Raises
+    ------
+    DataError
+        When nobody is active on it.
+    """
+    with open_company(project) as company:
+        day = company.data_end
+        rows = feature_rows_of_date(project, company, day).frame()
     bands = zip(said_by(before, rows)["band"], said_by(after, rows)["band"], strict=True)
     moved = Counter((one, other) for one, other in bands if one != other)
     return BandMoves(

@@ -13,7 +13,7 @@ from features.errors import EvidenceError
 from features.json_values import Json, json_value
 from pipelines.monitor.band_moves import BandMoves, band_moves, said_by
 from pipelines.project.company import open_company
-from pipelines.project.feature_table import feature_rows_of_date, refuse_lost_signals
+from pipelines.project.feature_table import refuse_lost_signals
 from pipelines.project.project import Project
 from pipelines.project.rows import (
     LabelledRows,
@@ -29,7 +29,6 @@ from pipelines.training.tune import search_parameters, tuning_seconds
 if TYPE_CHECKING:
     import pandas as pd
 
-    from features.tables.company import Company
     from models.registry.gate import Verdict
     from models.scoring.health_model import HealthModel
     from models.scoring.scale import ScaleSettings
@@ -135,16 +134,14 @@ def retrain(project: Project) -> Retrained:
     champion = project.registry.champion()
     model, before = champion.model, champion.version
     taught_until = date.fromisoformat(training_counts(*place, before)["last_date"])
-    with open_company(project) as company:
-        rows = _rows(project, company, model)
-        days = max(rows.maturity_days, model.maturity_days)
-        dates = _unseen_dates(rows.frame, taught_until + timedelta(days=days))
-        dates = dates[-settings.retraining.judged_dates :]
-        if not dates:
-            said = _nothing_new(before, taught_until, days)
-            return Retrained(project.outcome_name, before, before, reasons=[said])
-        newest = company.data_end
-        newest_rows = feature_rows_of_date(project, company, newest).frame()
+    rows = _rows(project, model)
+    days = max(rows.maturity_days, model.maturity_days)
+    dates = _unseen_dates(rows.frame, taught_until + timedelta(days=days))
+    dates = dates[-settings.retraining.judged_dates :]
+    if not dates:
+        return Retrained(
+            project.outcome_name, before, before, reasons=[_nothing_new(before, taught_until, days)]
+        )
     tuning, result = _challenger(project, rows, dates, _kept_scale(project, model))
     verdict, dates = _verdict(project, rows, model, result)
     kept = kept_with_model(project, result, rows, tuning)
@@ -152,9 +149,7 @@ def retrain(project: Project) -> Retrained:
     kept["files"] |= {"verdict.json": json.dumps(verdict.to_dict(), indent=1)}
     version = log_challenger(result, folder=place[0], name=place[1], **kept)
     # Before the promotion: a challenger that cannot score the newest rows must not serve.
-    bands = None
-    if verdict.promoted:
-        bands = band_moves(newest, newest_rows, model, result.model)
+    bands = band_moves(project, model, result.model) if verdict.promoted else None
     reasons = verdict.reasons if bands is None else [*verdict.reasons, bands.sentence]
     if verdict.promoted:
         promote(*place, version, instead_of=before, reasons=reasons)
@@ -181,14 +176,15 @@ def retrain(project: Project) -> Retrained:
     )
 
 
-def _rows(project: Project, company: Company, model: HealthModel) -> LabelledRows:
-    if not company.is_dated:
-        raise EvidenceError(
-            "Retraining judges models on dates that they have not seen, and the tables carry "
-            "no dates; train a new champion with 'healthscore train'."
-        )
-    refuse_lost_signals(project, company, model)
-    return labelled_rows(project, company)
+def _rows(project: Project, model: HealthModel) -> LabelledRows:
+    with open_company(project) as company:
+        if not company.is_dated:
+            raise EvidenceError(
+                "Retraining judges models on dates that they have not seen, and the tables carry "
+                "no dates; train a new champion with 'healthscore train'."
+            )
+        refuse_lost_signals(project, company, model)
+        return labelled_rows(project, company)
 
 
 def _other_window(project: Project, params: Mapping[str, str]) -> list[str]:
