@@ -12,6 +12,7 @@ import typer
 
 from features.errors import HealthscoreError
 from pipelines.commands.champions import history, rollback
+from pipelines.commands.experiment import experiment
 from pipelines.commands.monitor import monitor
 from pipelines.commands.panel import serve, user
 from pipelines.commands.portfolio import portfolio
@@ -75,6 +76,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(user)
+app.add_typer(experiment)
 
 
 def main(arguments: list[str] | None = None) -> None:
