@@ -24,7 +24,6 @@ from sklearn.utils.validation import (
 from models.arrays import Floats
 from models.churn.backbone import LinearBackbone
 from models.churn.encoding import Encoded, SignalEncoder
-from models.churn.trees import PLAIN, declared_signs, grow_trees, join_trees
 
 COUNT = Interval(Integral, 1, None, closed="left")
 POSITIVE = Interval(Real, 0, None, closed="neither")
@@ -193,6 +192,9 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
         ChurnClassifier
             The fitted classifier.
         """
+        # A classifier read from its files has no need of what grows trees.
+        from models.churn.trees import PLAIN, declared_signs, grow_trees, join_trees
+
         X, y = self._validated(X, y)
         check_classification_targets(y)
         if (kind := type_of_target(y, input_name="y")) != "binary" or len(np.unique(y)) < 2:

@@ -25,7 +25,7 @@ from models.scoring.sense import finite_json, refuse_nonsense
 from models.scoring.timing.decisions import COLUMNS
 from models.scoring.timing.timing import Timing
 from models.tree_shap import ShapPlan
-from models.weights.intervals import WeightCertainty
+from models.weights.certainty import WeightCertainty
 
 # Where the registry keeps a model among the artifacts of its version.
 MODEL_FOLDER = "health_model"

@@ -17,14 +17,13 @@ from pydantic import Field
 
 from features.builders.settings import SignalsSettings
 from features.errors import SettingsError, nearest, sample
-from features.outcomes.labels import OutcomeSettings
+from features.outcomes.settings import OutcomeSettings
 from features.packs.vendors import IdentitySettings, Vendor
 from features.sources.url import HIDDEN, masked, masked_comments
 from features.tables.mapping.mapping import Frozen, TablesSettings
 from features.tables.mapping.reading_settings import ReadingSettings
 from models.drift.policy import DriftPolicy
 from pipelines.project.alert_settings import AlertSettings
-from pipelines.project.retraining_settings import RetrainingSettings
 from pipelines.project.score_settings import MAIN, FurtherOutcome, ScoreSettings, with_inherited
 from pipelines.project.scorecard_settings import PlaysSettings, ScorecardSettings
 from pipelines.project.serve_settings import ServeSettings, with_owner
@@ -32,6 +31,7 @@ from pipelines.project.store_settings import StoreSettings
 from pipelines.project.training_settings import (
     BacktestSettings,
     RegistrySettings,
+    RetrainingSettings,
     SegmentsSettings,
     TrainingSettings,
     TuningSettings,

@@ -22,7 +22,7 @@ from models.backtest.signal_evidence import (
     side_by_side,
     some_accounts,
 )
-from models.weights.intervals import SignalCertainty, WeightCertainty
+from models.weights.certainty import SignalCertainty, WeightCertainty
 
 HOSTILE = "<script>alert(1)</script>"
 

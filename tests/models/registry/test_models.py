@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from features.errors import RegistryError
-from models.registry.chain_record import SEAL
 from models.registry.champions import history
 from models.registry.files import log_champion
+from models.registry.folder import SEAL
 from models.registry.models import AskedOutcome, Registry
 from models.registry.session import tracking
 from models.scoring.file_seal import seal_files, seal_of

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from features.errors import RegistryError
+from models.registry.folder import follow_the_folder
 from models.registry.models import Registry
-from models.registry.relocation import follow_the_folder
 
 
 def addresses(folder: Path) -> set[str]:
