@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import math
 import shutil
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from features.errors import RegistryError
-from models.registry.folder import follow_the_folder
+from models.registry.folder import follow_the_folder, kept_version
 from models.registry.models import Registry
+from models.registry.session import fetched_version, tracking
 
 
 def addresses(folder: Path) -> set[str]:
@@ -67,3 +70,74 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_text("not a database, but long enough to be read as one" * 9)
     with pytest.raises(RegistryError, match=r"make 'mlflow.db' writable"):
         follow_the_folder(tmp_path)
+
+
+@pytest.mark.parametrize("version", [None, "2"])
+def test_a_version_is_read_as_mlflow_tells_it(
+    registered: Path, tmp_path: Path, version: str | None
+) -> None:
+    kept = kept_version(registered, "health", version)
+    with tracking(registered, "health", create=False):
+        told = fetched_version("health", version, tmp_path)
+    assert kept is not None
+    assert told is not None
+    assert replace(kept, files=told.files) == told
+    files = {path.relative_to(kept.files) for path in kept.files.rglob("*") if path.is_file()}
+    assert Path("artifacts/health_model/health_model.json") in files
+    assert {
+        file
+        for file in files
+        if (kept.files / file).read_bytes() != (told.files / file).read_bytes()
+    } == set()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "delete from registered_model_aliases",
+        "update model_versions set current_stage = 'Deleted_Internal'",
+        "update model_versions set storage_location = 's3://bucket/models'",
+        "update model_versions set run_id = null",
+        "alter table model_versions rename to renamed",
+        "alter table params rename to renamed",
+        "insert into model_versions select name, version, creation_time, last_updated_time,"
+        " description, user_id, current_stage, source, run_id, status, status_message, run_link,"
+        " storage_location, 'another' from model_versions",
+    ],
+)
+def test_what_is_not_as_expected_is_left_to_mlflow(
+    registered: Path, tmp_path: Path, statement: str
+) -> None:
+    (tmp_path / "artifacts").mkdir()
+    shutil.copy(registered / "mlflow.db", tmp_path)
+    assert kept_version(tmp_path, "health") is not None
+    with sqlite3.connect(tmp_path / "mlflow.db") as connection:
+        connection.execute("pragma foreign_keys = off")
+        connection.execute(statement)
+    assert kept_version(tmp_path, "health") is None
+    assert kept_version(tmp_path, "another") is None
+
+
+def test_a_number_that_is_none_and_an_older_version_are_told(
+    registered: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "artifacts").mkdir()
+    shutil.copy(registered / "mlflow.db", tmp_path)
+    with sqlite3.connect(tmp_path / "mlflow.db") as connection:
+        connection.execute("update latest_metrics set is_nan = 1 where key = 'holdout_auc'")
+        connection.execute("delete from model_version_tags")
+    kept = kept_version(tmp_path, "health")
+    assert kept is not None
+    assert kept.seal is None
+    assert math.isnan(kept.metrics["holdout_auc"])
+
+
+def test_a_champion_is_read_while_its_registry_cannot_be_written(
+    registered: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "artifacts").mkdir()
+    shutil.copy(registered / "mlflow.db", tmp_path)
+    kept_version(tmp_path, "health")
+    with sqlite3.connect(tmp_path / "mlflow.db") as writer:
+        writer.execute("begin immediate")
+        assert kept_version(tmp_path, "health") is not None
