@@ -222,7 +222,8 @@ def test_threads_that_read_two_registries_take_turns(tmp_path):
 def test_reading_a_champion_loads_neither_what_teaches_nor_what_draws():
     code = (
         "import sys, models.registry.models, models.scoring.scorer\n"
-        "heavy = ('models.training', 'models.backtest', 'models.tree_shap.build', 'matplotlib')\n"
+        "heavy = ('models.training', 'models.backtest', 'models.tree_shap.build', 'matplotlib',\n"
+        " 'mlflow', 'models.churn.shrinkage', 'models.churn.trees', 'models.weights.intervals')\n"
         "print([name for name in sys.modules if name.startswith(heavy)])\n"
     )
     root = Path(__file__).parents[3]
