@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import mlflow
 from mlflow import MlflowClient
@@ -27,6 +27,9 @@ from models.registry.folder import (
     is_made,
     no_champion,
 )
+
+if TYPE_CHECKING:
+    from models.training.fit import TrainingCounts
 
 HOLDOUT, TRAINING = "holdout.parquet", "training.json"
 """What a training leaves with its run."""
@@ -83,6 +86,13 @@ def experiment(folder: Path, name: str) -> str:
     local = mlflow.get_tracking_uri().startswith("sqlite:")
     artifacts = (folder / "artifacts").resolve().as_uri() if local else None
     return str(mlflow.create_experiment(name, artifact_location=artifacts))
+
+
+class TrainingRecord(TypedDict, total=False):
+    """What was kept of a version's training."""
+
+    metrics: dict[str, float | None]
+    counts: TrainingCounts
 
 
 def kept_json(run_id: str, file: str) -> Any:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
+
+from features.json_values import JsonReady
 
 Direction = Literal["higher", "lower", "not enough evidence"]
 
@@ -47,7 +49,7 @@ class SignalCertainty:
 
 
 @dataclass(frozen=True)
-class WeightCertainty:
+class WeightCertainty(JsonReady):
     """Certainty of every group and signal, per segment and over all rows.
 
     Attributes
@@ -70,20 +72,3 @@ class WeightCertainty:
             for segment, parts in self.groups.items()
         }
         return WeightCertainty(groups, self.signals)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready description."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, described: Mapping[str, Any]) -> WeightCertainty:
-        """Rebuild from :meth:`to_dict`."""
-        groups = {
-            segment: {name: GroupCertainty(**found) for name, found in parts.items()}
-            for segment, parts in described["groups"].items()
-        }
-        signals = {
-            segment: {name: SignalCertainty(**found) for name, found in parts.items()}
-            for segment, parts in described["signals"].items()
-        }
-        return cls(groups, signals)
