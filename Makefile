@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet
+AS_PINNED = --fork-strategy fewest --constraint requirements.txt
 EXTRA = $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["$(1)"], sep="\n")'
 PYTHONS = $(or $(PYTHON),python3.13 python3.12 python3.11 python3)
 # Spark, 400 MB, is tested where there is Java to run it.
@@ -55,6 +56,8 @@ lint: setup ## Check style, formatting and types
 lock: setup ## Pin what pyproject.toml asks for in requirements*.txt
 	$(PIP) install uv
 	$(COMPILE) pyproject.toml --extra dev --fork-strategy fewest --output-file requirements.txt $(LOCK_ARGS)
+	echo hatchling | $(COMPILE) pyproject.toml - --extra postgres $(AS_PINNED) --output-file requirements-image.txt $(LOCK_ARGS)
+	echo hatchling | $(COMPILE) pyproject.toml - --extra postgres --extra server $(AS_PINNED) --output-file requirements-server.txt $(LOCK_ARGS)
 	$(call EXTRA,spark) | $(COMPILE) - --output-file requirements-spark.txt $(LOCK_ARGS)
 	$(call EXTRA,bench) | $(COMPILE) - --constraint requirements.txt --output-file requirements-bench.txt $(LOCK_ARGS)
 	echo '$(AIRFLOW)' | $(COMPILE) - --output-file requirements-airflow.txt $(LOCK_ARGS)
