@@ -1,4 +1,4 @@
-"""What holds for every test: modules that are left out, who runs what, how often memory is swept."""
+"""What holds for every test: what is left out, who runs what, how often memory is swept."""
 
 from __future__ import annotations
 

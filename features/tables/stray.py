@@ -42,10 +42,9 @@ def without_strays(
     for place in range(1, min(MOST_STRAYS, len(last) - 1) + 1):
         after, before = last[place - 1][0], last[place][0]
         if after - before > GAP:
-            # Rows are counted where there is something to be stray among: mostly there is not.
-            if sum(int(_times(table, now).count().execute()) for table in ended.values()) < (
-                FEWEST_ROWS
-            ):
+            # Counted once there is such a gap, which is seldom.
+            rows = sum(int(_times(table, now).count().execute()) for table in ended.values())
+            if rows < FEWEST_ROWS:
                 break
             strays = [name for _, name in last[:place]]
             return before, {
@@ -58,6 +57,6 @@ def without_strays(
 
 
 def _times(table: CleanTable, now: datetime) -> ir.Table:
-    """Return the own times of a table's rows, in a column alone, but for those that lie ahead."""
+    """Return the times of a table's rows, in a column alone, without those in the future."""
     own = table.cleaned[table.contract.time]
     return table.cleaned.filter(own.notnull() & (own <= ibis.literal(now))).select(own)
