@@ -14,9 +14,9 @@ import ibis.expr.types as ir
 
 from features.errors import DataError
 from features.sources.files.plain_forms import without_missing_words
-from features.tables.finding import Finding
 from features.tables.mapping.contract import Column, Table
 from features.tables.mapping.ends import is_no_end, with_last_day
+from features.tables.mapping.finding import Finding
 from features.tables.mapping.mapped import MappedTable, clean_id
 from features.tables.mapping.reading_settings import ReadingSettings
 from features.tables.mapping.written import FALSE_WORDS, TRUE_WORDS

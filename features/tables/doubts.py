@@ -10,7 +10,7 @@ import ibis.expr.types as ir
 from features.errors import sample
 from features.sources.files.plain_forms import without_missing_words
 from features.tables.cleaning import CleanTable
-from features.tables.finding import Finding
+from features.tables.mapping.finding import Finding
 
 _CURRENCY = re.compile(r"(^|_)(currency|ccy|iso_currency|currency_code)(_|$)", re.I)
 _STATUS = re.compile(r"(^|_)(status|state)$", re.I)

@@ -11,7 +11,7 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from features.tables.cleaning import CleanTable
-from features.tables.finding import Finding
+from features.tables.mapping.finding import Finding
 
 LEAST_DAYS = 5
 """A table with rows on fewer days has no usual gap: it was loaded at once, or has just begun."""

@@ -21,11 +21,11 @@ from features.tables.cleaning import (
     clean_value,
 )
 from features.tables.doubts import row_doubts
-from features.tables.finding import Code, Finding
 from features.tables.label_quality import refuse_wrong_labels
 from features.tables.links import links_to_accounts
 from features.tables.mapping.contract import Column
 from features.tables.mapping.ends import is_no_end
+from features.tables.mapping.finding import Code, Finding
 from features.tables.reading.forms import Counts
 from features.tables.reading.values import read_number, read_time
 

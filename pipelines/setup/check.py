@@ -130,8 +130,8 @@ def check_data(project: Project) -> DataReport:
 
 def _with_early_end(company: Company, quality: TableQuality) -> TableQuality:
     """Say when a table's rows stop so long before the data's end as they never have."""
-    from features.tables.finding import Finding
     from features.tables.last_rows import freshness
+    from features.tables.mapping.finding import Finding
 
     table = company.tables[quality.name]
     if quality.name == "labels" or not table.is_dated or quality.last is None:

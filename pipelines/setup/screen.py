@@ -13,7 +13,7 @@ from pipelines.reports.wording import plural
 
 if TYPE_CHECKING:
     from features.catalog import Signal
-    from features.tables.finding import Severity
+    from features.tables.mapping.finding import Severity
     from pipelines.setup.check import DataReport
 
 

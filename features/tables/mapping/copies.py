@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import ibis
 import ibis.expr.types as ir
 
-from features.tables.finding import Finding
+from features.tables.mapping.finding import Finding
 
 Keep = Callable[[str, ir.Table], ir.Table]
 """Computes a step once, in the engine."""

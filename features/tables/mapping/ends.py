@@ -8,7 +8,7 @@ from typing import Literal
 import ibis
 import ibis.expr.types as ir
 
-from features.tables.finding import Finding
+from features.tables.mapping.finding import Finding
 
 NO_END = (datetime(1970, 1, 2), datetime(2090, 1, 1))
 """An end up to the first, or from the second on, is a way to write that there is none."""

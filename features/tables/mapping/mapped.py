@@ -11,9 +11,9 @@ import ibis.expr.types as ir
 from features.errors import DataError, nearest, sample
 from features.sources.files.plain_forms import without_missing_words
 from features.sources.source import Source, same_name
-from features.tables.finding import Finding
 from features.tables.mapping.contract import ACCOUNT_ID, CONTRACT, Column, Kind, Table
 from features.tables.mapping.copies import latest_versions, without_copies
+from features.tables.mapping.finding import Finding
 from features.tables.mapping.keep import kept_rows
 from features.tables.mapping.mapping import TableMapping
 

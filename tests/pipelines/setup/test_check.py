@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from features.tables.finding import CODES, Finding
+from features.tables.mapping.finding import CODES, Finding
 
 ROOT = Path(__file__).resolve().parents[3]
 
