@@ -11,6 +11,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from features.catalog import Signal
+from models.measures.estimate import Estimate
 from pipelines.weights.evidence_ratings import OBJECTIVE, rating_evidence
 from pipelines.weights.evidence_referrals import BESIDE, referrals_beside_surveys
 from tests.pipelines.weights.conftest import SEED
@@ -141,7 +142,8 @@ def test_ratings_that_nothing_orients_or_nobody_gave_lately_still_count(known):
     notes: list[str] = []
     asked = (known.company, known.project, silent, known.rows, known.frame, np.arange(9))
     found = rating_evidence(*asked, known.signals, notes, seed=SEED)
-    assert (found.rating, found.objective, found.measured, found.ahead) == (None,) * 4
+    assert (found.rating, found.objective, found.measured) == (None,) * 3
+    assert found.ahead == Estimate(None, None, None)
     assert found.raters == known.found.ratings.raters
     assert found.sentence.endswith("it is taken off before ratings count.")
     assert notes == [
@@ -160,5 +162,6 @@ def test_without_an_objective_measure_the_rating_stands_alone(known):
     asked = (known.company, known.project, known.model, known.rows, known.frame)
     found = rating_evidence(*asked, np.arange(9), own, [], seed=SEED)
     assert found.rating == known.found.ratings.rating
-    assert (found.objective, found.measured, found.ahead) == (None,) * 3
+    assert (found.objective, found.measured) == (None,) * 2
+    assert found.ahead == Estimate(None, None, None)
     assert found.sentence.endswith("where a coin is right in 50 %.")
