@@ -29,11 +29,12 @@ demo: setup ## Simulate a company, train, score and report in demo/
 
 # Tests start many processes: they share what is compiled once.
 test: lint $(SPARK) ## Lint, then run every test and doctest
-	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --durations=25 $(PYTEST_ARGS)
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder \
+		--durations=25 $(PYTEST_ARGS)
 
 # A contributor's loop: no servers, browsers or walks through the manual.
 test-fast: setup ## Run the tests that take a moment, without lint
-	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup \
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder \
 		-m "not slow and not spark and not postgres and not browser and not manual" $(PYTEST_ARGS)
 
 bench: setup $(VENV)/.bench ## Run every benchmark
