@@ -13,6 +13,7 @@ import typer
 
 from features.errors import HealthscoreError
 from pipelines.commands.champions import history, rollback
+from pipelines.commands.experiment import experiment
 from pipelines.commands.monitor import monitor
 from pipelines.commands.panel import serve, user
 from pipelines.commands.portfolio import portfolio
@@ -76,6 +77,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(user)
+app.add_typer(experiment)
 
 
 def _show_version(asked: bool) -> None:

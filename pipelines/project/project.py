@@ -25,6 +25,7 @@ from features.tables.mapping.mapping import Frozen, TablesSettings
 from features.tables.mapping.reading_settings import ReadingSettings
 from models.drift.policy import DriftPolicy, PromotionRules
 from pipelines.project.alert_settings import AlertSettings
+from pipelines.project.experiment_settings import NAME, ExperimentSettings
 from pipelines.project.score_settings import MAIN, FurtherOutcome, ScoreSettings, with_inherited
 from pipelines.project.scorecard_settings import PlaysSettings, ScorecardSettings
 from pipelines.project.serve_settings import ServeSettings, with_owner
@@ -105,6 +106,7 @@ class Settings(Frozen):
     store: StoreSettings = StoreSettings()
     scorecard: ScorecardSettings = ScorecardSettings()
     plays: PlaysSettings = PlaysSettings()
+    experiments: dict[Annotated[str, Field(pattern=NAME)], ExperimentSettings] = Field({})
     monitor: DriftPolicy = DriftPolicy()
     alert: AlertSettings = AlertSettings()
     serve: ServeSettings = ServeSettings()
@@ -207,7 +209,7 @@ class Project:
     def fingerprint(self) -> str:
         """SHA-256 of what shapes a score: not comments, order, passwords or places."""
         beside = {"registry", "store", "scorecard", "plays", "retraining", "monitor", "alert"}
-        beside |= {"serve", "check"}
+        beside |= {"serve", "check", "experiments"}
         said = self.settings.model_dump(mode="json", exclude=beside)
         if self.settings.source.url is not None:
             said["source"]["url"] = masked(self.settings.source.url)
