@@ -32,8 +32,8 @@ from models.training.holdout import Unseen, doubts, judge, nobody_at_risk, prove
 from models.training.learning import Learning
 from models.training.splits import Fold, account_folds, later_holdout
 from models.weights.account_spread import AccountSpread, SpreadReader, spread_of
+from models.weights.certainty import GroupCertainty, SignalCertainty, WeightCertainty
 from models.weights.draws import DRAWS, sampled_rows
-from models.weights.intervals import GroupCertainty, SignalCertainty, WeightCertainty
 
 # What sets an account apart beside all that a line of grades can say of it, in log-odds: measured
 # on companies drawn at random, see docs/decisions/0032.

@@ -129,7 +129,7 @@ def account_view(
 def _interval(row: Mapping[str, Any], model: HealthModel | None) -> tuple[float, float] | None:
     import pandas as pd
 
-    from models.scoring.scored import issued_intervals
+    from models.scoring.issued import issued_intervals
 
     found = None if model is None else issued_intervals(model, pd.DataFrame([row]))
     return None if found is None else (float(found[0][0]), float(found[1][0]))

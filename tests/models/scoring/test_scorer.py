@@ -12,7 +12,7 @@ from sklearn.base import clone
 from features.catalog import GROUPS
 from features.errors import DataError
 from models.scoring.health_model import HealthModel, model_input
-from models.scoring.scored import issued_intervals
+from models.scoring.issued import issued_intervals
 from models.scoring.scorer import Scorer
 
 PARTS = {

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.scoring.scored import issued_intervals
+from models.scoring.issued import issued_intervals
 from pipelines.project.project import load_project
 from pipelines.store.opening import open_store
 

@@ -1,19 +1,14 @@
-"""Scored accounts: scores of rows, with the points and reasons each is made of."""
+"""Intervals of probabilities that were issued, from what was issued."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
-from features.catalog import Signal
 from models.arrays import Floats
 from models.scoring.health_model import HealthModel
-from models.scoring.reasons import Reason, reasons
 from models.weights.account_spread import interval
-from models.weights.weights import group_points
 
 
 def issued_intervals(model: HealthModel, rows: pd.DataFrame) -> tuple[Floats, Floats] | None:
@@ -56,37 +51,3 @@ def issued_intervals(model: HealthModel, rows: pd.DataFrame) -> tuple[Floats, Fl
     share = np.minimum(probability / expit(log_odds), 1.0)
     low, high = interval(log_odds, deviation)
     return low * share, high * share
-
-
-@dataclass(frozen=True)
-class ScoredAccounts:
-    """Scores of (account, observation date) rows, with what each is made of.
-
-    Attributes
-    ----------
-    table : DataFrame of n rows
-        In the order of the input: ``account_id``, ``observation_date``, ``segment`` (as the model
-        used it), ``score`` (0 to 100), ``band``, ``grade``, ``probability`` (of the outcome in
-        its window), ``probability_low`` and ``probability_high`` (its 90 % interval; NaN where the
-        model knows none), ``probability_if_due`` (had the account to decide in it), ``coverage``
-        (0 to 1) and ``baseline_score`` (the score of the segment's mean margin).
-    points : ndarray of shape (n, n_signals)
-        ``table.baseline_score + points.sum(axis=1)`` is ``table.score``, to 1e-9.
-    values : DataFrame of n rows
-        The signals as they were observed.
-    signals : tuple of Signal
-        What the columns of ``points`` and ``values`` are.
-    """
-
-    table: pd.DataFrame
-    points: Floats
-    values: pd.DataFrame
-    signals: tuple[Signal, ...]
-
-    def group_points(self) -> pd.DataFrame:
-        """Sum points over signal groups: n rows, one column per group that occurs."""
-        return group_points(self.points, self.signals)
-
-    def reasons(self, limit: int = 5) -> list[list[Reason]]:
-        """Give the signals with the largest points of each row, in words."""
-        return reasons(self.points, self.values, self.signals, limit)
