@@ -14,6 +14,7 @@ from pipelines.dashboard.snapshot.schema import (
     LIFECYCLE,
     NAME,
     OWNER,
+    RENEWAL,
     RESERVED,
     RESERVED_TOO,
     Attribute,
@@ -41,8 +42,8 @@ class AccountAttributes:
     attributes : tuple of Attribute
         Columns that describe an account; sensitive ones are left out.
     batches : iterator of RecordBatch
-        ``account_id``, ``name``, ``owner``, ``lifecycle`` and a column per attribute under its
-        stored name.
+        ``account_id``, ``name``, ``owner``, ``lifecycle``, ``renewal`` (when the contract renews
+        next) and a column per attribute under its stored name.
     """
 
     attributes: tuple[Attribute, ...]
@@ -135,7 +136,12 @@ def _with_stage(project: Project, company: Company, described: ir.Table, day: da
     request = Request(company, active, (day,), settings.signals, settings.outcome)
     profile = ProfileBuilder().build(request)
     stages = profile.select("account_id", **{LIFECYCLE: profile[STAGE]})
-    joined = described.left_join(stages, "account_id").select(*described.columns, LIFECYCLE)
+    added = [LIFECYCLE]
+    if "renewal_at" in active.columns:
+        renewals = active.select("account_id", **{RENEWAL: active.renewal_at.cast("date")})
+        stages = stages.left_join(renewals, "account_id").select(*stages.columns, RENEWAL)
+        added.append(RENEWAL)
+    joined = described.left_join(stages, "account_id").select(*described.columns, *added)
     return joined.mutate(observation_date=ibis.date(day))
 
 
@@ -145,6 +151,7 @@ def _in_order(rows: Any, attributes: tuple[Attribute, ...]) -> Iterator[pa.Recor
     kinds: Mapping[str, pa.DataType] = {
         "account_id": pa.string(),
         **dict.fromkeys(FIXED, pa.string()),
+        RENEWAL: pa.date32(),
         **{one.stored: pa.string() if one.is_text else pa.float64() for one in attributes},
     }
     schema = pa.schema(list(kinds.items()))
