@@ -23,7 +23,7 @@ from features.sources.url import HIDDEN, masked, masked_comments
 from features.tables.mapping.mapping import Frozen, TablesSettings
 from features.tables.mapping.reading_settings import ReadingSettings
 from models.drift.policy import DriftPolicy
-from pipelines.project.alert_settings import AlertSettings
+from pipelines.project.alert_settings import AlertSettings, DigestSettings
 from pipelines.project.retraining_settings import RetrainingSettings
 from pipelines.project.score_settings import MAIN, FurtherOutcome, ScoreSettings, with_inherited
 from pipelines.project.scorecard_settings import PlaysSettings, ScorecardSettings
@@ -106,6 +106,7 @@ class Settings(Frozen):
     plays: PlaysSettings = PlaysSettings()
     monitor: DriftPolicy = DriftPolicy()
     alert: AlertSettings = AlertSettings()
+    digest: DigestSettings = DigestSettings()
     serve: ServeSettings = ServeSettings()
 
     @pydantic.model_validator(mode="before")

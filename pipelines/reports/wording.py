@@ -125,6 +125,18 @@ def one_decimal(number: float | None) -> str:
     return f"{number:.1f}" if _known(number) else UNKNOWN
 
 
+def signed_points(points: float) -> str:
+    """Write points with their sign.
+
+    Examples
+    --------
+    >>> signed_points(-8.13), signed_points(0.02), signed_points(3.0)
+    ('−8.1', '0.0', '+3.0')
+    """
+    text = f"{points:+.1f}".replace("-", "−")
+    return "0.0" if text in ("+0.0", "−0.0") else text
+
+
 def short_day(moment: date) -> str:
     """Write a date for a narrow column.
 

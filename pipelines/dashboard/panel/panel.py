@@ -15,6 +15,7 @@ from pipelines.dashboard.access.visitor import visitor_of
 from pipelines.dashboard.web.static_files import static_url
 from pipelines.project.score_settings import MAIN
 from pipelines.reports import wording
+from pipelines.reports.freshness import Freshness, freshness_of
 from pipelines.reports.terminal.console import plain
 
 if TYPE_CHECKING:
@@ -87,6 +88,11 @@ class Panel:
             raise HTTPException(503, self.snapshots.why_none(outcome, visitor_of(request)))
         return snapshot
 
+    def freshness_of(self, snapshot: Snapshot) -> Freshness:
+        """Hold the scores of a snapshot against the clock."""
+        outcome = self.project.for_outcome(snapshot.outcome).settings.outcome
+        return freshness_of(outcome, snapshot.run.key.as_of)
+
     def render(
         self, request: Request, name: str, status: int = 200, **context: Any
     ) -> HTMLResponse:
@@ -109,12 +115,14 @@ class Panel:
         visitor = getattr(request.state, "visitor", None)
         asked = request.query_params.get(OUTCOME) or MAIN
         outcome = asked if asked in self.outcomes else MAIN
+        snapshot = self.snapshots.current(outcome) if visitor else None
         values = {
             "request": request,
             "visitor": visitor,
             "outcome": outcome,
             "outcomes": self.outcomes,
-            "snapshot": self.snapshots.current(outcome) if visitor else None,
+            "snapshot": snapshot,
+            "outdated": None if snapshot is None else self.freshness_of(snapshot).note,
             "stale": self.snapshots.stale(outcome, visitor) if visitor else None,
             "can_log_out": self.gate.has_sessions,
             "csrf_token": self.gate.csrf_token(request),

@@ -19,8 +19,7 @@ from pipelines.dashboard.portfolio.spark_line import spark_line
 from pipelines.dashboard.portfolio.trend_bars import trend_bars
 from pipelines.dashboard.snapshot.portfolio_view import PortfolioView, portfolio_of
 from pipelines.portfolio.sums import BandSummary, PartSummary
-from pipelines.portfolio.words import stake_words
-from pipelines.reports.wording import amount, day, money, plural
+from pipelines.portfolio.words import Stake, StakeWords, stake_sentence, stake_words
 
 if TYPE_CHECKING:
     from features.outcomes.settings import OutcomeSettings
@@ -157,7 +156,7 @@ def portfolio_page(request: Request, visitor: VisitorOf) -> HTMLResponse:
         page_title="Portfolio",
         words=words,
         view=view,
-        headline=_headline(view, words.verb, outcome.kind, until),
+        headline=_headline(view, words, until, is_over=panel.freshness_of(snapshot).is_over),
         figures=figures_of(view, words),
         said=None if view.changes is None else view.changes.sentence(words.stake),
         spark=spark_line,
@@ -281,21 +280,9 @@ def _part(part: PartSummary) -> PartAnswer:
     )
 
 
-def _headline(view: PortfolioView, verb: str, kind: str, until: date) -> str:
+def _headline(view: PortfolioView, words: StakeWords, until: date, *, is_over: bool) -> str:
     """Say in one sentence what is at stake."""
     if not view.accounts:
         return "None of the accounts you may see was scored"
-    if view.expected_arr is None:
-        return (
-            f"About {amount(view.expected_accounts.expected)} of"
-            f" {plural(view.accounts, 'account')} are expected to {verb} by {day(until)}"
-        )
-    if kind == "churn":
-        return (
-            f"About {money(view.expected_arr.expected)} of {money(view.arr)} ARR is expected to be"
-            f" lost by {day(until)}"
-        )
-    return (
-        f"Accounts with about {money(view.expected_arr.expected)} of {money(view.arr)} ARR are"
-        f" expected to {verb} by {day(until)}"
-    )
+    stake = Stake(view.accounts, view.expected_accounts, view.expected_arr, view.arr)
+    return stake_sentence(words, stake, until, is_over=is_over)

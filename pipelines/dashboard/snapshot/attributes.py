@@ -19,6 +19,7 @@ from pipelines.dashboard.snapshot.schema import (
     RESERVED_TOO,
     Attribute,
 )
+from pipelines.portfolio.worklist.described import contract_tables
 from pipelines.project.project import Project
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from features.tables.company import Company
 
 ROWS = 65_536
-# Who is active on a date, and in which stage, is read from these alone.
-STAGE_TABLES = ("accounts", "subscriptions", "churn_events", "labels")
 STAGE = "lifecycle_stage"
 
 
@@ -74,7 +73,7 @@ def account_attributes(
     from pipelines.project.company import open_project_source
 
     with open_project_source(project) as source:
-        company = _company(project, source, owner, day)
+        company = contract_tables(project, source, owner, day)
         accounts = company.tables["accounts"].cleaned
         named = {NAME: accounts[NAME]} if NAME in accounts.columns else {}
         if owner is not None:
@@ -91,20 +90,6 @@ def account_attributes(
         stages = _with_stage(project, company, described, day)
         rows = FeatureRows(company, stages, int(stages.count().execute()), ())
         yield AccountAttributes(attributes, _in_order(rows, attributes))
-
-
-def _company(project: Project, source: Any, owner: str | None, day: date) -> Company:
-    """Map the few tables that are read, without counting what is wrong with them."""
-    from features.tables.company import Company, clean_tables, labels_are_dated
-
-    settings, reading = project.settings.tables, project.settings.reading
-    is_dated = labels_are_dated(source, settings)
-    listed = settings.accounts.attributes
-    if owner is not None and owner not in listed:
-        accounts = settings.accounts.model_copy(update={"attributes": (*listed, owner)})
-        settings = settings.model_copy(update={"accounts": accounts})
-    tables = clean_tables(source, settings, reading, is_dated=is_dated, names=STAGE_TABLES)
-    return Company(source.engine, tables, {}, day)
 
 
 def _attributes(project: Project, company: Company, owner: str | None) -> tuple[Attribute, ...]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipelines.dashboard.access.visitor import Visitor
     from pipelines.dashboard.snapshot.snapshot import Snapshot
 
-SHOWN = 10
+SHOWN = 5
 """So many of those that entered or left the first band are listed, the largest ARR first."""
 _SUMS = (
     "count(*) as accounts, coalesce(sum(arr), 0) as arr, coalesce(sum(stake), 0) as stake,"

@@ -10,6 +10,7 @@ import duckdb
 from features.catalog import GROUPS
 from pipelines.dashboard.snapshot.engine import fill
 from pipelines.dashboard.snapshot.schema import EARLIER, MONTHS
+from pipelines.store.issued import runs_before
 from pipelines.store.schema import POINT_COLUMNS
 
 if TYPE_CHECKING:
@@ -62,8 +63,7 @@ def copy_earlier(engine: duckdb.DuckDBPyConnection, store: ScoreStore, run: Run)
     run : Run
         The run of the snapshot.
     """
-    last = {one.key.as_of: one for one in store.runs(run.key.outcome)}
-    runs = [one for day, one in sorted(last.items()) if day < run.key.as_of][-DATES:]
+    runs = runs_before(store, run)[-DATES:]
     for number, one in enumerate(runs[:-1]):
         fill(engine, f"past_{number}", store.scores(one, columns=["account_id", "score"]))
     if runs:
@@ -120,7 +120,7 @@ def _nothing() -> dict[str, str]:
 
 def _moved(engine: duckdb.DuckDBPyConnection, first: str) -> None:
     """Say what each account was, and which group moved its score most in the way it went."""
-    parts = {group: f"joined.points_{group} - earlier.points_{group}" for group in GROUPS}
+    parts = {str(group): f"joined.points_{group} - earlier.points_{group}" for group in GROUPS}
     parts[BASELINE] = "joined.baseline_score - earlier.baseline_score"
     each = ", ".join(f"{part} as d_{group}" for group, part in parts.items())
     named = " ".join(f"when d_{group} = moved_points then '{group}'" for group in parts)

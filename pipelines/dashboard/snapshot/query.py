@@ -32,10 +32,6 @@ class AccountQuery:
         accounts of which it is not known.
     score_from, score_to : float or None
         Scores between these, both included.
-    moved : tuple of str
-        Keys of :data:`MOVES`: accounts that did any of these since the run before.
-    renews_days : int or None
-        Accounts whose contract renews within so many days of the date of the scores.
     sort : str
         A column of :data:`pipelines.dashboard.snapshot.schema.SORTED`, or an attribute.
     descending : bool
@@ -47,6 +43,10 @@ class AccountQuery:
         Whether the last page is wanted.
     size : int
         Most accounts.
+    moved : tuple of str
+        Keys of :data:`MOVES`: accounts that did any of these since the run before.
+    renews_days : int or None
+        Accounts whose contract renews within so many days of the date of the scores.
     shown : tuple of str
         Columns that are shown; the usual ones where there are none.
     """
@@ -55,14 +55,14 @@ class AccountQuery:
     wanted: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     score_from: float | None = None
     score_to: float | None = None
-    moved: tuple[str, ...] = ()
-    renews_days: int | None = None
     sort: str = "stake"
     descending: bool = True
     after: str | None = None
     before: str | None = None
     at_end: bool = False
     size: int = 50
+    moved: tuple[str, ...] = ()
+    renews_days: int | None = None
     shown: tuple[str, ...] = ()
 
 

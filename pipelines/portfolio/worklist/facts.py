@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Any
 
 from features.errors import HealthscoreError
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     import pandas as pd
 
-    from features.tables.company import CleanTable
+    from features.tables.cleaning import CleanTable
 
 SAID = 2
 """So many of a kind are named, and the rest counted."""
@@ -139,7 +139,7 @@ def _ticket(row: dict[str, Any], named: Sequence[str], day: date) -> str:
     known = [_shown(row[name]) for name in named if _is_known(row[name])]
     title = known.pop(0) if "ticket_id" in named and _is_known(row["ticket_id"]) else "a ticket"
     about = f" ({', '.join(known)})" if known else ""
-    return f"{title}{about}, open {plural((day - row['opened_at'].date()).days, 'day')}"
+    return f"{title}{about}, open {plural(_days_since(row['opened_at'], day), 'day')}"
 
 
 def _invoices(asked: ir.Table, table: CleanTable, day: date) -> dict[str, str]:
@@ -161,7 +161,7 @@ def _invoices(asked: ir.Table, table: CleanTable, day: date) -> dict[str, str]:
 
 def _invoice(row: dict[str, Any], day: date) -> str:
     of = f" of {money(row['amount'])}" if _is_known(row.get("amount")) else ""
-    late = plural((day - row["due_at"].date()).days, "day")
+    late = plural(_days_since(row["due_at"], day), "day")
     issued = f" from {written(row['issued_at'].date())}" if _is_known(row["issued_at"]) else ""
     return f"the invoice{of}{issued}, {late} overdue"
 
@@ -181,14 +181,20 @@ def _features(asked: ir.Table, table: CleanTable, day: date) -> dict[str, str]:
     frame = counted.filter((counted.now == 0) & (counted.before > 0)).execute()
     frame = frame.sort_values(["account_id", "before", "feature"], ascending=[True, False, True])
     return {
-        str(account): _listed([_feature(one) for one in _records(own)], "feature")
+        str(account): "no longer used, and in the 90 days before: "
+        + _listed([_feature(one) for one in _records(own)], "feature")
         for account, own in frame.groupby("account_id")
     }
 
 
 def _feature(row: dict[str, Any]) -> str:
     times = plural(int(row["before"]), "time")
-    return f"no longer used: {_shown(row['feature'])} ({times} in the 90 days before)"
+    return f"{_shown(row['feature'])} ({times})"
+
+
+def _days_since(moment: datetime, day: date) -> int:
+    """Count whole days, as signals do."""
+    return (datetime.combine(day, time()) - moment).days
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
