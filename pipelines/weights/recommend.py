@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
@@ -65,6 +67,10 @@ class Effect:
         How many more, with its 90 % interval.
     arr, more_arr, more_arr_low, more_arr_high : float or None
         ARR of all those accounts, and of how many more it is flagged; None where ARR is not known.
+    cases : int
+        Accounts with the outcome that were counted on the replayed dates.
+    flagged_today, flagged : float or None
+        Share of all accounts that either flags.
     """
 
     segment: str
@@ -78,6 +84,24 @@ class Effect:
     more_arr: float | None
     more_arr_low: float | None
     more_arr_high: float | None
+    cases: int = 0
+    flagged_today: float | None = None
+    flagged: float | None = None
+
+    @property
+    def cases_caught_today(self) -> float:
+        """Of the cases that were counted, how many today's weights flag in time."""
+        return self.cases * self.caught_today / self.happened if self.happened else 0.0
+
+    @property
+    def cases_caught(self) -> float:
+        """Of the cases that were counted, how many the recommended weights flag in time."""
+        return self.cases * self.caught / self.happened if self.happened else 0.0
+
+    @property
+    def is_better(self) -> bool:
+        """Whether more were found; where nothing happened that is not known, and so True."""
+        return math.isnan(self.more) or self.more > 0
 
 
 @dataclass(frozen=True)
@@ -213,6 +237,8 @@ def recommend(project: Project) -> Recommended:
             )
             step("putting it together", STEPS, STEPS)
     first, last = known.from_until
+    told = effects(replayed, known.rows, project.settings.outcome.horizon_days, good=good)
+    advice = _shown_better(advice, told)
     return Recommended(
         outcome=project.outcome_name,
         words=project.settings.outcome.words,
@@ -227,7 +253,7 @@ def recommend(project: Project) -> Recommended:
         is_assumed=not project.settings.scorecard.weights,
         scorecard=Scorecard(grading, {name: found.weights for name, found in advice.items()}),
         replayed=replayed,
-        effects=effects(replayed, known.rows, project.settings.outcome.horizon_days),
+        effects=told,
         taught_until=known.taught_until,
         replayed_from=first,
         replayed_until=last,
@@ -245,7 +271,21 @@ def recommend(project: Project) -> Recommended:
     )
 
 
-def effects(replayed: Replayed, rows: pd.DataFrame, horizon_days: int) -> dict[str, Effect]:
+def _shown_better(
+    advice: Mapping[str, SegmentAdvice], told: Mapping[str, Effect]
+) -> dict[str, SegmentAdvice]:
+    """Keep the weights of a segment whose own replay found no more: nobody is advised to."""
+    return {
+        segment: one
+        if segment == EVERYBODY or segment not in told or told[segment].is_better
+        else one.kept()
+        for segment, one in advice.items()
+    }
+
+
+def effects(
+    replayed: Replayed, rows: pd.DataFrame, horizon_days: int, *, good: bool = False
+) -> dict[str, Effect]:
     """Work out what the recommended weights would change in twelve months.
 
     Of each replayed date the outcome windows add up to a year's: what happened in the windows of a
@@ -259,7 +299,10 @@ def effects(replayed: Replayed, rows: pd.DataFrame, horizon_days: int) -> dict[s
         The replayed rows: ``observation_date``, ``segment``, ``happened`` and ``arr``.
     horizon_days : int
         Length of the outcome window.
+    good : bool
+        Whether the outcome is good news, so that green accounts are those that are flagged.
     """
+    flag = "green" if good else "red"
     years = horizon_days * rows["observation_date"].nunique() / DAYS
     effects_by_segment = {}
     for segment, lines in replayed.table.groupby("segment", sort=False):
@@ -280,6 +323,9 @@ def effects(replayed: Replayed, rows: pd.DataFrame, horizon_days: int) -> dict[s
             happened * float(advised["caught"]),
             *more,
             *((arr, *money) if has_arr else (None, None, None, None)),
+            cases=len(lost),
+            flagged_today=float(today[flag]),
+            flagged=float(advised[flag]),
         )
     return effects_by_segment
 

@@ -18,6 +18,7 @@ PATH = "/accounts"
 MOST_VALUES = 50
 MOVED = {
     "down": "fell by 5 points or more",
+    "worse": "fell by 5 points or more without entering the first band",
     "up": "rose by 5 points or more",
     "entered": "entered the first band",
     "left": "left the first band",

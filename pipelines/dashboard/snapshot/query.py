@@ -10,6 +10,7 @@ FAR = 5.0
 """Points from which a score has moved: the odds of the outcome are 1.4 times what they were."""
 MOVES: Mapping[str, str] = {
     "down": f"change <= -{FAR:g}",
+    "worse": f"change <= -{FAR:g} and not (band = ? and band_before <> band)",
     "up": f"change >= {FAR:g}",
     "entered": "band = ? and band_before <> band",
     "left": "band_before = ? and band_before <> band",

@@ -184,7 +184,7 @@ def digest_of(project: Project, book: Snapshot, reader: Visitor, owner: str | No
     if changes is not None:
         for name, title, move in (
             ("entered", f"New in {band}", ("entered",)),
-            ("down", "Worse", ("down",)),
+            ("worse", "Worse", ("worse",)),
             ("better", "Better", ("left", "up")),
         ):
             query = AccountQuery(moved=move, sort=rank, size=SHOWN)
@@ -209,13 +209,9 @@ def digest_of(project: Project, book: Snapshot, reader: Visitor, owner: str | No
 
 
 def _part(book: Snapshot, reader: Visitor, query: AccountQuery, name: str, title: str) -> Part:
-    page, band = page_of(book, reader, query), book.contents.first_band
-    rows = page.rows
-    if name == "down":
-        # Who entered the first band is told of there.
-        rows = [row for row in rows if row["band"] != band or row["band_before"] == band]
+    page = page_of(book, reader, query)
     items = []
-    for row in rows:
+    for row in page.rows:
         why = why_moved(book.model, row)
         moved = f"{row['score_before']:.1f} → {row['score']:.1f} ({signed_points(row['change'])})"
         worth = f"ARR {money(row['arr'])}, " if row["arr"] is not None else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -161,7 +161,7 @@ def _written(digests: Sequence[Digest], out: Path, *, in_folder: bool) -> list[s
 
 
 def _write(digest: Digest, file: Path) -> str:
-    forms = {
+    forms: dict[str, Callable[[Digest], str]] = {
         ".html": digest_html,
         ".txt": digest_text,
         ".json": lambda one: json.dumps(one.to_dict(), allow_nan=False) + "\n",

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from features.errors import HealthscoreError
 from pipelines.project.project import Project
 from pipelines.reports.terminal.console import plain
+from pipelines.reports.wording import count, plural
 from pipelines.reports.wording import day as written
-from pipelines.reports.wording import money, plural
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -160,7 +160,7 @@ def _invoices(asked: ir.Table, table: CleanTable, day: date) -> dict[str, str]:
 
 
 def _invoice(row: dict[str, Any], day: date) -> str:
-    of = f" of {money(row['amount'])}" if _is_known(row.get("amount")) else ""
+    of = f" of {count(row['amount'])}" if _is_known(row.get("amount")) else ""
     late = plural(_days_since(row["due_at"], day), "day")
     issued = f" from {written(row['issued_at'].date())}" if _is_known(row["issued_at"]) else ""
     return f"the invoice{of}{issued}, {late} overdue"

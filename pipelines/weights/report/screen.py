@@ -15,8 +15,8 @@ from rich.text import Text
 
 from features.catalog import EVERYBODY
 from pipelines.reports.terminal.console import figure, plain, print_warnings, table_of
-from pipelines.reports.wording import money, score
-from pipelines.weights.report.words import headline, reason, shown_segments
+from pipelines.reports.wording import amount, money, score
+from pipelines.weights.report.words import headline, reason, shown_segments, signed
 from pipelines.weights.rows import FULL_MODEL, RECOMMENDED, TODAY
 from pipelines.weights.what_if import WHAT_IF
 
@@ -100,7 +100,7 @@ def _show_effects(console: Console, recommended: Recommended) -> None:
     console.print(
         Text(
             f"On {recommended.replayed_from} to {recommended.replayed_until}, with weights learnt"
-            f" until {recommended.taught_until}; in twelve months:",
+            f" until {recommended.taught_until}; in twelve months, at this rate:",
             style="bold",
         )
     )
@@ -287,7 +287,8 @@ def _percent_interval(row: Mapping[Any, Any], name: str) -> str:
 def _between(value: float, low: float, high: float) -> str:
     if value != value:
         return "–"
-    return f"{_rounded(value)} ({_rounded(low)} to {_rounded(high)})"
+    told = [signed(end, amount) for end in (value, low, high)]
+    return f"{told[0]} ({told[1]} to {told[2]})"
 
 
 def _arr(effect: Effect) -> str:
