@@ -15,7 +15,7 @@ from pipelines.store.schema import POINT_COLUMNS
 
 if TYPE_CHECKING:
     from pipelines.store.base import ScoreStore
-    from pipelines.store.runs import Run
+    from pipelines.store.runs import Run, RunKey
 
 DATES = 6
 """So many dates before the run are drawn beside an account."""
@@ -43,10 +43,13 @@ class Earlier:
         The last one of an earlier date; None where there is none.
     tables : tuple of str
         Tables of ``account_id`` and ``score``, a date each, the earliest first.
+    known : tuple of (RunKey, int)
+        Every run before it that counts, with its revision.
     """
 
     run: Run | None
     tables: tuple[str, ...]
+    known: tuple[tuple[RunKey, int], ...] = ()
 
 
 def copy_earlier(engine: duckdb.DuckDBPyConnection, store: ScoreStore, run: Run) -> Earlier:
@@ -63,13 +66,19 @@ def copy_earlier(engine: duckdb.DuckDBPyConnection, store: ScoreStore, run: Run)
     run : Run
         The run of the snapshot.
     """
+    known = earlier_runs(store, run)
     runs = runs_before(store, run)[-DATES:]
     for number, one in enumerate(runs[:-1]):
         fill(engine, f"past_{number}", store.scores(one, columns=["account_id", "score"]))
     if runs:
         fill(engine, "earlier", store.scores(runs[-1], columns=_BEFORE))
     tables = tuple(f"past_{number}" for number in range(len(runs) - 1))
-    return Earlier(runs[-1] if runs else None, (*tables, *(["earlier"] if runs else [])))
+    return Earlier(runs[-1] if runs else None, (*tables, *(["earlier"] if runs else [])), known)
+
+
+def earlier_runs(store: ScoreStore, run: Run) -> tuple[tuple[RunKey, int], ...]:
+    """Name every run before one that counts: what is told of changes holds as long as these do."""
+    return tuple((one.key, one.revision) for one in runs_before(store, run))
 
 
 def join_earlier(engine: duckdb.DuckDBPyConnection, earlier: Earlier, first: str) -> None:

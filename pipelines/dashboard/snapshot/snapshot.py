@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from models.scoring.health_model import HealthModel
     from pipelines.dashboard.access.notes import Note
     from pipelines.dashboard.access.visitor import Visitor
-    from pipelines.store.runs import Run
+    from pipelines.store.runs import Run, RunKey
 
 NOT_KNOWN = ""
 LONGEST_SEARCH = 200
@@ -72,6 +72,8 @@ class Contents:
         The band of the highest probabilities.
     since : Run or None
         The run of the date before, beside which changes are told.
+    earlier : tuple of (RunKey, int)
+        Every run before that counts, with its revision.
     """
 
     run: Run
@@ -86,6 +88,7 @@ class Contents:
     sums: tuple[float | None, float | None]
     first_band: str = BANDS[0]
     since: Run | None = None
+    earlier: tuple[tuple[RunKey, int], ...] = ()
 
 
 class Snapshot:

@@ -111,6 +111,7 @@ def take(
             sums=sums,
             first_band=(GOOD_BANDS if project.settings.outcome.is_good else BANDS)[0],
             since=earlier.run,
+            earlier=earlier.known,
         ),
     )
 
