@@ -17,9 +17,9 @@ from features.sources.source import first_line
 from models.scoring.scale import BANDS, GOOD_BANDS
 from pipelines.dashboard.access.notes import Note, note_of
 from pipelines.dashboard.snapshot.attributes import account_attributes
+from pipelines.dashboard.snapshot.calls import name_facts
 from pipelines.dashboard.snapshot.earlier import Earlier, copy_earlier, join_earlier
 from pipelines.dashboard.snapshot.engine import fill
-from pipelines.dashboard.snapshot.named import name_facts
 from pipelines.dashboard.snapshot.schema import (
     FIXED,
     MONTHS,

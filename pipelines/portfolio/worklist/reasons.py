@@ -79,7 +79,7 @@ def fact_of(signal: str) -> str:
     >>> fact_of("overdue_amount"), fact_of("overdue_invoices"), fact_of("rating_sponsor")
     ('overdue', 'overdue', 'rating_sponsor')
     """
-    while (plain := _COUNTED.sub("", signal)) != signal:
+    while signal not in _SAME and (plain := _COUNTED.sub("", signal, count=1)) != signal:
         signal = plain
     return _SAME.get(signal, signal)
 
