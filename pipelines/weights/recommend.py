@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from features.catalog import EVERYBODY
 from features.errors import sample
+from models.measures.estimate import UNKNOWN, Estimate
 from pipelines.project.company import open_company
 from pipelines.project.project import Project
 from pipelines.reports.terminal.progress import show_progress
@@ -63,10 +63,12 @@ class Effect:
         Accounts with the outcome in twelve months, at the rate of the replayed dates.
     caught_today, caught : float
         How many of those today's weights, and the recommended ones, flag in time.
-    more, more_low, more_high : float
-        How many more, with its 90 % interval.
-    arr, more_arr, more_arr_low, more_arr_high : float or None
-        ARR of all those accounts, and of how many more it is flagged; None where ARR is not known.
+    more : Estimate
+        How many more.
+    arr : float or None
+        ARR of all those accounts; None where ARR is not known.
+    more_arr : Estimate
+        ARR of how many more is flagged.
     cases : int
         Accounts with the outcome that were counted on the replayed dates.
     flagged_today, flagged : float or None
@@ -77,13 +79,9 @@ class Effect:
     happened: float
     caught_today: float
     caught: float
-    more: float
-    more_low: float
-    more_high: float
+    more: Estimate
     arr: float | None
-    more_arr: float | None
-    more_arr_low: float | None
-    more_arr_high: float | None
+    more_arr: Estimate
     cases: int = 0
     flagged_today: float | None = None
     flagged: float | None = None
@@ -101,7 +99,18 @@ class Effect:
     @property
     def is_better(self) -> bool:
         """Whether more were found; where nothing happened that is not known, and so True."""
-        return math.isnan(self.more) or self.more > 0
+        return self.more.value is None or self.more.value > 0
+
+
+class RecommendationCounts(TypedDict):
+    """What was learnt from; dates are ISO."""
+
+    rows: int
+    accounts: int
+    positives: int
+    dates: int
+    first_date: str
+    last_date: str
 
 
 @dataclass(frozen=True)
@@ -171,7 +180,7 @@ class Recommended:
     replayed_until: date
     behaviours: list[BehaviourPoints]
     evidence: Evidence
-    counts: dict[str, Any]
+    counts: RecommendationCounts
     versions: dict[str, str]
     warnings: list[str]
 
@@ -313,21 +322,16 @@ def effects(
         today, advised = told.loc[TODAY].to_dict(), told.loc[RECOMMENDED].to_dict()
         has_arr = bool(inside["arr"].notna().any())
 
-        ahead = [f"_ahead{end}" for end in ("", "_low", "_high")]
-        more = [happened * float(advised[f"caught{end}"]) for end in ahead]
-        money = [arr * float(advised[f"caught_arr{end}"]) for end in ahead]
+        ahead = Estimate.read(advised, "caught_ahead")
+        money = Estimate.read(advised, "caught_arr_ahead")
         effects_by_segment[str(segment)] = Effect(
             str(segment),
             happened,
             happened * float(today["caught"]),
             happened * float(advised["caught"]),
-            more=more[0],
-            more_low=more[1],
-            more_high=more[2],
-            arr=arr if has_arr else None,
-            more_arr=money[0] if has_arr else None,
-            more_arr_low=money[1] if has_arr else None,
-            more_arr_high=money[2] if has_arr else None,
+            ahead.times(happened),
+            arr if has_arr else None,
+            money.times(arr) if has_arr else UNKNOWN,
             cases=len(lost),
             flagged_today=float(today[flag]),
             flagged=float(advised[flag]),
@@ -351,7 +355,7 @@ def _notes(known: ReplayRows, grading: Grading) -> tuple[MeasureNote, ...]:
     )
 
 
-def _counts(frame: pd.DataFrame) -> dict[str, Any]:
+def _counts(frame: pd.DataFrame) -> RecommendationCounts:
     dates = frame["observation_date"]
     return {
         "rows": len(frame),

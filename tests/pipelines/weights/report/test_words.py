@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from models.measures.estimate import Estimate
 from models.scorecard.advice import Advice, Extremes, SegmentAdvice
 from pipelines.weights.recommend import Effect, Recommended
 from pipelines.weights.report.words import changes_of, gain_of, headline, reason
@@ -25,9 +26,8 @@ def _segment(*lines: Advice, enough=True, segment="all") -> SegmentAdvice:
 
 
 def _effect(more=12.0, low=3.0, high=25.0, red=0.107) -> Effect:
-    caught = 48.0 + more
-    told = (None, None, None, None)
-    return Effect("all", 120.0, 48.0, caught, more, low, high, *told, 50, 0.107, red)
+    gain = Estimate.of(more, (low, high))
+    return Effect("all", 120.0, 48.0, 48.0 + more, gain, None, Estimate(), 50, 0.107, red)
 
 
 @pytest.mark.parametrize(
