@@ -136,7 +136,7 @@ def ended_feeds(company: Company, day: date) -> list[str]:
     list of str
         One sentence for all of them, or nothing.
     """
-    from models.drift.histograms import freshness
+    from features.tables.last_rows import freshness
 
     ended = []
     for name, table in company.tables.items():

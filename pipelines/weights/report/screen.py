@@ -15,8 +15,8 @@ from rich.text import Text
 
 from features.catalog import EVERYBODY
 from pipelines.reports.terminal.console import figure, plain, print_warnings, table_of
-from pipelines.reports.wording import money, score
-from pipelines.weights.report.words import headline, reason, shown_segments
+from pipelines.reports.wording import amount, money, score
+from pipelines.weights.report.words import headline, reason, shown_segments, signed
 from pipelines.weights.rows import FULL_MODEL, RECOMMENDED, TODAY
 from pipelines.weights.what_if import WHAT_IF
 
