@@ -94,3 +94,18 @@ def freshness_of(outcome: OutcomeSettings, as_of: date) -> Freshness:
     usual = {"month": MONTH, "week": WEEK}.get(str(spacing), spacing)
     closes = as_of + timedelta(days=outcome.lead_days + outcome.horizon_days)
     return Freshness(as_of, closes, int(usual), today())
+
+
+def ended_note(end: date) -> str | None:
+    """Say that data ended long ago, in a sentence without a full stop; None where they did not.
+
+    Parameters
+    ----------
+    end : date
+        The first day of which nothing is known.
+    """
+    late = (today() - end).days
+    if late <= MONTH + GRACE_DAYS:
+        return None
+    newest = day(end - timedelta(days=1))
+    return f"The data end on {newest}, {plural(late, 'day')} ago: nothing later was learnt from"

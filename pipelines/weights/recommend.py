@@ -12,6 +12,7 @@ from features.errors import sample
 from models.measures.estimate import UNKNOWN, Estimate
 from pipelines.project.company import open_company
 from pipelines.project.project import Project
+from pipelines.reports.freshness import ended_note
 from pipelines.reports.terminal.progress import show_progress
 from pipelines.weights.rows import RECOMMENDED, TODAY, ReplayRows, advice_from, replay_rows
 
@@ -218,6 +219,7 @@ def recommend(project: Project) -> Recommended:
 
     seed = project.settings.training.seed
     with open_company(project) as company:
+        ended = ended_note(company.data_end)
         known = replay_rows(project, company)
         with show_progress("Recommend") as step:
             frame, good = known.frame, known.model.scale.good
@@ -276,7 +278,7 @@ def recommend(project: Project) -> Recommended:
             "data_fingerprint": fingerprint(frame),
             "healthscore": installed("healthscore"),
         },
-        warnings=[*known.warnings, *_doubts(known, advice)],
+        warnings=[*([ended] if ended else []), *known.warnings, *_doubts(known, advice)],
     )
 
 

@@ -147,7 +147,7 @@ def environment() -> Environment:
         auto_reload=False,
     )
     made.filters |= {name: getattr(wording, name) for name in wording.FILTERS}
-    made.filters |= {"shown": _shown}
+    made.filters |= {"shown": _shown, "segment": segment_words}
     made.globals |= {
         "link": _link,
         "account_link": _account_link,
@@ -179,6 +179,18 @@ def account_path(account_id: str) -> str:
     '/accounts/a%2Fb%20c'
     """
     return f"/accounts/{quote(account_id, safe='')}"
+
+
+def segment_words(segment: str) -> str:
+    """Say which accounts a segment holds, without the column that tells them apart.
+
+    Examples
+    --------
+    >>> segment_words("plan=enterprise"), segment_words("all"), segment_words("a=b=c")
+    ('enterprise', 'all', 'a=b=c')
+    """
+    column, sign, value = segment.partition("=")
+    return value if sign and value and "=" not in value and column.isidentifier() else segment
 
 
 def _shown(text: str) -> str:

@@ -63,9 +63,14 @@ class Ledger:
         states = [one.state for one in self.records if one.delivery == delivery]
         return states[-1] if states else None
 
-    def told(self, book: str) -> frozenset[str]:
-        """Return what a book's reader was told, as far as it is not certain that it failed."""
-        last = {one.delivery: one for one in self.records if one.book == book}
+    def told(self, book: str, but: str = "") -> frozenset[str]:
+        """Return what a book's reader was told by other deliveries than one.
+
+        What certainly failed was not told.
+        """
+        last = {
+            one.delivery: one for one in self.records if one.book == book and one.delivery != but
+        }
         return frozenset(key for one in last.values() if one.state != "failed" for key in one.told)
 
     def add(self, record: Record) -> None:

@@ -107,7 +107,7 @@ def _once(
     if state == "sending" and not again:
         why = f"an earlier run was stopped while it sent this by {way}, so it may have arrived"
         return Sent(digest.owner, way, UNCERTAIN, f"{why}; look, and send it with --again")
-    own = digest.without(ledger.told(book))
+    own = digest.without(ledger.told(book, key))
     if own.is_empty and digest.parts:
         return Sent(digest.owner, way, NOTHING_NEW)
 

@@ -261,7 +261,7 @@ def test_what_was_told_is_not_told_again(tmp_path, server) -> None:
     send(ready)
     issue_scores(ready, 40, day=date(2025, 1, 8))
     handed = send(ready)
-    lines = [json.loads(line) for line in (tmp_path / "digests.jsonl").open()]
+    lines = [json.loads(line) for line in (tmp_path / "digests.jsonl").read_text().splitlines()]
     told = [line["told"] for line in lines if line["state"] == "sending"]
     # Nothing moved in that week, and what renews within 60 days had been told.
     assert told[0]
