@@ -112,7 +112,7 @@ def sign(secret: bytes, timestamp: str, body: bytes) -> str:
 def _tried(settings: AlertSettings, named: tuple[str, str], once: Callable[[], None]) -> str | None:
     """Try until it works or the tries are used up; what went wrong, if it did."""
     tries, (what, way) = 0, named
-    kept = "; the decision stands" if what == "alert" else ""
+    kept = "; the decision stands," if what == "alert" else ";"
     while True:
         tries += 1
         try:
@@ -123,7 +123,7 @@ def _tried(settings: AlertSettings, named: tuple[str, str], once: Callable[[], N
                 continue
             often = "once" if tries == 1 else f"{tries} times"
             return (
-                f"The {what} was not delivered: its {way} was tried {often} and {failed}{kept};"
+                f"The {what} was not delivered: its {way} was tried {often} and {failed}{kept}"
                 f" check [{what}]"
             )
         return None

@@ -93,7 +93,7 @@ class PortfolioReport:
             "bands": [asdict(band) for band in summed.bands],
             "segments": [_part(part, "segment") for part in summed.segments],
             "sizes": [_part(part, "arr_from") for part in summed.sizes],
-            "calls": [asdict(call) | {"stake": call.stake} for call in summed.calls],
+            "calls": [call.to_dict() for call in summed.calls],
             "matured": [matured.to_dict() for matured in self.matured],
             "enough_evidence": self.foretells,
             "days_old": self.fresh.days_old,

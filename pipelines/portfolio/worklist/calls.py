@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +61,11 @@ class Call:
     def stake(self) -> float | None:
         """Probability times ARR."""
         return None if self.arr is None else self.probability * self.arr
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready description."""
+        renewal = None if self.renewal is None else self.renewal.isoformat()
+        return asdict(self) | {"stake": self.stake, "renewal": renewal}
 
 
 def call_of(
