@@ -216,7 +216,7 @@ def stopped_data(tables: Sequence[Freshness], today: date, patience_days: int) -
     >>> stopped_data([days], date(2025, 1, 5), 7) is None
     True
     >>> stopped_data([days], date(2025, 3, 1), 7).sentence
-    "Every table ends by 2025-01-01, 59 days before today: ..."
+    'Every table ends by 2025-01-01, 59 days before today: ...'
     """
     dated = [table for table in tables if table.newest is not None]
     if not dated:
