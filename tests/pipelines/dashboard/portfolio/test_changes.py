@@ -197,3 +197,29 @@ def test_old_scores_are_said_to_be_old(panel, monkeypatch) -> None:
     home = browser.get("/").text
     assert "days old" not in home
     assert "ARR is expected to be lost by 30 January 2025" in home
+
+
+def test_an_earlier_date_that_is_issued_later_is_told_of(bare) -> None:
+    with served(bare) as running:
+        assert running.snapshots.current("main").contents.since is None
+        issue_scores(bare, seed=5, day=BEFORE)
+        running.snapshots.refresh()
+        fresh = running.snapshots.current("main")
+        assert fresh.contents.since.key.as_of == BEFORE
+        # What is as it was is not read again.
+        running.snapshots.refresh()
+        assert running.snapshots.current("main") is fresh
+        issue_scores(bare, seed=6, day=BEFORE, force=True)
+        running.snapshots.refresh()
+        assert running.snapshots.current("main").contents.since.revision == 2
+
+
+def test_a_login_that_fails_keeps_the_name(panel) -> None:
+    page = panel.browser().log_in('eve"><b>', "wrong").text
+    assert 'value="eve&#34;&gt;&lt;b&gt;"' in page
+
+
+def test_what_is_not_there_leads_to_the_list(panel) -> None:
+    page = panel.browser("root").get("/accounts/nobody")
+    assert page.status_code == 404
+    assert '<a href="/accounts">To the list of accounts</a>' in page.text
