@@ -41,7 +41,7 @@ FEW = 20
 
 def show_recommended(console: Console, recommended: Recommended, files: Sequence[Path]) -> None:
     """Print what to change, segment by segment, what it is worth, and where the report lies."""
-    console.print(Text(f"{headline(recommended)}.", style="bold"))
+    console.print(Text(plain(f"{headline(recommended)}.", 600), style="bold"))
     if recommended.is_assumed:
         console.print(
             Text("No weights are set under [scorecard]: equal ones stand in for today's.", "yellow")

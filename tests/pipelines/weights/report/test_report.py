@@ -265,7 +265,7 @@ def test_without_arr_accounts_are_counted(recommended):
 
 def test_good_news_is_told_in_its_own_words(good_page):
     page = good_page
-    assert "with no more accounts green than today" in page.headings[0][1]
+    assert " of accounts green instead of " in page.headings[0][1]
     assert "that expanded on the replayed dates" in page.headings[0][1]
     assert "churn" not in page.text
     assert "There is nothing to warn of: expansion is good news." in page.text
