@@ -64,6 +64,7 @@ def portfolio_context(report: PortfolioReport) -> dict[str, object]:
         "window": f"{day(report.window[0])} to {day(last_day(report))}",
         "prior": report.prior,
         "foretells": report.foretells,
+        "outdated": report.fresh.note,
         "figures": figures(report),
         "bands": bands_table(report),
         "notes": report.notes,
