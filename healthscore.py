@@ -156,6 +156,7 @@ class OpenProject:
         return {
             "segments": segment_settings(self.project, rows.signals),
             "decisions": rows.decisions,
+            "window": rows.window,
             "scale": scale_settings(self.project, rows.base_rate),
             "holdout_dates": training.holdout_dates,
             "seed": training.seed,

@@ -22,6 +22,7 @@ from models.scoring.calibration import LogisticCalibrator
 from models.scoring.file_seal import check_files, seal_files
 from models.scoring.scale import ScoreScale
 from models.scoring.sense import finite_json, refuse_nonsense
+from models.scoring.timing.curve import RiskCurve
 from models.scoring.timing.decisions import COLUMNS
 from models.scoring.timing.timing import Timing
 from models.tree_shap import ShapPlan
@@ -75,6 +76,8 @@ class HealthModel:
     timing : Timing or None
         What of the risk at a decision falls into the outcome window; None where all of it does, as
         in every model from before it was told apart.
+    curve : RiskCurve or None
+        How likely a loss is within a month up to a year; None where no curve was learnt.
     shap : ShapPlan or None
         The margin arranged for explaining; None until a fitted model is saved.
     """
@@ -91,6 +94,7 @@ class HealthModel:
     bands: list[dict[str, Any]]
     maturity_days: int
     timing: Timing | None = None
+    curve: RiskCurve | None = None
     shap: ShapPlan | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -137,6 +141,8 @@ class HealthModel:
         }
         if self.timing is not None:
             described["timing"] = self.timing.to_dict()
+        if self.curve is not None:
+            described["curve"] = self.curve.to_dict()
         trees = self.classifier.correction_text()
         if trees is not None:
             (folder / TREES_FILE).write_text(trees, encoding="utf-8")
@@ -191,6 +197,7 @@ class HealthModel:
                 bands=described["bands"],
                 maturity_days=described["maturity_days"],
                 timing=Timing.from_dict(described["timing"]) if is_timed else None,
+                curve=RiskCurve.from_dict(described["curve"]) if "curve" in described else None,
                 shap=_kept_plan(folder / PLAN_FOLDER, classifier),
             )
             refuse_nonsense(model)

@@ -43,3 +43,24 @@ class ScoredAccounts:
     def reasons(self, limit: int = 5) -> list[list[Reason]]:
         """Give the signals with the largest points of each row, in words."""
         return reasons(self.points, self.values, self.signals, limit)
+
+
+@dataclass(frozen=True)
+class ScoredCurves:
+    """Risk of rows within each of :data:`models.scoring.timing.curve.HORIZONS`.
+
+    Attributes
+    ----------
+    within, low, high : ndarray of shape (n, 5)
+        Probability of a loss within each horizon, and its 90 % interval.
+    baseline : ndarray of shape (n, 5)
+        The same of the mean margin of the row's segment, with the row's contract.
+    points : ndarray of shape (n, 5, n_signals)
+        ``baseline + points.sum(axis=2)`` is ``within``, to 1e-9.
+    """
+
+    within: Floats
+    low: Floats
+    high: Floats
+    baseline: Floats
+    points: Floats

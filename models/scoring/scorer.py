@@ -18,7 +18,8 @@ from models.churn.segments import segment_codes
 from models.scoring.health_model import SEGMENT, HealthModel, model_input
 from models.scoring.reasons import LEAST_POINTS, is_context
 from models.scoring.scale import BANDS, GOOD_BANDS, GRADES, points, score_move
-from models.scoring.scored import ScoredAccounts
+from models.scoring.scored import ScoredAccounts, ScoredCurves
+from models.scoring.timing.curve import HORIZONS
 from models.scoring.timing.decisions import COLUMNS
 from models.weights.weights import observed_share, signal_shares
 
@@ -120,9 +121,10 @@ class Scorer:
         RecordBatch of n rows
             In the same order: ``account_id``, ``segment``, ``score``, ``band``, ``grade``,
             ``probability``, ``coverage``, ``baseline_score``, ``points_<group>`` of every group,
-            ``mrr`` (null where it is not given), and three lists of equal length, the largest
-            absolute points first: ``reason_signals``, ``reason_points`` and ``reason_values``
-            (as text, null where not known).
+            ``mrr`` (null where it is not given), ``probability_if_due``, ``loss_<days>_days`` of
+            every horizon (null where the model tells no curve), and three lists of equal length,
+            the largest absolute points first: ``reason_signals``, ``reason_points`` and
+            ``reason_values`` (as text, null where not known).
 
         Raises
         ------
@@ -139,7 +141,10 @@ class Scorer:
         start, slope = self._baseline_log_odds[label], self._slope[label]
         move = score_move(parts.margin - self._start[label], start, slope, self.model.scale)
         if_due = expit(move.log_odds)
-        terms = [name for name in COLUMNS if self.model.timing is not None]
+        given = [name for name in COLUMNS if self.model.timing is not None]
+        terms = pd.DataFrame(
+            {name: _numbers(batch[name], name) for name in given}, pd.RangeIndex(batch.num_rows)
+        )
         scale = self.model.scale
         bands = GOOD_BANDS if scale.good else BANDS
         # Groups after the last that has a signal have no sums.
@@ -151,10 +156,11 @@ class Scorer:
             "score": move.score,
             "band": _named(scale.band_position(if_due), bands),
             "grade": _named(scale.grade_position(move.score), GRADES),
-            "probability": if_due
-            * self._share(pd.DataFrame({name: _numbers(batch[name], name) for name in terms})),
+            "probability": if_due * self._share(terms),
             "coverage": observed_share(values, label, self._shares),
             "baseline_score": move.baseline,
+            "probability_if_due": if_due,
+            **self._losses(terms, move.log_odds),
             **{f"points_{group}": group_points[:, i] for i, group in enumerate(GROUPS)},
             "mrr": _mrr(batch),
             **self._reasons(
@@ -162,6 +168,38 @@ class Scorer:
             ),
         }
         return pa.record_batch({name: pa.array(column) for name, column in columns.items()})
+
+    def curves(self, frame: pd.DataFrame) -> ScoredCurves | None:
+        """Tell the risk of rows over a year, with what each signal adds at every horizon.
+
+        Parameters
+        ----------
+        frame : DataFrame of n rows
+            As for :meth:`score`.
+
+        Returns
+        -------
+        ScoredCurves or None
+            None where the model tells no curve.
+        """
+        model, curve = self.model, self.model.curve
+        if curve is None:
+            return None
+        inputs = model_input(frame, model.signals, model.segments)
+        values = model.classifier.encoder_.transform(inputs).values
+        position = {label: i for i, label in enumerate(self.labels)}
+        label = np.asarray(inputs[SEGMENT].map(position), dtype=np.intp)
+        contributions = self.shap.shap_values(values, segment=self._code[label])
+        start, slope = self._baseline_log_odds[label], self._slope[label]
+        log_odds = start + slope * contributions.sum(axis=1)
+        low, high = curve.interval(frame, log_odds)
+        return ScoredCurves(
+            within=curve.within(frame, log_odds),
+            low=low,
+            high=high,
+            baseline=curve.within(frame, start),
+            points=curve.points(frame, contributions, start, slope),
+        )
 
     def inputs(self, batch: pa.RecordBatch) -> tuple[Codes, Floats]:
         """Read the rows as the model does: position of each label (n,), values (n, n_signals)."""
@@ -180,6 +218,14 @@ class Scorer:
     def _share(self, frame: pd.DataFrame) -> Floats | float:
         """Share of the risk at a decision that falls into the outcome window: (n,), or 1."""
         return 1.0 if self.model.timing is None else self.model.timing.share(frame)
+
+    def _losses(self, terms: pd.DataFrame, log_odds: Floats) -> dict[str, pa.Array | Floats]:
+        """Probability of a loss within each horizon, by the name of its column."""
+        curve = self.model.curve
+        if curve is None:
+            return {f"loss_{days}_days": pa.nulls(len(log_odds), pa.float64()) for days in HORIZONS}
+        within = curve.within(terms, log_odds)
+        return {f"loss_{days}_days": within[:, place] for place, days in enumerate(HORIZONS)}
 
     def _refuse_absent(self, batch: pa.RecordBatch) -> None:
         needed = ["account_id", *self.model.required_columns]

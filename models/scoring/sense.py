@@ -54,6 +54,8 @@ def _faults(model: Any) -> Iterator[str]:
         yield f"maturity_days must not be below 0, and is {model.maturity_days}"
     if model.timing is not None:
         yield from model.timing.faults()
+    if model.curve is not None:
+        yield from model.curve.faults()
     if EVERYBODY not in model.centres:
         yield f"centres must be of all accounts too, and are of {sample(model.centres)}"
     for segment, centre in model.centres.items():

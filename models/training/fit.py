@@ -82,6 +82,7 @@ def fit_health_model(
     maturity_days: int,
     segments: SegmentSettings | None = None,
     decisions: Decisions | None = None,
+    window: Decisions | None = None,
     scale: ScaleSettings | None = None,
     holdout_dates: int | None = None,
     is_dated: bool = True,
@@ -110,6 +111,9 @@ def fit_health_model(
         How rows are split; None takes the frame's ``segment`` column.
     decisions : Decisions or None
         Which rows are due, where not every row is: see :func:`models.training.learning.learn`.
+    window : Decisions or None
+        The outcome window, where the risk is to be told over a year too; the rows then have
+        ``days_to_loss``.
     scale : ScaleSettings or None
         What fixes the score; None leaves it to the matured base rate of the rows that are due.
     holdout_dates : int or None
@@ -174,6 +178,9 @@ def fit_health_model(
     model = _with_weights(
         final, decided, final_scale, proof.bands, maturity_days, proof.metrics.enough_evidence, seed
     )
+    if window is not None:
+        tell("learning how risk unfolds over a year")
+        model = replace(model, curve=final.curve(frame, window))
     return TrainingResult(
         model=model,
         metrics=proof.metrics,

@@ -10,13 +10,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
+from sklearn.base import clone
 
 from features.catalog import Signal
-from models.arrays import Floats
+from models.arrays import Codes, Floats
 from models.churn.classifier import ChurnClassifier
 from models.churn.segments import SegmentAssignment, SegmentSettings, assign_segments
 from models.scoring.calibration import LogisticCalibrator
 from models.scoring.health_model import SEGMENT, model_input
+from models.scoring.timing.curve import RiskCurve
+from models.scoring.timing.curve_learning import LEAST_LOSSES, learn_curve
 from models.scoring.timing.decisions import Decisions
 from models.scoring.timing.timing import Timing, learn_timing
 from models.training.selection import Selection, select_shapes
@@ -83,6 +86,34 @@ class Learnt:
             return self
         risk = np.asarray(expit(self.log_odds(frame)))
         return replace(self, timing=learn_timing(self.timing.decisions, frame, risk))
+
+    def curve(self, frame: pd.DataFrame, window: Decisions) -> RiskCurve | None:
+        """Learn the curve of the risk over a year from rows whose outcomes are known.
+
+        Parameters
+        ----------
+        frame : DataFrame of n rows
+            With ``days_to_loss``, from which a curve is learnt.
+        window : Decisions
+            The outcome window.
+
+        Returns
+        -------
+        RiskCurve or None
+            None where too few losses were seen.
+        """
+        inputs, due = self.inputs(frame), self.due(frame)
+        happened = frame["happened"].to_numpy(dtype=int)
+        if happened[due].sum() < LEAST_LOSSES:
+            return None
+        segment = inputs[SEGMENT].to_numpy(dtype=object)
+
+        def tell(taught: Codes) -> Floats:
+            rows = taught[due[taught]]
+            classifier = clone(self.classifier).fit(inputs.iloc[rows], happened[rows])
+            return self.calibrator.log_odds(classifier.decision_function(inputs), segment)
+
+        return learn_curve(window, frame, tell, is_dated=self.timing is not None)
 
     def contributions(self, frame: pd.DataFrame) -> Floats:
         """SHAP value of each signal on the margin: (n, n_signals)."""

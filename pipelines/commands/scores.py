@@ -181,12 +181,12 @@ def explain(
     with answering(as_json) as answer:
         project = project_of(config, outcome)
         if since is not None:
-            from pipelines.scoring.move import explain_move
+            from pipelines.scoring.moves.move import explain_move
 
             moved = explain_move(project, account, since.date(), day_of(as_of))
             answer.give(moved.to_dict())
             if answer.console is not None:
-                from pipelines.scoring.move_screen import show_move
+                from pipelines.scoring.moves.move_screen import show_move
 
                 show_move(answer.console, moved)
             return
@@ -212,7 +212,7 @@ def trend(
     as_json: AsJson = False,
 ) -> None:
     """Show issued scores over time: of one account, or of the whole portfolio."""
-    from pipelines.scoring.trend import (
+    from pipelines.scoring.moves.trend import (
         account_trend,
         portfolio_trend,
         refuse_other_picture,
@@ -227,7 +227,7 @@ def trend(
         if svg is not None:
             write_picture(trend, svg)
         if answer.console is not None:
-            from pipelines.scoring.trend_screen import show_trend
+            from pipelines.scoring.moves.trend_screen import show_trend
 
             show_trend(answer.console, trend)
             if svg is not None:

@@ -245,6 +245,7 @@ def _challenger(
             maturity_days=rows.maturity_days,
             segments=segments,
             decisions=rows.decisions,
+            window=rows.window,
             scale=scale,
             holdout_dates=len(dates),
             seed=settings.training.seed,

@@ -46,6 +46,8 @@ class LabelledRows:
     decisions : Decisions or None
         Which rows are due, where contracts let an account leave at times alone; None where every
         row is, or the score speaks of the outcome window.
+    window : Decisions or None
+        The outcome window, where a curve over a year can be learnt.
     notes : tuple of str
         How the score reads contracts, where that is not as it should be; one sentence each.
     """
@@ -58,6 +60,7 @@ class LabelledRows:
     data_end: date
     quality: Mapping[str, TableQuality]
     decisions: Decisions | None = None
+    window: Decisions | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -160,7 +163,7 @@ def with_decisions(project: Project, rows: LabelledRows) -> LabelledRows:
     if outcome.kind != "churn" or not rows.is_dated or score.reading == WINDOW:
         return rows
     if window.due(rows.frame).all():
-        return rows
+        return replace(rows, window=window)
     if score.reading is None and score.anchor_probability is not None:
         note = (
             "The score tells the risk in the outcome window, as its scale was frozen so, and"
@@ -176,7 +179,7 @@ def with_decisions(project: Project, rows: LabelledRows) -> LabelledRows:
         return rows
     found, losses = usable(window, rows.frame, earlier, MIN_POSITIVES, MIN_EARLIER_POSITIVES)
     if found is not None:
-        return replace(rows, decisions=found)
+        return replace(rows, decisions=found, window=found)
     note = (
         f"Only {losses} of the accounts whose contract let them decide within the outcome window"
         f" {outcome.words.past}, too few to learn the risk at a decision from: the score tells the"

@@ -96,7 +96,7 @@ class RunWriter(ABC):
 def checked(batch: pa.RecordBatch, groups: Mapping[str, str]) -> pa.RecordBatch:
     """Return the batch in the columns and types of an issued score.
 
-    MRR that is no number becomes null, so that sums over it stay numbers.
+    What may be unknown and is no number becomes null, so that sums over it stay numbers.
 
     Raises
     ------
@@ -113,10 +113,11 @@ def checked(batch: pa.RecordBatch, groups: Mapping[str, str]) -> pa.RecordBatch:
         if not pc.all(finite).as_py():
             raise _broken(batch, field.name, pc.invert(finite), "must be a number and is none")
     _check_reasons(batch, groups)
-    mrr = batch.column("mrr")
-    place = SCORE_SCHEMA.get_field_index("mrr")
-    known = pc.if_else(pc.is_finite(mrr), mrr, None)
-    return batch.set_column(place, SCORE_SCHEMA.field(place), known)
+    for place, field in enumerate(SCORE_SCHEMA):
+        if field.nullable:
+            column = batch.column(place)
+            batch = batch.set_column(place, field, pc.if_else(pc.is_finite(column), column, None))
+    return batch
 
 
 def _in_schema(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from models.training.fit import TrainingResult
     from models.training.tuning import Tuned
 
-TRAINING_STEPS = 5
+TRAINING_STEPS = 6
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,7 @@ def train(project: Project, *, tune_seconds: float | None = None) -> Trained:
             maturity_days=rows.maturity_days,
             segments=segments,
             decisions=rows.decisions,
+            window=rows.window,
             scale=scale_settings(project, rows.base_rate),
             holdout_dates=settings.training.holdout_dates,
             is_dated=rows.is_dated,

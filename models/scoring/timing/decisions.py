@@ -57,7 +57,11 @@ class Decisions:
         """Tell which rows are due: (n,)."""
         ahead = days_of(frame, AHEAD)
         inside = (ahead >= self.opens_days) & (ahead < self.closes_days - self.settles_days)
-        return np.isnan(ahead) | inside | self._is_short(frame)
+        return inside | self.at_will(frame)
+
+    def at_will(self, frame: pd.DataFrame) -> NDArray[np.bool_]:
+        """Tell which rows decide in every window: without a renewal date, or on short terms."""
+        return np.isnan(days_of(frame, AHEAD)) | self._is_short(frame)
 
     def _is_short(self, frame: pd.DataFrame) -> NDArray[np.bool_]:
         """Whether terms end and begin anew within the window, whenever that is: (n,)."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pipelines.dashboard.account.details import AccountDetails
     from pipelines.dashboard.account.view import AccountView
     from pipelines.dashboard.snapshot.snapshot import Snapshot
-    from pipelines.scoring.trend import AccountTrend
+    from pipelines.scoring.moves.trend import AccountTrend
 
 
 class ReasonAnswer(BaseModel):

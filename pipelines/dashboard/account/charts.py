@@ -113,7 +113,7 @@ def trend_chart(trend: Mapping[str, Any]) -> TrendChart | None:
     Parameters
     ----------
     trend : mapping
-        ``scores`` and ``model_changes``; see :class:`pipelines.scoring.trend.AccountTrend`.
+        ``scores`` and ``model_changes``; see :class:`pipelines.scoring.moves.trend.AccountTrend`.
     """
     scores = trend["scores"]
     if not scores:

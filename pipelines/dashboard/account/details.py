@@ -13,7 +13,7 @@ from pipelines.dashboard.account.ratings import Rating
 from pipelines.dashboard.account.tables import SourceTables
 from pipelines.dashboard.panel.registry_reads import RegistryReads
 from pipelines.scoring.explain import InactiveAccount, inactive, timing_words
-from pipelines.scoring.move import explain_rows
+from pipelines.scoring.moves.move import explain_rows
 from pipelines.store.issued import DatedScore, issued_scores
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from models.scoring.scored import ScoredAccounts
     from pipelines.dashboard.snapshot.snapshot import Snapshot
     from pipelines.project.project import Project
-    from pipelines.scoring.move import ExplainedMove
+    from pipelines.scoring.moves.move import ExplainedMove
     from pipelines.store.runs import Run
 
 PAST_DAYS = (30, 90, 365)

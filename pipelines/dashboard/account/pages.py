@@ -39,7 +39,7 @@ from pipelines.dashboard.snapshot.snapshot import Snapshot
 from pipelines.dashboard.web.background import Done, ready
 from pipelines.project.project import Project
 from pipelines.reports.terminal.console import plain
-from pipelines.scoring.trend import AccountTrend
+from pipelines.scoring.moves.trend import AccountTrend
 
 ACCOUNT = "/accounts/{account_id:account}"
 API = f"/api/v1{ACCOUNT}"

@@ -14,14 +14,14 @@ from pipelines.reports.labels import labels_of
 from pipelines.reports.pieces import Section, Table
 from pipelines.reports.terminal.console import plain
 from pipelines.reports.wording import UNKNOWN, day, name, plural, score, told
-from pipelines.scoring.move_screen import KIND_WORDS, waterfall_steps
+from pipelines.scoring.moves.move_screen import KIND_WORDS, waterfall_steps
 
 if TYPE_CHECKING:
     from features.catalog import Signal
     from pipelines.dashboard.account.details import AccountDetails, SignalLine
     from pipelines.dashboard.account.peers import Peers
     from pipelines.dashboard.account.view import AccountView
-    from pipelines.scoring.move import ExplainedMove
+    from pipelines.scoring.moves.move import ExplainedMove
 
 MOSTLY = 0.5
 HEALTHY = {"higher": "more", "lower": "less", "none": "either"}

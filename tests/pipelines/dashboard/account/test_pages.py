@@ -19,7 +19,7 @@ from pipelines.dashboard.account import pages as account_pages
 from pipelines.dashboard.account.view import account_view
 from pipelines.reports.wording import score as written
 from pipelines.scoring.explain import InactiveAccount
-from pipelines.scoring.move import ExplainedMove, explain_move
+from pipelines.scoring.moves.move import ExplainedMove, explain_move
 from pipelines.store.schema import SCORE_SCHEMA
 from tests.pipelines.dashboard.opened_panel import ADMIN, EVERYBODY, LIMITED, MINE, opened_panel
 from tests.pipelines.reports.page import Page

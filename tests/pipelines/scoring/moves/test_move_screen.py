@@ -14,8 +14,8 @@ from rich.console import Console
 
 from features.outcomes.settings import WORDS
 from models.scoring.move import KINDS, MovePart, MoveSplit
-from pipelines.scoring.move import ExplainedMove
-from pipelines.scoring.move_screen import SIGNALS_SHOWN, show_move, waterfall_steps
+from pipelines.scoring.moves.move import ExplainedMove
+from pipelines.scoring.moves.move_screen import SIGNALS_SHOWN, show_move, waterfall_steps
 from pipelines.store.issued import DatedScore
 
 HOSTILE = "[/red]\x1b[31m<b>\n\t{value}"

@@ -13,7 +13,7 @@ from pipelines.reports.terminal.console import band_text, percent, plain, print_
 
 if TYPE_CHECKING:
     from models.scoring.move import MovePart, MoveSplit
-    from pipelines.scoring.move import ExplainedMove
+    from pipelines.scoring.moves.move import ExplainedMove
     from pipelines.store.issued import DatedScore
 
 WIDTH = 26

@@ -17,7 +17,7 @@ from pipelines.reports.terminal.console import (
     plain,
     table_of,
 )
-from pipelines.scoring.trend import AccountTrend, PortfolioRun, PortfolioTrend, model_changes
+from pipelines.scoring.moves.trend import AccountTrend, PortfolioRun, PortfolioTrend, model_changes
 
 if TYPE_CHECKING:
     from pipelines.store.issued import DatedScore
