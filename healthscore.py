@@ -157,7 +157,7 @@ class OpenProject:
             "segments": segment_settings(self.project, rows.signals),
             "decisions": rows.decisions,
             "window": rows.window,
-            "scale": scale_settings(self.project, rows.base_rate),
+            "scale": scale_settings(self.project, rows.base_rate, rows.term_anchors),
             "holdout_dates": training.holdout_dates,
             "seed": training.seed,
             "n_jobs": training.threads,

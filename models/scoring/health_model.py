@@ -62,6 +62,9 @@ class HealthModel:
         Which segment a row belongs to.
     centres : dict of str to list of float
         Mean contribution of each signal per segment, and over all rows as "all".
+    term_centres : tuple of dict
+        The same among rows of each of :data:`~models.scoring.timing.decisions.KINDS`; empty where
+        kinds of terms are not told apart.
     weights : dict of str to dict of str to float
         Segment, or "all", to group to weight; sums to 100, profile left out.
     signal_weights : dict of str to dict of str to float
@@ -95,6 +98,7 @@ class HealthModel:
     maturity_days: int
     timing: Timing | None = None
     curve: RiskCurve | None = None
+    term_centres: tuple[Mapping[str, list[float]], ...] = ()
     shap: ShapPlan | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -113,7 +117,7 @@ class HealthModel:
         # A model read from its files brings its plan, and has no need of what builds one.
         from models.scoring.margin_plan import margin_plan
 
-        return margin_plan(self.classifier, self.centres)
+        return margin_plan(self.classifier, self.term_centres or (self.centres,))
 
     @property
     def required_columns(self) -> tuple[str, ...]:
@@ -141,6 +145,8 @@ class HealthModel:
         }
         if self.timing is not None:
             described["timing"] = self.timing.to_dict()
+        if self.term_centres:
+            described["term_centres"] = list(self.term_centres)
         if self.curve is not None:
             described["curve"] = self.curve.to_dict()
         trees = self.classifier.correction_text()
@@ -197,6 +203,7 @@ class HealthModel:
                 bands=described["bands"],
                 maturity_days=described["maturity_days"],
                 timing=Timing.from_dict(described["timing"]) if is_timed else None,
+                term_centres=tuple(described.get("term_centres", ())),
                 curve=RiskCurve.from_dict(described["curve"]) if "curve" in described else None,
                 shap=_kept_plan(folder / PLAN_FOLDER, classifier),
             )

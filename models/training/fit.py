@@ -13,13 +13,14 @@ from sklearn.base import clone
 
 from features.catalog import AGE, EVERYBODY, Signal
 from features.errors import EvidenceError
-from models.arrays import Codes
+from models.arrays import Codes, Floats
 from models.churn.segments import SegmentSettings
 from models.measures.metrics import Metrics
 from models.scoring.calibration import LogisticCalibrator
 from models.scoring.health_model import SEGMENT, HealthModel, model_input
 from models.scoring.scale import ScaleSettings, ScoreScale
-from models.scoring.timing.decisions import Decisions
+from models.scoring.timing.anchors import scale_of
+from models.scoring.timing.decisions import KINDS, Decisions
 from models.training.checks import MIN_EARLIER_POSITIVES, check_evidence, check_labels
 from models.training.holdout import Unseen, doubts, judge, prove, together
 from models.training.learning import Learnt, learn
@@ -52,7 +53,7 @@ class TrainingResult:
     holdout : DataFrame
         ``account_id``, ``observation_date``, ``segment``, ``probability`` (of the outcome in its
         window), ``probability_if_due`` (had the account to decide in it), ``due`` (it had),
-        ``score`` and ``happened`` of every held-out row.
+        ``score``, ``band`` and ``happened`` of every held-out row.
     choice : dict
         As :meth:`models.training.selection.Selection.to_dict`.
     counts : dict
@@ -154,7 +155,7 @@ def fit_health_model(
         "n_jobs": n_jobs,
     }
     decided = frame if decisions is None else frame[decisions.due(frame)]
-    final_scale = (scale or ScaleSettings()).scale(float(decided["happened"].mean()))
+    final_scale = scale_of(scale, decided, decisions)
 
     if is_dated:
         tell("choosing how much the trees may add")
@@ -243,6 +244,8 @@ def _with_weights(
     inputs = model_input(frame, signals, learnt.assignment)
     segment = inputs[SEGMENT].to_numpy(dtype=object)
     contributions = classifier.contributions(inputs)
+    kinds = learnt.kinds(frame) if scale.term_anchors else None
+    term_centres = () if kinds is None else _term_centres(contributions, segment, kinds)
     centres = {EVERYBODY: contributions.mean(axis=0).tolist()}
     for name in sorted(set(segment)):
         inside = segment == name
@@ -277,7 +280,26 @@ def _with_weights(
         bands=bands,
         maturity_days=maturity_days,
         timing=learnt.timing,
+        term_centres=term_centres,
     )
+
+
+def _term_centres(
+    contributions: Floats, segment: Any, kinds: Codes
+) -> tuple[dict[str, list[float]], ...]:
+    """Mean contributions by kind of term and segment; of rows of other segments where none are."""
+    everybody = contributions.mean(axis=0)
+    found = []
+    for kind in range(len(KINDS)):
+        own = kinds == kind
+        middle = contributions[own].mean(axis=0) if own.any() else everybody
+        centres = {EVERYBODY: middle.tolist()}
+        for name in sorted(set(segment)):
+            inside = own & (segment == name)
+            mean = contributions[inside].mean(axis=0) if inside.any() else middle
+            centres[name] = mean.tolist()
+        found.append(centres)
+    return tuple(found)
 
 
 def _counts(frame: pd.DataFrame, fold: Fold, due: NDArray[np.bool_]) -> dict[str, Any]:

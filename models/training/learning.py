@@ -76,6 +76,12 @@ class Learnt:
             return np.ones(len(frame), dtype=bool)
         return self.timing.decisions.due(frame)
 
+    def kinds(self, frame: pd.DataFrame) -> Codes:
+        """Position of each row's kind of term: (n,); 0 where none are told apart."""
+        if self.timing is None:
+            return np.zeros(len(frame), dtype=np.intp)
+        return self.timing.decisions.kinds(frame)
+
     def share(self, frame: pd.DataFrame) -> Floats:
         """Share of the risk at a decision that falls into the outcome window: (n,)."""
         return np.ones(len(frame)) if self.timing is None else self.timing.share(frame)
@@ -113,7 +119,7 @@ class Learnt:
             classifier = clone(self.classifier).fit(inputs.iloc[rows], happened[rows])
             return self.calibrator.log_odds(classifier.decision_function(inputs), segment)
 
-        return learn_curve(window, frame, tell, is_dated=self.timing is not None)
+        return learn_curve(window, frame, tell, segment, is_dated=self.timing is not None)
 
     def contributions(self, frame: pd.DataFrame) -> Floats:
         """SHAP value of each signal on the margin: (n, n_signals)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from features.errors import EvidenceError
@@ -77,8 +78,24 @@ class LabelledRows:
 
     @property
     def base_rate(self) -> float:
-        """Share of the rows that are due in which the outcome happened."""
-        return float(self.due.frame["happened"].mean())
+        """Share of the rows that are due in which the outcome happened.
+
+        Where kinds of terms are told apart, of those of the kind that lost most.
+        """
+        return self._anchors[1]
+
+    @property
+    def term_anchors(self) -> tuple[float, ...]:
+        """Share of the rows that are due by kind of term; empty where none are told apart."""
+        return self._anchors[0]
+
+    @cached_property
+    def _anchors(self) -> tuple[tuple[float, ...], float]:
+        from models.scoring.timing.anchors import term_anchors
+
+        if self.decisions is None:
+            return (), float(self.frame["happened"].mean())
+        return term_anchors(self.decisions, self.due.frame)
 
     @property
     def problems(self) -> list[str]:
@@ -227,10 +244,21 @@ def run_parameters(project: Project) -> dict[str, object]:
     }
 
 
-def scale_settings(project: Project, base_rate: float) -> ScaleSettings:
-    """Fill what the configuration leaves open from the base rate, to three digits.
+def scale_settings(
+    project: Project, base_rate: float, term_anchors: tuple[float, ...] = ()
+) -> ScaleSettings:
+    """Fill what the configuration leaves open from base rates, to three digits.
 
     Rounded before training, so that the champion and the configuration say the same.
+
+    Parameters
+    ----------
+    project : Project
+        The configuration.
+    base_rate : float
+        Rate of the outcome where the anchor is to lie.
+    term_anchors : tuple of float
+        Rates by kind of term; they move with the anchor where that is set.
     """
     from models.scoring.scale import ScaleSettings
 
@@ -239,12 +267,22 @@ def scale_settings(project: Project, base_rate: float) -> ScaleSettings:
     if not 0 < base_rate < 1:
         return given
     filled = given.scale(_three_digits(base_rate))
+    moved = _odds(filled.anchor_probability) / _odds(_three_digits(base_rate))
+    usual = [moved * _odds(rate) for rate in term_anchors]
+    set_anchors = settings.score.anchors
     return ScaleSettings(
         anchor_probability=_three_digits(filled.anchor_probability),
         at_risk_from=_three_digits(filled.at_risk_from),
         watch_from=_three_digits(filled.watch_from),
         good=filled.good,
+        term_anchors=(set_anchors or tuple(_three_digits(odds / (1 + odds)) for odds in usual))
+        if term_anchors
+        else (),
     )
+
+
+def _odds(probability: float) -> float:
+    return probability / (1 - probability)
 
 
 def _three_digits(probability: float) -> float:

@@ -111,7 +111,7 @@ def backtest(
             maturity_days=rows.maturity_days,
             segments=segments,
             decisions=rows.decisions,
-            scale=scale_settings(project, rows.base_rate),
+            scale=scale_settings(project, rows.base_rate, rows.term_anchors),
             n_origins=origins,
             sensitive=sensitive,
             treated=treated,

@@ -31,15 +31,25 @@ STILL = 1e-7
 
 
 @dataclass(frozen=True)
+class ToldCurves:
+    """Probability of a loss within each of :data:`HORIZONS`, and its 90 % interval: (n, 5) each."""
+
+    within: Floats
+    low: Floats
+    high: Floats
+
+
+@dataclass(frozen=True)
 class RiskCurve:
     """Discrete-time hazard of a loss: ``h_k = share_k * q_k`` in step ``k``.
 
     The share of the step is the part of a decision that falls into it by the contract, a matter of
     dates alone. ``q_k`` is the risk at a decision so far ahead: the champion's log-odds ``l``
-    pulled to their mean as the score grows older, ``logit q_k = level_k + slope exp(-fade years_k)
-    (l - centre)``. The probability of a loss within a horizon is ``1 - prod(1 - h_k)`` over its steps
-    (Allison 1982, "Discrete-time methods for the analysis of event histories"), so that a later
-    horizon never has a lower one, and rises with ``l`` at each.
+    pulled to what is usual in the account's segment as the score grows older, ``logit q_k =
+    level_k + slope (usual - centre + exp(-fade years_k) (l - usual))``. The probability of a loss
+    within a horizon is ``1 - prod(1 - h_k)`` over its steps (Allison 1982, "Discrete-time methods
+    for the analysis of event histories"), so that a later horizon never has a lower one, and rises
+    with ``l`` at each.
 
     Parameters
     ----------
@@ -65,7 +75,7 @@ class RiskCurve:
     >>> curve = RiskCurve(Decisions(0, 30), True, (0.0,) * 11, (-3.0,) * 5, -3.0, 1.0, 0.0, 0.0,
     ...                   0.01, 0.2)
     >>> rows = pd.DataFrame({"days_to_renewal": [100, None], "term_days": [365, None]})
-    >>> curve.within(rows, np.array([-3.0, -3.0])).round(3).tolist()
+    >>> curve.within(rows, np.array([-3.0, -3.0]), np.array([-3.0, -3.0])).round(3).tolist()
     [[0.0, 0.001, 0.001, 0.05, 0.052], [0.047, 0.093, 0.136, 0.253, 0.442]]
     """
 
@@ -80,7 +90,7 @@ class RiskCurve:
     between: float
     wobble: float
 
-    def within(self, frame: pd.DataFrame, log_odds: Floats) -> Floats:
+    def within(self, frame: pd.DataFrame, log_odds: Floats, usual: Floats) -> Floats:
         """Probability of a loss within each of :data:`HORIZONS`: (n, 5), rising in each row.
 
         Parameters
@@ -89,20 +99,20 @@ class RiskCurve:
             Contract terms.
         log_odds : ndarray of shape (n,)
             Calibrated log-odds of a loss at a decision.
+        usual : ndarray of shape (n,)
+            The same of the mean of the row's segment, among terms of its kind.
         """
-        return self.losses(self.shares(frame), log_odds)[:, AT]
+        return self.losses(self.shares(frame), log_odds, usual)[:, AT]
 
-    def interval(self, frame: pd.DataFrame, log_odds: Floats) -> tuple[Floats, Floats]:
-        """90 % interval of :meth:`within`, had other accounts taught the model: (n, 5) each."""
-        shares = self.shares(frame)
-        low, high = (
-            self.losses(shares, log_odds + side * TAIL * self.wobble)[:, AT] for side in (-1, 1)
+    def told(self, shares: Floats, log_odds: Floats, usual: Floats) -> ToldCurves:
+        """Tell :meth:`within` with an interval for what other accounts would have taught."""
+        within, low, high = (
+            self.losses(shares, log_odds + side * TAIL * self.wobble, usual)[:, AT]
+            for side in (0, -1, 1)
         )
-        return low, high
+        return ToldCurves(within, low, high)
 
-    def points(
-        self, frame: pd.DataFrame, contributions: Floats, baseline: Floats, slope: Floats
-    ) -> Floats:
+    def points(self, shares: Floats, contributions: Floats, usual: Floats, slope: Floats) -> Floats:
         """Tell what each signal adds to the probability within each horizon: (n, 5, n_signals).
 
         As points of a score are: with ``P`` the map from log-odds to a probability, ``c_i slope
@@ -110,42 +120,41 @@ class RiskCurve:
 
         Parameters
         ----------
-        frame : DataFrame of n rows
-            Contract terms.
+        shares : ndarray of shape (n, steps)
+            As :meth:`shares`.
         contributions : ndarray of shape (n, n_signals)
-            Contributions to the margin, from the mean of the row's segment.
-        baseline : ndarray of shape (n,)
-            Calibrated log-odds ``l_0`` of that mean.
+            Contributions to the margin, from the mean whose log-odds ``l_0`` are usual.
+        usual : ndarray of shape (n,)
+            As for :meth:`within`.
         slope : ndarray of shape (n,)
             Calibrated log-odds per unit of margin.
         """
-        shares = self.shares(frame)
         moved = slope * contributions.sum(axis=1)
-        is_still = np.abs(moved) < STILL
-        step = np.where(is_still, STILL, moved)
-        start = self.losses(shares, baseline)[:, AT]
-        rise = (self.losses(shares, baseline + step)[:, AT] - start) / step[:, None]
-        return rise[:, :, None] * (slope[:, None] * contributions)[:, None, :]
+        step = np.where(np.abs(moved) < STILL, STILL, moved)
+        start = self.losses(shares, usual, usual)[:, AT]
+        rise = (self.losses(shares, usual + step, usual)[:, AT] - start) / step[:, None]
+        return np.asarray(rise[:, :, None] * (slope[:, None] * contributions)[:, None, :])
 
-    def losses(self, shares: Floats, log_odds: Floats) -> Floats:
+    def losses(self, shares: Floats, log_odds: Floats, usual: Floats) -> Floats:
         """Probability of a loss before each step ends: (n, steps)."""
-        return 1 - np.cumprod(1 - self.hazards(shares, log_odds), axis=1)
+        there = np.cumprod(1 - self.hazards(shares, log_odds, usual), axis=1)
+        return np.asarray(1 - there, dtype=float)
 
-    def hazards(self, shares: Floats, log_odds: Floats) -> Floats:
+    def hazards(self, shares: Floats, log_odds: Floats, usual: Floats) -> Floats:
         """Probability of a loss in each step of an account that is still there: (n, steps).
 
         Parameters
         ----------
         shares : ndarray of shape (n, steps)
             As :meth:`shares`.
-        log_odds : ndarray of shape (n,)
-            Calibrated log-odds of a loss at a decision.
+        log_odds, usual : ndarray of shape (n,)
+            As for :meth:`within`.
         """
-        slope = self.slope * np.exp(-self.fade * years())
         level = np.array(self.levels)[list(LEVEL)]
-        known = level + slope * (log_odds - self.centre)[:, None]
-        free = shares[:, :1] < 0
-        return np.abs(shares) * expit(known + np.where(free, 0.0, self.dated))
+        own = np.exp(-self.fade * years()) * (log_odds - usual)[:, None]
+        known = level + self.slope * (own + (usual - self.centre)[:, None])
+        risk = expit(known + np.where(shares[:, :1] < 0, 0.0, self.dated))
+        return np.asarray(np.abs(shares) * risk, dtype=float)
 
     def shares(self, frame: pd.DataFrame) -> Floats:
         """Share of a decision that falls into each step: (n, steps).

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -24,9 +24,10 @@ MOST_ROWS = 60_000
 # How far from a decision a loss may lie that it led to.
 NEAR_DAYS = 45
 FEWEST_LAGS = 30
-# Standard deviations of the priors: of levels, of the logarithms of slope and of what lies between,
-# and of what decisions at times alone add; the fade a year is exponential with mean 1.
-LEVEL_PRIOR, SLOPE_PRIOR, BETWEEN_PRIOR, DATED_PRIOR = 1.0, 0.3, 1.0, 0.3
+# Standard deviations of the priors: of the first level and of what each differs by from the one
+# before, of the logarithms of slope and of what lies between, and of what decisions at times alone
+# add; the fade a year is exponential with mean 1.
+LEVEL_PRIOR, TURN_PRIOR, SLOPE_PRIOR, BETWEEN_PRIOR, DATED_PRIOR = 1.0, 0.2, 0.3, 1.0, 0.3
 BETWEEN = 0.03
 
 
@@ -70,7 +71,7 @@ class Seen:
 
 
 def learn_curve(
-    decisions: Decisions, frame: pd.DataFrame, tell: Teller, *, is_dated: bool
+    decisions: Decisions, frame: pd.DataFrame, tell: Teller, segment: Any, *, is_dated: bool
 ) -> RiskCurve | None:
     """Learn a curve from rows whose accounts were told by models of other accounts.
 
@@ -82,6 +83,8 @@ def learn_curve(
         ``account_id``, ``observation_date``, ``days_to_loss`` and contract terms.
     tell : callable
         Teaches a model with some rows, and tells the log-odds of all.
+    segment : ndarray of str, shape (n,)
+        Segments.
     is_dated : bool
         Whether contracts let accounts leave at times alone.
 
@@ -110,8 +113,10 @@ def learn_curve(
         wobble=wobble,
     )
     kept = np.arange(0, len(frame), int(np.ceil(len(frame) / MOST_ROWS)))
-    shares = start.shares(frame.iloc[kept])
-    return _fitted(start, shares, log_odds[kept], Seen(seen.open[kept], seen.lost[kept]))
+    kinds = decisions.kinds(frame) if is_dated else np.zeros(len(frame), dtype=np.intp)
+    usual = pd.Series(log_odds).groupby([segment, kinds]).transform("mean").to_numpy()
+    rows = _Rows(start.shares(frame.iloc[kept]), log_odds[kept] - usual[kept], usual[kept])
+    return _fitted(start, rows, Seen(seen.open[kept], seen.lost[kept]))
 
 
 def told_by_others(frame: pd.DataFrame, tell: Teller) -> tuple[Floats, float]:
@@ -154,11 +159,20 @@ def lags_of(frame: pd.DataFrame) -> tuple[float, ...]:
     return tuple(float(day) for day in np.quantile(near, np.linspace(0, 1, 11)))
 
 
-def _fitted(start: RiskCurve, shares: Floats, log_odds: Floats, seen: Seen) -> RiskCurve:
+@dataclass(frozen=True)
+class _Rows:
+    """Shares of steps (n, steps), and log-odds of rows above what is usual, and usual: (n,)."""
+
+    shares: Floats
+    own: Floats
+    usual: Floats
+
+
+def _fitted(start: RiskCurve, told: _Rows, seen: Seen) -> RiskCurve:
     """Fit the numbers of a curve by penalised maximum likelihood of the steps that were seen."""
     rows, steps = np.nonzero(seen.open)
-    share, lost = shares[rows, steps], seen.lost[rows, steps]
-    moved = log_odds[rows] - start.centre
+    share, lost = told.shares[rows, steps], seen.lost[rows, steps]
+    own, usual = told.own[rows], told.usual[rows] - start.centre
     level, time = np.array(LEVEL)[steps], years()[steps]
     at_will = share < 0
     free, length = np.abs(share), np.diff(EDGES)[steps] / 30
@@ -178,34 +192,38 @@ def _fitted(start: RiskCurve, shares: Floats, log_odds: Floats, seen: Seen) -> R
 
     def objective(vector: Floats) -> tuple[float, Floats]:
         curve = read(vector)
-        slope = curve.slope * np.exp(-curve.fade * time)
+        fresh = np.exp(-curve.fade * time) * own
         offset = np.where(at_will, 0.0, curve.dated)
-        risk = expit(vector[:count][level] + offset + slope * moved)
+        risk = expit(vector[:count][level] + offset + curve.slope * (usual + fresh))
         elsewhere = np.where(at_will, 0.0, (1 - part) * np.minimum(curve.between * length, 1.0))
         exposed = part + elsewhere
         hazard = np.clip(exposed * risk, 1e-12, 1 - 1e-9)
         loss = -(lost * np.log(hazard) + (1 - lost) * np.log1p(-hazard)).sum()
         by_hazard = (1 - lost) / (1 - hazard) - lost / hazard
         by_logit = by_hazard * hazard * (1 - risk)
-        by_slope = by_logit * slope * moved
+        by_slope = by_logit * curve.slope
         gradient = np.concatenate(
             [
                 np.bincount(level, by_logit, minlength=count),
                 [
-                    by_slope.sum(),
-                    -(by_slope * time).sum() * curve.fade,
+                    (by_slope * (usual + fresh)).sum(),
+                    -(by_slope * fresh * time).sum() * curve.fade,
                     (by_hazard * risk * elsewhere).sum(),
                     by_logit[~at_will].sum(),
                 ],
             ]
         )
+        # What no outcome was seen of goes on as before.
+        turns = np.diff(vector[:count]) / TURN_PRIOR**2
         penalty = ((vector - middle) ** 2 * precision).sum() / 2 + curve.fade
+        penalty += (turns * np.diff(vector[:count])).sum() / 2
         by_penalty = (vector - middle) * precision
         by_penalty[count + 1] += curve.fade
+        by_penalty[:count] += np.append(0.0, turns) - np.append(turns, 0.0)
         return loss + penalty, gradient + by_penalty
 
     middle = np.array([*start.levels, 0.0, np.log(start.fade), np.log(start.between), 0.0])
-    spread = [LEVEL_PRIOR] * count + [SLOPE_PRIOR, 3.0, BETWEEN_PRIOR, DATED_PRIOR]
+    spread = [LEVEL_PRIOR, *([np.inf] * (count - 1)), SLOPE_PRIOR, 3.0, BETWEEN_PRIOR, DATED_PRIOR]
     precision = np.array(spread) ** -2.0
     bounds = [(-20, 20)] * count + [(-3, 3), (-9, 3), (-12, 0), (-5, 5)]
     solution = minimize(objective, middle, jac=True, method="L-BFGS-B", bounds=bounds)
