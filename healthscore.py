@@ -56,7 +56,7 @@ _HOMES = {
     "reliability_plot": "pipelines.reports.figures.tested_rows",
     "row_log_loss": "models.measures.metrics",
     "shares_plot": "pipelines.reports.figures.drift",
-    "simulate": "pipelines.simulation.simulate",
+    "simulate": "pipelines.setup.simulation.simulate",
 }
 _ROOMS = {"tree_shap": "models.tree_shap"}
 

@@ -47,7 +47,7 @@ def write_company(folder: Path, accounts: int, seed: int) -> dict[str, Any]:
     from pipelines.project.project import load_project
     from pipelines.project.rows import labelled_rows
     from pipelines.setup.draft import write_draft
-    from pipelines.simulation.simulate import Simulation, simulate
+    from pipelines.setup.simulation.simulate import Simulation, simulate
 
     shutil.rmtree(folder, ignore_errors=True)
     simulate(folder / "data", Simulation(accounts=accounts, seed=seed))

@@ -251,7 +251,7 @@ def on_tables(folder: Path, accounts: int) -> Figures:
     """Watch the simulated company's own tables: the champion is trained before the drift."""
     from datetime import date
 
-    from pipelines.simulation.simulate import Simulation
+    from pipelines.setup.simulation.simulate import Simulation
 
     found: Figures = {}
     for kind in ("none", "payment-crisis", "usage-collapse"):
@@ -275,7 +275,7 @@ def _company_by_month(folder: Path, simulation: Any) -> dict[str, str]:
     from pipelines.project.project import load_project
     from pipelines.project.rows import labelled_rows
     from pipelines.setup.draft import write_draft
-    from pipelines.simulation.simulate import simulate
+    from pipelines.setup.simulation.simulate import simulate
 
     simulate(folder / "data", simulation)
     write_draft(folder / "data", folder / "healthscore.toml")

@@ -251,7 +251,7 @@ def measure(events: int, accounts: int, *, quick: bool) -> dict[str, Any]:
 
 def _company(folder: Path, accounts: int) -> Path:
     from pipelines.setup.draft import write_draft
-    from pipelines.simulation.simulate import Simulation, simulate
+    from pipelines.setup.simulation.simulate import Simulation, simulate
 
     simulate(folder / "data", Simulation(accounts=accounts))
     write_draft(folder / "data", folder / "healthscore.toml")

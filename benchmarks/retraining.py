@@ -51,7 +51,7 @@ from pipelines.monitor.monitor import monitor
 from pipelines.project.project import Project, load_project
 from pipelines.project.rows import labelled_rows, segment_settings
 from pipelines.setup.draft import write_draft
-from pipelines.simulation.simulate import Simulation, simulate
+from pipelines.setup.simulation.simulate import Simulation, simulate
 from pipelines.training.train import train
 
 START, MONTHS, FIRST, DRIFT = date(2023, 1, 1), 34, 16, 18

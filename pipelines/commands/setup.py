@@ -33,8 +33,8 @@ def simulate(
 ) -> None:
     """Write a simulated company with known true weights."""
     from pipelines.reports.terminal.progress import show_progress
-    from pipelines.simulation.simulate import Simulation
-    from pipelines.simulation.simulate import simulate as write_company
+    from pipelines.setup.simulation.simulate import Simulation
+    from pipelines.setup.simulation.simulate import simulate as write_company
 
     with answering(as_json) as answer:
         simulation = Simulation(

@@ -46,7 +46,7 @@ def run_demo(
     SettingsError
         When the folder holds a configuration or scores that no demo made.
     """
-    from pipelines.simulation.simulate import Simulation, simulate
+    from pipelines.setup.simulation.simulate import Simulation, simulate
 
     config, store = folder / FILE_NAME, folder / "scores.duckdb"
     _refuse_foreign(folder, config, store)

@@ -16,7 +16,7 @@ from pipelines.setup.vendors import NO_ANSWERS, Answers, Found, arrange, find_ve
 
 if TYPE_CHECKING:
     from features.sources.source import Source
-    from pipelines.setup.guess import TableGuess
+    from pipelines.setup.guessing.guess import TableGuess
 
 _HEAD = """\
 # Healthscore: which tables to read, what to predict, and what a score means.
@@ -224,7 +224,7 @@ def draft(
     answers: Answers = NO_ANSWERS,
 ) -> tuple[str, list[str]]:
     """Compose the configuration's text and the list of doubts."""
-    from pipelines.setup.guess import attributes_of, common_features, guess_tables
+    from pipelines.setup.guessing.guess import attributes_of, common_features, guess_tables
 
     sections: list[str] = []
     notes: list[str] = []

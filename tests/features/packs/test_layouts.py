@@ -12,7 +12,7 @@ from features.packs.opening import open_vendors
 from features.packs.pack import known_packs
 from features.packs.vendors import IdentitySettings, Vendor
 from features.tables.mapping.mapping import TableMapping
-from pipelines.simulation.simulate import Simulation, simulate
+from pipelines.setup.simulation.simulate import Simulation, simulate
 
 EXPECTED = {
     "subscriptions": "select count(*) from spans",

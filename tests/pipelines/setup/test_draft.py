@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from pipelines.project.project import load_project
 from pipelines.setup.draft import draft, write_draft
-from pipelines.setup.guess import attributes_of, guess_table
-from pipelines.setup.names import OUTCOME_WORDS, SENSITIVE_WORDS
+from pipelines.setup.guessing.guess import attributes_of, guess_table
+from pipelines.setup.guessing.names import OUTCOME_WORDS, SENSITIVE_WORDS
 
 MINIMAL = {
     "accounts": "account_id,created_at\nA1,2024-01-01\n",

@@ -12,7 +12,7 @@ from features.sources.files.plain_forms import without_missing_words
 from features.tables.doubts import status_columns
 from features.tables.mapping.contract import CONTRACT, Column
 from features.tables.mapping.ends import is_no_end
-from pipelines.setup.evidence import (
+from pipelines.setup.guessing.evidence import (
     INCLUDED,
     account_key,
     can_be,
@@ -22,7 +22,7 @@ from pipelines.setup.evidence import (
     share_included,
     why_not,
 )
-from pipelines.setup.names import (
+from pipelines.setup.guessing.names import (
     COLUMN_NAMES,
     MUTABLE_WORDS,
     OUTCOME_WORDS,

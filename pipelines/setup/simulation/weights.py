@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines.simulation.company import Floats
-from pipelines.simulation.truth import WEIGHED
+from pipelines.setup.simulation.company import Floats
+from pipelines.setup.simulation.truth import WEIGHED
 
 
 def true_weights(rows: Path, since: date) -> dict[str, dict[str, float]]:

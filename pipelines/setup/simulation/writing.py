@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pipelines.simulation import behaviour, ledger, truth
-from pipelines.simulation.company import NEVER, PLANS, Accounts, Ints
+from pipelines.setup.simulation import behaviour, ledger, truth
+from pipelines.setup.simulation.company import NEVER, PLANS, Accounts, Ints
 
 _TIME = pa.timestamp("us")
 TRUTH = "truth/rows"

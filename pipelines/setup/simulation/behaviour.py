@@ -10,8 +10,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.simulation.company import DAY, NEVER, PLANS, Accounts, Bools, Floats, Ints, of_plan
-from pipelines.simulation.ledger import FEATURES, MOST_USERS, RATERS, Records, Usage, leniency
+from pipelines.setup.simulation.company import (
+    DAY,
+    NEVER,
+    PLANS,
+    Accounts,
+    Bools,
+    Floats,
+    Ints,
+    of_plan,
+)
+from pipelines.setup.simulation.ledger import FEATURES, MOST_USERS, RATERS, Records, Usage, leniency
 
 PRIORITIES = ("low", "normal", "high", "urgent")
 CATEGORIES = ("how-to", "bug", "billing", "performance", "feature request")

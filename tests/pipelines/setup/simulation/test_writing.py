@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from features.errors import DataError, SettingsError
-from pipelines.simulation import simulate as module
-from pipelines.simulation.simulate import Simulation, simulate
+from pipelines.setup.simulation import simulate as module
+from pipelines.setup.simulation.simulate import Simulation, simulate
 
 
 def test_progress_reaches_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

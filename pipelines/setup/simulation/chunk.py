@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipelines.simulation.behaviour import Behaviour, Drift, Month
-from pipelines.simulation.company import DAY, Accounts, Calendar, Floats, Ints
-from pipelines.simulation.ledger import Records
-from pipelines.simulation.truth import REASONS, Truth, truth
-from pipelines.simulation.writing import TRUTH, Writer
+from pipelines.setup.simulation.behaviour import Behaviour, Drift, Month
+from pipelines.setup.simulation.company import DAY, Accounts, Calendar, Floats, Ints
+from pipelines.setup.simulation.ledger import Records
+from pipelines.setup.simulation.truth import REASONS, Truth, truth
+from pipelines.setup.simulation.writing import TRUTH, Writer
 
 LEAD_DAYS = 14
 HORIZON_DAYS = 30

@@ -11,8 +11,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.simulation import simulate as module
-from pipelines.simulation.simulate import Simulation, simulate
+from pipelines.setup.simulation import simulate as module
+from pipelines.setup.simulation.simulate import Simulation, simulate
 
 CONTRACT = {
     "accounts": "account_id created_at name plan industry region company_size",

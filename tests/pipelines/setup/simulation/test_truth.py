@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.simulation.behaviour import Drift, Month
-from pipelines.simulation.chunk import HORIZON_DAYS, LEAD_DAYS, churn_days
-from pipelines.simulation.company import PLANS, Accounts, Calendar
-from pipelines.simulation.ledger import Recorded, leniency
-from pipelines.simulation.simulate import Simulation, simulate
-from pipelines.simulation.truth import CONTRIBUTIONS, truth
+from pipelines.setup.simulation.behaviour import Drift, Month
+from pipelines.setup.simulation.chunk import HORIZON_DAYS, LEAD_DAYS, churn_days
+from pipelines.setup.simulation.company import PLANS, Accounts, Calendar
+from pipelines.setup.simulation.ledger import Recorded, leniency
+from pipelines.setup.simulation.simulate import Simulation, simulate
+from pipelines.setup.simulation.truth import CONTRIBUTIONS, truth
 
 PLAN_CODE = {plan.name: code for code, plan in enumerate(PLANS)}
 # A leap February and a plain one lie inside, where windows of neighbouring months touch.

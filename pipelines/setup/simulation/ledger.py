@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.simulation.company import DAY, NEVER, Accounts, Bools, Floats, Ints
+from pipelines.setup.simulation.company import DAY, NEVER, Accounts, Bools, Floats, Ints
 
 FEATURES = (
     "dashboards", "reports", "search", "projects", "comments", "exports",

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.simulation.company import PLANS, Floats, Ints, of_plan
-from pipelines.simulation.ledger import Recorded
+from pipelines.setup.simulation.company import PLANS, Floats, Ints, of_plan
+from pipelines.setup.simulation.ledger import Recorded
 
 WEIGHED = (
     "usage",

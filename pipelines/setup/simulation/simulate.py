@@ -156,11 +156,11 @@ def _write(
 ) -> dict[str, int]:
     import numpy as np
 
-    from pipelines.simulation.behaviour import Drift
-    from pipelines.simulation.chunk import live
-    from pipelines.simulation.company import Calendar
-    from pipelines.simulation.weights import true_weights
-    from pipelines.simulation.writing import TRUTH, Writer
+    from pipelines.setup.simulation.behaviour import Drift
+    from pipelines.setup.simulation.chunk import live
+    from pipelines.setup.simulation.company import Calendar
+    from pipelines.setup.simulation.weights import true_weights
+    from pipelines.setup.simulation.writing import TRUTH, Writer
 
     calendar = Calendar(simulation.start, simulation.months)
     drift = Drift(simulation.drift, (simulation.drift_day - date(1970, 1, 1)).days)
@@ -213,7 +213,7 @@ def _refuse_foreign(folder: Path) -> None:
 
 def _written() -> set[str]:
     """Return what a finished simulation holds."""
-    from pipelines.simulation.writing import SCHEMAS
+    from pipelines.setup.simulation.writing import SCHEMAS
 
     return {f"{name}.parquet" for name in SCHEMAS} | {"truth/", "truth/weights.json"}
 
