@@ -15,7 +15,7 @@ from pipelines.commands.champions import history, rollback
 from pipelines.commands.monitor import monitor
 from pipelines.commands.panel import serve, user
 from pipelines.commands.portfolio import portfolio
-from pipelines.commands.scores import explain, export, score, trend, verify_run, verify_store
+from pipelines.commands.scores import curve, explain, export, score, trend, verify_run, verify_store
 from pipelines.commands.setup import (
     check,
     connect,
@@ -63,6 +63,7 @@ for command in (
     verify_run,
     verify_store,
     explain,
+    curve,
     trend,
     portfolio,
     export,

@@ -22,8 +22,7 @@ from models.backtest.origin import OriginResult, Trial
 from models.churn.segments import SegmentSettings, assign_segments
 from models.measures.fairness_audit import fairness_audit
 from models.measures.metrics import calibration_table
-from models.scoring.scale import ScaleSettings, ScoreScale
-from models.scoring.timing.anchors import scale_of
+from models.scoring.scale import ScaleSettings, ScoreScale, scale_of
 from models.scoring.timing.decisions import Decisions
 from models.training.checks import check_labels
 from models.training.holdout import band_table

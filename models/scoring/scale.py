@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from features.errors import SettingsError
 from models.arrays import Codes, Floats
-from models.scoring.timing.decisions import KINDS
+from models.scoring.timing.anchors import term_anchors
+from models.scoring.timing.decisions import KINDS, Decisions
 
 Band = Literal["at-risk", "watch", "healthy", "likely", "possible", "unlikely"]
 BANDS: tuple[Band, ...] = ("at-risk", "watch", "healthy")
@@ -225,6 +227,29 @@ class ScoreScale:
         own = {names.get(name, name): value for name, value in described.items()}
         anchors = own.pop("term_anchors", {})
         return cls(**own, term_anchors=tuple(anchors[name] for name in KINDS if anchors))
+
+
+def scale_of(
+    scale: ScaleSettings | None, frame: pd.DataFrame, decisions: Decisions | None
+) -> ScoreScale:
+    """Fill what fixes a score from the rows that were due, where it is left open.
+
+    Parameters
+    ----------
+    scale : ScaleSettings or None
+        What is set; None leaves all to the rows.
+    frame : DataFrame of n rows
+        Contract terms and ``happened`` of rows that were due.
+    decisions : Decisions or None
+        As for :func:`term_anchors`; None where every row is due.
+    """
+    rate = float(frame["happened"].mean())
+    if decisions is None:
+        return replace(scale or ScaleSettings(), term_anchors=()).scale(rate)
+    if scale is not None:
+        return scale.scale(rate)
+    anchors, usual = term_anchors(decisions, frame)
+    return ScaleSettings(term_anchors=anchors).scale(usual)
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,7 @@ from models.churn.segments import SegmentSettings
 from models.measures.metrics import Metrics
 from models.scoring.calibration import LogisticCalibrator
 from models.scoring.health_model import SEGMENT, HealthModel, model_input
-from models.scoring.scale import ScaleSettings, ScoreScale
-from models.scoring.timing.anchors import scale_of
+from models.scoring.scale import ScaleSettings, ScoreScale, scale_of
 from models.scoring.timing.decisions import KINDS, Decisions
 from models.training.checks import MIN_EARLIER_POSITIVES, check_evidence, check_labels
 from models.training.holdout import Unseen, doubts, judge, prove, together

@@ -2,41 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 
-from models.scoring.scale import ScaleSettings, ScoreScale
 from models.scoring.timing.decisions import KINDS, Decisions
 
 # Decisions at the rate of all kinds with a renewal date that each of them starts from.
 PRIOR = 50.0
 LEAST_LOSSES = 15
 DIGITS = 3
-
-
-def scale_of(
-    scale: ScaleSettings | None, frame: pd.DataFrame, decisions: Decisions | None
-) -> ScoreScale:
-    """Fill what fixes a score from the rows that were due, where it is left open.
-
-    Parameters
-    ----------
-    scale : ScaleSettings or None
-        What is set; None leaves all to the rows.
-    frame : DataFrame of n rows
-        Contract terms and ``happened`` of rows that were due.
-    decisions : Decisions or None
-        As for :func:`term_anchors`; None where every row is due.
-    """
-    rate = float(frame["happened"].mean())
-    if decisions is None:
-        return replace(scale or ScaleSettings(), term_anchors=()).scale(rate)
-    if scale is not None:
-        return scale.scale(rate)
-    anchors, usual = term_anchors(decisions, frame)
-    return ScaleSettings(term_anchors=anchors).scale(usual)
 
 
 def term_anchors(decisions: Decisions, frame: pd.DataFrame) -> tuple[tuple[float, ...], float]:

@@ -203,7 +203,7 @@ class RiskCurve:
 def years() -> Floats:
     """Years from the observation date to the middle of each step: (steps,)."""
     edges = np.array(EDGES, dtype=float)
-    return (edges[:-1] + edges[1:]) / 2 / LAST_DAYS
+    return np.asarray((edges[:-1] + edges[1:]) / 2 / LAST_DAYS, dtype=float)
 
 
 def decided(frame: pd.DataFrame, lags: tuple[float, ...]) -> Floats:
