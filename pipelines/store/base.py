@@ -14,7 +14,7 @@ import pyarrow as pa
 from features.errors import StoreError, nearest, sample
 from pipelines.store.runs import Run, RunKey
 from pipelines.store.schema import (
-    CURVE_COLUMNS,
+    ADDED_COLUMNS,
     HISTORY_SCHEMA,
     PORTFOLIO_SCHEMA,
     RUN_SCHEMA,
@@ -233,7 +233,7 @@ class ScoreStore(ABC):
 
     def _columns(self, names: Sequence[str]) -> str:
         """List columns, empty ones for those that a store of an earlier form does not hold."""
-        absent = CURVE_COLUMNS if self.form <= BEFORE_CURVES else ()
+        absent = ADDED_COLUMNS if self.form <= BEFORE_CURVES else ()
         empty = "cast(null as double precision) as "
         return ", ".join(f"{empty}{name}" if name in absent else name for name in names)
 

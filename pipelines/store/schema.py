@@ -11,7 +11,7 @@ REASONS = 5
 """Most reasons that are kept with a score."""
 POINT_COLUMNS = tuple(f"points_{group}" for group in GROUPS)
 LOSS_COLUMNS = tuple(f"loss_{days}_days" for days in HORIZONS)
-CURVE_COLUMNS = ("probability_if_due", *LOSS_COLUMNS)
+ADDED_COLUMNS = ("probability_if_due", *LOSS_COLUMNS, "band_days")
 """What stores from before there were curves do not hold."""
 
 SCORE_SCHEMA = pa.schema(
@@ -29,7 +29,7 @@ SCORE_SCHEMA = pa.schema(
         pa.field("reason_signals", pa.list_(pa.string()), nullable=False),
         pa.field("reason_points", pa.list_(pa.float64()), nullable=False),
         pa.field("reason_values", pa.list_(pa.string()), nullable=False),
-        *(pa.field(column, pa.float64()) for column in CURVE_COLUMNS),
+        *(pa.field(column, pa.float64()) for column in ADDED_COLUMNS),
     ]
 )
 """One row per account of a run, in the order in which stores and exports show the columns."""
@@ -95,5 +95,7 @@ COLUMN_NOTES: dict[str, str] = {
         " days of the date; empty where the model tells no curve."
         for days in HORIZONS
     },
+    "band_days": "Days since the run from which on the account has been in its band; 0 in the run"
+    " that it came into it, empty where an earlier version issued the score.",
 }
 """One sentence on each column of :data:`SCORE_SCHEMA`."""

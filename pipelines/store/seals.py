@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from features.errors import StoreError
 from pipelines.store.runs import Run
-from pipelines.store.schema import CURVE_COLUMNS, SCORE_SCHEMA
+from pipelines.store.schema import ADDED_COLUMNS, SCORE_SCHEMA
 
 FORM = 2
 """Form of a seal: 1 was made before there were curves; those of later forms are refused."""
@@ -62,7 +62,7 @@ class RowsDigest:
 
     Examples
     --------
-    >>> from pipelines.store.schema import CURVE_COLUMNS, SCORE_SCHEMA
+    >>> from pipelines.store.schema import ADDED_COLUMNS, SCORE_SCHEMA
     >>> empty = SCORE_SCHEMA.empty_table().to_batches()
     >>> RowsDigest().hexdigest() == RowsDigest().update(*empty).hexdigest()
     True
@@ -72,7 +72,7 @@ class RowsDigest:
         self.rows = 0
         self.is_ordered = True
         self._last: str | None = None
-        count = len(SCORE_SCHEMA) - (len(CURVE_COLUMNS) if form == 1 else 0)
+        count = len(SCORE_SCHEMA) - (len(ADDED_COLUMNS) if form == 1 else 0)
         self._columns = [[hashlib.sha256() for _ in range(3)] for _ in range(count)]
 
     def update(self, *batches: pa.RecordBatch) -> RowsDigest:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from features.catalog import GROUPS
 from features.errors import StoreError, sample
 from pipelines.project.score_settings import MAIN
-from pipelines.store.schema import CURVE_COLUMNS, SCORE_SCHEMA
+from pipelines.store.schema import ADDED_COLUMNS, SCORE_SCHEMA
 from pipelines.store.seals import SEAL_SCHEMA
 
 if TYPE_CHECKING:
@@ -113,7 +113,10 @@ def brought_up(version: int, text: str) -> list[str]:
     """Return the statements that bring a store from before seals, or curves, up to date."""
     return [
         *([SEALS.format(text=text)] if version <= BEFORE_SEALS else []),
-        *(f"alter table score_rows add column {name} double precision" for name in CURVE_COLUMNS),
+        *(
+            f"alter table score_rows add column if not exists {name} double precision"
+            for name in ADDED_COLUMNS
+        ),
         _scores("scores", "newest_runs"),
         _latest(),
         f"update healthscore_store set version = {STORE_VERSION}",
@@ -150,7 +153,7 @@ def carry_over(connection: duckdb.DuckDBPyConnection, version: int) -> None:
         " from old_reasons join runs using (outcome, as_of, model_version)"
     )
     points = ", ".join(f"points_{group}" for group in GROUPS)
-    none = ", ".join("null" for _ in CURVE_COLUMNS)
+    none = ", ".join("null" for _ in ADDED_COLUMNS)
     connection.execute(_CARRIED.format(columns=SCORE_COLUMNS, points=points, none=none))
     connection.execute("drop table old_scores")
     connection.execute("drop table old_reasons")

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.errors import StoreError, sample
-from pipelines.store.schema import REASONS, SCORE_SCHEMA
+from pipelines.store.schema import ADDED_COLUMNS, REASONS, SCORE_SCHEMA
 from pipelines.store.seals import RowsDigest
 
 if TYPE_CHECKING:
@@ -121,6 +121,9 @@ def checked(batch: pa.RecordBatch, groups: Mapping[str, str]) -> pa.RecordBatch:
 
 
 def _in_schema(batch: pa.RecordBatch) -> pa.RecordBatch:
+    for name in ADDED_COLUMNS:
+        if name not in batch.schema.names:
+            batch = batch.append_column(name, pa.nulls(batch.num_rows, pa.float64()))
     given = set(batch.schema.names)
     wrong = sorted(given.symmetric_difference(SCORE_SCHEMA.names))
     if wrong or batch.num_columns != len(SCORE_SCHEMA):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -36,7 +37,7 @@ HOSTILE = pd.DataFrame(
 def walk(curve: RiskCurve, ahead: float, term: float, log_odds: float, usual: float) -> list[float]:
     """Walk through the steps of an account on terms of a known length, renewing in the future."""
     there, found = 1.0, []
-    for step, (start, end) in enumerate(zip(EDGES[:-1], EDGES[1:], strict=True)):
+    for step, (start, end) in enumerate(pairwise(EDGES)):
         part = 0.0
         for decision in (ahead - term, ahead, ahead + term, ahead + 2 * term):
             for day in np.arange(0.0005, 30, 0.001):
