@@ -81,6 +81,9 @@ class HealthModel:
         in every model from before it was told apart.
     curve : RiskCurve or None
         How likely a loss is within a month up to a year; None where no curve was learnt.
+    noise : float or None
+        Standard deviation of what a score wobbles by from run to run, in points; None where too
+        few accounts were seen on dates in a row.
     shap : ShapPlan or None
         The margin arranged for explaining; None until a fitted model is saved.
     """
@@ -99,6 +102,7 @@ class HealthModel:
     timing: Timing | None = None
     curve: RiskCurve | None = None
     term_centres: tuple[Mapping[str, list[float]], ...] = ()
+    noise: float | None = None
     shap: ShapPlan | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -147,6 +151,8 @@ class HealthModel:
             described["timing"] = self.timing.to_dict()
         if self.term_centres:
             described["term_centres"] = list(self.term_centres)
+        if self.noise is not None:
+            described["noise"] = self.noise
         if self.curve is not None:
             described["curve"] = self.curve.to_dict()
         trees = self.classifier.correction_text()
@@ -203,6 +209,7 @@ class HealthModel:
                 bands=described["bands"],
                 maturity_days=described["maturity_days"],
                 timing=Timing.from_dict(described["timing"]) if is_timed else None,
+                noise=described.get("noise"),
                 term_centres=tuple(described.get("term_centres", ())),
                 curve=RiskCurve.from_dict(described["curve"]) if "curve" in described else None,
                 shap=_kept_plan(folder / PLAN_FOLDER, classifier),

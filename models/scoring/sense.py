@@ -55,6 +55,8 @@ def _faults(model: Any) -> Iterator[str]:
         yield f"maturity_days must not be below 0, and is {model.maturity_days}"
     if model.timing is not None:
         yield from model.timing.faults()
+    if model.noise is not None and not model.noise >= 0:
+        yield f"what a score wobbles by must not be below 0, and is {model.noise}"
     if model.curve is not None:
         yield from model.curve.faults()
     kinds = len(KINDS) if model.scale.term_anchors else 0

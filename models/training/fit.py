@@ -16,9 +16,10 @@ from features.errors import EvidenceError
 from models.arrays import Codes, Floats
 from models.churn.segments import SegmentSettings
 from models.measures.metrics import Metrics
+from models.measures.reversal import reversal
 from models.scoring.calibration import LogisticCalibrator
 from models.scoring.health_model import SEGMENT, HealthModel, model_input
-from models.scoring.scale import ScaleSettings, ScoreScale, scale_of
+from models.scoring.scale import POINTS_PER_LOG_ODDS, ScaleSettings, ScoreScale, scale_of
 from models.scoring.timing.decisions import KINDS, Decisions
 from models.training.checks import MIN_EARLIER_POSITIVES, check_evidence, check_labels
 from models.training.holdout import Unseen, doubts, judge, prove, together
@@ -178,6 +179,11 @@ def fit_health_model(
     model = _with_weights(
         final, decided, final_scale, proof.bands, maturity_days, proof.metrics.enough_evidence, seed
     )
+    if is_dated:
+        health = final.log_odds(frame) - final_scale.shift(final.kinds(frame))
+        points = POINTS_PER_LOG_ODDS * health
+        noise = reversal(points, frame["account_id"], frame["observation_date"])
+        model = replace(model, noise=noise)
     if window is not None:
         tell("learning how risk unfolds over a year")
         model = replace(model, curve=final.curve(frame, window))

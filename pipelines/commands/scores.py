@@ -207,14 +207,14 @@ def curve(
     as_json: AsJson = False,
 ) -> None:
     """Tell how likely one account is lost within 30, 60, 90, 180 and 365 days, and why."""
-    from pipelines.scoring.curve import account_curve
+    from pipelines.scoring.curves.curve import account_curve
 
     with answering(as_json) as answer:
         project = project_of(config, None)
         told = account_curve(project, account, day_of(as_of))
         answer.give(told.to_dict())
         if answer.console is not None:
-            from pipelines.scoring.curve_screen import show_curve
+            from pipelines.scoring.curves.curve_screen import show_curve
 
             show_curve(answer.console, told, project.settings.outcome.words)
 

@@ -11,7 +11,7 @@ from pipelines.reports.terminal.console import bar, percent, plain, table_of
 
 if TYPE_CHECKING:
     from features.outcomes.labels import OutcomeWords
-    from pipelines.scoring.curve import AccountCurve
+    from pipelines.scoring.curves.curve import AccountCurve
 
 SIGNALS = 5
 
