@@ -20,8 +20,10 @@ from models.scoring.reasons import LEAST_POINTS, is_context
 from models.scoring.scale import BANDS, GOOD_BANDS, GRADES, points, score_move
 from models.scoring.scored import ScoredAccounts, ScoredCurves
 from models.scoring.timing.curve import HORIZONS
-from models.scoring.timing.decisions import COLUMNS
+from models.scoring.timing.decisions import AHEAD, COLUMNS
 from models.weights.weights import observed_share, signal_shares
+
+_FLOAT = pa.float64()
 
 
 class Scorer:
@@ -126,9 +128,10 @@ class Scorer:
             In the same order: ``account_id``, ``segment``, ``score``, ``band``, ``grade``,
             ``probability``, ``coverage``, ``baseline_score``, ``points_<group>`` of every group,
             ``mrr`` (null where it is not given), ``probability_if_due``, ``loss_<days>_days`` of
-            every horizon (null where the model tells no curve), and three lists of equal length,
-            the largest absolute points first: ``reason_signals``, ``reason_points`` and
-            ``reason_values`` (as text, null where not known).
+            every horizon (null where the model tells no curve), ``days_to_renewal`` (null where
+            none is known, or not read), and three lists of equal length, the largest absolute
+            points first: ``reason_signals``, ``reason_points`` and ``reason_values`` (as text, null
+            where not known).
 
         Raises
         ------
@@ -167,6 +170,7 @@ class Scorer:
             "baseline_score": move.baseline,
             "probability_if_due": if_due,
             **self._losses(terms, log_odds, self._usual[place]),
+            AHEAD: _known(terms[AHEAD].to_numpy()) if given else pa.nulls(batch.num_rows, _FLOAT),
             **{f"points_{group}": group_points[:, i] for i, group in enumerate(GROUPS)},
             "mrr": _mrr(batch),
             **self._reasons(
@@ -240,7 +244,7 @@ class Scorer:
         """Probability of a loss within each horizon, by the name of its column."""
         curve = self.model.curve
         if curve is None:
-            return {f"loss_{days}_days": pa.nulls(len(log_odds), pa.float64()) for days in HORIZONS}
+            return {f"loss_{days}_days": pa.nulls(len(log_odds), _FLOAT) for days in HORIZONS}
         within = curve.within(terms, log_odds, usual)
         return {f"loss_{days}_days": within[:, place] for place, days in enumerate(HORIZONS)}
 
@@ -292,6 +296,11 @@ def _codes_of(code: Codes, block: int, kinds: int) -> Codes:
     own = np.where(code < 0, block - 1, code)
     codes = (np.arange(kinds)[:, None] * block + own).ravel()
     return np.where(codes == kinds * block - 1, -1, codes)
+
+
+def _known(numbers: Floats) -> pa.Array:
+    """Numbers with null for NaN."""
+    return pa.array(numbers, _FLOAT, mask=np.isnan(numbers))
 
 
 def _named(position: Any, names: Any) -> pa.Array:

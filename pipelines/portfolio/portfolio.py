@@ -18,6 +18,7 @@ from pipelines.portfolio.sums import (
     part_of,
 )
 from pipelines.project.project import Project
+from pipelines.reports.wording import band_limits
 from pipelines.scoring.score import Issued
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ class Portfolio:
         Whom to call first.
     at_decisions : bool
         Whether bands were counted over accounts that had to decide.
+    limits : str
+        Which scores lie in which band.
     """
 
     outcome: OutcomeSettings
@@ -99,6 +102,7 @@ class Portfolio:
     unpriced: int
     calls: list[Call]
     at_decisions: bool = False
+    limits: str = ""
 
     @property
     def accounts(self) -> int:
@@ -179,6 +183,7 @@ def sum_up(
         unpriced=int(sums["accounts"].sum() - sums["known"].sum()),
         calls=_calls(project, model, first, {row["account_id"]: row for row in rows}, has_money),
         at_decisions=model.timing is not None,
+        limits=band_limits(model.scale),
     )
 
 

@@ -11,7 +11,7 @@ REASONS = 5
 """Most reasons that are kept with a score."""
 POINT_COLUMNS = tuple(f"points_{group}" for group in GROUPS)
 LOSS_COLUMNS = tuple(f"loss_{days}_days" for days in HORIZONS)
-ADDED_COLUMNS = ("probability_if_due", *LOSS_COLUMNS, "band_days")
+ADDED_COLUMNS = ("probability_if_due", *LOSS_COLUMNS, "days_to_renewal", "band_days")
 """What stores from before there were curves do not hold."""
 
 SCORE_SCHEMA = pa.schema(
@@ -95,6 +95,8 @@ COLUMN_NOTES: dict[str, str] = {
         " days of the date; empty where the model tells no curve."
         for days in HORIZONS
     },
+    "days_to_renewal": "Days from the date to the next renewal of the contract; empty where none is"
+    " known or the model reads no contracts.",
     "band_days": "Days since the run from which on the account has been in its band; 0 in the run"
     " that it came into it, empty where an earlier version issued the score.",
 }

@@ -27,6 +27,7 @@ from pipelines.dashboard.snapshot.query import AccountPage, AccountQuery
 from pipelines.dashboard.snapshot.schema import LIFECYCLE, LISTED, NAME, OWNER
 from pipelines.dashboard.snapshot.snapshot import Snapshot
 from pipelines.portfolio.words import stake_words
+from pipelines.reports.wording import band_limits
 from pipelines.scoring.export_files import harmless, readable
 
 MOST_AT_ONCE = 200
@@ -84,6 +85,7 @@ def list_page(request: Request, visitor: VisitorOf, address: Address) -> HTMLRes
         page_title="Accounts",
         query=query,
         page=page,
+        limits="" if snapshot.model is None else band_limits(snapshot.model.scale),
         words=words,
         columns=_columns(snapshot, query, outcome, words.noun, words.stake),
         choices=_choices(snapshot, visitor, query),

@@ -18,7 +18,7 @@ from pipelines.dashboard.portfolio.trend_bars import trend_bars
 from pipelines.dashboard.snapshot.portfolio_view import PortfolioView, portfolio_of
 from pipelines.portfolio.sums import BandSummary, PartSummary
 from pipelines.portfolio.words import interval, stake_words
-from pipelines.reports.wording import amount, count, day, money, percent, plural
+from pipelines.reports.wording import amount, band_limits, count, day, money, percent, plural
 
 router = APIRouter()
 
@@ -123,6 +123,7 @@ def portfolio_page(request: Request, visitor: VisitorOf) -> HTMLResponse:
         figures=_figures(view, words.total, words.verb),
         foretells=snapshot.contents.foretells or snapshot.model is None,
         at_decisions=snapshot.model is not None and snapshot.model.timing is not None,
+        limits="" if snapshot.model is None else band_limits(snapshot.model.scale),
         opens=opens,
         until=until,
         trend=trend_bars(history, [band.band for band in view.bands]),

@@ -116,13 +116,19 @@ def run_before(store: ScoreStore, key: RunKey) -> Run | None:
     return near[-1] if near else None
 
 
-def bands_of(store: ScoreStore, run: Run | None, day: date) -> EarlierBands:
-    """Read the bands of a run, for one of a later day; of none where there is none."""
+def bands_of(
+    store: ScoreStore, run: Run | None, day: date, account_id: str | None = None
+) -> EarlierBands:
+    """Read the bands of a run, or of one account in it, for one of a later day.
+
+    Where there is no run, nobody was in a band.
+    """
     if run is None:
         return EarlierBands(
             pd.Index([], dtype=object), np.array([], dtype=object), np.zeros(0), np.zeros(0), 0
         )
-    rows = store.scores(run, columns=COLUMNS).read_all()
+    accounts = None if account_id is None else [account_id]
+    rows = store.scores(run, accounts=accounts, columns=COLUMNS).read_all()
     return EarlierBands(
         pd.Index(rows["account_id"].to_pylist(), dtype=object),
         rows["band"].to_numpy(zero_copy_only=False).astype(object),

@@ -22,7 +22,7 @@ def test_the_columns_and_their_order_are_promised() -> None:
         *("points_relationship", "points_profile", "mrr"),
         *("reason_signals", "reason_points", "reason_values", "probability_if_due"),
         *("loss_30_days", "loss_60_days", "loss_90_days", "loss_180_days", "loss_365_days"),
-        "band_days",
+        *("days_to_renewal", "band_days"),
     ]
     assert list(POINT_COLUMNS) == [f"points_{group}" for group in GROUPS]
     assert [field.name for field in SCORE_SCHEMA if field.nullable] == ["mrr", *ADDED_COLUMNS]
