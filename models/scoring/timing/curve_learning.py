@@ -48,10 +48,13 @@ class Seen:
         1 where the account was there when the step began and what came of it is known.
     lost : ndarray of shape (n, steps)
         1 where it was lost in it.
+    loss : ndarray of shape (n,)
+        Days to the loss, infinite where none was seen.
     """
 
     open: Floats
     lost: Floats
+    loss: Floats
 
     @classmethod
     def of(cls, frame: pd.DataFrame, decisions: Decisions) -> Seen:
@@ -67,7 +70,11 @@ class Seen:
         starts, ends = (np.array(part, dtype=float) for part in (EDGES[:-1], EDGES[1:]))
         there = loss[:, None] >= starts
         open_ = there & (known[:, None] >= ends) & (ends > decisions.opens_days)
-        return cls(open_.astype(float), (open_ & (loss[:, None] < ends)).astype(float))
+        return cls(open_.astype(float), (open_ & (loss[:, None] < ends)).astype(float), loss)
+
+    def part(self, rows: Codes) -> Seen:
+        """Take some rows."""
+        return Seen(self.open[rows], self.lost[rows], self.loss[rows])
 
 
 def learn_curve(
@@ -99,7 +106,7 @@ def learn_curve(
     if seen.lost.sum() < LEAST_LOSSES:
         return None
     log_odds, wobble = told_by_others(frame, tell)
-    lags = lags_of(frame) if is_dated else (0.0,) * 11
+    lags = lags_of(frame, seen.loss) if is_dated else (0.0,) * 11
     start = RiskCurve(
         decisions=decisions,
         is_dated=is_dated,
@@ -116,7 +123,7 @@ def learn_curve(
     kinds = decisions.kinds(frame) if is_dated else np.zeros(len(frame), dtype=np.intp)
     usual = pd.Series(log_odds).groupby([segment, kinds]).transform("mean").to_numpy()
     rows = _Rows(start.shares(frame.iloc[kept]), log_odds[kept] - usual[kept], usual[kept])
-    return _fitted(start, rows, Seen(seen.open[kept], seen.lost[kept]))
+    return _fitted(start, rows, seen.part(kept))
 
 
 def told_by_others(frame: pd.DataFrame, tell: Teller) -> tuple[Floats, float]:
@@ -137,13 +144,20 @@ def told_by_others(frame: pd.DataFrame, tell: Teller) -> tuple[Floats, float]:
     return told[group, np.arange(len(frame))], float(np.sqrt(spread.mean()))
 
 
-def lags_of(frame: pd.DataFrame) -> tuple[float, ...]:
+def lags_of(frame: pd.DataFrame, loss: Floats) -> tuple[float, ...]:
     """Deciles of the days from a decision to the loss it led to; all 0 where few were seen.
 
     Each loss counts once, held against the nearest of the decisions known before it.
+
+    Parameters
+    ----------
+    frame : DataFrame of n rows
+        ``account_id``, ``observation_date`` and contract terms.
+    loss : ndarray of shape (n,)
+        Days to the loss, infinite where none was seen.
     """
     ahead, term = days_of(frame, AHEAD), days_of(frame, TERM)
-    loss = frame[DAYS_TO_LOSS].to_numpy(dtype=float, na_value=np.nan)
+    loss = np.where(np.isinf(loss), np.nan, loss)
     moment = pd.to_datetime(frame["observation_date"]) + pd.to_timedelta(loss.round(), unit="D")
     last = (
         ~pd.DataFrame({"account": frame["account_id"].to_numpy(), "lost": moment.to_numpy()})

@@ -178,5 +178,6 @@ def test_lags_are_from_the_nearest_decision_known_and_count_a_loss_once() -> Non
             "days_to_loss": [45.0, 15.0] * 40,
         }
     )
-    assert lags_of(rows) == (5.0,) * 11
-    assert lags_of(rows.head(20)) == (0.0,) * 11
+    loss = rows["days_to_loss"].to_numpy()
+    assert lags_of(rows, loss) == (5.0,) * 11
+    assert lags_of(rows.head(20), loss[:20]) == (0.0,) * 11
