@@ -51,7 +51,7 @@ from models.arrays import Codes, Floats
 from models.scoring.scale import ScaleSettings
 from models.scoring.timing.curve import HORIZONS
 from models.scoring.timing.decisions import Decisions
-from models.training.learning import Learnt, learn
+from models.training.learning import Learning, Learnt, learn
 from models.training.splits import time_holdout
 from pipelines.project.project import Project, load_project
 from pipelines.project.rows import LabelledRows, labelled_rows, segment_settings
@@ -235,10 +235,12 @@ def taught(
     learnt = learn(
         rows.frame.iloc[fold.train],
         rows.signals,
-        maturity_days=rows.maturity_days,
-        segments=segment_settings(project, rows.signals),
-        decisions=decisions,
-        seed=project.settings.training.seed,
+        Learning(
+            maturity_days=rows.maturity_days,
+            segments=segment_settings(project, rows.signals),
+            decisions=decisions,
+            seed=project.settings.training.seed,
+        ),
     )
     return learnt, rows.frame.iloc[fold.test].reset_index(drop=True)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,7 @@ GOOD_BANDS: tuple[Band, ...] = ("likely", "possible", "unlikely")
 
 # Ten points halve the odds of churn.
 POINTS_PER_LOG_ODDS = float(10 / np.log(2))
+OF_TERM = "anchor_of_"
 GRADES = ("F", "D", "C", "B", "A")
 
 
@@ -204,7 +205,7 @@ class ScoreScale:
         """Position of each score's grade in ``GRADES``."""
         return np.digitize(score, [20, 40, 60, 80])
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, float]:
         """Return a JSON-ready description, in the words of the outcome's direction."""
         first, second = self.cut_names
         return {
@@ -212,7 +213,7 @@ class ScoreScale:
             first: self.at_risk_from,
             second: self.watch_from,
             **({"good": True} if self.good else {}),
-            **({"term_anchors": self.anchors_by_name} if self.term_anchors else {}),
+            **{f"{OF_TERM}{name}": rate for name, rate in self.anchors_by_name.items()},
         }
 
     @property
@@ -221,12 +222,14 @@ class ScoreScale:
         return dict(zip(KINDS, self.term_anchors, strict=bool(self.term_anchors)))
 
     @classmethod
-    def from_dict(cls, described: Mapping[str, Any]) -> ScoreScale:
+    def from_dict(cls, described: Mapping[str, float]) -> ScoreScale:
         """Rebuild a scale from :meth:`to_dict`."""
         names = {"likely_from": "at_risk_from", "possible_from": "watch_from"}
-        own = {names.get(name, name): value for name, value in described.items()}
-        anchors = own.pop("term_anchors", {})
-        return cls(**own, term_anchors=tuple(anchors[name] for name in KINDS if anchors))
+        given = {names.get(name, name): value for name, value in described.items()}
+        good = bool(given.pop("good", False))
+        anchors = [given.pop(f"{OF_TERM}{name}", None) for name in KINDS]
+        known = tuple(rate for rate in anchors if rate is not None)
+        return cls(**given, good=good, term_anchors=known)
 
 
 def scale_of(

@@ -22,9 +22,8 @@ from features.packs.vendors import IdentitySettings, Vendor
 from features.sources.url import HIDDEN, masked, masked_comments
 from features.tables.mapping.mapping import Frozen, TablesSettings
 from features.tables.mapping.reading_settings import ReadingSettings
-from models.drift.policy import DriftPolicy
+from models.drift.policy import DriftPolicy, PromotionRules
 from pipelines.project.alert_settings import AlertSettings
-from pipelines.project.retraining_settings import RetrainingSettings
 from pipelines.project.score_settings import MAIN, FurtherOutcome, ScoreSettings, with_inherited
 from pipelines.project.scorecard_settings import PlaysSettings, ScorecardSettings
 from pipelines.project.serve_settings import ServeSettings, with_owner
@@ -99,7 +98,7 @@ class Settings(Frozen):
     training: TrainingSettings = TrainingSettings()
     backtest: BacktestSettings = BacktestSettings()
     tuning: TuningSettings = TuningSettings()
-    retraining: RetrainingSettings = RetrainingSettings()
+    retraining: PromotionRules = PromotionRules()
     registry: RegistrySettings = RegistrySettings()
     store: StoreSettings = StoreSettings()
     scorecard: ScorecardSettings = ScorecardSettings()
@@ -293,7 +292,7 @@ def _with_whole_paths(settings: Settings, folder: Path) -> Settings:
     return settings.model_copy(update={"signals": signals})
 
 
-def freeze_scale(project: Project, scale: Mapping[str, float | str]) -> None:
+def freeze_scale(project: Project, scale: Mapping[str, float | str | dict[str, float]]) -> None:
     """Write the scale of an outcome's first champion into the file, keeping its comments."""
     import tomlkit
 
@@ -306,6 +305,10 @@ def freeze_scale(project: Project, scale: Mapping[str, float | str]) -> None:
     section = holder["score"]
     for key, value in scale.items():
         section[key] = value
+        if isinstance(value, dict):
+            # A table of its own would swallow the keys after it.
+            section[key] = tomlkit.inline_table()
+            section[key].update(value)
     with replaced_whole(project.path) as fresh:
         fresh.write_bytes(tomlkit.dumps(document).encode())
 
