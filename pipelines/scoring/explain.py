@@ -117,7 +117,7 @@ def explain_account(project: Project, account_id: str, as_of: date | None) -> Ex
     }
     groups = {str(name): float(points) for name, points in scored.group_points().iloc[0].items()}
     reasons = scored.reasons(len(model.signals))[0]
-    account |= settled_band(project, account_id, day, row["score"], model.scale)
+    account |= settled_band(project, account_id, (day, version), row["score"], model.scale)
     band_rate = next((band for band in model.bands if band["band"] == account["band"]), None)
     return Explained(
         account,

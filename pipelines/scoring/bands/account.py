@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from pipelines.project.project import Project
-from pipelines.scoring.bands.settled import bands_of, run_before
+from pipelines.scoring.bands.settled import bands_before, bands_of, run_before
 from pipelines.store.opening import open_store
 from pipelines.store.runs import EarlierStore, NoStore, RunKey
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def settled_band(
-    project: Project, account_id: str, day: date, score: float, scale: ScoreScale
+    project: Project, account_id: str, key: tuple[date, str], score: float, scale: ScoreScale
 ) -> dict[str, Any]:
-    """Tell the band and the days in it that a run of a date would issue for an account.
+    """Tell the band and the days in it that a run issues for an account, or would.
 
     Parameters
     ----------
@@ -27,8 +27,8 @@ def settled_band(
         The configuration, whose store holds what was issued.
     account_id : str
         The account.
-    day : date
-        The date.
+    key : (date, str)
+        The date, and the version of the model.
     score : float
         Its score on it.
     scale : ScoreScale
@@ -47,9 +47,15 @@ def settled_band(
     row = pa.record_batch({"account_id": pa.array([account_id]), "score": pa.array([score])})
     try:
         with open_store(project, read_only=True) as store:
-            run = run_before(store, RunKey(project.outcome_name, day, ""))
-            bands = bands_of(store, run, day, account_id)
+            asked = RunKey(project.outcome_name, *key)
+            issued = store.newest(asked)
+            if issued is not None:
+                bands = bands_before(store, issued, account_id)
+            else:
+                bands = bands_of(store, run_before(store, asked), asked.as_of, account_id)
     except (NoStore, EarlierStore):
+        bands = None
+    if bands is None:
         return {"band": str(scale.bands[int(scale.position_of(row["score"].to_numpy())[0])])} | {
             "band_days": 0.0
         }

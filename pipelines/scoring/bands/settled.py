@@ -150,8 +150,8 @@ def told_after(run: Run | None) -> str:
     return json.dumps(named)
 
 
-def bands_before(store: ScoreStore, run: Run) -> EarlierBands | None:
-    """Read the bands that those of an issued run follow.
+def bands_before(store: ScoreStore, run: Run, account_id: str | None = None) -> EarlierBands | None:
+    """Read the bands that those of an issued run follow, or that of one account among them.
 
     Returns
     -------
@@ -170,7 +170,7 @@ def bands_before(store: ScoreStore, run: Run) -> EarlierBands | None:
         return bands_of(store, None, run.key.as_of)
     for earlier in store.runs(run.key.outcome):
         if told_after(earlier) == told:
-            return bands_of(store, earlier, run.key.as_of)
+            return bands_of(store, earlier, run.key.as_of, account_id)
     raise StoreError(
         f"The bands of the scores of {run.key} follow those of the run {sample([told])}, which the"
         " store no longer holds; put the store back from a copy"
