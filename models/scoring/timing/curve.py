@@ -230,9 +230,10 @@ def decided(frame: pd.DataFrame, lags: tuple[float, ...]) -> Floats:
     # What is overdue was to be decided before, and will be again a term later.
     ahead = np.where(ahead < 0, ahead % term, ahead)
     for turn in range(-1, int(LAST_DAYS / np.min(term, initial=ENDLESS)) + 1):
-        behind = edges - (ahead + turn * term)[:, None]
-        seen = _share_before(behind, np.array(lags), chance)
-        shares += np.diff(seen, axis=1)
+        decision = ahead + turn * term
+        near = (decision + lags[-1] >= 0) & (decision + lags[0] <= LAST_DAYS)
+        seen = _share_before(edges - decision[near, None], np.array(lags), chance)
+        shares[near] += np.diff(seen, axis=1)
     return np.minimum(shares, 1.0)
 
 
