@@ -25,7 +25,7 @@ def split(parts: list[tuple[str, float]]) -> MoveSplit:
     made = [
         MovePart(
             kind,  # type: ignore[arg-type]
-            None if kind in ("segment", "model", "revised") else f"s{number}",
+            None if kind in ("segment", "term", "model", "revised") else f"s{number}",
             None,
             f"Label {number}",
             "a",
@@ -70,7 +70,7 @@ def test_lines_sum_to_the_move_and_the_largest_come_first(parts) -> None:
     sizes = [abs(step.points) for step in single]
     assert sizes == sorted(sizes, reverse=True)
     signals = sum(kind in ("behaviour", "missing", "recovered") for kind, _ in parts)
-    whole = sum(kind in ("segment", "model", "revised") for kind, _ in parts)
+    whole = sum(kind in ("segment", "term", "model", "revised") for kind, _ in parts)
     assert len(single) == min(signals, SIGNALS_SHOWN) + whole
     assert len(steps) - len(single) == (signals > SIGNALS_SHOWN) + (
         "interplay" in {kind for kind, _ in parts}
