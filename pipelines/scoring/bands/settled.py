@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from models.scoring.scale import ScoreScale
     from pipelines.store.base import ScoreStore
 
-LARGE = 5.0
+LARGE = 8.0
 """Points beyond a limit at which an account changes its band at once."""
 MOST_DAYS = 70
 """After a longer gap the bands of the run before say nothing."""
@@ -51,7 +51,7 @@ def settled(scale: ScoreScale, band: Codes, before: Floats, score: Floats) -> Co
     >>> from models.scoring.scale import ScoreScale
     >>> scale = ScoreScale(0.05, at_risk_from=0.0952, watch_from=0.0452)  # at 40 and 51.5
     >>> healthy = np.array([2, 2, 2, 2])
-    >>> settled(scale, healthy, np.array([60, 50, 60, 48]), np.array([50, 50, 45, 30])).tolist()
+    >>> settled(scale, healthy, np.array([60, 50, 60, 48]), np.array([50, 50, 42, 30])).tolist()
     [2, 1, 1, 0]
     """
     now, was = scale.position_of(score), scale.position_of(before)

@@ -65,7 +65,7 @@ def test_a_band_changes_only_by_what_is_large_or_lasting(scale: ScoreScale) -> N
 
 def test_what_wobbles_about_a_limit_stays_and_what_lasts_moves() -> None:
     limit = SCALE.limits[0]
-    band, scores = np.array([1]), limit + np.array([2.0, -2.0, 2.0, -2.0, -2.0, 2.0, 7.0])
+    band, scores = np.array([1]), limit + np.array([2.0, -2.0, 2.0, -2.0, -2.0, 2.0, 9.0])
     bands = []
     for before, score in pairwise(scores):
         band = settled(SCALE, band, np.array([before]), np.array([score]))
