@@ -10,7 +10,7 @@ from rich.text import Text
 from pipelines.reports.terminal.console import bar, percent, plain, table_of
 
 if TYPE_CHECKING:
-    from features.outcomes.labels import OutcomeWords
+    from features.outcomes.settings import OutcomeWords
     from pipelines.scoring.curves.curve import AccountCurve
 
 SIGNALS = 5
