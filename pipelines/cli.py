@@ -17,7 +17,15 @@ from pipelines.commands.experiment import experiment
 from pipelines.commands.monitor import monitor
 from pipelines.commands.panel import serve, user
 from pipelines.commands.portfolio import digest, portfolio
-from pipelines.commands.scores import explain, export, score, trend, verify_run, verify_store
+from pipelines.commands.scores import (
+    curve,
+    explain,
+    export,
+    score,
+    trend,
+    verify_run,
+    verify_store,
+)
 from pipelines.commands.setup import (
     check,
     connect,
@@ -65,6 +73,7 @@ for command in (
     verify_run,
     verify_store,
     explain,
+    curve,
     trend,
     portfolio,
     digest,

@@ -222,7 +222,8 @@ def _kept_scale(project: Project, model: HealthModel) -> ScaleSettings:
     given = project.settings.score.scale_of(project.settings.outcome)
     kept = scale_settings(project, scale.anchor_probability)
     names = ("anchor_probability", "at_risk_from", "watch_from")
-    return replace(kept, **{name: getattr(scale, name) for name in names if given[name] is None})
+    own = {name: getattr(scale, name) for name in names if given[name] is None}
+    return replace(kept, **own, term_anchors=scale.term_anchors)
 
 
 def _challenger(

@@ -304,7 +304,7 @@ def _with_whole_paths(settings: Settings, folder: Path) -> Settings:
     return settings.model_copy(update={"signals": signals})
 
 
-def freeze_scale(project: Project, scale: Mapping[str, float | str]) -> None:
+def freeze_scale(project: Project, scale: Mapping[str, float | str | dict[str, float]]) -> None:
     """Write the scale of an outcome's first champion into the file, keeping its comments."""
     import tomlkit
 
@@ -317,6 +317,10 @@ def freeze_scale(project: Project, scale: Mapping[str, float | str]) -> None:
     section = holder["score"]
     for key, value in scale.items():
         section[key] = value
+        if isinstance(value, dict):
+            # A table of its own would swallow the keys after it.
+            section[key] = tomlkit.inline_table()
+            section[key].update(value)
     with replaced_whole(project.path) as fresh:
         fresh.write_bytes(tomlkit.dumps(document).encode())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from features.errors import EvidenceError
@@ -48,6 +49,8 @@ class LabelledRows:
     decisions : Decisions or None
         Which rows are due, where contracts let an account leave at times alone; None where every
         row is, or the score speaks of the outcome window.
+    window : Decisions or None
+        The outcome window, where a curve over a year can be learnt.
     notes : tuple of str
         How the score reads contracts, where that is not as it should be; one sentence each.
     """
@@ -60,6 +63,7 @@ class LabelledRows:
     data_end: date
     quality: Mapping[str, TableQuality]
     decisions: Decisions | None = None
+    window: Decisions | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -76,8 +80,24 @@ class LabelledRows:
 
     @property
     def base_rate(self) -> float:
-        """Share of the rows that are due in which the outcome happened."""
-        return float(self.due.frame["happened"].mean())
+        """Share of the rows that are due in which the outcome happened.
+
+        Where kinds of terms are told apart, of those of the kind that lost most.
+        """
+        return self._anchors[1]
+
+    @property
+    def term_anchors(self) -> tuple[float, ...]:
+        """Share of the rows that are due by kind of term; empty where none are told apart."""
+        return self._anchors[0]
+
+    @cached_property
+    def _anchors(self) -> tuple[tuple[float, ...], float]:
+        from models.scoring.timing.anchors import term_anchors
+
+        if self.decisions is None:
+            return (), float(self.frame["happened"].mean())
+        return term_anchors(self.decisions, self.due.frame)
 
     @property
     def problems(self) -> list[str]:
@@ -162,7 +182,7 @@ def with_decisions(project: Project, rows: LabelledRows) -> LabelledRows:
     if outcome.kind != "churn" or not rows.is_dated or score.reading == WINDOW:
         return rows
     if window.due(rows.frame).all():
-        return rows
+        return replace(rows, window=window)
     if score.reading is None and score.anchor_probability is not None:
         note = (
             "The score tells the risk in the outcome window, as its scale was frozen so, and"
@@ -178,7 +198,7 @@ def with_decisions(project: Project, rows: LabelledRows) -> LabelledRows:
         return rows
     found, losses = usable(window, rows.frame, earlier, MIN_POSITIVES, MIN_EARLIER_POSITIVES)
     if found is not None:
-        return replace(rows, decisions=found)
+        return replace(rows, decisions=found, window=found)
     note = (
         f"Only {losses} of the accounts whose contract let them decide within the outcome window"
         f" {outcome.words.past}, too few to learn the risk at a decision from: the score tells the"
@@ -231,6 +251,7 @@ def learning_of(
         maturity_days=rows.maturity_days,
         segments=segment_settings(project, rows.signals),
         decisions=rows.decisions,
+        window=rows.window,
         is_dated=rows.is_dated,
         tuned=tuned,
         seed=training.seed,
@@ -250,10 +271,21 @@ def run_parameters(project: Project) -> dict[str, object]:
     }
 
 
-def scale_settings(project: Project, base_rate: float) -> ScaleSettings:
-    """Fill what the configuration leaves open from the base rate, to three digits.
+def scale_settings(
+    project: Project, base_rate: float, term_anchors: tuple[float, ...] = ()
+) -> ScaleSettings:
+    """Fill what the configuration leaves open from base rates, to three digits.
 
     Rounded before training, so that the champion and the configuration say the same.
+
+    Parameters
+    ----------
+    project : Project
+        The configuration.
+    base_rate : float
+        Rate of the outcome where the anchor is to lie.
+    term_anchors : tuple of float
+        Rates by kind of term; they move with the anchor where that is set.
     """
     from models.scoring.scale import ScaleSettings
 
@@ -262,12 +294,22 @@ def scale_settings(project: Project, base_rate: float) -> ScaleSettings:
     if not 0 < base_rate < 1:
         return given
     filled = given.scale(_three_digits(base_rate))
+    moved = _odds(filled.anchor_probability) / _odds(_three_digits(base_rate))
+    usual = [moved * _odds(rate) for rate in term_anchors]
+    set_anchors = settings.score.anchors
     return ScaleSettings(
         anchor_probability=_three_digits(filled.anchor_probability),
         at_risk_from=_three_digits(filled.at_risk_from),
         watch_from=_three_digits(filled.watch_from),
         good=filled.good,
+        term_anchors=(set_anchors or tuple(_three_digits(odds / (1 + odds)) for odds in usual))
+        if term_anchors
+        else (),
     )
+
+
+def _odds(probability: float) -> float:
+    return probability / (1 - probability)
 
 
 def _three_digits(probability: float) -> float:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from features.errors import sample
 from features.outcomes.settings import OF_ONE_KIND, OutcomeSettings
@@ -33,6 +33,9 @@ class ScoreSettings(Frozen):
         Probabilities from which an account is in the band; for outcomes that are bad news.
     likely_from, possible_from : float or None
         The same for outcomes that are good news.
+    term_anchors : dict of str to float, or None
+        Probability of score 50 by kind of term, where a decision is about a longer time than the
+        outcome window: ``at_will``, ``quarter``, ``half_year``, ``year``, ``years``.
     reading : {"decision", "window"} or None
         Which risk of churn the score tells: had the account to decide in the outcome window, or in
         the window as contracts stand. When left out, at a decision, but in the window where the
@@ -44,7 +47,31 @@ class ScoreSettings(Frozen):
     watch_from: float | None = Field(None, gt=0, lt=1)
     likely_from: float | None = Field(None, gt=0, lt=1)
     possible_from: float | None = Field(None, gt=0, lt=1)
+    term_anchors: dict[str, float] | None = None
     reading: Reading | None = None
+
+    @property
+    def anchors(self) -> tuple[float, ...]:
+        """The anchors by kind of term, in the order of the kinds; empty where none are set."""
+        from models.scoring.timing.decisions import KINDS
+
+        given = self.term_anchors or {}
+        return tuple(given[name] for name in KINDS if given)
+
+    @field_validator("term_anchors")
+    @classmethod
+    def _complete(cls, given: dict[str, float] | None) -> dict[str, float] | None:
+        from models.scoring.timing.decisions import KINDS
+
+        if given is not None and (
+            set(given) != set(KINDS) or not all(0 < rate < 1 for rate in given.values())
+        ):
+            raise ValueError(
+                f"[score] term_anchors must name a probability above 0 and below 1 for each of"
+                f" {', '.join(KINDS)}, found {sample(sorted(given.items()))}; correct it or take it"
+                " out and train again"
+            )
+        return given
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from models.training.fit import TrainingResult
     from models.training.tuning import Tuned
 
-TRAINING_STEPS = 5
+TRAINING_STEPS = 6
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def train(project: Project, *, tune_seconds: float | None = None) -> Trained:
             rows.frame,
             rows.signals,
             replace(learning, tuned=None if tuning is None else tuning.parameters),
-            scale=scale_settings(project, rows.base_rate),
+            scale=scale_settings(project, rows.base_rate, rows.term_anchors),
             holdout_dates=settings.training.holdout_dates,
             progress=lambda name: step(name, next(number), TRAINING_STEPS),
         )
@@ -185,7 +185,10 @@ def kept_with_model(
 
 def _freeze_missing_scale(project: Project, result: TrainingResult) -> None:
     given = project.settings.score.model_dump()
-    learnt: dict[str, float | str] = {**result.model.scale.to_dict()}
+    scale = result.model.scale
+    learnt: dict[str, float | str | dict[str, float]] = {**scale.to_dict()}
+    if scale.term_anchors:
+        learnt["term_anchors"] = scale.anchors_by_name
     if result.model.timing is not None:
         learnt["reading"] = DECISION
     fresh = {key: learnt[key] for key, cut in given.items() if cut is None and key in learnt}

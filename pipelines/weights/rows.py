@@ -154,7 +154,7 @@ class ReplayRows:
         from models.scorecard.scorecard import Cuts
 
         given = project.settings.scorecard
-        position = self.model.scale.band_position(self.rows["probability"].to_numpy(dtype=float))
+        position = self.model.scale.position_of(self.rows["score"].to_numpy(dtype=float))
         first, last = float((position == 0).mean()), float((position == 2).mean())
         # The unlikely accounts are the red ones where the outcome is good news.
         red, green = (last, first) if self.model.scale.good else (first, last)

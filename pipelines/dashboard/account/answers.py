@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pipelines.dashboard.account.details import AccountDetails
     from pipelines.dashboard.account.view import AccountView
     from pipelines.dashboard.snapshot.snapshot import Snapshot
-    from pipelines.scoring.trend import AccountTrend
+    from pipelines.scoring.moves.trend import AccountTrend
 
 
 class ReasonAnswer(BaseModel):
@@ -44,8 +44,12 @@ class AccountAnswer(BaseModel):
     band: str
     band_meaning: str
     enough_evidence: bool | None
+    band_days: float | None
+    band_limits: str
     grade: str
     probability: float
+    probability_if_due: float | None
+    timing: str | None
     coverage: float
     baseline_score: float
     groups: dict[str, float]
@@ -67,6 +71,7 @@ class DatedScoreAnswer(BaseModel):
     probability: float
     segment: str
     model_version: str
+    band_days: float | None
     issued_at: Moment | None
     revision: int | None
 
@@ -137,6 +142,7 @@ class Explanation(BaseModel):
     move: dict[str, Any] | None
     notes: list[str]
     timing: str | None
+    curve: dict[str, Any] | None
 
 
 class ExplanationAnswer(BaseModel):
@@ -156,7 +162,7 @@ def account_answer(view: AccountView, snapshot: Snapshot) -> AccountAnswer:
     """Tell of an account what its page tells at once."""
     row, run = view.row, snapshot.run
     plain = (str, int, float, bool, date, type(None))
-    named = ("segment", "score", "band", "grade", "probability", "coverage", "baseline_score")
+    named = ("segment", "score", "band", "band_days", "grade", "probability", "probability_if_due")
     return AccountAnswer(
         account_id=row["account_id"],
         name=view.name,
@@ -165,7 +171,9 @@ def account_answer(view: AccountView, snapshot: Snapshot) -> AccountAnswer:
         model_version=run.key.model_version,
         revision=run.revision,
         issued_at=run.issued_at,
-        **{name: row[name] for name in named},
+        **{name: row[name] for name in (*named, "coverage", "baseline_score")},
+        band_limits=view.limits,
+        timing=view.timing,
         band_meaning=view.meaning,
         enough_evidence=enough_evidence(snapshot),
         groups={
@@ -235,4 +243,5 @@ def explanation_of(details: AccountDetails, visitor: Visitor) -> Explanation:
         move=None if details.move is None else details.move.to_dict(),
         notes=as_seen_by(visitor, details.notes),
         timing=details.timing,
+        curve=None if details.curve is None else details.curve.to_dict(),
     )

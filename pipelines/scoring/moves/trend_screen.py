@@ -17,7 +17,8 @@ from pipelines.reports.terminal.console import (
     plain,
     table_of,
 )
-from pipelines.scoring.trend import AccountTrend, PortfolioRun, PortfolioTrend, model_changes
+from pipelines.reports.wording import spell
+from pipelines.scoring.moves.trend import AccountTrend, PortfolioRun, PortfolioTrend, model_changes
 
 if TYPE_CHECKING:
     from pipelines.store.issued import DatedScore
@@ -53,14 +54,14 @@ def show_account_trend(console: Console, trend: AccountTrend) -> None:
         )
     )
     _show_columns(console, scores)
-    table = table_of("Date", ">score", ">change", "", "grade", f">{trend.words.noun}", "model")
+    table = table_of("Date", ">score", ">change", "", "since", f">{trend.words.noun}", "model")
     for before, score in _latest(scores):
         table.add_row(
             score.as_of.isoformat(),
             f"{score.score:.1f}",
             _change(score.score, None if before is None else before.score),
             band_text(score.band),
-            score.grade,
+            "" if not score.band_days else spell(score.band_days),
             percent(score.probability),
             _version(score, before),
         )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from features.tables.company import Company
     from models.scoring.health_model import HealthModel
     from models.scoring.move import MoveEnd, MoveSplit
-    from models.scoring.scorer import ScoredAccounts
+    from models.scoring.scored import ScoredAccounts
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class ExplainedMove:
         How people speak of the outcome.
     warnings : list of str
         One sentence each.
+    noise : float or None
+        Standard deviation of what a score wobbles by from run to run; None where not measured.
     """
 
     account_id: str
@@ -50,6 +52,22 @@ class ExplainedMove:
     move: MoveSplit
     words: OutcomeWords
     warnings: list[str]
+    noise: float | None = None
+
+    @property
+    def lasting(self) -> tuple[float, float] | None:
+        """90 % interval of the part of the change that lasts; None where it is not known."""
+        from models.measures.reversal import lasting
+
+        change = self.end.score - self.start.score
+        return None if self.noise is None else lasting(change, self.noise)
+
+    @property
+    def verdict(self) -> str | None:
+        """Say whether the change is more than noise; None where that is not known."""
+        from pipelines.scoring.moves.noise import verdict
+
+        return None if self.lasting is None else verdict(*self.lasting)
 
     def to_dict(self) -> Json:
         """Return what ``explain --since --json`` prints."""
@@ -59,6 +77,8 @@ class ExplainedMove:
             "from": self.start.to_dict(),
             "to": self.end.to_dict(),
             "change": self.end.score - self.start.score,
+            "lasting": None if self.lasting is None else list(self.lasting),
+            "verdict": self.verdict,
             "totals": self.move.totals(),
             "parts": [part.to_dict() for part in self.move.parts],
             "warnings": self.warnings,
@@ -152,7 +172,8 @@ def explain_rows(
     )
     warnings = [_computed(end, history) for end in ends if end.issued is None]
     words = project.settings.outcome.words
-    return ExplainedMove(account_id, project.outcome_name, start, end, move, words, warnings)
+    noise = ends[1].model.noise
+    return ExplainedMove(account_id, project.outcome_name, start, end, move, words, warnings, noise)
 
 
 def _version(score: DatedScore | None, otherwise: str) -> str:

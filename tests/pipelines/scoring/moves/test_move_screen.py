@@ -14,8 +14,8 @@ from rich.console import Console
 
 from features.outcomes.settings import WORDS
 from models.scoring.move import KINDS, MovePart, MoveSplit
-from pipelines.scoring.move import ExplainedMove
-from pipelines.scoring.move_screen import SIGNALS_SHOWN, show_move, waterfall_steps
+from pipelines.scoring.moves.move import ExplainedMove
+from pipelines.scoring.moves.move_screen import SIGNALS_SHOWN, show_move, waterfall_steps
 from pipelines.store.issued import DatedScore
 
 HOSTILE = "[/red]\x1b[31m<b>\n\t{value}"
@@ -25,7 +25,7 @@ def split(parts: list[tuple[str, float]]) -> MoveSplit:
     made = [
         MovePart(
             kind,  # type: ignore[arg-type]
-            None if kind in ("segment", "model", "revised") else f"s{number}",
+            None if kind in ("segment", "term", "model", "revised") else f"s{number}",
             None,
             f"Label {number}",
             "a",
@@ -70,7 +70,7 @@ def test_lines_sum_to_the_move_and_the_largest_come_first(parts) -> None:
     sizes = [abs(step.points) for step in single]
     assert sizes == sorted(sizes, reverse=True)
     signals = sum(kind in ("behaviour", "missing", "recovered") for kind, _ in parts)
-    whole = sum(kind in ("segment", "model", "revised") for kind, _ in parts)
+    whole = sum(kind in ("segment", "term", "model", "revised") for kind, _ in parts)
     assert len(single) == min(signals, SIGNALS_SHOWN) + whole
     assert len(steps) - len(single) == (signals > SIGNALS_SHOWN) + (
         "interplay" in {kind for kind, _ in parts}

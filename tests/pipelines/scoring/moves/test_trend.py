@@ -15,8 +15,8 @@ from rich.console import Console
 
 from features.outcomes.settings import WORDS
 from pipelines.project.project import load_project
-from pipelines.scoring.trend import AccountTrend, BandCount, PortfolioRun, PortfolioTrend
-from pipelines.scoring.trend_screen import show_trend
+from pipelines.scoring.moves.trend import AccountTrend, BandCount, PortfolioRun, PortfolioTrend
+from pipelines.scoring.moves.trend_screen import show_trend
 from pipelines.store.issued import DatedScore
 from pipelines.store.opening import open_store
 from pipelines.store.runs import RunKey

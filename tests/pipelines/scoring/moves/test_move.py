@@ -28,8 +28,8 @@ from models.scoring.health_model import HealthModel
 from models.scoring.scorer import Scorer
 from pipelines.project.company import open_company
 from pipelines.project.project import Project, load_project
-from pipelines.scoring.move import ExplainedMove, explain_move, explain_rows
-from pipelines.scoring.move_screen import show_move
+from pipelines.scoring.moves.move import ExplainedMove, explain_move, explain_rows
+from pipelines.scoring.moves.move_screen import show_move
 from pipelines.store.issued import issued_scores
 from pipelines.store.opening import open_store
 from pipelines.store.runs import RunKey
@@ -122,7 +122,7 @@ def opened(moved: Moved, monkeypatch: pytest.MonkeyPatch) -> None:
     def reopened(project: Project) -> Iterator[Company]:
         yield moved.company
 
-    monkeypatch.setattr("pipelines.scoring.move.open_company", reopened)
+    monkeypatch.setattr("pipelines.scoring.moves.move.open_company", reopened)
 
 
 def total(told: ExplainedMove, *kinds: str) -> float:

@@ -13,7 +13,7 @@ from pipelines.reports.terminal.console import band_text, percent, plain, print_
 
 if TYPE_CHECKING:
     from models.scoring.move import MovePart, MoveSplit
-    from pipelines.scoring.move import ExplainedMove
+    from pipelines.scoring.moves.move import ExplainedMove
     from pipelines.store.issued import DatedScore
 
 WIDTH = 26
@@ -26,6 +26,7 @@ KIND_WORDS = {
     "recovered": "signals known again",
     "interplay": "unchanged signals beside them",
     "segment": "another segment",
+    "term": "another kind of contract term",
     "model": "another model version",
     "revised": "data or settings revised",
 }
@@ -52,6 +53,8 @@ def show_move(console: Console, explained: ExplainedMove) -> None:
         ),
         soft_wrap=True,
     )
+    if explained.verdict is not None:
+        console.print(Text(explained.verdict))
     noun = explained.words.noun.capitalize()
     console.print(Text(f"{noun} {percent(start.probability)} → {percent(end.probability)}"))
     steps = waterfall_steps(explained.move)
