@@ -14,7 +14,7 @@ from features.errors import HealthscoreError
 from pipelines.commands.champions import history, rollback
 from pipelines.commands.monitor import monitor
 from pipelines.commands.panel import serve, user
-from pipelines.commands.portfolio import portfolio
+from pipelines.commands.portfolio import forecast, portfolio
 from pipelines.commands.scores import explain, export, score, trend, verify_run, verify_store
 from pipelines.commands.setup import (
     check,
@@ -65,6 +65,7 @@ for command in (
     explain,
     trend,
     portfolio,
+    forecast,
     export,
     recommend,
     what_if,

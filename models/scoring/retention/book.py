@@ -67,8 +67,10 @@ class LearntBook:
         """
         rows = with_traits(accounts, span)
         rate = self.lost.rates.log_odds(rows)
-        return rate + self.tilt.adds(rows, rate, quarter) + np.log(span.days / QUARTER) * (
-            rows["kind"].to_numpy() != 2
+        return (
+            rate
+            + self.tilt.adds(rows, rate, quarter)
+            + np.log(span.days / QUARTER) * (rows["kind"].to_numpy() != 2)
         )
 
 

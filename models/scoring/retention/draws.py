@@ -159,6 +159,4 @@ def _belongs(groups: Sequence[Codes]) -> csr_matrix:
         first += int(codes.max(initial=-1)) + 1
     member = np.concatenate(rows)
     account = np.concatenate([np.arange(len(codes)) for codes in groups])
-    return csr_matrix(
-        (np.ones(len(member)), (member, account)), shape=(first, len(groups[0]))
-    )
+    return csr_matrix((np.ones(len(member)), (member, account)), shape=(first, len(groups[0])))

@@ -121,9 +121,7 @@ def _slope(earlier: pd.DataFrame, beyond: Floats) -> float:
 
     def loss(slope: float) -> float:
         margin = rate + slope * beyond
-        margin = margin - np.log(
-            max(expit(margin).mean(), 1e-12) / max(expit(rate).mean(), 1e-12)
-        )
+        margin = margin - np.log(max(expit(margin).mean(), 1e-12) / max(expit(rate).mean(), 1e-12))
         fit = float((np.logaddexp(0, margin) - lost * margin).sum()) / often
         return fit + (slope - USUAL_SLOPE) ** 2 / (2 * SLOPE_SPREAD**2)
 

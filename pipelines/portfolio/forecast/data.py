@@ -145,9 +145,7 @@ def retention_report(
             _refuse_undated(company)
             step("reading past quarters", 1, STEPS)
             owners = _owners(project, company)
-            told = foretell(
-                project, store, company, run, champion.model, record, periods, owners
-            )
+            told = foretell(project, store, company, run, champion.model, record, periods, owners)
             step("looking back", 2, STEPS)
             held, more = held_quarters(project, store, company, run)
             step("listing renewals", 3, STEPS)
@@ -207,9 +205,7 @@ def _weeks(
     ahead = accounts["days_to_renewal"]
     shown = accounts[ahead.notna() & (ahead < (until - day).days)]
     names = account_names(project, shown["account_id"].tolist()) if len(shown) else {}
-    return renewal_weeks(
-        accounts, day, until, bands, names, has_money=told.whole.arr is not None
-    )
+    return renewal_weeks(accounts, day, until, bands, names, has_money=told.whole.arr is not None)
 
 
 def _doubts(company: Company, told: Foretold) -> list[str]:

@@ -158,4 +158,3 @@ def _risk_at_renewal(book: LearntBook, accounts: pd.DataFrame, spans: Sequence[S
         own = (ahead >= span.opens) & (ahead < span.closes)
         risk = np.where(own, expit(book.risk(accounts, span, place)), risk)
     return np.asarray(risk)
-

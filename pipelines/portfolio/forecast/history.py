@@ -85,9 +85,9 @@ def read_past(
     return Past(
         now=rows[rows["day"] == day.toordinal()][list(COLUMNS)],
         history=rows[rows["day"].isin(known) & rows["lost"].notna()],
-        earlier=_scored(rows, held, tested) if held is not None else rows.iloc[:0].assign(
-            log_odds=pd.Series(dtype=float)
-        ),
+        earlier=_scored(rows, held, tested)
+        if held is not None
+        else rows.iloc[:0].assign(log_odds=pd.Series(dtype=float)),
     )
 
 
