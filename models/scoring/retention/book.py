@@ -9,7 +9,7 @@ import pandas as pd
 
 from models.arrays import Floats
 from models.scoring.retention.changes import Factors, change_of, learn_factors
-from models.scoring.retention.quarters import QUARTER, Span, contract_kinds
+from models.scoring.retention.quarters import QUARTER, RENEWS, Span, contract_kinds
 from models.scoring.retention.rates import YOUNG_DAYS, QuarterRates, learn_rates
 from models.scoring.retention.shocks import Shock, learn_shock
 from models.scoring.retention.tilt import Tilt, learn_tilt
@@ -67,11 +67,21 @@ class LearntBook:
         """
         rows = with_traits(accounts, span)
         rate = self.lost.rates.log_odds(rows)
-        return (
-            rate
-            + self.tilt.adds(rows, rate, quarter)
-            + np.log(span.days / QUARTER) * (rows["kind"].to_numpy() != 2)
-        )
+        tilted = rate + self.tilt.adds(rows, rate, quarter)
+        return np.asarray(tilted + np.log(share_of_quarter(rows, span)))
+
+
+def share_of_quarter(rows: pd.DataFrame, span: Span) -> Floats:
+    """Tell how many quarters a period counts for: (n,); a renewal in it comes once, however long.
+
+    Parameters
+    ----------
+    rows : DataFrame of n rows
+        ``kind`` in the period.
+    span : Span
+        The period.
+    """
+    return np.where(rows["kind"].to_numpy() == RENEWS, 1.0, span.days / QUARTER)
 
 
 def with_traits(rows: pd.DataFrame, span: Span) -> pd.DataFrame:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.special import expit
 
 from models.arrays import Codes, Floats
-from models.scoring.retention.book import LearntBook, with_traits
-from models.scoring.retention.quarters import QUARTER, RENEWS, Span
+from models.scoring.retention.book import LearntBook, share_of_quarter, with_traits
+from models.scoring.retention.quarters import RENEWS, Span
 
 # Draws times accounts that are held at once, and that are drawn for each period in all.
 AT_ONCE, IN_ALL = 1 << 20, 20_000_000
@@ -113,13 +114,16 @@ class _Part:
     def pass_by(self, span: Span, place: int, shocks: Sequence[Floats]) -> list[tuple[str, Floats]]:
         """Let a period pass, and return what is to be added up: (draws, groups) each."""
         book, rows = self.book, with_traits(self.accounts, span)
-        part_of_quarter = min(1.0, span.days / QUARTER)
+        share = share_of_quarter(rows, span)
         leaves = self._happens(book.risk(self.accounts, span, place), shocks[0], self.there)
         stays, before = self.there & ~leaves, self.arr
-        larger = self._happens(book.larger.rates.log_odds(rows), shocks[2], stays, part_of_quarter)
-        smaller = self._happens(
-            book.smaller.rates.log_odds(rows), shocks[1], stays & ~larger, part_of_quarter
+        grows, shrinks = (
+            np.minimum(share * expit(course.rates.log_odds(rows) + shock[:, None]), 0.5)
+            for course, shock in ((book.larger, shocks[2]), (book.smaller, shocks[1]))
         )
+        chance = self.generator.random(stays.shape)
+        larger = stays & (chance < grows)
+        smaller = stays & (chance >= 1 - shrinks)
         factor = np.ones_like(before)
         segment = self.accounts["segment"].to_numpy(dtype=object)
         for moved, factors in ((smaller, book.shrunk), (larger, book.grown)):
@@ -146,8 +150,10 @@ class _Part:
         """Sum over accounts by group: (draws, groups)."""
         return np.asarray((self.belongs @ values.T.astype(float)).T)
 
-    def _happens(self, log_odds: Floats, shock: Floats, able: Floats, share: float = 1.0) -> Floats:
-        risk = share * expit(log_odds[None, :] + shock[:, None])
+    def _happens(
+        self, log_odds: Floats, shock: Floats, able: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        risk = expit(log_odds[None, :] + shock[:, None])
         return np.asarray(able & (self.generator.random(risk.shape) < risk))
 
 

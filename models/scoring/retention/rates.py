@@ -72,7 +72,7 @@ def learn_rates(rows: pd.DataFrame, happened: Floats) -> QuarterRates:
     hits, nothing = float(happened.sum()), (0.0,) * len(KINDS)
     if not 0 < hits < len(happened):
         return QuarterRates(float(logit((hits + 0.5) / (len(happened) + 1))), nothing)
-    size = np.log(rows["arr"].where(rows["arr"] > 0)).to_numpy(dtype=float)
+    size = _log(rows["arr"])
     known = size[np.isfinite(size)]
     centre, spread = (known.mean(), known.std()) if len(known) else (0.0, 0.0)
     names = sorted(rows["segment"].unique())
@@ -100,7 +100,11 @@ def learn_rates(rows: pd.DataFrame, happened: Floats) -> QuarterRates:
 
 def _standard(arr: pd.Series[float], centre: float, spread: float) -> Floats:
     """Standardise the log of an ARR: (n,), 0 where it is not known or nothing is paid."""
-    size = np.log(arr.where(arr > 0)).to_numpy(dtype=float)
+    size = _log(arr)
     if spread < 1e-9:
         return np.zeros(len(size))
-    return np.clip(np.nan_to_num((size - centre) / spread), -3, 3)
+    return np.asarray(np.clip(np.nan_to_num((size - centre) / spread), -3, 3))
+
+
+def _log(arr: pd.Series[float]) -> Floats:
+    return np.asarray(np.log(arr.where(arr > 0).to_numpy(dtype=float)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -130,7 +130,7 @@ def _of(part: pd.DataFrame) -> tuple[int, float]:
     return len(part), float(part["arr"].sum())
 
 
-def _renewal(row: dict[str, Any], day: date, names: dict[str, str]) -> Renewal:
+def _renewal(row: dict[Hashable, Any], day: date, names: dict[str, str]) -> Renewal:
     arr = float(row["arr"])
     return Renewal(
         account_id=row["account_id"],

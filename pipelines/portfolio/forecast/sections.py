@@ -1,4 +1,4 @@
-"""Sections of the forecast page: quarters, waterfall, parts, renewals, what earlier ones came to."""
+"""Sections of the forecast page: quarters, waterfall, parts, renewals, earlier forecasts."""
 
 from __future__ import annotations
 

@@ -51,8 +51,8 @@ def headline(report: RetentionReport) -> str:
         return "No account was scored, so nothing can be foretold"
     if whole.gross is None or whole.net is None:
         return (
-            f"About {percent(whole.accounts.expected, 0)} of {plural(report.whole.accounts, 'account')}"
-            f" are expected to stay until {last}"
+            f"About {percent(whole.accounts.expected, 0)} of"
+            f" {plural(report.whole.accounts, 'account')} are expected to stay until {last}"
         )
     return (
         f"About {percent(whole.gross.expected)} of {money(report.whole.arr)} ARR is expected to be"

@@ -32,24 +32,24 @@ def write_workbook(report: RetentionReport, file: Path) -> None:
     """
     import xlsxwriter
 
-    with replaced_whole(file) as fresh:
-        with xlsxwriter.Workbook(fresh, {"strings_to_formulas": False}) as book:
-            heading = book.add_format({"bold": True, "bottom": 1})
-            formats = {kind: book.add_format({"num_format": kind}) for kind in _KINDS}
-            for title, columns, rows in _sheets(report):
-                sheet = book.add_worksheet(title)
-                sheet.freeze_panes(1, 1)
-                for place, (name, kind) in enumerate(columns):
-                    sheet.set_column(place, place, 24 if place == 0 else 16)
-                    sheet.write_string(0, place, name, heading)
-                    for line, row in enumerate(rows, start=1):
-                        value = row[place]
-                        if isinstance(value, str):
-                            sheet.write_string(line, place, plain(value, LONGEST))
-                        elif isinstance(value, date):
-                            sheet.write_datetime(line, place, value, formats[DAY])
-                        elif value is not None:
-                            sheet.write_number(line, place, value, formats[kind])
+    options = {"strings_to_formulas": False, "strings_to_urls": False}
+    with replaced_whole(file) as fresh, xlsxwriter.Workbook(fresh, options) as book:
+        heading = book.add_format({"bold": True, "bottom": 1})
+        formats = {kind: book.add_format({"num_format": kind}) for kind in _KINDS}
+        for title, columns, rows in _sheets(report):
+            sheet = book.add_worksheet(title)
+            sheet.freeze_panes(1, 1)
+            for place, (name, kind) in enumerate(columns):
+                sheet.set_column(place, place, 24 if place == 0 else 16)
+                sheet.write_string(0, place, name, heading)
+                for line, row in enumerate(rows, start=1):
+                    value = row[place]
+                    if isinstance(value, str):
+                        sheet.write_string(line, place, plain(value, LONGEST))
+                    elif isinstance(value, date):
+                        sheet.write_datetime(line, place, value, formats[DAY])
+                    elif value is not None:
+                        sheet.write_number(line, place, value, formats[kind])
 
 
 _KINDS = (MONEY, SHARE, DAY, COUNT)
