@@ -65,9 +65,12 @@ def stake_words(outcome: OutcomeSettings) -> StakeWords:
         return StakeWords(
             noun, past, "churn", "Expected loss", "Expected ARR lost", "ARR lost", first
         )
-    verb = {"contraction": "contract", "expansion": "expand", "adoption": "adopt"}.get(
-        outcome.kind, "have the outcome"
-    )
+    verb = {
+        "renewal": "be lost at renewal",
+        "contraction": "contract",
+        "expansion": "expand",
+        "adoption": "adopt",
+    }.get(outcome.kind, "have the outcome")
     stake = f"ARR expected to {verb}"
     return StakeWords(noun, past, verb, stake, stake, f"ARR that {past}", first)
 

@@ -64,8 +64,6 @@ def learn_factors(before: Floats, after: Floats, segment: pd.Series[str]) -> Fac
         return Factors(np.ones(1))
     parts = pd.Series(factor).groupby(segment.to_numpy()[paid])
     own = {
-        str(name): part.to_numpy(dtype=np.float64)[-MOST:]
-        for name, part in parts
-        if len(part) >= LEAST
+        str(name): np.array(part, dtype=float)[-MOST:] for name, part in parts if len(part) >= LEAST
     }
     return Factors(factor[-MOST:], own)
