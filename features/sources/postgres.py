@@ -13,6 +13,7 @@ from features.sources.url import SourceUrl, parse_url
 
 if TYPE_CHECKING:
     import psycopg
+    from psycopg.rows import TupleRow
 
 FORM = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE?schema=SCHEMA"
 CONNECT_SECONDS = 10
@@ -78,7 +79,7 @@ def connect(
     options: dict[str, str],
     what: str = "source",
     failure: type[HealthscoreError] = DataError,
-) -> psycopg.Connection[Any]:
+) -> psycopg.Connection[TupleRow]:
     """Connect to a server.
 
     Parameters
@@ -150,7 +151,7 @@ def schema_tables(engine: Engine, schema: str, shown: str) -> Tables:
     DataError
         When the schema does not exist, holds no table, or a table may not be read.
     """
-    connection: psycopg.Connection[Any] = engine.connection.con
+    connection: psycopg.Connection[TupleRow] = engine.connection.con
     if not schema:
         row = connection.execute("SELECT current_schema()").fetchone()
         schema = (row and row[0]) or "public"
@@ -165,7 +166,7 @@ def schema_tables(engine: Engine, schema: str, shown: str) -> Tables:
             f"The schema '{schema}' of '{shown}' {what}{hint if missing else ''};"
             " correct ?schema= in source.url"
         )
-    allowed = dict(listed)
+    allowed: dict[str, bool] = dict(listed)
 
     def read(name: str) -> ir.Table:
         if not allowed[name]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -11,6 +11,7 @@ import ibis
 import ibis.expr.types as ir
 
 from features.errors import DataError, sample
+from features.json_values import JsonReady
 from features.sources.files.plain_forms import without_missing_words
 from features.tables.cleaning import CLOCK_PATTERN, ZONE_PATTERN, CleanTable, clean_value
 from features.tables.doubts import row_doubts
@@ -18,6 +19,7 @@ from features.tables.label_quality import refuse_wrong_labels
 from features.tables.links import links_to_accounts
 from features.tables.mapping.contract import Column
 from features.tables.mapping.ends import is_no_end
+from features.tables.reading.forms import Counts
 from features.tables.reading.values import read_number, read_time
 
 MOSTLY = 0.5
@@ -28,7 +30,7 @@ NEVER_EMPTY = ("accounts", "subscriptions")
 
 
 @dataclass(frozen=True)
-class TableQuality:
+class TableQuality(JsonReady):
     """Counts over one contract table.
 
     Parameters
@@ -56,13 +58,6 @@ class TableQuality:
     missing: dict[str, float] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     decided: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready description, times in ISO format."""
-        described = asdict(self)
-        described["first"] = self.first.isoformat() if self.first else None
-        described["last"] = self.last.isoformat() if self.last else None
-        return described
 
 
 def inspect_table(table: CleanTable, accounts: CleanTable) -> TableQuality:
@@ -214,7 +209,7 @@ def _own_times(table: CleanTable) -> list[str]:
     return [name for name in table.raw.columns if name in times]
 
 
-def _refuse_unreadable(table: CleanTable, columns: list[Column], counts: dict[str, Any]) -> None:
+def _refuse_unreadable(table: CleanTable, columns: list[Column], counts: Counts) -> None:
     for column in columns:
         unreadable = _count(counts, f"unreadable:{column.name}")
         present = _count(counts, f"present:{column.name}")
@@ -228,7 +223,7 @@ def _refuse_unreadable(table: CleanTable, columns: list[Column], counts: dict[st
             )
 
 
-def _problems(table: CleanTable, columns: list[Column], counts: dict[str, Any]) -> list[str]:
+def _problems(table: CleanTable, columns: list[Column], counts: Counts) -> list[str]:
     found = [*_left_out(table), *table.notes, *row_doubts(table)]
 
     def add(key: str, text: str) -> None:
@@ -305,7 +300,7 @@ def _left_out(table: CleanTable) -> list[str]:
     return [f"{count:,} {words}" for words, count in counts.items() if count]
 
 
-def _count(counts: dict[str, Any], key: str) -> int:
+def _count(counts: Counts, key: str) -> int:
     value = counts.get(key)
     return 0 if value is None or value != value else int(value)
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from features.catalog import Group, Signal
 from features.errors import sample
+from features.json_values import JsonReady
 from models.arrays import Codes, Floats
 from models.drift.reference import LEVELS, Counts, Histograms, Reference
 
@@ -105,7 +106,7 @@ class SecondLook:
 
 
 @dataclass(frozen=True)
-class Fault:
+class Fault(JsonReady):
     """A fault of a feed.
 
     Parameters
@@ -130,10 +131,6 @@ class Fault:
     since: date | None
     sentence: str
     factor: float | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready description."""
-        return asdict(self) | {"since": self.since.isoformat() if self.since else None}
 
 
 def feed_suspects(reference: Reference, current: Histograms) -> Suspects:

@@ -123,7 +123,7 @@ def signals(
 
     with answering(as_json) as answer:
         if every:
-            from features.full_contract import every_signal
+            from features.build import every_signal
 
             listed = every_signal()
         else:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from features.json_values import Json, json_value
 from pipelines.monitor.rows import CurrentRows, feeds, matured_rows, no_columns, scores_of
 from pipelines.project.project import Project
 
@@ -51,21 +52,14 @@ class Findings:
     matured_dates: tuple[date, ...]
     notes: list[str]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return a JSON-ready description, but for the counts."""
         return {
             "statistics": self.statistics.to_dict(),
             "expected": None if self.expected is None else self.expected.to_dict(),
             "matured": [one.to_dict() for one in self.matured],
             "matured_dates": [day.isoformat() for day in self.matured_dates],
-            "feeds": [
-                asdict(one)
-                | {
-                    "newest": None if one.newest is None else one.newest.isoformat(),
-                    "as_of": one.as_of.isoformat(),
-                }
-                for one in self.feeds
-            ],
+            "feeds": json_value(self.feeds),
         }
 
 

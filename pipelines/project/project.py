@@ -22,10 +22,9 @@ from features.packs.vendors import IdentitySettings, Vendor
 from features.sources.url import HIDDEN, masked, masked_comments
 from features.tables.mapping.mapping import Frozen, TablesSettings
 from features.tables.mapping.reading_settings import ReadingSettings
-from models.drift.policy import DriftPolicy
+from models.drift.policy import DriftPolicy, PromotionRules
 from models.scoring.retention.settings import ForecastSettings
 from pipelines.project.alert_settings import AlertSettings
-from pipelines.project.retraining_settings import RetrainingSettings
 from pipelines.project.score_settings import MAIN, FurtherOutcome, ScoreSettings, with_inherited
 from pipelines.project.scorecard_settings import PlaysSettings, ScorecardSettings
 from pipelines.project.serve_settings import ServeSettings, with_owner
@@ -100,7 +99,7 @@ class Settings(Frozen):
     training: TrainingSettings = TrainingSettings()
     backtest: BacktestSettings = BacktestSettings()
     tuning: TuningSettings = TuningSettings()
-    retraining: RetrainingSettings = RetrainingSettings()
+    retraining: PromotionRules = PromotionRules()
     registry: RegistrySettings = RegistrySettings()
     store: StoreSettings = StoreSettings()
     scorecard: ScorecardSettings = ScorecardSettings()

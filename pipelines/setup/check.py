@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from features.errors import SettingsError
+from features.json_values import Json
 from pipelines.project.company import open_company
 from pipelines.project.project import Project
 from pipelines.project.score_settings import MAIN
@@ -71,7 +72,7 @@ class DataReport:
         """How many kinds of problems were counted."""
         return sum(len(table.problems) for table in self.tables)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return what ``check --json`` prints."""
         return {
             "tables": {table.name: table.to_dict() for table in self.tables},

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from features.json_values import Json
 from features.sources.opening import open_source
 from features.sources.url import scheme_of
 from pipelines.setup.draft import places
@@ -54,7 +55,7 @@ class Connection:
     vendors: list[RecognisedVendor]
     others: list[str]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return what ``connect --json`` prints."""
         return {"vendors": [asdict(each) for each in self.vendors], "others": self.others}
 
