@@ -9,11 +9,12 @@ import pandas as pd
 from scipy.special import expit
 
 from models.arrays import Floats
-from models.measures.offset_spread import offset_error
+from models.measures.offset_spread import offset_error, spread_between
 from models.measures.recalibration import recalibrate
 
 # What is believed before any quarter was seen: quarters differ by a tenth, worth two quarters.
 BEFORE, WORTH = 0.1, 2
+GUESS = 1.0
 
 
 @dataclass(frozen=True)
@@ -62,25 +63,12 @@ def learn_shock(happened: Floats, log_odds: Floats, accounts: object, quarters: 
     """
     cluster, quarter = pd.factorize(np.asarray(accounts))[0], pd.factorize(np.asarray(quarters))[0]
     risk = expit(log_odds)
-    known = []
-    for place in range(quarter.max(initial=-1) + 1):
-        own = quarter == place
-        each = recalibrate(happened[own], risk[own], cluster[own])
-        if each.offset is not None:
-            known.append((each.offset, offset_error(each)))
-    between, count = _between(np.array(known).reshape(-1, 2)), len(known)
-    variance = (count * between + WORTH * BEFORE**2) / (count + WORTH)
-    whole = recalibrate(happened, risk, cluster)
+    places = [quarter == place for place in range(quarter.max(initial=-1) + 1)]
+    offsets = [recalibrate(happened[own], risk[own], cluster[own]).offset for own in places]
+    between, count = spread_between(offsets), sum(one.value is not None for one in offsets)
+    variance = (count * between**2 + WORTH * BEFORE**2) / (count + WORTH)
+    whole = recalibrate(happened, risk, cluster).offset
     # Without a single loss nothing but a wide guess is left.
-    error = offset_error(whole) if whole.offset is not None else 1.0
+    error = GUESS if whole.value is None else offset_error(whole)
     level = np.hypot(error, np.sqrt(variance / max(count, 1)))
     return Shock(float(np.sqrt(variance)), float(level), max(count, 1) + WORTH)
-
-
-def _between(known: Floats) -> float:
-    if len(known) < 2:
-        return 0.0
-    offsets, weights = known[:, 0], known[:, 1] ** -2.0
-    excess = weights @ (offsets - np.average(offsets, weights=weights)) ** 2 - (len(known) - 1)
-    scale = weights.sum() - (weights**2).sum() / weights.sum()
-    return float(max(excess, 0.0) / scale)

@@ -116,6 +116,8 @@ def _slope(earlier: pd.DataFrame, beyond: Floats) -> float:
     known = (earlier["lost"].notna() & earlier["rate"].notna()).to_numpy()
     lost = earlier["lost"].to_numpy(dtype=float)[known]
     rate, beyond = earlier["rate"].to_numpy(dtype=float)[known], beyond[known]
+    if not len(lost):
+        return USUAL_SLOPE
     # An account that stands on several dates is one account.
     often = max(1, earlier.loc[known, "day"].nunique())
 

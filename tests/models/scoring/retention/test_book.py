@@ -181,3 +181,8 @@ def test_slope_and_memory_of_scores_are_found_again() -> None:
 
 def test_nothing_earlier_leaves_what_is_usual() -> None:
     assert learn_tilt(NO_EARLIER) == Tilt()
+
+
+def test_scores_whose_quarter_is_not_over_leave_the_usual_slope() -> None:
+    rows = history(200, 1).assign(rate=-2.0, log_odds=np.linspace(-1, 1, 200), lost=np.nan)
+    assert learn_tilt(rows).slope == Tilt().slope

@@ -240,13 +240,12 @@ def test_the_page_says_what_the_report_holds(project, report) -> None:
     assert default_file(project).name == "forecast.html"
 
 
-def test_names_are_text_wherever_they_are_told(attacked, tmp_path) -> None:
+def test_names_are_text_wherever_they_are_told(attacked, tmp_path, capsys) -> None:
     page = Page(forecast_html(attacked))
     assert page.tags["script"] == 0
     assert "alert(1)" not in "".join(page.values("src", "href", "onload"))
-    console, written = plain_console()
-    show_forecast(console, attacked)
-    assert "\u202e" not in written.getvalue()
+    show_forecast(plain_console(), attacked)
+    assert "\u202e" not in capsys.readouterr().out
     file = tmp_path / "forecast.xlsx"
     write_workbook(attacked, file)
     with zipfile.ZipFile(file) as archive:
@@ -261,8 +260,7 @@ def test_accounts_without_money_are_counted(bare, tmp_path) -> None:
     assert "ARR" not in page.text.replace("[tables", "")
     assert "No contract is known to renew by then." in page.text
     assert f"of {bare.whole.accounts:,} accounts are expected to stay" in page.text
-    console, _ = plain_console()
-    show_forecast(console, bare)
+    show_forecast(plain_console(), bare)
     write_workbook(bare, tmp_path / "bare.xlsx")
 
 
