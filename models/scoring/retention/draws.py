@@ -118,12 +118,12 @@ class _Part:
         leaves = self._happens(book.risk(self.accounts, span, place), shocks[0], self.there)
         stays, before = self.there & ~leaves, self.arr
         grows, shrinks = (
-            np.minimum(share * expit(course.rates.log_odds(rows) + shock[:, None]), 0.5)
+            share * expit(course.rates.log_odds(rows) + shock[:, None])
             for course, shock in ((book.larger, shocks[2]), (book.smaller, shocks[1]))
         )
         chance = self.generator.random(stays.shape)
         larger = stays & (chance < grows)
-        smaller = stays & (chance >= 1 - shrinks)
+        smaller = stays & ~larger & (chance >= 1 - shrinks)
         factor = np.ones_like(before)
         segment = self.accounts["segment"].to_numpy(dtype=object)
         for moved, factors in ((smaller, book.shrunk), (larger, book.grown)):

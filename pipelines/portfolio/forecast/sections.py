@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pipelines.portfolio.forecast.renewals import Renewal, RenewalWeek
     from pipelines.portfolio.forecast.sums import PartForecast
 
-MOST_PARTS, MOST_WEEKS = 40, 60
+MOST_PARTS, MOST_WEEKS, LISTED_WEEKS = 40, 60, 13
 
 
 def quarters_table(report: RetentionReport) -> Table:
@@ -138,7 +138,7 @@ def renewals_section(report: RetentionReport) -> Section:
     columns = ["Week of", ">Contracts", *([">ARR"] if has_money else [])]
     columns += [f">{band}" for band in weeks[0].bands]
     columns += [">Expected loss", "Most at stake"]
-    rows = [_week_row(week, has_money=has_money) for week in weeks[:MOST_WEEKS]]
+    rows = [_week_row(week, has_money=has_money) for week in weeks[:LISTED_WEEKS]]
     contracts = sum(week.accounts for week in weeks)
     arr = f", {money(sum(week.arr or 0.0 for week in weeks))} ARR," if has_money else ""
     return Section(
@@ -148,7 +148,8 @@ def renewals_section(report: RetentionReport) -> Section:
         [
             _calendar(report),
             Table(
-                "Renewals by week: contracts in each band of health"
+                f"Renewals of the next {len(rows)} weeks with one, later ones are in the workbook:"
+                " contracts in each band of health"
                 + (", with their ARR" if has_money else "")
                 + "; expected loss is the chance that an account leaves times what it pays.",
                 columns,

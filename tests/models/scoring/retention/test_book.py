@@ -186,3 +186,14 @@ def test_nothing_earlier_leaves_what_is_usual() -> None:
 def test_scores_whose_quarter_is_not_over_leave_the_usual_slope() -> None:
     rows = history(200, 1).assign(rate=-2.0, log_odds=np.linspace(-1, 1, 200), lost=np.nan)
     assert learn_tilt(rows).slope == Tilt().slope
+
+
+def test_prices_that_rise_with_every_renewal_rise_with_every_renewal() -> None:
+    rows = history(2000, 4)
+    up = (rows["lost"] == 0) & (rows["days_to_renewal"] < 91)
+    rows["arr_after"] = rows["arr_after"].where(~up, rows["arr"] * 1.03)
+    futures = draw_futures(
+        learn_book(rows, NO_EARLIER), accounts_of([10.0] * 200), QUARTERS, [np.zeros(200, int)]
+    )
+    larger = futures.sums["larger"][:, 0, 0].mean() / futures.sums["opening"][:, 0, 0].mean()
+    assert larger == pytest.approx(0.9 * 0.03, rel=0.1)
