@@ -24,7 +24,7 @@ from pipelines.portfolio.forecast.sections import quarters_table
 from pipelines.portfolio.forecast.words import figures, headline
 from pipelines.reports.pieces import Figure, Section
 
-SECONDS = 15.0
+SECONDS = 5.0
 WORKING = "The forecast is being worked out; look again in a minute"
 
 router = APIRouter()
