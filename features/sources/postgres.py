@@ -1,4 +1,4 @@
-"""The tables of one schema on a PostgreSQL server."""
+"""The tables of a schema, or of several, on a PostgreSQL server."""
 
 from __future__ import annotations
 
@@ -44,6 +44,8 @@ WHERE t.typtype <> 'd' ORDER BY b.attnum
 def open_postgres(url: str) -> Source:
     """Connect to a server and list the tables of a schema.
 
+    Of several schemas, ``?schema=stripe,zendesk``, tables are called ``SCHEMA/TABLE``.
+
     Raises
     ------
     SettingsError
@@ -53,7 +55,7 @@ def open_postgres(url: str) -> Source:
     """
     parsed = parse_url(url, FORM)
     options = dict(parsed.query)
-    schema = options.pop("schema", "")
+    schemas = [each.strip() for each in options.pop("schema", "").split(",")]
     connection = connect(parsed, options)
     import psycopg
 
@@ -68,7 +70,7 @@ def open_postgres(url: str) -> Source:
     )
     try:
         _prepare(engine, parsed)
-        return Source(engine, schema_tables(engine, schema, parsed.shown), parsed.shown)
+        return Source(engine, _tables(engine, schemas, parsed.shown), parsed.shown)
     except BaseException:
         engine.close()
         raise
@@ -141,6 +143,19 @@ def _prepare(engine: Engine, parsed: SourceUrl) -> None:
             f" {engine.explain(error)}; grant TEMPORARY on the database and USAGE on the"
             " language plpgsql, and use a server that is no read-only copy"
         ) from error
+
+
+def _tables(engine: Engine, schemas: list[str], shown: str) -> Tables:
+    if len(schemas) == 1:
+        return schema_tables(engine, schemas[0], shown)
+    held = {schema: schema_tables(engine, schema, shown) for schema in schemas}
+    places = {f"{schema}/{name}": (schema, name) for schema in held for name in held[schema]}
+
+    def read(place: str) -> ir.Table:
+        schema, name = places[place]
+        return held[schema][name]
+
+    return Tables(places, read)
 
 
 def schema_tables(engine: Engine, schema: str, shown: str) -> Tables:

@@ -14,6 +14,7 @@ import numpy as np
 from features.catalog import Group, Signal
 from features.errors import sample
 from features.json_values import JsonReady
+from features.tables.last_rows import Freshness
 from models.arrays import Codes, Floats
 from models.drift.reference import LEVELS, Counts, Histograms, Reference
 
@@ -47,35 +48,6 @@ CLOSE, LEAST_FACTOR, BEYOND_BEHAVIOUR = 0.15, 3.5, 20.0
 KOLMOGOROV, NATURAL = 1.63, 0.06
 # Shares of names: one that counts, one that is gone, and how alike two must be.
 LEVEL_SHARE, GONE, ALIKE = 0.03, 0.1, 0.04
-
-
-@dataclass(frozen=True)
-class Freshness:
-    """How new a table's rows are.
-
-    Parameters
-    ----------
-    table : str
-        Its name.
-    newest : date or None
-        Day of its newest row before the current date; None where it has none.
-    usual_gap_days : float
-        Longest time between days with rows so far.
-    as_of : date
-        The current date.
-    """
-
-    table: str
-    newest: date | None
-    usual_gap_days: float
-    as_of: date
-
-    @property
-    def has_stopped(self) -> bool:
-        """Whether rows are overdue by more than the longest gap there ever was, and a day."""
-        if self.newest is None:
-            return True
-        return (self.as_of - self.newest).days > 2 * self.usual_gap_days + 1
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from pipelines.monitor.rows import CurrentRows, feeds, matured_rows, no_columns,
 from pipelines.project.project import Project
 
 if TYPE_CHECKING:
-    from models.drift.feed_faults import Fault, Freshness
+    from features.tables.last_rows import Freshness
+    from models.drift.feed_faults import Fault
     from models.drift.performance import ExpectedChange, Matured
     from models.drift.reference import Histograms, Reference
     from models.drift.statistics import DriftStatistics

@@ -20,6 +20,7 @@ from features.errors import SettingsError, nearest, sample
 from features.outcomes.labels import OutcomeSettings
 from features.packs.vendors import IdentitySettings, Vendor
 from features.sources.url import HIDDEN, masked, masked_comments
+from features.tables.mapping.finding import CheckSettings
 from features.tables.mapping.mapping import Frozen, TablesSettings
 from features.tables.mapping.reading_settings import ReadingSettings
 from models.drift.policy import DriftPolicy, PromotionRules
@@ -91,6 +92,7 @@ class Settings(Frozen):
     tables: TablesSettings
     identity: IdentitySettings = IdentitySettings()
     reading: ReadingSettings = ReadingSettings()
+    check: CheckSettings = CheckSettings()
     outcome: OutcomeSettings = OutcomeSettings()
     outcomes: dict[str, FurtherOutcome] = Field({}, max_length=50)
     signals: SignalsSettings = SignalsSettings()
@@ -207,7 +209,7 @@ class Project:
     def fingerprint(self) -> str:
         """SHA-256 of what shapes a score: not comments, order, passwords or places."""
         beside = {"registry", "store", "scorecard", "plays", "retraining", "monitor", "alert"}
-        beside |= {"serve"}
+        beside |= {"serve", "check"}
         said = self.settings.model_dump(mode="json", exclude=beside)
         if self.settings.source.url is not None:
             said["source"]["url"] = masked(self.settings.source.url)
