@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from _drawn import ALONE_EARLY, DAYS, EDGES, START, Life, live
+from _drawn import ALONE_EARLY, DAYS, EDGES, SETTLED, START, Life, live
 from scipy.special import expit, logit
 
 from models.arrays import Floats
 
-MONTHS, AHEAD, TESTED = 36, 12, 6
+MONTHS, AHEAD, TESTED = 40, 12, 6
 CUT = MONTHS - AHEAD
 NOISE = 0.7
 """Noise of the score, in standard deviations of the true log-odds."""
@@ -76,7 +76,8 @@ def write_book(folder: Path, accounts: int, seed: int) -> Book:
     names = _names(np.arange(accounts))
     known = np.flatnonzero(life.joined < cut)
     tickets = life.known("tickets")
-    tickets = tickets[tickets.opened < cut]
+    # The record begins where the company has settled: before, nobody's risk is as it is drawn.
+    tickets = tickets[(tickets.opened < cut) & (tickets.opened >= DAYS[SETTLED])]
     tables = {
         "accounts": pd.DataFrame(
             {
