@@ -4,7 +4,8 @@
 
 Companies drawn at random live for forty months: contracts are monthly or annual, fees grow and
 shrink, whole quarters go better or worse, and a team may step in. The forecast is made of what was
-known twelve months before the end, with a score that is the true risk at a decision seen through noise (its
+known twelve months before the end, with a score that is the true risk at a decision seen through
+noise (its
 correlation with the truth is 0.82), and held against those:
 
 ``forecast_coverage``  share of the 90 % intervals of the next four quarters' gross and net revenue

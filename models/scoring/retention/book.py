@@ -9,10 +9,13 @@ import pandas as pd
 
 from models.arrays import Floats
 from models.scoring.retention.changes import Factors, change_of, learn_factors
-from models.scoring.retention.quarters import QUARTER, RENEWS, Span, contract_kinds
+from models.scoring.retention.quarters import KINDS, QUARTER, RENEWS, Span, contract_kinds
 from models.scoring.retention.rates import YOUNG_DAYS, QuarterRates, learn_rates
 from models.scoring.retention.shocks import Shock, learn_shock
 from models.scoring.retention.tilt import Tilt, learn_tilt
+
+NEVER = -30.0
+"""Log-odds of what does not happen."""
 
 
 @dataclass(frozen=True)
@@ -126,9 +129,10 @@ def learn_book(history: pd.DataFrame, earlier: pd.DataFrame) -> LearntBook:
 
 
 def _course(rows: pd.DataFrame, happened: Floats) -> Course:
-    rates = learn_rates(rows, happened)
     if rows.empty:
-        return Course(rates, Shock(0.0, 0.0, 1))
+        # Where no MRR is known nothing is seen to move, and nothing is taken to.
+        return Course(QuarterRates(NEVER, (0.0,) * len(KINDS)), Shock(0.0, 0.0, 1))
+    rates = learn_rates(rows, happened)
     shock = learn_shock(happened, rates.log_odds(rows), rows["account_id"], rows["day"])
     return Course(rates, shock)
 

@@ -115,7 +115,9 @@ def retention_report(
     SettingsError
         When the outcome is another than churn.
     DataError
-        When the accounts have no dates, or no past quarter is over.
+        When the accounts have no dates.
+    EvidenceError
+        When no past quarter is over.
     StoreError
         When there is no such run, or the store cannot be read.
     RegistryError

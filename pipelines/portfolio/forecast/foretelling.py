@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from features.errors import EvidenceError
 from pipelines.portfolio.forecast.fiscal import Period
 from pipelines.portfolio.forecast.history import Past, read_past
 from pipelines.portfolio.forecast.sums import PartForecast, part_of
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from pipelines.store.runs import Run
 
 READ = ("account_id", "segment", "score", "band", "probability", "mrr")
+
+
+class NoQuarter(EvidenceError):  # noqa: N818
+    """No quarter is over yet."""
 
 
 @dataclass(frozen=True)
@@ -79,12 +84,23 @@ def foretell(
         The periods, from the run's date on.
     owners : Series or None
         Owner by account.
+
+    Raises
+    ------
+    NoQuarter
+        When no past quarter is over that could be learnt from.
     """
     from models.scoring.retention.book import learn_book
     from models.scoring.retention.draws import draw_futures
 
     holdout = None if record is None else record.holdout
     past = read_past(project, company, model.segments, holdout, run.key.as_of)
+    if past.history.empty:
+        raise NoQuarter(
+            f"No quarter of 91 days was over on {run.key.as_of}: the data begin on"
+            f" {company.data_start}, and rates are learnt from quarters that begin 56 days later;"
+            " load a longer history"
+        )
     book = learn_book(past.history, past.earlier)
     accounts = _accounts(store, run, model, past)
     spans = [period.span(run.key.as_of) for period in periods]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from features.errors import RegistryError, sample
 from pipelines.portfolio.forecast.fiscal import Period, periods_after
-from pipelines.portfolio.forecast.foretelling import foretell
+from pipelines.portfolio.forecast.foretelling import NoQuarter, foretell
 from pipelines.portfolio.sums import MONTHS
 from pipelines.project.project import Project
 
@@ -104,25 +104,49 @@ def held_quarters(
     notes : list of str
         What was left out and why.
     """
+    chosen, left_out = _runs_with_quarters_over(project, store, company, run)
+    held: list[QuarterHeld] = []
+    for one in chosen[-MOST_RUNS:]:
+        with suppress(NoQuarter):
+            held += _held(project, store, company, one)
+    if not left_out:
+        return held, []
+    note = (
+        f"Scores of {sample(sorted(left_out))} are no forecasts and are left out: their models may"
+        " have been taught with what happened after those dates"
+    )
+    return held, [note]
+
+
+@dataclass(frozen=True)
+class _Earlier:
+    """An earlier run, what made it, and the periods after it that are over."""
+
+    run: Run
+    champion: Champion
+    record: VersionRecord
+    over: list[Period]
+
+
+def _runs_with_quarters_over(
+    project: Project, store: ScoreStore, company: Company, shown: Run
+) -> tuple[list[_Earlier], set[date]]:
+    """Choose the last run of each quarter that is a forecast, and list dates of those left out."""
     from features.outcomes.labels import days_to_label
 
-    settings = project.settings
-    year_start = settings.forecast.fiscal_year_start
-    wait = timedelta(days=days_to_label(company, settings.outcome))
-    chosen: dict[str, tuple[Run, Champion, VersionRecord, list[Period]]] = {}
+    outcome, forecast = project.settings.outcome, project.settings.forecast
+    wait = timedelta(days=days_to_label(company, outcome))
+    known = company.data_end - timedelta(days=outcome.grace_days)
+    chosen: dict[str, _Earlier] = {}
     left_out: set[date] = set()
-    for earlier in store.runs(run.key.outcome):
-        day = earlier.key.as_of
-        periods = periods_after(day, year_start, settings.forecast.quarters)
-        over = [
-            each
-            for each in periods
-            if each.closes + timedelta(settings.outcome.grace_days) <= company.data_end
-        ]
-        if day >= run.key.as_of or not over:
+    for run in store.runs(shown.key.outcome):
+        day = run.key.as_of
+        periods = periods_after(day, forecast.fiscal_year_start, forecast.quarters)
+        over = [each for each in periods if each.closes <= known]
+        if day >= shown.key.as_of or not over:
             continue
         try:
-            champion = project.registry.version(earlier.key.model_version)
+            champion = project.registry.version(run.key.model_version)
             record = project.registry.record(champion.version)
         except RegistryError:
             left_out.add(day)
@@ -130,32 +154,20 @@ def held_quarters(
         if record.taught_until + wait > day:
             left_out.add(day)
             continue
-        chosen[periods[0].label.removeprefix("rest of ")] = (earlier, champion, record, over)
-    held: list[QuarterHeld] = []
-    for earlier, champion, record, over in list(chosen.values())[-MOST_RUNS:]:
-        held += _held(project, store, company, earlier, champion, record, over)
-    notes = []
-    if left_out - {one.as_of for one in held}:
-        notes.append(
-            f"Scores of {sample(sorted(left_out))} are no forecasts and are left out: their models"
-            " may have been taught with what happened after those dates"
-        )
-    return held, notes
+        label = periods[0].label.removeprefix("rest of ")
+        chosen[label] = _Earlier(run, champion, record, over)
+    return list(chosen.values()), left_out - {one.run.key.as_of for one in chosen.values()}
 
 
 def _held(
-    project: Project,
-    store: ScoreStore,
-    company: Company,
-    run: Run,
-    champion: Champion,
-    record: VersionRecord,
-    over: Sequence[Period],
+    project: Project, store: ScoreStore, company: Company, earlier: _Earlier
 ) -> list[QuarterHeld]:
+    run, over = earlier.run, earlier.over
+    model, record = earlier.champion.model, earlier.record
     grace = project.settings.outcome.grace_days
     held = []
     for number in range(1, len(over) + 1):
-        told = foretell(project, store, company, run, champion.model, record, over[:number])
+        told = foretell(project, store, company, run, model, record, over[:number])
         whole, last = told.whole, over[number - 1]
         gross, net, kept = what_came(company, told.accounts, last.closes, grace)
         has_money = whole.arr is not None

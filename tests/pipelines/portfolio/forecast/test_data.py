@@ -11,10 +11,12 @@ from typing import Any
 import duckdb
 import pytest
 
-from features.errors import SettingsError
+from features.errors import EvidenceError, SettingsError
 from models.registry.models import Registry
 from models.scoring.retention.settings import ForecastSettings
 from pipelines.portfolio.forecast.data import retention_report
+from pipelines.portfolio.forecast.fiscal import periods_after
+from pipelines.portfolio.forecast.foretelling import foretell
 from pipelines.portfolio.forecast.history import read_past
 from pipelines.portfolio.forecast.matured import held_quarters
 from pipelines.portfolio.forecast.report import default_file, forecast_html
@@ -272,3 +274,17 @@ def test_the_command_writes_what_it_is_asked_for(scored, run, tmp_path) -> None:
     wrong = run("forecast", "-c", scored.config, "--out", tmp_path / "f.doc")
     assert wrong.code == 2
     assert "A page is written as .html or .pdf or .xlsx" in wrong.err
+
+
+def test_without_a_quarter_that_is_over_nothing_is_foretold(project) -> None:
+    with open_company(project) as company:
+        early = replace(company, data_end=company.data_start + timedelta(days=100))
+        model, periods = project.registry.champion().model, periods_after(EARLIER, 1, 1)
+        with open_store(project, read_only=True) as store:
+            run = issued_run(store, "main", EARLIER)
+            with pytest.raises(EvidenceError) as caught:
+                foretell(project, store, early, run, model, None, periods)
+    assert str(caught.value) == (
+        f"No quarter of 91 days was over on {EARLIER}: the data begin on {company.data_start}, and"
+        " rates are learnt from quarters that begin 56 days later; load a longer history"
+    )
