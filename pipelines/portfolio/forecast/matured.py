@@ -29,7 +29,7 @@ MOST_RUNS = 4
 
 @dataclass(frozen=True)
 class QuarterHeld:
-    """What one earlier run foretold of its accounts to the end of a quarter, and what came.
+    """What one earlier run foretold to the end of the last quarter that is over, and what came.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def held_quarters(
     Returns
     -------
     held : list of QuarterHeld
-        By date of the run and quarter.
+        By date of the run.
     notes : list of str
         What was left out and why.
     """
@@ -108,7 +108,7 @@ def held_quarters(
     held: list[QuarterHeld] = []
     for one in chosen[-MOST_RUNS:]:
         with suppress(NoQuarter):
-            held += _held(project, store, company, one)
+            held.append(_held(project, store, company, one))
     if not left_out:
         return held, []
     note = (
@@ -159,34 +159,29 @@ def _runs_with_quarters_over(
     return list(chosen.values()), left_out - {one.run.key.as_of for one in chosen.values()}
 
 
-def _held(
-    project: Project, store: ScoreStore, company: Company, earlier: _Earlier
-) -> list[QuarterHeld]:
-    run, over = earlier.run, earlier.over
-    model, record = earlier.champion.model, earlier.record
+def _held(project: Project, store: ScoreStore, company: Company, earlier: _Earlier) -> QuarterHeld:
+    """Hold a run's forecast to the end of the last quarter that is over against what came."""
+    run, last = earlier.run, earlier.over[-1]
+    told = foretell(
+        project, store, company, run, earlier.champion.model, earlier.record, earlier.over
+    )
     grace = project.settings.outcome.grace_days
-    held = []
-    for number in range(1, len(over) + 1):
-        told = foretell(project, store, company, run, model, record, over[:number])
-        whole, last = told.whole, over[number - 1]
-        gross, net, kept = what_came(company, told.accounts, last.closes, grace)
-        has_money = whole.arr is not None
-        held.append(
-            QuarterHeld(
-                as_of=run.key.as_of,
-                until=last.closes,
-                label=last.label,
-                model_version=run.key.model_version,
-                accounts=whole.accounts,
-                gross=whole.whole.gross,
-                net=whole.whole.net,
-                accounts_kept=whole.whole.accounts,
-                gross_came=gross if has_money else None,
-                net_came=net if has_money else None,
-                accounts_came=kept,
-            )
-        )
-    return held
+    gross, net, kept = what_came(company, told.accounts, last.closes, grace)
+    whole = told.whole
+    has_money = whole.arr is not None
+    return QuarterHeld(
+        as_of=run.key.as_of,
+        until=last.closes,
+        label=last.label,
+        model_version=run.key.model_version,
+        accounts=whole.accounts,
+        gross=whole.whole.gross,
+        net=whole.whole.net,
+        accounts_kept=whole.whole.accounts,
+        gross_came=gross if has_money else None,
+        net_came=net if has_money else None,
+        accounts_came=kept,
+    )
 
 
 def what_came(
