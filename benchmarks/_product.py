@@ -120,4 +120,5 @@ def _classifier(of: Company, rounds: int, threads: int) -> ChurnClassifier:
 
 def _calibration(metrics: Metrics) -> dict[str, Any]:
     kept = ("accounts", "rows", "positives", "ece", "ece_low", "ece_high", "ece_by_chance", "auc")
-    return {name: getattr(metrics, name) for name in kept}
+    described = metrics.to_dict()
+    return {name: described[name] for name in kept}
