@@ -17,7 +17,7 @@ from pydantic import Field
 
 from features.builders.settings import SignalsSettings
 from features.errors import SettingsError, nearest, sample
-from features.outcomes.labels import OutcomeSettings
+from features.outcomes.settings import OutcomeSettings
 from features.packs.vendors import IdentitySettings, Vendor
 from features.sources.url import HIDDEN, masked, masked_comments
 from features.tables.mapping.finding import CheckSettings
@@ -26,6 +26,7 @@ from features.tables.mapping.reading_settings import ReadingSettings
 from models.drift.policy import DriftPolicy, PromotionRules
 from models.scoring.retention.settings import ForecastSettings
 from pipelines.project.alert_settings import AlertSettings
+from pipelines.project.experiment_settings import NAME, ExperimentSettings
 from pipelines.project.score_settings import MAIN, FurtherOutcome, ScoreSettings, with_inherited
 from pipelines.project.scorecard_settings import PlaysSettings, ScorecardSettings
 from pipelines.project.serve_settings import ServeSettings, with_owner
@@ -107,6 +108,7 @@ class Settings(Frozen):
     scorecard: ScorecardSettings = ScorecardSettings()
     plays: PlaysSettings = PlaysSettings()
     forecast: ForecastSettings = ForecastSettings()
+    experiments: dict[Annotated[str, Field(pattern=NAME)], ExperimentSettings] = Field({})
     monitor: DriftPolicy = DriftPolicy()
     alert: AlertSettings = AlertSettings()
     serve: ServeSettings = ServeSettings()
@@ -209,7 +211,7 @@ class Project:
     def fingerprint(self) -> str:
         """SHA-256 of what shapes a score: not comments, order, passwords or places."""
         beside = {"registry", "store", "scorecard", "plays", "retraining", "monitor", "alert"}
-        beside |= {"serve", "check"}
+        beside |= {"serve", "check", "experiments"}
         said = self.settings.model_dump(mode="json", exclude=beside)
         if self.settings.source.url is not None:
             said["source"]["url"] = masked(self.settings.source.url)
@@ -221,8 +223,7 @@ class Project:
         files = [file for name in named if (file := self.folder / name).is_file()]
         if files:
             said["files"] = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
-        builders = [Path(file).read_bytes() for file in self.settings.signals.builders]
-        said["signals"]["builders"] = [hashlib.sha256(text).hexdigest() for text in builders]
+        said["signals"]["builders"] = _digests(self.settings.signals.builders)
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
     @property
@@ -251,6 +252,14 @@ class Project:
     def store_shown(self) -> str:
         """Where scores are kept, as it may be printed: an absolute path or an address."""
         return self.settings.store.shown(self.folder)
+
+
+def _digests(builders: Sequence[str]) -> list[str]:
+    if not builders:
+        return []
+    from features.builders.own import builder_text
+
+    return [hashlib.sha256(builder_text(file)).hexdigest() for file in builders]
 
 
 def load_project(path: Path) -> Project:

@@ -12,13 +12,13 @@ from features.build import build_features
 from features.errors import SettingsError
 from features.observations import active_accounts
 from features.outcomes.labels import (
-    OutcomeSettings,
     candidates,
     days_to_label,
     matured_dates,
     why_no_row,
 )
 from features.outcomes.renewal import came_of_renewals
+from features.outcomes.settings import OutcomeSettings
 from pipelines.project.score_settings import with_inherited
 from tests.features.outcomes.test_kinds import END, MARCH, NO_SIGNALS, CompanyOf, accounts, dated
 
