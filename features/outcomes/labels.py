@@ -14,7 +14,7 @@ from features.outcomes.adoption_target import not_there_yet, with_target_reached
 from features.outcomes.churned import with_churn
 from features.outcomes.renewal import with_a_renewal, with_renewal
 from features.outcomes.revenue import with_revenue_change
-from features.outcomes.settings import OutcomeSettings
+from features.outcomes.settings import OF_SOME_ACCOUNTS, OutcomeSettings
 from features.tables.company import Company, without_doubled_keys
 
 WARM_UP_DAYS = 56
@@ -190,7 +190,7 @@ def candidates(
     observations: ir.Table, company: Company, outcome: OutcomeSettings, dates: Sequence[date]
 ) -> ir.Table:
     """Keep the observations that can have the outcome, as far as was known on their date."""
-    if outcome.kind not in ("adoption", "renewal"):
+    if outcome.kind not in OF_SOME_ACCOUNTS:
         return observations
     refuse_unreadable(company, outcome)
     if outcome.kind == "renewal":

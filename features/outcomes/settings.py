@@ -11,6 +11,8 @@ from features.tables.mapping.mapping import Frozen
 
 OutcomeKind = Literal["churn", "renewal", "contraction", "expansion", "adoption", "label"]
 GOOD_KINDS: tuple[OutcomeKind, ...] = ("expansion", "adoption")
+OF_SOME_ACCOUNTS: tuple[OutcomeKind, ...] = ("renewal", "adoption")
+"""Kinds that not every active account can have."""
 OF_ONE_KIND = ("change_share", "target", "good", "days_before", "notice_days")
 """Settings that only some kinds have."""
 WINDOW_SETTINGS = ("horizon_days", "lead_days")

@@ -15,14 +15,13 @@ from features.builders.settings import SignalsSettings
 from features.catalog import GROUPS, Signal
 from features.errors import DataError, SettingsError
 from features.outcomes.labels import (
-    AdoptionTarget,
-    OutcomeSettings,
     days_to_label,
     declared_for,
     matured_dates,
     why_no_date,
     why_no_row,
 )
+from features.outcomes.settings import AdoptionTarget, OutcomeSettings
 from features.tables.company import Company
 
 CompanyOf = Callable[..., Company]
