@@ -24,9 +24,10 @@ SHAPES = {
     "step": lambda risk: 1.8 * (risk > 0.8),
 }
 MONTHS, SETTLED, START = 24, 4, pd.Timestamp("2023-01-01")
-EDGES = pd.date_range(START, periods=MONTHS + 1, freq="MS")
+LONGEST = 60
+EDGES = pd.date_range(START, periods=LONGEST + 1, freq="MS")
 DAYS = np.asarray((EDGES - START).days)
-END = int(DAYS[-1])
+END = int(DAYS[MONTHS])
 FEATURES, ALONE_EARLY, ANNUAL_SHIFT = 14, 0.03, 1.6
 
 
@@ -94,18 +95,23 @@ class Life:
     of: Nature
     accounts: int
     chance: np.random.Generator
+    months: int = MONTHS
+    shared: float = 0.0
     tables: dict[str, list[pd.DataFrame]] = field(default_factory=dict)
     rows: list[pd.DataFrame] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         n, chance = self.accounts, self.chance
+        self.end = int(DAYS[self.months])
         self.segment = chance.choice(len(self.of.share), n, p=self.of.share)
         old = chance.random(n) < 0.5
-        self.joined = np.where(old, -chance.integers(1, 700, n), chance.integers(0, DAYS[-4], n))
+        self.joined = np.where(
+            old, -chance.integers(1, 700, n), chance.integers(0, DAYS[self.months - 3], n)
+        )
         self.first = np.searchsorted(DAYS, np.maximum(self.joined, 0))
         self.annual = chance.random(n) < self.of.annual
         self.anniversary = chance.integers(0, 12, n)
-        self.left = np.full(n, END + 1)
+        self.left = np.full(n, self.end + 1)
         # Slow moods: of the product, its breadth, trouble, cash, the bond with people.
         self.mood, self.cash, self.bond = chance.normal(0, 1, (3, n))
         self.breadth, self.trouble, self.drift = chance.normal(0, [[0.6], [0.7], [0.5]], (3, n))
@@ -113,7 +119,7 @@ class Life:
         self.frail = chance.normal(0, 1, n) * self.of.frailty
         self.fond = chance.random(n) < 0.15
         self.owner, self.bias = chance.integers(0, 8, n), chance.normal(0, 0.5, 8)
-        self.used = np.zeros((n, END + 1), np.int32)
+        self.used = np.zeros((n, self.end + 1), np.int32)
         self.seen_breadth = np.zeros(n)
         self.nps, self.rating = np.full((2, n), np.nan)
 
@@ -178,6 +184,7 @@ class Life:
             treated = judged & (self.chance.random(self.accounts) < of.acts * expit(2 * looks - 2))
             self.record("interventions", account=np.flatnonzero(treated), day=DAYS[month] + 0.4)
             margin = of.base[self.segment] + total + self.frail + ANNUAL_SHIFT * self.annual
+            margin = margin + self.shared
             exposed = np.where(due, 1.0, ALONE_EARLY)
             risk = np.where(judged, expit(margin + treated * of.play[self.segment]) * exposed, risk)
             told = {"account": np.arange(self.accounts), "segment": self.segment, "true": risk}
@@ -239,11 +246,17 @@ class Life:
         self.record("ratings", account=who, day=begin + 20, by=self.owner[who], rating=stars[who])
 
 
-def live(seed: int, accounts: int) -> Life:
-    """Let the company of a seed live for two years."""
-    life = Life(nature(seed), accounts, np.random.default_rng([seed, 12]))
-    for month in range(MONTHS):
-        here = (life.left > END) & (life.first <= month)
+def live(seed: int, accounts: int, months: int = MONTHS, shared: float = 0.0) -> Life:
+    """Let the company of a seed live, for two years by default.
+
+    ``shared`` is the standard deviation of what every account's log-odds have in common in each
+    quarter.
+    """
+    life = Life(nature(seed), accounts, np.random.default_rng([seed, 12]), months)
+    shocks = shared * np.random.default_rng([seed, 13]).normal(size=months // 3 + 1)
+    for month in range(months):
+        life.shared = float(shocks[month // 3])
+        here = (life.left > life.end) & (life.first <= month)
         due = ~life.annual | ((month - life.anniversary) % 12 == 0)
         leaves = life.decide(month, here, due)
         days = life.chance.integers(1, DAYS[month + 1] - DAYS[month], accounts)

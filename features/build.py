@@ -19,7 +19,7 @@ from features.catalog import AGE, Signal
 from features.errors import SettingsError, sample
 from features.observations import active_accounts
 from features.outcomes.churned import DAYS_TO_LOSS
-from features.outcomes.settings import OutcomeSettings
+from features.outcomes.settings import OF_SOME_ACCOUNTS, OutcomeSettings
 from features.signals.adoption import AdoptionBuilder
 from features.signals.enablement import EnablementBuilder
 from features.signals.payments import PaymentsBuilder
@@ -250,7 +250,7 @@ def feature_rows(
     rows = active_accounts(company, dates)
     if account_id is not None:
         rows = rows.filter(rows.account_id == account_id)
-    if labelled or outcome.kind == "adoption":
+    if labelled or outcome.kind in OF_SOME_ACCOUNTS:
         # What reads outcomes is loaded where one is read: a night reads none.
         from features.outcomes.labels import candidates, with_label
 

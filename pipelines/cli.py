@@ -16,7 +16,7 @@ from pipelines.commands.champions import history, rollback
 from pipelines.commands.experiment import experiment
 from pipelines.commands.monitor import monitor
 from pipelines.commands.panel import serve, user
-from pipelines.commands.portfolio import digest, portfolio
+from pipelines.commands.portfolio import digest, forecast, portfolio
 from pipelines.commands.scores import (
     curve,
     explain,
@@ -77,6 +77,7 @@ for command in (
     trend,
     portfolio,
     digest,
+    forecast,
     export,
     recommend,
     what_if,

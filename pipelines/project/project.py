@@ -24,6 +24,7 @@ from features.tables.mapping.finding import CheckSettings
 from features.tables.mapping.mapping import Frozen, TablesSettings
 from features.tables.mapping.reading_settings import ReadingSettings
 from models.drift.policy import DriftPolicy, PromotionRules
+from models.scoring.retention.settings import ForecastSettings
 from pipelines.project.alert_settings import AlertSettings, DigestSettings
 from pipelines.project.experiment_settings import NAME, ExperimentSettings
 from pipelines.project.score_settings import MAIN, FurtherOutcome, ScoreSettings, with_inherited
@@ -106,6 +107,7 @@ class Settings(Frozen):
     store: StoreSettings = StoreSettings()
     scorecard: ScorecardSettings = ScorecardSettings()
     plays: PlaysSettings = PlaysSettings()
+    forecast: ForecastSettings = ForecastSettings()
     experiments: dict[Annotated[str, Field(pattern=NAME)], ExperimentSettings] = Field({})
     monitor: DriftPolicy = DriftPolicy()
     alert: AlertSettings = AlertSettings()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from features.catalog import Signal
+    from features.outcomes.settings import OutcomeSettings
     from features.tables.company import Company
     from features.tables.quality import TableQuality
     from models.churn.segments import SegmentSettings
@@ -161,7 +162,10 @@ def labelled_rows(project: Project, company: Company | None = None) -> LabelledR
         raise EvidenceError(why_no_row(company, settings.outcome, dates))
     rows = LabelledRows(
         frame=frame,
-        signals=declared_for(signals_of(company, settings.signals), settings.outcome),
+        signals=_apart_from_the_calendar(
+            declared_for(signals_of(company, settings.signals), settings.outcome),
+            settings.outcome,
+        ),
         maturity_days=days_to_label(company, settings.outcome),
         is_dated=company.is_dated,
         data_start=company.data_start,
@@ -169,6 +173,17 @@ def labelled_rows(project: Project, company: Company | None = None) -> LabelledR
         quality=company.quality,
     )
     return with_decisions(project, rows)
+
+
+def _apart_from_the_calendar(
+    signals: tuple[Signal, ...], outcome: OutcomeSettings
+) -> tuple[Signal, ...]:
+    """Leave out what says how far a renewal is, where every row is asked before one."""
+    from models.scoring.timing.decisions import CALENDAR
+
+    if outcome.kind != "renewal":
+        return signals
+    return tuple(signal for signal in signals if signal.name not in CALENDAR)
 
 
 def with_decisions(project: Project, rows: LabelledRows) -> LabelledRows:

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from features.errors import sample
-from features.outcomes.settings import OF_ONE_KIND, OutcomeSettings
+from features.outcomes.settings import OF_ONE_KIND, WINDOW_SETTINGS, OutcomeSettings
 from features.tables.mapping.mapping import Frozen
 
 MAIN = "main"
@@ -162,5 +162,6 @@ def _filled(own: Any, main: Mapping[str, Any]) -> Any:
     if not isinstance(own, Mapping):
         return own
     same_kind = own.get("kind", main.get("kind", "churn")) == main.get("kind", "churn")
-    inherited = {key: main[key] for key in main if same_kind or key not in OF_ONE_KIND}
+    alone = OF_ONE_KIND if own.get("kind") != "renewal" else (*OF_ONE_KIND, *WINDOW_SETTINGS)
+    inherited = {key: main[key] for key in main if same_kind or key not in alone}
     return {**inherited, **own}

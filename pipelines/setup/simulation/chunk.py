@@ -23,6 +23,8 @@ def live(
     drift: Drift,
     seeds: np.random.SeedSequence,
     writer: Writer,
+    *,
+    are_firm: bool = False,
 ) -> Iterator[int]:
     """Simulate and write one chunk, yielding the number of every month that is done.
 
@@ -38,9 +40,12 @@ def live(
         All chance of this chunk comes from it.
     writer : Writer
         Open files.
+    are_firm : bool
+        Whether contracts are as they are signed: some for several years, and hardly to be left
+        before they renew.
     """
-    company, fates, acts, drifting = (np.random.default_rng(seed) for seed in seeds.spawn(4))
-    accounts = Accounts(first, count, calendar, company)
+    company, fates, acts, drifting, terms = (np.random.default_rng(seed) for seed in seeds.spawn(5))
+    accounts = Accounts(first, count, calendar, company, terms if are_firm else None)
     records = Records(accounts)
     behaviour = Behaviour(accounts, records, drift, acts, drifting)
     for index, day in enumerate(calendar.firsts[:-1].tolist()):
@@ -94,7 +99,9 @@ def _draw_fates(
     rng: np.random.Generator,
 ) -> Floats:
     """Draw who churns in the window of a date, from the record before it; return log-odds (n,)."""
-    odds = truth(records.as_of(day), accounts.plan, LEAD_DAYS, HORIZON_DAYS)
+    odds = truth(
+        records.as_of(day), accounts.plan, LEAD_DAYS, HORIZON_DAYS, are_firm=accounts.are_firm
+    )
     at_stake = accounts.active_on(day)
     churns = at_stake & (rng.random(accounts.count) < odds.probability)
     opens, closes = churn_days(accounts.calendar.firsts, index)
@@ -128,6 +135,7 @@ def _write_truth(
             "observation_date": np.full(len(who), day * DAY),
             "segment": accounts.plan[who],
             "churn_probability": odds.probability[who],
+            "probability_if_due": odds.probability_if_due[who],
             "log_odds": odds.log_odds[who],
             "churned": churned[who],
             **columns,

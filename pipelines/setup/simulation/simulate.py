@@ -15,6 +15,7 @@ from features.errors import DataError, SettingsError, nearest, sample
 from features.json_values import Json
 
 DriftKind = Literal["none", "payment-crisis", "usage-collapse"]
+ContractKind = Literal["loose", "firm"]
 CHUNK = 5_000
 """Accounts simulated at a time, whatever their total: memory is bounded by it."""
 
@@ -37,6 +38,9 @@ class Simulation:
         A lasting change: invoices paid late or never, or the growth plan's usage falling to 35 %.
     drift_from : date, optional
         First day of the change; two thirds through the record when not given.
+    contracts : {"loose", "firm"}
+        Whether annual contracts may be left at any time, if less often than monthly ones, or are
+        as they are signed: some for several years, and hardly to be left before they renew.
 
     Raises
     ------
@@ -50,6 +54,7 @@ class Simulation:
     start: date = date(2024, 1, 1)
     drift: DriftKind = "none"
     drift_from: date | None = None
+    contracts: ContractKind = "loose"
 
     def __post_init__(self) -> None:
         for name, least, most in (
@@ -72,6 +77,11 @@ class Simulation:
             raise SettingsError(
                 f"The simulation's 'drift' must be one of {', '.join(get_args(DriftKind))}; "
                 f"got {self.drift!r}{nearest(str(self.drift), get_args(DriftKind)) or '.'}"
+            )
+        if self.contracts not in get_args(ContractKind):
+            raise SettingsError(
+                "The simulation's 'contracts' must be loose or firm; got"
+                f" {sample([self.contracts])}."
             )
         if self.drift_from is not None:
             self._check_drift_from(self.drift_from)
@@ -110,9 +120,10 @@ def simulate(
 
     Every table of the data contract becomes ``folder/TABLE.parquet``. Beside them
     ``truth/rows.parquet`` holds each active account's true churn probability on the first of every
-    month, its parts by signal group and the draw made from it; ``truth/weights.json`` holds the
-    true weights of the groups per plan. Usage begins with the record, so the truth of its first
-    two months rests on a shorter look back, and weights are taken from the third month on.
+    month, the same had its contract let it leave, its parts by signal group and the draw made;
+    ``truth/weights.json`` holds the true weights of the groups per plan. Usage begins with the
+    record, so the truth of its first two months rests on a shorter look back, and weights are taken
+    from the third month on.
 
     The files are written beside the folder and moved there when complete.
 
@@ -171,7 +182,8 @@ def _write(
         for number, first in enumerate(starts):
             count = min(CHUNK, simulation.accounts - first)
             seeds = np.random.SeedSequence(simulation.seed, spawn_key=(number,))
-            for month in live(first, count, calendar, drift, seeds, writer):
+            firm = simulation.contracts == "firm"
+            for month in live(first, count, calendar, drift, seeds, writer, are_firm=firm):
                 if progress:
                     progress(number * simulation.months + month + 1, steps)
     since = _months_later(simulation.start, 2)

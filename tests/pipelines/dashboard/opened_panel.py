@@ -60,6 +60,7 @@ class OpenedPanel:
             accounts._histories,
             state.model_jobs._health,
             state.weights_benches._benches,
+            state.forecast_jobs._forecasts,
         )
         return [kept.future for work in works for kept in work._kept.values()]
 

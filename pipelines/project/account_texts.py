@@ -1,4 +1,4 @@
-"""Who looks after an account today, where the tables say."""
+"""What the accounts table says of some accounts today, such as their name or their owner."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pipelines.project.project import Project
 
 
-def owners_of(project: Project, accounts: Sequence[str]) -> dict[str, str]:
-    """Look up the owners of some accounts; empty where ``[serve] owner`` names no column.
+def account_texts(project: Project, accounts: Sequence[str], column: str | None) -> dict[str, str]:
+    """Look up a column of the accounts table; empty where there is none of that name.
 
     Raises
     ------
@@ -18,11 +18,11 @@ def owners_of(project: Project, accounts: Sequence[str]) -> dict[str, str]:
     from features.tables.company import clean_tables
     from pipelines.project.company import open_project_source
 
-    settings = project.settings
-    column = settings.serve.owner
     if column is None or not accounts:
         return {}
+    settings = project.settings
     with open_project_source(project) as source:
+        # Whether accounts need dates has been settled by whoever scored them.
         tables = clean_tables(
             source, settings.tables, settings.reading, is_dated=False, names=["accounts"]
         )
@@ -30,5 +30,5 @@ def owners_of(project: Project, accounts: Sequence[str]) -> dict[str, str]:
         if column not in table.columns:
             return {}
         rows = table.filter(table.account_id.isin(list(accounts))).select("account_id", column)
-        named = rows.execute().dropna()
-    return {str(account): str(owner) for account, owner in named.itertuples(index=False)}
+        texts = rows.execute().dropna()
+    return {str(account): str(text) for account, text in texts.itertuples(index=False)}
