@@ -14,6 +14,7 @@ from features.errors import HealthscoreError
 from pipelines.commands.champions import history, rollback
 from pipelines.commands.monitor import monitor
 from pipelines.commands.panel import serve, user
+from pipelines.commands.plays import plays
 from pipelines.commands.portfolio import portfolio
 from pipelines.commands.scores import explain, export, score, trend, verify_run, verify_store
 from pipelines.commands.setup import (
@@ -65,6 +66,7 @@ for command in (
     explain,
     trend,
     portfolio,
+    plays,
     export,
     recommend,
     what_if,

@@ -26,7 +26,11 @@ from models.drift.policy import DriftPolicy
 from pipelines.project.alert_settings import AlertSettings
 from pipelines.project.retraining_settings import RetrainingSettings
 from pipelines.project.score_settings import MAIN, FurtherOutcome, ScoreSettings, with_inherited
-from pipelines.project.scorecard_settings import PlaysSettings, ScorecardSettings
+from pipelines.project.scorecard_settings import (
+    OwnersSettings,
+    PlaysSettings,
+    ScorecardSettings,
+)
 from pipelines.project.serve_settings import ServeSettings, with_owner
 from pipelines.project.store_settings import StoreSettings
 from pipelines.project.training_settings import (
@@ -104,6 +108,7 @@ class Settings(Frozen):
     store: StoreSettings = StoreSettings()
     scorecard: ScorecardSettings = ScorecardSettings()
     plays: PlaysSettings = PlaysSettings()
+    owners: OwnersSettings = OwnersSettings()
     monitor: DriftPolicy = DriftPolicy()
     alert: AlertSettings = AlertSettings()
     serve: ServeSettings = ServeSettings()
@@ -206,7 +211,7 @@ class Project:
     def fingerprint(self) -> str:
         """SHA-256 of what shapes a score: not comments, order, passwords or places."""
         beside = {"registry", "store", "scorecard", "plays", "retraining", "monitor", "alert"}
-        beside |= {"serve"}
+        beside |= {"serve", "owners"}
         said = self.settings.model_dump(mode="json", exclude=beside)
         if self.settings.source.url is not None:
             said["source"]["url"] = masked(self.settings.source.url)

@@ -1,0 +1,1 @@
+"""What a play does to churn, compared with accounts alike that were left alone."""

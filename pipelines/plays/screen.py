@@ -1,0 +1,72 @@
+"""What plays do, on the terminal: bars of the change in churn and what to think of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from features.catalog import EVERYBODY
+from pipelines.plays.words import VERDICTS, doubts, headline, sentence, settling
+from pipelines.reports.terminal.console import plain, table_of
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from models.plays.effects import PlayEffect
+    from pipelines.plays.effects import PlaysReport
+
+# Characters either side of no change.
+HALF_BAR = 12
+STYLES = {"helps": "green", "harms": "red"}
+
+
+def show_report(console: Console, report: PlaysReport) -> None:
+    """Print each play's effect as a sentence, a bar per segment, and what speaks against it."""
+    console.print(Text(headline(report), style="bold"), soft_wrap=True)
+    lines = [one for play in report.plays for one in (play.everywhere, *play.segments) if one]
+    most = max((max(abs(one.low), abs(one.high)) for one in lines), default=1.0) or 1.0
+    for play in report.plays:
+        console.print()
+        if play.everywhere is None:
+            text = f"{plain(play.play, 60)}: not enough to compare, {plain(play.why_not, 200)}."
+            console.print(Text(text), soft_wrap=True)
+            continue
+        console.print(Text(f"{plain(sentence(play.everywhere, report), 300)}.", style="bold"))
+        if further := settling(play):
+            console.print(Text(f"{plain(further, 300)}."), soft_wrap=True)
+        table = table_of(
+            "Segment", ">given it", ">churned", ">without it", "fewer | more churn", ""
+        )
+        for one in (play.everywhere, *play.segments):
+            name = "all accounts" if one.segment == EVERYBODY else plain(one.segment, 40)
+            table.add_row(
+                name,
+                f"{one.treated:,}",
+                f"{one.with_play:.1%}",
+                f"{one.without:.1%}",
+                bar(one, most),
+                Text(VERDICTS[one.verdict], style=STYLES.get(one.verdict, "dim")),
+            )
+        console.print(table)
+        for doubt in doubts(play):
+            console.print(Text(f"  {plain(doubt, 400)}."), soft_wrap=True)
+
+
+def bar(effect: PlayEffect, most: float) -> Text:
+    """Draw the interval around no change: the estimate in full, the interval faint."""
+    places = 2 * HALF_BAR + 1
+
+    def place(share: float) -> int:
+        return round((share / most + 1) * (places - 1) / 2)
+
+    drawn = Text()
+    low, middle, high = (place(share) for share in (effect.low, effect.effect, effect.high))
+    for position in range(places):
+        if position == middle:
+            drawn.append("●", style=STYLES.get(effect.verdict, ""))
+        elif position == HALF_BAR:
+            drawn.append("│")
+        else:
+            drawn.append("─" if low <= position <= high else " ", style="dim")
+    return drawn
