@@ -59,7 +59,7 @@ def write_drawn(folder: Path, accounts: int, seed: int) -> dict[str, Any]:
     truth = pd.concat(life.rows)
     truth = pd.DataFrame(
         {
-            "account_id": _named(truth["account"]),
+            "account_id": account_names(truth["account"]),
             "observation_date": truth["date"].astype(rows.frame["observation_date"].dtype),
             TRUTH: truth["true"],
         }
@@ -82,7 +82,7 @@ def write_drawn(folder: Path, accounts: int, seed: int) -> dict[str, Any]:
     }
 
 
-def _named(accounts: Any) -> np.ndarray:
+def account_names(accounts: Any) -> np.ndarray:
     return np.array([f"C-{account:06d}" for account in np.asarray(accounts, int)], dtype=object)
 
 
@@ -113,7 +113,7 @@ def _tables(life: Life) -> dict[str, pd.DataFrame]:
     tickets, referrals = tickets[tickets.opened < END], referrals[referrals.day < END]
 
     def table(accounts: Any, **columns: Any) -> pd.DataFrame:
-        return pd.DataFrame({"account_id": _named(accounts), **columns})
+        return pd.DataFrame({"account_id": account_names(accounts), **columns})
 
     plans = np.array([f"tier{segment}" for segment in life.segment], dtype=object)
     who = surveys.account
@@ -183,7 +183,7 @@ def _subscriptions(life: Life, fees: np.ndarray) -> pd.DataFrame:
         tables.append(
             pd.DataFrame(
                 {
-                    "account_id": _named(who),
+                    "account_id": account_names(who),
                     "started_at": START + pd.to_timedelta(begin, unit="D"),
                     "ended_at": _moment(ended),
                     "renewal_at": START + pd.to_timedelta(renewal, unit="D"),

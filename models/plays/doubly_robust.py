@@ -21,8 +21,8 @@ from models.arrays import Codes, Floats
 
 # Where more are acted on, too few like accounts are left alone to compare with.
 MOST_LIKELY = 0.9
-# What nobody recorded may confound a quarter as strongly as everything that was measured.
-HIDDEN_SHARE = 0.25
+# What nobody recorded may confound a third as strongly as everything that was measured.
+HIDDEN_SHARE = 1 / 3
 # Half an outcome is added to both sides of a ratio, which zero on one of them would make endless.
 HALF = 0.5
 

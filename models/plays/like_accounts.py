@@ -92,7 +92,8 @@ class LikeAccounts:
     def earlier(self, values: Floats, learn_from: NDArray[np.bool_], risk: Floats) -> Floats:
         """Foretell an earlier value of each row from its controls and its risk of now.
 
-        A ridge regression on the columns of the linear backbone; NaN values teach nothing.
+        A ridge regression on the columns of the linear backbone; NaN values teach nothing, and
+        without any other nothing is foretold.
         """
         encoder = SignalEncoder.fit(self.inputs, SEGMENT)
         encoded = encoder.transform(self.inputs)
@@ -103,6 +104,8 @@ class LikeAccounts:
         usable = learn_from & ~np.isnan(values)
         for fold in self.folds:
             rows = fold.train[usable[fold.train]]
+            if not len(rows):
+                continue
             line = Ridge(RIDGE).fit(columns[rows], values[rows])
             told[fold.test] = line.predict(columns[fold.test])
         return told

@@ -9,21 +9,24 @@ from features.catalog import EVERYBODY
 from pipelines.plays.words import (
     VERDICTS,
     base_of,
+    calls_words,
     doubts,
     headline,
     range_words,
     sentence,
     settling,
+    standing_words,
 )
 from pipelines.project.score_settings import MAIN
 from pipelines.reports.pieces import Figure, Section, Table, Text
 from pipelines.reports.rendering import render
-from pipelines.reports.wording import count, day, name, percent, plural
+from pipelines.reports.wording import UNKNOWN, count, day, money, name, percent, plural
 from pipelines.weights.report.words import segment_name
 
 if TYPE_CHECKING:
     from models.plays.effects import PlayEffect, PlayFound
     from pipelines.plays.effects import PlaysReport
+    from pipelines.plays.savable import SavableFirst
     from pipelines.project.project import Project
 
 
@@ -33,8 +36,17 @@ def default_file(project: Project) -> Path:
     return project.folder / f"plays{further}.html"
 
 
-def plays_html(report: PlaysReport) -> str:
-    """Write the page as one self-contained page without script."""
+def plays_html(report: PlaysReport, first: SavableFirst | None = None) -> str:
+    """Write the page as one self-contained page without script.
+
+    Parameters
+    ----------
+    report : PlaysReport
+        What plays do.
+    first : SavableFirst or None
+        Whom to call first; None where no scores were issued.
+    """
+    calls = [] if first is None else [calls_section(first)]
     return render(
         "plays.html.j2",
         page_title="What plays do",
@@ -42,7 +54,7 @@ def plays_html(report: PlaysReport) -> str:
         made=day(report.made_at.date()),
         basis=basis(report),
         answers=answers(report),
-        sections=sections(report),
+        sections=[*calls, *sections(report)],
         notes=report.notes,
     )
 
@@ -76,6 +88,35 @@ def sections(report: PlaysReport) -> list[Section]:
         *(_play(report, play, f"play-{number}") for number, play in enumerate(report.plays)),
         _method(report),
     ]
+
+
+def calls_section(first: SavableFirst) -> Section:
+    """Arrange whom to call first."""
+    rows = [
+        [
+            name(call.account_id),
+            name(call.owner or ""),
+            segment_name(call.segment),
+            percent(call.probability),
+            money(call.arr),
+            name(call.play),
+            f"{money(call.kept)} ({money(call.kept_low)} to {money(call.kept_high)})"
+            if call.play
+            else UNKNOWN,
+            f"{call.hours:g}",
+        ]
+        for call in first.calls
+    ]
+    columns = ["Account", "Owner", "Segment", ">Risk", ">ARR", "Play", ">Keeps", ">Hours"]
+    return Section(
+        "calls",
+        "Whom to call first",
+        f"{calls_words(first)}.",
+        [
+            Table(f"Accounts by scores of {day(first.as_of)}.", columns, rows),
+            Text(f"Of all accounts {standing_words(first)}."),
+        ],
+    )
 
 
 def _play(report: PlaysReport, play: PlayFound, key: str) -> Section:
@@ -145,7 +186,7 @@ def _method(report: PlaysReport) -> Section:
         f" {count(report.later)} rows somebody acted later: they count as left alone, which makes"
         " effects look smaller.",
         "Effects of segments are drawn toward each other, and of plays toward none, as far as the"
-        " evidence is thin. Intervals also allow for reasons that nobody recorded, a quarter as"
+        " evidence is thin. Intervals also allow for reasons that nobody recorded, a third as"
         " strong as all that was measured.",
         "Only leaving some accounts alone on purpose settles what intervals cannot.",
     ]

@@ -7,14 +7,23 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from features.catalog import EVERYBODY
-from pipelines.plays.words import VERDICTS, doubts, headline, sentence, settling
-from pipelines.reports.terminal.console import plain, table_of
+from pipelines.plays.words import (
+    VERDICTS,
+    calls_words,
+    doubts,
+    headline,
+    sentence,
+    settling,
+    standing_words,
+)
+from pipelines.reports.terminal.console import money, plain, table_of
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from models.plays.effects import PlayEffect
     from pipelines.plays.effects import PlaysReport
+    from pipelines.plays.savable import SavableFirst
 
 # Characters either side of no change.
 HALF_BAR = 12
@@ -51,6 +60,28 @@ def show_report(console: Console, report: PlaysReport) -> None:
         console.print(table)
         for doubt in doubts(play):
             console.print(Text(f"  {plain(doubt, 400)}."), soft_wrap=True)
+
+
+def show_calls(console: Console, first: SavableFirst) -> None:
+    """Print whom to call first, and why in that order."""
+    console.print()
+    console.print(Text(f"Call first, by scores of {first.as_of}", style="bold"))
+    console.print(Text(f"{calls_words(first)}. {standing_words(first)}."), soft_wrap=True)
+    table = table_of("Account", "Owner", "Segment", ">risk", ">ARR", "Play", ">keeps", ">hours")
+    for call in first.calls:
+        table.add_row(
+            plain(call.account_id, 40),
+            plain(call.owner or "", 20),
+            plain(call.segment, 30),
+            f"{call.probability:.1%}",
+            money(call.arr),
+            plain(call.play, 30),
+            f"{money(call.kept)} ({money(call.kept_low)} to {money(call.kept_high)})"
+            if call.play
+            else "not known",
+            f"{call.hours:g}",
+        )
+    console.print(table)
 
 
 def bar(effect: PlayEffect, most: float) -> Text:

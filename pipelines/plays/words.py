@@ -10,7 +10,15 @@ from pipelines.reports.wording import count, percent, plural
 if TYPE_CHECKING:
     from models.plays.effects import PlayEffect, PlayFound
     from pipelines.plays.effects import PlaysReport
+    from pipelines.plays.savable import SavableFirst
 
+STANDINGS = {
+    "savable": "can be saved",
+    "sure thing": "stay anyway",
+    "lost cause": "are as good as lost",
+    "better left alone": "are better left alone",
+    "no evidence": "are of segments where no play was shown to help",
+}
 VERDICTS = {
     "helps": "helps",
     "harms": "harms",
@@ -82,11 +90,7 @@ def settling(found: PlayFound) -> str:
             " few accounts alone on purpose and compare"
         )
     nearest = min(known, key=lambda one: one.more_needed or 0)
-    place = (
-        ""
-        if nearest.segment == EVERYBODY
-        else f" for {names.get(nearest.segment) or nearest.segment}"
-    )
+    place = "" if nearest.segment == EVERYBODY else f" for {nearest.segment}"
     return f"About {count(nearest.more_needed)} more would settle it{place}"
 
 
@@ -107,6 +111,29 @@ def headline(report: PlaysReport) -> str:
 
 def _any(play: PlayFound, verdict: str) -> bool:
     return any(one.verdict == verdict for one in (play.everywhere, *play.segments) if one)
+
+
+def calls_words(first: SavableFirst) -> str:
+    """Say by what accounts to call are ranked."""
+    if first.by_evidence:
+        return (
+            "The order is ARR expected to be kept per hour of the owner's time: what a play was"
+            " shown to do, times what is at stake"
+        )
+    return (
+        "No play was shown to help yet, so the order is the expected loss: the probability times"
+        " the ARR, which is not what a call keeps"
+    )
+
+
+def standing_words(first: SavableFirst) -> str:
+    """Say how many accounts a call would be wasted on, as far as that is known."""
+    said = [
+        f"{count(first.standings[standing])} {words}"
+        for standing, words in STANDINGS.items()
+        if first.standings.get(standing)
+    ]
+    return ", ".join(said)
 
 
 def doubts(found: PlayFound) -> list[str]:

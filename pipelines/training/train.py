@@ -100,7 +100,8 @@ def train(project: Project, *, tune_seconds: float | None = None) -> Trained:
 
     settings = project.settings
     seconds = tuning_seconds(project, tune_seconds)
-    rows = labelled_rows(project)
+    observed = labelled_rows(project)
+    rows = observed.left_alone
     refuse_leaks(project, rows)
     segments = segment_settings(project, rows.signals)
     tuning = search_parameters(
@@ -131,7 +132,7 @@ def train(project: Project, *, tune_seconds: float | None = None) -> Trained:
             folder=project.registry_folder,
             name=settings.registry.model_name,
             reasons=["Trained with 'healthscore train', which makes a champion at once."],
-            **kept_with_model(project, result, rows, tuning),
+            **kept_with_model(project, result, observed, tuning),
         )
     _freeze_missing_scale(project, result)
     return Trained(
