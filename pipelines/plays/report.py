@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from markupsafe import Markup
+
 from features.catalog import EVERYBODY
 from pipelines.plays.words import (
     VERDICTS,
@@ -122,14 +124,14 @@ def calls_section(first: SavableFirst) -> Section:
 def _play(report: PlaysReport, play: PlayFound, key: str) -> Section:
     whole = play.everywhere
     if whole is None:
-        return Section(key, str(name(play.play)), f"Not enough to compare: {play.why_not}.")
+        return Section(key, name(play.play), f"Not enough to compare: {play.why_not}.")
     from pipelines.reports.figures.plays import effects_plot
 
     lines = [whole, *play.segments]
     base = base_of(lines)
     labels = [_place(one) for one in lines]
     drawn = effects_plot(
-        [str(label) for label in labels],
+        [str(Markup(label).striptags()) for label in labels],
         [(base * one.low, base * one.effect, base * one.high) for one in lines],
         [base * one.naive for one in lines],
         f"Change in churned accounts of {base:,}",
@@ -141,7 +143,7 @@ def _play(report: PlaysReport, play: PlayFound, key: str) -> Section:
             count(one.treated),
             percent(one.with_play),
             percent(one.without),
-            range_words(one.low, one.high, base),
+            f"{base * one.low:+.1f} to {base * one.high:+.1f}".replace("-", "−"),
             percent(one.overlap, 0),
             VERDICTS[one.verdict],
         ]
@@ -149,14 +151,22 @@ def _play(report: PlaysReport, play: PlayFound, key: str) -> Section:
     ]
     caption = (
         "What is known of each segment: the dates on which it was given, churn of those accounts,"
-        " and what it had been without. Intervals are of 90 %."
+        " and what it had been without. The change is a 90 % interval; like accounts is the share"
+        " of those given it that have any."
     )
-    columns = [">Given it", ">Churned", ">Without it", "Effect", ">Have like accounts", "Verdict"]
+    columns = [
+        ">Given it",
+        ">Churned",
+        ">Without it",
+        f">Change of {base:,}",
+        ">Like accounts",
+        "Verdict",
+    ]
     answer = sentence(whole, report)
     further = settling(play)
     return Section(
         key,
-        str(name(play.play)),
+        name(play.play),
         f"{answer}." + (f" {further}." if further else ""),
         [
             Figure(
@@ -171,7 +181,7 @@ def _play(report: PlaysReport, play: PlayFound, key: str) -> Section:
 
 
 def _place(effect: PlayEffect) -> str:
-    return "all accounts" if effect.segment == EVERYBODY else str(segment_name(effect.segment))
+    return "all accounts" if effect.segment == EVERYBODY else segment_name(effect.segment)
 
 
 def _method(report: PlaysReport) -> Section:

@@ -35,9 +35,11 @@ AUDIENCE = {
     "/weights": WHOLE_BOOK,
     "/weights/result": WHOLE_BOOK,
     "/model": WHOLE_BOOK,
+    "/plays": WHOLE_BOOK,
     "/api/v1/weights": WHOLE_BOOK,
     "/api/v1/what-if": WHOLE_BOOK,
     "/api/v1/model": WHOLE_BOOK,
+    "/api/v1/plays": WHOLE_BOOK,
     "/users": ADMINS,
     "/admin/refresh": ADMINS,
 }
