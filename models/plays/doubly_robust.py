@@ -66,9 +66,9 @@ class Comparison:
     def hidden(self) -> float:
         """Standard deviation of what unseen reasons add to ``log_ratio``, with a sign.
 
-        What was measured tells how much accounts are chosen for acting; unseen reasons are taken to
-        choose in like manner, less strongly (Hsu and Small 2013, "Calibrating sensitivity analyses
-        to observed covariates in observational studies").
+        What was measured tells how accounts are chosen for acting; unseen reasons are taken to
+        choose in like manner and the same direction, less strongly (Hsu and Small 2013,
+        "Calibrating sensitivity analyses to observed covariates in observational studies").
         """
         return HIDDEN_SHARE * self.adjustment
 

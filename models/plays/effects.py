@@ -27,6 +27,9 @@ LEAST_IN_SEGMENT = 10
 LEAST_OVERLAP = 0.5
 # Deviates of a test that finds an effect of the size at hand in 8 of 10 cases.
 POWER_DEVIATE = 0.84
+# A rate cannot fall by more than nearly all of it.
+LEAST_CHANGE = -0.999
+ALONE = np.ones(1)
 # An effect of a fifth of the churn is worth knowing of; smaller ones would take for ever to settle.
 WORTH_KNOWING = 0.2
 
@@ -293,15 +296,12 @@ def _told(
             _refused(play, rows, count, why_not.get(play, "no like accounts were left alone"))
             for play in plays
         )
-    ratios = shrunken_draws(
-        np.array([cell.found.log_ratio for cell in cells]),
-        _noise(cells),
-        [plays.index(cell.play) for cell in cells],
+    estimate = np.array([cell.found.log_ratio for cell in cells])
+    codes = [plays.index(cell.play) for cell in cells]
+    seen, unseen = (
+        _believed(cells, shrunken_draws(estimate, _noise(cells, unseen=unseen), codes), unseen)
+        for unseen in (False, True)
     )
-    without = np.column_stack(
-        [_without(cell.found, ratios[:, place], place) for place, cell in enumerate(cells)]
-    )
-    effects = without * np.expm1(ratios)
     found = []
     for play in plays:
         base = _refused(play, rows, count, why_not.get(play, ""))
@@ -313,20 +313,16 @@ def _told(
             continue
         size = np.array([cells[place].found.treated for place in own], dtype=float)
         share = size / size.sum()
-        pooled_without = without[:, own] @ share
-        pooled = effects[:, own] @ share
         placebo = _placebo(placebos[play], together)
         is_fair = placebo is None or placebo.passes
-        everywhere = _effect(
-            play, EVERYBODY, together, pooled, np.log1p(pooled / pooled_without), is_fair
-        )
+        pooled = seen.pooled(own, share), unseen.pooled(own, share)
+        everywhere = _effect(play, EVERYBODY, together, pooled, is_fair)
         segments = tuple(
             _effect(
                 play,
                 cells[place].segment,
                 cells[place].found,
-                effects[:, place],
-                ratios[:, place],
+                (seen.pooled([place], ALONE), unseen.pooled([place], ALONE)),
                 is_fair,
             )
             for place in own
@@ -336,19 +332,43 @@ def _told(
     return tuple(found)
 
 
-def _noise(cells: Sequence[_Cell]) -> Floats:
+@dataclass(frozen=True)
+class _Believed:
+    """Draws of what is believed of every cell: (draws, cells)."""
+
+    ratios: Floats
+    without: Floats
+
+    def pooled(self, cells: Sequence[int], share: Floats) -> tuple[Floats, Floats]:
+        """Draws of the effect on some cells together, and of its logarithm."""
+        without = self.without[:, cells]
+        effect = (without * np.expm1(self.ratios[:, cells])) @ share
+        return effect, np.log1p(np.maximum(effect / (without @ share), LEAST_CHANGE))
+
+
+def _believed(cells: Sequence[_Cell], ratios: Floats, unseen: bool) -> _Believed:
+    without = [
+        _without(cell.found, ratios[:, place], place, cell.found.hidden if unseen else 0.0)
+        for place, cell in enumerate(cells)
+    ]
+    return _Believed(ratios, np.column_stack(without))
+
+
+def _noise(cells: Sequence[_Cell], *, unseen: bool) -> Floats:
     """Covariance of the cells' errors; what is unseen errs alike in all segments of a play."""
+    chance = np.diag([cell.found.error**2 for cell in cells])
+    if not unseen:
+        return chance
     play = np.array([cell.play for cell in cells], dtype=object)
     hidden = np.array([cell.found.hidden for cell in cells])
-    chance = np.diag([cell.found.error**2 for cell in cells])
     return np.asarray(chance + np.outer(hidden, hidden) * (play[:, None] == play[None, :]))
 
 
-def _without(found: Comparison, ratio: Floats, seed: int) -> Floats:
+def _without(found: Comparison, ratio: Floats, seed: int, hidden: float) -> Floats:
     """Draw the rate had nobody acted that goes with each drawn ratio."""
-    shared = found.shared - found.hidden**2
-    slope = shared / (found.error**2 + found.hidden**2)
-    rest = max(found.without_error**2 + found.hidden**2 - slope * shared, 0.0) ** 0.5
+    shared = found.shared - hidden**2
+    slope = shared / (found.error**2 + hidden**2)
+    rest = max(found.without_error**2 + hidden**2 - slope * shared, 0.0) ** 0.5
     noise = np.random.default_rng([seed, 1]).normal(0, 1, len(ratio)) * rest
     drawn = np.log(found.without) + slope * (ratio - found.log_ratio) + noise
     return np.asarray(np.minimum(np.exp(drawn), 1.0))
@@ -368,17 +388,25 @@ def _effect(
     play: str,
     segment: str,
     found: Comparison,
-    effects: Floats,
-    ratios: Floats,
+    draws: tuple[tuple[Floats, Floats], tuple[Floats, Floats]],
     is_fair: bool,
 ) -> PlayEffect:
-    low, high = (float(value) for value in np.quantile(effects, TAILS))
-    ratio_low, ratio_high = (float(value) for value in np.quantile(ratios, TAILS))
-    ratio, effect = float(ratios.mean()), float(effects.mean())
-    error = float(np.hypot(found.error, found.hidden))
+    """Describe an effect from what is believed without and with unseen reasons.
+
+    Unseen reasons are taken to choose accounts as the recorded ones do. Where those made the play
+    look worse than it is they can only hide more of its good, and the other way round: one end of
+    the interval allows for them, and the other does not.
+    """
+    (effects, ratios), (effects_unseen, ratios_unseen) = draws
+    low, high = _ends(effects, effects_unseen, found.hidden)
+    ratio_low, ratio_high = _ends(ratios, ratios_unseen, found.hidden)
+    effect = float(np.clip((effects.mean() + effects_unseen.mean()) / 2, low, high))
+    ratio = float(np.clip((ratios.mean() + ratios_unseen.mean()) / 2, ratio_low, ratio_high))
+    wider = float(np.hypot(found.error, found.hidden))
+    errors = (wider, found.error) if found.hidden > 0 else (found.error, wider)
     raw_low, raw_high = (
         found.without * float(np.expm1(found.log_ratio + reach * error))
-        for reach in (-REACH, REACH)
+        for reach, error in zip((-REACH, REACH), errors, strict=True)
     )
     verdict: Verdict = "not enough evidence"
     if found.overlap < LEAST_OVERLAP:
@@ -415,13 +443,21 @@ def _effect(
     )
 
 
+def _ends(seen: Floats, unseen: Floats, hidden: float) -> tuple[float, float]:
+    low, high = (float(value) for value in np.quantile(seen, TAILS))
+    low_unseen, high_unseen = (float(value) for value in np.quantile(unseen, TAILS))
+    return (min(low, low_unseen), high) if hidden > 0 else (low, max(high, high_unseen))
+
+
 def _more_needed(found: Comparison, ratio: float) -> int | None:
     """Rows acted on that would settle it, to two digits, if the effect is what it seems.
 
     None where no number would, as unseen reasons could still have made the effect.
     """
     size = max(abs(ratio), -float(np.log1p(-WORTH_KNOWING)))
-    left = (size / (REACH + POWER_DEVIATE)) ** 2 - found.hidden**2
+    left = (size / (REACH + POWER_DEVIATE)) ** 2
+    if ratio * found.hidden > 0:
+        left -= found.hidden**2
     if left <= 0:
         return None
     more = max(found.treated * (found.error**2 / left - 1), 1.0)

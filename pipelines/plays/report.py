@@ -97,11 +97,11 @@ def calls_section(first: SavableFirst) -> Section:
     rows = [
         [
             name(call.account_id),
-            name(call.owner or ""),
+            name(call.owner) if call.owner else "",
             segment_name(call.segment),
             percent(call.probability),
             money(call.arr),
-            name(call.play),
+            name(call.play) if call.play else "",
             f"{money(call.kept)} ({money(call.kept_low)} to {money(call.kept_high)})"
             if call.play
             else UNKNOWN,
@@ -196,8 +196,8 @@ def _method(report: PlaysReport) -> Section:
         f" {count(report.later)} rows somebody acted later: they count as left alone, which makes"
         " effects look smaller.",
         "Effects of segments are drawn toward each other, and of plays toward none, as far as the"
-        " evidence is thin. Intervals also allow for reasons that nobody recorded, a third as"
-        " strong as all that was measured.",
+        " evidence is thin. One end of an interval also allows for reasons that nobody recorded:"
+        " they are taken to choose accounts as the recorded ones do, a third as strongly.",
         "Only leaving some accounts alone on purpose settles what intervals cannot.",
     ]
     return Section(
