@@ -80,8 +80,8 @@ class PlayEffect:
         How many times likelier an unseen reason would have to make both the play and churn to
         explain the effect, or what is certain of it, away.
     more_needed : int or None
-        How many more accounts acted on would settle it; None where it is settled, or where only an
-        experiment can settle it.
+        How many more accounts acted on would settle it; 0 where an effect of a fifth of the churn
+        would have shown by now; None where it is settled, or only an experiment can settle it.
     verdict : Verdict
         What can be said.
     """
@@ -452,7 +452,8 @@ def _ends(seen: Floats, unseen: Floats, hidden: float) -> tuple[float, float]:
 def _more_needed(found: Comparison, ratio: float) -> int | None:
     """Rows acted on that would settle it, to two digits, if the effect is what it seems.
 
-    None where no number would, as unseen reasons could still have made the effect.
+    None where no number would, as unseen reasons could still have made the effect; 0 where one worth
+    knowing of would have shown by now.
     """
     size = max(abs(ratio), -float(np.log1p(-WORTH_KNOWING)))
     left = (size / (REACH + POWER_DEVIATE)) ** 2
@@ -460,6 +461,8 @@ def _more_needed(found: Comparison, ratio: float) -> int | None:
         left -= found.hidden**2
     if left <= 0:
         return None
-    more = max(found.treated * (found.error**2 / left - 1), 1.0)
+    more = found.treated * (found.error**2 / left - 1)
+    if more < 1:
+        return 0
     digits = 10 ** max(int(np.floor(np.log10(more))) - 1, 0)
     return int(np.ceil(more / digits) * digits)

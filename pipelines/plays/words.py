@@ -89,6 +89,11 @@ def settling(found: PlayFound) -> str:
             "More of the same would not settle it: who gets it is chosen too much by risk; leave a"
             " few accounts alone on purpose and compare"
         )
+    if not any(one.more_needed for one in known):
+        return (
+            "A change by a fifth of the churn would have shown by now; a smaller one may be there"
+        )
+    known = [one for one in known if one.more_needed]
     nearest = min(known, key=lambda one: one.more_needed or 0)
     place = "" if nearest.segment == EVERYBODY else f" for {nearest.segment}"
     return f"About {count(nearest.more_needed)} more would settle it{place}"

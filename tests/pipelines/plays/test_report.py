@@ -103,6 +103,8 @@ def test_what_would_settle_it_is_said() -> None:
     chosen = replace(hopeless, everywhere=replace(GROWTH, more_needed=None))
     assert "leave a few accounts alone on purpose" in settling(chosen)
     assert settling(replace(CALL, segments=())) == ""
+    enough = replace(CALL, segments=(), everywhere=replace(GROWTH, more_needed=0))
+    assert settling(enough).startswith("A change by a fifth of the churn would have shown by now")
 
 
 def test_doubts_are_told() -> None:
