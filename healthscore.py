@@ -150,16 +150,12 @@ class OpenProject:
         dict of str to object
             Keyword arguments of :func:`fit_health_model`.
         """
-        from pipelines.project.rows import scale_settings, segment_settings
+        from pipelines.project.rows import learning_of, scale_settings
 
-        training = self.settings.training
         return {
-            "segments": segment_settings(self.project, rows.signals),
-            "decisions": rows.decisions,
+            "learning": learning_of(self.project, rows),
             "scale": scale_settings(self.project, rows.base_rate),
-            "holdout_dates": training.holdout_dates,
-            "seed": training.seed,
-            "n_jobs": training.threads,
+            "holdout_dates": self.settings.training.holdout_dates,
         }
 
     def train(self) -> Trained:
@@ -238,10 +234,4 @@ def fit_health_model(rows: LabelledRows, **learning: Any) -> TrainingResult:
     """
     from models.training.fit import fit_health_model as fit
 
-    return fit(
-        rows.frame,
-        rows.signals,
-        maturity_days=rows.maturity_days,
-        is_dated=rows.is_dated,
-        **learning,
-    )
+    return fit(rows.frame, rows.signals, **learning)

@@ -14,6 +14,7 @@ from models.churn.classifier import ChurnClassifier
 from models.churn.segments import SegmentSettings
 from models.measures.metrics import Metrics
 from models.training.fit import TrainingResult, fit_health_model
+from models.training.learning import Learning
 
 TRAINING_DATES = 12
 
@@ -97,10 +98,12 @@ def _train(of: Company, seed: int, threads: int) -> TrainingResult:
     return fit_health_model(
         of.frame,
         of.signals,
-        maturity_days=of.maturity_days,
-        segments=SegmentSettings(**of.segments | {"columns": tuple(of.segments["columns"])}),
-        seed=seed,
-        n_jobs=threads,
+        Learning(
+            maturity_days=of.maturity_days,
+            segments=SegmentSettings(**of.segments | {"columns": tuple(of.segments["columns"])}),
+            seed=seed,
+            n_jobs=threads,
+        ),
     )
 
 
@@ -117,4 +120,5 @@ def _classifier(of: Company, rounds: int, threads: int) -> ChurnClassifier:
 
 def _calibration(metrics: Metrics) -> dict[str, Any]:
     kept = ("accounts", "rows", "positives", "ece", "ece_low", "ece_high", "ece_by_chance", "auc")
-    return {name: getattr(metrics, name) for name in kept}
+    described = metrics.to_dict()
+    return {name: described[name] for name in kept}

@@ -31,6 +31,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from models.training.learning import Learning
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
@@ -66,7 +68,7 @@ def write_models(folder: Path) -> None:
     of = read_company(folder / "company")
     segments = SegmentSettings(**of.segments | {"columns": tuple(of.segments["columns"])})
     model = fit_health_model(
-        of.frame, of.signals, maturity_days=of.maturity_days, segments=segments, seed=7
+        of.frame, of.signals, Learning(maturity_days=of.maturity_days, segments=segments, seed=7)
     ).model
     inputs = of.frame[of.names].assign(segment=model.segments.assign(of.frame))
     for name, trees in MODELS.items():

@@ -36,6 +36,8 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from models.training.learning import Learning
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 # This folder holds a features.py, which must not stand in front of the package of that name.
 sys.path.append(sys.path.pop(1))
@@ -288,9 +290,11 @@ def _company_by_month(folder: Path, simulation: Any) -> dict[str, str]:
     model = fit_health_model(
         rows,
         described,
-        maturity_days=project.settings.outcome.maturity_days,
-        segments=SegmentSettings(columns=("plan",)),
-        seed=7,
+        Learning(
+            maturity_days=project.settings.outcome.maturity_days,
+            segments=SegmentSettings(columns=("plan",)),
+            seed=7,
+        ),
     ).model
     scorer = Scorer(model)
     scored = scorer.score(rows).table

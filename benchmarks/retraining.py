@@ -47,6 +47,7 @@ from models.measures.resampling import AccountBootstrap
 from models.registry.models import Registry
 from models.scoring.scorer import Scorer
 from models.training.fit import fit_health_model
+from models.training.learning import Learning
 from pipelines.monitor.monitor import monitor
 from pipelines.project.project import Project, load_project
 from pipelines.project.rows import labelled_rows, segment_settings
@@ -140,9 +141,11 @@ def _monthly(project: Project, rows: pd.DataFrame, days: list[date]) -> Floats:
         model = fit_health_model(
             known,
             signals,
-            maturity_days=matures.days,
-            segments=segment_settings(project, signals),
-            seed=project.settings.training.seed,
+            Learning(
+                maturity_days=matures.days,
+                segments=segment_settings(project, signals),
+                seed=project.settings.training.seed,
+            ),
         ).model
         mask = (rows["observation_date"] == day).to_numpy()
         risk[mask] = Scorer(model).score(_dated(rows[mask])).table["probability"]

@@ -38,7 +38,7 @@ from models.scorecard.grading import Grading, group_measures
 from models.scorecard.learning import learn_scorecard
 from models.scorecard.replay import replay
 from models.scorecard.scorecard import Cuts, Scorecard
-from models.training.learning import learn
+from models.training.learning import Learning, learn
 
 # Surveys and judgement first, use last: what the simulated truth says least of all.
 WRONG = {"surveys": 30, "relationship": 25, "enablement": 15, "referrals": 10}
@@ -52,7 +52,9 @@ def measure(company: Company, seed: int) -> dict[str, Any]:
     known, new = frame.iloc[fold.train], frame.iloc[fold.test]
     segments = SegmentSettings(**company.segments | {"columns": tuple(company.segments["columns"])})
     model = learn(
-        known, company.signals, maturity_days=company.maturity_days, segments=segments, seed=seed
+        known,
+        company.signals,
+        Learning(maturity_days=company.maturity_days, segments=segments, seed=seed),
     )
     began = time.perf_counter()
     segment = model.segment(frame)

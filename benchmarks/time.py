@@ -37,7 +37,7 @@ from sklearn.metrics import roc_auc_score
 
 from models.arrays import Floats
 from models.scoring.timing.decisions import Decisions
-from models.training.learning import Learnt, learn
+from models.training.learning import Learning, Learnt, learn
 from models.training.splits import time_holdout
 from pipelines.project.project import load_project
 from pipelines.project.rows import LabelledRows, labelled_rows, segment_settings
@@ -115,10 +115,12 @@ def taught(
     learnt = learn(
         rows.frame.iloc[fold.train],
         rows.signals,
-        maturity_days=rows.maturity_days,
-        segments=segment_settings(project, rows.signals),
-        decisions=decisions,
-        seed=project.settings.training.seed,
+        Learning(
+            maturity_days=rows.maturity_days,
+            segments=segment_settings(project, rows.signals),
+            decisions=decisions,
+            seed=project.settings.training.seed,
+        ),
     )
     return learnt, rows.frame.iloc[fold.test].reset_index(drop=True)
 

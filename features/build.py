@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from typing import cast
 
 import ibis
 import ibis.expr.types as ir
@@ -29,7 +30,11 @@ from features.signals.snapshots import SnapshotsBuilder
 from features.signals.support import SupportBuilder
 from features.signals.surveys import SurveysBuilder
 from features.signals.usage import UsageBuilder
+from features.sources.engines.engine import Engine
+from features.tables.cleaning import CleanTable
 from features.tables.company import SECOND_COPY, Company, Progress, days_between
+from features.tables.mapping.contract import CONTRACT, Table
+from features.tables.mapping.mapped import TYPES
 
 BUILDERS: tuple[Builder, ...] = (
     UsageBuilder(),
@@ -49,6 +54,8 @@ KEYS = ("account_id", "observation_date", "happened", AGE)
 """Columns of the feature table that are no signals."""
 ORDER = ("observation_date", "account_id")
 POSITION = "position_in_feature_table"
+NAMED_BY_USER = SignalsSettings(key_features=("NAME",), rubric={"NAME": {}})
+"""Signals that a user's own names make appear once, with NAME in place of the name."""
 
 
 def active_builders(
@@ -93,6 +100,27 @@ def signals_of(company: Company, settings: SignalsSettings) -> tuple[Signal, ...
     return tuple(
         signal for signals in active_builders(company, settings).values() for signal in signals
     )
+
+
+def every_signal() -> tuple[Signal, ...]:
+    """List every signal that the builders know, were every table and column there.
+
+    Examples
+    --------
+    >>> [signal.name for signal in every_signal() if signal.group == "referrals"][0]
+    'referrals_365d'
+    """
+    # Labels are for data without dates, in which there is no tenure.
+    tables = {name: _empty(table) for name, table in CONTRACT.items() if name != "labels"}
+    company = Company(cast("Engine", None), tables, {}, date.today())
+    return signals_of(company, NAMED_BY_USER)
+
+
+def _empty(contract: Table) -> CleanTable:
+    """Return a table of the contract that no engine holds."""
+    columns = {column.name: TYPES[column.kind] for column in contract.all_columns()}
+    table = ibis.table(columns, name=contract.name)
+    return CleanTable(contract, contract.name, table, table)
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
+
+from features.json_values import JsonReady
 
 Group = Literal[
     "usage",
@@ -32,7 +34,7 @@ Direction = Literal["higher", "lower", "none"]
 
 
 @dataclass(frozen=True)
-class Signal:
+class Signal(JsonReady):
     """One feature that is shown to people.
 
     Parameters
@@ -82,16 +84,6 @@ class Signal:
     def with_levels(self, levels: Mapping[str, str]) -> Signal:
         """Return the signal with the texts of its levels, in ascending order."""
         return replace(self, levels=tuple(sorted(levels.items(), key=lambda pair: float(pair[0]))))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready description."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, described: Mapping[str, Any]) -> Signal:
-        """Rebuild a signal from :meth:`to_dict`."""
-        levels = tuple((level, text) for level, text in described.get("levels", ()))
-        return cls(**{**described, "levels": levels})
 
 
 def signal_name(text: str) -> str:

@@ -117,6 +117,7 @@ def _(Figure, mo, pd, result):
 @app.cell
 def _(mo, result):
     measured = result.metrics
+    behaviour = measured.auc_behaviour
     verdict = (
         "Behaviour foretells churn."
         if measured.enough_evidence
@@ -125,12 +126,11 @@ def _(mo, result):
     mo.md(f"""
     ## Does it rank?
 
-    On the held-out dates the AUC is **{measured.auc:.3f}** ({measured.auc_low:.3f} to
-    {measured.auc_high:.3f}). The riskiest tenth of the accounts churned
-    {measured.top_decile_lift:.1f} times as often as all. Age and plan alone can rank, too, so the
-    same is asked among accounts of like age and plan: {measured.auc_behaviour or float("nan"):.3f}
-    ({measured.auc_behaviour_low or float("nan"):.3f} to
-    {measured.auc_behaviour_high or float("nan"):.3f}). {verdict}
+    On the held-out dates the AUC is **{measured.auc.value:.3f}** ({measured.auc.low:.3f} to
+    {measured.auc.high:.3f}). The riskiest tenth of the accounts churned
+    {measured.top_decile_lift.value:.1f} times as often as all. Age and plan alone can rank, too, so
+    the same is asked among accounts of like age and plan: {behaviour.value or float("nan"):.3f}
+    ({behaviour.low or float("nan"):.3f} to {behaviour.high or float("nan"):.3f}). {verdict}
 
     The curve below: call accounts in the order of their risk, and so many of the churners are among
     those you have called.
@@ -150,8 +150,8 @@ def _(measured, mo):
     ## Is it calibrated?
 
     Accounts are put into tenths by what they were told. Each point sets what was expected beside
-    what happened; on the dashed line they agree. The mean distance is {measured.ece:.4f}; true
-    probabilities would be measured to have {measured.ece_by_chance:.4f}, by chance alone.
+    what happened; on the dashed line they agree. The mean distance is {measured.ece.value:.4f};
+    true probabilities would be measured to have {measured.ece_by_chance:.4f}, by chance alone.
     """)
     return
 

@@ -116,7 +116,7 @@ def check_training(outputs: list[Any], defined: dict[str, Any], walked: Project)
     assert defined["result"].metrics.to_dict() == walked.trained["metrics"]
     assert defined["total"] == pytest.approx(defined["account"]["score"], abs=1e-6)
     assert pictures(outputs) == 3
-    assert f"{defined['measured'].auc:.3f}" in texts(outputs)
+    assert f"{defined['measured'].auc.value:.3f}" in texts(outputs)
     assert defined["beside_truth"]["churn_probability"].between(0, 1).all()
 
 

@@ -1,4 +1,4 @@
-"""The tables of one schema on a PostgreSQL server."""
+"""The tables of a schema, or of several, on a PostgreSQL server."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from features.sources.url import SourceUrl, parse_url
 
 if TYPE_CHECKING:
     import psycopg
+    from psycopg.rows import TupleRow
 
 FORM = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE?schema=SCHEMA"
 CONNECT_SECONDS = 10
@@ -43,6 +44,8 @@ WHERE t.typtype <> 'd' ORDER BY b.attnum
 def open_postgres(url: str) -> Source:
     """Connect to a server and list the tables of a schema.
 
+    Of several schemas, ``?schema=stripe,zendesk``, tables are called ``SCHEMA/TABLE``.
+
     Raises
     ------
     SettingsError
@@ -52,7 +55,7 @@ def open_postgres(url: str) -> Source:
     """
     parsed = parse_url(url, FORM)
     options = dict(parsed.query)
-    schema = options.pop("schema", "")
+    schemas = [each.strip() for each in options.pop("schema", "").split(",")]
     connection = connect(parsed, options)
     import psycopg
 
@@ -67,7 +70,7 @@ def open_postgres(url: str) -> Source:
     )
     try:
         _prepare(engine, parsed)
-        return Source(engine, schema_tables(engine, schema, parsed.shown), parsed.shown)
+        return Source(engine, _tables(engine, schemas, parsed.shown), parsed.shown)
     except BaseException:
         engine.close()
         raise
@@ -78,7 +81,7 @@ def connect(
     options: dict[str, str],
     what: str = "source",
     failure: type[HealthscoreError] = DataError,
-) -> psycopg.Connection[Any]:
+) -> psycopg.Connection[TupleRow]:
     """Connect to a server.
 
     Parameters
@@ -142,6 +145,19 @@ def _prepare(engine: Engine, parsed: SourceUrl) -> None:
         ) from error
 
 
+def _tables(engine: Engine, schemas: list[str], shown: str) -> Tables:
+    if len(schemas) == 1:
+        return schema_tables(engine, schemas[0], shown)
+    held = {schema: schema_tables(engine, schema, shown) for schema in schemas}
+    places = {f"{schema}/{name}": (schema, name) for schema in held for name in held[schema]}
+
+    def read(place: str) -> ir.Table:
+        schema, name = places[place]
+        return held[schema][name]
+
+    return Tables(places, read)
+
+
 def schema_tables(engine: Engine, schema: str, shown: str) -> Tables:
     """List the tables and views of a schema, the current one where none is named.
 
@@ -150,7 +166,7 @@ def schema_tables(engine: Engine, schema: str, shown: str) -> Tables:
     DataError
         When the schema does not exist, holds no table, or a table may not be read.
     """
-    connection: psycopg.Connection[Any] = engine.connection.con
+    connection: psycopg.Connection[TupleRow] = engine.connection.con
     if not schema:
         row = connection.execute("SELECT current_schema()").fetchone()
         schema = (row and row[0]) or "public"
@@ -165,7 +181,7 @@ def schema_tables(engine: Engine, schema: str, shown: str) -> Tables:
             f"The schema '{schema}' of '{shown}' {what}{hint if missing else ''};"
             " correct ?schema= in source.url"
         )
-    allowed = dict(listed)
+    allowed: dict[str, bool] = dict(listed)
 
     def read(name: str) -> ir.Table:
         if not allowed[name]:

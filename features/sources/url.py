@@ -65,6 +65,17 @@ def scheme_of(url: str) -> str:
     return before.lower() if separator and before.isalpha() else ""
 
 
+def is_address(url: str) -> bool:
+    """Whether it is the address of a server, or a reference to one, rather than a path.
+
+    Examples
+    --------
+    >>> is_address("spark://?master=yarn"), is_address("${CRM}"), is_address("data")
+    (True, True, False)
+    """
+    return bool(scheme_of(url) or _REFERENCE.match(url))
+
+
 def with_environment(url: str, what: str = "source") -> str:
     """Replace an address that is, or begins with, a reference ``${NAME}``.
 

@@ -16,6 +16,7 @@ from features.errors import DataError
 from features.sources.files.plain_forms import without_missing_words
 from features.tables.mapping.contract import Column, Table
 from features.tables.mapping.ends import is_no_end, with_last_day
+from features.tables.mapping.finding import Finding
 from features.tables.mapping.mapped import MappedTable, clean_id
 from features.tables.mapping.reading_settings import ReadingSettings
 from features.tables.mapping.written import FALSE_WORDS, TRUE_WORDS
@@ -54,7 +55,7 @@ class CleanTable:
         All columns of the source, of the rows that count.
     left_out : dict of str to ibis table
         What is said of rows that do not count, and those rows.
-    notes : tuple of str
+    notes : tuple of Finding
         What is said of copies and of ends.
     decided : tuple of str
         How values are read where they could be read in two ways.
@@ -68,7 +69,7 @@ class CleanTable:
     forms: Forms = field(default_factory=dict)
     source: ir.Table | None = None
     left_out: dict[str, ir.Table] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    notes: tuple[Finding, ...] = ()
     decided: tuple[str, ...] = ()
 
     @property

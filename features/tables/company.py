@@ -15,12 +15,12 @@ from features.errors import DataError
 from features.sources.engines.engine import Engine
 from features.sources.source import Source
 from features.tables.cleaning import CleanTable, clean_table
+from features.tables.last_rows import without_strays
 from features.tables.mapping.mapped import MappedTable, map_table
 from features.tables.mapping.mapping import TablesSettings
 from features.tables.mapping.reading_settings import ReadingSettings
 from features.tables.quality import TableQuality, data_end, inspect_table
 from features.tables.reading.forms import Form, decide_forms
-from features.tables.stray import without_strays
 
 READ_AS_SHOWN = ReadingSettings()
 Progress = Callable[[str, int, int], None]
@@ -118,9 +118,8 @@ def load_company(
         # A label tells of what comes after its date.
         ending = {name: table for name, table in tables.items() if name != "labels"}
         last, strays = without_strays(ending, now)
-        for name, words in strays.items():
-            problems = (words, *quality[name].problems)
-            quality[name] = replace(quality[name], problems=problems)
+        for name, stray in strays.items():
+            quality[name] = replace(quality[name], findings=(stray, *quality[name].findings))
     end = known_until or (data_end(quality, last) if is_dated else now.date())
     return Company(source.engine, tables, quality, end)
 

@@ -10,6 +10,7 @@ import ibis.expr.types as ir
 from features.errors import sample
 from features.sources.files.plain_forms import without_missing_words
 from features.tables.cleaning import CleanTable
+from features.tables.mapping.finding import Finding
 
 _CURRENCY = re.compile(r"(^|_)(currency|ccy|iso_currency|currency_code)(_|$)", re.I)
 _STATUS = re.compile(r"(^|_)(status|state)$", re.I)
@@ -20,8 +21,8 @@ VOID_WORDS = (
 MONEY = ("mrr", "amount")
 
 
-def row_doubts(table: CleanTable) -> list[str]:
-    """List what a person should look at, a sentence each."""
+def row_doubts(table: CleanTable) -> list[Finding]:
+    """List what a person should look at."""
     doubts = _currencies(table)
     if table.contract.name == "invoices":
         doubts += _void_invoices(table)
@@ -30,7 +31,7 @@ def row_doubts(table: CleanTable) -> list[str]:
     return doubts
 
 
-def _currencies(table: CleanTable) -> list[str]:
+def _currencies(table: CleanTable) -> list[Finding]:
     if table.source is None or not any(table.has(name) for name in MONEY):
         return []
     doubts = []
@@ -42,10 +43,11 @@ def _currencies(table: CleanTable) -> list[str]:
         several = codes.order_by("code").limit(9).execute()["code"].tolist()
         if len(several) > 1:
             money = next(money for money in MONEY if table.has(money))
-            doubts.append(
+            text = (
                 f"column {sample([name])} holds several currencies, {sample(several)}, and sums of"
                 f" {money} mix them; convert {money} to one, or keep one currency"
             )
+            doubts.append(Finding("currencies-mixed", text))
     return doubts
 
 
@@ -63,20 +65,21 @@ def status_columns(source: ir.Table) -> dict[str, list[str]]:
     return found
 
 
-def _void_invoices(table: CleanTable) -> list[str]:
+def _void_invoices(table: CleanTable) -> list[Finding]:
     if table.source is None:
         return []
     doubts = []
     for name, words in status_columns(table.source).items():
         quoted = ", ".join(f'"{word}"' for word in words)
-        doubts.append(
+        text = (
             f"invoices whose {name} is {sample(words)} count as open; leave them out with"
             f' keep = [{{ column = "{name}", not_in = [{quoted}] }}] under [tables.invoices]'
         )
+        doubts.append(Finding("void-invoices", text))
     return doubts
 
 
-def _side_by_side(table: CleanTable) -> list[str]:
+def _side_by_side(table: CleanTable) -> list[Finding]:
     """Count contracts of one account that overlap another of the same price and plan."""
     if not table.has("mrr", "ended_at"):
         return []
@@ -88,7 +91,8 @@ def _side_by_side(table: CleanTable) -> list[str]:
     count = int(ends.filter(over & (ends.mrr > 0)).count().execute())
     if not count:
         return []
-    return [
+    text = (
         f"{count:,} contracts run beside another of the same account, MRR and plan, and their MRR"
         " is added; if they are versions of one, keep the last"
-    ]
+    )
+    return [Finding("contracts-side-by-side", text)]

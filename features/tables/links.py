@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import ibis
 import ibis.expr.types as ir
 
 from features.errors import DataError, sample
 from features.tables.cleaning import CleanTable
+from features.tables.reading.forms import Counts
 
 FEWEST_ROWS = 10
 """Fewer rows of unknown accounts are counted, however few are known."""
@@ -19,7 +19,7 @@ _WAYS: dict[str, Callable[[ir.StringValue], ir.StringValue]] = {
 }
 
 
-def links_to_accounts(table: CleanTable, accounts: CleanTable) -> dict[str, Any]:
+def links_to_accounts(table: CleanTable, accounts: CleanTable) -> Counts:
     """Count the rows of unknown accounts and those from before their account.
 
     Raises
@@ -33,7 +33,7 @@ def links_to_accounts(table: CleanTable, accounts: CleanTable) -> dict[str, Any]
     orphan = joined["__known"].isnull() & joined.account_id.notnull()
     own_time = joined[table.contract.time] if table.is_dated else ibis.null("timestamp")
     early = own_time < joined["__created"].truncate("D")
-    counts: dict[str, Any] = (
+    counts: dict[str, float | str | None] = (
         joined.aggregate(
             linked=joined["__known"].count(),
             unknown=orphan.sum(),

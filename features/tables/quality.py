@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -11,13 +11,22 @@ import ibis
 import ibis.expr.types as ir
 
 from features.errors import DataError, sample
+from features.json_values import Json, JsonReady
 from features.sources.files.plain_forms import without_missing_words
-from features.tables.cleaning import CLOCK_PATTERN, ZONE_PATTERN, CleanTable, clean_value
+from features.tables.cleaning import (
+    CLOCK_PATTERN,
+    CREDIT_NOTES,
+    ZONE_PATTERN,
+    CleanTable,
+    clean_value,
+)
 from features.tables.doubts import row_doubts
 from features.tables.label_quality import refuse_wrong_labels
 from features.tables.links import links_to_accounts
 from features.tables.mapping.contract import Column
 from features.tables.mapping.ends import is_no_end
+from features.tables.mapping.finding import Code, Finding
+from features.tables.reading.forms import Counts
 from features.tables.reading.values import read_number, read_time
 
 MOSTLY = 0.5
@@ -28,7 +37,7 @@ NEVER_EMPTY = ("accounts", "subscriptions")
 
 
 @dataclass(frozen=True)
-class TableQuality:
+class TableQuality(JsonReady):
     """Counts over one contract table.
 
     Parameters
@@ -41,8 +50,8 @@ class TableQuality:
         Range of the row's own time.
     missing : dict of str to float
         Share of rows without a value, per optional column that is mapped.
-    problems : tuple of str
-        One sentence per kind of impossible or unreadable value, with its count.
+    findings : tuple of Finding
+        What is impossible, unreadable, left out or doubtful, each with its count.
     decided : tuple of str
         How values are read that could be read in two ways.
     """
@@ -54,15 +63,26 @@ class TableQuality:
     first: datetime | None
     last: datetime | None
     missing: dict[str, float] = field(default_factory=dict)
-    problems: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
     decided: tuple[str, ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """The findings, a sentence each."""
+        return tuple(finding.text for finding in self.findings)
+
+    def without(self, muted: Collection[str]) -> TableQuality:
+        """Leave out findings that a person wants to hear of no more."""
+        heard = (each for each in self.findings if not each.is_muted(self.name, muted))
+        return replace(self, findings=tuple(heard))
+
+    def to_dict(self) -> Json:
         """Return a JSON-ready description, times in ISO format."""
-        described = asdict(self)
-        described["first"] = self.first.isoformat() if self.first else None
-        described["last"] = self.last.isoformat() if self.last else None
-        return described
+        findings = [
+            {"code": each.code, "severity": each.severity, "text": each.text}
+            for each in self.findings
+        ]
+        return super().to_dict() | {"problems": list(self.problems), "findings": findings}
 
 
 def inspect_table(table: CleanTable, accounts: CleanTable) -> TableQuality:
@@ -118,7 +138,7 @@ def inspect_table(table: CleanTable, accounts: CleanTable) -> TableQuality:
             for name in kept.columns
             if rows and name not in ("account_id", table.contract.time)
         },
-        problems=tuple(_problems(table, columns, {**raw_counts, **facts, **links})),
+        findings=tuple(_findings(table, columns, {**raw_counts, **facts, **links})),
         decided=table.decided,
     )
 
@@ -214,7 +234,7 @@ def _own_times(table: CleanTable) -> list[str]:
     return [name for name in table.raw.columns if name in times]
 
 
-def _refuse_unreadable(table: CleanTable, columns: list[Column], counts: dict[str, Any]) -> None:
+def _refuse_unreadable(table: CleanTable, columns: list[Column], counts: Counts) -> None:
     for column in columns:
         unreadable = _count(counts, f"unreadable:{column.name}")
         present = _count(counts, f"present:{column.name}")
@@ -228,55 +248,74 @@ def _refuse_unreadable(table: CleanTable, columns: list[Column], counts: dict[st
             )
 
 
-def _problems(table: CleanTable, columns: list[Column], counts: dict[str, Any]) -> list[str]:
-    found = [*_left_out(table), *table.notes, *row_doubts(table)]
+def _findings(table: CleanTable, columns: list[Column], counts: Counts) -> list[Finding]:
+    findings = [*_left_out(table), *table.notes, *row_doubts(table)]
 
-    def add(key: str, text: str) -> None:
+    def add(code: Code, key: str, text: str) -> None:
         count = _count(counts, key)
         if count:
-            found.append(f"{count:,} {text}")
+            findings.append(Finding(code, f"{count:,} {text}"))
 
     if not table.is_dated and table.contract.is_open:
-        found.append(
+        text = (
             f"it has no {table.contract.time}: its values count on every date, as if they had never"
             " changed"
         )
+        findings.append(Finding("undated-values", text))
         repeats = _count(counts, "rows") - _count(counts, "accounts")
         if repeats:
-            found.append(
+            text = (
                 f"{repeats:,} rows repeat an account and have no date: means of numbers count, and"
                 " of texts the last in order"
             )
-    add("absent:account_id", "rows without an account_id are ignored")
+            findings.append(Finding("undated-repeats", text))
+    add("no-account", "absent:account_id", "rows without an account_id are ignored")
     is_accounts = table.contract.name == "accounts"
     fate = "have an unknown tenure" if is_accounts else "are ignored"
-    add(f"absent:{table.contract.time}", f"rows without {' or '.join(_own_times(table))} {fate}")
+    add(
+        "no-time",
+        f"absent:{table.contract.time}",
+        f"rows without {' or '.join(_own_times(table))} {fate}",
+    )
     for column in columns:
         name = column.name
         add(
+            "unreadable-values",
             f"unreadable:{name}",
             f"values of {name} cannot be read, such as"
             f" {sample([counts.get(f'example:{name}')])}, and count as missing",
         )
-        add(f"infinite:{name}", f"infinite values of {name} count as missing")
+        add("infinite-values", f"infinite:{name}", f"infinite values of {name} count as missing")
         add(
+            "no-end-written",
             f"open:{name}",
             f"values of {name}, such as {sample([counts.get(f'open_example:{name}')])}, stand for"
             " none and count as missing",
         )
         if name != "amount" or table.contract.name != "invoices":
             add(
+                "negative-values",
                 f"negative:{name}",
                 f"negative values of {name} are impossible and count as missing",
             )
-        add(f"backward:{name}", f"values of {name} lie before {table.contract.time}")
-        add(f"future:{name}", f"values of {name} lie in the future; they count when it comes")
+        add(
+            "ends-before-start",
+            f"backward:{name}",
+            f"values of {name} lie before {table.contract.time}",
+        )
+        add(
+            "future-times",
+            f"future:{name}",
+            f"values of {name} lie in the future; they count when it comes",
+        )
         if _count(counts, f"zoned:{name}") and _count(counts, f"unzoned:{name}"):
             add(
+                "zones-mixed",
                 f"unzoned:{name}",
                 f"values of {name} carry no time zone where others do; they are read as UTC",
             )
     add(
+        "unknown-accounts",
         "unknown",
         f"rows belong to accounts that are not in accounts, such as"
         f" {sample([counts.get('unknown_example')])}{counts.get('unknown_hint', '')}, and are"
@@ -285,27 +324,37 @@ def _problems(table: CleanTable, columns: list[Column], counts: dict[str, Any]) 
     for attribute in table.attributes:
         if _count(counts, f"levels:{attribute}") > MANY_LEVELS:
             add(
+                "levels-many",
                 f"levels:{attribute}",
                 f"different values of attribute {sample([attribute])} are too many to learn from:"
                 " only the most frequent are told apart",
             )
     if table.contract.name == "labels":
-        add("missing:happened", "labels hold nothing and teach nothing")
+        add("labels-empty", "missing:happened", "labels hold nothing and teach nothing")
     if table.contract.name == "labels" and not table.is_dated:
-        found.append(
+        text = (
             "nothing has a date: a model is judged on other accounts, not on later dates, and"
             " what was written down after the outcome flatters it"
         )
-    add("early", f"rows have {table.contract.time} before the account's created_at")
-    return found
+        findings.append(Finding("labels-undated", text))
+    add(
+        "before-account",
+        "early",
+        f"rows have {table.contract.time} before the account's created_at",
+    )
+    return findings
 
 
-def _left_out(table: CleanTable) -> list[str]:
+def _left_out(table: CleanTable) -> list[Finding]:
     counts = {words: int(rows.count().execute()) for words, rows in table.left_out.items()}
-    return [f"{count:,} {words}" for words, count in counts.items() if count]
+    return [
+        Finding("credit-notes" if words == CREDIT_NOTES else "rows-left-out", f"{count:,} {words}")
+        for words, count in counts.items()
+        if count
+    ]
 
 
-def _count(counts: dict[str, Any], key: str) -> int:
+def _count(counts: Counts, key: str) -> int:
     value = counts.get(key)
     return 0 if value is None or value != value else int(value)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -13,19 +13,27 @@ from scipy.special import expit
 
 from features.catalog import EVERYBODY, Signal
 from features.errors import EvidenceError, SettingsError, sample
+from features.json_values import Json, json_records, json_value
 from models.arrays import Codes
-from models.backtest.comparison import column_of, compare, measure_contenders, origin_name
+from models.backtest.comparison import (
+    Comparison,
+    Origin,
+    column_of,
+    compare,
+    measure_contenders,
+    origin_name,
+)
 from models.backtest.contenders import DEFAULT, Contender
 from models.backtest.lead_time import lead_time
 from models.backtest.leakage import Leakage, leakage
 from models.backtest.origin import OriginResult, Trial
 from models.churn.segments import SegmentSettings, assign_segments
 from models.measures.fairness_audit import fairness_audit
-from models.measures.metrics import calibration_table
+from models.measures.metrics import BandRow, calibration_table
 from models.scoring.scale import ScaleSettings, ScoreScale
-from models.scoring.timing.decisions import Decisions
 from models.training.checks import check_labels
 from models.training.holdout import band_table, risk_of
+from models.training.learning import Learning
 from models.training.splits import Fold, account_folds, rolling_origins, time_holdout
 
 OURS = "healthscore"
@@ -34,6 +42,24 @@ OTHERS = "others"
 UNDATED_FOLDS = 5
 FEW_POSITIVES = 5
 NO_EVENTS = pd.DataFrame({"account_id": [], "happened_at": []})
+
+
+class BacktestCounts(TypedDict):
+    """What was tested; dates are ISO."""
+
+    rows: int
+    accounts: int
+    positives: int
+    tested_rows: int
+    tested_accounts: int
+    tested_positives: int
+    tested_dates: int
+    treated_rows: int
+    origins: int
+    first_date: str
+    last_date: str
+    tested_from: str
+    tested_until: str
 
 
 @dataclass(frozen=True)
@@ -69,36 +95,34 @@ class Backtest:
         without rows).
     calibration : DataFrame
         As :func:`models.measures.metrics.calibration_table` of ours, clustered by account.
-    counts : dict
-        ``rows``, ``accounts``, ``positives`` of the frame; ``tested_rows``, ``tested_accounts``,
-        ``tested_positives``, ``tested_dates``, ``treated_rows``, ``origins``; ``first_date``,
-        ``last_date``, ``tested_from``, ``tested_until`` (ISO).
+    counts : BacktestCounts
+        Of the frame and of what was tested.
     warnings : list of str
         One sentence each.
     """
 
     predictions: pd.DataFrame
     measures: pd.DataFrame
-    versus: list[dict[str, Any]]
+    versus: list[Comparison]
     lead: pd.DataFrame
     leaks: Leakage
     audit: pd.DataFrame
-    bands: list[dict[str, Any]]
+    bands: list[BandRow]
     calibration: pd.DataFrame
-    counts: dict[str, Any]
+    counts: BacktestCounts
     warnings: list[str]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return a JSON-ready description, without the predictions."""
         return {
-            "measures": _records(self.measures),
-            "versus": self.versus,
-            "lead": _records(self.lead),
+            "measures": json_records(self.measures),
+            "versus": json_value(self.versus),
+            "lead": json_records(self.lead),
             "leaks": self.leaks.to_dict(),
-            "audit": _records(self.audit),
-            "bands": self.bands,
-            "calibration": _records(self.calibration),
-            "counts": self.counts,
+            "audit": json_records(self.audit),
+            "bands": json_value(self.bands),
+            "calibration": json_records(self.calibration),
+            "counts": json_value(self.counts),
             "warnings": self.warnings,
         }
 
@@ -106,20 +130,14 @@ class Backtest:
 def backtest(
     frame: pd.DataFrame,
     signals: Sequence[Signal],
+    learning: Learning,
     *,
-    maturity_days: int,
-    segments: SegmentSettings | None = None,
-    decisions: Decisions | None = None,
     scale: ScaleSettings | None = None,
     n_origins: int = 4,
     contenders: Sequence[Contender] = DEFAULT,
     sensitive: pd.DataFrame | None = None,
     treated: Any = None,
     events: pd.DataFrame | None = None,
-    is_dated: bool = True,
-    tuned: Mapping[str, Any] | None = None,
-    seed: int = 0,
-    n_jobs: int = 1,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Backtest:
     """Test a health model and its contenders on later dates, origin after origin.
@@ -134,12 +152,8 @@ def backtest(
         As for :func:`models.training.learning.learn`, one row per account and date.
     signals : sequence of Signal
         What a model may read.
-    maturity_days : int
-        Days from an observation date to the end of its outcome window.
-    segments : SegmentSettings or None
-        How rows are split; None takes the frame's ``segment`` column.
-    decisions : Decisions or None
-        Which rows are due; see :func:`models.training.learning.learn`.
+    learning : Learning
+        How.
     scale : ScaleSettings or None
         What fixes the score and its bands; what it leaves open is filled from the base rate of
         all rows that are due, as training does.
@@ -153,12 +167,6 @@ def backtest(
         Whether an intervention fell between the observation and the end of its window.
     events : DataFrame or None
         ``account_id`` and ``happened_at``: when the outcome happened, for the lead time.
-    is_dated : bool
-        False where the rows are one snapshot without dates.
-    tuned : mapping of str to object, or None
-        Parameters of :class:`models.churn.classifier.ChurnClassifier` that replace the defaults.
-    seed, n_jobs : int
-        Of the models and of the bootstrap.
     progress : callable or None
         Told a stage in words, the steps done and all steps.
 
@@ -175,9 +183,9 @@ def backtest(
     SettingsError
         When ``n_origins`` is below one.
     """
-    signals, settings = tuple(signals), segments or SegmentSettings()
+    signals, seed, is_dated = tuple(signals), learning.seed, learning.is_dated
     check_labels(frame, signals)
-    folds = _folds(frame, maturity_days, n_origins, is_dated)
+    folds = _folds(frame, learning.maturity_days, n_origins, is_dated)
     total = len(folds) * (1 + len(contenders)) + 2
     done = itertools.count()
 
@@ -185,23 +193,12 @@ def backtest(
         if progress is not None:
             progress(stage, next(done), total)
 
-    trial = Trial(
-        frame=frame,
-        signals=signals,
-        contenders=contenders,
-        maturity_days=maturity_days,
-        segments=settings,
-        decisions=decisions,
-        is_dated=is_dated,
-        tuned=tuned,
-        seed=seed,
-        n_jobs=n_jobs,
-    )
+    trial = Trial(frame, signals, contenders, learning)
     tested, warnings = _run(trial, folds, tell)
     rows = np.concatenate([part.rows for part in tested])
-    decided = frame if decisions is None else frame[decisions.due(frame)]
+    decided = learning.decided(frame)
     fixed = (scale or ScaleSettings()).scale(float(decided["happened"].mean()))
-    predictions = _predictions(frame, rows, tested, treated, settings, fixed)
+    predictions = _predictions(frame, rows, tested, treated, learning.segments, fixed)
     band = fixed.band(risk_of(predictions))
 
     tell("measuring")
@@ -213,7 +210,12 @@ def backtest(
 
     tell("looking for leaks")
     leaks = leakage(
-        frame, signals, maturity_days=maturity_days, is_dated=is_dated, seed=seed, n_jobs=n_jobs
+        frame,
+        signals,
+        maturity_days=learning.maturity_days,
+        is_dated=is_dated,
+        seed=seed,
+        n_jobs=learning.n_jobs,
     )
     if progress is not None:
         progress("done", total, total)
@@ -242,7 +244,7 @@ def backtest(
 
 def _folds(
     frame: pd.DataFrame, maturity_days: int, n_origins: int, is_dated: bool
-) -> list[tuple[Any, Fold]]:
+) -> list[tuple[Origin, Fold]]:
     if n_origins < 1:
         raise SettingsError(
             f"A backtest needs at least 1 origin, but {n_origins} was asked for; ask for 4, say."
@@ -264,7 +266,7 @@ def _folds(
 
 
 def _run(
-    trial: Trial, folds: Sequence[tuple[Any, Fold]], tell: Callable[[str], None]
+    trial: Trial, folds: Sequence[tuple[Origin, Fold]], tell: Callable[[str], None]
 ) -> tuple[list[OriginResult], list[str]]:
     """Test every origin that can be; say why the others cannot."""
     tested: list[OriginResult] = []
@@ -331,7 +333,7 @@ def _audit(
     )
 
 
-def _counts(frame: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, Any]:
+def _counts(frame: pd.DataFrame, predictions: pd.DataFrame) -> BacktestCounts:
     every, tested = frame["observation_date"], predictions["observation_date"]
     return {
         "rows": len(frame),
@@ -371,12 +373,3 @@ def _doubts(
             f"{sample(still)}."
         )
     return found
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as JSON has them: nothing where a number is missing."""
-    plain = table.astype(object).where(table.notna(), None)
-    return [
-        {str(k): v.item() if isinstance(v, np.generic) else v for k, v in row.items()}
-        for row in plain.to_dict("records")
-    ]

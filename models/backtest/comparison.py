@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from features.catalog import EVERYBODY
+from features.json_values import described_fields
 from models.arrays import Floats
 from models.measures.metrics import evaluate, row_log_loss
 from models.measures.resampling import AccountBootstrap
@@ -66,21 +66,43 @@ def measure_contenders(
                 seed=seed,
                 resamples=resamples,
             )
-            found.append({"contender": name, **key, **asdict(measured)})
+            found.append({"contender": name, **key, **described_fields(measured)})
     return pd.DataFrame(found)
+
+
+Origin = pd.Timestamp | str
+"""The first tested date, or the name of a fold."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Difference in log loss of ours minus a contender's, on the same rows.
+
+    Attributes
+    ----------
+    contender : str
+        Its name.
+    difference, low, high : float
+        In nats per row, below zero where ours is better, and its 90 % interval over accounts.
+    verdict : str
+        "better" or "worse" where the interval excludes zero, else "level".
+    """
+
+    contender: str
+    difference: float
+    low: float
+    high: float
+    verdict: str
 
 
 def compare(
     predictions: pd.DataFrame, ours: str, others: Sequence[str], *, seed: int = 0
-) -> list[dict[str, Any]]:
+) -> list[Comparison]:
     """Difference in log loss of ours minus each of the others, on the same rows.
 
     Returns
     -------
-    list of dict
-        ``contender``, ``difference`` in nats per row (below zero where ours is better), ``low`` and
-        ``high`` of its 90 % interval over accounts, and ``verdict``: "better" or "worse" where
-        the interval excludes zero, else "level".
+    list of Comparison
     """
     outcome = predictions["happened"].to_numpy(dtype=float)
     bootstrap = AccountBootstrap(predictions["account_id"], seed=seed)
@@ -92,15 +114,8 @@ def compare(
     for name in others:
         ahead = own - loss(name)
         low, high = bootstrap.mean_interval(ahead)
-        found.append(
-            {
-                "contender": name,
-                "difference": float(ahead.mean()),
-                "low": low,
-                "high": high,
-                "verdict": "better" if high < 0 else "worse" if low > 0 else "level",
-            }
-        )
+        verdict = "better" if high < 0 else "worse" if low > 0 else "level"
+        found.append(Comparison(name, float(ahead.mean()), low, high, verdict))
     return found
 
 
@@ -124,7 +139,7 @@ def _cells(predictions: pd.DataFrame) -> Iterator[tuple[dict[str, str], NDArray[
             yield {"origin": EVERYBODY, "segment": segment, "population": population}, rows
 
 
-def origin_name(origin: Any) -> str:
+def origin_name(origin: Origin) -> str:
     """Write a fold's first tested date as people and JSON have it.
 
     Examples

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import lightgbm as lgb
 import numpy as np
@@ -12,6 +11,7 @@ import pandas as pd
 
 from features.catalog import EVERYBODY, Signal
 from features.errors import sample
+from features.json_values import JsonReady
 from models.arrays import Codes, Floats
 from models.backtest.single_signal import Suspect, leak_suspects
 from models.churn.encoding import SignalEncoder
@@ -43,7 +43,7 @@ Interval = dict[str, float | None]
 
 
 @dataclass(frozen=True)
-class Leakage:
+class Leakage(JsonReady):
     """The same rows ranked by a plain LightGBM that learnt from different splits.
 
     Attributes
@@ -68,12 +68,8 @@ class Leakage:
     account_split: Interval
     random_gap: Interval
     account_gap: Interval
-    suspects: list[dict[str, Any]]
+    suspects: list[Suspect]
     verdict: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready description."""
-        return asdict(self)
 
 
 def leakage(
@@ -166,7 +162,7 @@ def leakage(
         account_split=_interval(aucs["account"]),
         random_gap=_interval(gaps["random"]),
         account_gap=_interval(gaps["account"]),
-        suspects=[asdict(suspect) for suspect in suspects],
+        suspects=suspects,
         verdict=_verdict(_interval(gaps["random"]), suspects),
     )
 

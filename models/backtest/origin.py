@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,13 +12,12 @@ from numpy.typing import NDArray
 from features.catalog import Signal
 from features.errors import EvidenceError, sample
 from models.arrays import Codes, Floats
-from models.backtest.comparison import origin_name
+from models.backtest.comparison import Origin, origin_name
 from models.backtest.contenders import Contender, Task
 from models.churn.segments import SegmentSettings, assign_segments
 from models.scoring.health_model import model_input
-from models.scoring.timing.decisions import Decisions
 from models.training.checks import MIN_EARLIER_POSITIVES
-from models.training.learning import learn
+from models.training.learning import Learning, learn
 from models.training.splits import Fold
 
 
@@ -50,7 +48,7 @@ class OriginResult:
     """
 
     rows: Codes
-    origin: Any
+    origin: Origin
     log_odds: Floats
     due: NDArray[np.bool_]
     share: Floats
@@ -67,15 +65,9 @@ class Trial:
     frame: pd.DataFrame
     signals: tuple[Signal, ...]
     contenders: Sequence[Contender]
-    maturity_days: int
-    segments: SegmentSettings
-    decisions: Decisions | None
-    is_dated: bool
-    tuned: Mapping[str, Any] | None
-    seed: int
-    n_jobs: int
+    learning: Learning
 
-    def run(self, origin: Any, fold: Fold, tell: Callable[[str], None]) -> OriginResult:
+    def run(self, origin: Origin, fold: Fold, tell: Callable[[str], None]) -> OriginResult:
         """Learn and forecast.
 
         Parameters
@@ -96,25 +88,13 @@ class Trial:
         tell(f"{named}: healthscore")
         known, new = self.frame.iloc[fold.train], self.frame.iloc[fold.test]
         happened = known["happened"].to_numpy(dtype=float)
-        positives = int(happened.sum())
-        if self.decisions is not None:
-            positives = int(happened[self.decisions.due(known)].sum())
+        how, positives = self.learning, int(self.learning.decided(known)["happened"].sum())
         if not MIN_EARLIER_POSITIVES <= positives < len(happened):
             raise EvidenceError(
                 f"its {len(happened)} earlier matured rows hold {positives} positives, where "
                 f"learning needs at least {MIN_EARLIER_POSITIVES} and rows that are not"
             )
-        learnt = learn(
-            known,
-            self.signals,
-            maturity_days=self.maturity_days,
-            segments=self.segments,
-            decisions=self.decisions,
-            is_dated=self.is_dated,
-            tuned=self.tuned,
-            seed=self.seed,
-            n_jobs=self.n_jobs,
-        )
+        learnt = learn(known, self.signals, how)
         log_odds = learnt.log_odds(new)
         # The others are told when contracts renew, and foretell the same outcome in the window.
         task = Task(
@@ -123,12 +103,12 @@ class Trial:
             dates=known["observation_date"].to_numpy(),
             accounts=known["account_id"].to_numpy(dtype=object),
             new=model_input(new, self.signals, learnt.assignment),
-            maturity_days=self.maturity_days,
-            is_dated=self.is_dated,
-            seed=self.seed,
-            n_jobs=self.n_jobs,
+            maturity_days=how.maturity_days,
+            is_dated=how.is_dated,
+            seed=how.seed,
+            n_jobs=how.n_jobs,
         )
-        probability, notes = {}, _unseen(known, new, self.signals, self.segments)
+        probability, notes = {}, _unseen(known, new, self.signals, how.segments)
         for contender in self.contenders:
             tell(f"{named}: {contender.name}")
             forecast = contender.forecast(task)
@@ -147,7 +127,7 @@ class Trial:
         )
 
 
-def raw_segments(frame: pd.DataFrame, settings: SegmentSettings) -> Any:
+def raw_segments(frame: pd.DataFrame, settings: SegmentSettings) -> NDArray[np.object_]:
     """Label each row by its own segment, however small: (n,)."""
     every = replace(settings, min_rows=0, min_positives=0)
     return assign_segments(frame, every).assign(frame).to_numpy(dtype=object)

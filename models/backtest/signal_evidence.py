@@ -10,6 +10,7 @@ import pandas as pd
 
 from features.catalog import CONTEXT, EVERYBODY
 from models.arrays import Codes, Floats
+from models.measures.estimate import Estimate
 from models.measures.metrics import Ranking
 from models.measures.resampling import TAILS, AccountBootstrap
 from models.scoring.health_model import HealthModel
@@ -52,16 +53,14 @@ class SideBySide:
     ----------
     first, second : Alone
         Each of them.
-    ahead, ahead_low, ahead_high : float or None
-        AUC of the first less that of the second, and its 90 % interval over accounts; None where
-        the rows hold one outcome only.
+    ahead : Estimate
+        AUC of the first less that of the second, over accounts; not known where the rows hold one
+        outcome only.
     """
 
     first: Alone
     second: Alone
-    ahead: float | None
-    ahead_low: float | None
-    ahead_high: float | None
+    ahead: Estimate
 
 
 def alone(values: Any, happened: Any, accounts: Any, *, high_is_risk: bool, seed: int) -> Alone:
@@ -119,9 +118,9 @@ def side_by_side(
         for column, high in zip(columns, high_is_risk, strict=True)
     )
     if one.auc is None or other.auc is None:
-        return SideBySide(one, other, None, None, None)
-    low, high = np.nanquantile(drawn - drawn_other, TAILS)
-    return SideBySide(one, other, one.auc - other.auc, float(low), float(high))
+        return SideBySide(one, other, Estimate())
+    ends = np.nanquantile(drawn - drawn_other, TAILS)
+    return SideBySide(one, other, Estimate.of(one.auc - other.auc, ends))
 
 
 def _measured(risk: Floats, outcome: Floats, bootstrap: AccountBootstrap) -> tuple[Alone, Floats]:

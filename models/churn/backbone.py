@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from features.json_values import Json
 from models.arrays import Codes, Floats
 from models.churn.design import NUMBER, Design
 from models.churn.encoding import Encoded
@@ -165,7 +166,7 @@ class LinearBackbone:
         owners[np.arange(len(owners) - 1), self.design_.owner] = 1
         return owners
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return a JSON-ready description of a fitted backbone."""
         return {
             "settings": {

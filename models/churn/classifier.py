@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any
 
 import lightgbm as lgb
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit
-from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags
-from sklearn.utils._param_validation import Interval
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import (
     check_consistent_length,
@@ -21,13 +20,12 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from features.json_values import Json
 from models.arrays import Floats
 from models.churn.backbone import LinearBackbone
 from models.churn.encoding import Encoded, SignalEncoder
+from models.churn.parameters import check_parameters
 from models.churn.trees import PLAIN, declared_signs, grow_trees, join_trees
-
-COUNT = Interval(Integral, 1, None, closed="left")
-POSITIVE = Interval(Real, 0, None, closed="neither")
 
 
 class ChurnClassifier(ClassifierMixin, BaseEstimator):
@@ -111,28 +109,12 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
     True
     """
 
-    classes_: Any
+    classes_: NDArray[np.generic]
     encoder_: SignalEncoder
     backbone_: LinearBackbone | None
     full_backbone_: LinearBackbone | None
     booster_: lgb.Booster | None
     prior_: float
-
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **{key: ["boolean"] for key in ("backbone", "hold_directions")},
-        **{key: [COUNT] for key in ("max_depth", "min_child_samples", "tree_rounds")},
-        **{key: [POSITIVE] for key in ("learning_rate", "shrinkage", "segment_shrinkage")},
-        **{key: [dict, None] for key in ("healthy", "groups")},
-        "segment_column": [str, None],
-        "n_rounds": [Interval(Integral, 0, None, closed="left")],
-        "num_leaves": [Interval(Integral, 2, None, closed="left")],
-        "min_segment_positives": [COUNT],
-        "feature_fraction": [Interval(Real, 0, 1, closed="right")],
-        "reg_lambda": [Interval(Real, 0, None, closed="left")],
-        "tree_share": [Interval(Real, 0, 1, closed="both")],
-        "random_state": [Interval(Integral, 0, 2**31 - 1, closed="left"), None],
-        "n_jobs": [Integral, None],
-    }
 
     def __init__(
         self,
@@ -177,8 +159,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
         self.n_jobs = n_jobs
 
-    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
-    def fit(self, X: Any, y: Any) -> ChurnClassifier:
+    def fit(self, X: ArrayLike | pd.DataFrame, y: ArrayLike) -> ChurnClassifier:
         """Fit the backbone, then the correction.
 
         Parameters
@@ -193,6 +174,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
         ChurnClassifier
             The fitted classifier.
         """
+        check_parameters(type(self).__name__, self.get_params())
         X, y = self._validated(X, y)
         check_classification_targets(y)
         if (kind := type_of_target(y, input_name="y")) != "binary" or len(np.unique(y)) < 2:
@@ -230,22 +212,22 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
             self.backbone_ = self.full_backbone_.scaled(1 - share, share * self.prior_)
         return self
 
-    def decision_function(self, X: Any) -> Floats:
+    def decision_function(self, X: ArrayLike | pd.DataFrame) -> Floats:
         """Margin, the raw log-odds of churn: (n,)."""
         data = self._encoded(X)
         return self._margin_of(self.backbone_, data) + self.tree_margin(data)
 
-    def predict_proba(self, X: Any) -> Floats:
+    def predict_proba(self, X: ArrayLike | pd.DataFrame) -> Floats:
         """Uncalibrated probabilities of stay and churn: (n, 2)."""
         margin = self.decision_function(X)
         return np.column_stack([expit(-margin), expit(margin)])
 
-    def predict(self, X: Any) -> Floats:
+    def predict(self, X: ArrayLike | pd.DataFrame) -> Floats:
         """More probable class of each row: (n,)."""
         likelier = (self.decision_function(X) > 0).astype(int)
         return np.asarray(self.classes_[likelier])
 
-    def contributions(self, X: Any) -> Floats:
+    def contributions(self, X: ArrayLike | pd.DataFrame) -> Floats:
         """SHAP value of each signal on the margin: (n, n_signals).
 
         For the backbone ``coefficient * (x - mean in the segment)``, for the trees the
@@ -267,7 +249,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
         """Margin the correction adds to encoded rows: (n,)."""
         return self._trees(data.values, raw_score=True)
 
-    def base_margin(self, X: Any) -> Floats:
+    def base_margin(self, X: ArrayLike | pd.DataFrame) -> Floats:
         """Part of the margin no signal of the row has moved; one value per segment: (n,)."""
         data, backbone = self._encoded(X), self.backbone_
         flat = np.full(len(data.values), self.prior_)
@@ -278,7 +260,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
             base = base + self._trees(unknown, pred_contrib=True)[0, -1]
         return base
 
-    def staged_margins(self, X: Any, rounds: Sequence[int]) -> Floats:
+    def staged_margins(self, X: ArrayLike | pd.DataFrame, rounds: Sequence[int]) -> Floats:
         """Margins after each of some increasing numbers of rounds: (n, len(rounds)).
 
         Only of a model of one shape, whose ``tree_share`` is 0 or 1.
@@ -298,7 +280,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
         """Trees in LightGBM's own text format, or None without a correction."""
         return None if self.booster_ is None else self.booster_.model_to_string()
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return a JSON-ready description of everything but the trees."""
         check_is_fitted(self, "encoder_")
         return {
@@ -342,7 +324,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
             group=[sorted(set(kinds)).index(kind) for kind in kinds],
         )
 
-    def _settings(self) -> dict[str, Any]:
+    def _settings(self) -> dict[str, float]:
         return {
             "learning_rate": self.learning_rate,
             "num_leaves": self.num_leaves,

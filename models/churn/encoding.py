@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from features.errors import sample
+from features.json_values import JsonReady
 from models.arrays import Codes, Floats
 
 # LightGBM splits categories by subset; beyond this many levels the rest of the alphabet is noise.
@@ -38,7 +38,7 @@ class Encoded:
 
 
 @dataclass(frozen=True)
-class SignalEncoder:
+class SignalEncoder(JsonReady):
     """What was learnt about the columns of X.
 
     Attributes
@@ -104,43 +104,29 @@ class SignalEncoder:
         codes = _codes(_text(X[self.segment_column]), self.segments)
         return Encoded(values, np.where(np.isnan(codes), -1, codes).astype(np.intp))
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready description."""
-        return asdict(self)
 
-    @classmethod
-    def from_dict(cls, described: Mapping[str, Any]) -> SignalEncoder:
-        """Rebuild an encoder from :meth:`to_dict`."""
-        return cls(
-            names=tuple(described["names"]),
-            levels={name: tuple(levels) for name, levels in described["levels"].items()},
-            segment_column=described["segment_column"],
-            segments=tuple(described["segments"]),
-        )
-
-
-def _is_number(column: pd.Series[Any]) -> bool:
+def _is_number(column: pd.Series) -> bool:
     return is_numeric_dtype(column.dtype) or is_bool_dtype(column.dtype)
 
 
-def _text(column: pd.Series[Any]) -> pd.Series[Any]:
+def _text(column: pd.Series) -> pd.Series:
     # Compared as text, so that 1 and "1" cannot be two levels after a detour through CSV.
     return column.astype("object").map(str, na_action="ignore")
 
 
-def _levels(column: pd.Series[Any]) -> tuple[str, ...]:
+def _levels(column: pd.Series) -> tuple[str, ...]:
     counts = _text(column).value_counts()
     # Sorted within equal counts: the order of the rows must not decide the codes.
     ordered = sorted(counts.index, key=lambda level: (-counts[level], level))
     return tuple(ordered[:MAX_LEVELS])
 
 
-def _codes(column: pd.Series[Any], levels: Sequence[str]) -> Floats:
+def _codes(column: pd.Series, levels: Sequence[str]) -> Floats:
     positions = {level: float(position) for position, level in enumerate(levels)}
     return np.asarray(column.map(positions), dtype=np.float64)
 
 
-def _numbers(column: pd.Series[Any]) -> Floats:
+def _numbers(column: pd.Series) -> Floats:
     numbers = pd.to_numeric(column, errors="coerce") if not _is_number(column) else column
     if len(lost := column[numbers.isna() & column.notna()]):
         raise ValueError(

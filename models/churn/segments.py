@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from features.catalog import EVERYBODY
 from features.errors import DataError, sample
+from features.json_values import JsonReady
 from models.arrays import Codes
 
 BETWEEN = " / "
@@ -52,7 +53,7 @@ class SegmentSettings:
 
 
 @dataclass(frozen=True)
-class SegmentAssignment:
+class SegmentAssignment(JsonReady):
     """A fitted assignment, used as it is when scoring.
 
     Attributes
@@ -78,7 +79,7 @@ class SegmentAssignment:
     names: tuple[str, ...]
     merged: tuple[str, ...] = ()
 
-    def assign(self, frame: pd.DataFrame) -> pd.Series[Any]:
+    def assign(self, frame: pd.DataFrame) -> pd.Series:
         """Segment of each row, on the frame's index; an unseen label becomes its nearest parent.
 
         Raises
@@ -89,20 +90,6 @@ class SegmentAssignment:
         labels = _labels(frame, self.settings)
         known = {label: _nearest(label, self.names) for label in labels.unique()}
         return labels.map(known).astype(object)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready description."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, described: Mapping[str, Any]) -> SegmentAssignment:
-        """Rebuild an assignment from :meth:`to_dict`."""
-        settings = dict(described["settings"])
-        settings["columns"] = tuple(settings["columns"])
-        settings["lifecycle"] = tuple((name, days) for name, days in settings["lifecycle"])
-        return cls(
-            SegmentSettings(**settings), tuple(described["names"]), tuple(described["merged"])
-        )
 
 
 def assign_segments(frame: pd.DataFrame, settings: SegmentSettings) -> SegmentAssignment:
@@ -187,7 +174,7 @@ def segment_codes(
     return np.asarray(np.array(named, dtype=np.intp)[alike])
 
 
-def _labels(frame: pd.DataFrame, settings: SegmentSettings) -> pd.Series[Any]:
+def _labels(frame: pd.DataFrame, settings: SegmentSettings) -> pd.Series:
     absent = [column for column in settings.required_columns if column not in frame]
     if absent:
         raise DataError(

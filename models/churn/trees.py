@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import lightgbm as lgb
 import numpy as np
@@ -15,7 +14,7 @@ from models.churn.encoding import Encoded, SignalEncoder
 
 # Trees that speak alone are kept small and see few signals each: many of them add up to smooth
 # effects of single signals and of pairs, and no window of a measure crowds out its neighbours.
-PLAIN: Mapping[str, Any] = {
+PLAIN: Mapping[str, float] = {
     "learning_rate": 0.08,
     "num_leaves": 4,
     "max_depth": 2,
@@ -56,7 +55,7 @@ def grow_trees(
     *,
     rounds: int,
     categorical: Sequence[int],
-    settings: Mapping[str, Any],
+    settings: Mapping[str, float],
     direction: Floats | None = None,
     seed: int,
     threads: int,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from features.catalog import Signal
+from features.json_values import JsonReady
 from models.arrays import Codes, Floats
 
 MOST_BINS = 10
@@ -21,7 +21,7 @@ OTHER, MISSING = "other", "missing"
 
 
 @dataclass(frozen=True)
-class Bins:
+class Bins(JsonReady):
     """Bins of one signal; the last one is for missing values.
 
     Parameters
@@ -75,16 +75,6 @@ class Bins:
         numbers = numeric(values)
         found = np.searchsorted(np.array(self.edges), numbers, side="left")
         return np.where(np.isnan(numbers), self.size - 1, found).astype(np.intp)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready description."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, described: Mapping[str, Any]) -> Bins:
-        """Rebuild bins from :meth:`to_dict`."""
-        lists = {name: tuple(described[name]) for name in ("edges", "levels")}
-        return cls(described["name"], **lists, is_categorical=described["is_categorical"])
 
 
 def bins_of(signal: Signal, values: Any) -> Bins:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any, Literal
+from typing import Literal
 
 from features.catalog import EVERYBODY
 from features.errors import sample
+from features.json_values import JsonReady
 from models.drift.feed_faults import Fault
 from models.drift.performance import ExpectedChange, Matured
 from models.drift.policy import DriftPolicy
@@ -23,7 +24,7 @@ LASTING = 0.5
 
 
 @dataclass(frozen=True)
-class Decision:
+class Decision(JsonReady):
     """What was decided, and why.
 
     Attributes
@@ -42,10 +43,6 @@ class Decision:
     reasons: tuple[str, ...]
     drifted_weight: dict[str, float]
     faults: tuple[Fault, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready description."""
-        return asdict(self) | {"faults": [fault.to_dict() for fault in self.faults]}
 
 
 def decide(
@@ -132,12 +129,12 @@ def _miscalibrated(matured: Sequence[Matured], policy: DriftPolicy) -> list[str]
             continue
         where = "" if one.segment == EVERYBODY else f" in {_quoted(one.segment)}"
         line = one.recalibration
-        if _sure(one.offset_p, policy) and abs(line.offset or 0.0) >= policy.rate_change:
+        if _sure(one.offset_p, policy) and abs(line.offset.value or 0.0) >= policy.rate_change:
             found.append(
                 f"Outcomes differ from what was foretold{where}: {one.observed_rate:.1%} happened "
                 f"({one.low:.1%} to {one.high:.1%}), {one.expected_rate:.1%} were expected."
             )
-        slope = line.slope if line.slope is not None else 1.0
+        slope = 1.0 if line.slope.value is None else line.slope.value
         far = abs(slope - 1) >= policy.slope_change
         if _sure(min(one.slope_p, one.loss_p), policy) and far:
             how = "too bold" if slope < 1 else "too timid"

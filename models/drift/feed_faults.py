@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from features.catalog import Group, Signal
 from features.errors import sample
+from features.json_values import JsonReady
+from features.tables.last_rows import Freshness
 from models.arrays import Codes, Floats
 from models.drift.reference import LEVELS, Counts, Histograms, Reference
 
@@ -49,35 +51,6 @@ LEVEL_SHARE, GONE, ALIKE = 0.03, 0.1, 0.04
 
 
 @dataclass(frozen=True)
-class Freshness:
-    """How new a table's rows are.
-
-    Parameters
-    ----------
-    table : str
-        Its name.
-    newest : date or None
-        Day of its newest row before the current date; None where it has none.
-    usual_gap_days : float
-        Longest time between days with rows so far.
-    as_of : date
-        The current date.
-    """
-
-    table: str
-    newest: date | None
-    usual_gap_days: float
-    as_of: date
-
-    @property
-    def has_stopped(self) -> bool:
-        """Whether rows are overdue by more than the longest gap there ever was, and a day."""
-        if self.newest is None:
-            return True
-        return (self.as_of - self.newest).days > 2 * self.usual_gap_days + 1
-
-
-@dataclass(frozen=True)
 class Suspects:
     """Signals that moved so far that a second look should tell why."""
 
@@ -105,7 +78,7 @@ class SecondLook:
 
 
 @dataclass(frozen=True)
-class Fault:
+class Fault(JsonReady):
     """A fault of a feed.
 
     Parameters
@@ -130,10 +103,6 @@ class Fault:
     since: date | None
     sentence: str
     factor: float | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready description."""
-        return asdict(self) | {"since": self.since.isoformat() if self.since else None}
 
 
 def feed_suspects(reference: Reference, current: Histograms) -> Suspects:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime, time
 from functools import reduce
 from operator import add
 
@@ -16,7 +15,7 @@ from features.catalog import EVERYBODY
 from models.arrays import Codes, Floats
 from models.churn.segments import BETWEEN, SegmentAssignment
 from models.drift.bins import Bins
-from models.drift.feed_faults import Freshness, SecondLook, Suspects
+from models.drift.feed_faults import SecondLook, Suspects
 from models.drift.reference import (
     LEAST_VALUES,
     LEVELS,
@@ -128,29 +127,6 @@ def second_look(
         top = rows.order_by(ibis.desc("rows"), "level").limit(MOST_NAMES).execute()
         levels[name] = {str(row.level): int(row.rows) for row in top.itertuples()}
     return SecondLook(quantiles, levels)
-
-
-def freshness(name: str, rows: ir.Table, moment: str, as_of: date) -> Freshness:
-    """Find the newest row known on a date, and the longest gap there was between rows.
-
-    Parameters
-    ----------
-    name : str
-        Table, as people call it.
-    rows : ibis Table
-        Its rows.
-    moment : str
-        Column of the row's own time.
-    as_of : date
-        The current date; rows from it on are not known yet.
-    """
-    known = rows.filter(rows[moment] < ibis.literal(datetime.combine(as_of, time())))
-    days = known.select(day=known[moment].date()).distinct().order_by("day").execute()["day"]
-    stamps = pd.to_datetime(days).sort_values()
-    if not len(stamps):
-        return Freshness(name, None, 0.0, as_of)
-    gap = stamps.diff().dt.days.max() if len(stamps) > 1 else 1
-    return Freshness(name, stamps.iloc[-1].date(), float(gap), as_of)
 
 
 def _counted(

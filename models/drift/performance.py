@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,12 @@ import pandas as pd
 from scipy.special import logit, stdtr, stdtrit, xlogy
 
 from features.catalog import EVERYBODY
+from features.json_values import JsonReady
 from models.arrays import Floats
 from models.drift.statistics import holm
-from models.measures.metrics import Ranking, rate_row, row_log_loss
+from models.measures.metrics import Ranking, row_log_loss
 from models.measures.recalibration import Recalibration, recalibrate
-from models.measures.resampling import TAILS
+from models.measures.resampling import TAILS, clustered_rate_interval
 
 # Parts of the accounts that are left out in turn to see how sure an expected AUC is.
 PARTS = 20
@@ -25,7 +26,7 @@ LEAST_RISK, LEAST_VARIANCE = 1e-6, 1e-12
 
 
 @dataclass(frozen=True)
-class Expected:
+class Expected(JsonReady):
     """What calibrated probabilities promise of themselves.
 
     Attributes
@@ -49,18 +50,9 @@ class Expected:
     log_loss_error: float | None = None
     auc_error: float | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready description."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, described: dict[str, Any]) -> Expected:
-        """Rebuild from :meth:`to_dict`."""
-        return cls(**described)
-
 
 @dataclass(frozen=True)
-class ExpectedChange:
+class ExpectedChange(JsonReady):
     """Whether a date's accounts are harder to tell apart than the reference's.
 
     Attributes
@@ -84,13 +76,9 @@ class ExpectedChange:
     log_loss_p: float = 1.0
     auc_p: float = 1.0
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready description."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
-class Matured:
+class Matured(JsonReady):
     """Expected against observed outcomes in one segment.
 
     Attributes
@@ -123,10 +111,6 @@ class Matured:
     offset_p: float = 1.0
     slope_p: float = 1.0
     loss_p: float = 1.0
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready description."""
-        return asdict(self)
 
 
 def expected_performance(probability: Any) -> Expected:
@@ -223,17 +207,17 @@ def _matured(segment: str, rows: pd.DataFrame) -> Matured:
     outcome = rows["happened"].to_numpy(dtype=float)
     risk = rows["probability"].to_numpy(dtype=float)
     cluster = pd.factorize(rows["account_id"].to_numpy(dtype=object))[0]
-    rate = rate_row(outcome, risk, cluster)
+    low, high = clustered_rate_interval(outcome, cluster)
     promised = -(xlogy(risk, risk) + xlogy(1 - risk, 1 - risk))
     off = row_log_loss(outcome, risk) - promised
     return Matured(
         segment=segment,
         rows=len(rows),
-        positives=rate["positives"],
-        expected_rate=rate["expected_rate"],
-        observed_rate=rate["observed_rate"],
-        low=rate["low"],
-        high=rate["high"],
+        positives=int(outcome.sum()),
+        expected_rate=float(risk.mean()),
+        observed_rate=float(outcome.mean()),
+        low=low,
+        high=high,
         recalibration=recalibrate(outcome, risk, cluster),
         excess_loss=float(off.mean()),
         # Each account's sum has mean zero when the probabilities are right.

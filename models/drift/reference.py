@@ -12,6 +12,7 @@ import pandas as pd
 
 from features.catalog import EVERYBODY, Signal
 from features.errors import DataError, RegistryError, sample
+from features.json_values import Json
 from models.arrays import Codes, Floats
 from models.drift.bins import Bins, bins_of, numeric
 
@@ -47,7 +48,7 @@ class Counts:
     effects: Floats
     quantiles: Floats
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return a JSON-ready description."""
         return {
             "bins": self.bins.to_dict(),
@@ -102,7 +103,7 @@ class Reference:
         """Everything that is counted per segment: the signals and the score."""
         return dict(self.signals) | ({} if self.score is None else {SCORE: self.score})
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return a JSON-ready description."""
         return {
             "format": FORMAT,

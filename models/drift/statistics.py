@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
-from typing import Any
 
 import numpy as np
 from scipy.stats import false_discovery_control
 
 from features.catalog import EVERYBODY
 from features.errors import DataError
+from features.json_values import Json, JsonReady
 from models.arrays import Codes, Floats
 from models.drift.null import Movement, movement
 from models.drift.reference import MIX, SCORE, Counts, Histograms, Reference
@@ -23,7 +23,7 @@ LEAST_ROWS = 20
 
 
 @dataclass(frozen=True)
-class Drift:
+class Drift(JsonReady):
     """How one signal moved in one segment.
 
     Attributes
@@ -60,14 +60,15 @@ class Drift:
         """How much it matters: the weight times the excess."""
         return self.weight * self.excess
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return a JSON-ready description."""
-        flat = {name: value for name, value in asdict(self).items() if name != "movement"}
+        flat = super().to_dict()
+        del flat["movement"]
         return flat | asdict(self.movement) | {"excess": self.excess, "impact": self.impact}
 
 
 @dataclass(frozen=True)
-class DriftStatistics:
+class DriftStatistics(JsonReady):
     """What moved between the champion's training rows and a date.
 
     Attributes
@@ -92,17 +93,6 @@ class DriftStatistics:
     score: tuple[Drift, ...]
     mix: Drift | None
     notes: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready description."""
-        return {
-            "as_of": self.as_of.isoformat(),
-            "rows": self.rows,
-            "signals": [drift.to_dict() for drift in self.signals],
-            "score": [drift.to_dict() for drift in self.score],
-            "mix": None if self.mix is None else self.mix.to_dict(),
-            "notes": list(self.notes),
-        }
 
 
 def drift_statistics(

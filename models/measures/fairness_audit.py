@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,18 +77,19 @@ def fairness_audit(
         np.asarray(at_risk, dtype=bool),
         pd.factorize(np.asarray(accounts, dtype=object))[0],
     )
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, float | str]] = []
     tests: list[tuple[int, str, float, float, float]] = []
     for attribute in attributes.columns:
         level = levels(attributes[attribute])
         sizes = level.value_counts()
         for name in sorted(sizes.index, key=lambda name: (-sizes[name], name)):
             inside = (level == name).to_numpy()
-            found = {"attribute": str(attribute), "level": str(name), **tested.rates(inside)}
-            found["too_small"] = found["rows"] < MIN_ROWS or found["positives"] < MIN_POSITIVES
-            if not found["too_small"] and not inside.all():
+            rates = tested.rates(inside)
+            small = rates["rows"] < MIN_ROWS or rates["positives"] < MIN_POSITIVES
+            if not small and not inside.all():
                 tests += [(len(rows), *test) for test in tested.differences(inside)]
-            rows.append(found)
+            named = {"attribute": str(attribute), "level": str(name)}
+            rows.append({**named, **rates, "too_small": small})
     flags = _holm(tests)
     for place, row in enumerate(rows):
         row["flagged"] = place in flags
@@ -95,7 +97,7 @@ def fairness_audit(
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def levels(column: pd.Series[Any]) -> pd.Series[Any]:
+def levels(column: pd.Series) -> pd.Series:
     """Name the level of each row; numbers are cut into quantile bins, nothing is "unknown".
 
     Examples
@@ -116,7 +118,7 @@ def levels(column: pd.Series[Any]) -> pd.Series[Any]:
     return named.where(named.isin(kept), f"{len(counts) - len(kept)} other levels")
 
 
-def _number_levels(numbers: pd.Series[float]) -> pd.Series[Any]:
+def _number_levels(numbers: pd.Series[float]) -> pd.Series:
     raw = numbers.to_numpy(dtype=float)
     named, known = np.full(len(raw), "unknown", dtype=object), np.isfinite(raw)
     values = np.unique(raw[known])
@@ -140,10 +142,10 @@ class _Tested:
     at_risk: NDArray[np.bool_]
     cluster: NDArray[np.intp]
 
-    def rates(self, inside: NDArray[np.bool_]) -> dict[str, Any]:
+    def rates(self, inside: NDArray[np.bool_]) -> dict[str, float]:
         """Error rates and calibration of some rows."""
         happened, at_risk = self.happened > 0, self.at_risk
-        found: dict[str, Any] = {
+        found: dict[str, float] = {
             "rows": int(inside.sum()),
             "positives": int((inside & happened).sum()),
             "expected_rate": float(self.risk[inside].mean()),
@@ -205,7 +207,7 @@ def _holm(tests: list[tuple[int, str, float, float, float]]) -> dict[int, list[s
     return flags
 
 
-def _why(row: dict[str, Any], flags: list[str]) -> str:
+def _why(row: Mapping[str, float | str], flags: list[str]) -> str:
     if row["too_small"]:
         return f"Too small to test: under {MIN_ROWS} rows or {MIN_POSITIVES} positives."
     return "; ".join(flags)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypedDict
 
 import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
+from features.json_values import Json, JsonReady
 from models.arrays import Codes, Floats
 from models.measures.calibration_error import BINS, CalibrationError, equal_count_bins
+from models.measures.estimate import UNKNOWN, Estimate
 from models.measures.recalibration import recalibrate
 from models.measures.resampling import CONFIDENCE, TAILS, AccountBootstrap, clustered_rate_interval
 
@@ -18,75 +20,76 @@ from models.measures.resampling import CONFIDENCE, TAILS, AccountBootstrap, clus
 SMALLEST = float(np.finfo(np.float64).eps)
 
 
+class RateRow(TypedDict):
+    """Expected against observed outcomes of some rows, with a 90 % interval."""
+
+    rows: int
+    positives: int
+    expected_rate: float | None
+    observed_rate: float | None
+    low: float | None
+    high: float | None
+
+
+class BandRow(RateRow):
+    """The same of the rows in a band."""
+
+    band: str
+
+
 @dataclass(frozen=True)
-class Metrics:
+class Metrics(JsonReady):
     """Measures of one set of rows; bounds are 90 % intervals over accounts.
 
     Attributes
     ----------
     rows, accounts, positives : int
         Size of the set.
-    auc, auc_low, auc_high : float or None
-        Probability that a positive row has the higher risk; None when one class is absent.
-    log_loss, log_loss_low, log_loss_high : float
+    auc : Estimate
+        Probability that a positive row has the higher risk; not known when one class is absent.
+    log_loss : Estimate
         Mean negative log-likelihood in nats.
-    log_loss_base : float
+    log_loss_base : float or None
         The same for the training base rate, given to every row.
-    brier, brier_low, brier_high : float
+    brier : Estimate
         Mean squared error of the probability.
-    ece, ece_low, ece_high : float
+    ece : Estimate
         Expected calibration error over ten equal-count bins. It is above zero even for true
         probabilities, the more so the fewer rows there are; the interval is for the error without
         that bias.
-    ece_by_chance : float
+    ece_by_chance : float or None
         The expected calibration error that true probabilities would be measured to have.
-    expected_rate, observed_rate : float
+    expected_rate, observed_rate : float or None
         Mean probability and share of positive rows.
-    top_decile_lift, top_decile_lift_low, top_decile_lift_high : float or None
+    top_decile_lift : Estimate
         Churn rate among the tenth of rows with the highest risk over that of all rows.
-    calibration_in_the_large, calibration_in_the_large_low, ..._high : float or None
+    calibration_in_the_large : Estimate
         What to add to every log-odds; above zero where more happened than was expected.
-    calibration_slope, calibration_slope_low, calibration_slope_high : float or None
-        Factor of the log-odds; below one where the probabilities are too bold. None, as the
+    calibration_slope : Estimate
+        Factor of the log-odds; below one where the probabilities are too bold. Not known, as the
         former, where one class is absent; see :class:`models.measures.recalibration.Recalibration`.
-    auc_behaviour, auc_behaviour_low, auc_behaviour_high : float or None
-        The AUC of what behaviour adds to the margin, among accounts of like context; None where
-        it was not given.
+    auc_behaviour : Estimate
+        The AUC of what behaviour adds to the margin, among accounts of like context; not known
+        where it was not given.
     reason : str or None
-        Why something is None.
+        Why something is not known.
     """
 
     rows: int
     accounts: int
     positives: int
-    auc: float | None
-    auc_low: float | None
-    auc_high: float | None
-    log_loss: float | None
-    log_loss_low: float | None
-    log_loss_high: float | None
-    log_loss_base: float | None
-    brier: float | None
-    ece: float | None
-    expected_rate: float | None
-    observed_rate: float | None
-    top_decile_lift: float | None
-    top_decile_lift_low: float | None
-    top_decile_lift_high: float | None
-    auc_behaviour: float | None = None
-    auc_behaviour_low: float | None = None
-    auc_behaviour_high: float | None = None
-    brier_low: float | None = None
-    brier_high: float | None = None
-    ece_low: float | None = None
-    ece_high: float | None = None
+    auc: Estimate = UNKNOWN
+    log_loss: Estimate = UNKNOWN
+    log_loss_base: float | None = None
+    brier: Estimate = UNKNOWN
+    ece: Estimate = UNKNOWN
     ece_by_chance: float | None = None
-    calibration_in_the_large: float | None = None
-    calibration_in_the_large_low: float | None = None
-    calibration_in_the_large_high: float | None = None
-    calibration_slope: float | None = None
-    calibration_slope_low: float | None = None
-    calibration_slope_high: float | None = None
+    expected_rate: float | None = None
+    observed_rate: float | None = None
+    top_decile_lift: Estimate = UNKNOWN
+    calibration_in_the_large: Estimate = UNKNOWN
+    calibration_slope: Estimate = UNKNOWN
+    auc_behaviour: Estimate = UNKNOWN
     reason: str | None = None
 
     @property
@@ -96,21 +99,18 @@ class Metrics:
         Age or plan alone can rank churn well while no behaviour foretells it: such a model has
         no weights to recommend.
         """
-        bounds = [self.auc_low]
-        if self.auc_behaviour is not None:
-            bounds.append(self.auc_behaviour_low)
-        return all(bound is not None and bound > 0.5 for bound in bounds)
+        behaviour = self.auc_behaviour
+        return self.auc.is_above(0.5) and (behaviour.value is None or behaviour.is_above(0.5))
 
     @property
     def is_worse_than_base_rate(self) -> bool:
         """Whether saying the base rate of the training rows to everybody had a lower log loss."""
-        if self.log_loss is None or self.log_loss_base is None:
-            return False
-        return self.log_loss > self.log_loss_base
+        loss = self.log_loss.value
+        return loss is not None and self.log_loss_base is not None and loss > self.log_loss_base
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return a JSON-ready description, ``enough_evidence`` included."""
-        return asdict(self) | {"enough_evidence": self.enough_evidence}
+        return super().to_dict() | {"enough_evidence": self.enough_evidence}
 
 
 def evaluate(
@@ -149,10 +149,8 @@ def evaluate(
     outcome, risk = np.asarray(happened, dtype=float), np.asarray(probability, dtype=float)
     bootstrap = AccountBootstrap(accounts, seed=seed, resamples=resamples)
     rows, positives = len(outcome), int(outcome.sum())
-    counts: dict[str, Any] = {"rows": rows, "accounts": bootstrap.count, "positives": positives}
     if not rows:
-        nothing: dict[str, Any] = dict.fromkeys(set(Metrics.__dataclass_fields__) - set(counts))
-        return Metrics(**counts | nothing | {"reason": "there are no rows"})
+        return Metrics(rows, bootstrap.count, positives, reason="there are no rows")
     rankings = [Ranking(outcome, risk, bootstrap.cluster)]
     if behaviour is not None:
         acting = np.asarray(behaviour, dtype=float)
@@ -172,24 +170,25 @@ def evaluate(
     spread = np.quantile(ranked, TAILS, axis=0) if len(ranked) else np.full((2, 3), np.nan)
     tails = np.quantile(resampled[:, :2], TAILS, axis=0)
     line = recalibrate(outcome, risk, bootstrap.cluster)
-    numbers = {
-        **_bounded("auc", auc, spread[:, 0]),
-        **_bounded("log_loss", loss, tails[:, 0]),
-        "log_loss_base": row_log_loss(outcome, np.broadcast_to(base_rate, rows)).mean(),
-        **_bounded("brier", brier, tails[:, 1]),
-        **_bounded("ece", ece, error.interval(ece, resampled[:, 2])),
-        "ece_by_chance": error.by_chance,
-        "expected_rate": risk.mean(),
-        "observed_rate": positives / rows,
-        **_bounded("top_decile_lift", lift, spread[:, 1]),
-        **_bounded("calibration_in_the_large", line.offset, (line.offset_low, line.offset_high)),
-        **_bounded("calibration_slope", line.slope, (line.slope_low, line.slope_high)),
-    }
-    if behaviour is not None:
-        numbers |= _bounded("auc_behaviour", auc_behaviour, spread[:, 2])
-    measured = {k: None if v is None or np.isnan(v) else float(v) for k, v in numbers.items()}
-    missing = {0: "no row is positive", rows: "every row is positive"}.get(positives)
-    return Metrics(**counts | measured, reason=missing)
+    base = row_log_loss(outcome, np.broadcast_to(base_rate, rows)).mean()
+    return Metrics(
+        rows,
+        bootstrap.count,
+        positives,
+        auc=Estimate.of(auc, spread[:, 0]),
+        log_loss=Estimate.of(loss, tails[:, 0]),
+        log_loss_base=float(base),
+        brier=Estimate.of(brier, tails[:, 1]),
+        ece=Estimate.of(ece, error.interval(ece, resampled[:, 2])),
+        ece_by_chance=float(error.by_chance),
+        expected_rate=float(risk.mean()),
+        observed_rate=positives / rows,
+        top_decile_lift=Estimate.of(lift, spread[:, 1]),
+        calibration_in_the_large=line.offset,
+        calibration_slope=line.slope,
+        auc_behaviour=UNKNOWN if behaviour is None else Estimate.of(auc_behaviour, spread[:, 2]),
+        reason={0: "no row is positive", rows: "every row is positive"}.get(positives),
+    )
 
 
 def row_log_loss(outcome: Floats, risk: Floats) -> Floats:
@@ -294,7 +293,7 @@ def calibration_table(
     )
 
 
-def rate_row(outcome: Floats, risk: Floats, cluster: Any = None) -> dict[str, Any]:
+def rate_row(outcome: Floats, risk: Floats, cluster: Any = None) -> RateRow:
     """Compare expected with observed churn in some rows, with a 90 % Wilson interval.
 
     With a ``cluster`` per row, its account, the interval is that of
@@ -308,8 +307,9 @@ def rate_row(outcome: Floats, risk: Floats, cluster: Any = None) -> dict[str, An
     """
     rows, positives = len(outcome), int(outcome.sum())
     if not rows:
-        nothing = dict.fromkeys(("expected_rate", "observed_rate", "low", "high"))
-        return {"rows": 0, "positives": 0, **nothing}
+        return RateRow(
+            rows=0, positives=0, expected_rate=None, observed_rate=None, low=None, high=None
+        )
     if cluster is None:
         interval = binomtest(positives, rows).proportion_ci(CONFIDENCE, method="wilson")
         low, high = float(interval.low), float(interval.high)
@@ -330,7 +330,3 @@ def _means(outcome: Floats, risk: Floats) -> Floats:
     return np.column_stack(
         [np.ones(len(outcome)), row_log_loss(outcome, risk), (outcome - risk) ** 2]
     )
-
-
-def _bounded(name: str, value: Any, bounds: Any) -> dict[str, Any]:
-    return {name: value, f"{name}_low": bounds[0], f"{name}_high": bounds[1]}

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from models.measures.recalibration import Recalibration, recalibrate
+from models.measures.estimate import Estimate
+from models.measures.recalibration import recalibrate
 from models.measures.resampling import REACH
 
 
@@ -48,32 +49,32 @@ def offset_spread(happened: Any, probability: Any, accounts: Any, dates: Any) ->
     outcome, risk = np.asarray(happened, dtype=float), np.asarray(probability, dtype=float)
     cluster, day = pd.factorize(np.asarray(accounts))[0], pd.factorize(np.asarray(dates))[0]
     whole = recalibrate(outcome, risk, cluster)
-    if whole.offset is None:
+    if whole.offset.value is None:
         return None
     rows = [day == place for place in range(day.max() + 1)]
-    dates_own = [recalibrate(outcome[own], risk[own], cluster[own]) for own in rows]
-    return float(np.hypot(offset_error(whole), _between(dates_own)))
+    dates_own = [recalibrate(outcome[own], risk[own], cluster[own]).offset for own in rows]
+    return float(np.hypot(offset_error(whole.offset), _between(dates_own)))
 
 
-def _between(found: list[Recalibration]) -> float:
+def _between(found: list[Estimate]) -> float:
     """Estimate the standard deviation of offsets beyond their errors; 0 where one is known."""
-    known = [one for one in found if one.offset is not None]
+    known = [one for one in found if one.value is not None]
     if len(known) < 2:
         return 0.0
-    offsets = np.array([one.offset for one in known])
+    offsets = np.array([one.value for one in known])
     weights = np.array([offset_error(one) for one in known]) ** -2.0
     excess = weights @ (offsets - np.average(offsets, weights=weights)) ** 2 - (len(known) - 1)
     return float(np.sqrt(max(excess, 0.0) / (weights.sum() - (weights**2).sum() / weights.sum())))
 
 
-def offset_error(found: Recalibration) -> float:
+def offset_error(offset: Estimate) -> float:
     """Return the standard error of a known offset.
 
     Examples
     --------
-    >>> round(offset_error(Recalibration(0.3, 0.3 - 0.4 * REACH, 0.3 + 0.4 * REACH)), 12)
+    >>> round(offset_error(Estimate(0.3, 0.3 - 0.4 * REACH, 0.3 + 0.4 * REACH)), 12)
     0.4
     """
-    assert found.offset_low is not None
-    assert found.offset_high is not None
-    return (found.offset_high - found.offset_low) / (2 * REACH)
+    assert offset.low is not None
+    assert offset.high is not None
+    return (offset.high - offset.low) / (2 * REACH)

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import expit, logit
 
 from models.arrays import Floats
+from models.measures.estimate import UNKNOWN, Estimate
 from models.measures.resampling import REACH
 
 # No probability of a table is further out; a logit must not be infinite.
@@ -27,20 +28,16 @@ class Recalibration:
 
     Attributes
     ----------
-    offset, offset_low, offset_high : float or None
+    offset : Estimate
         Calibration in the large: what is to be added to every log-odds, the slope being one. Above
         zero where more happened than was expected.
-    slope, slope_low, slope_high : float or None
+    slope : Estimate
         Factor of the log-odds when intercept and slope are both free. Below one where the
         probabilities are too bold.
     """
 
-    offset: float | None = None
-    offset_low: float | None = None
-    offset_high: float | None = None
-    slope: float | None = None
-    slope_low: float | None = None
-    slope_high: float | None = None
+    offset: Estimate = UNKNOWN
+    slope: Estimate = UNKNOWN
 
 
 def recalibrate(happened: Any, probability: Any, cluster: Any) -> Recalibration:
@@ -58,7 +55,7 @@ def recalibrate(happened: Any, probability: Any, cluster: Any) -> Recalibration:
     Returns
     -------
     Recalibration
-        All None with one class; the slope None where every row has the same probability.
+        Not known with one class; the slope not known where every row has the same probability.
 
     Examples
     --------
@@ -66,7 +63,7 @@ def recalibrate(happened: Any, probability: Any, cluster: Any) -> Recalibration:
     >>> truth = rng.normal(-1, 1, 50_000)
     >>> happened = rng.random(50_000) < expit(truth)
     >>> found = recalibrate(happened, expit(2 * truth), np.arange(50_000))
-    >>> round(found.slope, 1)
+    >>> round(found.slope.value, 1)
     0.5
     """
     outcome = np.asarray(happened, dtype=float)
@@ -78,20 +75,18 @@ def recalibrate(happened: Any, probability: Any, cluster: Any) -> Recalibration:
     offset = _interval(_logistic(constant, margin, outcome, cluster), 0)
     # A spread that is rounding alone has no slope.
     if np.ptp(margin) < 1e-9:
-        return Recalibration(*offset)
+        return Recalibration(offset)
     # Centred, the two coefficients hardly depend on each other and Newton's steps stay short.
     design = np.column_stack([constant, margin - margin.mean()])
     start = np.full(len(margin), margin.mean())
-    return Recalibration(*offset, *_interval(_logistic(design, start, outcome, cluster), 1))
+    return Recalibration(offset, _interval(_logistic(design, start, outcome, cluster), 1))
 
 
-def _interval(
-    fitted: tuple[Floats, Floats] | None, place: int
-) -> tuple[float | None, float | None, float | None]:
+def _interval(fitted: tuple[Floats, Floats] | None, place: int) -> Estimate:
     if fitted is None:
-        return None, None, None
-    estimate, error = float(fitted[0][place]), float(fitted[1][place])
-    return estimate, estimate - REACH * error, estimate + REACH * error
+        return UNKNOWN
+    value, error = float(fitted[0][place]), float(fitted[1][place])
+    return Estimate(value, value - REACH * error, value + REACH * error)
 
 
 def _logistic(

@@ -452,8 +452,8 @@ def _ends(seen: Floats, unseen: Floats, hidden: float) -> tuple[float, float]:
 def _more_needed(found: Comparison, ratio: float) -> int | None:
     """Rows acted on that would settle it, to two digits, if the effect is what it seems.
 
-    None where no number would, as unseen reasons could still have made the effect; 0 where one worth
-    knowing of would have shown by now.
+    None where no number would, as unseen reasons could still have made the effect; 0 where one
+    worth knowing of would have shown by now.
     """
     size = max(abs(ratio), -float(np.log1p(-WORTH_KNOWING)))
     left = (size / (REACH + POWER_DEVIATE)) ** 2

@@ -9,11 +9,12 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from mlflow.entities import Run
 
 from features.errors import RegistryError
+from features.json_values import Json
 
 CHAMPION, PREVIOUS = "champion", "previous"
 KIND = "promotion"
@@ -80,7 +81,7 @@ class Record:
         # A process of this number that is not the one asking; in a container numbers come again.
         return self.process != os.getpid() and _is_running(self.process)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return a JSON-ready description."""
         return {
             "number": self.number,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
 from features.errors import RegistryError, sample
+from features.json_values import Json, JsonReady
 from models.registry.chain import (
     aliases_of,
     move_champion,
@@ -20,13 +21,16 @@ from models.registry.chain import (
     recovered_chain,
 )
 from models.registry.chain_record import CHAMPION, PREVIOUS, SEAL, Record
-from models.registry.session import TRAINING, UNREADABLE, kept_json, tracking
+from models.registry.session import TRAINING, UNREADABLE, TrainingRecord, kept_json, tracking
+
+if TYPE_CHECKING:
+    from models.training.fit import TrainingCounts
 
 MOVES = ("train", "promote", "rollback")
 
 
 @dataclass(frozen=True)
-class Version:
+class Version(JsonReady):
     """A registered version and what became of it.
 
     Attributes
@@ -48,13 +52,13 @@ class Version:
     version: str
     made_at: datetime
     became: str
-    counts: dict[str, Any]
+    counts: TrainingCounts
     log_loss: float | None
     auc: float | None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return a JSON-ready description."""
-        return asdict(self) | {"made_at": self.made_at.isoformat(timespec="seconds")}
+        return super().to_dict() | {"made_at": self.made_at.isoformat(timespec="seconds")}
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ class History:
     records: tuple[Record, ...]
     notes: tuple[str, ...]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return what ``history --json`` prints."""
         return {
             "model": self.name,
@@ -234,7 +238,7 @@ def roll_back(folder: Path, name: str, version: str, *, instead_of: str, reason:
         )
 
 
-def training_counts(folder: Path, name: str, version: str) -> dict[str, Any]:
+def training_counts(folder: Path, name: str, version: str) -> TrainingCounts:
     """Read how many rows, and of which dates, a version was taught with.
 
     Returns
@@ -249,7 +253,7 @@ def training_counts(folder: Path, name: str, version: str) -> dict[str, Any]:
     """
     with tracking(folder, name, create=False):
         found = MlflowClient().get_model_version(name, version)
-        counts: dict[str, Any] = _training(found).get("counts", {})
+        counts = _training(found).get("counts", {})
     if "last_date" not in counts:
         raise RegistryError(
             f"Version {version} of {name!r} does not tell which dates it was taught with "
@@ -268,12 +272,12 @@ def _versions(name: str) -> list[ModelVersion]:
     return sorted(found, key=lambda version: int(version.version))
 
 
-def _training(version: ModelVersion) -> dict[str, Any]:
+def _training(version: ModelVersion) -> TrainingRecord:
     try:
         told = kept_json(str(version.run_id), TRAINING)
     except UNREADABLE:
         return {}
-    return told if isinstance(told, dict) else {}
+    return cast("TrainingRecord", told) if isinstance(told, dict) else {}
 
 
 def _described(version: ModelVersion, records: Sequence[Record], serving: str | None) -> Version:

@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
@@ -22,6 +21,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from features.errors import RegistryError
+from features.json_values import Json, JsonReady
 from models.registry.session import tracking
 
 KIND, FILE = "monitor", "monitor.json"
@@ -33,7 +33,7 @@ LONGEST_NOTE = 4000
 
 
 @dataclass(frozen=True)
-class MonitorRecord:
+class MonitorRecord(JsonReady):
     """One check of a champion.
 
     Attributes
@@ -74,21 +74,9 @@ class MonitorRecord:
     promoted: bool | None = None
     run_id: str = field(default="", compare=False)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return a JSON-ready description."""
-        return {
-            "number": self.number,
-            "made_at": self.made_at.isoformat(timespec="seconds"),
-            "host": self.host,
-            "as_of": self.as_of.isoformat(),
-            "model_version": self.model_version,
-            "status": self.status,
-            "reasons": list(self.reasons),
-            "drifted": [list(pair) for pair in self.drifted],
-            "challenger": self.challenger,
-            "promoted": self.promoted,
-            "run_id": self.run_id,
-        }
+        return super().to_dict() | {"made_at": self.made_at.isoformat(timespec="seconds")}
 
 
 def next_place(folder: Path, name: str, model_run: str) -> int:
@@ -116,7 +104,7 @@ def record_check(
     status: str,
     reasons: tuple[str, ...],
     drifted: tuple[tuple[str, str], ...],
-    found: Mapping[str, Any],
+    found: Mapping[str, object],
 ) -> MonitorRecord:
     """Keep a check, whole or not at all.
 
@@ -214,7 +202,7 @@ def _came_second(client: MlflowClient, winner: str, as_of: date) -> str:
     )
 
 
-def _as_json(value: Any) -> Any:
+def _as_json(value: object) -> object:
     return value.item() if hasattr(value, "item") else str(value)
 
 

@@ -3,55 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from features.catalog import EVERYBODY
 from features.errors import sample
+from features.json_values import JsonReady
 from features.outcomes.settings import WORDS, OutcomeWords
+from models.drift.policy import PromotionRules
+from models.measures.estimate import Estimate
 from models.measures.metrics import row_log_loss
 from models.measures.recalibration import Recalibration, recalibrate
 from models.measures.resampling import AccountBootstrap
 
 RESAMPLES = 500
-
-
-@dataclass(frozen=True)
-class PromotionRules:
-    """What a challenger has to show.
-
-    Attributes
-    ----------
-    min_outcomes : int
-        Fewer judged rows of either outcome show nothing. With 100 to 120 the interval of the
-        difference was measured to reach 1 to 2 % of the log loss to either side.
-    tolerance : float
-        By how much the upper bound of the 90 % interval of the difference in log loss, over all
-        judged rows, may be above zero, as a share of the champion's. With none a challenger that
-        is as good as the champion passes once in twenty times. On simulated companies half a year
-        of newer rows gained 0.2 to 1.3 % and one wrong label in five cost up to 2 %: in 40 samples
-        of accounts a challenger taught with such labels never passed 0.005, neither with about 120
-        outcomes nor with 470, and one that was better by as much passed 38 and 40 times.
-    segment_rows, segment_outcomes : int
-        From how many judged rows, and rows of either outcome, a segment is judged by itself.
-    segment_tolerance : float
-        As ``tolerance``, in one segment, where intervals are wider: with 65 to 85 outcomes they
-        were measured to reach 1 to 3 % to either side.
-    calibration_tolerance : float
-        By how much calibration in the large (log-odds) and the logarithm of the slope may be
-        further from perfect, which is 0, than the champion's, where the challenger's interval
-        excludes perfect.
-    """
-
-    min_outcomes: int = 50
-    tolerance: float = 0.005
-    segment_rows: int = 300
-    segment_outcomes: int = 50
-    segment_tolerance: float = 0.05
-    calibration_tolerance: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -98,7 +65,7 @@ class GateComparison:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Verdict(JsonReady):
     """Whether a challenger may be promoted.
 
     Attributes
@@ -114,10 +81,6 @@ class Verdict:
     promoted: bool
     reasons: list[str]
     judged: list[GateComparison]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready description."""
-        return asdict(self)
 
 
 def judge_challenger(
@@ -251,34 +214,29 @@ def _failings(part: GateComparison, rules: PromotionRules, words: OutcomeWords) 
         )
     ours, theirs = part.challenger, part.champion
     allowed = rules.calibration_tolerance
-    is_off = _excludes(ours.offset_low, ours.offset_high, 0)
-    if is_off and _far(ours.offset) - _far(theirs.offset) > allowed:
+    if ours.offset.excludes(0) and _far(ours.offset) - _far(theirs.offset) > allowed:
         yield (
             f"{where} the challenger expects {_percent(part.challenger_rate, 2)} on average and "
             f"{_percent(part.observed_rate, 2)} {words.past}, which is more than chance explains; "
             f"the champion is nearer with {_percent(part.champion_rate, 2)}."
         )
-    is_off = _excludes(ours.slope_low, ours.slope_high, 1)
-    if is_off and _factor(ours.slope) - _factor(theirs.slope) > allowed:
-        bold = "too bold" if ours.slope is not None and ours.slope < 1 else "too timid"
+    if ours.slope.excludes(1) and _factor(ours.slope) - _factor(theirs.slope) > allowed:
+        bold = "too bold" if ours.slope.is_below(1) else "too timid"
         yield (
-            f"{where} the challenger's probabilities are {bold} (slope {ours.slope:.2f}, where 1 "
-            f"is right), more than chance explains; the champion is nearer with "
-            f"{theirs.slope:.2f}."
+            f"{where} the challenger's probabilities are {bold} (slope {ours.slope.value:.2f}, "
+            f"where 1 is right), more than chance explains; the champion is nearer with "
+            f"{theirs.slope.value:.2f}."
         )
 
 
-def _excludes(low: float | None, high: float | None, right: float) -> bool:
-    return low is not None and high is not None and not low <= right <= high
+def _far(offset: Estimate) -> float:
+    return float("inf") if offset.value is None else abs(offset.value)
 
 
-def _far(offset: float | None) -> float:
-    return float("inf") if offset is None else abs(offset)
-
-
-def _factor(slope: float | None) -> float:
+def _factor(slope: Estimate) -> float:
     """How far a factor is from one; beyond all bounds where it points the wrong way."""
-    return abs(float(np.log(slope))) if slope is not None and slope > 0 else float("inf")
+    factor = slope.value
+    return abs(float(np.log(factor))) if factor is not None and factor > 0 else float("inf")
 
 
 def _where(part: GateComparison, words: OutcomeWords) -> str:

@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from features.errors import RegistryError
+from features.json_values import JsonReady
 from models.churn.segments import SegmentAssignment
-from models.registry.session import tracking
+from models.registry.session import kept_json, tracking
 from models.scorecard.grading import GradedSignal, Grading, Measure
 from models.scorecard.scorecard import Cuts, Weighting
 
@@ -27,7 +27,7 @@ SAME = 1e-6
 
 
 @dataclass(frozen=True)
-class RecommendationRecord:
+class RecommendationRecord(JsonReady):
     """What was recommended, and on what grounds.
 
     Parameters
@@ -58,7 +58,7 @@ class RecommendationRecord:
 
     made_at: datetime
     outcome: str
-    outcome_settings: dict[str, Any]
+    outcome_settings: dict[str, object]
     model_version: str
     config_fingerprint: str
     learnt_until: date
@@ -75,30 +75,6 @@ class RecommendationRecord:
             _are_equal(mine, theirs)
             for mine, theirs in ((self.today, other.today), (self.recommended, other.recommended))
         )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready description."""
-        told = asdict(self)
-        told |= {
-            "made_at": self.made_at.isoformat(),
-            "learnt_until": self.learnt_until.isoformat(),
-        }
-        return told
-
-    @classmethod
-    def from_dict(cls, described: Mapping[str, Any], run_id: str) -> RecommendationRecord:
-        """Rebuild a record from :meth:`to_dict`."""
-        told = dict(described) | {
-            "made_at": datetime.fromisoformat(described["made_at"]),
-            "learnt_until": date.fromisoformat(described["learnt_until"]),
-            "intervals": {
-                segment: {name: (low, high) for name, (low, high) in lines.items()}
-                for segment, lines in described["intervals"].items()
-            },
-            "cuts": {name: Cuts(**cuts) for name, cuts in described["cuts"].items()},
-            "run_id": run_id,
-        }
-        return cls(**told)
 
 
 def _are_equal(mine: Weighting, theirs: Weighting) -> bool:
@@ -189,8 +165,8 @@ def recommendation_records(
         records, unreadable = [], 0
         for run in runs:
             try:
-                told = _read(run.info.run_id, RECORD)
-                records.append(RecommendationRecord.from_dict(told, run.info.run_id))
+                told = kept_json(run.info.run_id, RECORD)
+                records.append(RecommendationRecord.from_dict(told | {"run_id": run.info.run_id}))
             except (MlflowException, OSError, ValueError, TypeError, KeyError):
                 unreadable += 1
     return sorted(records, key=lambda record: record.made_at, reverse=True), unreadable
@@ -208,7 +184,7 @@ def recorded_scorecard(
     """
     with tracking(folder, name, create=False):
         try:
-            told = _read(run_id, SCORECARD)
+            told = kept_json(run_id, SCORECARD)
             grading = told["grading"]
             measures = tuple(
                 Measure(
@@ -228,8 +204,3 @@ def recorded_scorecard(
             )
         except (MlflowException, OSError, ValueError, TypeError, KeyError):
             return None
-
-
-def _read(run_id: str, file: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/{file}"))
-    return found

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import mlflow
 from mlflow.exceptions import MlflowException
@@ -18,6 +18,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from features.errors import RegistryError
 from models.registry.relocation import follow_the_folder
+
+if TYPE_CHECKING:
+    from models.training.fit import TrainingCounts
 
 HOLDOUT, TRAINING = "holdout.parquet", "training.json"
 """What a training leaves with its run."""
@@ -86,6 +89,13 @@ def no_champion(folder: Path, name: str) -> str:
 def place_of(folder: Path) -> str:
     """Name the registry as the user did; inside a tracking block MLflow sets the variable."""
     return os.environ.get("MLFLOW_TRACKING_URI") or str(folder)
+
+
+class TrainingRecord(TypedDict, total=False):
+    """What was kept of a version's training."""
+
+    metrics: dict[str, float | None]
+    counts: TrainingCounts
 
 
 def kept_json(run_id: str, file: str) -> Any:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import mlflow
 import pandas as pd
@@ -17,18 +17,60 @@ from mlflow.exceptions import MlflowException
 from features.errors import RegistryError
 from models.drift.performance import Expected, expected_performance
 from models.drift.reference import Reference, fit_reference
+from models.measures.estimate import Estimate
 from models.measures.offset_spread import offset_error, offset_spread
-from models.measures.recalibration import Recalibration
-from models.registry.session import HOLDOUT, TRAINING, UNREADABLE, kept_json, tracking
+from models.registry.session import (
+    HOLDOUT,
+    TRAINING,
+    UNREADABLE,
+    TrainingRecord,
+    kept_json,
+    tracking,
+)
 from models.scoring.health_model import SEGMENT, HealthModel, model_input
 
 REFERENCE, DATA, BACKTEST = "reference.json", "data.json", "backtest.json"
-MEASURES = (
-    "contender",
-    "rows",
-    "positives",
-    *(f"{name}{bound}" for name in ("auc", "log_loss") for bound in ("", "_low", "_high")),
-)
+
+
+class MeasuredContender(TypedDict):
+    """What a logged backtest measured of a contender over all rows, with 90 % intervals."""
+
+    contender: str
+    rows: int
+    positives: int
+    auc: float | None
+    auc_low: float | None
+    auc_high: float | None
+    log_loss: float
+    log_loss_low: float | None
+    log_loss_high: float | None
+
+
+class LoggedComparison(TypedDict):
+    """See :class:`models.backtest.comparison.Comparison`."""
+
+    contender: str
+    difference: float
+    low: float
+    high: float
+    verdict: str
+
+
+class LoggedBacktest(TypedDict):
+    """What a backtest found.
+
+    ``logged_at`` is UTC without a zone, ``champion`` the version whose parameters were used, or
+    None, and ``tested_from`` and ``tested_until`` are ISO dates.
+    """
+
+    run_id: str
+    logged_at: datetime
+    champion: str | None
+    measures: list[MeasuredContender]
+    versus: list[LoggedComparison]
+    origins: int
+    tested_from: str
+    tested_until: str
 
 
 @dataclass(frozen=True)
@@ -138,11 +180,8 @@ def version_record(folder: Path, name: str, version: str) -> VersionRecord:
     except RegistryError:
         holdout = None
     if holdout is None:
-        measured = [
-            training["metrics"].get(f"calibration_in_the_large{end}")
-            for end in ("", "_low", "_high")
-        ]
-        spread = None if None in measured else offset_error(Recalibration(*measured))
+        offset = Estimate.read(training["metrics"], "calibration_in_the_large")
+        spread = None if None in astuple(offset) else offset_error(offset)
     else:
         spread = spread_of(holdout)
     taught_until = date.fromisoformat(training["counts"]["last_date"])
@@ -224,7 +263,7 @@ def _artifact(run_id: str, file: str, name: str, version: str) -> dict[str, Any]
     return content
 
 
-def newest_backtest(folder: Path, name: str) -> dict[str, Any] | None:
+def newest_backtest(folder: Path, name: str) -> LoggedBacktest | None:
     """Read what the newest backtest of a model found.
 
     Parameters
@@ -234,13 +273,8 @@ def newest_backtest(folder: Path, name: str) -> dict[str, Any] | None:
 
     Returns
     -------
-    dict or None
-        ``run_id``; ``logged_at`` (datetime, UTC without a zone); ``champion``, the version whose
-        parameters were used, or None; ``measures``, per contender over all tested rows
-        ``contender``, ``rows``, ``positives``, ``auc`` and ``log_loss``, both with their 90 %
-        interval ``_low``, ``_high`` (None where it is not known); ``versus``, see
-        :class:`models.backtest.backtest.Backtest`; ``origins``; ``tested_from`` and
-        ``tested_until`` (ISO dates). None where no backtest ended well.
+    LoggedBacktest or None
+        None where no backtest ended well.
 
     Raises
     ------
@@ -260,12 +294,12 @@ def newest_backtest(folder: Path, name: str) -> dict[str, Any] | None:
         return _backtest(runs[0]) if runs else None
 
 
-def _backtest(run: Run) -> dict[str, Any]:
+def _backtest(run: Run) -> LoggedBacktest:
     run_id = str(run.info.run_id)
     try:
         backtest = kept_json(run_id, BACKTEST)
-        measures = [
-            {field: row[field] for field in MEASURES}
+        measures: list[MeasuredContender] = [
+            {field: row[field] for field in MeasuredContender.__annotations__}  # type: ignore[misc]
             for row in backtest["measures"]
             if row["origin"] == row["segment"] == row["population"] == "all"
         ]
@@ -290,11 +324,11 @@ def _backtest(run: Run) -> dict[str, Any]:
         ) from error
 
 
-def _training(folder: Path, name: str, version: str) -> dict[str, Any]:
+def _training(folder: Path, name: str, version: str) -> TrainingRecord:
     with tracking(folder, name, create=False):
         try:
             run_id = str(MlflowClient().get_model_version(name, version).run_id)
-            training: dict[str, Any] = kept_json(run_id, TRAINING)
+            training: TrainingRecord = kept_json(run_id, TRAINING)
         except UNREADABLE as error:
             raise RegistryError(
                 f"Version {version[:60]!r} of {name!r} has no record of its training ({TRAINING}) "

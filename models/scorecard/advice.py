@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.linalg import cholesky
 from scipy.optimize import nnls
 
 from features.catalog import EVERYBODY
+from features.json_values import Json, JsonReady
 from models.arrays import Floats
-from models.measures.metrics import rate_row
+from models.measures.resampling import clustered_rate_interval
 from models.scorecard.learning import SIGNIFICANT, SegmentLearning
 from models.scorecard.scorecard import whole_percentages
 
@@ -38,8 +40,8 @@ class Extremes:
         ``high``, of the fifth of the known grades at either end.
     """
 
-    worst: dict[str, Any]
-    best: dict[str, Any]
+    worst: dict[str, float]
+    best: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Advice:
 
 
 @dataclass(frozen=True)
-class SegmentAdvice:
+class SegmentAdvice(JsonReady):
     """What to do with the weights of a segment.
 
     Attributes
@@ -110,9 +112,9 @@ class SegmentAdvice:
         """Recommended weights by measure, in percent."""
         return {line.measure: line.recommended for line in self.advice}
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return a JSON-ready description."""
-        return asdict(self) | {"changes": self.changes}
+        return super().to_dict() | {"changes": self.changes}
 
 
 def recommend(
@@ -205,7 +207,12 @@ def _advise(
     )
 
 
-def _with_room(wanted: Any, found: SegmentLearning, today: Floats, silent: Any) -> Any:
+def _with_room(
+    wanted: NDArray[np.bool_],
+    found: SegmentLearning,
+    today: Floats,
+    silent: NDArray[np.bool_],
+) -> NDArray[np.bool_]:
     """Free as few further weights as let the wanted ones move: what rises, another pays for."""
     free = wanted.copy()
     move = found.weights - today
@@ -226,7 +233,7 @@ def _with_room(wanted: Any, found: SegmentLearning, today: Floats, silent: Any) 
     return free
 
 
-def _given_kept(found: SegmentLearning, today: Floats, free: Any) -> Floats:
+def _given_kept(found: SegmentLearning, today: Floats, free: NDArray[np.bool_]) -> Floats:
     """Weights nearest to the learnt ones when the others stay as they are.
 
     Nearest by the covariance of the draws, so that a weight gives way the more the less is known
@@ -246,7 +253,9 @@ def _given_kept(found: SegmentLearning, today: Floats, free: Any) -> Floats:
     return target
 
 
-def _whole(measures: Sequence[str], target: Floats, today: Floats, free: Any) -> Floats:
+def _whole(
+    measures: Sequence[str], target: Floats, today: Floats, free: NDArray[np.bool_]
+) -> Floats:
     """Round the weights that change to whole percentages, keeping the sum."""
     if not free.any():
         return today
@@ -299,8 +308,15 @@ def extremes_of(
 def _ends(grade: Floats, happened: Floats, cluster: Any) -> Extremes:
     low, high = np.quantile(grade, [FIFTH, 1 - FIFTH])
 
-    def described(rows: Any) -> dict[str, Any]:
-        rate = rate_row(happened[rows], happened[rows], cluster[rows])
-        return {key: rate[key] for key in ("rows", "positives", "observed_rate", "low", "high")}
+    def described(rows: NDArray[np.bool_]) -> dict[str, float]:
+        outcome = happened[rows]
+        bounds = clustered_rate_interval(outcome, cluster[rows])
+        return {
+            "rows": len(outcome),
+            "positives": int(outcome.sum()),
+            "observed_rate": float(outcome.mean()),
+            "low": bounds[0],
+            "high": bounds[1],
+        }
 
     return Extremes(described(grade <= low), described(grade >= high))

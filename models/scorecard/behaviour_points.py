@@ -11,8 +11,9 @@ import pandas as pd
 from sklearn.tree import DecisionTreeClassifier
 
 from features.catalog import CONTEXT, EVERYBODY, Signal
+from features.json_values import Json
 from models.arrays import Codes, Floats
-from models.measures.metrics import rate_row
+from models.measures.resampling import clustered_rate_interval
 from models.scorecard.learning import learn_scorecard
 from models.scorecard.scorecard import whole_percentages
 
@@ -67,7 +68,7 @@ class BehaviourPoints:
     most: int
     behaviours: tuple[Behaviour, ...]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return a JSON-ready description."""
         return {
             "signal": self.signal.name,
@@ -157,15 +158,22 @@ class _Cut:
         told = []
         for at_least, below, grade, rows in parts:
             if rows.any():
-                rate = rate_row(happened[rows], happened[rows], accounts[rows])
-                del rate["expected_rate"]
-                told.append(Behaviour(at_least, below, round(most * grade / 100), **rate))
+                outcome, points = happened[rows], round(most * grade / 100)
+                told.append(
+                    Behaviour(
+                        at_least,
+                        below,
+                        points,
+                        len(outcome),
+                        int(outcome.sum()),
+                        float(outcome.mean()),
+                        *clustered_rate_interval(outcome, accounts[rows]),
+                    )
+                )
         return BehaviourPoints(self.signal, most, tuple(told))
 
 
-def _cut(
-    signal: Signal, column: pd.Series[Any], happened: Floats, good: bool, seed: int
-) -> _Cut | None:
+def _cut(signal: Signal, column: pd.Series, happened: Floats, good: bool, seed: int) -> _Cut | None:
     values = column.to_numpy(dtype=float, na_value=np.nan)
     known = np.isfinite(values)
     least = max(LEAST_ROWS, int(LEAST_SHARE * len(values)))

@@ -11,7 +11,8 @@ import pandas as pd
 
 from features.catalog import CONTEXT, EVERYBODY, Signal, groups_of
 from features.errors import DataError, sample
-from models.arrays import Floats
+from features.json_values import Json
+from models.arrays import Codes, Floats
 
 # A percentile needs no finer table, and a platform has to be able to hold it.
 KNOTS = 101
@@ -185,7 +186,7 @@ class Grading:
             found[rows] = np.where(np.isnan(block), typical, block)
         return found
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return what a platform needs to grade the same way, ready for JSON."""
         return {
             "measures": {
@@ -206,7 +207,7 @@ class Grading:
         }
 
 
-def _parts(segment: Any) -> dict[str, Any]:
+def _parts(segment: Any) -> dict[str, Codes]:
     codes, names = pd.factorize(np.asarray(segment, dtype=object))
     order = np.argsort(codes, kind="stable")
     ends = np.searchsorted(codes[order], np.arange(len(names) + 1))

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from features.catalog import EVERYBODY
+from features.json_values import Json, json_records
 from models.arrays import Floats
 from models.backtest.lead_time import lead_time
 from models.measures.metrics import Ranking
@@ -54,7 +55,7 @@ class Replayed:
     cuts: dict[str, Cuts]
     baseline: str
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return a JSON-ready description."""
         return {
             "baseline": self.baseline,
@@ -62,8 +63,8 @@ class Replayed:
                 name: {"red_below": cut.red_below, "green_from": cut.green_from}
                 for name, cut in self.cuts.items()
             },
-            "table": _records(self.table),
-            "moves": _records(self.moves),
+            "table": json_records(self.table),
+            "moves": json_records(self.moves),
         }
 
 
@@ -229,8 +230,3 @@ def _moved(before: Any, after: Any, arr: Floats) -> dict[str, float]:
         found[name] = float(rows.sum())
         found[f"{name}_arr"] = float(money[rows].sum()) if known else np.nan
     return found
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    plain = table.astype(object).where(table.notna(), None)
-    return [{str(key): value for key, value in row.items()} for row in plain.to_dict("records")]

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from features.catalog import EVERYBODY
 from features.errors import EvidenceError
@@ -36,7 +37,7 @@ class Cuts:
     red_below: float
     green_from: float
 
-    def colours(self, score: Floats) -> Any:
+    def colours(self, score: Floats) -> NDArray[np.str_]:
         """Colour of each score: array of str, shape (n,).
 
         Examples

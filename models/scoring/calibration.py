@@ -10,6 +10,7 @@ import pandas as pd
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from features.json_values import Json
 from models.arrays import Floats
 
 # Standard deviations of the priors: how far a segment, or all of them, may move without evidence.
@@ -106,7 +107,7 @@ class LogisticCalibrator:
         """Calibrated log-odds per unit of margin, above zero: (n,)."""
         return self._lines(segment)[1]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return a JSON-ready description."""
         lines = {name: list(line) for name, line in self.lines_.items()}
         return {"centre": self.centre_, "shared": list(self.shared_), "lines": lines}

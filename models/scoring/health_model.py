@@ -7,17 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from lightgbm.basic import LightGBMError
+from numpy.typing import NDArray
 
 from features.catalog import Signal
 from features.errors import DataError, RegistryError, SettingsError, sample
 from models.arrays import Floats
 from models.churn.classifier import ChurnClassifier
 from models.churn.segments import SegmentAssignment
+from models.measures.metrics import BandRow
 from models.scoring.calibration import LogisticCalibrator
 from models.scoring.file_seal import check_files, seal_files
 from models.scoring.scale import ScoreScale
@@ -88,7 +89,7 @@ class HealthModel:
     weights: Mapping[str, Mapping[str, float]]
     signal_weights: Mapping[str, Mapping[str, float]]
     certainty: WeightCertainty
-    bands: list[dict[str, Any]]
+    bands: list[BandRow]
     maturity_days: int
     timing: Timing | None = None
     shap: ShapPlan | None = field(default=None, repr=False, compare=False)
@@ -236,11 +237,11 @@ def model_input(
     return inputs.assign(**{SEGMENT: segments.assign(frame).to_numpy(dtype=object)})
 
 
-def _names(column: pd.Series[Any]) -> Any:
+def _names(column: pd.Series) -> NDArray[np.object_]:
     return column.astype("object").map(str, na_action="ignore").to_numpy(dtype=object)
 
 
-def _finite(column: pd.Series[Any]) -> Floats:
+def _finite(column: pd.Series) -> Floats:
     numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
     wrong = column[(np.isnan(numbers) & column.notna().to_numpy()) | np.isinf(numbers)]
     if len(wrong):

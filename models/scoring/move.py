@@ -35,13 +35,14 @@ that are not the difference of the points people were shown.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Literal, get_args
 
 import pandas as pd
 
 from features.catalog import Group, Signal
+from features.json_values import JsonReady
 from models.churn.segments import SegmentSettings
 from models.scoring.health_model import SEGMENT, HealthModel
 from models.scoring.reasons import value_text
@@ -83,7 +84,7 @@ class MoveEnd:
 
 
 @dataclass(frozen=True)
-class MovePart:
+class MovePart(JsonReady):
     """One cause, and what it did to the score.
 
     Attributes
@@ -113,10 +114,6 @@ class MovePart:
     change: str
     points: float
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready description."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class MoveSplit:
@@ -137,7 +134,7 @@ class MoveSplit:
     scored: tuple[ScoredAccounts, ScoredAccounts]
     parts: tuple[MovePart, ...]
 
-    def totals(self) -> dict[PartKind, float]:
+    def totals(self) -> dict[str, float]:
         """Sum the points of each kind, in the order of :data:`KINDS`."""
         return {
             kind: math.fsum(part.points for part in self.parts if part.kind == kind)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.catalog import CONTEXT, Group, Signal
+from features.json_values import JsonReady
 from models.arrays import Floats
 
 MINUS = "\N{MINUS SIGN}"
@@ -22,7 +23,7 @@ LONGEST_LEVEL = 160
 
 
 @dataclass(frozen=True)
-class Reason:
+class Reason(JsonReady):
     """One signal's share of one score.
 
     Attributes
@@ -43,10 +44,6 @@ class Reason:
     value: float | str | None
     points: float
     sentence: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready description."""
-        return asdict(self)
 
 
 def is_context(signals: Sequence[Signal]) -> NDArray[np.bool_]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -164,7 +164,7 @@ class ScoreScale:
         """Position of each score's grade in ``GRADES``."""
         return np.digitize(score, [20, 40, 60, 80])
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, float]:
         """Return a JSON-ready description, in the words of the outcome's direction."""
         first, second = self.cut_names
         return {
@@ -175,10 +175,11 @@ class ScoreScale:
         }
 
     @classmethod
-    def from_dict(cls, described: Mapping[str, Any]) -> ScoreScale:
+    def from_dict(cls, described: Mapping[str, float]) -> ScoreScale:
         """Rebuild a scale from :meth:`to_dict`."""
         names = {"likely_from": "at_risk_from", "possible_from": "watch_from"}
-        return cls(**{names.get(name, name): value for name, value in described.items()})
+        given = {names.get(name, name): value for name, value in described.items()}
+        return cls(good=bool(given.pop("good", False)), **given)
 
 
 @dataclass(frozen=True)

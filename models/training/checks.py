@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from features.catalog import Signal
 from features.errors import DataError, EvidenceError
@@ -47,7 +47,7 @@ def check_labels(frame: pd.DataFrame, signals: Sequence[Signal]) -> None:
     check_evidence(frame["happened"], MIN_POSITIVES, "in the matured rows")
 
 
-def check_evidence(happened: pd.Series[Any], least: int, where: str) -> None:
+def check_evidence(happened: pd.Series, least: int, where: str) -> None:
     """Refuse to learn from fewer positives than ``least``, or from nothing else.
 
     Raises

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
@@ -13,22 +13,43 @@ from sklearn.base import clone
 
 from features.catalog import AGE, EVERYBODY, Signal
 from features.errors import EvidenceError
+from features.json_values import Json
 from models.arrays import Codes
-from models.churn.segments import SegmentSettings
-from models.measures.metrics import Metrics
+from models.measures.metrics import BandRow, Metrics
 from models.scoring.calibration import LogisticCalibrator
 from models.scoring.health_model import SEGMENT, HealthModel, model_input
 from models.scoring.scale import ScaleSettings, ScoreScale
-from models.scoring.timing.decisions import Decisions
 from models.training.checks import MIN_EARLIER_POSITIVES, check_evidence, check_labels
 from models.training.holdout import Unseen, doubts, judge, prove, together
-from models.training.learning import Learnt, learn
+from models.training.learning import Learning, Learnt, learn
 from models.training.splits import Fold, account_folds, time_holdout
 from models.weights.intervals import BestWeights, WeightCertainty, best_weights
 from models.weights.weights import group_weights, signal_weights
 
 # Folds of accounts that judge rows without dates.
 ACCOUNT_FOLDS = 5
+
+
+class TrainingCounts(TypedDict, total=False):
+    """What a model was taught with and judged on; versions from before decisions have no ``due``.
+
+    ``due`` rows are those that a decision fell into; dates are ISO.
+    """
+
+    rows: int
+    accounts: int
+    positives: int
+    training_rows: int
+    training_positives: int
+    holdout_rows: int
+    holdout_positives: int
+    due_rows: int
+    due_positives: int
+    due_holdout_rows: int
+    due_holdout_positives: int
+    first_date: str
+    last_date: str
+    holdout_from: str
 
 
 @dataclass(frozen=True)
@@ -55,11 +76,8 @@ class TrainingResult:
         ``score`` and ``happened`` of every held-out row.
     choice : dict
         As :meth:`models.training.selection.Selection.to_dict`.
-    counts : dict
-        ``rows``, ``accounts``, ``positives``; ``training_rows``, ``training_positives``,
-        ``holdout_rows``, ``holdout_positives``; the same of the rows that were due as ``due_rows``,
-        ``due_positives``, ``due_holdout_rows``, ``due_holdout_positives``; ``first_date``,
-        ``last_date``, ``holdout_from`` (ISO).
+    counts : TrainingCounts
+        What it was taught with.
     warnings : list of str
         One sentence each.
     """
@@ -67,27 +85,21 @@ class TrainingResult:
     model: HealthModel
     metrics: Metrics
     segment_metrics: dict[str, Metrics]
-    bands: list[dict[str, Any]]
+    bands: list[BandRow]
     calibration: pd.DataFrame
     holdout: pd.DataFrame
-    choice: dict[str, Any]
-    counts: dict[str, Any]
+    choice: Json
+    counts: TrainingCounts
     warnings: list[str]
 
 
 def fit_health_model(
     frame: pd.DataFrame,
     signals: Sequence[Signal],
+    learning: Learning,
     *,
-    maturity_days: int,
-    segments: SegmentSettings | None = None,
-    decisions: Decisions | None = None,
     scale: ScaleSettings | None = None,
     holdout_dates: int | None = None,
-    is_dated: bool = True,
-    tuned: Mapping[str, Any] | None = None,
-    seed: int = 0,
-    n_jobs: int = 1,
     progress: Callable[[str], None] | None = None,
 ) -> TrainingResult:
     """Choose, prove and fit a health model.
@@ -104,25 +116,13 @@ def fit_health_model(
         signal, the columns segments are read from and, where it is known, ``account_age_days``.
     signals : sequence of Signal
         What the model may read.
-    maturity_days : int
-        Days from an observation date to the end of its outcome window.
-    segments : SegmentSettings or None
-        How rows are split; None takes the frame's ``segment`` column.
-    decisions : Decisions or None
-        Which rows are due, where not every row is: see :func:`models.training.learning.learn`.
+    learning : Learning
+        How. Where rows have no dates five folds of accounts judge each other instead, which says
+        nothing about later dates, and the hold-out is every row.
     scale : ScaleSettings or None
         What fixes the score; None leaves it to the matured base rate of the rows that are due.
     holdout_dates : int or None
         Distinct dates to hold out; None for a quarter of them.
-    is_dated : bool
-        False where the rows are one snapshot without dates: five folds of accounts judge each
-        other instead, which says nothing about later dates, and the hold-out is every row.
-    tuned : mapping of str to object, or None
-        Parameters of :class:`models.churn.classifier.ChurnClassifier` that replace the defaults.
-    seed : int
-        Of the model and of the bootstrap.
-    n_jobs : int
-        Threads; the result does not depend on it.
     progress : callable or None
         Told what is being done, in words.
 
@@ -140,39 +140,32 @@ def fit_health_model(
     tell = progress or (lambda stage: None)
     signals = tuple(signals)
     check_labels(frame, signals)
-    how: dict[str, Any] = {
-        "maturity_days": maturity_days,
-        "segments": segments,
-        "decisions": decisions,
-        "is_dated": is_dated,
-        "tuned": tuned,
-        "seed": seed,
-        "n_jobs": n_jobs,
-    }
-    decided = frame if decisions is None else frame[decisions.due(frame)]
+    decided = learning.decided(frame)
     final_scale = (scale or ScaleSettings()).scale(float(decided["happened"].mean()))
 
-    if is_dated:
+    if learning.is_dated:
         tell("choosing how much the trees may add")
-        fold = time_holdout(frame["observation_date"], maturity_days, n_dates=holdout_dates)
+        fold = time_holdout(
+            frame["observation_date"], learning.maturity_days, n_dates=holdout_dates
+        )
         past = frame.iloc[fold.train]
         where = "matured before the hold-out dates"
         check_evidence(past["happened"], MIN_EARLIER_POSITIVES, where)
-        learnt = learn(past, signals, **how)
+        learnt = learn(past, signals, learning)
         tell("testing on dates the model has not seen")
         unseen = judge(learnt, frame, fold.test, float(past["happened"].mean()))
         tell("fitting on every matured row")
         final = _refitted(learnt, frame, fold, unseen)
     else:
         tell("testing on accounts the model has not seen")
-        fold, unseen = _cross_validated(frame, signals, how)
+        fold, unseen = _cross_validated(frame, signals, learning)
         tell("fitting on every row")
-        final = learn(frame, signals, **how)
-    proof = prove(unseen, frame, final_scale, seed)
+        final = learn(frame, signals, learning)
+    proof = prove(unseen, frame, final_scale, learning.seed)
 
     tell("asking how sure the weights are")
     model = _with_weights(
-        final, decided, final_scale, proof.bands, maturity_days, proof.metrics.enough_evidence, seed
+        final, decided, final_scale, proof.bands, proof.metrics.enough_evidence, learning
     )
     return TrainingResult(
         model=model,
@@ -185,13 +178,13 @@ def fit_health_model(
         counts=_counts(frame, fold, final.due(frame)),
         warnings=[
             *final.assignment.merged,
-            *doubts(proof.metrics, is_dated=is_dated, in_time=final.selection.in_time),
+            *doubts(proof.metrics, is_dated=learning.is_dated, in_time=final.selection.in_time),
         ],
     )
 
 
 def _cross_validated(
-    frame: pd.DataFrame, signals: tuple[Signal, ...], how: Mapping[str, Any]
+    frame: pd.DataFrame, signals: tuple[Signal, ...], learning: Learning
 ) -> tuple[Fold, Unseen]:
     """Judge every row by a model of other accounts."""
     clusters = pd.factorize(frame["account_id"].to_numpy(dtype=object))[0]
@@ -200,7 +193,7 @@ def _cross_validated(
         known = frame.iloc[fold.train]
         check_evidence(known["happened"], MIN_EARLIER_POSITIVES, "among the accounts learnt from")
         base_rate = float(known["happened"].mean())
-        parts.append(judge(learn(known, signals, **how), frame, fold.test, base_rate))
+        parts.append(judge(learn(known, signals, learning), frame, fold.test, base_rate))
     if not parts:
         raise EvidenceError(
             "Rows without dates are judged on other accounts, but all of them are of one account; "
@@ -227,10 +220,9 @@ def _with_weights(
     learnt: Learnt,
     frame: pd.DataFrame,
     scale: ScoreScale,
-    bands: list[dict[str, Any]],
-    maturity_days: int,
+    bands: list[BandRow],
     enough_evidence: bool,
-    seed: int,
+    learning: Learning,
 ) -> HealthModel:
     signals, classifier = learnt.signals, learnt.classifier
     inputs = model_input(frame, signals, learnt.assignment)
@@ -250,7 +242,7 @@ def _with_weights(
         signals,
         age_days=frame[AGE].to_numpy(dtype=float, na_value=np.nan) if AGE in frame else None,
         good=scale.good,
-        seed=seed,
+        seed=learning.seed,
     ) or BestWeights(
         group_weights(contributions, segment, signals),
         signal_weights(contributions, segment, signals),
@@ -268,12 +260,12 @@ def _with_weights(
         signal_weights=best.signals,
         certainty=certainty,
         bands=bands,
-        maturity_days=maturity_days,
+        maturity_days=learning.maturity_days,
         timing=learnt.timing,
     )
 
 
-def _counts(frame: pd.DataFrame, fold: Fold, due: NDArray[np.bool_]) -> dict[str, Any]:
+def _counts(frame: pd.DataFrame, fold: Fold, due: NDArray[np.bool_]) -> TrainingCounts:
     dates = pd.to_datetime(frame["observation_date"])
     happened = frame["happened"].to_numpy()
 

@@ -12,7 +12,7 @@ from scipy.special import expit
 
 from features.catalog import AGE
 from models.arrays import Codes, Floats
-from models.measures.metrics import Metrics, calibration_table, evaluate, rate_row
+from models.measures.metrics import BandRow, Metrics, calibration_table, evaluate, rate_row
 from models.scoring.health_model import SEGMENT
 from models.scoring.reasons import is_context
 from models.scoring.scale import ScoreScale
@@ -122,7 +122,7 @@ class Proof:
 
     metrics: Metrics
     segment_metrics: dict[str, Metrics]
-    bands: list[dict[str, Any]]
+    bands: list[BandRow]
     calibration: pd.DataFrame
     holdout: pd.DataFrame
 
@@ -185,7 +185,7 @@ def prove(unseen: Unseen, frame: pd.DataFrame, scale: ScoreScale, seed: int) -> 
     )
 
 
-def band_table(rows: pd.DataFrame, scale: ScoreScale) -> list[dict[str, Any]]:
+def band_table(rows: pd.DataFrame, scale: ScoreScale) -> list[BandRow]:
     """Compare the expected with the observed rate in each band, with intervals over accounts.
 
     Bands are of the risk at a decision, so those rows count that had one.
@@ -227,14 +227,14 @@ def doubts(metrics: Metrics, *, is_dated: bool, in_time: bool) -> list[str]:
     elif not metrics.enough_evidence:
         found.append(
             _too_little(metrics)
-            if metrics.auc is not None and metrics.auc_low is not None
+            if metrics.auc.low is not None
             else f"The hold-out has no ranking to measure: {metrics.reason}."
         )
     if metrics.positives >= FEW_POSITIVES and metrics.is_worse_than_base_rate:
         found.append(
             f"The model is worse than the base rate alone: its hold-out log loss is "
-            f"{metrics.log_loss:.4f}, the base rate's {metrics.log_loss_base:.4f}; do not act on "
-            "its scores, and see whether the newest outcomes and signals are complete."
+            f"{metrics.log_loss.value:.4f}, the base rate's {metrics.log_loss_base:.4f}; do not "
+            "act on its scores, and see whether the newest outcomes and signals are complete."
         )
     if not is_dated:
         found.append(
@@ -251,12 +251,11 @@ def doubts(metrics: Metrics, *, is_dated: bool, in_time: bool) -> list[str]:
 
 def _too_little(metrics: Metrics) -> str:
     """Name the ranking that is no better than chance, and its interval."""
-    low, high = metrics.auc_behaviour_low, metrics.auc_behaviour_high
-    which = "its hold-out AUC among accounts of like age and plan"
-    if low is None or high is None or low > 0.5:
-        low, high, which = metrics.auc_low, metrics.auc_high, "the hold-out AUC of the whole model"
-    verdict = "is below chance, 0.5" if high is not None and high < 0.5 else "may be chance, 0.5"
+    auc, which = metrics.auc_behaviour, "its hold-out AUC among accounts of like age and plan"
+    if auc.low is None or auc.is_above(0.5):
+        auc, which = metrics.auc, "the hold-out AUC of the whole model"
+    verdict = "is below chance, 0.5" if auc.is_below(0.5) else "may be chance, 0.5"
     return (
         f"Not enough evidence that behaviour foretells the outcome: {which} {verdict} "
-        f"(90 % interval {low:.3f} to {high:.3f})."
+        f"(90 % interval {auc.low:.3f} to {auc.high:.3f})."
     )

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -53,7 +52,7 @@ class Learnt:
         """Select what the classifier reads: n rows."""
         return model_input(frame, self.signals, self.assignment)
 
-    def segment(self, frame: pd.DataFrame) -> Any:
+    def segment(self, frame: pd.DataFrame) -> NDArray[np.object_]:
         """Segment of each row: (n,)."""
         return self.assignment.assign(frame).to_numpy(dtype=object)
 
@@ -102,18 +101,43 @@ def classifier_of(signals: Sequence[Signal], *, seed: int, n_jobs: int) -> Churn
     )
 
 
-def learn(
-    frame: pd.DataFrame,
-    signals: Sequence[Signal],
-    *,
-    maturity_days: int,
-    segments: SegmentSettings | None = None,
-    decisions: Decisions | None = None,
-    is_dated: bool = True,
-    tuned: Mapping[str, Any] | None = None,
-    seed: int = 0,
-    n_jobs: int = 1,
-) -> Learnt:
+@dataclass(frozen=True)
+class Learning:
+    """How to learn from rows, whichever they are.
+
+    Parameters
+    ----------
+    maturity_days : int
+        Days from an observation date to the end of its outcome window.
+    segments : SegmentSettings
+        How rows are split; by default by the frame's ``segment`` column.
+    decisions : Decisions or None
+        Which rows are due: they alone teach, without the signals that say when, and the others
+        teach the timing. None where every row is.
+    is_dated : bool
+        False where the rows are one snapshot without dates: other accounts judge, not later dates.
+    tuned : mapping of str to float, or None
+        Parameters of :class:`models.churn.classifier.ChurnClassifier` that replace the defaults.
+    seed : int
+        Of the models and of the bootstrap.
+    n_jobs : int
+        Threads; the result does not depend on it.
+    """
+
+    maturity_days: int
+    segments: SegmentSettings = field(default_factory=SegmentSettings)
+    decisions: Decisions | None = None
+    is_dated: bool = True
+    tuned: Mapping[str, float] | None = None
+    seed: int = 0
+    n_jobs: int = 1
+
+    def decided(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Keep the rows that are due."""
+        return frame if self.decisions is None else frame[self.decisions.due(frame)]
+
+
+def learn(frame: pd.DataFrame, signals: Sequence[Signal], learning: Learning) -> Learnt:
     """Choose, calibrate and fit on rows whose outcomes are known.
 
     Shapes, rounds and shares are chosen by rolling origins inside the rows, the calibration is
@@ -126,21 +150,8 @@ def learn(
         columns segments are read from.
     signals : sequence of Signal
         What the model may read.
-    maturity_days : int
-        Days from an observation date to the end of its outcome window.
-    segments : SegmentSettings or None
-        How rows are split; None takes the frame's ``segment`` column.
-    decisions : Decisions or None
-        Which rows are due: they alone teach, without the signals that say when, and the others
-        teach the timing. None where every row is.
-    is_dated : bool
-        False where the rows are one snapshot without dates: other accounts judge, not later dates.
-    tuned : mapping of str to object, or None
-        Parameters of :class:`models.churn.classifier.ChurnClassifier` that replace the defaults.
-    seed : int
-        Of the model.
-    n_jobs : int
-        Threads; the result does not depend on it.
+    learning : Learning
+        How.
 
     Returns
     -------
@@ -153,34 +164,27 @@ def learn(
     DataError
         When a column is absent or holds what it must not.
     """
-    if decisions is not None:
+    if (decisions := learning.decisions) is not None:
         due = decisions.due(frame)
-        learnt = learn(
-            frame[due],
-            decisions.signals(signals),
-            maturity_days=maturity_days,
-            segments=segments,
-            is_dated=is_dated,
-            tuned=tuned,
-            seed=seed,
-            n_jobs=n_jobs,
-        )
+        every = replace(learning, decisions=None)
+        learnt = learn(frame[due], decisions.signals(signals), every)
         rows = np.flatnonzero(due)[learnt.selection.rows]
         selection = replace(learnt.selection, rows=rows)
         return replace(learnt, selection=selection, timing=Timing(decisions, ())).timed(frame)
     signals = tuple(signals)
-    assignment = assign_segments(frame, segments or SegmentSettings())
+    assignment = assign_segments(frame, learning.segments)
     inputs = model_input(frame, signals, assignment)
     happened = frame["happened"].to_numpy(dtype=float)
-    classifier = classifier_of(signals, seed=seed, n_jobs=n_jobs).set_params(**(tuned or {}))
+    classifier = classifier_of(signals, seed=learning.seed, n_jobs=learning.n_jobs)
+    classifier.set_params(**(learning.tuned or {}))
     selection = select_shapes(
         classifier,
         inputs,
         happened,
         dates=frame["observation_date"],
         accounts=frame["account_id"].to_numpy(dtype=object),
-        maturity_days=maturity_days,
-        is_dated=is_dated,
+        maturity_days=learning.maturity_days,
+        is_dated=learning.is_dated,
     )
     classifier.set_params(**selection.parameters)
     segment = inputs[SEGMENT].to_numpy(dtype=object)

@@ -13,6 +13,7 @@ from scipy.special import expit
 from sklearn.base import clone
 
 from features.errors import EvidenceError
+from features.json_values import Json
 from models.arrays import Codes, Floats
 from models.churn.classifier import ChurnClassifier
 from models.measures.metrics import row_log_loss
@@ -74,7 +75,7 @@ class Selection:
         False when there were too few dates and accounts were held out instead.
     """
 
-    parameters: Mapping[str, Any]
+    parameters: Mapping[str, float]
     log_loss: float
     gain: float
     candidates: tuple[Candidate, ...]
@@ -82,7 +83,7 @@ class Selection:
     margins: Floats
     in_time: bool
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return what ``train --json`` prints of the choice."""
         return {
             **self.parameters,
@@ -203,7 +204,7 @@ def _margins(
     stages = []
     for shape in dict(shapes):
         steps = [count for name, count in shapes if name == shape]
-        setting: dict[str, Any] = {"tree_share": 0.0, "n_rounds": max(steps)}
+        setting: dict[str, float] = {"tree_share": 0.0, "n_rounds": max(steps)}
         if shape != BACKBONE:
             setting = {"tree_share": 1.0, "tree_rounds": max(steps)}
             setting["hold_directions"] = shape == DIRECTED

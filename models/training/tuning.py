@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
 from features.errors import SettingsError
+from features.json_values import Json, JsonReady
 from models.arrays import Codes
 from models.churn.classifier import ChurnClassifier
 from models.training.tuning_journal import open_journal, quiet_optuna
@@ -30,7 +31,7 @@ from models.training.tuning_trial import (
 
 
 @dataclass(frozen=True)
-class Tuned:
+class Tuned(JsonReady):
     """What a search found.
 
     Attributes
@@ -85,9 +86,9 @@ class Tuned:
             f"({self.gain:.4f} ± {self.noise:.4f}), so {stay}."
         )
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return a JSON-ready description."""
-        return asdict(self) | {"sentence": self.sentence}
+        return super().to_dict() | {"sentence": self.sentence}
 
 
 def tune(
@@ -102,7 +103,7 @@ def tune(
     storage: Path | None = None,
     name: str = "healthscore",
     seed: int = 0,
-    champion: Mapping[str, Any] | None = None,
+    champion: Mapping[str, float] | None = None,
     max_depth: int = MAX_DEPTH,
     n_trials: int | None = None,
     progress: Callable[[int, float | None, float], None] | None = None,

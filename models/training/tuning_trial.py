@@ -65,7 +65,7 @@ def search_space(max_depth: int = MAX_DEPTH) -> Space:
     }
 
 
-def within(space: Space, parameters: Mapping[str, Any]) -> Parameters:
+def within(space: Space, parameters: Mapping[str, float]) -> Parameters:
     """Take the parameters of a space, each brought into its range."""
     found = {}
     for name, one in space.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from features.catalog import CONTEXT, EVERYBODY, Signal
+from features.json_values import JsonReady
 from models.arrays import Codes, Floats
 from models.churn.classifier import ChurnClassifier
 from models.measures.resampling import CONFIDENCE
@@ -62,7 +63,7 @@ class SignalCertainty:
 
 
 @dataclass(frozen=True)
-class WeightCertainty:
+class WeightCertainty(JsonReady):
     """Certainty of every group and signal, per segment and over all rows.
 
     Attributes
@@ -85,23 +86,6 @@ class WeightCertainty:
             for segment, parts in self.groups.items()
         }
         return WeightCertainty(groups, self.signals)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready description."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, described: Mapping[str, Any]) -> WeightCertainty:
-        """Rebuild from :meth:`to_dict`."""
-        groups = {
-            segment: {name: GroupCertainty(**found) for name, found in parts.items()}
-            for segment, parts in described["groups"].items()
-        }
-        signals = {
-            segment: {name: SignalCertainty(**found) for name, found in parts.items()}
-            for segment, parts in described["signals"].items()
-        }
-        return cls(groups, signals)
 
 
 @dataclass(frozen=True)

@@ -131,5 +131,5 @@ def _shares(moved: pd.DataFrame, segment: Any) -> Weights:
     }
 
 
-def _to_hundred(mean: pd.Series[Any]) -> pd.Series[Any]:
+def _to_hundred(mean: pd.Series) -> pd.Series:
     return 100 * mean / mean.sum() if mean.sum() else mean

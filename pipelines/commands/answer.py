@@ -6,8 +6,8 @@ import contextlib
 import json
 import math
 import sys
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,9 +18,9 @@ class Answer:
 
     def __init__(self, console: Console | None) -> None:
         self.console = console
-        self.result: dict[str, Any] = {}
+        self.result: Mapping[str, object] = {}
 
-    def give(self, result: dict[str, Any]) -> None:
+    def give(self, result: Mapping[str, object]) -> None:
         """Set what ``--json`` prints."""
         self.result = result
 
@@ -52,7 +52,7 @@ def answering(as_json: bool) -> Iterator[Answer]:
     print(json.dumps(_finite(answer.result), allow_nan=False, default=str))
 
 
-def _finite(value: Any) -> Any:
+def _finite(value: object) -> object:
     """Replace numbers that JSON cannot hold by null."""
     if isinstance(value, dict):
         return {str(key): _finite(item) for key, item in value.items()}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from features.json_values import Json
 from pipelines.commands.answer import answering
 from pipelines.commands.options import DEFAULT_CONFIG, AsJson, Config, project_of
 
@@ -171,6 +172,6 @@ def _password(from_stdin: bool) -> str:
     return asked
 
 
-def _told(one: User) -> dict[str, Any]:
+def _told(one: User) -> Json:
     owners = None if one.owners is None else sorted(one.owners)
     return {"name": one.name, "role": one.role, "owners": owners, "password": bool(one.hash)}

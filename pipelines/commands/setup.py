@@ -59,7 +59,9 @@ def simulate(
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(help="Folder of Parquet/CSV files, or a DuckDB file.")],
+    folder: Annotated[
+        str, typer.Argument(help="Folder of Parquet/CSV files, DuckDB file, or a server's address.")
+    ],
     config: Config = DEFAULT_CONFIG,
     force: Annotated[bool, typer.Option(help="Replace an existing file.")] = False,
     only: Annotated[
@@ -80,7 +82,7 @@ def init(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Look at a folder of tables and draft a commented configuration."""
+    """Look at tables and draft a commented configuration."""
     from pipelines.setup.draft import write_draft
     from pipelines.setup.vendors import Answers, rates_of
 
@@ -127,7 +129,7 @@ def signals(
 
     with answering(as_json) as answer:
         if every:
-            from features.full_contract import every_signal
+            from features.build import every_signal
 
             listed = every_signal()
         else:
@@ -222,6 +224,8 @@ def connect(
             answer.say(f"{vendor.title}: {count}, which give {', '.join(vendor.gives)}")
         if connection.others:
             answer.say(f"Not recognised: {', '.join(connection.others[:20])}")
+        if connection.unread:
+            answer.say(f"Neither Parquet nor text: {', '.join(connection.unread[:20])}")
         if connection.vendors:
             answer.say(f"Next: healthscore init {url}")
 

@@ -37,7 +37,7 @@ class _TryError(Exception):
         self.again = again
 
 
-def send_alert(settings: AlertSettings, message: Mapping[str, Any], delivery: str) -> list[str]:
+def send_alert(settings: AlertSettings, message: Mapping[str, object], delivery: str) -> list[str]:
     """Tell whoever is configured of a decision.
 
     Each try ends after ``timeout_seconds`` whatever the other side does, and nothing is raised: a

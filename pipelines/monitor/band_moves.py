@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipelines.project.company import open_company
 from pipelines.project.feature_table import feature_rows_of_date
@@ -20,6 +20,15 @@ BATCH = 50_000
 
 
 @dataclass(frozen=True)
+class BandMove:
+    """Accounts that one model puts in a band and another in another."""
+
+    before: str
+    after: str
+    accounts: int
+
+
+@dataclass(frozen=True)
 class BandMoves:
     """How many accounts are in another band because of the model alone.
 
@@ -29,15 +38,14 @@ class BandMoves:
         The date whose signals both models scored.
     accounts, moved : int
         Accounts that were scored, and those whose bands differ.
-    moves : list of dict
-        ``before``, ``after`` and ``accounts``, the most frequent first; accounts that stayed are
-        left out.
+    moves : list of BandMove
+        The most frequent first; accounts that stayed are left out.
     """
 
     as_of: date
     accounts: int
     moved: int
-    moves: list[dict[str, Any]]
+    moves: list[BandMove]
 
     @property
     def sentence(self) -> str:
@@ -65,10 +73,7 @@ def band_moves(project: Project, before: HealthModel, after: HealthModel) -> Ban
         as_of=day,
         accounts=len(rows),
         moved=moved.total(),
-        moves=[
-            {"before": one, "after": other, "accounts": count}
-            for (one, other), count in moved.most_common()
-        ],
+        moves=[BandMove(one, other, count) for (one, other), count in moved.most_common()],
     )
 
 

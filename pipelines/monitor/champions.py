@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from features.json_values import Json
 from pipelines.project.project import Project
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class RolledBack:
     before: str
     record: Record
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return what ``rollback --json`` prints."""
         return {
             "model_version": self.version,

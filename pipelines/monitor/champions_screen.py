@@ -50,9 +50,7 @@ def show_retrained(console: Console, retrained: Retrained) -> None:
         console.print(Text(f"  {plain(reason, LONGEST)}"), soft_wrap=True)
     if retrained.bands is not None:
         for move in retrained.bands.moves:
-            console.print(
-                Text(f"  {move['before']} → {move['after']}: {move['accounts']:,} accounts")
-            )
+            console.print(Text(f"  {move.before} → {move.after}: {move.accounts:,} accounts"))
     print_warnings(console, retrained.warnings)
 
 

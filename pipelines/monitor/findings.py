@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from features.json_values import Json, json_value
 from pipelines.monitor.rows import CurrentRows, feeds, matured_rows, no_columns, scores_of
 from pipelines.project.project import Project
 
 if TYPE_CHECKING:
-    from models.drift.feed_faults import Fault, Freshness
+    from features.tables.last_rows import Freshness
+    from models.drift.feed_faults import Fault
     from models.drift.performance import ExpectedChange, Matured
     from models.drift.reference import Histograms, Reference
     from models.drift.statistics import DriftStatistics
@@ -55,7 +57,7 @@ class Findings:
     notes: list[str]
     acted_on: Matured | None = None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return a JSON-ready description, but for the counts."""
         return {
             "statistics": self.statistics.to_dict(),
@@ -63,14 +65,7 @@ class Findings:
             "matured": [one.to_dict() for one in self.matured],
             "acted_on": None if self.acted_on is None else self.acted_on.to_dict(),
             "matured_dates": [day.isoformat() for day in self.matured_dates],
-            "feeds": [
-                asdict(one)
-                | {
-                    "newest": None if one.newest is None else one.newest.isoformat(),
-                    "as_of": one.as_of.isoformat(),
-                }
-                for one in self.feeds
-            ],
+            "feeds": json_value(self.feeds),
         }
 
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from features.errors import HealthscoreError, SettingsError
+from features.json_values import Json
 from pipelines.monitor.alert import send_alert
 from pipelines.monitor.findings import Findings, measure_findings
 from pipelines.monitor.retrain import Retrained
@@ -109,7 +110,7 @@ class Monitored:
             return 0 if self.retrained.promoted else KEPT
         return CODES[self.decision.status]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return what ``monitor --json`` prints."""
         return {
             "outcome": self.outcome,
@@ -356,6 +357,6 @@ def _alerted(project: Project, checked: Monitored, *, failed: str | None = None)
     return send_alert(project.settings.alert, message, checked.record.run_id)
 
 
-def _result(retrained: Retrained) -> dict[str, Any]:
+def _result(retrained: Retrained) -> Json:
     told = retrained.to_dict()
     return {name: told[name] for name in ("champion", "challenger", "promoted", "reasons")}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
@@ -46,7 +46,7 @@ def drift_html(checked: Monitored, words: OutcomeWords) -> str:
     return render("drift.html.j2", **drift_context(checked, words))
 
 
-def drift_context(checked: Monitored, words: OutcomeWords) -> dict[str, Any]:
+def drift_context(checked: Monitored, words: OutcomeWords) -> dict[str, object]:
     """Arrange what the template asks for."""
     sections = [
         faults_section(checked),

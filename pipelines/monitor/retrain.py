@@ -5,16 +5,23 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from features.errors import EvidenceError
+from features.json_values import Json, json_value
 from pipelines.monitor.band_moves import BandMoves, band_moves, said_by
 from pipelines.project.company import open_company
 from pipelines.project.feature_table import refuse_lost_signals
 from pipelines.project.project import Project
-from pipelines.project.rows import LabelledRows, labelled_rows, scale_settings, segment_settings
+from pipelines.project.rows import (
+    LabelledRows,
+    labelled_rows,
+    learning_of,
+    scale_settings,
+    segment_settings,
+)
 from pipelines.reports.terminal.progress import show_progress
 from pipelines.training.train import TRAINING_STEPS, kept_with_model
 from pipelines.training.tune import search_parameters, tuning_seconds
@@ -72,7 +79,7 @@ class Retrained:
     result: TrainingResult | None = None
     warnings: list[str] = field(default_factory=list)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return what ``--json`` prints of it."""
         return {
             "outcome": self.outcome,
@@ -81,12 +88,10 @@ class Retrained:
             "challenger": self.challenger,
             "promoted": self.promoted,
             "reasons": self.reasons,
-            "judged_from": None if self.judged_from is None else self.judged_from.isoformat(),
-            "judged_until": None if self.judged_until is None else self.judged_until.isoformat(),
-            "verdict": None if self.verdict is None else self.verdict.to_dict(),
-            "bands": None
-            if self.bands is None
-            else asdict(self.bands) | {"as_of": self.bands.as_of.isoformat()},
+            "judged_from": json_value(self.judged_from),
+            "judged_until": json_value(self.judged_until),
+            "verdict": json_value(self.verdict),
+            "bands": json_value(self.bands),
             "warnings": self.warnings,
         }
 
@@ -228,14 +233,13 @@ def _challenger(
 
     from models.training.fit import fit_health_model
 
-    settings = project.settings
-    segments = segment_settings(project, rows.signals)
+    learning = learning_of(project, rows)
     matured = pd.to_datetime(rows.frame["observation_date"]) + pd.Timedelta(days=rows.maturity_days)
     tuning = search_parameters(
         project,
         # The search must not see what judges its outcome either.
         replace(rows, frame=rows.frame[matured <= pd.Timestamp(dates[0])]).due,
-        segments=segments,
+        segments=learning.segments,
         seconds=tuning_seconds(project, None),
     )
     number = itertools.count(1)
@@ -243,14 +247,9 @@ def _challenger(
         result = fit_health_model(
             rows.frame,
             rows.signals,
-            maturity_days=rows.maturity_days,
-            segments=segments,
-            decisions=rows.decisions,
+            replace(learning, tuned=None if tuning is None else tuning.parameters),
             scale=scale,
             holdout_dates=len(dates),
-            seed=settings.training.seed,
-            n_jobs=settings.training.threads,
-            tuned=None if tuning is None else tuning.parameters,
             progress=lambda name: step(name, next(number), TRAINING_STEPS),
         )
     return tuning, result
@@ -276,7 +275,7 @@ def _verdict(
     )
     verdict = judge_challenger(
         judged,
-        settings.retraining.rules,
+        settings.retraining,
         words=settings.outcome.words,
         seed=settings.training.seed,
     )

@@ -24,13 +24,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from features.tables.company import Company
-    from models.drift.feed_faults import Freshness
+    from features.tables.last_rows import Freshness
     from models.scoring.health_model import HealthModel
 
 MOST_MATURED_DATES = 12
 """So many of the newest matured dates are looked at: what was long ago says little of now."""
-LEAST_DAYS = 5
-"""A table with rows on fewer days has no usual gap: it was loaded at once, or has just begun."""
 # No signal is built from these, but what is learnt, or who is active, is.
 ALWAYS = ("accounts", "subscriptions", "churn_events", "snapshots")
 
@@ -203,8 +201,8 @@ def feeds(
     held : frozenset of str
         Tables that held rows when it was trained: others were not waited for then either.
     """
+    from features.tables.last_rows import freshness
     from models.drift.feed_faults import TABLES
-    from models.drift.histograms import freshness
 
     read = {TABLES[signal.group] for signal in model.signals}
     feeds = []
@@ -213,19 +211,8 @@ def feeds(
             continue
         if not table.is_dated or table.contract.time not in table.cleaned.columns:
             continue
-        fresh = freshness(table.source_name, table.cleaned, table.contract.time, as_of)
-        late = fresh.newest is not None and fresh.has_stopped
-        if late and _days_with_rows(table.cleaned, table.contract.time, as_of) < LEAST_DAYS:
-            continue
-        feeds.append(fresh)
+        feeds.append(freshness(table.source_name, table.cleaned, table.contract.time, as_of))
     return feeds
-
-
-def _days_with_rows(rows: ir.Table, moment: str, as_of: date) -> int:
-    import ibis
-
-    known = rows.filter(rows[moment] < ibis.timestamp(as_of.isoformat()))
-    return int(known[moment].date().nunique().execute())
 
 
 def matured_rows(

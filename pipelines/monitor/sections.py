@@ -168,8 +168,8 @@ def performance_section(checked: Monitored, words: OutcomeWords) -> Section:
                 percent(one.expected_rate),
                 share(one.observed_rate, one.low, one.high),
                 "not known"
-                if one.recalibration.slope is None
-                else f"{one.recalibration.slope:.2f}",
+                if one.recalibration.slope.value is None
+                else f"{one.recalibration.slope.value:.2f}",
             ]
             for one in matured
         ]
@@ -257,10 +257,7 @@ def retrained_section(checked: Monitored) -> Section | None:
         answer = f"Version {retrained.champion} goes on serving."
     parts: list[Table | Figure | Text] = [Text(told(reason)) for reason in retrained.reasons]
     if retrained.bands is not None and retrained.bands.moves:
-        rows = [
-            [move["before"], move["after"], count(move["accounts"])]
-            for move in retrained.bands.moves
-        ]
+        rows = [[move.before, move.after, count(move.accounts)] for move in retrained.bands.moves]
         parts.append(
             Table(
                 f"Accounts in another band on {day(retrained.bands.as_of)} because of the model"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from features.errors import RegistryError
+from features.json_values import Json
 from pipelines.portfolio.matured import MaturedForecast, add_rows, matured_forecasts
 from pipelines.portfolio.portfolio import Portfolio, sum_up
 from pipelines.portfolio.sums import PartSummary
@@ -68,7 +69,7 @@ class PortfolioReport:
     has_plays: bool
     notes: list[str]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return what ``portfolio --json`` prints."""
         summed = self.portfolio
         return {
@@ -95,7 +96,7 @@ class PortfolioReport:
         }
 
 
-def _part(part: PartSummary, name: str) -> dict[str, Any]:
+def _part(part: PartSummary, name: str) -> Json:
     bands = [
         {key: band[key] for key in band if key != "observed"} for band in map(asdict, part.bands)
     ]

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from features.errors import RegistryError, sample
+from features.json_values import Json
 from pipelines.portfolio.sums import MONTHS
 from pipelines.project.project import Project
 
@@ -80,7 +81,7 @@ class MaturedForecast:
         """Whether what happened lies within the interval: the ARR, or accounts where it is None."""
         return self.held if self.arr_held is None else self.arr_held
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return a JSON-ready description."""
         money = self.arr_forecast
         return {
@@ -302,11 +303,11 @@ def _labels(project: Project, company: Company, days: Sequence[date]) -> ir.Tabl
     return labelled.select("account_id", "observation_date", "happened")
 
 
-def _of_date(table: ir.Table, day: date, column: str) -> pd.Series[Any]:
+def _of_date(table: ir.Table, day: date, column: str) -> pd.Series:
     """Fetch a column of one date by account."""
     import ibis
 
     here = table.filter(table.observation_date == ibis.timestamp(day.isoformat()))
     frame = here.select("account_id", column).execute()
-    values: pd.Series[Any] = frame.set_index("account_id")[column]
+    values: pd.Series = frame.set_index("account_id")[column]
     return values

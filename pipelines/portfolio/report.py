@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
@@ -46,7 +46,7 @@ def portfolio_html(report: PortfolioReport) -> str:
     return render("portfolio.html.j2", **portfolio_context(report))
 
 
-def portfolio_context(report: PortfolioReport) -> dict[str, Any]:
+def portfolio_context(report: PortfolioReport) -> dict[str, object]:
     """Arrange what the template asks for."""
     summed, words = report.portfolio, stake_words(report.portfolio.outcome)
     sections = [calls_section(report)]

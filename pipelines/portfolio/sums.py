@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from models.measures.metrics import BandRow
+
 MONTHS = 12
 SUMMED = ("account_id", "segment", "score", "band", "probability", "mrr")
 PARTS = ["segment", "arr_from", "band"]
@@ -33,7 +35,7 @@ class BandSummary:
         Their ARR, in the currency of the tables; None where MRR is not mapped.
     expected_rate : float
         Mean calibrated probability.
-    observed : dict or None
+    observed : BandRow or None
         What became of the band on the hold-out: ``observed_rate``, ``low``, ``high``, ``rows``.
         None in a part of the portfolio.
     """
@@ -42,7 +44,7 @@ class BandSummary:
     accounts: int
     arr: float | None
     expected_rate: float
-    observed: dict[str, Any] | None
+    observed: BandRow | None
 
 
 @dataclass(frozen=True)

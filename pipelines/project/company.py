@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -53,8 +54,15 @@ def open_project_vendors(
 
 
 @contextmanager
-def open_company(project: Project) -> Iterator[Company]:
+def open_company(project: Project, *, with_muted: bool = False) -> Iterator[Company]:
     """Open, map and check the tables that a configuration names.
+
+    Parameters
+    ----------
+    project : Project
+        The configuration.
+    with_muted : bool
+        Whether findings stay that ``[check] mute`` leaves out.
 
     Raises
     ------
@@ -70,6 +78,11 @@ def open_company(project: Project) -> Iterator[Company]:
             known_until=settings.source.data_end,
             progress=step,
         )
+        if not with_muted:
+            heard = {
+                name: table.without(settings.check.mute) for name, table in company.quality.items()
+            }
+            company = replace(company, quality=heard)
         yield company
 
 

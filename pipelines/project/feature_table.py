@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from features.errors import DataError, SettingsError, sample
+from features.json_values import JsonReady
 from pipelines.project.company import open_company, scoring_date
 from pipelines.project.project import Project
 from pipelines.reports.terminal.progress import show_progress
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class FeatureTable:
+class FeatureTable(JsonReady):
     """A feature table that was written.
 
     Parameters
@@ -42,10 +43,6 @@ class FeatureTable:
     signals: int
     dates: list[str]
     warnings: list[str]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what ``features --json`` prints."""
-        return asdict(self)
 
 
 def write_features(

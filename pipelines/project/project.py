@@ -20,11 +20,11 @@ from features.errors import SettingsError, nearest, sample
 from features.outcomes.labels import OutcomeSettings
 from features.packs.vendors import IdentitySettings, Vendor
 from features.sources.url import HIDDEN, masked, masked_comments
+from features.tables.mapping.finding import CheckSettings
 from features.tables.mapping.mapping import Frozen, TablesSettings
 from features.tables.mapping.reading_settings import ReadingSettings
-from models.drift.policy import DriftPolicy
+from models.drift.policy import DriftPolicy, PromotionRules
 from pipelines.project.alert_settings import AlertSettings
-from pipelines.project.retraining_settings import RetrainingSettings
 from pipelines.project.score_settings import MAIN, FurtherOutcome, ScoreSettings, with_inherited
 from pipelines.project.scorecard_settings import (
     OwnersSettings,
@@ -95,6 +95,7 @@ class Settings(Frozen):
     tables: TablesSettings
     identity: IdentitySettings = IdentitySettings()
     reading: ReadingSettings = ReadingSettings()
+    check: CheckSettings = CheckSettings()
     outcome: OutcomeSettings = OutcomeSettings()
     outcomes: dict[str, FurtherOutcome] = Field({}, max_length=50)
     signals: SignalsSettings = SignalsSettings()
@@ -103,7 +104,7 @@ class Settings(Frozen):
     training: TrainingSettings = TrainingSettings()
     backtest: BacktestSettings = BacktestSettings()
     tuning: TuningSettings = TuningSettings()
-    retraining: RetrainingSettings = RetrainingSettings()
+    retraining: PromotionRules = PromotionRules()
     registry: RegistrySettings = RegistrySettings()
     store: StoreSettings = StoreSettings()
     scorecard: ScorecardSettings = ScorecardSettings()
@@ -211,7 +212,7 @@ class Project:
     def fingerprint(self) -> str:
         """SHA-256 of what shapes a score: not comments, order, passwords or places."""
         beside = {"registry", "store", "scorecard", "plays", "retraining", "monitor", "alert"}
-        beside |= {"serve", "owners"}
+        beside |= {"serve", "check", "owners"}
         said = self.settings.model_dump(mode="json", exclude=beside)
         if self.settings.source.url is not None:
             said["source"]["url"] = masked(self.settings.source.url)

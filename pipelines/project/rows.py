@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from features.errors import EvidenceError
+from features.json_values import Json
 from pipelines.project.company import open_company
 from pipelines.project.project import Project
 from pipelines.project.score_settings import WINDOW
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from models.churn.segments import SegmentSettings
     from models.scoring.scale import ScaleSettings
     from models.scoring.timing.decisions import Decisions
+    from models.training.learning import Learning
 
 # Share of the outcomes that must be those of accounts left alone, to learn from them.
 LEAST_LEFT_ALONE = 0.25
@@ -104,7 +106,7 @@ class LabelledRows:
             for problem in quality.problems
         ]
 
-    def description(self) -> dict[str, Any]:
+    def description(self) -> Json:
         """Describe the tables and fingerprint the rows, JSON-ready, to be kept with a model."""
         from models.training.fingerprint import fingerprint
 
@@ -262,6 +264,30 @@ def segment_settings(project: Project, signals: tuple[Signal, ...]) -> SegmentSe
         lifecycle=tuple((stage.name, stage.until_days) for stage in given.lifecycle),
         min_rows=given.min_rows,
         min_positives=given.min_positives,
+    )
+
+
+def learning_of(
+    project: Project, rows: LabelledRows, tuned: Mapping[str, float] | None = None
+) -> Learning:
+    """Read how the configuration wants a model of some rows to be taught.
+
+    Raises
+    ------
+    SettingsError
+        When segments are read from a column that is no signal of this company.
+    """
+    from models.training.learning import Learning
+
+    training = project.settings.training
+    return Learning(
+        maturity_days=rows.maturity_days,
+        segments=segment_settings(project, rows.signals),
+        decisions=rows.decisions,
+        is_dated=rows.is_dated,
+        tuned=tuned,
+        seed=training.seed,
+        n_jobs=training.threads,
     )
 
 

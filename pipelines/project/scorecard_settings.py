@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from features.catalog import EVERYBODY, GROUPS
 from features.errors import SettingsError, nearest, sample
+from features.json_values import Json
 from features.tables.mapping.mapping import Frozen
 
 if TYPE_CHECKING:
@@ -272,7 +273,7 @@ class PlaysSettings(Frozen):
         """Return the play that answers a reason, where there is one."""
         return self.signals.get(signal) or self.groups.get(group)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return a JSON-ready description."""
         return self.model_dump()
 

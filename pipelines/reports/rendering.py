@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -29,14 +28,14 @@ def environment() -> Environment:
     return made
 
 
-def render(template: str, **context: Any) -> str:
+def render(template: str, **context: object) -> str:
     """Fill in a template.
 
     Parameters
     ----------
     template : str
         Its file in ``pipelines/reports/templates``, such as "weights.html.j2".
-    **context : Any
+    **context : object
         What it asks for.
 
     Returns

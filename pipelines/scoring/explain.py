@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from features.errors import DataError, nearest
+from features.json_values import Json, json_value
 from pipelines.project.company import open_company, scoring_date
 from pipelines.project.project import Project
 from pipelines.scoring.score import features_on
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from features.outcomes.labels import OutcomeSettings, OutcomeWords
     from features.tables.company import Company
+    from models.measures.metrics import BandRow
     from models.scoring.health_model import HealthModel
     from models.scoring.reasons import Reason
 
@@ -38,7 +40,7 @@ class Explained:
         Points per signal group.
     reasons : list of Reason
         Every signal, largest absolute points first.
-    band_rate : dict or None
+    band_rate : BandRow or None
         How often the outcome happened in the band on the hold-out.
     words : OutcomeWords
         How people speak of the outcome.
@@ -49,17 +51,17 @@ class Explained:
     account: dict[str, Any]
     groups: dict[str, float]
     reasons: list[Reason]
-    band_rate: dict[str, Any] | None
+    band_rate: BandRow | None
     words: OutcomeWords
     timing: str | None = None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return what ``explain --json`` prints."""
         return {
             **self.account,
             "groups": self.groups,
             "signals": [reason.to_dict() for reason in self.reasons],
-            "band_rate": self.band_rate,
+            "band_rate": json_value(self.band_rate),
             "timing": self.timing,
         }
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from features.errors import SettingsError
+from features.json_values import JsonReady
 from pipelines.project.project import Project
 from pipelines.reports.terminal.progress import show_rows
 from pipelines.reports.terminal.whole_file import replaced_whole
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Exported:
+class Exported(JsonReady):
     """An export that was written.
 
     Parameters
@@ -46,10 +47,6 @@ class Exported:
     model_version: str
     revision: int
     issued_at: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what ``export --json`` prints."""
-        return asdict(self)
 
 
 def export_scores(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from features.errors import DataError, SettingsError, sample
+from features.json_values import Json
 from pipelines.project.company import open_company, scoring_date
 from pipelines.project.project import Project
 from pipelines.reports.terminal.progress import show_progress
@@ -50,7 +51,7 @@ class ExplainedMove:
     words: OutcomeWords
     warnings: list[str]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return what ``explain --since --json`` prints."""
         return {
             "account_id": self.account_id,

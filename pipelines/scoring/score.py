@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipelines.project.feature_stream import FeatureStream, feature_stream
 from pipelines.project.feature_table import feature_rows_of_date, refuse_lost_signals
@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    import numpy as np
     import pandas as pd
     import pyarrow as pa
+    from numpy.typing import NDArray
 
     from features.tables.company import Company
     from models.registry.models import Champion
@@ -201,7 +203,7 @@ def issued_before(project: Project, key: RunKey) -> Run | None:
 
 def scored_batches(
     stream: FeatureStream, model: HealthModel, workers: int
-) -> tuple[int, Iterator[tuple[pa.RecordBatch, Any]]]:
+) -> tuple[int, Iterator[tuple[pa.RecordBatch, NDArray[np.uint64]]]]:
     """Score a stream: the number of rows, and batches of scored rows with their signals' hashes."""
     from models.scoring.scorer import Scorer
     from models.training.fingerprint import row_hashes
@@ -213,7 +215,7 @@ def scored_batches(
         return score_on_cluster(stream.on_cluster(), model, hashed)
     scorer = Scorer(model)
 
-    def work(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, Any]:
+    def work(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, NDArray[np.uint64]]:
         return scorer.score_batch(batch), row_hashes(batch, hashed)
 
     count, batches = stream.read()

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from features.build import FeatureRows
     from models.scoring.health_model import HealthModel
     from models.scoring.scorer import Scorer
@@ -21,7 +24,7 @@ _SCORERS: dict[str, Scorer] = {}
 
 def score_on_cluster(
     rows: FeatureRows, model: HealthModel, hashed: list[str]
-) -> tuple[int, Iterator[tuple[pa.RecordBatch, Any]]]:
+) -> tuple[int, Iterator[tuple[pa.RecordBatch, NDArray[np.uint64]]]]:
     """Score feature rows where they lie.
 
     Parameters
@@ -66,7 +69,7 @@ def score_on_cluster(
     scored = features.mapInArrow(score_partition, schema).localCheckpoint()
     partition = functions.spark_partition_id()
 
-    def fetched() -> Iterator[tuple[pa.RecordBatch, Any]]:
+    def fetched() -> Iterator[tuple[pa.RecordBatch, NDArray[np.uint64]]]:
         for number in range(scored.rdd.getNumPartitions()):
             for batch in scored.filter(partition == number).toArrow().to_batches():
                 hashes = batch[HASH].to_numpy().view("uint64")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from features.errors import DataError, SettingsError, StoreError
+from features.json_values import Json, JsonReady
 from pipelines.project.project import Project
 from pipelines.project.score_settings import MAIN
 from pipelines.reports.terminal.whole_file import replaced_whole
@@ -40,7 +41,7 @@ class AccountTrend:
     scores: list[DatedScore]
     words: OutcomeWords
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return what ``trend ACCOUNT --json`` prints."""
         return {
             "account_id": self.account_id,
@@ -60,7 +61,7 @@ class BandCount:
 
 
 @dataclass(frozen=True)
-class PortfolioRun:
+class PortfolioRun(JsonReady):
     """One issued run, summed up.
 
     Parameters
@@ -89,13 +90,9 @@ class PortfolioRun:
     mrr: float | None
     bands: list[BandCount]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return a JSON-ready description."""
-        return {
-            **asdict(self),
-            "as_of": self.as_of.isoformat(),
-            "issued_at": f"{self.issued_at.isoformat()}Z",
-        }
+        return super().to_dict() | {"issued_at": f"{self.issued_at.isoformat()}Z"}
 
 
 @dataclass(frozen=True)
@@ -116,7 +113,7 @@ class PortfolioTrend:
     runs: list[PortfolioRun]
     words: OutcomeWords
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return what ``trend --json`` prints."""
         return {
             "outcome": self.outcome,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
 
 from features.errors import SettingsError
+from features.json_values import Json
 from pipelines.project.company import open_company
 from pipelines.project.project import Project
 from pipelines.project.score_settings import MAIN
@@ -55,6 +56,8 @@ class DataReport:
         Matured observation dates of the main outcome.
     outcomes : dict of str to OutcomeReport
         Per name of an outcome, whether it can be read.
+    muted : int
+        Findings that ``[check] mute`` leaves out.
     """
 
     tables: list[TableQuality]
@@ -65,13 +68,14 @@ class DataReport:
     data_end: str
     observation_dates: list[str]
     outcomes: dict[str, OutcomeReport]
+    muted: int
 
     @property
     def problems(self) -> int:
-        """How many kinds of problems were counted."""
-        return sum(len(table.problems) for table in self.tables)
+        """How many findings there are."""
+        return sum(len(table.findings) for table in self.tables)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return what ``check --json`` prints."""
         return {
             "tables": {table.name: table.to_dict() for table in self.tables},
@@ -83,6 +87,7 @@ class DataReport:
             "observation_dates": self.observation_dates,
             "outcomes": {name: asdict(outcome) for name, outcome in self.outcomes.items()},
             "problems": self.problems,
+            "muted": self.muted,
         }
 
 
@@ -99,15 +104,18 @@ def check_data(project: Project) -> DataReport:
     from features.catalog import GROUPS
     from features.tables.mapping.contract import CONTRACT
 
-    with open_company(project) as company:
+    mute = project.settings.check.mute
+    with open_company(project, with_muted=True) as company:
         builders = active_builders(company, project.settings.signals)
         outcomes = {
             name: _outcome_report(company, project.for_outcome(name))
             for name in (MAIN, *project.settings.outcomes)
         }
         counts = Counter(signal.group for signals in builders.values() for signal in signals)
+        tables = [_with_early_end(company, each) for each in company.quality.values()]
+        heard = [table.without(mute) for table in tables]
         return DataReport(
-            tables=list(company.quality.values()),
+            tables=heard,
             absent=[name for name in CONTRACT if name not in company.tables],
             groups={group: counts[group] for group in GROUPS},
             owners=owner_attributes(company, project.settings.signals),
@@ -115,7 +123,28 @@ def check_data(project: Project) -> DataReport:
             data_end=company.data_end.isoformat(),
             observation_dates=outcomes[MAIN].observation_dates,
             outcomes=outcomes,
+            muted=sum(len(table.findings) for table in tables)
+            - sum(len(table.findings) for table in heard),
         )
+
+
+def _with_early_end(company: Company, quality: TableQuality) -> TableQuality:
+    """Say when a table's rows stop so long before the data's end as they never have."""
+    from features.tables.last_rows import freshness
+    from features.tables.mapping.finding import Finding
+
+    table = company.tables[quality.name]
+    if quality.name == "labels" or not table.is_dated or quality.last is None:
+        return quality
+    fresh = freshness(quality.source_name, table.cleaned, table.contract.time, company.data_end)
+    if not fresh.has_stopped or fresh.newest is None:
+        return quality
+    text = (
+        f"its last row is of {fresh.newest}, {(company.data_end - fresh.newest).days} days before"
+        f" the data end, and it never was without rows for more than {fresh.usual_gap_days:.0f}"
+        " days before: load what is missing, or set [source] data_end to the day after it"
+    )
+    return replace(quality, findings=(*quality.findings, Finding("table-ends-early", text)))
 
 
 def _outcome_report(company: Company, project: Project) -> OutcomeReport:

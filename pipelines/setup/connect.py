@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from features.json_values import Json
 from features.sources.opening import open_source
-from features.sources.url import scheme_of
 from pipelines.setup.draft import places
 from pipelines.setup.vendors import Found, find_vendors, own_tables
 
@@ -49,14 +49,17 @@ class Connection:
         Whose exports are there.
     others : list of str
         Tables of no vendor that is known.
+    unread : list of str
+        Files that hold no table that can be read.
     """
 
     vendors: list[RecognisedVendor]
     others: list[str]
+    unread: list[str]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return what ``connect --json`` prints."""
-        return {"vendors": [asdict(each) for each in self.vendors], "others": self.others}
+        return asdict(self)
 
 
 def connect(url: str, packs: list[Pack]) -> Connection:
@@ -69,11 +72,13 @@ def connect(url: str, packs: list[Pack]) -> Connection:
     SettingsError
         When two vendors claim one table.
     """
-    place, parts = (url, {}) if scheme_of(url) else places(Path(url))
+    place, parts = places(url)
     with open_source(place, Path(), parts=parts) as source:
         vendors = find_vendors(source, parts, packs)
         return Connection(
-            [_recognised(each) for each in vendors], sorted(own_tables(source, vendors))
+            [_recognised(each) for each in vendors],
+            sorted(own_tables(source, vendors)),
+            list(source.unread),
         )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from features.errors import DataError, SettingsError, sample
 from features.sources.files.listing import table_files
+from features.sources.url import is_address, masked
 from pipelines.reports.terminal.whole_file import replaced_whole
 from pipelines.setup.toml_text import comment, quoted
 from pipelines.setup.vendors import NO_ANSWERS, Answers, Found, arrange, find_vendors, parts_of
@@ -119,19 +120,20 @@ port = 8000
 
 
 def write_draft(
-    folder: Path,
+    place: str | Path,
     target: Path,
     *,
     registry: Path | None = None,
     force: bool = False,
     answers: Answers = NO_ANSWERS,
 ) -> tuple[str, list[str]]:
-    """Look at a folder (or DuckDB file) and write a draft configuration.
+    """Look at tables and write a draft configuration.
 
     Parameters
     ----------
-    folder : Path
-        The source; where it holds no tables, the folders in it, one for each vendor.
+    place : str or Path
+        A folder or DuckDB file; where a folder holds no tables, the folders in it, one for each
+        vendor. Or the address of a server, without a password.
     target : Path
         The file to write.
     registry : Path, optional
@@ -151,7 +153,7 @@ def write_draft(
     Raises
     ------
     SettingsError
-        When the file exists already, or no table looks like accounts.
+        When the file exists already, no table looks like accounts, or an address holds a password.
     DataError
         When the source cannot be read.
     """
@@ -163,10 +165,10 @@ def write_draft(
             " another with -c"
         )
     unfinished = None
-    url, parts = places(folder)
+    url, parts = places(str(place))
+    shown = None if url is None else _as_written(str(place), target)
     with open_source(url, Path(), parts=parts) as source:
         models = "mlruns" if registry is None else _relative(registry, target)
-        shown = None if url is None else _relative(folder, target)
         try:
             vendors = [
                 replace(each, url=each.url and _relative(Path(each.url), target))
@@ -184,9 +186,11 @@ def write_draft(
     return text, doubts
 
 
-def places(folder: Path) -> tuple[str | None, dict[str, str]]:
+def places(place: str) -> tuple[str | None, dict[str, str]]:
     """Return the source's own address, and those of the folders in it; it may hold only these."""
-    whole = folder.resolve()
+    if is_address(place):
+        return place, {}
+    whole = Path(place).resolve()
     parts = parts_of(whole)
     if parts:
         try:
@@ -195,6 +199,18 @@ def places(folder: Path) -> tuple[str | None, dict[str, str]]:
             return None, parts
     # Folders beside tables of one's own are other things, until a person names them.
     return str(whole), {}
+
+
+def _as_written(place: str, target: Path) -> str:
+    """Return an address as the configuration has it: a path from its folder, or a server's."""
+    if not is_address(place):
+        return _relative(Path(place), target)
+    if masked(place) != place:
+        raise SettingsError(
+            f"The address '{masked(place)}' holds a password, and the configuration is no place for"
+            " one; give it as ${NAME} of a variable, or leave it to the server's own file"
+        )
+    return place
 
 
 def _url_line(url: str | None) -> str:
@@ -238,7 +254,9 @@ def draft(
     if "accounts" not in by_name:
         raise SettingsError(
             f"No table of '{source.url}' looks like accounts (it holds"
-            f" {sample(sorted(source.tables), 8)}); name one file accounts"
+            f" {sample(sorted(source.tables), 8)}"
+            f"{f'; not read: {sample(source.unread, 8)}' if source.unread else ''});"
+            " name one file accounts"
         )
     accounts = by_name["accounts"]
     attributes, sensitive, skipped = attributes_of(accounts, source.tables[accounts.source])

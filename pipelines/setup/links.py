@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from features.errors import SettingsError
+from features.json_values import Json
 from pipelines.project.company import open_project_vendors
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class LinkReport:
 
     systems: list[SystemLinks]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return what ``links --json`` prints."""
         return {"systems": {each.system: asdict(each) for each in self.systems}}
 

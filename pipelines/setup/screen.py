@@ -9,10 +9,20 @@ from rich.console import Console
 from rich.text import Text
 
 from pipelines.reports.terminal.console import plain, print_warnings, table_of
+from pipelines.reports.wording import plural
 
 if TYPE_CHECKING:
     from features.catalog import Signal
+    from features.tables.mapping.finding import Severity
     from pipelines.setup.check import DataReport
+
+
+FINDINGS_PAGE = "docs/reference/findings.md"
+MARKS: dict[Severity, tuple[str, str]] = {
+    "serious": ("‼ ", "red"),
+    "warning": ("! ", "yellow"),
+    "note": ("· ", "dim"),
+}
 
 
 def show_report(console: Console, report: DataReport) -> None:
@@ -51,10 +61,23 @@ def show_report(console: Console, report: DataReport) -> None:
         elif name != "main":
             count = len(outcome.observation_dates)
             console.print(Text(f"Outcome {name} ({outcome.kind}): {count} matured dates"))
-    for quality in report.tables:
-        print_warnings(console, (f"{quality.name}: {problem}" for problem in quality.problems))
-    if not report.problems:
+    _show_findings(console, report)
+    if report.muted:
+        console.print(Text(f"{plural(report.muted, 'finding')} muted by [check] mute"))
+    if not report.problems and not report.muted:
         console.print(Text("No impossible or unreadable values were found", style="green"))
+
+
+def _show_findings(console: Console, report: DataReport) -> None:
+    """Print what was found, the serious first, each with its code."""
+    for severity, (mark, style) in MARKS.items():
+        for table in report.tables:
+            for finding in table.findings:
+                if finding.severity == severity:
+                    line = plain(f"{table.name}.{finding.code}: {finding.text}", 400)
+                    console.print(Text.assemble((mark, style), line), soft_wrap=True)
+    if report.problems:
+        console.print(Text(f"What each means, and how to mute it, is in {FINDINGS_PAGE}", "dim"))
 
 
 def show_signals(console: Console, signals: Iterable[Signal]) -> None:

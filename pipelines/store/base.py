@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import pyarrow as pa
 
@@ -157,9 +157,9 @@ class ScoreStore(ABC):
             for row in self._ask(query, parameters, RUN_SCHEMA).read_all().to_pylist()
         ]
 
-    def _facts_in(self, row: Mapping[str, Any]) -> dict[str, str]:
+    def _facts_in(self, row: Mapping[str, object]) -> dict[str, str]:
         try:
-            facts = json.loads(row["facts"])
+            facts = json.loads(str(row["facts"]))
             if isinstance(facts, dict):
                 return facts
         except (ValueError, RecursionError):

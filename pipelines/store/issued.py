@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from features.errors import StoreError, sample
+from features.json_values import Json, JsonReady
 from pipelines.project.project import Project
 from pipelines.store.opening import open_store
 from pipelines.store.runs import NoStore
@@ -67,7 +68,7 @@ def issued_run(
 
 
 @dataclass(frozen=True)
-class DatedScore:
+class DatedScore(JsonReady):
     """The score of one account on one date.
 
     Parameters
@@ -100,12 +101,10 @@ class DatedScore:
     issued_at: datetime | None = None
     revision: int | None = None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return a JSON-ready description."""
-        described = {field.name: getattr(self, field.name) for field in fields(self)}
-        described["as_of"] = self.as_of.isoformat()
-        described["issued_at"] = self.issued_at and f"{self.issued_at.isoformat()}Z"
-        return described
+        issued_at = None if self.issued_at is None else f"{self.issued_at.isoformat()}Z"
+        return super().to_dict() | {"issued_at": issued_at}
 
 
 def issued_scores(project: Project, account_id: str) -> list[DatedScore]:

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.errors import StoreError
+from features.json_values import Json
 from features.sources.source import first_line
 from pipelines.store.base import ScoreStore
 from pipelines.store.duckdb import BATCH_ROWS, MEMORY, REPEATED, batches_of, spill_folder
@@ -95,7 +96,7 @@ class ParquetStore(ScoreStore):
         pattern = "/".join(f"{part}=*" for part in _PARTS)
         return glob.glob(f"{pattern}/{FACTS}", root_dir=self.folder)
 
-    def _facts(self) -> list[dict[str, Any]]:
+    def _facts(self) -> list[dict[str, object]]:
         """Read what is known of each run, with the folder of its rows, in the order of issue."""
         found = []
         for name in sorted(self._facts_files()):
@@ -250,7 +251,7 @@ class _ParquetRun(RunWriter):
             _folder_to_disk(target.parent)
         return replace(run, seal=seal.seal)
 
-    def _told(self, run: Run) -> dict[str, Any]:
+    def _told(self, run: Run) -> Json:
         return {
             "version": STORE_VERSION,
             "outcome": run.key.outcome,

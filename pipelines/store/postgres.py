@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -36,6 +36,7 @@ from pipelines.store.writer import RunWriter, twice
 
 if TYPE_CHECKING:
     import psycopg
+    from psycopg.rows import TupleRow
 
 DEFAULT_SCHEMA = "healthscore"
 BLOCK_BYTES = 1 << 24
@@ -86,7 +87,7 @@ class PostgresStore(ScoreStore):
         super().__init__(self._url.shown, read_only=read_only, seal_key=seal_key)
         self._options = dict(self._url.query)
         self.schema = self._options.pop("schema", "") or DEFAULT_SCHEMA
-        self._connection: psycopg.Connection[Any] | None = None
+        self._connection: psycopg.Connection[TupleRow] | None = None
 
     def __enter__(self) -> Self:
         self._connection = self._connect()
@@ -105,13 +106,13 @@ class PostgresStore(ScoreStore):
             self._connection = None
 
     @property
-    def connection(self) -> psycopg.Connection[Any]:
+    def connection(self) -> psycopg.Connection[TupleRow]:
         """The open connection."""
         if self._connection is None:
             raise RuntimeError("the store is entered before it is used")
         return self._connection
 
-    def _connect(self) -> psycopg.Connection[Any]:
+    def _connect(self) -> psycopg.Connection[TupleRow]:
         connection = connect(self._url, self._options, "store", StoreError)
         with self._speaking():
             connection.execute(_SETTINGS)
@@ -120,11 +121,11 @@ class PostgresStore(ScoreStore):
             )
         return connection
 
-    def _prepare(self, connection: psycopg.Connection[Any]) -> None:
+    def _prepare(self, connection: psycopg.Connection[TupleRow]) -> None:
         """Make the tables where there are none."""
         from psycopg import sql
 
-        def ask(query: str) -> list[tuple[Any, ...]]:
+        def ask(query: str) -> list[TupleRow]:
             return connection.execute(query).fetchall()
 
         if self.read_only:
@@ -152,7 +153,7 @@ class PostgresStore(ScoreStore):
             for statement in tables(_TEXT, ", primary key (run_id, account_id)"):
                 connection.execute(statement)
 
-    def _add_seals(self, connection: psycopg.Connection[Any]) -> None:
+    def _add_seals(self, connection: psycopg.Connection[TupleRow]) -> None:
         """Bring a store from before seals up to date; whoever may read the runs may read seals."""
         from psycopg import errors
 

@@ -8,13 +8,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.errors import StoreError
+from features.json_values import Json
 from pipelines.store.runs import Run
 from pipelines.store.schema import SCORE_SCHEMA
 
@@ -144,7 +144,7 @@ class Seal:
         """Which run it is of."""
         return self.outcome, self.as_of, self.model_version, self.revision
 
-    def kept(self) -> dict[str, Any]:
+    def kept(self) -> Json:
         """Return what a file that tells which run it is of keeps of a seal beside that."""
         return {name: value for name, value in asdict(self).items() if name not in _RUN}
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from features.json_values import Json
 from pipelines.project.company import dated_events, open_company
 from pipelines.project.project import Project
-from pipelines.project.rows import labelled_rows, run_parameters, scale_settings, segment_settings
+from pipelines.project.rows import labelled_rows, learning_of, run_parameters, scale_settings
 from pipelines.reports.terminal.progress import show_progress
 from pipelines.reports.terminal.whole_file import refuse_other_suffix, write_table
 
@@ -53,7 +54,7 @@ class Backtested:
     words: OutcomeWords
     warnings: list[str]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return what ``backtest --json`` prints."""
         return self.result.to_dict() | {
             "outcome": self.outcome,
@@ -100,7 +101,7 @@ def backtest(
     tuned, champion, doubts = _champion_parameters(project)
     with open_company(project) as company:
         rows = labelled_rows(project, company)
-        segments = segment_settings(project, rows.signals)
+        learning = learning_of(project, rows, tuned)
         treated = treated_rows(company, settings.outcome, rows.frame)
         sensitive = sensitive_attributes(company, settings.signals, rows.frame)
         events = dated_events(company, settings.outcome)
@@ -108,18 +109,12 @@ def backtest(
         result = judge(
             rows.frame,
             rows.signals,
-            maturity_days=rows.maturity_days,
-            segments=segments,
-            decisions=rows.decisions,
+            learning,
             scale=scale_settings(project, rows.base_rate),
             n_origins=origins,
             sensitive=sensitive,
             treated=treated,
             events=events,
-            is_dated=rows.is_dated,
-            tuned=tuned,
-            seed=settings.training.seed,
-            n_jobs=settings.training.threads,
             progress=step,
         )
     if out is not None:
@@ -158,7 +153,7 @@ def _figures(result: Backtest) -> dict[str, Figure]:
     return figures | ({"lead.png": lead_plot(result.lead)} if len(result.lead) else {})
 
 
-def _champion_parameters(project: Project) -> tuple[dict[str, Any] | None, str | None, list[str]]:
+def _champion_parameters(project: Project) -> tuple[dict[str, float] | None, str | None, list[str]]:
     """Read what the champion was tuned to; a registry that cannot be read ends the run early."""
     if not project.registry.has_champion():
         return None, None, []

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from models.backtest.backtest import Backtest
+    from models.backtest.comparison import Comparison
     from pipelines.training.backtest import Backtested
 
 OURS = "healthscore"
@@ -87,9 +88,9 @@ def show_verdict(console: Console, result: Backtest, ours: pd.DataFrame) -> None
         )
 
 
-def _comparisons(versus: Sequence[dict[str, Any]]) -> list[str]:
+def _comparisons(versus: Sequence[Comparison]) -> list[str]:
     by_verdict = {
-        verdict: [plain(each["contender"], 40) for each in versus if each["verdict"] == verdict]
+        verdict: [plain(each.contender, 40) for each in versus if each.verdict == verdict]
         for verdict in ("better", "level", "worse")
     }
     joint = {"better": "better than", "level": "level with", "worse": "worse than"}
@@ -121,10 +122,10 @@ def show_contenders(console: Console, result: Backtest) -> None:
     _keep_numbers_whole(table)
     for each in result.versus:
         table.add_row(
-            plain(each["contender"], 40),
-            _signed(each["difference"], 4),
-            f"{_signed(each['low'], 4)} to {_signed(each['high'], 4)}",
-            Text(each["verdict"], styles.get(each["verdict"], "")),
+            plain(each.contender, 40),
+            _signed(each.difference, 4),
+            f"{_signed(each.low, 4)} to {_signed(each.high, 4)}",
+            Text(each.verdict, styles.get(each.verdict, "")),
         )
     if result.versus:
         console.print(table)
@@ -229,7 +230,7 @@ def show_leaks(console: Console, result: Backtest) -> None:
         console.print(Text(f"AUC of a plain LightGBM on {'; '.join(measured)}."))
     console.print(Text(plain(leaks.verdict, 400)))
     for suspect in leaks.suspects:
-        console.print(Text(f"! {plain(suspect['why'], 400)}", style="yellow"))
+        console.print(Text(f"! {plain(suspect.why, 400)}", style="yellow"))
 
 
 def show_audit(console: Console, audit: pd.DataFrame) -> None:

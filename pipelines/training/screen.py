@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -18,6 +18,7 @@ from pipelines.reports.terminal.console import (
 )
 
 if TYPE_CHECKING:
+    from models.measures.metrics import BandRow
     from models.weights.intervals import WeightCertainty
     from pipelines.training.train import Trained
 
@@ -92,7 +93,7 @@ def show_metrics(console: Console, metrics: dict[str, Any]) -> None:
     )
 
 
-def show_bands(console: Console, bands: list[dict[str, Any]]) -> None:
+def show_bands(console: Console, bands: Sequence[BandRow]) -> None:
     """Print what each band has meant on the hold-out."""
     table = table_of("Band", ">rows", ">positives", ">expected", ">observed", "90 % interval")
     for band in bands:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import itertools
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypedDict
 
+from features.json_values import Json, json_value
 from features.outcomes.settings import WORDS, OutcomeWords
 from pipelines.project.project import Project, freeze_scale
 from pipelines.project.rows import (
     LabelledRows,
     labelled_rows,
+    learning_of,
     run_parameters,
     scale_settings,
-    segment_settings,
 )
 from pipelines.project.score_settings import DECISION, MAIN
 from pipelines.reports.terminal.progress import show_progress
@@ -22,6 +23,8 @@ from pipelines.training.leak_gate import refuse_leaks
 from pipelines.training.tune import search_parameters, tuning_parameters, tuning_seconds
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from models.training.fit import TrainingResult
     from models.training.tuning import Tuned
 
@@ -55,7 +58,7 @@ class Trained:
     outcome: str = MAIN
     words: OutcomeWords = WORDS["churn"]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return what ``train --json`` prints."""
         result = self.result
         return {
@@ -68,10 +71,10 @@ class Trained:
             },
             "weights": {name: dict(shares) for name, shares in result.model.weights.items()},
             "weight_certainty": result.model.certainty.to_dict(),
-            "bands": result.bands,
+            "bands": json_value(result.bands),
             "scale": result.model.scale.to_dict(),
             "choice": result.choice,
-            "counts": result.counts,
+            "counts": json_value(result.counts),
             "tuning": None if self.tuning is None else self.tuning.to_dict(),
             "warnings": self.warnings,
         }
@@ -103,27 +106,16 @@ def train(project: Project, *, tune_seconds: float | None = None) -> Trained:
     observed = labelled_rows(project)
     rows = observed.left_alone
     refuse_leaks(project, rows)
-    segments = segment_settings(project, rows.signals)
-    tuning = search_parameters(
-        project,
-        rows.due,
-        segments=segments,
-        seconds=seconds,
-    )
+    learning = learning_of(project, rows)
+    tuning = search_parameters(project, rows.due, segments=learning.segments, seconds=seconds)
     number = itertools.count(1)
     with show_progress("Train") as step:
         result = fit_health_model(
             rows.frame,
             rows.signals,
-            maturity_days=rows.maturity_days,
-            segments=segments,
-            decisions=rows.decisions,
+            replace(learning, tuned=None if tuning is None else tuning.parameters),
             scale=scale_settings(project, rows.base_rate),
             holdout_dates=settings.training.holdout_dates,
-            is_dated=rows.is_dated,
-            seed=settings.training.seed,
-            n_jobs=settings.training.threads,
-            tuned=None if tuning is None else tuning.parameters,
             progress=lambda name: step(name, next(number), TRAINING_STEPS),
         )
         step("registering the champion", TRAINING_STEPS, TRAINING_STEPS)
@@ -145,12 +137,20 @@ def train(project: Project, *, tune_seconds: float | None = None) -> Trained:
     )
 
 
+class KeptWithModel(TypedDict):
+    """What is logged with a registered model."""
+
+    params: dict[str, object]
+    files: dict[str, str]
+    figures: dict[str, Figure]
+
+
 def kept_with_model(
     project: Project,
     result: TrainingResult,
     rows: LabelledRows,
     tuning: Tuned | None,
-) -> dict[str, Any]:
+) -> KeptWithModel:
     """Gather the parameters, files and figures that are logged with a registered model.
 
     Parameters
@@ -186,7 +186,7 @@ def kept_with_model(
 
 def _freeze_missing_scale(project: Project, result: TrainingResult) -> None:
     given = project.settings.score.model_dump()
-    learnt = result.model.scale.to_dict()
+    learnt: dict[str, float | str] = {**result.model.scale.to_dict()}
     if result.model.timing is not None:
         learnt["reading"] = DECISION
     fresh = {key: learnt[key] for key, cut in given.items() if cut is None and key in learnt}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from features.errors import RegistryError, SettingsError
 from pipelines.project.project import Project
@@ -116,12 +116,14 @@ def tuning_parameters(tuning: Tuned | None) -> dict[str, object]:
     """List what a training run is logged with: the search and the parameters it chose."""
     if tuning is None:
         return {}
-    parameters = {f"tuning_{key}": value for key, value in tuning.to_dict().items()}
-    chosen = parameters.pop("tuning_parameters")
-    return parameters | {f"tuned_{key}": value for key, value in chosen.items()}
+    found = tuning.to_dict().items()
+    return {
+        **{f"tuning_{key}": value for key, value in found if key != "parameters"},
+        **{f"tuned_{key}": value for key, value in tuning.parameters.items()},
+    }
 
 
-def _champion_parameters(project: Project) -> dict[str, Any] | None:
+def _champion_parameters(project: Project) -> dict[str, float] | None:
     try:
         model = project.registry.champion().model
     except RegistryError:

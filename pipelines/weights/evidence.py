@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, TypedDict
 
 from features.catalog import EVERYBODY
 from features.errors import RegistryError, sample
 from pipelines.project.project import Project
 from pipelines.weights.evidence_ratings import RatingEvidence, rating_evidence
-from pipelines.weights.evidence_referrals import referrals_beside_surveys
+from pipelines.weights.evidence_referrals import AloneAndBeside, referrals_beside_surveys
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,11 +20,23 @@ if TYPE_CHECKING:
     from features.tables.company import Company
     from features.tables.quality import TableQuality
     from models.arrays import Codes
-    from models.measures.metrics import Metrics
+    from models.measures.metrics import BandRow, Metrics
+    from models.registry.versions import LoggedBacktest
     from models.scoring.health_model import HealthModel
 
 CALIBRATION_POSITIVES, POSITIVES_PER_BIN = 20, 5
 """Fewer outcomes say nothing of a segment's probabilities, and bins of fewer nothing at all."""
+
+
+class QualityRow(TypedDict):
+    """What a table holds, under the company's own name for it, and what is wrong with it."""
+
+    table: str
+    rows: int
+    accounts: int
+    first: datetime | None
+    last: datetime | None
+    problems: list[str]
 
 
 @dataclass(frozen=True)
@@ -54,22 +67,16 @@ class Evidence:
         group's), the five heaviest of each group.
     ratings : RatingEvidence or None
         Ratings by people; None without them.
-    referrals_vs_nps : list of dict
-        First the referrals, then the surveys; empty without either. ``signal``, ``label``,
-        ``group``, ``direction`` ("higher" or "lower"), ``declared`` (False where the direction is
-        what the model learnt); ``rows``, ``accounts``, ``positives``, ``auc``, ``low``, ``high``
-        where it is known; the same under ``shared_`` where the other side is known too. The other
-        side of a survey is the referrals, that of the referrals the first survey: ``other``,
-        ``other_label``, ``other_auc``, ``other_low``, ``other_high`` and ``ahead``, ``ahead_low``,
-        ``ahead_high``, the AUC less the other's. None where there is no other side.
+    referrals_vs_nps : list of AloneAndBeside
+        First the referrals, then the surveys; empty without either. The other side of a survey is
+        the referrals, that of the referrals the first survey.
     audit : DataFrame
         See :func:`models.measures.fairness_audit.fairness_audit`; empty without sensitive
         attributes.
-    backtest : dict or None
-        See :func:`models.registry.versions.newest_backtest`; None where none was logged.
-    quality : list of dict
-        Per table ``table`` (the company's own name for it), ``rows``, ``accounts``, ``first``,
-        ``last`` (datetime or None) and ``problems`` (sentences).
+    backtest : LoggedBacktest or None
+        None where none was logged.
+    quality : list of QualityRow
+        A row per table.
     notes : list of str
         What could not be shown and why, one sentence each.
     """
@@ -77,15 +84,15 @@ class Evidence:
     metrics: Metrics
     segment_metrics: dict[str, Metrics]
     calibration: dict[str, pd.DataFrame]
-    bands: list[dict[str, Any]]
+    bands: list[BandRow]
     lead: pd.DataFrame
     directions: pd.DataFrame
     carriers: pd.DataFrame
     ratings: RatingEvidence | None
-    referrals_vs_nps: list[dict[str, Any]]
+    referrals_vs_nps: list[AloneAndBeside]
     audit: pd.DataFrame
-    backtest: dict[str, Any] | None
-    quality: list[dict[str, Any]]
+    backtest: LoggedBacktest | None
+    quality: list[QualityRow]
     notes: list[str]
 
 
@@ -270,7 +277,7 @@ def _sensitive(
     return attributes
 
 
-def _backtest(project: Project, notes: list[str]) -> dict[str, Any] | None:
+def _backtest(project: Project, notes: list[str]) -> LoggedBacktest | None:
     from models.registry.versions import newest_backtest
 
     try:
@@ -283,7 +290,7 @@ def _backtest(project: Project, notes: list[str]) -> dict[str, Any] | None:
     return logged
 
 
-def _table_quality(found: TableQuality) -> dict[str, Any]:
+def _table_quality(found: TableQuality) -> QualityRow:
     return {
         "table": found.source_name,
         "rows": found.rows,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from features.catalog import EVERYBODY
+from models.measures.estimate import UNKNOWN, Estimate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,8 +55,8 @@ class RatingEvidence:
         rows before the hold-out; None where no group could be measured.
     measured : Alone or None
         That group's measure, on the same rows as ``rating``.
-    ahead, ahead_low, ahead_high : float or None
-        AUC of the rating less that of the objective measure, with its 90 % interval.
+    ahead : Estimate
+        AUC of the rating less that of the objective measure.
     sentence : str
         All this in plain words.
     """
@@ -74,9 +75,7 @@ class RatingEvidence:
     rating: Alone | None
     objective: str | None
     measured: Alone | None
-    ahead: float | None
-    ahead_low: float | None
-    ahead_high: float | None
+    ahead: Estimate
     sentence: str
 
 
@@ -125,9 +124,7 @@ def rating_evidence(
         rating=rating,
         objective=objective,
         measured=told.second if told else None,
-        ahead=told.ahead if told else None,
-        ahead_low=told.ahead_low if told else None,
-        ahead_high=told.ahead_high if told else None,
+        ahead=told.ahead if told else UNKNOWN,
         sentence=_in_words(spread, project.settings.outcome.words, rating, objective, told),
     )
 
@@ -166,13 +163,13 @@ def _rating_told(
                 high_is_risk=(risky, model.scale.good),
                 seed=seed,
             )
-            if told.ahead is not None:
+            if told.ahead.value is not None:
                 return told.first, grading.names[best], told
     ranking = alone(values, happened, accounts, high_is_risk=risky, seed=seed)
     return (None if ranking.auc is None else ranking), None, None
 
 
-def _best(grades: Floats, happened: pd.Series[Any], model: HealthModel) -> int | None:
+def _best(grades: Floats, happened: pd.Series, model: HealthModel) -> int | None:
     """Place of the measure that ranks outcomes best."""
     import numpy as np
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict, cast
 
 from features.catalog import EVERYBODY
 from features.errors import sample
@@ -13,15 +13,56 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from features.catalog import Signal
+    from models.arrays import Floats
     from models.scoring.health_model import HealthModel
 
 REFERRALS = ("referrals_365d",)
 SURVEYS = ("nps_last", "csat_last", "ces_last")
-BESIDE = (
-    *(f"shared_{name}" for name in ("rows", "accounts", "positives", "auc", "low", "high")),
-    *("other", "other_label", "other_auc", "other_low", "other_high"),
-    *("ahead", "ahead_low", "ahead_high"),
-)
+
+
+class Beside(TypedDict):
+    """A signal beside that of the other side, on the rows in which both are known.
+
+    ``shared_`` figures are the signal's there, ``other_`` those of the other side, and ``ahead``
+    the signal's AUC less the other's; intervals are of 90 %. None where there is no other side.
+    """
+
+    shared_rows: int | None
+    shared_accounts: int | None
+    shared_positives: int | None
+    shared_auc: float | None
+    shared_low: float | None
+    shared_high: float | None
+    other: str | None
+    other_label: str | None
+    other_auc: float | None
+    other_low: float | None
+    other_high: float | None
+    ahead: float | None
+    ahead_low: float | None
+    ahead_high: float | None
+
+
+class AloneAndBeside(Beside):
+    """What a signal alone ranks right where it is known, and :class:`Beside`.
+
+    ``direction`` is "higher" or "lower"; where it was not ``declared`` it is what the model learnt.
+    """
+
+    signal: str
+    label: str
+    group: str
+    direction: str
+    declared: bool
+    rows: int
+    accounts: int
+    positives: int
+    auc: float | None
+    low: float | None
+    high: float | None
+
+
+BESIDE = tuple(Beside.__annotations__)
 
 
 def referrals_beside_surveys(
@@ -31,7 +72,7 @@ def referrals_beside_surveys(
     notes: list[str],
     *,
     seed: int,
-) -> list[dict[str, Any]]:
+) -> list[AloneAndBeside]:
     """Ask what actual referrals foretell, and what answers to surveys do.
 
     Nothing is learnt but directions that nobody declared, so all matured rows count.
@@ -45,8 +86,7 @@ def referrals_beside_surveys(
 
     Returns
     -------
-    list of dict
-        See :class:`pipelines.weights.evidence.Evidence`.
+    list of AloneAndBeside
     """
     from models.backtest.signal_evidence import some_accounts
 
@@ -108,15 +148,15 @@ def _usable(found: list[Signal], rows: pd.DataFrame, notes: list[str]) -> list[S
 
 def _entry(
     model: HealthModel, rows: pd.DataFrame, signal: Signal, other: Signal | None, seed: int
-) -> dict[str, Any]:
-    """One entry of :class:`pipelines.weights.evidence.Evidence`'s ``referrals_vs_nps``."""
+) -> AloneAndBeside:
+    """Measure a signal alone, and beside the other where there is one."""
     import numpy as np
 
     from models.backtest.signal_evidence import alone, healthy_direction, high_is_risk, side_by_side
 
     happened, accounts = rows["happened"], rows["account_id"]
 
-    def column(of: Signal) -> Any:
+    def column(of: Signal) -> Floats:
         return rows[of.name].to_numpy(dtype=float, na_value=np.nan)
 
     risk = bool(high_is_risk(model, signal.name))
@@ -130,7 +170,7 @@ def _entry(
         **asdict(alone(column(signal), happened, accounts, high_is_risk=risk, seed=seed)),
     }
     if other is None:
-        return entry | dict.fromkeys(BESIDE)
+        return cast("AloneAndBeside", entry | dict.fromkeys(BESIDE))
     told = side_by_side(
         column(signal),
         column(other),
@@ -140,13 +180,12 @@ def _entry(
         seed=seed,
     )
     entry |= {f"shared_{name}": value for name, value in asdict(told.first).items()}
-    return entry | {
+    entry |= {
         "other": other.name,
         "other_label": other.label,
         "other_auc": told.second.auc,
         "other_low": told.second.low,
         "other_high": told.second.high,
-        "ahead": told.ahead,
-        "ahead_low": told.ahead_low,
-        "ahead_high": told.ahead_high,
+        **told.ahead.spread("ahead"),
     }
+    return cast("AloneAndBeside", entry)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from features.catalog import EVERYBODY
 from features.errors import sample
+from features.json_values import Json, JsonReady
 from pipelines.project.company import open_company
 from pipelines.project.project import Project
 from pipelines.project.scorecard_settings import scorecard_measures, weights_today
 from pipelines.weights.adoption import Adoption, adoption_of
-from pipelines.weights.rows import MONTHS, RECOMMENDED, TODAY
+from pipelines.weights.rows import RECOMMENDED, TODAY, decided, named_weights, with_arr
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +54,7 @@ class Since:
 
 
 @dataclass(frozen=True)
-class Past:
+class Past(JsonReady):
     """One recommendation and what came of it.
 
     Parameters
@@ -75,16 +76,6 @@ class Past:
     by_segment: dict[str, Adoption]
     since: Since | None
     notes: list[str]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready description."""
-        return {
-            "record": self.record.to_dict(),
-            "adoption": asdict(self.adoption),
-            "by_segment": {name: asdict(found) for name, found in self.by_segment.items()},
-            "since": None if self.since is None else asdict(self.since),
-            "notes": self.notes,
-        }
 
 
 @dataclass(frozen=True)
@@ -111,7 +102,7 @@ class History:
     past: list[Past]
     warnings: list[str]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return what ``recommend --history --json`` prints."""
         return {
             "outcome": self.outcome,
@@ -208,10 +199,7 @@ def history(project: Project, on: date | None = None) -> History:
             later = _later_rows(project, company, min(each.learnt_until for each in records))
         measures = scorecard_measures(settings.scorecard, signals)
         names = [measure.name for measure in measures]
-        arranged = weights_today(settings.scorecard, names)
-        now: Weighting = {
-            place: dict(zip(names, row.tolist(), strict=True)) for place, row in arranged.items()
-        }
+        now = named_weights(names, weights_today(settings.scorecard, names))
         graded = {measure.name: [each.name for each in measure.signals] for measure in measures}
         seen = [(on or datetime.now(UTC).date(), now)]
         for record in records:
@@ -261,8 +249,6 @@ def _differences(
 
 def _later_rows(project: Project, company: Company, start: date) -> pd.DataFrame | None:
     """Build the matured rows that were observed from a day on; None where there are none."""
-    import numpy as np
-
     from features.build import build_features
     from features.outcomes.labels import matured_dates
 
@@ -272,14 +258,9 @@ def _later_rows(project: Project, company: Company, start: date) -> pd.DataFrame
         return None
     frame = build_features(company, dates, settings.outcome, settings.signals, labelled=True)
     if project.registry.has_champion():
-        timing = project.registry.champion().model.timing
-        if timing is not None:
-            # As they were recommended: held against decisions.
-            frame = frame[timing.decisions.due(frame)].reset_index(drop=True)
-    if frame.empty:
-        return None
-    mrr = frame["mrr"].astype(float) if "mrr" in frame else np.nan
-    return frame.assign(arr=MONTHS * mrr)
+        # As they were recommended: held against decisions.
+        frame = decided(frame, project.registry.champion().model)
+    return None if frame.empty else with_arr(frame)
 
 
 def _since(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from features.catalog import EVERYBODY
 from features.errors import sample
+from models.measures.estimate import UNKNOWN, Estimate
 from pipelines.project.company import open_company
 from pipelines.project.project import Project
 from pipelines.reports.terminal.progress import show_progress
@@ -61,23 +62,32 @@ class Effect:
         Accounts with the outcome in twelve months, at the rate of the replayed dates.
     caught_today, caught : float
         How many of those today's weights, and the recommended ones, flag in time.
-    more, more_low, more_high : float
-        How many more, with its 90 % interval.
-    arr, more_arr, more_arr_low, more_arr_high : float or None
-        ARR of all those accounts, and of how many more it is flagged; None where ARR is not known.
+    more : Estimate
+        How many more.
+    arr : float or None
+        ARR of all those accounts; None where ARR is not known.
+    more_arr : Estimate
+        ARR of how many more is flagged.
     """
 
     segment: str
     happened: float
     caught_today: float
     caught: float
-    more: float
-    more_low: float
-    more_high: float
+    more: Estimate
     arr: float | None
-    more_arr: float | None
-    more_arr_low: float | None
-    more_arr_high: float | None
+    more_arr: Estimate
+
+
+class RecommendationCounts(TypedDict):
+    """What was learnt from; dates are ISO."""
+
+    rows: int
+    accounts: int
+    positives: int
+    dates: int
+    first_date: str
+    last_date: str
 
 
 @dataclass(frozen=True)
@@ -147,7 +157,7 @@ class Recommended:
     replayed_until: date
     behaviours: list[BehaviourPoints]
     evidence: Evidence
-    counts: dict[str, Any]
+    counts: RecommendationCounts
     versions: dict[str, str]
     warnings: list[str]
 
@@ -270,16 +280,16 @@ def effects(replayed: Replayed, rows: pd.DataFrame, horizon_days: int) -> dict[s
         today, advised = told.loc[TODAY].to_dict(), told.loc[RECOMMENDED].to_dict()
         has_arr = bool(inside["arr"].notna().any())
 
-        ahead = [f"_ahead{end}" for end in ("", "_low", "_high")]
-        more = [happened * float(advised[f"caught{end}"]) for end in ahead]
-        money = [arr * float(advised[f"caught_arr{end}"]) for end in ahead]
+        ahead = Estimate.read(advised, "caught_ahead")
+        money = Estimate.read(advised, "caught_arr_ahead")
         effects_by_segment[str(segment)] = Effect(
             str(segment),
             happened,
             happened * float(today["caught"]),
             happened * float(advised["caught"]),
-            *more,
-            *((arr, *money) if has_arr else (None, None, None, None)),
+            ahead.times(happened),
+            arr if has_arr else None,
+            money.times(arr) if has_arr else UNKNOWN,
         )
     return effects_by_segment
 
@@ -300,7 +310,7 @@ def _notes(known: ReplayRows, grading: Grading) -> tuple[MeasureNote, ...]:
     )
 
 
-def _counts(frame: pd.DataFrame) -> dict[str, Any]:
+def _counts(frame: pd.DataFrame) -> RecommendationCounts:
     dates = frame["observation_date"]
     return {
         "rows": len(frame),

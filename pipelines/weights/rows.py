@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
@@ -102,10 +102,7 @@ class ReplayRows:
 
     def weighting(self, weights: Mapping[str, Floats]) -> Weighting:
         """Name the measures of arranged weights."""
-        return {
-            segment: dict(zip(self.names, row.tolist(), strict=True))
-            for segment, row in weights.items()
-        }
+        return named_weights(self.names, weights)
 
     def replay(self, project: Project, further: Mapping[str, Weighting] | None = None) -> Replayed:
         """Replay today's weights, the recommended ones, further ones and the full model.
@@ -196,10 +193,8 @@ def replay_rows(project: Project, company: Company) -> ReplayRows:
     model, version = champion.model, champion.version
     holdout = project.registry.holdout(version)
     labelled = labelled_rows(project, company)
-    frame = with_segment_and_arr(labelled.frame, model)
+    frame = with_segment_and_arr(decided(labelled.frame, model), model)
     if model.timing is not None:
-        # A score of the risk at a decision is held against decisions.
-        frame = frame[model.timing.decisions.due(frame)].reset_index(drop=True)
         holdout = holdout[holdout["due"].to_numpy(dtype=bool)]
     measures = scorecard_measures(project.settings.scorecard, labelled.signals)
     today = weights_today(project.settings.scorecard, [measure.name for measure in measures])
@@ -245,12 +240,28 @@ def replay_rows(project: Project, company: Company) -> ReplayRows:
     )
 
 
+def decided(frame: pd.DataFrame, model: HealthModel) -> pd.DataFrame:
+    """Keep the rows that a score of the risk at a decision is held against: decisions."""
+    if model.timing is None:
+        return frame
+    return frame[model.timing.decisions.due(frame)].reset_index(drop=True)
+
+
 def with_segment_and_arr(frame: pd.DataFrame, model: HealthModel) -> pd.DataFrame:
     """Add each row's segment, as the model assigns it, and its ARR, NaN where it is not known."""
-    import numpy as np
+    return with_arr(frame).assign(segment=model.segments.assign(frame))
 
-    mrr = frame["mrr"].astype(float) if "mrr" in frame else np.nan
-    return frame.assign(segment=model.segments.assign(frame), arr=MONTHS * mrr)
+
+def with_arr(frame: pd.DataFrame) -> pd.DataFrame:
+    """Add each row's ARR, NaN where it is not known."""
+    return frame.assign(arr=MONTHS * frame["mrr"].astype(float) if "mrr" in frame else float("nan"))
+
+
+def named_weights(names: Sequence[str], weights: Mapping[str, Floats]) -> Weighting:
+    """Name the measures of arranged weights."""
+    return {
+        segment: dict(zip(names, row.tolist(), strict=True)) for segment, row in weights.items()
+    }
 
 
 def advice_from(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from features.catalog import EVERYBODY
 from features.errors import SettingsError, nearest, sample
+from features.json_values import Json
 from pipelines.project.company import open_company
 from pipelines.project.project import Project
 from pipelines.project.scorecard_settings import WEIGHED, read_weights
@@ -65,7 +66,7 @@ class WhatIf:
     replayed_until: date
     warnings: list[str]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return what ``what-if --json`` prints."""
         return {
             "outcome": self.outcome,

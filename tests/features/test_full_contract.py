@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from features.full_contract import every_signal
+from features.build import every_signal
 
 
 def test_no_two_signals_share_a_label() -> None:

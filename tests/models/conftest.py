@@ -13,6 +13,7 @@ from features.catalog import Signal
 from models.churn.segments import SegmentSettings
 from models.registry.files import log_challenger, log_champion
 from models.training.fit import fit_health_model
+from models.training.learning import Learning
 
 SLOPES = {"starter": (1.6, 0.3), "growth": (0.9, 0.9), "enterprise": (0.3, 1.6)}
 
@@ -84,9 +85,11 @@ def result(frame):
     return fit_health_model(
         frame,
         SIGNALS,
-        maturity_days=MATURITY,
-        segments=SegmentSettings(("plan",), (("onboarding", 90),)),
-        seed=3,
+        Learning(
+            maturity_days=MATURITY,
+            segments=SegmentSettings(("plan",), (("onboarding", 90),)),
+            seed=3,
+        ),
     )
 
 

@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 
 from features.catalog import Signal
+from features.tables.last_rows import Freshness
 from models.drift.decision import Decision, decide, noticed
-from models.drift.feed_faults import Fault, Freshness
+from models.drift.feed_faults import Fault
 from models.drift.performance import expected_change, expected_performance, matured_performance
 from models.drift.policy import DriftPolicy
 from models.drift.reference import fit_reference, frame_histograms

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,26 @@ def test_check_says_the_same_on_every_engine(
 
 
 @pytest.mark.slow
+@pytest.mark.postgres
+@pytest.mark.xdist_group("postgres")
+def test_a_server_is_drafted_as_its_files_are(
+    server: PostgresServer, drafted: str, tmp_path: Path, run: Any, monkeypatch: Any
+) -> None:
+    config = tmp_path / "healthscore.toml"
+    refused = run("init", server.url(), "-c", config)
+    assert (refused.code, config.exists()) == (2, False)
+    assert "the configuration is no place for one; give it as ${NAME}" in refused.err
+    assert server.PASSWORD not in refused.err
+    monkeypatch.setenv("CRM", server.url())
+    assert run("init", "${CRM}", "-c", config).code == 0
+    assert tables_of(config.read_text("utf-8")) == tables_of(drafted)
+    assert run("check", "-c", config).code == 0
+
+
+def tables_of(text: str) -> Any:
+    return tomllib.loads(text)["tables"]
+
+
 @pytest.mark.postgres
 @pytest.mark.xdist_group("postgres")
 def test_a_model_taught_from_postgres_holds_no_password(

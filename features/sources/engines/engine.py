@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import ibis
 import ibis.expr.types as ir
@@ -47,7 +46,7 @@ class Engine:
         return self.connection.create_table(ibis.util.gen_name(name), table, temp=True)
 
 
-def to_pandas(expression: ir.Expr, table: pa.Table) -> Any:
+def to_pandas(expression: ir.Expr, table: pa.Table) -> object:
     """Turn an Arrow result into what the expression gives in pandas, on every engine alike."""
     frame = pd.DataFrame(
         {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from typing import Any
 
 import ibis
 import ibis.expr.datatypes as dt
@@ -16,6 +15,7 @@ import sqlglot.expressions as sge
 from ibis.backends.postgres import Backend
 
 from features.sources.engines.engine import to_pandas
+from features.sources.engines.null_division import Sql
 from features.sources.engines.postgres_sql import Compiler, short_name
 
 # An exception inside a function undoes that function alone. The schema pg_temp is the session's.
@@ -67,7 +67,7 @@ class PostgresBackend(Backend):
             namespace=ops.Namespace(database=schema),
         ).to_expr()
 
-    def create_table(self, name: str, /, obj: Any = None, **options: Any) -> ir.Table:
+    def create_table(self, name: str, /, obj: object = None, **options: object) -> ir.Table:
         """Compute an expression into a temporary table and let the planner know its size."""
         if not (isinstance(obj, ir.Table) and options == {"temp": True}):
             return super().create_table(name, obj, **options)
@@ -82,19 +82,21 @@ class PostgresBackend(Backend):
             cursor.execute(f"ANALYZE {this}")
         return ops.DatabaseTable(name, schema=schema, source=self).to_expr()
 
-    def _register_in_memory_table(self, op: Any) -> None:
+    def _register_in_memory_table(self, op: ops.InMemoryTable) -> None:
         super()._register_in_memory_table(op)
         self.con.execute(f"ANALYZE {sge.table_(op.name, quoted=True).sql(self.dialect)}")
 
-    def to_pyarrow(self, expr: ir.Expr, /, **options: Any) -> Any:
+    def to_pyarrow(
+        self, expr: ir.Expr, /, **options: object
+    ) -> pa.Table | pa.ChunkedArray | pa.Scalar:
         """Fetch a result as text in one stream, many times faster than row by row."""
         return expr.__pyarrow_result__(self._fetch(expr, **options))
 
-    def execute(self, expr: ir.Expr, /, **options: Any) -> Any:
+    def execute(self, expr: ir.Expr, /, **options: object) -> object:
         """Fetch a result as pandas."""
         return to_pandas(expr, self._fetch(expr, **options))
 
-    def _fetch(self, expr: ir.Expr, **options: Any) -> pa.Table:
+    def _fetch(self, expr: ir.Expr, **options: object) -> pa.Table:
         table = expr.as_table()
         schema = table.schema()
         if not all(_is_flat(kind) for kind in schema.types):
@@ -113,7 +115,7 @@ class PostgresBackend(Backend):
         return _from_csv(received, schema)
 
 
-def _typed(name: str, kind: dt.DataType) -> Any:
+def _typed(name: str, kind: dt.DataType) -> Sql:
     column = sg.column(name, quoted=True)
     return column if kind.is_string() else Compiler().cast(column, kind).as_(name, quoted=True)
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 import ibis
 import ibis.expr.types as ir
 
+from features.tables.mapping.finding import Finding
+
 Keep = Callable[[str, ir.Table], ir.Table]
 """Computes a step once, in the engine."""
 LARGE = ("usage_events",)
@@ -19,7 +21,7 @@ _KEY_NAME = re.compile(r"(^|_|[a-z])(id|key|number|uuid|guid|no)$", re.I)
 
 def without_copies(
     name: str, table: ir.Table, mapped: Mapping[str, str], compute: Keep, drop: bool | None
-) -> tuple[ir.Table, list[str]]:
+) -> tuple[ir.Table, list[Finding]]:
     """Leave out rows that are alike in every column of the source.
 
     Parameters
@@ -40,8 +42,8 @@ def without_copies(
     -------
     ibis table
         The rows that count.
-    list of str
-        What was found, a sentence each.
+    list of Finding
+        What was seen of copies.
     """
     kinds = table.schema().types
     if any(kind.is_nested() or kind.is_json() or kind.is_binary() for kind in kinds):
@@ -56,11 +58,13 @@ def without_copies(
         return table, []
     single = compute("without_copies", table.distinct())
     if drop or name == "accounts" or _is_appended(table, copies) or _has_key(single, mapped):
-        return single, [f"{copies:,} rows are exact copies of another and are left out"]
-    return table, [
+        text = f"{copies:,} rows are exact copies of another and are left out"
+        return single, [Finding("copies-left-out", text)]
+    text = (
         f"{copies:,} rows are exact copies of another and count, as nothing says that they are"
         f' one; set copies = "drop" or "keep" under [tables.{name}]'
-    ]
+    )
+    return table, [Finding("copies-counted", text)]
 
 
 def _is_appended(table: ir.Table, copies: int) -> bool:
@@ -86,7 +90,7 @@ def _copies(table: ir.Table) -> int:
     return int(table.count().execute()) - int(table.distinct().count().execute())
 
 
-def _repeated_events(table: ir.Table, mapped: Mapping[str, str]) -> list[str]:
+def _repeated_events(table: ir.Table, mapped: Mapping[str, str]) -> list[Finding]:
     """Look for copies among the events of a few accounts: a user may do a thing twice a second."""
     account = mapped.get("account_id")
     if account is None:
@@ -96,15 +100,16 @@ def _repeated_events(table: ir.Table, mapped: Mapping[str, str]) -> list[str]:
     rows, copies = int(events.count().execute()), _copies(events)
     if rows < APPENDED_ROWS or copies < 0.01 * rows:
         return []
-    return [
+    text = (
         f"{copies / rows:.0%} of the rows of the first accounts are exact copies of another and"
         ' count; if the export holds them twice, set copies = "drop"'
-    ]
+    )
+    return [Finding("events-repeated", text)]
 
 
 def latest_versions(
     table: ir.Table, account: str, key: str, order: list[str], compute: Keep
-) -> tuple[ir.Table, list[str]]:
+) -> tuple[ir.Table, list[Finding]]:
     """Of rows that share an account and a key, keep the one that says most and latest."""
     keyed = table.filter(table[key].notnull() & (table[key].cast("string").strip() != ""))
     repeats = int(keyed.count().execute()) - int(
@@ -117,6 +122,5 @@ def latest_versions(
     ranked = table.mutate(__place=place)
     has_key = ranked[key].notnull() & (ranked[key].cast("string").strip() != "")
     rows = ranked.filter((ranked["__place"] == 0) | ~has_key).drop("__place")
-    return compute("latest_versions", rows), [
-        f"{repeats:,} rows repeat the {key} of another row, and of each the latest counts"
-    ]
+    text = f"{repeats:,} rows repeat the {key} of another row, and of each the latest counts"
+    return compute("latest_versions", rows), [Finding("ticket-versions", text)]

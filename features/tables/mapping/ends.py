@@ -8,6 +8,8 @@ from typing import Literal
 import ibis
 import ibis.expr.types as ir
 
+from features.tables.mapping.finding import Finding
+
 NO_END = (datetime(1970, 1, 2), datetime(2090, 1, 1))
 """An end up to the first, or from the second on, is a way to write that there is none."""
 FEWEST, TIMES_AS_MANY = 5, 4
@@ -19,7 +21,9 @@ def is_no_end(moment: ir.TimestampValue) -> ir.BooleanValue:
     return (moment < ibis.timestamp(NO_END[0])) | (moment >= ibis.timestamp(NO_END[1]))
 
 
-def with_last_day(rows: ir.Table, chosen: LastDay | None) -> tuple[ir.Table, list[str], list[str]]:
+def with_last_day(
+    rows: ir.Table, chosen: LastDay | None
+) -> tuple[ir.Table, list[str], list[Finding]]:
     """Let contracts whose last day is included run until the midnight after it.
 
     Parameters
@@ -35,7 +39,7 @@ def with_last_day(rows: ir.Table, chosen: LastDay | None) -> tuple[ir.Table, lis
         The rows.
     list of str
         What was decided.
-    list of str
+    list of Finding
         What is left open.
     """
     if not {"ended_at", "started_at"} <= set(rows.columns) or chosen == "excluded":
@@ -61,11 +65,8 @@ def with_last_day(rows: ir.Table, chosen: LastDay | None) -> tuple[ir.Table, lis
         return shifted, [f"ended_at is the last day of a contract: {words}"], []
     if same > TIMES_AS_MANY * after:
         return rows, [], []
-    return (
-        rows,
-        [],
-        [
-            f"{words}: whether the last day is included is not clear, and it is read as excluded;"
-            " set [reading] last_day"
-        ],
+    text = (
+        f"{words}: whether the last day is included is not clear, and it is read as excluded;"
+        " set [reading] last_day"
     )
+    return rows, [], [Finding("last-day-unclear", text)]

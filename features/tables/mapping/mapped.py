@@ -13,6 +13,7 @@ from features.sources.files.plain_forms import without_missing_words
 from features.sources.source import Source, same_name
 from features.tables.mapping.contract import ACCOUNT_ID, CONTRACT, Column, Kind, Table
 from features.tables.mapping.copies import latest_versions, without_copies
+from features.tables.mapping.finding import Finding
 from features.tables.mapping.keep import kept_rows
 from features.tables.mapping.mapping import TableMapping
 
@@ -43,7 +44,7 @@ class MappedTable:
         For accounts: descriptive columns; for snapshots: all others.
     left_out : dict of str to ibis table
         What is said of rows that do not count, and those rows.
-    notes : tuple of str
+    notes : tuple of Finding
         What is said of copies.
     """
 
@@ -53,7 +54,7 @@ class MappedTable:
     raw: ir.Table
     attributes: tuple[str, ...] = ()
     left_out: dict[str, ir.Table] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    notes: tuple[Finding, ...] = ()
 
     def columns(self) -> list[Column]:
         """List the contract columns that are filled."""
@@ -90,7 +91,7 @@ def map_table(
     table = source.table(source_name, asked, as_written=spelled)
     attributes = _attributes(contract, mapping, mapped, table, source_name)
     table, left_out = kept_rows(table, mapping.keep, source_name, f"tables.{name}")
-    notes: list[str] = []
+    notes: list[Finding] = []
     if may_have_copies:
         table, notes = _without_copies(contract, table, mapped, source, mapping)
     selected = {column: table[origin] for column, origin in mapped.items()}
@@ -120,7 +121,7 @@ def _without_copies(
     mapped: dict[str, str],
     source: Source,
     mapping: TableMapping,
-) -> tuple[ir.Table, list[str]]:
+) -> tuple[ir.Table, list[Finding]]:
     """Count every row once, and every ticket."""
     drop = None if mapping.copies is None else mapping.copies == "drop"
     table, notes = without_copies(contract.name, table, mapped, source.engine.keep, drop)

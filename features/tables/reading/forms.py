@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import ibis
 import ibis.expr.types as ir
@@ -29,6 +28,8 @@ from features.tables.mapping.written import (
     written_number,
 )
 
+Counts = Mapping[str, float | str | None]
+"""What a query counted, and examples of what it counted."""
 _DIGITS = r"^[0-9]+([.][0-9]+)?$"
 _COMMA = (
     r"^[+-]?([0-9]{1,3}([.][0-9]{3})+,[0-9]+|[0-9]*,([0-9]{1,2}|[0-9]{4,})"
@@ -98,7 +99,9 @@ def decide_forms(
         When a column's values can be read in two ways and nothing says which, or are numbers where
         times are wanted.
     """
-    rows: dict[tuple[str, str], tuple[MappedTable, dict[str, Any], Counter[str]]] = {}
+    rows: dict[
+        tuple[str, str], tuple[MappedTable, dict[str, float | str | None], Counter[str]]
+    ] = {}
     for table in tables:
         for name, values in _evidence(table).items():
             rows[table.contract.name, name] = (table, values, _counts(values))
@@ -116,7 +119,7 @@ def decide_forms(
     return forms
 
 
-def _evidence(table: MappedTable) -> dict[str, dict[str, Any]]:
+def _evidence(table: MappedTable) -> dict[str, dict[str, float | str | None]]:
     """Count, in one scan, what the values of each column show."""
     measures = {
         f"{column.name} {what}": measure
@@ -125,7 +128,7 @@ def _evidence(table: MappedTable) -> dict[str, dict[str, Any]]:
     }
     if not measures:
         return {}
-    evidence: dict[str, dict[str, Any]] = {}
+    evidence: dict[str, dict[str, float | str | None]] = {}
     for key, value in table.raw.aggregate(**measures).execute().iloc[0].to_dict().items():
         name, _, what = key.partition(" ")
         evidence.setdefault(name, {})[what] = value
@@ -185,7 +188,7 @@ def _scaled(scale: float) -> tuple[float, float]:
     return UNIX_SECONDS[0] * scale, UNIX_SECONDS[1] * scale
 
 
-def _counts(row: dict[str, Any]) -> Counter[str]:
+def _counts(row: Counts) -> Counter[str]:
     return Counter(
         {
             key: int(value)
@@ -212,7 +215,7 @@ def _shown_mark(row: Counter[str]) -> str:
 def _time_form(
     named: str,
     row: Counter[str],
-    values: dict[str, Any],
+    values: Counts,
     orders: Iterable[str],
     settings: ReadingSettings,
 ) -> Form:
@@ -269,7 +272,7 @@ def _numbered_form(named: str, row: Counter[str], example: str, settings: Readin
 def _number_form(
     named: str,
     row: Counter[str],
-    values: dict[str, Any],
+    values: Counts,
     marks: Iterable[str],
     settings: ReadingSettings,
 ) -> Form:

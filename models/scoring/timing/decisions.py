@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from features.catalog import Signal
 from features.errors import DataError, sample
+from features.json_values import JsonReady
 from models.arrays import Codes, Floats
 
 AHEAD, TERM = "days_to_renewal", "term_days"
@@ -27,7 +27,7 @@ SEEN = 0.5
 
 
 @dataclass(frozen=True)
-class Decisions:
+class Decisions(JsonReady):
     """Which rows are due: a decision falls into the outcome window, early enough to be seen in it.
 
     An account decides when its contract renews, as known on the observation date; one whose terms
@@ -94,15 +94,6 @@ class Decisions:
     def signals(self, signals: Sequence[Signal]) -> tuple[Signal, ...]:
         """Leave out what only says when a decision falls."""
         return tuple(signal for signal in signals if signal.name not in CALENDAR)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready description."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, described: Mapping[str, Any]) -> Decisions:
-        """Rebuild from :meth:`to_dict`."""
-        return cls(**{name: int(days) for name, days in described.items()})
 
 
 def days_of(frame: pd.DataFrame, name: str) -> Floats:

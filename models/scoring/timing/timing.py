@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from features.errors import sample
-from models.arrays import Floats
+from features.json_values import JsonReady
+from models.arrays import Codes, Floats
 from models.scoring.timing.decisions import AHEAD, Decisions, days_of
 
 # Days after the window closes that part rows by how far their next decision is.
@@ -20,7 +20,7 @@ PRIOR, PRIOR_OF_ALL = 10.0, 1.0
 
 
 @dataclass(frozen=True)
-class Timing:
+class Timing(JsonReady):
     """What turns the risk at a decision into the probability of a loss in the outcome window.
 
     ``p = share * q``: of a due row the share is 1; of others it is what was seen of accounts whose
@@ -61,18 +61,6 @@ class Timing:
         if not 0 <= window.opens_days < window.closes_days or window.settles_days < 0:
             yield f"the timing must speak of days to come, and speaks of {sample([window])}"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready description."""
-        return {"decisions": self.decisions.to_dict(), "shares": list(self.shares)}
-
-    @classmethod
-    def from_dict(cls, described: Mapping[str, Any]) -> Timing:
-        """Rebuild from :meth:`to_dict`."""
-        return cls(
-            Decisions.from_dict(described["decisions"]),
-            tuple(float(share) for share in described["shares"]),
-        )
-
 
 def learn_timing(decisions: Decisions, frame: pd.DataFrame, risk: Floats) -> Timing:
     """Compare losses of rows that were not due with what a decision would have led to expect.
@@ -98,7 +86,7 @@ def learn_timing(decisions: Decisions, frame: pd.DataFrame, risk: Floats) -> Tim
     return Timing(decisions, tuple(shares.tolist()))
 
 
-def _part(decisions: Decisions, frame: pd.DataFrame) -> Any:
+def _part(decisions: Decisions, frame: pd.DataFrame) -> Codes:
     """Part rows by how far their next decision is, from 0; those without one come last."""
     edges = [decisions.opens_days, *(decisions.closes_days + days for days in BEHIND)]
     return np.digitize(days_of(frame, AHEAD), edges)

@@ -71,7 +71,7 @@ async def trend_part(request: Request, account_id: AccountId, visitor: VisitorOf
     asked = await _asked(request, account_id, visitor)
     trend = await _trend(asked)
     context = _trend_context(trend, visitor)
-    return await _rendered(asked, request, "account_trend.html.j2", **context)
+    return await _rendered(asked, request, "account_trend.html.j2", 200, **context)
 
 
 @router.get(f"{ACCOUNT}/details", include_in_schema=False)
@@ -81,7 +81,7 @@ async def details_part(request: Request, account_id: AccountId, visitor: Visitor
     done = await _details(asked, DETAILS_SECONDS)
     context = _details_context(done, visitor)
     status = 202 if done is None else 200
-    return await _rendered(asked, request, "account_details.html.j2", status=status, **context)
+    return await _rendered(asked, request, "account_details.html.j2", status, **context)
 
 
 @router.get(ACCOUNT, include_in_schema=False)
@@ -92,7 +92,7 @@ async def account_page(
     asked = await _asked(request, account_id, visitor)
     view = await _view(asked)
     outcome = asked.project.settings.outcome
-    context: dict[str, Any] = {
+    context: dict[str, object] = {
         "page_title": plain(view.called),
         "parts": {
             part: link_to(f"{account_path(asked.account_id)}/{part}", asked.project.outcome_name)
@@ -110,7 +110,7 @@ async def account_page(
     if whole:
         context["trend"] = _trend_context(await _trend(asked), visitor)
         context["details"] = _details_context(await _details(asked, WHOLE_SECONDS), visitor)
-    return await _rendered(asked, request, "account.html.j2", **context)
+    return await _rendered(asked, request, "account.html.j2", 200, **context)
 
 
 @router.get(f"{API}/explanation", tags=["accounts"], responses={202: {"model": ExplanationAnswer}})
@@ -208,14 +208,14 @@ async def _outcome_of(work: Future[Done[Any]] | None, seconds: float) -> Done[An
     return Done(failure=BUSY) if work is None else await ready(work, seconds)
 
 
-def _trend_context(trend: Done[AccountTrend], visitor: Visitor) -> dict[str, Any]:
+def _trend_context(trend: Done[AccountTrend], visitor: Visitor) -> dict[str, object]:
     if trend.value is None:
         return {"chart": None, "scores": [], "failure": trend.why_not(visitor)}
     history = trend.value.to_dict()
     return {"chart": trend_chart(history), "scores": trend.value.scores, "failure": None}
 
 
-def _details_context(done: Done[Any] | None, visitor: Visitor) -> dict[str, Any]:
+def _details_context(done: Done[Any] | None, visitor: Visitor) -> dict[str, object]:
     if done is None or done.value is None:
         return {"found": None, "notes": [], "failure": done and done.why_not(visitor)}
     details = done.value
@@ -231,7 +231,7 @@ def _details_context(done: Done[Any] | None, visitor: Visitor) -> dict[str, Any]
 
 
 async def _rendered(
-    asked: _Asked, request: Request, name: str, status: int = 200, **context: Any
+    asked: _Asked, request: Request, name: str, status: int = 200, **context: object
 ) -> HTMLResponse:
     values = {"account_id": asked.account_id, "signed": signed, **context}
     return await run_in_threadpool(asked.panel.render, request, name, status, **values)

@@ -128,15 +128,16 @@ def band_meaning(project: Project, band: str, model: HealthModel | None) -> str:
         return "What became of accounts like this cannot be told: its model cannot be loaded"
     outcome = project.settings.outcome
     found = next((one for one in model.bands if one["band"] == band), None)
+    rates = [found[end] or 0.0 for end in ("low", "high", "observed_rate")] if found else []
     if found is None or not found["rows"]:
         return f"No account was {band} on the dates that judged the model"
     # Where nothing has a date there is no telling within how long.
     days = f" within {plural(model.maturity_days, 'day')}" if model.maturity_days else ""
     decided = " and had to decide" if model.timing is not None else ""
-    sure = between(100 * found["low"], 100 * found["high"], lambda number: f"{number:.0f}")
+    sure = between(100 * rates[0], 100 * rates[1], lambda number: f"{number:.0f}")
     return (
         f"Of 100 accounts that were {band}{decided} on dates the model had not seen,"
-        f" {100 * found['observed_rate']:.0f} {outcome.words.past}{days} ({sure})"
+        f" {100 * rates[2]:.0f} {outcome.words.past}{days} ({sure})"
     )
 
 

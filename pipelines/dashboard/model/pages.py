@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 from starlette.concurrency import run_in_threadpool
@@ -32,7 +30,7 @@ async def model_page(request: Request, visitor: WholeBookOf) -> HTMLResponse:
     project = panel.project_of(request)
     done = await _health(request, project)
     context = await run_in_threadpool(_context, project, done, visitor)
-    return await run_in_threadpool(panel.render, request, "model.html.j2", **context)
+    return await run_in_threadpool(panel.render, request, "model.html.j2", 200, **context)
 
 
 @router.get("/api/v1/model", tags=["model"], responses={202: {"model": ModelAnswer}})
@@ -55,7 +53,9 @@ async def _health(request: Request, project: Project) -> Done[ModelHealth] | Non
     return Done(failure=BUSY) if work is None else await ready(work, SECONDS)
 
 
-def _context(project: Project, done: Done[ModelHealth] | None, visitor: Visitor) -> dict[str, Any]:
+def _context(
+    project: Project, done: Done[ModelHealth] | None, visitor: Visitor
+) -> dict[str, object]:
     words = project.settings.outcome.words
     health = None if done is None else done.value
     return {

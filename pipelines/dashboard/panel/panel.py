@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 from fastapi import HTTPException, Request
@@ -88,7 +88,7 @@ class Panel:
         return snapshot
 
     def render(
-        self, request: Request, name: str, status: int = 200, **context: Any
+        self, request: Request, name: str, status: int = 200, **context: object
     ) -> HTMLResponse:
         """Fill in a page for whoever asked for it.
 
@@ -100,7 +100,7 @@ class Panel:
             A template of ``pipelines/dashboard/templates``.
         status : int
             Status of the response.
-        **context : Any
+        **context : object
             What the template asks for beside what every page is given: ``request``, ``visitor``
             (None on pages for everybody), ``outcome`` and ``outcomes``, ``snapshot`` (None where
             there is none), ``stale`` (a sentence, or None), ``csrf_token`` and the functions

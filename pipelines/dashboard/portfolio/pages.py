@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import date, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
@@ -180,13 +180,16 @@ def portfolio_answer(
 
 
 def _band(band: BandSummary) -> BandAnswer:
-    seen = band.observed or {}
-    rates: dict[str, Any] = {
-        f"observed_{name.removeprefix('observed_')}": seen.get(name)
-        for name in ("observed_rate", "low", "high")
-    }
-    own = {name: value for name, value in asdict(band).items() if name != "observed"}
-    return BandAnswer(**own, **rates)
+    own, seen = asdict(band), band.observed
+    del own["observed"]
+    if seen is None:
+        return BandAnswer(**own)
+    return BandAnswer(
+        **own,
+        observed_rate=seen["observed_rate"],
+        observed_low=seen["low"],
+        observed_high=seen["high"],
+    )
 
 
 def _part(part: PartSummary) -> PartAnswer:

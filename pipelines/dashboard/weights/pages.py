@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse
@@ -49,7 +48,7 @@ async def weights_page(request: Request, visitor: WholeBookOf) -> HTMLResponse:
     project = panel.project_of(request)
     done = await _bench(request, project, PAGE_SECONDS)
     bench = None if done is None else done.value
-    context: dict[str, Any] = {
+    context: dict[str, object] = {
         "page_title": "Weights",
         "words": project.settings.outcome.words,
         "failure": done and done.why_not(visitor),
@@ -125,7 +124,7 @@ async def _bench(request: Request, project: Project, seconds: float) -> Done[Ben
     return work if isinstance(work, Done) else await ready(work, seconds)
 
 
-def _bench_context(project: Project, bench: Bench) -> dict[str, Any]:
+def _bench_context(project: Project, bench: Bench) -> dict[str, object]:
     words, good = project.settings.outcome.words, bench.known.model.scale.good
     return {
         "sections": advice_sections(bench, words.noun, words.past),
@@ -143,12 +142,12 @@ def _bench_context(project: Project, bench: Bench) -> dict[str, Any]:
     }
 
 
-def _tried(request: Request, project: Project, bench: Bench) -> dict[str, Any]:
+def _tried(request: Request, project: Project, bench: Bench) -> dict[str, object]:
     """Replay the weights of the address; today's are in the form where it names none."""
     segment = request.query_params.get("segment") or EVERYBODY
     weights, problem = _given(request)
     form = dict(bench.weights_today.get(segment, bench.weights_today[EVERYBODY]))
-    context: dict[str, Any] = {
+    context: dict[str, object] = {
         "segment": segment,
         "form": {name: weights.get(name, 0.0) for name in form} if weights else form,
         "result": None,

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from models.arrays import Floats
 from pipelines.reports.figures.tested_rows import BLUE, GREY, ORANGE, canvas
 
 OURS = "healthscore"
@@ -137,7 +138,7 @@ def contender_styles(names: Any) -> dict[str, dict[str, Any]]:
     return styles
 
 
-def _gain(happened: Any, risk: Any) -> tuple[Any, Any]:
+def _gain(happened: Floats, risk: Floats) -> tuple[Floats, Floats]:
     """Share worked through and share found; rows of equal risk are worked through at random."""
     order = np.argsort(-risk, kind="stable")
     caught = np.concatenate([[0.0], happened[order].cumsum()]) / max(happened.sum(), 1.0)

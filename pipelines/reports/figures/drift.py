@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from models.arrays import Codes
+from models.arrays import Codes, Floats
 from models.drift.bins import Bins
 from models.drift.performance import Expected, Matured
 from pipelines.reports.figures.inline_svg import INK, inline_svg
@@ -186,5 +185,5 @@ def _number(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
-def _shares(counts: Codes) -> Any:
+def _shares(counts: Codes) -> Floats:
     return counts / max(int(counts.sum()), 1)

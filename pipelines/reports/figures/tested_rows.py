@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from models.arrays import Floats
+
 # Okabe and Ito's palette, told apart by the colour-blind; outcomes also differ in shape or hatch.
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#6b6b6b"
 SIZE = (6.4, 4.8)
@@ -133,7 +135,7 @@ def _ticks(top: float) -> list[float]:
     return kept
 
 
-def _root(rate: Any) -> Any:
+def _root(rate: Floats) -> Floats:
     """Square root; the axes ask for values below zero too."""
     return np.sqrt(np.clip(rate, 0, None))
 

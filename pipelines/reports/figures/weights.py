@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from models.arrays import Floats
 from models.scorecard.advice import SegmentAdvice
 from models.scorecard.replay import Replayed
 from pipelines.reports.figures.inline_svg import INK, QUIET, inline_svg
@@ -279,7 +280,7 @@ def _dots(contender: str) -> dict[str, Any]:
     return {"linestyle": "none", "markersize": size, "label": short(contender), **look}
 
 
-def _root(values: Any) -> Any:
+def _root(values: Floats) -> Floats:
     return np.sqrt(np.clip(values, 0, None))
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from features.errors import sample
+from features.json_values import JsonReady
 from pipelines.project.feature_stream import feature_stream
 from pipelines.project.project import Project
 from pipelines.reports.terminal.ordered_work import usable_cores
@@ -29,7 +30,7 @@ SHOWN = 5
 
 
 @dataclass(frozen=True)
-class Verified:
+class Verified(JsonReady):
     """What came of making a run again.
 
     Parameters
@@ -73,10 +74,6 @@ class Verified:
     same_config: bool
     is_sealed: bool
     said: list[str]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what ``verify-run --json`` prints."""
-        return asdict(self)
 
 
 def verify_run(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hmac
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from features.errors import SettingsError, StoreError, sample
+from features.json_values import Json, JsonReady
 from pipelines.project.project import Project
 from pipelines.store.base import ScoreStore
 from pipelines.store.opening import open_store
@@ -57,7 +58,7 @@ class ChangedRun:
 
 
 @dataclass
-class SealCheck:
+class SealCheck(JsonReady):
     """What came of checking a store.
 
     Attributes
@@ -92,9 +93,9 @@ class SealCheck:
         verdict = [f"All {self.sealed:,} sealed runs are as they were issued"] * self.same
         return [*verdict, *map(str, self.changed), *self.broken, *self.notes]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return what ``verify-store --json`` prints."""
-        return asdict(self) | {"same": self.same, "said": self.said}
+        return super().to_dict() | {"same": self.same, "said": self.said}
 
 
 def verify_store(project: Project, noted: str | None = None) -> SealCheck:

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from features.errors import DataError, SettingsError, nearest, sample
+from features.json_values import Json
 
 DriftKind = Literal["none", "payment-crisis", "usage-collapse"]
 CHUNK = 5_000
@@ -194,7 +195,7 @@ def _write(
     return {table: rows for table, rows in writer.rows.items() if table != TRUTH}
 
 
-def _described(simulation: Simulation) -> dict[str, Any]:
+def _described(simulation: Simulation) -> Json:
     """Return the settings as JSON can hold them, with the drift's day filled in."""
     settings = asdict(simulation) | {"start": simulation.start.isoformat()}
     drifts = simulation.drift != "none"

@@ -11,13 +11,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.csv
 
 from features.catalog import EVERYBODY
 from features.errors import SettingsError, sample
+from features.json_values import Json, described_fields, json_value
 from pipelines.reports.terminal.whole_file import replaced_whole
 from pipelines.reports.wording import score
 from pipelines.scoring.export_files import (
@@ -137,12 +138,12 @@ class Sheet:
 
 def sheets_of(recommended: Recommended) -> list[Sheet]:
     """Arrange a recommendation as tables, with one that documents their columns last."""
-    rows: dict[str, Iterable[Mapping[str, Any]]] = {
+    rows: dict[str, Iterable[Mapping[str, object]]] = {
         "weights": _weights(recommended),
         "cuts": _cuts(recommended),
         "grades": _grades(recommended),
         "points": _points(recommended),
-        "effect": (vars(effect) for effect in recommended.effects.values()),
+        "effect": (described_fields(effect) for effect in recommended.effects.values()),
     }
     sheets = [_sheet(name, columns, rows[name]) for name, columns in COLUMNS.items()]
     notes = (
@@ -190,7 +191,7 @@ def write_recommendation(recommended: Recommended, file: Path) -> list[Path]:
     return list(files)
 
 
-def recommendation_dict(recommended: Recommended) -> dict[str, Any]:
+def recommendation_dict(recommended: Recommended) -> Json:
     """Return what ``recommend --json`` prints: all but the grades, the notes and the evidence."""
     return {
         "outcome": recommended.outcome,
@@ -203,20 +204,20 @@ def recommendation_dict(recommended: Recommended) -> dict[str, Any]:
         "taught_until": recommended.taught_until.isoformat(),
         "replayed_from": recommended.replayed_from.isoformat(),
         "replayed_until": recommended.replayed_until.isoformat(),
-        "effect": {name: vars(effect) for name, effect in recommended.effects.items()},
+        "effect": {name: described_fields(effect) for name, effect in recommended.effects.items()},
         "points": [points.to_dict() for points in recommended.behaviours],
-        "counts": recommended.counts,
+        "counts": json_value(recommended.counts),
         "versions": recommended.versions,
         "warnings": recommended.warnings,
     }
 
 
-def _described(recommended: Recommended, sheets: list[Sheet]) -> dict[str, Any]:
+def _described(recommended: Recommended, sheets: list[Sheet]) -> Json:
     return {
         "outcome": recommended.outcome,
         "made_at": f"{recommended.made_at.isoformat()}Z",
         "versions": recommended.versions,
-        "counts": recommended.counts,
+        "counts": json_value(recommended.counts),
         "warnings": recommended.warnings,
         "tables": {sheet.name: sheet.table.to_pylist() for sheet in sheets[:-1]},
         "columns": {
@@ -226,7 +227,7 @@ def _described(recommended: Recommended, sheets: list[Sheet]) -> dict[str, Any]:
     }
 
 
-def _sheet(name: str, columns: tuple[Column, ...], rows: Iterable[Mapping[str, Any]]) -> Sheet:
+def _sheet(name: str, columns: tuple[Column, ...], rows: Iterable[Mapping[str, object]]) -> Sheet:
     listed = list(rows)
     arrays = [
         # What is not a number is not known.
@@ -236,7 +237,7 @@ def _sheet(name: str, columns: tuple[Column, ...], rows: Iterable[Mapping[str, A
     return Sheet(name, columns, pa.Table.from_arrays(arrays, schema=export_schema(columns)))
 
 
-def _weights(recommended: Recommended) -> Iterator[dict[str, Any]]:
+def _weights(recommended: Recommended) -> Iterator[dict[str, object]]:
     for segment in recommended.segments:
         for line in recommended.advice[segment].advice:
             why = reason(line, recommended.words.past, recommended.good)
@@ -247,7 +248,7 @@ def _weights(recommended: Recommended) -> Iterator[dict[str, Any]]:
             yield vars(line) | {"segment": segment, "sentence": sentence}
 
 
-def _cuts(recommended: Recommended) -> Iterator[dict[str, Any]]:
+def _cuts(recommended: Recommended) -> Iterator[dict[str, object]]:
     table = recommended.replayed.table
     whole = {
         row["contender"]: row for row in table[table["segment"] == EVERYBODY].to_dict("records")
@@ -262,11 +263,11 @@ def _cuts(recommended: Recommended) -> Iterator[dict[str, Any]]:
         }
 
 
-def _grades(recommended: Recommended) -> Iterator[dict[str, Any]]:
+def _grades(recommended: Recommended) -> Iterator[dict[str, object]]:
     grading = recommended.scorecard.grading
     for segment, tables in grading.tables.items():
         for place, measure in enumerate(grading.measures):
-            told: dict[str, Any] = {"segment": segment, "measure": measure.name}
+            told: dict[str, object] = {"segment": segment, "measure": measure.name}
             for signal in measure.signals:
                 if (table := tables.get(signal.name)) is not None:
                     for value, grade in zip(*table, strict=True):
@@ -274,7 +275,7 @@ def _grades(recommended: Recommended) -> Iterator[dict[str, Any]]:
             yield told | {"grade": grading.typical[segment][place]}
 
 
-def _points(recommended: Recommended) -> Iterator[dict[str, Any]]:
+def _points(recommended: Recommended) -> Iterator[dict[str, object]]:
     for found in recommended.behaviours:
         signal = {
             "signal": found.signal.name,

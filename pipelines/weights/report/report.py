@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
@@ -56,7 +56,7 @@ def weights_html(recommended: Recommended) -> str:
     return render("weights.html.j2", **weights_context(recommended))
 
 
-def weights_context(recommended: Recommended) -> dict[str, Any]:
+def weights_context(recommended: Recommended) -> dict[str, object]:
     """Arrange what the template asks for."""
     counts, words = recommended.counts, recommended.words
     first, last = (date.fromisoformat(counts[end]) for end in ("first_date", "last_date"))

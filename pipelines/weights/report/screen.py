@@ -5,9 +5,9 @@ Eighty columns are enough. Names of segments and measures are somebody else's wo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -21,9 +21,10 @@ from pipelines.weights.rows import FULL_MODEL, RECOMMENDED, TODAY
 from pipelines.weights.what_if import WHAT_IF
 
 if TYPE_CHECKING:
+    from models.measures.estimate import Estimate
     from models.scorecard.advice import SegmentAdvice
     from models.scorecard.replay import Replayed
-    from pipelines.weights.recommend import Effect, Recommended
+    from pipelines.weights.recommend import Recommended
     from pipelines.weights.what_if import WhatIf
 
 VERDICTS = {"raise": ("▲ raise", "green"), "lower": ("▼ lower", "red"), "keep": ("= keep", "dim")}
@@ -115,8 +116,8 @@ def _show_effects(console: Console, recommended: Recommended) -> None:
             plain(effect.segment, NAME),
             f"{effect.happened:,.0f}",
             _count(effect.caught_today),
-            _between(effect.more, effect.more_low, effect.more_high),
-            _arr(effect),
+            _between(effect.more, _rounded),
+            _between(effect.more_arr, lambda amount: _money(amount).replace("-", "−")),
         )
     console.print(table)
 
@@ -165,7 +166,7 @@ def _verdict(found: WhatIf) -> str:
     )
 
 
-def _caught(found: WhatIf, row: Mapping[Any, Any]) -> str:
+def _caught(found: WhatIf, row: Mapping[Hashable, float]) -> str:
     colour = "green" if found.good else "red"
     today = row["caught"] - row["caught_ahead"]
     points = [_rounded(100 * row[f"caught_ahead{end}"]) for end in ("", "_low", "_high")]
@@ -258,44 +259,36 @@ def _show_moves(console: Console, found: WhatIf) -> None:
     console.print(Text(f"Of {total['accounts']:,.0f} accounts{arr} on that date", style="dim"))
 
 
-def _row(replayed: Replayed, segment: str, contender: str) -> dict[str, Any] | None:
+def _row(replayed: Replayed, segment: str, contender: str) -> Mapping[Hashable, float] | None:
     table = replayed.table
     if segment not in set(table["segment"]):
         # A single segment is not told apart from all.
         segment = EVERYBODY
     rows = table[(table["segment"] == segment) & (table["contender"] == contender)]
-    return None if rows.empty else dict(rows.iloc[0])
+    return None if rows.empty else rows.drop(columns=["segment", "contender"]).iloc[0].to_dict()
 
 
-def _moved(row: Mapping[Any, Any], kind: str) -> str:
+def _moved(row: Mapping[Hashable, float], kind: str) -> str:
     arr = row[f"{kind}_arr"]
     return f"{row[kind]:,.0f}" + (f" ({_money(arr)})" if arr == arr else "")
 
 
-def _interval(row: Mapping[Any, Any], name: str, digits: int) -> str:
+def _interval(row: Mapping[Hashable, float], name: str, digits: int) -> str:
     value, low, high = (figure(row[f"{name}{end}"], digits) for end in ("", "_low", "_high"))
     return value if low == high == "–" else f"{value} ({low}–{high})"
 
 
-def _percent_interval(row: Mapping[Any, Any], name: str) -> str:
+def _percent_interval(row: Mapping[Hashable, float], name: str) -> str:
     value, low, high = (row[f"{name}{end}"] for end in ("", "_low", "_high"))
     if value != value:
         return "–"
     return f"{100 * value:.0f}% ({100 * low:.0f}–{100 * high:.0f})"
 
 
-def _between(value: float, low: float, high: float) -> str:
-    if value != value:
+def _between(found: Estimate, write: Callable[[float], str]) -> str:
+    if found.value is None or found.low is None or found.high is None:
         return "–"
-    return f"{_rounded(value)} ({_rounded(low)} to {_rounded(high)})"
-
-
-def _arr(effect: Effect) -> str:
-    ends = (effect.more_arr, effect.more_arr_low, effect.more_arr_high)
-    if any(end is None or end != end for end in ends):
-        return "–"
-    told = [_money(end).replace("-", "−") for end in ends]
-    return f"{told[0]} ({told[1]} to {told[2]})"
+    return f"{write(found.value)} ({write(found.low)} to {write(found.high)})"
 
 
 def _money(amount: float | None) -> str:

@@ -91,8 +91,7 @@ def calibration_section(recommended: Recommended) -> Section:
     if expected is None or observed is None:
         answer = "No date was held out, so nothing can be said."
     else:
-        low, high = (metrics.calibration_in_the_large_low, metrics.calibration_in_the_large_high)
-        holds = low is None or high is None or low <= 0 <= high
+        holds = not metrics.calibration_in_the_large.excludes(0)
         answer = (
             f"On dates it had not seen the model foretold {percent(expected)} {noun}, and"
             f" {percent(observed)} happened: "

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Hashable, Mapping
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from features.catalog import Signal
     from models.scorecard.behaviour_points import Behaviour
     from pipelines.weights.recommend import Recommended
+
+Line = Mapping[Hashable, float]
+Lines = Mapping[tuple[str, str], Line]
 
 CONTENDERS = {
     TODAY: "Today's weights",
@@ -78,13 +82,15 @@ def _drawn(recommended: Recommended) -> list[str]:
     return [segment for segment in shown_segments(recommended) if segment in told]
 
 
-def _lines(recommended: Recommended) -> dict[tuple[str, str], dict[str, Any]]:
+def _lines(recommended: Recommended) -> Lines:
     """Lines of the replay by segment and contender, where anything happened."""
-    rows: list[dict[str, Any]] = recommended.replayed.table.to_dict("records")  # type: ignore[assignment]
-    return {(row["segment"], row["contender"]): row for row in rows if row["positives"]}
+    table = recommended.replayed.table
+    rows = table.drop(columns=["segment", "contender"]).to_dict("records")
+    keys = zip(table["segment"], table["contender"], strict=True)
+    return {key: row for key, row in zip(keys, rows, strict=True) if row["positives"]}
 
 
-def _answer(recommended: Recommended, lines: dict[tuple[str, str], dict[str, Any]]) -> str:
+def _answer(recommended: Recommended, lines: Lines) -> str:
     noun, past = recommended.words
     colour = "green" if recommended.good else "red"
     if (EVERYBODY, TODAY) not in lines:
@@ -106,7 +112,7 @@ def _answer(recommended: Recommended, lines: dict[tuple[str, str], dict[str, Any
     )
 
 
-def _with_interval(row: dict[str, Any], field: str, digits: int = 0) -> Markup:
+def _with_interval(row: Line, field: str, digits: int = 0) -> Markup:
     return share(row[field], row[f"{field}_low"], row[f"{field}_high"], digits)
 
 
@@ -114,7 +120,7 @@ def _contender(found: str) -> str:
     return CONTENDERS.get(found) or name(found)
 
 
-def _contenders(recommended: Recommended, lines: dict[tuple[str, str], dict[str, Any]]) -> Table:
+def _contenders(recommended: Recommended, lines: Lines) -> Table:
     flag = "green" if recommended.good else "red"
     noun = recommended.words.noun
     here = {contender: row for (segment, contender), row in lines.items() if segment == EVERYBODY}
@@ -154,7 +160,7 @@ def _contenders(recommended: Recommended, lines: dict[tuple[str, str], dict[str,
     )
 
 
-def _by_segment(recommended: Recommended, lines: dict[tuple[str, str], dict[str, Any]]) -> Table:
+def _by_segment(recommended: Recommended, lines: Lines) -> Table:
     flag = "green" if recommended.good else "red"
     contenders = list(dict.fromkeys(contender for _, contender in lines))
     rows = [
@@ -296,22 +302,22 @@ def effect_figures(recommended: Recommended) -> list[tuple[str, str, str]]:
     """Key figures of the first page: what, how much, and how sure; none where nothing changes."""
     effect = recommended.effects[EVERYBODY]
     past = recommended.words.past
-    if math.isnan(effect.more) or not effect.happened:
+    if effect.more.value is None or not effect.happened:
         return []
     colour = "green" if recommended.good else "red"
     told = [
         (
             f"Accounts that {past} in a year and were {colour} in time",
             f"{amount(effect.caught_today)} → {amount(effect.caught)}",
-            f"of {amount(effect.happened)}: {more(effect.more_low, effect.more_high)}",
+            f"of {amount(effect.happened)}: {more(effect.more.low, effect.more.high)}",
         )
     ]
-    if effect.more_arr is not None and effect.arr:
-        low, high = (signed(end, money) for end in (effect.more_arr_low, effect.more_arr_high))
+    if effect.more_arr.value is not None and effect.arr:
+        low, high = (signed(end, money) for end in (effect.more_arr.low, effect.more_arr.high))
         told.append(
             (
                 f"Their ARR that was {colour} in time",
-                signed(effect.more_arr, money),
+                signed(effect.more_arr.value, money),
                 f"of {money(effect.arr)}: between {low} and {high}",
             )
         )

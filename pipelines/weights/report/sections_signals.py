@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from markupsafe import Markup
 
 from features.catalog import EVERYBODY
+from models.measures.estimate import Estimate
 from pipelines.reports.pieces import Section, Table, Text
 from pipelines.reports.wording import count, name, percent, plural, score, share, told
+from pipelines.weights.evidence_referrals import AloneAndBeside
 from pipelines.weights.report.words import segment_name, shown_segments, signal_labels
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from pipelines.weights.evidence_ratings import RatingEvidence
     from pipelines.weights.recommend import Recommended
 
@@ -37,6 +41,18 @@ def signal_sections(recommended: Recommended) -> list[Section]:
     ]
 
 
+class Carrier(NamedTuple):
+    """A signal with its share of its group, in percent."""
+
+    group: str
+    signal: str
+    weight: float
+
+
+def _carriers(lines: pd.DataFrame) -> list[Carrier]:
+    return list(map(Carrier, lines["group"], lines["signal"], lines["weight"]))
+
+
 def carriers_section(recommended: Recommended) -> Section:
     """Tell which signals carry each group."""
     title, carriers = "Which signals carry each measure?", recommended.evidence.carriers
@@ -44,9 +60,9 @@ def carriers_section(recommended: Recommended) -> Section:
     if not len(overall):
         return Section("carriers", title, "No signal moves the model's estimate.")
     labels, rows = signal_labels(recommended), []
-    leading: dict[str, dict[str, Any]] = {}
+    leading: dict[str, Carrier] = {}
     for group, lines in overall.groupby("group", sort=False):
-        ordered: list[dict[str, Any]] = lines.to_dict("records")  # type: ignore[assignment]
+        ordered = _carriers(lines)
         leading[str(group)] = ordered[0]
         rows.append([name(group), *_carried(ordered, labels)])
     parts: list[Table | Text] = [
@@ -59,16 +75,15 @@ def carriers_section(recommended: Recommended) -> Section:
     different = []
     for segment in shown_segments(recommended)[1:]:
         own = carriers[carriers["segment"] == segment]
-        first_of: list[dict[str, Any]] = own.drop_duplicates("group").to_dict("records")  # type: ignore[assignment]
-        for line in first_of:
-            first = leading.get(line["group"])
-            if first is not None and first["signal"] != line["signal"]:
+        for line in _carriers(own.drop_duplicates("group")):
+            first = leading.get(line.group)
+            if first is not None and first.signal != line.signal:
                 different.append(
                     [
                         segment_name(segment),
-                        name(line["group"]),
+                        name(line.group),
                         _carrier(line, labels),
-                        name(labels[first["signal"]]),
+                        name(labels[first.signal]),
                     ]
                 )
     if different:
@@ -79,9 +94,9 @@ def carriers_section(recommended: Recommended) -> Section:
                 different,
             )
         )
-    heaviest = max(leading.values(), key=lambda line: float(line["weight"]))
+    heaviest = max(leading.values(), key=lambda line: line.weight)
     answer = Markup("No signal carries more of its group than {}: {} of {}.").format(
-        name(labels[heaviest["signal"]]), _part(heaviest["weight"]), name(heaviest["group"])
+        name(labels[heaviest.signal]), _part(heaviest.weight), name(heaviest.group)
     )
     return Section("carriers", title, answer, parts)
 
@@ -90,12 +105,12 @@ def _part(weight: float) -> str:
     return percent(weight / 100, 0)
 
 
-def _carrier(line: dict[str, Any], labels: dict[str, str]) -> Markup:
-    return Markup("{} ({})").format(name(labels[line["signal"]]), _part(line["weight"]))
+def _carrier(line: Carrier, labels: dict[str, str]) -> Markup:
+    return Markup("{} ({})").format(name(labels[line.signal]), _part(line.weight))
 
 
-def _carried(ordered: list[dict[str, Any]], labels: dict[str, str]) -> list[Markup]:
-    others = [_carrier(line, labels) for line in ordered[1:] if line["weight"] >= LEAST]
+def _carried(ordered: list[Carrier], labels: dict[str, str]) -> list[Markup]:
+    others = [_carrier(line, labels) for line in ordered[1:] if line.weight >= LEAST]
     return [_carrier(ordered[0], labels), Markup(", ").join(others) or Markup("no other")]
 
 
@@ -176,12 +191,12 @@ def _rating_answer(found: RatingEvidence) -> str:
     if found.rating is None or found.rating.auc is None:
         return "There are ratings, but what they foretell could not be measured."
     alone = f"ratings alone ranked {percent(found.rating.auc)} of the pairs of accounts right"
-    if found.measured is None or found.ahead is None:
+    if found.measured is None or found.ahead.value is None:
         return f"{alone.capitalize()}, where a coin ranks half."
     other = f"the measure of {found.objective} {percent(found.measured.auc)}"
-    if found.ahead_low is not None and found.ahead_low > 0:
+    if found.ahead.is_above(0):
         return f"People see more than the numbers: {alone}, {other}."
-    if found.ahead_high is not None and found.ahead_high < 0:
+    if found.ahead.is_below(0):
         return f"What customers do tells more than what we think of them: {alone}, {other}."
     return f"Ratings tell about as much as what customers do: {alone}, {other}."
 
@@ -229,23 +244,24 @@ def referrals_section(recommended: Recommended) -> Section:
     )
 
 
-def _which(one: dict[str, Any]) -> Markup:
+def _which(one: AloneAndBeside) -> Markup:
     """Say which of a survey and the referrals ranked better where both are known."""
-    survey, referrals = name(one["label"]), name(one["other_label"])
+    survey, referrals = name(one["label"]), name(one["other_label"] or "")
     shares = (percent(one["shared_auc"]), percent(one["other_auc"]))
-    if one["ahead_low"] is None or one["ahead_low"] <= 0 <= one["ahead_high"]:
+    ahead = Estimate(one["ahead"], one["ahead_low"], one["ahead_high"])
+    if not ahead.excludes(0):
         return Markup(
             "{} and {} tell about as much: they ranked {} and {} of the pairs of accounts right,"
             " which may be chance."
         ).format(referrals, survey, *reversed(shares))
-    better, worse = (survey, referrals) if one["ahead"] > 0 else (referrals, survey)
-    first, second = shares if one["ahead"] > 0 else tuple(reversed(shares))
+    better, worse = (survey, referrals) if (ahead.value or 0) > 0 else (referrals, survey)
+    first, second = shares if (ahead.value or 0) > 0 else tuple(reversed(shares))
     return Markup(
         "{} tells more than {}: {} of the pairs of accounts ranked right against {}."
     ).format(better, worse, first, second)
 
 
-def _beside(one: dict[str, Any]) -> Markup:
+def _beside(one: AloneAndBeside) -> Markup:
     if one["other_label"] is None:
         return Markup("no other side")
     return Markup("{}: {}").format(

@@ -36,7 +36,7 @@ def segment_name(segment: str) -> Markup:
     return Markup("All accounts") if segment == EVERYBODY else name(segment)
 
 
-def more(low: float, high: float) -> str:
+def more(low: float | None, high: float | None) -> str:
     """Write an interval of a difference.
 
     Examples
@@ -45,7 +45,7 @@ def more(low: float, high: float) -> str:
     ('between 4.2 and 29 more', 'between 3 fewer and 20 more', 'between 5 and 2 fewer',
      'no more and no fewer', 'between 0.1 fewer and 49 more')
     """
-    if math.isnan(low) or math.isnan(high):
+    if low is None or high is None:
         return "how many is not known"
     first, last = amount(abs(low)), amount(abs(high))
     if first == last == "0":
@@ -84,7 +84,7 @@ def headline(recommended: Recommended) -> str:
         if not own:
             change = "Change the weights that all accounts share"
     effect = recommended.effects[EVERYBODY]
-    if math.isnan(effect.more) or effect.happened <= 0:
+    if effect.more.value is None or effect.happened <= 0:
         return change
     colour = "green" if recommended.good else "red"
     gain = (
@@ -92,9 +92,9 @@ def headline(recommended: Recommended) -> str:
         f" of {amount(effect.caught_today)} would have been {colour} in time, with no more accounts"
         f" {colour} than today"
     )
-    if effect.more_low > 0:
+    if effect.more.is_above(0):
         return f"{change}: {gain}"
-    if effect.more > 0:
+    if effect.more.value > 0:
         return f"{change}: {gain}, though that gain is not certain yet"
     return f"{change}: past {noun} asks for it, though it would not yet have found more accounts"
 
@@ -205,12 +205,12 @@ def _told_by(extremes: Extremes | None, past: str, good: bool) -> str:
 
 def gain_of(effect: Effect | None) -> Markup:
     """Write how many more accounts a segment would catch in a year, with its interval."""
-    if effect is None or math.isnan(effect.more):
+    if effect is None or effect.more.value is None:
         return Markup("not known")
     span = Markup('<span class="nowrap">({} to {})</span>').format(
-        signed(effect.more_low, amount), signed(effect.more_high, amount)
+        signed(effect.more.low, amount), signed(effect.more.high, amount)
     )
-    return Markup("<strong>{}</strong> {}").format(signed(effect.more, amount), span)
+    return Markup("<strong>{}</strong> {}").format(signed(effect.more.value, amount), span)
 
 
 def signed(number: float | None, write: Callable[[float], str]) -> str:

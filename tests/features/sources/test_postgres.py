@@ -77,6 +77,15 @@ def test_tables_and_views_of_a_schema_are_found(admin: Any, postgres: PostgresSe
         )
 
 
+def test_tables_of_several_schemas_bear_their_names(admin: Any, postgres: PostgresServer) -> None:
+    with open_source(postgres.url(schema="Sales d'été, Sales d'été"), Path()) as source:
+        names = ['Sales d\'été/Odd "name" %s', "Sales d'été/accounts"]
+        assert sorted(source.tables) == names
+        assert source.tables[names[0]].execute().x.tolist() == [1]
+    message = str(failure(postgres.url(schema="Sales d'été,bar")))
+    assert message.startswith("The schema 'bar' of ")
+
+
 def test_least_rights_are_enough_and_fewer_are_named(admin: Any, postgres: PostgresServer) -> None:
     url = address(postgres, "reader:reading", schema="Sales d'été")
     with open_source(url, Path()) as source:

@@ -197,6 +197,7 @@ def test_counts_ranges_and_missing_shares_are_plain_json(company_of: CompanyOf) 
         "first": "2024-01-05T00:00:00",
         "last": "2024-02-01T12:00:00",
         "missing": {"quantity": 0.5},
+        "findings": [],
         "problems": [],
         "decided": [],
     }

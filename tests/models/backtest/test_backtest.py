@@ -8,12 +8,14 @@ import pytest
 from scipy.special import expit
 
 from features.errors import DataError, EvidenceError, SettingsError
+from features.json_values import described_fields
 from models.backtest.backtest import OURS, backtest
 from models.backtest.comparison import compare
 from models.backtest.contenders import DEFAULT, Contender, Forecast, base_rate
 from models.churn.segments import SegmentSettings
 from models.measures.metrics import evaluate, row_log_loss
 from models.scoring.scale import ScaleSettings
+from models.training.learning import Learning
 
 PLANS = SegmentSettings(("plan",))
 BASE = Contender("base rate", base_rate)
@@ -46,8 +48,7 @@ def judged(history, signals, seen, steps):
     return backtest(
         history,
         signals,
-        maturity_days=MATURITY,
-        segments=PLANS,
+        Learning(maturity_days=MATURITY, segments=PLANS),
         scale=ScaleSettings(anchor_probability=0.1, at_risk_from=0.2, watch_from=0.1),
         n_origins=2,
         contenders=(*DEFAULT, Contender("spy", spy)),
@@ -66,12 +67,9 @@ def judged(history, signals, seen, steps):
     )
 
 
-def few(history, signals, **settings):
-    return backtest(
-        history,
-        signals,
-        **{"maturity_days": MATURITY, "n_origins": 1, "contenders": (BASE,)} | settings,
-    )
+def few(history, signals, n_origins=1, contenders=(BASE,), maturity_days=MATURITY, **learning):
+    how = Learning(maturity_days=maturity_days, **learning)
+    return backtest(history, signals, how, n_origins=n_origins, contenders=contenders)
 
 
 @pytest.fixture(scope="module")
@@ -139,20 +137,20 @@ def test_measures_are_those_of_their_rows(judged, history):
                 )
                 key = (name, "all", segment, population)
                 found = table.set_index(keys).loc[key].to_dict()
-                wanted = {k: v for k, v in vars(expected).items() if v is not None}
+                wanted = {k: v for k, v in described_fields(expected).items() if v is not None}
                 assert {k: found[k] for k in wanted} == pytest.approx(wanted, nan_ok=True)
 
 
 def test_versus_is_the_paired_difference(judged):
     rows = judged.predictions
     happened = rows["happened"].to_numpy(dtype=float)
-    assert [row["contender"] for row in judged.versus] == [*(c.name for c in DEFAULT), "spy"]
+    assert [row.contender for row in judged.versus] == [*(c.name for c in DEFAULT), "spy"]
     for row in judged.versus:
-        ours, theirs = (rows[f"p_{n}"].to_numpy() for n in (OURS, row["contender"]))
+        ours, theirs = (rows[f"p_{n}"].to_numpy() for n in (OURS, row.contender))
         apart = row_log_loss(happened, ours).mean() - row_log_loss(happened, theirs).mean()
-        assert row["difference"] == pytest.approx(apart)
-        assert row["low"] < row["difference"] < row["high"]
-    verdicts = {row["contender"]: row["verdict"] for row in judged.versus}
+        assert row.difference == pytest.approx(apart)
+        assert row.low < row.difference < row.high
+    verdicts = {row.contender: row.verdict for row in judged.versus}
     assert verdicts["base rate"] == verdicts["spy"] == "better"
 
 
@@ -163,7 +161,7 @@ def test_verdicts_of_the_truth_a_copy_and_noise(judged, history):
     table = rows.assign(
         p_truth=expit(truth), p_copy=rows[f"p_{OURS}"], p_noise=rng.random(len(rows))
     )
-    found = {v["contender"]: v["verdict"] for v in compare(table, OURS, ["truth", "copy", "noise"])}
+    found = {v.contender: v.verdict for v in compare(table, OURS, ["truth", "copy", "noise"])}
     assert found == {"truth": "worse", "copy": "level", "noise": "better"}
 
 
@@ -216,9 +214,8 @@ def test_without_dates_accounts_are_tested_instead(make_company, signals):
     found = backtest(
         snapshot,
         signals,
-        maturity_days=MATURITY,
+        Learning(maturity_days=MATURITY, is_dated=False),
         contenders=(BASE,),
-        is_dated=False,
         events=pd.DataFrame(
             {"account_id": ["A-0001"], "happened_at": [pd.Timestamp("2025-02-01")]}
         ),

@@ -65,7 +65,7 @@ def test_a_sound_history_has_no_suspects_and_no_gap():
 
 
 def test_each_planted_leak_is_named_and_the_honest_signals_are_not(planted):
-    named = {suspect["signal"]: suspect["why"] for suspect in planted.suspects}
+    named = {suspect.signal: suspect.why for suspect in planted.suspects}
     assert set(named) == {"closed_days", "status", "cancelled", "backfilled"}
     assert named["closed_days"] == (
         "Signal 'closed_days' is missing in 0% of the rows where the outcome happened and in 100% "
@@ -82,7 +82,7 @@ def test_each_planted_leak_is_named_and_the_honest_signals_are_not(planted):
 
 
 def test_aucs_of_suspects_are_those_of_the_signal_on_the_newest_dates(planted):
-    aucs = {suspect["signal"]: suspect["auc"] for suspect in planted.suspects}
+    aucs = {suspect.signal: suspect.auc for suspect in planted.suspects}
     assert aucs["closed_days"] == pytest.approx(1, abs=1e-9)
     frame = history()
     newest = (frame["observation_date"] >= "2025-08-01").to_numpy()
@@ -90,7 +90,7 @@ def test_aucs_of_suspects_are_those_of_the_signal_on_the_newest_dates(planted):
     marked = (happened & (np.arange(len(frame)) % 3 == 0)).astype(float)
     ranking = Ranking(happened[newest].astype(float), marked[newest])
     assert aucs["cancelled"] == pytest.approx(ranking.auc(np.ones(newest.sum())), abs=1e-9)
-    assert [s["auc"] for s in planted.suspects] == sorted(aucs.values(), reverse=True)
+    assert [s.auc for s in planted.suspects] == sorted(aucs.values(), reverse=True)
 
 
 def test_a_random_split_knows_the_weather_of_the_very_date():

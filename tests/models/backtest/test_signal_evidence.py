@@ -22,6 +22,7 @@ from models.backtest.signal_evidence import (
     side_by_side,
     some_accounts,
 )
+from models.measures.estimate import Estimate
 from models.weights.intervals import SignalCertainty, WeightCertainty
 
 HOSTILE = "<script>alert(1)</script>"
@@ -81,7 +82,7 @@ def test_two_columns_are_compared_on_the_rows_that_know_both(rows):
     assert found.ahead == pytest.approx(aucs[0] - aucs[1])
     drawn = drawn_by_hand(part, [-part["first"], part["second"]], 4)
     bounds = np.quantile(drawn[:, 0] - drawn[:, 1], [0.05, 0.95])
-    assert [found.ahead_low, found.ahead_high] == pytest.approx(bounds, abs=1e-12)
+    assert [found.ahead.low, found.ahead.high] == pytest.approx(bounds, abs=1e-12)
     assert [found.second.low, found.second.high] == pytest.approx(
         np.quantile(drawn[:, 1], [0.05, 0.95]), abs=1e-12
     )
@@ -120,7 +121,7 @@ def test_without_two_outcomes_there_is_no_comparison(known):
         [1.0, 2, 3, 4], second, [1, 0, 1, 0], list("abcd"), high_is_risk=(True, True), seed=0
     )
     assert found.first.rows == found.second.rows == known
-    assert (found.ahead, found.ahead_low, found.first.auc) == (None, None, None)
+    assert (found.ahead, found.first.auc) == (Estimate(), None)
 
 
 @settings(max_examples=30)

@@ -15,6 +15,7 @@ from models.drift.null import Movement
 from models.drift.performance import Expected, ExpectedChange, Matured
 from models.drift.policy import DriftPolicy
 from models.drift.statistics import Drift, DriftStatistics
+from models.measures.estimate import Estimate
 from models.measures.recalibration import Recalibration
 
 AS_OF, TRAINED = date(2025, 11, 1), date(2025, 8, 1)
@@ -27,7 +28,7 @@ MATURED = Matured(
     0.03,
     0.025,
     0.036,
-    Recalibration(0.4, 0.3, 0.5, 1.0, 0.9, 1.1),
+    Recalibration(Estimate(0.4, 0.3, 0.5), Estimate(1.0, 0.9, 1.1)),
     0.01,
     0.002,
     offset_p=1e-4,
@@ -200,7 +201,7 @@ def test_outcomes_retrain_whatever_the_signals_do() -> None:
         segment="small",
         offset_p=1.0,
         slope_p=1e-5,
-        recalibration=Recalibration(0, -1, 1, 0.3, 0.1, 0.5),
+        recalibration=Recalibration(Estimate(0, -1, 1), Estimate(0.3, 0.1, 0.5)),
     )
     result = decided(found(), matured=(MATURED, turned))
     assert result.status == "retrain"
@@ -216,7 +217,7 @@ def test_outcomes_retrain_whatever_the_signals_do() -> None:
     [
         {"positives": 29},
         {"offset_p": 0.02},
-        {"recalibration": Recalibration(0.2, 0.1, 0.3, 1.0, 0.9, 1.1)},
+        {"recalibration": Recalibration(Estimate(0.2, 0.1, 0.3), Estimate(1.0, 0.9, 1.1))},
         {"recalibration": Recalibration()},
     ],
 )

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from features.catalog import Signal
+from features.tables.last_rows import Freshness
 from models.drift.feed_faults import (
     Fault,
-    Freshness,
     SecondLook,
     Suspects,
     feed_faults,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -15,10 +16,11 @@ import pytest
 
 from features.catalog import Signal
 from features.sources.duckdb import duckdb_engine
+from features.tables.last_rows import freshness
 from models.churn.segments import SegmentAssignment, SegmentSettings
 from models.drift import histograms as drift_histograms
 from models.drift.feed_faults import Suspects
-from models.drift.histograms import freshness, histograms, second_look, segment_of
+from models.drift.histograms import histograms, second_look, segment_of
 from models.drift.reference import Reference, fit_reference, frame_histograms, nonzero_quantiles
 
 SIGNALS = (
@@ -265,6 +267,7 @@ def test_the_newest_row_and_the_longest_gap_are_found(on_duckdb: Load) -> None:
     table = on_duckdb(pd.DataFrame({"at": pd.to_datetime(days)}))
     found = freshness("tickets", table, "at", date(2025, 2, 1))
     assert (found.newest, found.usual_gap_days) == (date(2025, 1, 6), 4.0)
-    assert found.has_stopped
+    assert (found.days, found.has_stopped) == (3, False)
+    assert replace(found, days=5).has_stopped
     assert freshness("tickets", table, "at", date(2024, 1, 1)).newest is None
     assert freshness("tickets", table, "at", date(2025, 1, 2)).usual_gap_days == 1.0

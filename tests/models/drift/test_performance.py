@@ -108,7 +108,7 @@ def test_a_higher_rate_and_a_changed_relation_are_told_apart() -> None:
     assert higher.low < higher.observed_rate < higher.high
     turned = matured_performance(outcomes(-0.2, -2.2))[0]
     assert turned.slope_p < 1e-9
-    assert turned.recalibration.slope == pytest.approx(-0.2, abs=0.15)
+    assert turned.recalibration.slope.value == pytest.approx(-0.2, abs=0.15)
     assert turned.excess_loss > 3 * turned.excess_loss_error
 
 

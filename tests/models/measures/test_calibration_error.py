@@ -20,7 +20,9 @@ def test_error_is_that_of_the_calibration_table():
     distance = (table["expected_rate"] - table["observed_rate"]).abs()
     expected = (table["rows"] * distance).sum() / 777
     assert table["rows"].tolist() == [78] * 7 + [77] * 3
-    assert evaluate(happened, risk, np.arange(777), base_rate=0.1).ece == pytest.approx(expected)
+    assert evaluate(happened, risk, np.arange(777), base_rate=0.1).ece.value == pytest.approx(
+        expected
+    )
 
 
 @given(hnp.arrays(float, st.integers(1, 40), elements=st.sampled_from([0.1, 0.2, 0.3, 0.7])))
@@ -40,7 +42,7 @@ def test_order_of_rows_does_not_matter(order):
     first = evaluate(happened, risk, np.arange(30), base_rate=0.2, resamples=2)
     order = np.array(order)
     again = evaluate(happened[order], risk[order], order, base_rate=0.2, resamples=2)
-    assert again.ece == pytest.approx(first.ece, abs=1e-12)
+    assert again.ece.value == pytest.approx(first.ece.value, abs=1e-12)
 
 
 def test_chance_is_what_true_probabilities_are_measured_to_have():
@@ -65,7 +67,7 @@ def test_interval_holds_the_error(offset, least):
         found = evaluate(happened, risk, np.arange(3000), base_rate=0.1, seed=seed, resamples=60)
         code = equal_count_bins(risk)
         error = np.abs(np.bincount(code, risk - truth)).sum() / 3000
-        held += found.ece_low <= error <= found.ece_high
-        assert found.ece_low <= found.ece <= found.ece_high
+        held += found.ece.low <= error <= found.ece.high
+        assert found.ece.low <= found.ece.value <= found.ece.high
     assert held / 60 >= least
-    assert (found.ece_low > 0) == (offset > 0)
+    assert (found.ece.low > 0) == (offset > 0)

@@ -23,9 +23,9 @@ def sample():
 def test_point_values_are_those_of_scikit_learn(sample):
     outcome, risk, accounts = sample
     found = evaluate(outcome, risk, accounts, base_rate=0.11)
-    assert found.auc == pytest.approx(oracle.roc_auc_score(outcome, risk), abs=1e-12)
-    assert found.log_loss == pytest.approx(oracle.log_loss(outcome, risk), abs=1e-12)
-    assert found.brier == pytest.approx(oracle.brier_score_loss(outcome, risk), abs=1e-12)
+    assert found.auc.value == pytest.approx(oracle.roc_auc_score(outcome, risk), abs=1e-12)
+    assert found.log_loss.value == pytest.approx(oracle.log_loss(outcome, risk), abs=1e-12)
+    assert found.brier.value == pytest.approx(oracle.brier_score_loss(outcome, risk), abs=1e-12)
     base = oracle.log_loss(outcome, np.full(len(outcome), 0.11))
     assert found.log_loss_base == pytest.approx(base, abs=1e-12)
     assert (found.rows, found.accounts, found.positives) == (
@@ -41,10 +41,12 @@ def test_evidence_needs_behaviour_to_rank_churn_too(sample):
     ranked, guessed = (
         evaluate(outcome, risk, accounts, base_rate=0.11, behaviour=part) for part in (risk, noise)
     )
-    assert ranked.auc_behaviour == ranked.auc
+    assert ranked.auc_behaviour.value == ranked.auc.value
     assert ranked.enough_evidence
-    assert guessed.auc_behaviour == pytest.approx(oracle.roc_auc_score(outcome, noise), abs=1e-12)
-    assert guessed.auc_low > 0.5 > guessed.auc_behaviour_low
+    assert guessed.auc_behaviour.value == pytest.approx(
+        oracle.roc_auc_score(outcome, noise), abs=1e-12
+    )
+    assert guessed.auc.low > 0.5 > guessed.auc_behaviour.low
     assert not guessed.enough_evidence
 
 
@@ -70,7 +72,7 @@ def test_interval_is_that_of_a_bootstrap_that_copies_rows(sample):
         rows = np.concatenate([rows_of[i] for i in rng.integers(400, size=400)])
         aucs.append(oracle.roc_auc_score(outcome[rows], risk[rows]))
     found = evaluate(outcome, risk, accounts, base_rate=0.1, resamples=300)
-    assert [found.auc_low, found.auc_high] == pytest.approx(
+    assert [found.auc.low, found.auc.high] == pytest.approx(
         np.quantile(aucs, [0.05, 0.95]), abs=0.006
     )
 
@@ -81,8 +83,8 @@ def test_interval_widens_when_an_account_repeats_itself(sample):
     copies = np.tile(np.arange(3000), 4)
     same = evaluate(outcome[copies], risk[copies], copies, base_rate=0.1)
     naive = evaluate(outcome[copies], risk[copies], np.arange(12000), base_rate=0.1)
-    assert same.auc_high - same.auc_low == pytest.approx(apart.auc_high - apart.auc_low, rel=0.15)
-    assert naive.auc_high - naive.auc_low < 0.6 * (same.auc_high - same.auc_low)
+    assert same.auc.high - same.auc.low == pytest.approx(apart.auc.high - apart.auc.low, rel=0.15)
+    assert naive.auc.high - naive.auc.low < 0.6 * (same.auc.high - same.auc.low)
 
 
 def test_lift_of_a_perfect_ranking_and_of_none():
@@ -133,12 +135,12 @@ def test_calibration_measures_are_those_of_their_modules(sample):
     outcome, risk, accounts = sample
     found = evaluate(outcome, risk, accounts, base_rate=0.1)
     line = recalibrate(outcome, risk, accounts)
-    assert found.calibration_in_the_large == pytest.approx(line.offset)
-    assert found.calibration_slope_low == pytest.approx(line.slope_low)
-    assert found.brier_low < found.brier < found.brier_high
+    assert found.calibration_in_the_large.value == pytest.approx(line.offset.value)
+    assert found.calibration_slope.low == pytest.approx(line.slope.low)
+    assert found.brier.low < found.brier.value < found.brier.high
     bootstrap = AccountBootstrap(accounts, seed=0, resamples=300)
     interval = bootstrap.mean_interval((outcome - risk) ** 2)
-    assert (found.brier_low, found.brier_high) == pytest.approx(interval)
+    assert (found.brier.low, found.brier.high) == pytest.approx(interval)
 
 
 def test_table_counts_rows_of_an_account_as_alike_as_they_were(sample):
@@ -166,7 +168,7 @@ def test_same_seed_same_interval(sample):
 )
 def test_one_class_has_a_reason_instead_of_a_ranking(outcome, reason):
     found = evaluate(outcome, [0.2] * len(outcome), list("abc")[: len(outcome)], base_rate=0.2)
-    assert found.auc is None
+    assert found.auc.value is None
     assert found.reason == reason
     assert not found.enough_evidence
     assert found.to_dict()["enough_evidence"] is False
@@ -180,7 +182,7 @@ def test_noise_is_not_enough_evidence(sample):
 
 
 def test_certain_and_wrong_is_finite():
-    assert np.isfinite(evaluate([0, 1], [1.0, 0.0], ["a", "b"], base_rate=0.5).log_loss)
+    assert np.isfinite(evaluate([0, 1], [1.0, 0.0], ["a", "b"], base_rate=0.5).log_loss.value)
 
 
 def test_ece_by_hand():
@@ -190,7 +192,7 @@ def test_ece_by_hand():
     assert table["observed_rate"].tolist() == [0.2, 0.5]
     assert table["expected_rate"].tolist() == pytest.approx([0.1, 0.6])
     found = evaluate(risk > 1, risk, np.arange(100), base_rate=0.3)
-    assert found.ece == pytest.approx(risk.mean())
+    assert found.ece.value == pytest.approx(risk.mean())
 
 
 @given(st.integers(0, 50), st.integers(1, 50))

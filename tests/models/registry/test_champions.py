@@ -58,7 +58,7 @@ def test_promoted_rejected_rolled_back_and_put_back_again(folder, result):
     became = {version.version: version.became for version in found.versions}
     assert became == {"1": "champion", "2": "rolled back", "3": "rejected"}
     assert found.versions[0].counts == result.counts
-    assert found.versions[0].log_loss == pytest.approx(result.metrics.log_loss)
+    assert found.versions[0].log_loss == pytest.approx(result.metrics.log_loss.value)
     assert [record.number for record in found.records] == [1, 2, 3, 4]
     assert found.records[-1].reasons == ("it called everybody healthy",)
     assert back(folder, to="2") == "2"

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from scipy.special import expit, logit
 
 from features.outcomes.settings import WORDS
+from models.drift.policy import PromotionRules
 from models.measures.metrics import SMALLEST
 from models.measures.resampling import TAILS
-from models.registry.gate import PromotionRules, Verdict, judge_challenger
+from models.registry.gate import Verdict, judge_challenger
 
 SEEDS = range(50)
 PLANS = np.array(["plan=starter", "plan=growth", "plan=enterprise"], dtype=object)
@@ -176,13 +177,16 @@ def test_a_model_is_never_better_than_itself_nor_worse(seed: int, shift: float, 
             "champion": expit(shift + slope * logit(risk)),
         }
     )
-    verdict = judge_challenger(rows.assign(challenger=rows["champion"]), PromotionRules(10))
+    verdict = judge_challenger(
+        rows.assign(challenger=rows["champion"]), PromotionRules(min_outcomes=10)
+    )
     assert verdict.promoted
     assert (verdict.judged[0].low, verdict.judged[0].high) == (0, 0)
 
 
 def one(rows: pd.DataFrame, **rules: float) -> Verdict:
-    return judge_challenger(rows, PromotionRules(**rules))  # type: ignore[arg-type]
+    # Also rules that no configuration may set.
+    return judge_challenger(rows, PromotionRules.model_construct(**rules))
 
 
 def test_too_few_outcomes_promote_nobody_and_say_so() -> None:
@@ -287,5 +291,5 @@ def test_the_verdict_is_json_and_the_same_every_time() -> None:
     assert first == second
     told = json.loads(json.dumps(first.to_dict(), allow_nan=False))
     assert told["judged"][0]["challenger"]["offset"] == pytest.approx(
-        first.judged[0].challenger.offset
+        first.judged[0].challenger.offset.value
     )

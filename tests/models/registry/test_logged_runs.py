@@ -12,12 +12,14 @@ import pytest
 from mlflow import MlflowClient
 
 from features.errors import RegistryError
+from features.json_values import json_value
 from models.backtest.backtest import backtest
 from models.backtest.contenders import Contender, base_rate
 from models.churn.segments import SegmentSettings
 from models.registry.files import log_backtest
 from models.registry.session import tracking
 from models.registry.versions import newest_backtest
+from models.training.learning import Learning
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 HOSTILE = "<script>alert(1)</script>"
@@ -33,8 +35,7 @@ def judged(make_company, signals):
     return backtest(
         make_company(accounts=150, dates=6, seed=4),
         signals,
-        maturity_days=44,
-        segments=SegmentSettings(("plan",)),
+        Learning(maturity_days=44, segments=SegmentSettings(("plan",))),
         n_origins=1,
         contenders=(Contender(HOSTILE, base_rate),),
         treated=np.arange(900) % 7 == 0,
@@ -107,7 +108,7 @@ def test_it_holds_what_was_measured_over_all_rows(registry, judged):
         assert row["auc"] == pytest.approx(pairs.mean())
         assert row["auc_low"] <= row["auc"] <= row["auc_high"]
         assert row["log_loss_low"] < row["log_loss"] < row["log_loss_high"]
-    assert found["versus"] == json.loads(json.dumps(judged.versus))
+    assert found["versus"] == json.loads(json.dumps(json_value(judged.versus)))
     assert set(pd.DataFrame(judged.measures)["population"]) == {"all", "untreated"}
 
 

@@ -53,7 +53,7 @@ def test_the_champion_comes_back_as_it_was(registry, result, frame):
     pd.testing.assert_frame_equal(found.table, expected.table, check_exact=True)
     assert metadata.params["fingerprint"] == "abc"
     assert metadata.params["rounds"] == str(result.choice["n_rounds"])
-    assert metadata.metrics["holdout_auc"] == pytest.approx(result.metrics.auc)
+    assert metadata.metrics["holdout_auc"] == pytest.approx(result.metrics.auc.value)
     assert metadata.created_at.endswith("+00:00")
 
 

@@ -18,7 +18,7 @@ from models.scoring.timing.decisions import Decisions
 from models.scoring.timing.timing import Timing
 from models.training.fit import fit_health_model
 from models.training.holdout import band_table, risk_of
-from models.training.learning import learn
+from models.training.learning import Learning, learn
 
 WINDOW = Decisions(14, 44)
 EARLY = 0.05
@@ -47,7 +47,7 @@ def as_batch(rows: pd.DataFrame) -> pa.RecordBatch:
 
 @pytest.fixture(scope="module")
 def timed(rows, signals):
-    return fit_health_model(rows, signals, maturity_days=44, decisions=WINDOW, seed=3)
+    return fit_health_model(rows, signals, Learning(maturity_days=44, decisions=WINDOW, seed=3))
 
 
 def test_the_risk_at_a_decision_and_the_early_ones_are_met(timed, rows):
@@ -70,7 +70,9 @@ def test_rows_that_are_not_due_teach_the_timing_alone(timed, rows, signals):
     turned = rows.copy()
     turned.loc[rest, "happened"] = 1 - turned.loc[rest, "happened"]
     turned.loc[rest, "usage_28d"] *= -1
-    other = fit_health_model(turned, signals, maturity_days=44, decisions=WINDOW, seed=3).model
+    other = fit_health_model(
+        turned, signals, Learning(maturity_days=44, decisions=WINDOW, seed=3)
+    ).model
     score, again = (Scorer(model).score(rows).table for model in (timed.model, other))
     assert score["score"].equals(again["score"])
     assert not score["probability"].equals(again["probability"])
@@ -78,9 +80,10 @@ def test_rows_that_are_not_due_teach_the_timing_alone(timed, rows, signals):
 
 
 def test_where_every_row_is_due_nothing_changes(frame, signals, result):
-    how = {"maturity_days": 44, "seed": 3}
-    plain = learn(frame, signals, **how)
-    monthly = learn(frame.assign(days_to_renewal=20.0), signals, **how, decisions=WINDOW)
+    how = Learning(maturity_days=44, seed=3)
+    plain = learn(frame, signals, how)
+    decided = replace(how, decisions=WINDOW)
+    monthly = learn(frame.assign(days_to_renewal=20.0), signals, decided)
     assert plain.probability(frame).tolist() == monthly.probability(frame).tolist()
     table = Scorer(result.model).score(frame).table
     assert table["probability"].tolist() == table["probability_if_due"].tolist()
@@ -100,7 +103,7 @@ def test_bands_and_scale_are_of_decisions(timed, rows):
 
 def test_the_calendar_is_no_input(rows, signals):
     calendar = replace(signals[0], name="days_to_renewal", group="profile", healthy="none")
-    learnt = learn(rows, (*signals, calendar), maturity_days=44, decisions=WINDOW, seed=3)
+    learnt = learn(rows, (*signals, calendar), Learning(maturity_days=44, decisions=WINDOW, seed=3))
     assert learnt.signals == signals
 
 

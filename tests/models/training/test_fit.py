@@ -15,11 +15,14 @@ from models.scoring.scale import ScaleSettings
 from models.scoring.scorer import Scorer
 from models.training.fit import fit_health_model
 from models.training.holdout import judge
-from models.training.learning import learn
+from models.training.learning import Learning, learn
 
 
-def fit(frame, signals, **settings):
-    return fit_health_model(frame, signals, maturity_days=44, **settings)
+def fit(frame, signals, scale=None, holdout_dates=None, progress=None, **learning):
+    how = Learning(maturity_days=44, **learning)
+    return fit_health_model(
+        frame, signals, how, scale=scale, holdout_dates=holdout_dates, progress=progress
+    )
 
 
 def test_holdout_is_the_newest_dates_and_the_gap_is_purged(result, frame):
@@ -54,7 +57,7 @@ def test_most_of_what_can_be_known_is_captured(result, frame):
         truth["happened"], expit(truth["truth"]), truth["account_id"], base_rate=0.1
     ).log_loss
     found = result.metrics
-    assert (found.log_loss_base - found.log_loss) / (found.log_loss_base - best) > 0.8
+    assert (found.log_loss_base - found.log_loss.value) / (found.log_loss_base - best) > 0.8
     assert found.enough_evidence
     assert found.observed_rate == pytest.approx(found.expected_rate, abs=0.02)
     assert result.warnings == [m for m in result.warnings if m.startswith("Segment ")]
@@ -68,8 +71,8 @@ def test_age_alone_ranks_churn_and_is_no_evidence_of_behaviour(make_company, sig
     rng = np.random.default_rng(4)
     frame["happened"] = (rng.random(len(frame)) < np.where(young, 0.25, 0.04)).astype("int8")
     result = fit(frame, signals, seed=3)
-    assert result.metrics.auc_low > 0.6
-    assert result.metrics.auc_behaviour_low < 0.5 < result.metrics.auc_behaviour_high
+    assert result.metrics.auc.low > 0.6
+    assert result.metrics.auc_behaviour.low < 0.5 < result.metrics.auc_behaviour.high
     assert not result.metrics.enough_evidence
     assert any(
         warning.startswith("Not enough evidence that behaviour foretells the outcome: its hold-out")
@@ -155,9 +158,9 @@ def test_undated_rows_are_judged_by_other_accounts(frame, signals, monkeypatch):
     """Every row is judged once, by a model that has seen nothing of its account."""
     judged, taught, told = [], [], []
 
-    def learning(rows, *args, **settings):
+    def learning(rows, *args):
         taught.append(set(rows["account_id"]))
-        return learn(rows, *args, **settings)
+        return learn(rows, *args)
 
     def judging(learnt, rows, positions, base_rate):
         tested = rows.iloc[positions]
@@ -253,7 +256,7 @@ def test_few_positives_in_the_holdout_are_said(frame, signals):
 def test_no_positive_in_the_holdout_is_no_traceback(frame, signals):
     newest = frame["observation_date"] >= "2025-07-01"
     found = fit(frame.assign(happened=frame["happened"].where(~newest, 0)), signals)
-    assert found.metrics.auc is None
+    assert found.metrics.auc.value is None
     assert found.metrics.reason == "no row is positive"
 
 

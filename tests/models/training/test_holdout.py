@@ -8,7 +8,7 @@ from scipy.special import expit, logit
 from models.measures.metrics import evaluate, rate_row
 from models.scoring.scale import ScoreScale
 from models.training.holdout import Unseen, band_table, doubts, judge, prove, together
-from models.training.learning import learn
+from models.training.learning import Learning, learn
 
 BAD = ScoreScale(0.2, at_risk_from=0.4, watch_from=0.2)
 GOOD = ScoreScale(0.2, at_risk_from=0.4, watch_from=0.2, good=True)
@@ -60,9 +60,9 @@ def test_few_positives():
 def test_behaviour_that_does_not_foretell():
     rng = np.random.default_rng(1)
     found = measures(60, behaviour=rng.random(200))
-    assert found.auc_low > 0.9
+    assert found.auc.low > 0.9
     told = "Not enough evidence that behaviour foretells the outcome: "
-    interval = f"{found.auc_behaviour_low:.3f} to {found.auc_behaviour_high:.3f}"
+    interval = f"{found.auc_behaviour.low:.3f} to {found.auc_behaviour.high:.3f}"
     assert doubts(found, is_dated=True, in_time=True) == [
         f"{told}its hold-out AUC among accounts of like age and plan may be chance, 0.5 "
         f"(90 % interval {interval})."
@@ -73,10 +73,10 @@ def test_behaviour_that_does_not_foretell():
     assert "like age and plan is below chance, 0.5 (90 % interval 0.0" in sentence
     # Behaviour ranks well; it is the whole model that does not.
     lost = measures(60, foretold=False, behaviour=0.4 * rng.random(200) + 0.5 * happened)
-    assert lost.auc_behaviour_low > 0.5 > lost.auc_low
+    assert lost.auc_behaviour.low > 0.5 > lost.auc.low
     sentence, worse = doubts(lost, is_dated=True, in_time=True)
     assert worse.startswith("The model is worse than the base rate alone: ")
-    assert f"of the whole model may be chance, 0.5 (90 % interval {lost.auc_low:.3f}" in sentence
+    assert f"of the whole model may be chance, 0.5 (90 % interval {lost.auc.low:.3f}" in sentence
 
 
 def test_a_model_worse_than_its_base_rate_is_told_so_however_well_it_ranks():
@@ -176,7 +176,7 @@ def test_proof_is_measured_on_the_rows_it_names(judged, scale):
 
 def test_judging_is_reading_the_model(frame, signals):
     past = frame[frame["observation_date"] < "2025-04-01"]
-    learnt = learn(past, signals, maturity_days=44)
+    learnt = learn(past, signals, Learning(maturity_days=44))
     rows = np.array([7001, 5, 6000])
     found = judge(learnt, frame, rows, base_rate=0.125)
     some = frame.iloc[rows]
@@ -189,7 +189,7 @@ def test_judging_is_reading_the_model(frame, signals):
 
 
 def test_context_follows_no_behaviour_and_behaviour_no_context(frame, signals):
-    learnt = learn(frame.iloc[:6000], signals, maturity_days=44)
+    learnt = learn(frame.iloc[:6000], signals, Learning(maturity_days=44))
     assert learnt.classifier.booster_ is not None
     rows = np.arange(6000, 6300)
     given = ["segment", "plan", *(s.name for s in signals if s.group == "profile")]

@@ -8,7 +8,7 @@ from sklearn.base import clone
 
 from features.errors import DataError, EvidenceError
 from models.churn.segments import SegmentSettings
-from models.training.learning import classifier_of, learn
+from models.training.learning import Learning, classifier_of, learn
 
 EVERY = SegmentSettings(("plan",), min_rows=0, min_positives=0)
 TUNED = {"learning_rate": 0.11, "num_leaves": 3, "shrinkage": 2.5}
@@ -21,7 +21,9 @@ def past(frame):
 
 @pytest.fixture(scope="module")
 def learnt(past, signals):
-    return learn(past, signals, maturity_days=44, segments=SegmentSettings(("plan",)), seed=3)
+    return learn(
+        past, signals, Learning(maturity_days=44, segments=SegmentSettings(("plan",)), seed=3)
+    )
 
 
 def test_parts_fit_together(learnt, frame):
@@ -60,26 +62,26 @@ def test_the_classifier_knows_what_is_declared(signals):
 
 
 def test_tuned_parameters_reach_the_classifier(past, signals, learnt):
-    found = learn(past, signals, maturity_days=44, tuned=TUNED)
+    found = learn(past, signals, Learning(maturity_days=44, tuned=TUNED))
     settings = found.classifier.get_params()
     assert {name: settings[name] for name in TUNED} == TUNED
     assert found.classifier.backbone_.shrinkage == 2.5
     losses = [[c.log_loss for c in one.selection.candidates] for one in (found, learnt)]
     assert losses[0] != losses[1]
     with pytest.raises(ValueError, match="Invalid parameter 'depth'"):
-        learn(past, signals, maturity_days=44, tuned={"depth": 3})
+        learn(past, signals, Learning(maturity_days=44, tuned={"depth": 3}))
 
 
 def test_the_rows_taught_with_are_left_as_they_were(past, signals):
     before = past.copy(deep=True)
-    learn(past, signals, maturity_days=44)
+    learn(past, signals, Learning(maturity_days=44))
     pd.testing.assert_frame_equal(past, before)
 
 
 def test_the_index_of_the_rows_does_not_matter(past, signals, learnt):
     strange = past.set_index(pd.Index(np.zeros(len(past), dtype=int)))
-    settings = {"maturity_days": 44, "segments": SegmentSettings(("plan",)), "seed": 3}
-    again = learn(strange, signals, **settings)
+    how = Learning(maturity_days=44, segments=SegmentSettings(("plan",)), seed=3)
+    again = learn(strange, signals, how)
     assert (again.log_odds(strange) == learnt.log_odds(past)).all()
 
 
@@ -89,7 +91,7 @@ def test_a_segment_with_one_outcome(past, signals, label):
     changed = past.assign(
         plan=past["plan"].mask(own, "quiet"), happened=past["happened"].mask(own, label)
     )
-    found = learn(changed, signals, maturity_days=44, segments=EVERY)
+    found = learn(changed, signals, Learning(maturity_days=44, segments=EVERY))
     assert "plan=quiet" in found.assignment.names
     # It speaks with the coefficients of all, from an intercept no other segment could give it.
     code = found.classifier.encoder_.segments.index("plan=quiet")
@@ -104,7 +106,7 @@ def test_a_segment_with_one_outcome(past, signals, label):
 def test_a_segment_of_one_account(past, signals):
     alone = past["account_id"] == "A-0001"
     changed = past.assign(plan=past["plan"].mask(alone, "solo"))
-    found = learn(changed, signals, maturity_days=44, segments=EVERY)
+    found = learn(changed, signals, Learning(maturity_days=44, segments=EVERY))
     assert "plan=solo" in found.assignment.names
     assert np.isfinite(found.log_odds(changed)).all()
     assert np.isfinite(found.contributions(changed)).all()
@@ -125,13 +127,13 @@ def test_a_category_that_is_new_is_unknown(learnt, frame):
 
 
 def test_one_date_is_judged_on_other_accounts(past, signals):
-    found = learn(past.iloc[:900], signals, maturity_days=44)
+    found = learn(past.iloc[:900], signals, Learning(maturity_days=44))
     assert not found.selection.in_time
     assert sorted(found.selection.rows) == list(range(900))
 
 
 def test_undated_rows_are_never_judged_by_date(past, signals):
-    found = learn(past, signals, maturity_days=44, is_dated=False)
+    found = learn(past, signals, Learning(maturity_days=44, is_dated=False))
     assert not found.selection.in_time
     assert sorted(found.selection.rows) == list(range(len(past)))
 
@@ -139,13 +141,13 @@ def test_undated_rows_are_never_judged_by_date(past, signals):
 def test_one_account_is_not_enough(past, signals):
     one = past.iloc[:900].assign(account_id="A")
     with pytest.raises(EvidenceError, match="observe more dates or more accounts"):
-        learn(one, signals, maturity_days=44)
+        learn(one, signals, Learning(maturity_days=44))
 
 
 def test_columns_must_be_there(past, signals):
     with pytest.raises(DataError, match="'tickets_90d' is absent"):
-        learn(past.drop(columns="tickets_90d"), signals, maturity_days=44)
+        learn(past.drop(columns="tickets_90d"), signals, Learning(maturity_days=44))
     with pytest.raises(DataError, match="the rows have no column 'region'"):
-        learn(past, signals, maturity_days=44, segments=SegmentSettings(("region",)))
+        learn(past, signals, Learning(maturity_days=44, segments=SegmentSettings(("region",))))
     with pytest.raises(DataError, match="'usage_28d' must hold finite numbers"):
-        learn(past.assign(usage_28d=np.inf), signals, maturity_days=44)
+        learn(past.assign(usage_28d=np.inf), signals, Learning(maturity_days=44))

@@ -10,7 +10,7 @@ from scipy.special import expit
 from features.catalog import Signal
 from models.scoring.health_model import HealthModel
 from models.training.fit import fit_health_model
-from models.training.learning import classifier_of
+from models.training.learning import Learning, classifier_of
 from models.weights.intervals import GroupCertainty, WeightCertainty, best_weights
 
 # Of usage and tickets in the log-odds of the simulated company.
@@ -184,7 +184,7 @@ def test_without_evidence_only_evidence_is_taken_away(found):
 
 def test_shuffled_outcomes_give_no_group_evidence(frame, signals):
     shuffled = np.random.default_rng(6).permutation(frame["happened"])
-    found = fit_health_model(frame.assign(happened=shuffled), signals, maturity_days=44)
+    found = fit_health_model(frame.assign(happened=shuffled), signals, Learning(maturity_days=44))
     assert not found.metrics.enough_evidence
     groups = found.model.certainty.groups
     assert set(groups) == {"starter", "growth", "enterprise", "all"}

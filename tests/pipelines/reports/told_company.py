@@ -13,6 +13,7 @@ from features.catalog import Signal, Unit
 from features.outcomes.settings import WORDS
 from models.backtest.lead_time import lead_time
 from models.backtest.signal_evidence import Alone
+from models.measures.estimate import Estimate
 from models.measures.fairness_audit import fairness_audit
 from models.measures.metrics import calibration_table, evaluate
 from models.scorecard.behaviour_points import behaviour_points
@@ -223,7 +224,7 @@ def _evidence(
             **{"strictest": -0.6, "most_lenient": 0.5, "lowest": 1.0, "highest": 5.0},
             **{"rating": alone, "objective": "usage"},
             measured=Alone(900, 300, 200, 0.7, 0.6, 0.8),
-            **{"ahead": -0.09, "ahead_low": -0.15, "ahead_high": -0.02},
+            ahead=Estimate(-0.09, -0.15, -0.02),
             sentence=f"Four people rated, one of them {HOSTILE[0]}.",
         ),
         referrals_vs_nps=[

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import duckdb
 import pytest
 
+from features.tables.mapping.finding import CODES, Finding
+
+ROOT = Path(__file__).resolve().parents[3]
+
+LEVELS = {"Serious": "serious", "Warnings": "warning", "Notes": "note"}
 ELSEWHERE = '[source]\nurl = "data"\n[tables.accounts]\n[tables.churn_events]\nfrom = "zzz"\n'
 
 
@@ -44,8 +50,74 @@ def test_problems_are_counted_and_shown_once_each(small, run) -> None:
     assert "1 negative values of quantity are impossible and count as missing" in problems
     assert "1 rows without an account_id are ignored" in problems
     shown = run("check", "-c", config)
-    for problem in problems:
-        assert f"! usage_events: {problem}" in shown.out
+    for finding in report["tables"]["usage_events"]["findings"]:
+        assert finding["text"] in problems
+        assert f"! usage_events.{finding['code']}: {finding['text']}" in shown.out
+
+
+MUTED = """[source]
+url = "data"
+[tables.accounts]
+[tables.subscriptions]
+[tables.usage_events]
+[tables.invoices]
+[check]
+mute = [{}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("mute", "codes", "muted"),
+    [
+        ("", ["void-invoices", "table-ends-early", "no-account"], 0),
+        ('"table-ends-early", "usage_events.no-account"', ["void-invoices"], 2),
+        ('"invoices.no-account"', ["void-invoices", "table-ends-early", "no-account"], 0),
+    ],
+)
+def test_findings_are_muted_and_the_serious_come_first(small, run, mute, codes, muted) -> None:
+    config = small(
+        usage_events="account_id,occurred_at\nC1,2024-05-30\n,2024-05-30\n",
+        invoices="account_id,issued_at,due_at,paid_at,amount,status\n"
+        + "".join(f"C1,2024-01-{day:02},2024-02-01,2024-01-20,5,paid\n" for day in range(1, 9))
+        + "C1,2024-01-09,2024-02-01,,5,void\n",
+        config=MUTED.format(mute),
+    )
+    report = run("check", "-c", config, "--json").answer
+    assert (report["problems"], report["muted"]) == (len(codes), muted)
+    shown = run("check", "-c", config)
+    lines = [line for line in shown.out.splitlines() if line[:2] in ("‼ ", "! ", "· ")]
+    assert sorted(line.split(":")[0].split(".")[1] for line in lines) == sorted(codes)
+    assert [line[0] for line in lines] == sorted(line[0] for line in lines)[::-1]
+    assert ("muted by [check] mute" in shown.out) == bool(muted)
+    early = "its last row is of 2024-01-09, 143 days before the data end, and it never was without"
+    assert (early in shown.out) == ("table-ends-early" in codes)
+
+
+@pytest.mark.parametrize(
+    ("mute", "message"),
+    [
+        ("void-invoice", "there is no such code; did you mean 'void-invoices'"),
+        ("xyz", "there is no such code; healthscore check shows the code of each finding"),
+        ("ticket.no-time", "there is no such table; did you mean 'tickets'"),
+        ("q.no-time", "there is no such table; before the point stands a contract table"),
+    ],
+)
+def test_what_is_never_said_cannot_be_muted(small, run, mute, message) -> None:
+    ran = run("check", "-c", small(config=MUTED.format(f'"{mute}"')))
+    assert ran.code == 2
+    assert message in ran.err
+
+
+def test_the_manual_has_a_section_for_each_code() -> None:
+    """In the chapter of its severity, and for nothing else."""
+    text = (ROOT / "docs" / "reference" / "findings.md").read_text("utf-8")
+    chapters = re.split(r"^## ", text, flags=re.M)[1:]
+    told = {
+        code: LEVELS[chapter.split("\n")[0]]
+        for chapter in chapters
+        for code in re.findall(r"^### (\S+)$", chapter, re.M)
+    }
+    assert told == {code: Finding(code, "").severity for code in CODES}
 
 
 def test_hostile_words_in_a_report_are_harmless(small, run) -> None:

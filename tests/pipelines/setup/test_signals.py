@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from features.build import every_signal
 from features.catalog import GROUPS, Signal
-from features.full_contract import every_signal
 from pipelines.setup.signals import markdown
 
 ROOT = Path(__file__).resolve().parents[3]

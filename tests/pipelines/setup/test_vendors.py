@@ -77,7 +77,9 @@ def test_a_folder_and_a_schema_for_each_vendor_are_read_alike(tmp_path, run) -> 
 
 def test_connect_lists_what_is_recognised_and_what_is_not(tmp_path, run) -> None:
     folder = write(tmp_path / "data", whole() | {"notes": hubspot()["hubspot_company"][["id"]]})
+    (folder / "notes.xlsx").write_bytes(b"PK")
     answer = run("connect", folder, "--json").answer
+    assert answer["unread"] == ["notes.xlsx"]
     assert [each["pack"] for each in answer["vendors"]] == [
         "hubspot-fivetran", "stripe-fivetran", "zendesk-fivetran"
     ]  # fmt: skip
@@ -86,6 +88,7 @@ def test_connect_lists_what_is_recognised_and_what_is_not(tmp_path, run) -> None
     out = run("connect", folder).out
     assert "4 of 7 tables, which give accounts, subscriptions, invoices" not in out
     assert "Not recognised: notes" in out
+    assert "Neither Parquet nor text: notes.xlsx" in out
 
 
 def test_a_person_may_say_otherwise(tmp_path, run) -> None:

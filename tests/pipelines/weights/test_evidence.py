@@ -83,10 +83,14 @@ def test_the_measures_are_those_of_the_hold_out(known):
     rows, found = known.rows, known.found
     assert found.metrics.rows == len(rows)
     assert found.metrics.positives == rows["happened"].sum()
-    assert found.metrics.auc == pytest.approx(roc_auc_score(rows["happened"], rows["probability"]))
-    assert found.metrics.log_loss == pytest.approx(log_loss(rows["happened"], rows["probability"]))
+    assert found.metrics.auc.value == pytest.approx(
+        roc_auc_score(rows["happened"], rows["probability"])
+    )
+    assert found.metrics.log_loss.value == pytest.approx(
+        log_loss(rows["happened"], rows["probability"])
+    )
     bounds = interval_by_hand(rows, rows["probability"])
-    assert [found.metrics.auc_low, found.metrics.auc_high] == pytest.approx(bounds)
+    assert [found.metrics.auc.low, found.metrics.auc.high] == pytest.approx(bounds)
     matured = known.frame["observation_date"] + pd.Timedelta(days=known.model.maturity_days)
     base = known.frame.loc[matured <= rows["observation_date"].min(), "happened"].mean()
     expected = log_loss(rows["happened"], np.full(len(rows), base))
@@ -97,7 +101,9 @@ def test_the_measures_are_those_of_the_hold_out(known):
     for name, measured in found.segment_metrics.items():
         part = rows[rows["segment"] == name]
         assert (measured.rows, measured.positives) == (len(part), part["happened"].sum())
-        assert measured.auc == pytest.approx(roc_auc_score(part["happened"], part["probability"]))
+        assert measured.auc.value == pytest.approx(
+            roc_auc_score(part["happened"], part["probability"])
+        )
 
 
 def test_bands_and_calibration_add_up_to_the_hold_out(known):
@@ -188,8 +194,8 @@ def test_ratings_are_counted_and_judged_beside_what_customers_do(known, sql):
     assert [told.rating.low, told.rating.high] == pytest.approx(bounds)
     risk = -graded(part, past, known.signals, told.objective)
     assert told.measured.auc == pytest.approx(roc_auc_score(part["happened"], risk), abs=0.02)
-    assert told.ahead == pytest.approx(told.rating.auc - told.measured.auc)
-    assert told.ahead_low < told.ahead < told.ahead_high
+    assert told.ahead.value == pytest.approx(told.rating.auc - told.measured.auc)
+    assert told.ahead.low < told.ahead.value < told.ahead.high
     assert told.sentence == (
         f"In the year before {told.as_of}, {told.raters} people gave {told.ratings:,} ratings of"
         f" {told.accounts} accounts, on levels from 1 to 5. Who rates moves a rating by"

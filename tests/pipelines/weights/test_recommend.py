@@ -153,8 +153,8 @@ def test_what_it_would_change_is_a_year_of_the_replayed_outcomes(recommended, kn
     assert found.happened == pytest.approx(rows["happened"].sum() / dates * 365 / 30)
     lost = rows.loc[rows["happened"] == 1, "arr"].sum()
     assert found.arr == pytest.approx(lost / dates * 365 / 30)
-    assert found.caught - found.caught_today == pytest.approx(found.more)
-    assert found.more_low <= found.more <= found.more_high
+    assert found.caught - found.caught_today == pytest.approx(found.more.value)
+    assert found.more.low <= found.more.value <= found.more.high
     for segment, effect in recommended.effects.items():
         inside = rows if segment == "all" else rows[rows["segment"] == segment]
         assert effect.happened == pytest.approx(inside["happened"].sum() / dates * 365 / 30)
@@ -164,7 +164,7 @@ def test_without_money_there_are_counts(recommended, known) -> None:
     table = recommended.replayed
     rows = known.rows.assign(arr=np.nan)
     found = effects(table, rows, 30)["all"]
-    assert found.arr is found.more_arr is None
+    assert found.arr is found.more_arr.value is None
     assert found.more == recommended.effects["all"].more
 
 

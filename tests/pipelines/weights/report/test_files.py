@@ -13,6 +13,7 @@ import openpyxl
 import pytest
 
 from features.errors import SettingsError
+from features.json_values import described_fields
 from pipelines.commands.answer import answering
 from pipelines.scoring.export_files import CELL_CHARACTERS, readable
 from pipelines.weights.report import files as recommendation_files
@@ -206,7 +207,7 @@ def test_points_and_effect_are_those_of_the_recommendation(folder) -> None:
     ] == expected
     assert {row["label"] for row in told} & {FORMULA, SCRIPT}
     for row in in_json(folder, "effect"):
-        assert row == vars(recommended.effects[row["segment"]])
+        assert row == described_fields(recommended.effects[row["segment"]])
 
 
 def test_what_is_not_known_is_empty(tmp_path) -> None:
@@ -269,7 +270,7 @@ def test_standard_output_holds_what_fits_there(capsys) -> None:
     assert list(told["segments"]) == recommended.segments == ["all", *_by_size()]
     assert told["segments"]["all"]["advice"][0]["measure"] == "usage"
     assert told["segments"]["all"]["advice"][0]["today"] == TODAY_WEIGHTS["all"][0]
-    assert told["effect"]["all"]["more"] == recommended.effects["all"].more
+    assert told["effect"]["all"]["more"] == recommended.effects["all"].more.value
     assert told["made_at"] == "2025-06-01T12:30:00Z"
     assert {row["contender"] for row in told["replayed"]["table"]} == {
         *("today", "recommended", "full model")

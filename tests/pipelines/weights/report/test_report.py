@@ -79,17 +79,17 @@ def test_the_first_page_lists_every_change_and_what_it_brings(recommended, page)
         kept = sum(line.verdict == "keep" for line in advice.advice)
         assert ("as they are" in changes) == (kept > 1)
         effect = recommended.effects[segment]
-        assert row["Red in time"].startswith(f"+{effect.more:,.0f} (")
+        assert row["Red in time"].startswith(f"+{effect.more.value:,.0f} (")
 
 
 def test_the_effect_is_told_in_accounts_and_in_money(recommended, page):
     effect = recommended.effects["all"]
     assert f"{count(effect.caught_today)} → {count(effect.caught)}" in page.text
     assert f"of {count(effect.happened)}: between" in page.text
-    assert f"+{money(effect.more_arr)}" in page.text
+    assert f"+{money(effect.more_arr.value)}" in page.text
     assert (
-        f"of {money(effect.arr)}: between +{money(effect.more_arr_low)} and"
-        f" +{money(effect.more_arr_high)}"
+        f"of {money(effect.arr)}: between +{money(effect.more_arr.low)} and"
+        f" +{money(effect.more_arr.high)}"
     ) in page.text
     assert page.headings[0] == (
         1,

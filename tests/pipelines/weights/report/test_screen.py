@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import pytest
@@ -58,7 +58,7 @@ def test_the_effect_is_told_per_segment() -> None:
 
 
 def _ends(effect):
-    return [float(f"{end:.3g}") for end in (effect.more, effect.more_low, effect.more_high)]
+    return [float(f"{end:.3g}") for end in astuple(effect.more)]
 
 
 def test_without_evidence_every_weight_is_kept() -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from models.measures.estimate import Estimate
 from models.scorecard.advice import Advice, Extremes, SegmentAdvice
 from pipelines.weights.recommend import Effect, Recommended
 from pipelines.weights.report.words import changes_of, gain_of, headline, reason
@@ -25,7 +26,7 @@ def _segment(*lines: Advice, enough=True, segment="all") -> SegmentAdvice:
 
 
 def _effect(more=12.0, low=3.0, high=25.0) -> Effect:
-    return Effect("all", 120.0, 48.0, 48.0 + more, more, low, high, None, None, None, None)
+    return Effect("all", 120.0, 48.0, 48.0 + more, Estimate.of(more, (low, high)), None, Estimate())
 
 
 @pytest.mark.parametrize(
