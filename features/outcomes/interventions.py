@@ -20,7 +20,7 @@ Floats = npt.NDArray[np.float64]
 UNNAMED = "no name given"
 # Share of the acts that have been made by the day from which outcomes count.
 SOON = 0.9
-MONTH_DAYS, YEAR_DAYS = 31, 365
+MONTH_DAYS, YEAR_DAYS, DAY_SECONDS = 31, 365, 86_400
 
 
 def treated_rows(
@@ -129,7 +129,7 @@ def acts_after(
     pairs = rows.reset_index(names="row").merge(
         logged.astype({"account_id": rows["account_id"].dtype}), on="account_id"
     )
-    apart = (pairs["occurred_at"] - pairs["observation_date"]) / pd.Timedelta(days=1)
+    apart = (pairs["occurred_at"] - pairs["observation_date"]).dt.total_seconds() / DAY_SECONDS
     known = pairs["recorded_at"] < pairs["observation_date"]
     before = _before(apart[known & (apart < 0)], pairs["row"], len(rows))
     after = (apart >= 0) & (apart < within_days)
@@ -147,7 +147,8 @@ def _logged(company: Company, renamed: Mapping[str, str]) -> pd.DataFrame:
     """Fetch each play once an account and day, with its two times."""
     table = company.tables["interventions"].cleaned
     recorded = table.recorded_at if "recorded_at" in table.columns else table.occurred_at
-    logged = table.select("account_id", "occurred_at", "play", recorded_at=recorded).execute()
+    columns = table.select("account_id", "occurred_at", "play", recorded_at=recorded)
+    logged: pd.DataFrame = columns.execute()
     for name in ("occurred_at", "recorded_at"):
         logged[name] = logged[name].astype("datetime64[us]")
     logged["recorded_at"] = logged["recorded_at"].fillna(logged["occurred_at"])

@@ -117,9 +117,8 @@ def compare(
     plain = [outcome[rows].sum() + HALF for rows in (acted, ~acted)]
     plain_ratio = float(np.log(plain[0] / total * (len(acted) - total) / plain[1]))
     kept = like_rows(chance)
-    outcome, acted, risk, chance, cluster = (
-        values[kept] for values in (outcome, acted, risk, chance, cluster)
-    )
+    outcome, risk, chance = outcome[kept], risk[kept], chance[kept]
+    acted, cluster = acted[kept], cluster[kept]
     if not acted.any() or acted.all():
         return None
     treated = int(acted.sum())
@@ -155,7 +154,7 @@ def compare(
         with_play=churned / treated,
         without=without,
         log_ratio=log_ratio,
-        error=float(np.sqrt(max(inflation * (by_ratio @ by_ratio), chance_alone))),
+        error=float(np.sqrt(max(inflation * float(by_ratio @ by_ratio), chance_alone))),
         without_error=float(np.sqrt(inflation * (by_without @ by_without))),
         shared=float(inflation * (by_ratio @ by_without)),
         adjustment=plain_ratio - log_ratio,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from features.catalog import EVERYBODY
+from features.json_values import JsonReady
 from models.arrays import Codes, Floats
 from models.measures.resampling import REACH, TAILS
 from models.plays.doubly_robust import Comparison, compare, mean_difference
@@ -35,7 +36,7 @@ WORTH_KNOWING = 0.2
 
 
 @dataclass(frozen=True)
-class Placebo:
+class Placebo(JsonReady):
     """Effect on the risk one observation date earlier, which a play cannot have.
 
     Attributes
@@ -53,7 +54,7 @@ class Placebo:
 
 
 @dataclass(frozen=True)
-class PlayEffect:
+class PlayEffect(JsonReady):
     """What a play does in a segment, or in all of them.
 
     Attributes
@@ -109,13 +110,9 @@ class PlayEffect:
     more_needed: int | None
     verdict: Verdict
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready description."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
-class PlayFound:
+class PlayFound(JsonReady):
     """One play: in all segments, in each, and what speaks against it.
 
     Attributes
@@ -143,21 +140,6 @@ class PlayFound:
     segments: tuple[PlayEffect, ...]
     placebo: Placebo | None
     why_not: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready description."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, told: Mapping[str, Any]) -> PlayFound:
-        """Rebuild from :meth:`to_dict`."""
-        everywhere, placebo = told["everywhere"], told["placebo"]
-        parts = {
-            "everywhere": None if everywhere is None else PlayEffect(**everywhere),
-            "segments": tuple(PlayEffect(**each) for each in told["segments"]),
-            "placebo": None if placebo is None else Placebo(**placebo),
-        }
-        return cls(**{**told, **parts})
 
 
 @dataclass(frozen=True)

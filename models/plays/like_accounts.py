@@ -22,8 +22,6 @@ from models.training.splits import Fold, account_folds
 FOLDS = 5
 RISK = "risk_if_left_alone"
 """Column of the product's own risk among what decides whether a team acts."""
-# Shapes that did well on most companies; a choice for each would cost more than it gains.
-SHAPE = {"n_rounds": 40, "tree_share": 0.5, "tree_rounds": 80, "hold_directions": False}
 # Penalty of the line that foretells an account's earlier risk.
 RIDGE = 10.0
 
@@ -47,7 +45,7 @@ class LikeAccounts:
     folds: list[Fold]
 
     @classmethod
-    def of(cls, inputs: pd.DataFrame, accounts: Codes) -> LikeAccounts:
+    def of(cls, inputs: pd.DataFrame, accounts: NDArray[np.object_]) -> LikeAccounts:
         """Deal the accounts of some rows to folds."""
         cluster = pd.factorize(accounts)[0]
         return cls(inputs, cluster, account_folds(cluster, FOLDS))
@@ -77,7 +75,15 @@ class LikeAccounts:
             Log-odds.
         """
         inputs = self.inputs if risk is None else self.inputs.assign(**{RISK: risk})
-        model = ChurnClassifier(segment_column=SEGMENT, random_state=0, **SHAPE)
+        # Shapes that do well on most companies; a choice for each would cost more than it gains.
+        model = ChurnClassifier(
+            segment_column=SEGMENT,
+            n_rounds=40,
+            tree_share=0.5,
+            tree_rounds=80,
+            hold_directions=False,
+            random_state=0,
+        )
         margin = np.zeros(len(inputs))
         for fold in self.folds:
             rows = fold.train[learn_from[fold.train]]

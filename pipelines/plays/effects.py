@@ -6,23 +6,21 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from features.errors import RegistryError
+from features.json_values import JsonReady
+from models.plays.effects import PlayFound
 from pipelines.plays.rows import acted_rows
 from pipelines.project.project import Project
 from pipelines.project.score_settings import MAIN
 from pipelines.reports.terminal.progress import show_progress
 from pipelines.reports.terminal.whole_file import replaced_whole
 
-if TYPE_CHECKING:
-    from models.plays.effects import PlayFound
-
 STEPS = 20
 
 
 @dataclass(frozen=True)
-class PlaysReport:
+class PlaysReport(JsonReady):
     """What plays do to churn.
 
     Parameters
@@ -59,43 +57,6 @@ class PlaysReport:
     later: int
     plays: tuple[PlayFound, ...]
     notes: list[str]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what ``plays --json`` prints."""
-        return {
-            "outcome": self.outcome,
-            "made_at": self.made_at.isoformat(timespec="seconds"),
-            "rows": self.rows,
-            "accounts": self.accounts,
-            "dates": self.dates,
-            "within_days": self.within_days,
-            "landmark_days": self.landmark,
-            "horizon_days": self.horizon_days,
-            "rows_gone_before": self.gone_before,
-            "rows_acted_on_later": self.later,
-            "plays": [play.to_dict() for play in self.plays],
-            "notes": self.notes,
-        }
-
-    @classmethod
-    def from_dict(cls, told: dict[str, Any]) -> PlaysReport:
-        """Rebuild from :meth:`to_dict`."""
-        from models.plays.effects import PlayFound
-
-        return cls(
-            outcome=told["outcome"],
-            made_at=datetime.fromisoformat(told["made_at"]),
-            rows=told["rows"],
-            accounts=told["accounts"],
-            dates=told["dates"],
-            within_days=told["within_days"],
-            landmark=told["landmark_days"],
-            horizon_days=told["horizon_days"],
-            gone_before=told["rows_gone_before"],
-            later=told["rows_acted_on_later"],
-            plays=tuple(PlayFound.from_dict(play) for play in told["plays"]),
-            notes=told["notes"],
-        )
 
 
 def plays_report(project: Project) -> PlaysReport:

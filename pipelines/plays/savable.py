@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from features.json_values import JsonReady
 from pipelines.project.project import Project
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ MOST_HELD = 5000
 
 
 @dataclass(frozen=True)
-class Savable:
+class Savable(JsonReady):
     """An account to call.
 
     Parameters
@@ -57,7 +58,7 @@ class Savable:
 
 
 @dataclass(frozen=True)
-class SavableFirst:
+class SavableFirst(JsonReady):
     """The order of calls.
 
     Parameters
@@ -76,15 +77,6 @@ class SavableFirst:
     by_evidence: bool
     calls: tuple[Savable, ...]
     standings: dict[str, int]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready description."""
-        return {
-            "as_of": self.as_of.isoformat(),
-            "by_evidence": self.by_evidence,
-            "calls": [asdict(call) for call in self.calls],
-            "standings": self.standings,
-        }
 
 
 def savable_first(project: Project, report: PlaysReport, calls: int) -> SavableFirst | None:
