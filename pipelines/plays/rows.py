@@ -130,7 +130,7 @@ def _arranged(
     frame = labelled.frame
     segments = assign_segments(frame, segment_settings(project, labelled.signals))
     inputs = model_input(frame, labelled.signals, segments)
-    inputs = inputs.assign(**{name: acts.before[name].to_numpy() for name in acts.before})
+    inputs = inputs.assign(**{str(name): acts.before[name].to_numpy() for name in acts.before})
     if labelled.decisions is not None:
         inputs[DUE] = labelled.decisions.due(frame).astype(float)
     # Constant columns say nothing and would only be carried along.
