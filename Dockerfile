@@ -8,21 +8,19 @@ WORKDIR /build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_PYTHON=/opt/healthscore/bin/python
 RUN python -m venv --without-pip /opt/healthscore
 
-# There is one file of pins, and it holds the tools of development too. All of it is installed as
-# pinned, every hash checked, and then what healthscore does not need to run is taken out again: so
-# nothing is resolved here, and no second file can disagree with the first.
-COPY requirements.txt ./
-RUN pip install --require-hashes --no-deps --only-binary :all: --requirement requirements.txt
+# Nothing is resolved here: what healthscore needs to run is pinned, every hash checked, as it is in
+# requirements.txt for development. The MLflow server has further packages.
+ARG REQUIREMENTS=requirements-image.txt
+COPY requirements-image.txt requirements-server.txt ./
+RUN pip install --require-hashes --no-deps --only-binary :all: --requirement ${REQUIREMENTS}
 
 COPY pyproject.toml README.md LICENSE ./
 COPY features features
 COPY models models
 COPY pipelines pipelines
 COPY healthscore.py ./
-COPY container/beside_runtime.py container/
 RUN pip install --no-index --no-deps --no-build-isolation . \
-    && /opt/healthscore/bin/python container/beside_runtime.py > beside.txt \
-    && pip uninstall --yes --quiet --requirement beside.txt \
+    && pip uninstall --yes --quiet hatchling pathspec pluggy trove-classifiers \
     && /opt/healthscore/bin/python -m compileall -q /opt/healthscore/lib
 
 FROM python:${PYTHON}

@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet
+AS_PINNED = --fork-strategy fewest --constraint requirements.txt
 EXTRA = $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["$(1)"], sep="\n")'
 PYTHONS = $(or $(PYTHON),python3.13 python3.12 python3.11 python3)
 # Spark, 400 MB, is tested where there is Java to run it.
@@ -28,11 +29,12 @@ demo: setup ## Simulate a company, train, score and report in demo/
 
 # Tests start many processes: they share what is compiled once.
 test: lint $(SPARK) ## Lint, then run every test and doctest
-	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --durations=25 $(PYTEST_ARGS)
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder \
+		--durations=25 $(PYTEST_ARGS)
 
 # A contributor's loop: no servers, browsers or walks through the manual.
 test-fast: setup ## Run the tests that take a moment, without lint
-	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup \
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder \
 		-m "not slow and not spark and not postgres and not browser and not manual" $(PYTEST_ARGS)
 
 bench: setup $(VENV)/.bench ## Run every benchmark
@@ -55,6 +57,8 @@ lint: setup ## Check style, formatting and types
 lock: setup ## Pin what pyproject.toml asks for in requirements*.txt
 	$(PIP) install uv
 	$(COMPILE) pyproject.toml --extra dev --fork-strategy fewest --output-file requirements.txt $(LOCK_ARGS)
+	echo hatchling | $(COMPILE) pyproject.toml - --extra postgres $(AS_PINNED) --output-file requirements-image.txt $(LOCK_ARGS)
+	echo hatchling | $(COMPILE) pyproject.toml - --extra postgres --extra server $(AS_PINNED) --output-file requirements-server.txt $(LOCK_ARGS)
 	$(call EXTRA,spark) | $(COMPILE) - --output-file requirements-spark.txt $(LOCK_ARGS)
 	$(call EXTRA,bench) | $(COMPILE) - --constraint requirements.txt --output-file requirements-bench.txt $(LOCK_ARGS)
 	echo '$(AIRFLOW)' | $(COMPILE) - --output-file requirements-airflow.txt $(LOCK_ARGS)

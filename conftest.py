@@ -1,9 +1,11 @@
-"""What holds for every test: modules that are left out, and how often memory is swept."""
+"""What holds for every test: what is left out, who runs what, how often memory is swept."""
 
 from __future__ import annotations
 
 import gc
 from importlib.util import find_spec
+
+import pytest
 
 # Every other module must import: one that does not is an error, never a skip.
 SPARK = ["features/sources/spark*.py", "features/sources/engines/spark*.py"]
@@ -14,3 +16,27 @@ collect_ignore_glob += ["tests/schedulers/*.py"]
 # Planning queries makes millions of short-lived objects beside the many that libraries keep:
 # looking for cycles among them as often as by default takes a quarter of the time.
 gc.set_threshold(50_000, 20, 100)
+
+TAKES_LONG = ("slow", "manual", "spark", "postgres", "browser")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep a file's tests on one worker, so that what they share is made once.
+
+    Workers are handed groups in this order: what takes long comes first, so that both end together.
+    """
+    if not config.getoption("loadgroup", default=False):
+        return
+    groups: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        mark = item.get_closest_marker("xdist_group")
+        name = mark.args[0] if mark else item.path.relative_to(config.rootpath).as_posix()
+        if mark is None:
+            item.add_marker(pytest.mark.xdist_group(name))
+        groups.setdefault(name, []).append(item)
+
+    def is_short(group: list[pytest.Item]) -> bool:
+        return not any(item.get_closest_marker(name) for item in group for name in TAKES_LONG)
+
+    items[:] = [item for group in sorted(groups.values(), key=is_short) for item in group]

@@ -3,9 +3,9 @@
 A simulated company is trained, scored and watched with real processes on this machine alone.
 Whole jobs are killed (``kill -9``) at random moments over a DuckDB file, a folder of Parquet and,
 where a PostgreSQL server is installed, a server of its own; after each kill the champion must load,
-every run issued before must fit its seal, and at the end each job must run through. Then stores and
-model files are changed at random, and each change must be noticed. Last, a user who is limited to
-one owner asks the served panel for everything.
+every run issued before must fit its seal, and at the end each job must run through. Before that,
+stores and model files are changed at random, and each change must be noticed. Last, a user who is
+limited to one owner asks the served panel for everything, then again beside 600 half-sent requests.
 
     python benchmarks/attack.py [--quick] [--json] [--kills N] [--tampers N] [--requests N]
 
@@ -13,6 +13,8 @@ one owner asks the served panel for everything.
 ``tampers``, ``tampers_noticed``   changes, and how many of them were noticed
 ``requests``, ``leaks``            pages asked for, and accounts of other owners they told of
 ``stores``                         how many kinds of store were attacked
+``jobs``                           how many kills each job got
+``half_open``, ``half_open_seconds``  requests half sent, and the slowest page beside them
 """
 
 from __future__ import annotations
@@ -26,8 +28,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -36,6 +40,7 @@ from urllib.parse import quote, urlencode
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import duckdb
+from _half_open import seconds_beside
 from _tampering import tamper_duckdb, tamper_model, tamper_parquet, tamper_postgres
 
 from features.errors import HealthscoreError
@@ -47,6 +52,7 @@ from pipelines.store.opening import open_store
 ROOT = Path(__file__).resolve().parents[1]
 ACCOUNTS, MONTHS = 400, 15
 PATIENCE = 900
+Figures = dict[str, int | float | dict[str, int]]
 JOBS = {
     "score": ("score", "--force"),
     "recommend": ("recommend",),
@@ -136,42 +142,57 @@ def seals_of(project: Project) -> list[str]:
         return [seal.seal for seal in store.seals()]
 
 
-def kill_jobs(projects: dict[str, Project], kills: int, random: Random) -> dict[str, int]:
+def cut_short(job: tuple[str, ...], project: Project, seconds: float) -> bool:
+    """Start a job and kill it after some seconds; False where it had ended before."""
+    process = subprocess.Popen(
+        command(*job, "-c", project.path),
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        return True
+    return False
+
+
+def kill_jobs(projects: dict[str, Project], kills: int, random: Random) -> Figures:
     """Kill jobs at random moments, and run each to its end when all is done."""
     seconds: dict[str, float] = {}
     survived = killed = 0
+    jobs: Counter[str] = Counter()
     # Whether to retrain, and whether the challenger won, is no matter here.
     codes = (0, 10, 11, 12, 13)
-    for number in range(kills):
+    for number in count():
+        if killed == kills:
+            break
         kind = list(projects)[number % len(projects)]
         name = SHARES[number // len(projects) % len(SHARES)]
         project = projects[kind]
         if name not in seconds:
             seconds[name] = run(*JOBS[name], "-c", project.path, codes=codes)
         before = seals_of(project)
-        process = subprocess.Popen(
-            command(*JOBS[name], "-c", project.path),
-            cwd=ROOT,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            process.wait(random.uniform(0.2, 1.0) * seconds[name])
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-        killed += 1
-        survived += is_sound(project, before)
+        was_killed = cut_short(JOBS[name], project, random.uniform(0.1, 1.0) * seconds[name])
+        sound = is_sound(project, before)
+        if was_killed:
+            killed += 1
+            jobs[name] += 1
+            survived += sound
+        elif not sound:
+            raise SystemExit(f"{name} over {kind} ended by itself, and left what is not sound")
         print(f"  {killed} of {kills}: {name}, {kind}", file=sys.stderr, flush=True)
     for project in projects.values():
         for name in seconds:
             run(*JOBS[name], "-c", project.path, codes=codes)
-    return {"kills": killed, "kills_survived": survived}
+    return {"kills": killed, "kills_survived": survived, "jobs": dict(jobs)}
 
 
 def tamper(
     projects: dict[str, Project], folder: Path, server: Any, tampers: int, random: Random
-) -> dict[str, int]:
+) -> Figures:
     """Change stores and model files at random."""
     model = projects["duckdb"].registry.champion().model
     files = folder / "model" / "sealed"
@@ -193,7 +214,7 @@ def tamper(
     return {"tampers": tampers, "tampers_noticed": noticed}
 
 
-def ask_panel(project: Project, requests: int, random: Random) -> dict[str, int]:
+def ask_panel(project: Project, requests: int, random: Random) -> Figures:
     """Ask the panel as a user who is limited to one owner, and count accounts of others."""
     data = project.folder / "data" / "accounts.parquet"
     with duckdb.connect() as engine:
@@ -212,10 +233,16 @@ def ask_panel(project: Project, requests: int, random: Random) -> dict[str, int]
         port = int(json.loads(server.stdout.readline())["url"].rpartition(":")[2])
         wait_for(port)
         leaks = sum(leaked(port, page, foreign) for page in pages(foreign, requests, random))
+        half_open, slowest = seconds_beside(port, lambda: answer(port, "/")[0], 20)
     finally:
         server.terminate()
         server.wait()
-    return {"requests": requests, "leaks": leaks}
+    return {
+        "requests": requests,
+        "leaks": leaks,
+        "half_open": half_open,
+        "half_open_seconds": round(slowest, 3),
+    }
 
 
 def pages(foreign: list[str], requests: int, random: Random) -> Iterator[str]:
@@ -272,7 +299,7 @@ def wait_for(port: int) -> None:
     raise SystemExit("the panel shows no scores")
 
 
-def measure(kills: int, tampers: int, requests: int, seed: int) -> dict[str, int]:
+def measure(kills: int, tampers: int, requests: int, seed: int) -> Figures:
     """Attack a company in a folder that is taken away afterwards."""
     random = Random(seed)
     os.environ.pop("MLFLOW_TRACKING_URI", None)
@@ -280,7 +307,7 @@ def measure(kills: int, tampers: int, requests: int, seed: int) -> dict[str, int
         folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="attack-")))
         server = held.enter_context(postgres_server())
         projects = prepare(folder, server)
-        found = {"stores": len(projects)}
+        found: Figures = {"stores": len(projects)}
         found |= tamper(projects, folder, server, tampers, random)
         found |= kill_jobs(projects, kills, random)
         return found | ask_panel(projects["duckdb"], requests, random)
@@ -308,6 +335,9 @@ def main() -> None:
     print(f"Kills survived    {found['kills_survived']} of {found['kills']}")
     print(f"Changes noticed   {found['tampers_noticed']} of {found['tampers']}")
     print(f"Leaks             {found['leaks']} in {found['requests']} requests")
+    print(
+        f"Half-sent         {found['half_open']}, a page in {found['half_open_seconds']} s at most"
+    )
     print(f"Kinds of store    {found['stores']}")
 
 

@@ -28,7 +28,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -36,23 +35,20 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from models.training.learning import Learning
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 # This folder holds a features.py, which must not stand in front of the package of that name.
 sys.path.append(sys.path.pop(1))
 
 import numpy as np
-import pyarrow as pa
 from _drift_checks import watch_stream
-from _drift_streams import CHECKS, FEED_FAULTS, HISTORY, KINDS, Stream, signals
-from pyarrow import parquet
+from _drift_pass import child, one_pass
+from _drift_streams import CHECKS, FEED_FAULTS, HISTORY, KINDS
 
 # Checks after a drift began in which it is to be found.
 WITHIN = 12
 STREAMS = {200: 40, 2_000: 24, 50_000: 4}
 QUICK = {200: 4, 2_000: 2}
-PASS_ROWS, ROW_GROUP, REPEATS = 1_000_000, 125_000, 5
+PASS_ROWS = 1_000_000
 LEVEL = {"ok": 0, "watch": 1, "retrain": 2, "broken-feed": 2}
 USUAL = {"psi": (0.1, 0.25), "ks_p": (0.05, 0.05)}
 Figures = dict[str, Any]
@@ -165,90 +161,6 @@ def _delay(found: list[int | None]) -> float | None:
     return float(np.mean([WITHIN if one is None else one for one in found])) if found else None
 
 
-def one_pass(folder: Path, rows: int) -> Figures:
-    """Time counting against summing, alternately, each in a process of its own."""
-    file = folder / "features.parquet"
-    reference = _write_table(file, rows)
-    (folder / "reference.json").write_text(json.dumps(reference.to_dict()), encoding="utf-8")
-    runs: dict[str, list[Figures]] = {"count": [], "scan": []}
-    for _ in range(REPEATS):
-        for what, kept in runs.items():
-            command = [sys.executable, __file__, "--child", what, str(folder)]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-            kept.append(json.loads(done.stdout))
-    least = {
-        what: {key: min(run[key] for run in kept) for key in ("seconds", "cpu")}
-        for what, kept in runs.items()
-    }
-    return {
-        "rows": rows,
-        "counted": runs["count"][0]["rows"],
-        "pass_seconds": least["count"]["seconds"],
-        "scan_seconds": least["scan"]["seconds"],
-        "pass_ratio": least["count"]["seconds"] / least["scan"]["seconds"],
-        "pass_ratio_cpu": least["count"]["cpu"] / least["scan"]["cpu"],
-        "pass_peak_gib": max(run["peak_gib"] for run in runs["count"]),
-        "scan_peak_gib": max(run["peak_gib"] for run in runs["scan"]),
-    }
-
-
-def _write_table(file: Path, rows: int) -> Any:
-    from models.drift.reference import fit_reference
-
-    writer, reference = None, None
-    for number in range(-(-rows // ROW_GROUP)):
-        count = min(ROW_GROUP, rows - number * ROW_GROUP)
-        frame = next(Stream(count, number).months(1)).frame
-        if reference is None:
-            few = frame.iloc[:20_000]
-            reference = fit_reference(few, signals(), few["segment"].to_numpy())
-        frame["account_id"] = [f"A-{number}-{name}" for name in frame["account_id"]]
-        table = pa.Table.from_pandas(frame.drop(columns="happened"), preserve_index=False)
-        writer = writer or parquet.ParquetWriter(file, table.schema)
-        writer.write_table(table)
-    if writer is not None:
-        writer.close()
-    return reference
-
-
-def child(what: str, folder: Path) -> Figures:
-    """Count, or sum every column; libraries, connection and reference are ready before."""
-    from features.sources.duckdb import duckdb_engine
-    from models.drift.histograms import histograms
-    from models.drift.reference import Reference
-
-    described = json.loads((folder / "reference.json").read_text(encoding="utf-8"))
-    reference, engine = Reference.from_dict(described), duckdb_engine()
-    file = str(folder / "features.parquet")
-    table = engine.connection.read_parquet(file)
-    few = table.limit(100)
-    histograms(reference, few, segment=few["segment"])
-    few.account_id.count().execute()
-    began, used = time.perf_counter(), time.process_time()
-    if what == "count":
-        counted = histograms(reference, table, segment=table["segment"]).rows
-    else:
-        # Of a category its greatest name: text has no sum.
-        sums = [
-            table[one.name].max().name(one.name)
-            if one.is_categorical
-            else table[one.name].sum().name(one.name)
-            for one in signals()
-        ]
-        counted = len(table.aggregate(sums).to_pyarrow())
-    return {
-        "rows": counted,
-        "seconds": time.perf_counter() - began,
-        "cpu": time.process_time() - used,
-        "peak_gib": _peak_gib(),
-    }
-
-
-def _peak_gib() -> float:
-    """Most memory of this process; getrusage would count its parent's from before exec."""
-    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 2**20
-
-
 def on_tables(folder: Path, accounts: int) -> Figures:
     """Watch the simulated company's own tables: the champion is trained before the drift."""
     from datetime import date
@@ -274,6 +186,7 @@ def _company_by_month(folder: Path, simulation: Any) -> dict[str, str]:
     from models.drift.statistics import drift_statistics
     from models.scoring.scorer import Scorer
     from models.training.fit import fit_health_model
+    from models.training.learning import Learning
     from pipelines.project.project import load_project
     from pipelines.project.rows import labelled_rows
     from pipelines.setup.draft import write_draft
@@ -338,7 +251,7 @@ def measure(sizes: dict[int, int], jobs: int, rows: int, only: str | None) -> Fi
         found["streams"] = by_size
     with tempfile.TemporaryDirectory() as scratch:
         if only in (None, "pass"):
-            found |= one_pass(Path(scratch), rows)
+            found |= one_pass(Path(scratch), rows, __file__)
         if only in (None, "tables"):
             found["tables"] = on_tables(Path(scratch), 2_000)
     return found

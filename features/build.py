@@ -14,12 +14,11 @@ import pandas as pd
 import pyarrow as pa
 
 from features.builders.builder import Builder, Request
-from features.builders.own import own_builders
 from features.builders.settings import SignalsSettings
 from features.catalog import AGE, Signal
 from features.errors import SettingsError, sample
 from features.observations import active_accounts
-from features.outcomes.labels import OutcomeSettings, candidates, with_label
+from features.outcomes.settings import OutcomeSettings
 from features.signals.adoption import AdoptionBuilder
 from features.signals.enablement import EnablementBuilder
 from features.signals.payments import PaymentsBuilder
@@ -70,9 +69,14 @@ def active_builders(
         declared for a signal that is not there.
     """
     off = settings.groups_off
+    builders = BUILDERS
+    if settings.builders:
+        from features.builders.own import own_builders
+
+        builders = (*BUILDERS, *own_builders(settings.builders))
     found = {
         builder: tuple(s for s in builder.signals(company, settings) if s.group not in off)
-        for builder in (*BUILDERS, *own_builders(settings.builders))
+        for builder in builders
         if builder.group not in off
     }
     names = Counter(signal.name for signals in found.values() for signal in signals)
@@ -245,7 +249,11 @@ def feature_rows(
     rows = active_accounts(company, dates)
     if account_id is not None:
         rows = rows.filter(rows.account_id == account_id)
-    rows = candidates(rows, company, outcome, dates)
+    if labelled or outcome.kind == "adoption":
+        # What reads outcomes is loaded where one is read: a night reads none.
+        from features.outcomes.labels import candidates, with_label
+
+        rows = candidates(rows, company, outcome, dates)
     if labelled:
         rows = with_label(rows, company, outcome, dates)
         rows = rows.mutate(**{AGE: days_between(rows.observation_date, rows.created_at)})

@@ -7,11 +7,13 @@ import gc
 import io
 import os
 import sys
+from typing import Annotated
 
 import typer
 
 from features.errors import HealthscoreError
 from pipelines.commands.champions import history, rollback
+from pipelines.commands.experiment import experiment
 from pipelines.commands.monitor import monitor
 from pipelines.commands.panel import serve, user
 from pipelines.commands.plays import plays
@@ -29,6 +31,7 @@ from pipelines.commands.setup import (
 )
 from pipelines.commands.training import backtest, train
 from pipelines.commands.weights import recommend, what_if
+from pipelines.project.version import installed_version
 
 EXIT_CODES = """\
 Exit codes: 0 done · 1 unexpected failure · 2 wrong usage or configuration · 3 the data break the
@@ -39,7 +42,6 @@ the champion stayed · 130 interrupted.
 
 app = typer.Typer(
     name="healthscore",
-    help="Customer health scores learned from past churn, with points that add up exactly.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
     add_completion=False,
@@ -77,6 +79,25 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(user)
+app.add_typer(experiment)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"healthscore {installed_version()}")
+        raise typer.Exit
+
+
+@app.callback(
+    help="Customer health scores learned from past churn, with points that add up exactly."
+)
+def start(
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version."),
+    ] = False,
+) -> None:
+    """Read what comes before the command."""
 
 
 def main(arguments: list[str] | None = None) -> None:

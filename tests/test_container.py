@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
 import shlex
 import subprocess
-import sys
 import tomllib
-from importlib.metadata import PackageNotFoundError
+from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -27,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))
 SERVICES: dict[str, Any] = COMPOSE["services"]
-OURS = [name for name, service in SERVICES.items() if service["image"].startswith("healthscore:")]
+OURS = [name for name, service in SERVICES.items() if service["image"].startswith("healthscore")]
 
 
 def instructions() -> list[tuple[str, str]]:
@@ -58,7 +55,7 @@ def test_what_is_built_on_has_a_version() -> None:
     images += [service["image"] for service in SERVICES.values()]
     assert len(images) == 2 + len(SERVICES)
     for image in images:
-        assert re.fullmatch(r"[a-z]+:\d+\.\d+[\w.-]*", image), image
+        assert re.fullmatch(r"[a-z-]+:\d+\.\d+[\w.-]*", image), image
     version = tuple(map(int, re.findall(r"\d+", default)[:2]))
     assert version >= (3, 11)
 
@@ -94,7 +91,7 @@ def test_packages_are_installed_from_the_pins_alone() -> None:
     installs = [part for given in of("RUN") for part in given.split("&&") if "pip install" in part]
     assert len(installs) == 2
     assert (
-        "--require-hashes --no-deps --only-binary :all: --requirement requirements.txt"
+        "--require-hashes --no-deps --only-binary :all: --requirement ${REQUIREMENTS}"
         in installs[0]
     )
     assert "--no-index --no-deps --no-build-isolation ." in installs[1]
@@ -112,37 +109,54 @@ def test_the_image_has_the_libraries_that_continuous_integration_has() -> None:
     assert [name for name in named if f"    {name}" not in integration] == []
 
 
-def beside_runtime() -> ModuleType:
-    described = importlib.util.spec_from_file_location(
-        "beside_runtime", ROOT / "container" / "beside_runtime.py"
-    )
-    assert described is not None
-    assert described.loader is not None
-    module = importlib.util.module_from_spec(described)
-    described.loader.exec_module(module)
-    return module
+def pins(name: str) -> dict[str, str]:
+    """Every pin of a requirements file: canonical name to version."""
+    text = (ROOT / name).read_text("utf-8")
+    found = re.findall(r"^([\w.-]+)==([^\s;]+)", text, flags=re.MULTILINE)
+    assert len(found) > 50
+    return {canonicalize_name(package): version for package, version in found}
 
 
-def test_what_is_taken_out_again_is_what_nothing_needs() -> None:
-    needed = beside_runtime().needed(
-        [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["postgres"]]
-    )
-    asked = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]}
-    assert asked | {"psycopg", "psycopg-binary", "sqlalchemy", "starlette"} <= needed
-    beside = {"pytest", "mypy", "ruff", "sphinx", "marimo", "playwright", "hatchling", "pyspark"}
-    assert not needed & beside
+# A build backend is there while the image is built, and is taken out again.
+BUILT_WITH = {"hatchling", "pathspec", "pluggy", "trove-classifiers"}
+TOOLS = {"pytest", "mypy", "ruff", "sphinx", "marimo", "playwright", "hypothesis", "pyspark"}
+SERVERS = {"mlflow", "flask", "flask-cors", "gunicorn", "docker", "graphene", "huey", "aiohttp"}
 
 
-def test_a_package_that_is_needed_and_not_there_is_an_error() -> None:
-    with pytest.raises(PackageNotFoundError):
-        beside_runtime().needed(["a-package-that-nobody-has"])
+@pytest.mark.parametrize("name", ["requirements-image.txt", "requirements-server.txt"])
+def test_images_hold_what_development_tests(name: str) -> None:
+    development = pins("requirements.txt")
+    assert {p: v for p, v in pins(name).items() if development.get(p) != v} == {}
 
 
-def test_extras_and_markers_are_followed() -> None:
-    needed = beside_runtime().needed
-    assert "psycopg-binary" not in needed(["psycopg"])
-    assert "psycopg-binary" in needed(["psycopg[binary]"])
-    assert "colorama" not in needed(["pytest"]) or sys.platform == "win32"
+def test_the_image_holds_what_is_used_and_no_tools_or_servers() -> None:
+    held = pins("requirements-image.txt").keys()
+    needed = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]}
+    assert needed | {"psycopg", "psycopg-binary", *BUILT_WITH} <= held
+    assert not held & (TOOLS | SERVERS)
+    assert pins("requirements-server.txt").keys() - held >= SERVERS
+
+
+def test_what_builds_is_taken_out_again() -> None:
+    (line,) = [given for given in of("RUN") if "pip uninstall --yes --quiet hatchling" in given]
+    taken = line.partition("--quiet ")[2].partition(" &&")[0].split()
+    assert set(taken) == BUILT_WITH
+    # Nothing that stays asks for one of them.
+    asking = {
+        canonicalize_name(Requirement(text).name)
+        for package in pins("requirements-image.txt").keys() - BUILT_WITH
+        for text in requires_of(package)
+        if (marker := Requirement(text).marker) is None or marker.evaluate({"extra": ""})
+    }
+    assert not asking & BUILT_WITH
+
+
+def requires_of(package: str) -> list[str]:
+    """What an installed package asks for; nothing of one that other systems have."""
+    try:
+        return requires(package) or []
+    except PackageNotFoundError:
+        return []
 
 
 @pytest.mark.parametrize(("given", "known"), [("s3 cr$t'\n", "s3 cr$t'"), (None, "none")])
@@ -187,6 +201,14 @@ def test_services_run_commands_that_exist() -> None:
         options = {word.partition("=")[0] for word in given}
         assert options <= known, name
     assert SERVICES["panel"]["command"][:2] == ["healthscore", "serve"]
+
+
+def test_the_registry_of_the_compose_file_has_the_server() -> None:
+    built = SERVICES["mlflow"]["build"]["args"]
+    assert built == {"REQUIREMENTS": "requirements-server.txt"}
+    assert f"REQUIREMENTS={'requirements-image.txt'}" in of("ARG")
+    images = {service["image"] for service in SERVICES.values() if service.get("build") == "."}
+    assert SERVICES["mlflow"]["image"] not in images
 
 
 def test_no_password_is_written_down() -> None:

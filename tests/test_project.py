@@ -131,7 +131,13 @@ def test_no_unfinished_work_is_marked() -> None:
     assert [name(path) for path in TEXTS if marks.search(path.read_text("utf-8"))] == []
 
 
-PINNED = ("requirements.txt", "requirements-spark.txt", "requirements-bench.txt")
+PINNED = (
+    "requirements.txt",
+    "requirements-image.txt",
+    "requirements-server.txt",
+    "requirements-spark.txt",
+    "requirements-bench.txt",
+)
 # Environments of their own, whose pins clash with ours.
 APART = ("requirements-airflow.txt", "requirements-dagster.txt")
 

@@ -154,10 +154,28 @@ def own_builders(files: Sequence[str]) -> tuple[OwnBuilder, ...]:
     return tuple(builder for file in files for builder in _loaded(file, _written(file)))
 
 
+def builder_text(file: str) -> bytes:
+    """Return what a file of builders holds.
+
+    Raises
+    ------
+    SettingsError
+        When it cannot be read.
+    """
+    with _named(file):
+        return Path(file).read_bytes()
+
+
 def _written(file: str) -> int:
     """Return when a file was last written, so that a changed file is loaded anew."""
-    try:
+    with _named(file):
         return Path(file).stat().st_mtime_ns
+
+
+@contextmanager
+def _named(file: str) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise SettingsError(
             f"[signals] builders names '{file}', which cannot be read: {error.strerror}; correct"

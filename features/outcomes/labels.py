@@ -11,25 +11,10 @@ import ibis.expr.types as ir
 from features.catalog import Signal
 from features.errors import SettingsError, nearest
 from features.outcomes.adoption_target import not_there_yet, with_target_reached
-from features.outcomes.churned import churn_dates, with_churn
+from features.outcomes.churned import with_churn
 from features.outcomes.revenue import with_revenue_change
-from features.outcomes.settings import AdoptionTarget, OutcomeSettings, OutcomeWords
+from features.outcomes.settings import OutcomeSettings
 from features.tables.company import Company, without_doubled_keys
-
-__all__ = [
-    "AdoptionTarget",
-    "OutcomeSettings",
-    "OutcomeWords",
-    "candidates",
-    "churn_dates",
-    "days_to_label",
-    "declared_for",
-    "matured_dates",
-    "refuse_unreadable",
-    "why_no_date",
-    "why_no_row",
-    "with_label",
-]
 
 WARM_UP_DAYS = 56
 

@@ -231,7 +231,7 @@ def open_vendors(
     vendors: Mapping[str, Vendor],
     identity: IdentitySettings,
     accounts: TableMapping,
-) -> Iterator[tuple[Source, Vendors | None]]:
+) -> Iterator[tuple[Source, Vendors]]:
     """Open a source with its vendors' tables beside its own.
 
     Raises
@@ -243,8 +243,5 @@ def open_vendors(
     """
     parts = {name: vendor.url for name, vendor in vendors.items() if vendor.url}
     with open_source(url, folder, encoding, parts) as source:
-        if not vendors:
-            yield source, None
-            return
         opened = Vendors(source, vendors, identity, accounts, folder)
         yield source.with_tables(opened.tables()), opened

@@ -94,21 +94,19 @@ def without_strays(
         Per table that holds strays, what is said of them.
     """
     last: list[tuple[datetime, str]] = []
-    rows = 0
-    for name, table in tables.items():
-        if not table.is_dated:
-            continue
-        own = table.cleaned[table.contract.time]
-        times = table.cleaned.filter(own.notnull() & (own <= ibis.literal(now)))
-        rows += int(times.count().execute())
-        newest = times.order_by(ibis.desc(own)).limit(MOST_STRAYS + 1)
-        last += [(time, name) for time in newest[table.contract.time].to_pyarrow().to_pylist()]
+    ended = {name: table for name, table in tables.items() if table.is_dated}
+    for name, table in ended.items():
+        times = _times(table, now)
+        newest = times.order_by(ibis.desc(times[0])).limit(MOST_STRAYS + 1)
+        last += [(time, name) for time in newest[0].to_pyarrow().to_pylist()]
     last.sort(reverse=True)
-    if rows < FEWEST_ROWS:
-        return None, {}
     for place in range(1, min(MOST_STRAYS, len(last) - 1) + 1):
         after, before = last[place - 1][0], last[place][0]
         if after - before > GAP:
+            # Counted once there is such a gap, which is seldom.
+            rows = sum(int(_times(table, now).count().execute()) for table in ended.values())
+            if rows < FEWEST_ROWS:
+                break
             strays = [name for _, name in last[:place]]
             return before, {
                 name: Finding(
@@ -120,3 +118,9 @@ def without_strays(
                 for name in dict.fromkeys(strays)
             }
     return None, {}
+
+
+def _times(table: CleanTable, now: datetime) -> ir.Table:
+    """Return the times of a table's rows, in a column alone, without those in the future."""
+    own = table.cleaned[table.contract.time]
+    return table.cleaned.filter(own.notnull() & (own <= ibis.literal(now))).select(own)

@@ -14,7 +14,7 @@ from models.measures.estimate import Estimate
 from models.measures.metrics import Ranking
 from models.measures.resampling import TAILS, AccountBootstrap
 from models.scoring.health_model import HealthModel
-from models.weights.intervals import Direction
+from models.weights.certainty import Direction
 
 DIRECTIONS = ("signal", "label", "group", "declared", "learnt", "agrees", "weight", "low", "high")
 CARRIERS = ("segment", "group", "signal", "label", "weight")

@@ -13,8 +13,6 @@ from models.arrays import Codes, Floats
 from models.churn.design import NUMBER, Design
 from models.churn.encoding import Encoded
 from models.churn.segment_tree import SegmentTree, segment_tree
-from models.churn.shrinkage import learn_shrinkage
-from models.churn.shrunken_logistic import NodeRows
 
 # Rows whose contributions are worked out at a time.
 BATCH = 50_000
@@ -91,6 +89,10 @@ class LinearBackbone:
         group : sequence of int or None
             Signals with the same number are shrunk alike; None puts all in one group.
         """
+        # A backbone read from a file has no need of what learns one.
+        from models.churn.shrinkage import learn_shrinkage
+        from models.churn.shrunken_logistic import NodeRows
+
         count = len(segments)
         known = data.segment >= 0
         positives = np.bincount(data.segment[known], happened[known], minlength=count)

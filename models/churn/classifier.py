@@ -24,8 +24,6 @@ from features.json_values import Json
 from models.arrays import Floats
 from models.churn.backbone import LinearBackbone
 from models.churn.encoding import Encoded, SignalEncoder
-from models.churn.parameters import check_parameters
-from models.churn.trees import PLAIN, declared_signs, grow_trees, join_trees
 
 
 class ChurnClassifier(ClassifierMixin, BaseEstimator):
@@ -174,6 +172,10 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
         ChurnClassifier
             The fitted classifier.
         """
+        # A classifier read from its files has no need of what teaches one.
+        from models.churn.parameters import check_parameters
+        from models.churn.trees import PLAIN, declared_signs, grow_trees, join_trees
+
         check_parameters(type(self).__name__, self.get_params())
         X, y = self._validated(X, y)
         check_classification_targets(y)

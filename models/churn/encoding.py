@@ -127,7 +127,9 @@ def _codes(column: pd.Series, levels: Sequence[str]) -> Floats:
 
 
 def _numbers(column: pd.Series) -> Floats:
-    numbers = pd.to_numeric(column, errors="coerce") if not _is_number(column) else column
+    if _is_number(column):
+        return column.to_numpy(dtype=float, na_value=np.nan)
+    numbers = pd.to_numeric(column, errors="coerce")
     if len(lost := column[numbers.isna() & column.notna()]):
         raise ValueError(
             f"Signal {str(column.name)!r} must hold numbers, as it did at fit; "

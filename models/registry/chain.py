@@ -18,18 +18,8 @@ from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
 
 from features.errors import RegistryError
-from models.registry.chain_record import (
-    CHAMPION,
-    KIND,
-    PREVIOUS,
-    SEAL,
-    Action,
-    Record,
-    State,
-    draft,
-    record_of,
-    tags_of,
-)
+from models.registry.chain_record import KIND, Action, Record, State, draft, record_of, tags_of
+from models.registry.folder import CHAMPION, PREVIOUS, SEAL
 
 NEXT = "healthscore.next."
 PAGE = 1000

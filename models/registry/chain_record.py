@@ -15,10 +15,9 @@ from mlflow.entities import Run
 
 from features.errors import RegistryError
 from features.json_values import Json
+from models.registry.folder import CHAMPION, PREVIOUS, SEAL
 
-CHAMPION, PREVIOUS = "champion", "previous"
 KIND = "promotion"
-SEAL = "healthscore.seal"
 LEASE = timedelta(minutes=5)
 """So long a promotion on another machine is left alone; moving an alias takes a second."""
 Action = Literal["train", "promote", "reject", "rollback"]

@@ -20,7 +20,8 @@ from models.registry.chain import (
     predecessor,
     recovered_chain,
 )
-from models.registry.chain_record import CHAMPION, PREVIOUS, SEAL, Record
+from models.registry.chain_record import Record
+from models.registry.folder import CHAMPION, PREVIOUS, SEAL
 from models.registry.session import TRAINING, UNREADABLE, TrainingRecord, kept_json, tracking
 
 if TYPE_CHECKING:

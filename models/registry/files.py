@@ -24,7 +24,7 @@ import features
 import models
 from models.registry import serving
 from models.registry.chain import move_champion
-from models.registry.chain_record import SEAL
+from models.registry.folder import SEAL
 from models.registry.session import HOLDOUT, TRAINING, experiment, tracking
 from models.scoring.file_seal import seal_of
 from models.scoring.health_model import MODEL_FOLDER, HealthModel
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 CHALLENGER = "challenger"
 
-REQUIREMENTS = ("mlflow", "lightgbm", "scikit-learn", "pandas", "numpy", "scipy")
+REQUIREMENTS = ("lightgbm", "scikit-learn", "pandas", "numpy", "scipy")
 
 
 def log_champion(
@@ -270,7 +270,10 @@ def log_model(model: HealthModel) -> tuple[ModelInfo, str]:
             python_model=str(Path(str(serving.__file__))),
             artifacts={MODEL_FOLDER: str(files)},
             code_paths=[str(Path(str(room.__file__)).parent) for room in (features, models)],
-            pip_requirements=[f"{package}=={version(package)}" for package in REQUIREMENTS],
+            pip_requirements=[
+                f"mlflow=={mlflow.__version__}",
+                *(f"{package}=={version(package)}" for package in REQUIREMENTS),
+            ],
             signature=serving.signature(model),
         )
         return logged, seal_of(files)

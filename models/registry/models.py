@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import mlflow
-from mlflow import MlflowClient
-from mlflow.entities.model_registry import ModelVersion
-from mlflow.exceptions import MlflowException
-
 from features.errors import RegistryError, sample
-from models.registry.chain_record import CHAMPION, SEAL
-from models.registry.session import no_champion, place_of, tracking
+from models.registry.folder import (
+    Registered,
+    is_elsewhere,
+    is_made,
+    kept_version,
+    no_champion,
+    place_of,
+)
 from models.scoring.health_model import MODEL_FOLDER, HealthModel
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from models.registry.versions import ChampionReference, VersionRecord
-
-NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
 @dataclass(frozen=True)
@@ -112,13 +112,9 @@ class Registry:
             When there is no champion, its files are gone, or it was taught another outcome.
         """
         absent = no_champion(self.folder, self.name)
-        with tracking(self.folder, self.name, create=False):
-            try:
-                registered = MlflowClient().get_model_version_by_alias(self.name, CHAMPION)
-            except MlflowException as error:
-                if error.error_code not in NOT_THERE:
-                    raise
-                raise RegistryError(absent) from error
+        with self._registered() as registered:
+            if registered is None:
+                raise RegistryError(absent)
             return self._of_outcome(_loaded(registered))
 
     def version(self, version: str) -> Champion:
@@ -130,17 +126,13 @@ class Registry:
             When there is no such version, its files are gone, or it was taught another outcome.
         """
         place = place_of(self.folder)
-        with tracking(self.folder, self.name, create=False):
-            try:
-                registered = MlflowClient().get_model_version(self.name, version)
-            except MlflowException as error:
-                if error.error_code not in NOT_THERE:
-                    raise
+        with self._registered(version) as registered:
+            if registered is None:
                 raise RegistryError(
                     f"Version {sample([version])} of {self.name!r} is not in the registry "
                     f"{place!r}, and only it can say what its scores were made of; restore it "
                     "there, or choose a date scored by a version that is there."
-                ) from error
+                )
             return self._of_outcome(_loaded(registered))
 
     def has_champion(self) -> bool:
@@ -151,11 +143,14 @@ class Registry:
         RegistryError
             When the registry cannot be read.
         """
-        if not os.environ.get("MLFLOW_TRACKING_URI") and not (self.folder / "mlflow.db").exists():
+        if not is_made(self.folder):
             return False
+        if not is_elsewhere() and kept_version(self.folder, self.name) is not None:
+            return True
+        from models.registry.session import has_alias, tracking
+
         with tracking(self.folder, self.name, create=False):
-            models = MlflowClient().search_registered_models(filter_string=f"name = '{self.name}'")
-            return any(CHAMPION in model.aliases for model in models)
+            return has_alias(self.name)
 
     def holdout(self, version: str) -> pd.DataFrame:
         """Fetch the rows a version was judged on: :func:`models.registry.versions.load_holdout`."""
@@ -175,6 +170,21 @@ class Registry:
 
         return version_record(self.folder, self.name, version)
 
+    @contextmanager
+    def _registered(self, version: str | None = None) -> Iterator[Registered | None]:
+        """Find a version, the champion when None, with its files for the length of a block."""
+        if not is_made(self.folder):
+            raise RegistryError(no_champion(self.folder, self.name))
+        if not is_elsewhere():
+            registered = kept_version(self.folder, self.name, version)
+            if registered is not None:
+                yield registered
+                return
+        from models.registry.session import fetched_version, tracking
+
+        with tracking(self.folder, self.name, create=False), tempfile.TemporaryDirectory() as own:
+            yield fetched_version(self.name, version, Path(own))
+
     def _of_outcome(self, champion: Champion) -> Champion:
         """Refuse a model that was taught to foretell another outcome than is asked for."""
         asked = self.outcome
@@ -189,22 +199,14 @@ class Registry:
         )
 
 
-def _loaded(registered: ModelVersion) -> Champion:
-    """Fetch the files of a registered version, and the facts of its run."""
-    run = MlflowClient().get_run(str(registered.run_id))
-    with tempfile.TemporaryDirectory() as scratch:
-        local = mlflow.artifacts.download_artifacts(
-            artifact_uri=f"models:/{registered.name}/{registered.version}", dst_path=scratch
-        )
-        # Versions from before files were sealed have no such tag.
-        seal = registered.tags.get(SEAL)
-        model = HealthModel.load(Path(local) / "artifacts" / MODEL_FOLDER, seal)
-    created = datetime.fromtimestamp(registered.creation_timestamp / 1000, UTC)
+def _loaded(registered: Registered) -> Champion:
+    """Load the files of a registered version."""
+    created = datetime.fromtimestamp(registered.created_ms / 1000, UTC)
     return Champion(
-        model=model,
-        version=str(registered.version),
-        run_id=str(registered.run_id),
+        model=HealthModel.load(registered.files / "artifacts" / MODEL_FOLDER, registered.seal),
+        version=registered.version,
+        run_id=registered.run_id,
         created_at=created.isoformat(timespec="seconds"),
-        params=dict(run.data.params),
-        metrics=dict(run.data.metrics),
+        params=registered.params,
+        metrics=registered.metrics,
     )

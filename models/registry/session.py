@@ -13,11 +13,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import mlflow
+from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from features.errors import RegistryError
-from models.registry.relocation import follow_the_folder
+from models.registry.folder import (
+    CHAMPION,
+    DATABASE,
+    SEAL,
+    Registered,
+    follow_the_folder,
+    is_made,
+    no_champion,
+)
 
 if TYPE_CHECKING:
     from models.training.fit import TrainingCounts
@@ -26,6 +35,7 @@ HOLDOUT, TRAINING = "holdout.parquet", "training.json"
 """What a training leaves with its run."""
 UNREADABLE = (MlflowException, OSError, ValueError, RecursionError)
 """What comes of reading a file of a run that is gone or damaged."""
+NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 _ONE_AT_A_TIME = threading.RLock()
 
 
@@ -41,7 +51,7 @@ def tracking(folder: Path, name: str, *, create: bool) -> Iterator[None]:
 
 def _pointed(folder: Path, name: str, *, create: bool) -> Iterator[None]:
     uri = os.environ.get("MLFLOW_TRACKING_URI")
-    if not uri and not create and not (folder / "mlflow.db").exists():
+    if not create and not is_made(folder):
         raise RegistryError(no_champion(folder, name))
     levels = {logger: logging.getLogger(logger).level for logger in ("mlflow", "alembic")}
     for logger in levels:
@@ -50,7 +60,7 @@ def _pointed(folder: Path, name: str, *, create: bool) -> Iterator[None]:
         if not uri:
             folder.mkdir(parents=True, exist_ok=True)
             follow_the_folder(folder)
-            mlflow.set_tracking_uri(f"sqlite:///{(folder / 'mlflow.db').resolve()}")
+            mlflow.set_tracking_uri(f"sqlite:///{(folder / DATABASE).resolve()}")
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="mlflow")
             yield
@@ -78,19 +88,6 @@ def experiment(folder: Path, name: str) -> str:
     return str(mlflow.create_experiment(name, artifact_location=artifacts))
 
 
-def no_champion(folder: Path, name: str) -> str:
-    """Say that there is none."""
-    return (
-        f"No champion of {name!r} was found in the registry {place_of(folder)!r}; train a model "
-        "first."
-    )
-
-
-def place_of(folder: Path) -> str:
-    """Name the registry as the user did; inside a tracking block MLflow sets the variable."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or str(folder)
-
-
 class TrainingRecord(TypedDict, total=False):
     """What was kept of a version's training."""
 
@@ -101,3 +98,51 @@ class TrainingRecord(TypedDict, total=False):
 def kept_json(run_id: str, file: str) -> Any:
     """Fetch a JSON file that was logged with a run; one of :data:`UNREADABLE` where it is gone."""
     return json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/{file}"))
+
+
+def fetched_version(name: str, version: str | None, into: Path) -> Registered | None:
+    """Fetch a registered version and its files through MLflow; inside :func:`tracking`.
+
+    Parameters
+    ----------
+    name : str
+        Registered model.
+    version : str or None
+        Which version; the champion when None.
+    into : Path
+        An empty folder for its files.
+
+    Returns
+    -------
+    Registered or None
+        None where the registry has none.
+    """
+    client = MlflowClient()
+    try:
+        if version is None:
+            registered = client.get_model_version_by_alias(name, CHAMPION)
+        else:
+            registered = client.get_model_version(name, version)
+    except MlflowException as error:
+        if error.error_code not in NOT_THERE:
+            raise
+        return None
+    run = client.get_run(str(registered.run_id))
+    files = mlflow.artifacts.download_artifacts(
+        artifact_uri=f"models:/{registered.name}/{registered.version}", dst_path=str(into)
+    )
+    return Registered(
+        version=str(registered.version),
+        run_id=str(registered.run_id),
+        created_ms=int(registered.creation_timestamp),
+        params=dict(run.data.params),
+        metrics=dict(run.data.metrics),
+        seal=registered.tags.get(SEAL),
+        files=Path(files),
+    )
+
+
+def has_alias(name: str) -> bool:
+    """Whether a registered model has a champion; inside :func:`tracking`."""
+    models = MlflowClient().search_registered_models(filter_string=f"name = '{name}'")
+    return any(CHAMPION in model.aliases for model in models)

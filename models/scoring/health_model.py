@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,6 @@ from features.errors import DataError, RegistryError, SettingsError, sample
 from models.arrays import Floats
 from models.churn.classifier import ChurnClassifier
 from models.churn.segments import SegmentAssignment
-from models.measures.metrics import BandRow
 from models.scoring.calibration import LogisticCalibrator
 from models.scoring.file_seal import check_files, seal_files
 from models.scoring.scale import ScoreScale
@@ -26,7 +26,10 @@ from models.scoring.sense import finite_json, refuse_nonsense
 from models.scoring.timing.decisions import COLUMNS
 from models.scoring.timing.timing import Timing
 from models.tree_shap import ShapPlan
-from models.weights.intervals import WeightCertainty
+from models.weights.certainty import WeightCertainty
+
+if TYPE_CHECKING:
+    from models.measures.metrics import BandRow
 
 # Where the registry keeps a model among the artifacts of its version.
 MODEL_FOLDER = "health_model"

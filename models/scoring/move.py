@@ -46,8 +46,7 @@ from features.json_values import JsonReady
 from models.churn.segments import SegmentSettings
 from models.scoring.health_model import SEGMENT, HealthModel
 from models.scoring.reasons import value_text
-from models.scoring.scored import ScoredAccounts
-from models.scoring.scorer import Scorer
+from models.scoring.scorer import ScoredAccounts, Scorer
 
 PartKind = Literal["behaviour", "missing", "recovered", "interplay", "segment", "model", "revised"]
 KINDS: tuple[PartKind, ...] = get_args(PartKind)

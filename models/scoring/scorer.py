@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,43 @@ from features.errors import DataError, sample
 from models.arrays import Codes, Floats
 from models.churn.segments import segment_codes
 from models.scoring.health_model import SEGMENT, HealthModel, model_input
-from models.scoring.reasons import LEAST_POINTS, is_context
+from models.scoring.reasons import LEAST_POINTS, Reason, is_context, reasons
 from models.scoring.scale import BANDS, GOOD_BANDS, GRADES, points, score_move
-from models.scoring.scored import ScoredAccounts
 from models.scoring.timing.decisions import COLUMNS
-from models.weights.weights import observed_share, signal_shares
+from models.weights.weights import group_points, observed_share, signal_shares
+
+
+@dataclass(frozen=True)
+class ScoredAccounts:
+    """Scores of (account, observation date) rows, with what each is made of.
+
+    Attributes
+    ----------
+    table : DataFrame of n rows
+        In the order of the input: ``account_id``, ``observation_date``, ``segment`` (as the model
+        used it), ``score`` (0 to 100), ``band``, ``grade``, ``probability`` (of the outcome in
+        its window), ``probability_if_due`` (had the account to decide in it), ``coverage`` (0 to
+        1) and ``baseline_score`` (the score of the segment's mean margin).
+    points : ndarray of shape (n, n_signals)
+        ``table.baseline_score + points.sum(axis=1)`` is ``table.score``, to 1e-9.
+    values : DataFrame of n rows
+        The signals as they were observed.
+    signals : tuple of Signal
+        What the columns of ``points`` and ``values`` are.
+    """
+
+    table: pd.DataFrame
+    points: Floats
+    values: pd.DataFrame
+    signals: tuple[Signal, ...]
+
+    def group_points(self) -> pd.DataFrame:
+        """Sum points over signal groups: n rows, one column per group that occurs."""
+        return group_points(self.points, self.signals)
+
+    def reasons(self, limit: int = 5) -> list[list[Reason]]:
+        """Give the signals with the largest points of each row, in words."""
+        return reasons(self.points, self.values, self.signals, limit)
 
 
 class Scorer:

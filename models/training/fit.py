@@ -23,7 +23,8 @@ from models.training.checks import MIN_EARLIER_POSITIVES, check_evidence, check_
 from models.training.holdout import Unseen, doubts, judge, prove, together
 from models.training.learning import Learning, Learnt, learn
 from models.training.splits import Fold, account_folds, time_holdout
-from models.weights.intervals import BestWeights, WeightCertainty, best_weights
+from models.weights.certainty import WeightCertainty
+from models.weights.intervals import BestWeights, best_weights
 from models.weights.weights import group_weights, signal_weights
 
 # Folds of accounts that judge rows without dates.

@@ -50,7 +50,6 @@ def score(
     as_json: AsJson = False,
 ) -> None:
     """Score every active account with the champion and issue the scores, once."""
-    from pipelines.portfolio.portfolio import portfolio
     from pipelines.scoring.score import score_accounts
 
     with answering(as_json) as answer:
@@ -72,6 +71,7 @@ def score(
             }
         )
         if answer.console is not None:
+            from pipelines.portfolio.portfolio import portfolio
             from pipelines.portfolio.screen import show_portfolio
 
             show_portfolio(answer.console, portfolio(project, issued))

@@ -23,7 +23,7 @@ from pipelines.scoring.score import Issued
 if TYPE_CHECKING:
     import pandas as pd
 
-    from features.outcomes.labels import OutcomeSettings
+    from features.outcomes.settings import OutcomeSettings
     from models.scoring.health_model import HealthModel
     from pipelines.store.base import ScoreStore
     from pipelines.store.runs import Run

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from features.errors import DataError
-from features.packs.opening import Vendors, open_vendors
+from features.sources.opening import open_source
 from features.sources.source import Source
 from features.tables.company import Company, load_company
 from pipelines.project.project import Project
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from features.outcomes.settings import OutcomeSettings
+    from features.packs.opening import Vendors
 
 SILENCE_DAYS = 7
 """An as-of date this far past the data's last row is refused: every account would look silent."""
@@ -37,20 +38,26 @@ def open_project_source(project: Project) -> Iterator[Source]:
         yield source
 
 
-def open_project_vendors(
-    project: Project,
-) -> AbstractContextManager[tuple[Source, Vendors | None]]:
+@contextmanager
+def open_project_vendors(project: Project) -> Iterator[tuple[Source, Vendors | None]]:
     """Open the same, with the vendors of which it came; None where there are none."""
     settings = project.settings
     source = settings.source
-    return open_vendors(
+    if not source.vendors:
+        with open_source(source.url, project.folder, source.encoding) as opened:
+            yield opened, None
+        return
+    from features.packs.opening import open_vendors
+
+    with open_vendors(
         source.url,
         project.folder,
         source.encoding,
         source.vendors,
         settings.identity,
         settings.tables.accounts,
-    )
+    ) as both:
+        yield both
 
 
 @contextmanager

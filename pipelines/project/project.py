@@ -17,7 +17,7 @@ from pydantic import Field
 
 from features.builders.settings import SignalsSettings
 from features.errors import SettingsError, nearest, sample
-from features.outcomes.labels import OutcomeSettings
+from features.outcomes.settings import OutcomeSettings
 from features.packs.vendors import IdentitySettings, Vendor
 from features.sources.url import HIDDEN, masked, masked_comments
 from features.tables.mapping.finding import CheckSettings
@@ -25,6 +25,7 @@ from features.tables.mapping.mapping import Frozen, TablesSettings
 from features.tables.mapping.reading_settings import ReadingSettings
 from models.drift.policy import DriftPolicy, PromotionRules
 from pipelines.project.alert_settings import AlertSettings
+from pipelines.project.experiment_settings import NAME, ExperimentSettings
 from pipelines.project.score_settings import MAIN, FurtherOutcome, ScoreSettings, with_inherited
 from pipelines.project.scorecard_settings import (
     OwnersSettings,
@@ -110,6 +111,7 @@ class Settings(Frozen):
     scorecard: ScorecardSettings = ScorecardSettings()
     plays: PlaysSettings = PlaysSettings()
     owners: OwnersSettings = OwnersSettings()
+    experiments: dict[Annotated[str, Field(pattern=NAME)], ExperimentSettings] = Field({})
     monitor: DriftPolicy = DriftPolicy()
     alert: AlertSettings = AlertSettings()
     serve: ServeSettings = ServeSettings()
@@ -212,7 +214,7 @@ class Project:
     def fingerprint(self) -> str:
         """SHA-256 of what shapes a score: not comments, order, passwords or places."""
         beside = {"registry", "store", "scorecard", "plays", "retraining", "monitor", "alert"}
-        beside |= {"serve", "check", "owners"}
+        beside |= {"serve", "check", "owners", "experiments"}
         said = self.settings.model_dump(mode="json", exclude=beside)
         if self.settings.source.url is not None:
             said["source"]["url"] = masked(self.settings.source.url)
@@ -224,8 +226,7 @@ class Project:
         files = [file for name in named if (file := self.folder / name).is_file()]
         if files:
             said["files"] = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
-        builders = [Path(file).read_bytes() for file in self.settings.signals.builders]
-        said["signals"]["builders"] = [hashlib.sha256(text).hexdigest() for text in builders]
+        said["signals"]["builders"] = _digests(self.settings.signals.builders)
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
     @property
@@ -254,6 +255,14 @@ class Project:
     def store_shown(self) -> str:
         """Where scores are kept, as it may be printed: an absolute path or an address."""
         return self.settings.store.shown(self.folder)
+
+
+def _digests(builders: Sequence[str]) -> list[str]:
+    if not builders:
+        return []
+    from features.builders.own import builder_text
+
+    return [hashlib.sha256(builder_text(file)).hexdigest() for file in builders]
 
 
 def load_project(path: Path) -> Project:

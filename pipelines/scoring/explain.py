@@ -15,7 +15,7 @@ from pipelines.scoring.score import features_on
 if TYPE_CHECKING:
     import pandas as pd
 
-    from features.outcomes.labels import OutcomeSettings, OutcomeWords
+    from features.outcomes.settings import OutcomeSettings, OutcomeWords
     from features.tables.company import Company
     from models.measures.metrics import BandRow
     from models.scoring.health_model import HealthModel

@@ -18,11 +18,11 @@ from pipelines.store.issued import DatedScore, issued_scores
 if TYPE_CHECKING:
     import pandas as pd
 
-    from features.outcomes.labels import OutcomeWords
+    from features.outcomes.settings import OutcomeWords
     from features.tables.company import Company
     from models.scoring.health_model import HealthModel
     from models.scoring.move import MoveEnd, MoveSplit
-    from models.scoring.scored import ScoredAccounts
+    from models.scoring.scorer import ScoredAccounts
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pipelines.project.feature_stream import FeatureStream, feature_stream
 from pipelines.project.feature_table import feature_rows_of_date, refuse_lost_signals
 from pipelines.project.project import Project
+from pipelines.project.version import installed_version
 from pipelines.reports.terminal.ordered_work import in_order, usable_cores
 from pipelines.reports.terminal.progress import show_rows
 
@@ -233,17 +234,8 @@ def run_facts(
         "data_fingerprint": fingerprint,
         "source": stream.source,
         "model_run": model_run,
-        "healthscore": _version(),
+        "healthscore": installed_version(),
     }
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("healthscore")
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def features_on(

@@ -19,7 +19,7 @@ from pipelines.store.issued import DatedScore, issued_scores
 from pipelines.store.opening import open_store
 
 if TYPE_CHECKING:
-    from features.outcomes.labels import OutcomeWords
+    from features.outcomes.settings import OutcomeWords
 
 
 @dataclass(frozen=True)

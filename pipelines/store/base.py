@@ -81,6 +81,10 @@ class ScoreStore(ABC):
     def _rows_of(self, run: Run) -> tuple[str, list[object]]:
         """Name the relation that holds the rows of one revision, and its parameters."""
 
+    def is_file_changed(self, run: Run) -> bool:
+        """Whether a run lies in a file of its own whose bytes are not those it was issued with."""
+        return False
+
     @abstractmethod
     def groups_of(self, run: Run) -> dict[str, str]:
         """Return the group of each signal that may be a reason of a run."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import json
 import os
 import secrets
@@ -31,6 +32,7 @@ from pipelines.store.tables import NEWEST_RUNS, SCORE_COLUMNS, STORE_VERSION, re
 from pipelines.store.writer import RunWriter, twice
 
 ROWS, FACTS = "scores.parquet", "_run.json"
+FILE_DIGEST = "file_sha256"
 # Readers of Parquet folders pass over names that begin so.
 _LOCK, _UNFINISHED = "_lock", "_unfinished"
 _PARTS = ("outcome", "as_of", "model_version", "revision")
@@ -86,7 +88,7 @@ class ParquetStore(ScoreStore):
         """Turn the complaints of the system and the engine into one sentence."""
         try:
             yield
-        except (OSError, duckdb.Error, pa.ArrowException) as error:
+        except (OSError, duckdb.Error, pa.ArrowException, UnicodeDecodeError) as error:
             raise StoreError(
                 f"The score store '{self.shown}' could not be used: {first_line(error)}; what it"
                 " held is unchanged, so free the disk or mend the file and run again"
@@ -142,6 +144,14 @@ class ParquetStore(ScoreStore):
             file = self.folder_of(run.key, run.revision) / FACTS
             groups: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))["groups"]
         return groups
+
+    def is_file_changed(self, run: Run) -> bool:
+        """Whether a run's file has other bytes than it was issued with; its statistics are read."""
+        folder = self.folder_of(run.key, run.revision)
+        with self._speaking():
+            kept = json.loads((folder / FACTS).read_text(encoding="utf-8")).get(FILE_DIGEST)
+            # Runs from before it was kept have none.
+            return kept is not None and kept != _digest(folder / ROWS)
 
     def _ask(
         self, query: str, parameters: Sequence[object], schema: pa.Schema
@@ -236,7 +246,8 @@ class _ParquetRun(RunWriter):
             self._refuse_twice()
             seal = self.store.seal_of(run, self.groups, self._rows_digest())
             with self.draft.joinpath(FACTS).open("w", encoding="utf-8") as told:
-                json.dump(self._told(run) | {"seal": seal.kept()}, told, indent=1)
+                kept = {"seal": seal.kept(), FILE_DIGEST: _digest(self.draft / ROWS)}
+                json.dump(self._told(run) | kept, told, indent=1)
                 _to_disk(told)
             _folder_to_disk(self.draft)
             target = self.store.folder_of(self.key, self.revision)
@@ -301,6 +312,11 @@ def _typed(told: dict[str, Any]) -> dict[str, Any]:
 def _texts(values: list[str]) -> str:
     quoted = ("'" + value.replace("'", "''") + "'" for value in values)
     return f"[{', '.join(quoted)}]"
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _to_disk(file: IO[Any]) -> None:

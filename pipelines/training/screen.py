@@ -19,7 +19,7 @@ from pipelines.reports.terminal.console import (
 
 if TYPE_CHECKING:
     from models.measures.metrics import BandRow
-    from models.weights.intervals import WeightCertainty
+    from models.weights.certainty import WeightCertainty
     from pipelines.training.train import Trained
 
 SEGMENTS_ABREAST = 3

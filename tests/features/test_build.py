@@ -185,6 +185,7 @@ WORLDS_OF = settings(deadline=None, phases=PHASES, suppress_health_check=list(He
 
 
 # Each world's queries take seconds to plan and its accounts next to nothing.
+@pytest.mark.slow
 @settings(WORLDS_OF, max_examples=6)
 @given(data=st.data(), lead=st.sampled_from((0, 7)))
 def test_every_signal_equals_the_plain_recomputation(
@@ -205,6 +206,7 @@ def test_every_signal_equals_the_plain_recomputation(
     assert_equal(build_features(company, DATES, outcome, chosen, labelled=False), expected)
 
 
+@pytest.mark.slow
 @settings(WORLDS_OF, max_examples=12)
 @given(data=st.data(), lead=st.sampled_from((0, 7)), grace=st.sampled_from((0, 7)))
 def test_every_label_equals_the_plain_recomputation(

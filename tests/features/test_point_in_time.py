@@ -110,6 +110,7 @@ def features_on_the_day(company: Company) -> pd.DataFrame:
     return build_features(company, [DAY], OutcomeSettings(), chosen, labelled=False)
 
 
+@pytest.mark.slow
 @settings(
     max_examples=3,
     deadline=None,

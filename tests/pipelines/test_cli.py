@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 
 import duckdb
@@ -49,6 +50,12 @@ def test_every_command_that_is_named_anywhere_exists() -> None:
     }
     assert len(named) > 50
     assert [one for one in sorted(named) if one[0] not in (*COMMANDS, "user")] == []
+
+
+def test_it_tells_its_version(run) -> None:
+    ran = run("--version")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == f"healthscore {version('healthscore')}\n"
 
 
 def test_help_lists_the_commands_and_the_exit_codes(run) -> None:

@@ -36,6 +36,7 @@ def test_the_front_door_opens_before_anything_heavy_is_loaded() -> None:
     assert not heavy & set(shown.stdout.split())
 
 
+@pytest.mark.slow
 def test_a_model_taught_through_the_front_door_is_the_champion(
     opened: hs.OpenProject, taught: Project
 ) -> None:
@@ -60,6 +61,7 @@ def test_rows_of_a_date_are_those_of_the_features_command(
     )
 
 
+@pytest.mark.slow
 def test_a_score_is_explained_as_by_the_command(opened: hs.OpenProject, run) -> None:
     account = str(opened.rows_on()["account_id"].iloc[0])
     answer = run("explain", account, "-c", opened.project.path, "--json").answer

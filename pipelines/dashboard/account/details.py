@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from features.catalog import Signal
     from models.scoring.health_model import HealthModel
     from models.scoring.reasons import Reason
-    from models.scoring.scored import ScoredAccounts
+    from models.scoring.scorer import ScoredAccounts
     from pipelines.dashboard.snapshot.snapshot import Snapshot
     from pipelines.project.project import Project
     from pipelines.scoring.move import ExplainedMove

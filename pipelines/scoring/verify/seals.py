@@ -207,7 +207,10 @@ def _parts(store: ScoreStore, run: Run | None, seal: Seal, key: bytes | None) ->
     if run is None:
         return ["it is gone"]
     try:
-        return changed_parts(run, seal, store.scores(run), store.groups_of(run), key)
+        changed = changed_parts(run, seal, store.scores(run), store.groups_of(run), key)
+        if not changed and store.is_file_changed(run):
+            changed.append("its file, beside its rows")
+        return changed
     except StoreError:
         return ["its rows cannot be read"]
 

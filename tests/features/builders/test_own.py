@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from features.build import build_features, signals_of
+from features.builders.own import builder_text
 from features.builders.settings import SignalsSettings
 from features.errors import SettingsError
 from features.outcomes.labels import OutcomeSettings
@@ -248,3 +249,11 @@ def test_a_file_that_is_not_there_or_no_python(company: Company, tmp_path: Path)
         with pytest.raises(SettingsError) as caught:
             signals_of(company, SignalsSettings(builders=(str(file),)))
         assert str(caught.value).replace(str(file), "FILE") == message
+
+
+def test_the_text_of_a_file_that_is_not_there_is_asked_for_in_vain(tmp_path: Path) -> None:
+    kept = tmp_path / "mine.py"
+    kept.write_text(GOOD, encoding="utf-8")
+    assert builder_text(str(kept)) == GOOD.encode()
+    with pytest.raises(SettingsError, match="which cannot be read: Is a directory; correct the"):
+        builder_text(str(tmp_path))

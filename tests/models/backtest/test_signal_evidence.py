@@ -23,7 +23,7 @@ from models.backtest.signal_evidence import (
     some_accounts,
 )
 from models.measures.estimate import Estimate
-from models.weights.intervals import SignalCertainty, WeightCertainty
+from models.weights.certainty import SignalCertainty, WeightCertainty
 
 HOSTILE = "<script>alert(1)</script>"
 

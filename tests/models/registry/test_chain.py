@@ -16,8 +16,8 @@ from features.errors import RegistryError
 from models.registry import chain as promotion_chain
 from models.registry import chain_record as promotion_record
 from models.registry.chain import move_champion, recovered_chain
-from models.registry.chain_record import CHAMPION
 from models.registry.champions import history, promote
+from models.registry.folder import CHAMPION
 from models.registry.models import Registry
 from models.registry.session import tracking
 from tests.models.promotions import NAME, aliases, back, copied, go, told

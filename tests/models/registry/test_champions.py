@@ -11,9 +11,9 @@ from mlflow import MlflowClient
 
 from features.errors import RegistryError
 from models.registry import champions
-from models.registry.chain_record import CHAMPION, PREVIOUS
 from models.registry.champions import history, reject, rollback_target, training_counts
 from models.registry.files import CHALLENGER
+from models.registry.folder import CHAMPION, PREVIOUS
 from models.registry.models import Registry
 from models.registry.session import tracking
 from tests.models.promotions import NAME, aliases, back, copied, go, told

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from features.errors import RegistryError
-from models.registry.chain_record import SEAL
 from models.registry.champions import history
 from models.registry.files import log_champion
+from models.registry.folder import SEAL
 from models.registry.models import AskedOutcome, Registry
 from models.registry.session import tracking
 from models.scoring.file_seal import seal_files, seal_of
@@ -222,7 +222,8 @@ def test_threads_that_read_two_registries_take_turns(tmp_path):
 def test_reading_a_champion_loads_neither_what_teaches_nor_what_draws():
     code = (
         "import sys, models.registry.models, models.scoring.scorer\n"
-        "heavy = ('models.training', 'models.backtest', 'models.tree_shap.build', 'matplotlib')\n"
+        "heavy = ('models.training', 'models.backtest', 'models.tree_shap.build', 'matplotlib',\n"
+        " 'mlflow', 'models.churn.shrinkage', 'models.churn.trees', 'models.weights.intervals')\n"
         "print([name for name in sys.modules if name.startswith(heavy)])\n"
     )
     root = Path(__file__).parents[3]

@@ -11,7 +11,8 @@ from features.catalog import Signal
 from models.scoring.health_model import HealthModel
 from models.training.fit import fit_health_model
 from models.training.learning import Learning, classifier_of
-from models.weights.intervals import GroupCertainty, WeightCertainty, best_weights
+from models.weights.certainty import GroupCertainty, WeightCertainty
+from models.weights.intervals import best_weights
 
 # Of usage and tickets in the log-odds of the simulated company.
 SLOPES = {"starter": (1.6, 0.3), "growth": (0.9, 0.9), "enterprise": (0.3, 1.6)}

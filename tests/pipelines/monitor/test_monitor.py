@@ -27,7 +27,7 @@ from pipelines.project.rows import labelled_rows
 from tests.pipelines.changing import CHANGE, LAST, write_company
 from tests.pipelines.conftest import _make_hostile
 
-pytestmark = pytest.mark.xdist_group("monitor")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("monitor")]
 NAME = "healthscore"
 
 
@@ -199,7 +199,6 @@ def test_drift_that_every_check_on_record_noticed_is_retrained_once_it_lasts(pla
     )
 
 
-@pytest.mark.slow
 def test_drift_of_the_simulated_company_is_noticed(project, run, tmp_path) -> None:
     place = Place(project.config)
     options = ("--accounts", 400, "--months", 18, "--drift", "payment-crisis")

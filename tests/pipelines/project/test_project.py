@@ -123,6 +123,19 @@ def test_own_builders_are_found_from_the_folder_of_the_file(tmp_path: Path) -> N
     assert load_project(path).settings.signals.builders == (str(tmp_path / "a.py"), "/b/c.py")
 
 
+def test_a_builder_that_is_gone_leaves_no_fingerprint(tmp_path: Path) -> None:
+    path = tmp_path / "healthscore.toml"
+    path.write_text(GOOD + "[signals]\nbuilders = ['mine.py']\n", encoding="utf-8")
+    (tmp_path / "mine.py").write_text("BUILDERS = ()\n", encoding="utf-8")
+    project = load_project(path)
+    before = project.fingerprint
+    (tmp_path / "mine.py").write_text("BUILDERS = []\n", encoding="utf-8")
+    assert project.fingerprint != before
+    (tmp_path / "mine.py").unlink()
+    with pytest.raises(SettingsError, match="which cannot be read: No such file"):
+        _ = project.fingerprint
+
+
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     path = tmp_path / "healthscore.toml"
     with pytest.raises(SettingsError, match=r"does not exist; write a draft with 'healthscore in"):

@@ -139,6 +139,19 @@ def test_a_changed_row_names_its_run(
     assert check.said == ["2025-01-01 by model version 2, revision 1 (outcome main): its rows"]
 
 
+def test_a_file_that_was_written_anew_with_the_same_rows_is_noticed(
+    project: Project, kind: str, used: PostgresServer | None
+) -> None:
+    """Statistics of columns say which rows a program need not read."""
+    if kind != "parquet":
+        pytest.skip("has no file of a run")
+    rewrite_rows(project, "2", "select * from rows")
+    check = checked(project)
+    assert check.said == [
+        "2025-01-01 by model version 2, revision 1 (outcome main): its file, beside its rows"
+    ]
+
+
 @pytest.mark.parametrize("change", ["gone", "added", "swapped"])
 def test_rows_that_go_come_or_swap_are_noticed(
     project: Project, kind: str, used: PostgresServer | None, change: str

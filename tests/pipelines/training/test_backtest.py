@@ -29,7 +29,7 @@ from pipelines.reports.terminal.console import plain_console
 from pipelines.training.backtest import Backtested, backtest
 from pipelines.training.backtest_screen import show_backtest
 
-pytestmark = pytest.mark.xdist_group("backtest")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("backtest")]
 ORIGINS = 2
 OURS = "p_healthscore"
 
@@ -336,7 +336,6 @@ mlflow.log_figure = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-@pytest.mark.slow
 def test_a_killed_backtest_leaves_the_champion(judged, spawned, tmp_path) -> None:
     """And until it was killed it foretold the same, in another process.
 

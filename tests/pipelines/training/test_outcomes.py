@@ -12,7 +12,7 @@ from pipelines.project.project import freeze_scale, load_project
 from pipelines.project.score_settings import MAIN
 
 # Its companies are taught once, by one worker.
-pytestmark = pytest.mark.xdist_group("outcomes")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("outcomes")]
 
 GOOD = '[source]\nurl = "data"\n[tables.accounts]\n[tables.subscriptions]\n'
 GROWTH = """

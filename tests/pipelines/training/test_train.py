@@ -13,7 +13,7 @@ import pytest
 
 from models.registry.models import Registry
 from pipelines.project.project import load_project
-from pipelines.project.rows import labelled_rows
+from pipelines.project.rows import LabelledRows, labelled_rows
 
 METRICS = "auc auc_low auc_high log_loss log_loss_base ece top_decile_lift".split()
 
@@ -113,9 +113,12 @@ def test_a_second_training_is_version_2_on_the_same_scale(project, run) -> None:
     assert whole + part == rows
 
 
-def test_the_fingerprint_is_blind_to_rounding_and_to_nothing_else(taught) -> None:
-    rows = labelled_rows(load_project(taught.config))
+@pytest.fixture(scope="module")
+def rows(taught) -> LabelledRows:
+    return labelled_rows(load_project(taught.config))
 
+
+def test_the_fingerprint_is_blind_to_rounding_and_to_nothing_else(rows) -> None:
     def fingerprint(numbers: list[float], texts: list[str]) -> str:
         frame = pd.DataFrame({"number": numbers, "text": texts})
         return str(replace(rows, frame=frame).description()["fingerprint"])
@@ -127,8 +130,7 @@ def test_the_fingerprint_is_blind_to_rounding_and_to_nothing_else(taught) -> Non
     assert fingerprint([0.0, 0.3, 1e6 / 3], ["a", "b", "d"]) != base
 
 
-def test_the_table_it_was_taught_with_can_be_built_again(taught) -> None:
-    rows = labelled_rows(load_project(taught.config))
+def test_the_table_it_was_taught_with_can_be_built_again(taught, rows) -> None:
     assert {signal.name for signal in rows.signals} <= set(rows.frame.columns)
     logged = json.loads(taught.logged("data.json").read_text(encoding="utf-8"))
     assert rows.description()["fingerprint"] == logged["fingerprint"]

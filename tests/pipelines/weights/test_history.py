@@ -263,7 +263,7 @@ def test_records_and_scorecards_come_back_as_they_were(company, recommended, tau
     assert record_recommendation(project, recommended)
     (found,), unreadable = recommendation_records(folder, name)
     assert unreadable == 0
-    assert RecommendationRecord.from_dict(found.to_dict(), found.run_id) == found
+    assert RecommendationRecord.from_dict(found.to_dict() | {"run_id": found.run_id}) == found
     assert found.config_fingerprint == project.fingerprint
     assert found.model_version == recommended.version
     assert found.cuts["today"].red_below == 42

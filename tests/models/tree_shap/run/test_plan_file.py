@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import lightgbm as lgb
 import numpy as np
@@ -66,6 +68,36 @@ def test_a_plan_knows_its_trees(
 
 def test_a_missing_plan_is_named(tmp_path: Path) -> None:
     with pytest.raises(RegistryError, match=r"shap_plan.npz' cannot be read \(FileNotFound"):
+        ShapPlan.load(tmp_path)
+
+
+class _Marks:
+    """What leaves a mark when somebody unpickles it."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.file,)
+
+
+def test_objects_in_a_plan_are_not_brought_to_life(plan: ShapPlan, tmp_path: Path) -> None:
+    plan.save(tmp_path)
+    mark = tmp_path / "mark"
+    rewritten(tmp_path, "coding_kind", lambda kept: np.array([_Marks(mark)], dtype=object))
+    with pytest.raises(RegistryError, match=r"cannot be read \(ValueError: Object arrays cannot"):
+        ShapPlan.load(tmp_path)
+    assert not mark.exists()
+
+
+def test_an_array_that_claims_to_be_endless_is_refused(plan: ShapPlan, tmp_path: Path) -> None:
+    plan.save(tmp_path)
+    head = io.BytesIO()
+    said = {"descr": "<f8", "fortran_order": False, "shape": (10**11,)}
+    np.lib.format.write_array_header_1_0(head, said)
+    with ZipFile(tmp_path / PLAN_FILE, "a") as archive:
+        archive.writestr("endless.npy", head.getvalue() + bytes(64))
+    with pytest.raises(RegistryError, match="cannot be read"):
         ShapPlan.load(tmp_path)
 
 

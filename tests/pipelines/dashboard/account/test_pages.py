@@ -24,7 +24,7 @@ from pipelines.store.schema import SCORE_SCHEMA
 from tests.pipelines.dashboard.opened_panel import ADMIN, EVERYBODY, LIMITED, MINE, opened_panel
 from tests.pipelines.reports.page import Page
 
-pytestmark = pytest.mark.xdist_group("panel")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("panel")]
 VISITOR = Visitor("lee", "viewer")
 PARTS = ("", "/trend", "/details")
 API_PARTS = ("", "/history", "/explanation")

@@ -23,7 +23,7 @@ from pipelines.weights.what_if import WHAT_IF, what_if
 from tests.pipelines.dashboard.opened_panel import ADMIN, EVERYBODY, LIMITED, opened_panel
 from tests.pipelines.reports.page import Page
 
-pytestmark = pytest.mark.xdist_group("panel")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("panel")]
 WEIGHTS = {"usage": 45.0, "support": 30.0, "surveys": 25.0}
 TEXT = ",".join(f"{name}={weight}" for name, weight in WEIGHTS.items())
 QUERY = "&".join(f"weight.{name}={weight}" for name, weight in WEIGHTS.items())

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.catalog import Signal
-from models.weights.intervals import GroupCertainty, WeightCertainty
+from models.weights.certainty import GroupCertainty, WeightCertainty
 from pipelines.reports.terminal.console import plain, plain_console, print_warnings
 from pipelines.setup.screen import show_signals
 from pipelines.training.screen import show_weights

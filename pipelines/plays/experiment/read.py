@@ -1,0 +1,177 @@
+"""Reading an experiment: accounts as they were assigned, and what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+from features.errors import DataError, EvidenceError, SettingsError, sample
+from features.json_values import JsonReady
+from pipelines.plays.experiment.assign import ledger_of, settings_of
+from pipelines.plays.experiment.ledger import Assignment, Draw, owners_of_both
+from pipelines.project.company import dated_events, open_company
+from pipelines.project.experiment_settings import ExperimentSettings
+from pipelines.project.project import Project
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from features.tables.company import Company
+    from models.arrays import Floats
+    from models.plays.experiment import Reading
+
+
+@dataclass(frozen=True)
+class ExperimentReading(JsonReady):
+    """What an experiment says so far.
+
+    Parameters
+    ----------
+    experiment, play : str
+        What is tried.
+    reading : Reading
+        The comparison, of accounts as they were assigned.
+    verdict : str
+        One of "helps", "harms", "not settled" and "too early".
+    first, last : date
+        Draws that are read.
+    days : int
+        What came of an account is counted for so many days after its draw.
+    waiting : int
+        Accounts whose outcome is not known yet.
+    planned : int or None
+        Accounts after which a change worth finding is found with a probability of 80 %.
+    left_alone_acted : int or None
+        Accounts to be left alone that were acted on all the same; None where nobody records it.
+    acted_missed : int or None
+        Accounts to be acted on that were not.
+    owners_of_both : int
+        Owners of accounts of both arms, who may treat them alike.
+    """
+
+    experiment: str
+    play: str
+    reading: Reading
+    verdict: str
+    first: date
+    last: date
+    days: int
+    waiting: int
+    planned: int | None
+    left_alone_acted: int | None
+    acted_missed: int | None
+    owners_of_both: int
+
+
+def read(project: Project, name: str) -> ExperimentReading:
+    """Compare the arms of an experiment by what is known now; it may be read at any time.
+
+    Raises
+    ------
+    SettingsError
+        When there is no such experiment, or the outcome is not churn.
+    StoreError
+        When the ledger was changed.
+    EvidenceError
+        When nothing was drawn, or no outcome is known yet.
+    """
+    import numpy as np
+
+    from models.plays.experiment import read_experiment
+
+    settings = settings_of(project, name)
+    draws = ledger_of(project).draws(name)
+    _refuse_unreadable(project, name, draws)
+    days = project.settings.outcome.maturity_days
+    with open_company(project) as company:
+        until = company.data_end - timedelta(days=days)
+        churns = dated_events(company, project.settings.outcome)
+        acts = _acts(company, settings.play)
+    matured = [
+        (one, draw.as_of) for draw in draws if draw.as_of <= until for one in draw.assignments
+    ]
+    if not matured:
+        raise EvidenceError(
+            f"No outcome of experiment {sample([name])} is known until {days} days after"
+            f" {draws[0].as_of}; load newer data and read it again"
+        )
+    alone = np.array([one.left_alone for one, _ in matured])
+    risk = np.array([one.risk for one, _ in matured])
+    planned = _planned(settings, float(risk.mean()))
+    reading = read_experiment(
+        alone, _within(matured, churns, days), risk, draws[0].share, planned or len(matured)
+    )
+    acted = None if acts is None else _within(matured, acts, days)
+    return ExperimentReading(
+        experiment=name,
+        play=settings.play,
+        reading=reading,
+        verdict=reading.verdict,
+        first=matured[0][1],
+        last=matured[-1][1],
+        days=days,
+        waiting=sum(len(draw.assignments) for draw in draws) - len(matured),
+        planned=planned,
+        left_alone_acted=None if acted is None else int(acted[alone].sum()),
+        acted_missed=None if acted is None else int((~alone).sum() - acted[~alone].sum()),
+        owners_of_both=owners_of_both([one for one, _ in matured]),
+    )
+
+
+def _refuse_unreadable(project: Project, name: str, draws: list[Draw]) -> None:
+    if project.settings.outcome.kind != "churn":
+        raise SettingsError(
+            f"Experiments are read by churn, and the outcome '{project.outcome_name}' is"
+            f" {project.settings.outcome.kind}; name another with --outcome"
+        )
+    if not draws:
+        raise EvidenceError(
+            f"Nobody was assigned in experiment {sample([name])} yet; draw with"
+            f" 'healthscore experiment assign {name}'"
+        )
+    shares = sorted({draw.share for draw in draws})
+    if len(shares) > 1:
+        listed = ", ".join(f"{share:g}" for share in shares[:4])
+        raise DataError(
+            f"Experiment {sample([name])} was drawn with the shares {listed}, and all its"
+            " accounts must have the same chance; begin another under a new name"
+        )
+
+
+def _planned(settings: ExperimentSettings, risk: float) -> int | None:
+    from models.plays.experiment import accounts_needed
+
+    if not settings.smallest_change <= risk < 1:
+        return None
+    return accounts_needed(risk, settings.share, settings.smallest_change)
+
+
+def _acts(company: Company, play: str) -> pd.DataFrame | None:
+    """List ``account_id`` and ``happened_at`` of each time that a play was made."""
+    if "interventions" not in company.tables or not company.is_dated:
+        return None
+    rows = company.tables["interventions"].cleaned
+    if "play" in rows.columns:
+        rows = rows.filter(rows.play == play)
+    acts: pd.DataFrame = rows.select("account_id", happened_at="occurred_at").execute()
+    return acts
+
+
+def _within(
+    matured: Sequence[tuple[Assignment, date]], events: pd.DataFrame | None, days: int
+) -> Floats:
+    """Mark the accounts that an event befell in so many days after their draw: (n,)."""
+    import numpy as np
+
+    marks = np.zeros(len(matured))
+    if events is None:
+        return marks
+    moments: dict[str, list[date]] = {}
+    for account, moment in events[["account_id", "happened_at"]].itertuples(index=False):
+        moments.setdefault(str(account), []).append(moment.date())
+    for place, (one, start) in enumerate(matured):
+        end = start + timedelta(days=days)
+        marks[place] = any(start <= day < end for day in moments.get(one.account_id, ()))
+    return marks
