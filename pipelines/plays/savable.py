@@ -7,6 +7,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from features.json_values import JsonReady
+from pipelines.plays.owners import owners_of
 from pipelines.project.project import Project
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def savable_first(project: Project, report: PlaysReport, calls: int) -> SavableF
     if not parts:
         return None
     ranked = parts[0]
-    owners = _owners(project, ranked["account_id"].tolist())
+    owners = owners_of(project, ranked["account_id"].tolist())
     ranked["owner"] = [owners.get(account) for account in ranked["account_id"]]
     capacity = project.settings.owners.capacity
     ranked = ranked[within_capacity(ranked, ranked["owner"].to_numpy(dtype=object), capacity)]
@@ -134,26 +135,6 @@ def _best(rows: pd.DataFrame) -> pd.DataFrame:
     harmed = rows["standing"] == "better left alone"
     by = ["kept_per_hour", "loss", "account_id"]
     return rows[~harmed].sort_values(by, ascending=[False, False, True]).head(MOST_HELD)
-
-
-def _owners(project: Project, accounts: list[str]) -> dict[str, str]:
-    """Look up who looks after some accounts, where the source says."""
-    from features.tables.company import clean_tables
-    from pipelines.project.company import open_project_source
-
-    column = project.settings.serve.owner
-    if column is None:
-        return {}
-    settings = project.settings
-    with open_project_source(project) as source:
-        tables = clean_tables(
-            source, settings.tables, settings.reading, is_dated=False, names=["accounts"]
-        )
-        table = tables["accounts"].cleaned
-        if column not in table.columns:
-            return {}
-        found = table.filter(table.account_id.isin(accounts)).select("account_id", column).execute()
-    return dict(zip(found["account_id"], found[column], strict=True))
 
 
 def _call(row: dict[Any, Any]) -> Savable:
