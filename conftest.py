@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
+from datetime import date
 from importlib.util import find_spec
 
 import pytest
@@ -40,3 +42,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return not any(item.get_closest_marker(name) for item in group for name in TAKES_LONG)
 
     items[:] = [item for group in sorted(groups.values(), key=is_short) for item in group]
+
+
+# Data of tests are of some date, and are no older when the tests are run later.
+LONG_AGO = date(2000, 1, 1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_day_passes() -> Iterator[None]:
+    """Let the calendar stand before every company's data; a test sets it on for itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipelines.reports.freshness.today", lambda: LONG_AGO)
+        yield

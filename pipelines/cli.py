@@ -17,7 +17,7 @@ from pipelines.commands.experiment import experiment
 from pipelines.commands.monitor import monitor
 from pipelines.commands.panel import serve, user
 from pipelines.commands.plays import plays
-from pipelines.commands.portfolio import portfolio
+from pipelines.commands.portfolio import digest, portfolio
 from pipelines.commands.scores import explain, export, score, trend, verify_run, verify_store
 from pipelines.commands.setup import (
     check,
@@ -37,7 +37,7 @@ EXIT_CODES = """\
 Exit codes: 0 done · 1 unexpected failure · 2 wrong usage or configuration · 3 the data break the
 contract · 4 too few matured outcomes · 5 no usable champion · 6 the score store is held or full ·
 7 a run is not as it was issued · 10 watch · 11 retrain · 12 a feed is broken · 13 retrained, and
-the champion stayed · 130 interrupted.
+the champion stayed · 14 a digest was not delivered · 130 interrupted.
 """
 
 app = typer.Typer(
@@ -69,6 +69,7 @@ for command in (
     trend,
     portfolio,
     plays,
+    digest,
     export,
     recommend,
     what_if,

@@ -19,7 +19,13 @@ from models.arrays import Codes, Floats
 from models.drift.reference import LEVELS, Counts, Histograms, Reference
 
 FaultKind = Literal[
-    "no-rows", "absent-column", "stopped-table", "stopped-signal", "changed-unit", "renamed-levels"
+    "no-rows",
+    "absent-column",
+    "stopped-table",
+    "stopped-data",
+    "stopped-signal",
+    "changed-unit",
+    "renamed-levels",
 ]
 TABLES: Mapping[Group, str] = {
     "usage": "usage_events",
@@ -187,6 +193,45 @@ def feed_faults(
 def _far(before: Codes, now: Codes) -> bool:
     was, is_now = (before + 0.5) / (before + 0.5).sum(), (now + 0.5) / (now + 0.5).sum()
     return float((is_now - was) @ np.log(is_now / was)) > SUSPECT_PSI
+
+
+def stopped_data(tables: Sequence[Freshness], today: date, patience_days: int) -> Fault | None:
+    """Tell whether every table ended together, long before the day it is.
+
+    Beside a date that follows the data each table looks as new as ever; only the clock can tell
+    that none of them goes on.
+
+    Parameters
+    ----------
+    tables : sequence of Freshness
+        Of the source tables.
+    today : date
+        The day it is.
+    patience_days : int
+        So many days without any row are no fault, however dense rows were.
+
+    Examples
+    --------
+    >>> days = Freshness("events", date(2025, 1, 1), 1.0, date(2025, 1, 2))
+    >>> stopped_data([days], date(2025, 1, 5), 7) is None
+    True
+    >>> stopped_data([days], date(2025, 3, 1), 7).sentence
+    'Every table ends by 2025-01-01, 59 days before today: ...'
+    """
+    dated = [table for table in tables if table.newest is not None]
+    if not dated:
+        return None
+    newest = max(table.newest for table in dated if table.newest is not None)
+    usual = min(table.usual_gap_days for table in dated)
+    late = (today - newest).days
+    if late <= max(2 * usual + 1, patience_days):
+        return None
+    sentence = (
+        f"Every table ends by {newest}, {late} days before today: what loads them has stopped;"
+        " repair it and load the days that are missing, or set [source] data_end where the past is"
+        " replayed on purpose."
+    )
+    return Fault("stopped-data", None, (), newest, sentence)
 
 
 def _stopped_table(table: Freshness) -> Fault:

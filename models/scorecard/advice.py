@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -20,7 +20,14 @@ from models.scorecard.learning import SIGNIFICANT, SegmentLearning
 from models.scorecard.scorecard import whole_percentages
 
 Verdict = Literal["keep", "raise", "lower"]
-Why = Literal["learnt", "makes room", "as it should be", "not enough evidence", "no data"]
+Why = Literal[
+    "learnt",
+    "makes room",
+    "as it should be",
+    "not enough evidence",
+    "no better in its replay",
+    "no data",
+]
 # A weight known to within so many points either side is right where today's lies inside.
 NARROW = 5.0
 # What accounts of the worst and of the best grades did is told by fifths.
@@ -60,7 +67,7 @@ class Advice:
         What to do.
     why : str
         "learnt" where outcomes ask for the change; "makes room" where others do; "as it should
-        be", "not enough evidence" or "no data" where it is kept.
+        be", "not enough evidence", "no better in its replay" or "no data" where it is kept.
     extremes : Extremes or None
         What the worst and the best graded accounts did; None without data.
     """
@@ -101,6 +108,18 @@ class SegmentAdvice(JsonReady):
     borrowed: bool
     rows: int
     positives: int
+
+    def kept(self) -> SegmentAdvice:
+        """Return the same with every weight as it is today, for a change that proved no better."""
+        lines = (
+            line
+            if line.verdict == "keep"
+            else replace(
+                line, verdict="keep", recommended=line.today, why="no better in its replay"
+            )
+            for line in self.advice
+        )
+        return replace(self, advice=tuple(lines))
 
     @property
     def changes(self) -> bool:

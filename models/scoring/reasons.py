@@ -122,6 +122,19 @@ def sentence(signal: Signal, value: object, points: float) -> str:
     >>> sentence(sponsor, "4.2", 2.5)
     "Sponsor is rated 4.2 (4: 'Meets monthly'): +2.5 points"
     """
+    return f"{observation(signal, value)}: {_points(points)}"
+
+
+def observation(signal: Signal, value: object) -> str:
+    """Say what was observed of a signal, as :func:`sentence` does, without its points.
+
+    Examples
+    --------
+    >>> tickets = Signal("tickets_open", "support", "count", "lower", "Open tickets", None,
+    ...                  "{value} ticket{s} open now")
+    >>> observation(tickets, 2), observation(tickets, None)
+    ('2 tickets open now', 'Open tickets is not known')
+    """
     if _unknown(value):
         said = f"{signal.label} is not known"
     else:
@@ -131,7 +144,7 @@ def sentence(signal: Signal, value: object, points: float) -> str:
         plural = "" if shown == "1" else "s"
         shown += _level(signal, value)
         said = signal.sentence.replace("{s}", plural).replace("{value}", shown)
-    return f"{said[:1].upper()}{said[1:]}: {_points(points)}"
+    return f"{said[:1].upper()}{said[1:]}"
 
 
 def _reason(signal: Signal, value: Any, points: float) -> Reason:

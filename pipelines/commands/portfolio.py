@@ -1,4 +1,4 @@
-"""The command that writes the portfolio page."""
+"""Commands of the portfolio: its page, and digests for whoever looks after accounts."""
 
 from __future__ import annotations
 
@@ -49,4 +49,52 @@ def portfolio(
 
             show_report(answer.console, report)
             answer.say(f"Wrote {file}")
-            answer.warn(report.notes)
+            answer.warn([*([report.fresh.note] if report.fresh.note else []), *report.notes])
+
+
+NOT_DELIVERED = 14
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", help="An .html, .json or .txt file; with --all a folder, a page for each owner."
+    ),
+]
+
+
+def digest(
+    config: Config = DEFAULT_CONFIG,
+    owner: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Whose accounts; by default all of them.")
+    ] = None,
+    all_owners: Annotated[
+        bool, typer.Option("--all", help="A digest for each owner, of their own accounts.")
+    ] = False,
+    outcome: Outcome = None,
+    out: Out = None,
+    send: Annotated[
+        bool, typer.Option("--send", help="Mail and post what was not sent before.")
+    ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="With --send: also what may have arrived before.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Tell what changed since the run before: new, worse, better, and what renews soon."""
+    from pipelines.portfolio.outbox.handing import hand_out
+
+    with answering(as_json) as answer:
+        handed = hand_out(
+            project_of(config, outcome),
+            owner=owner,
+            all_owners=all_owners,
+            out=out,
+            send=send,
+            again=again,
+        )
+        answer.give(handed.to_dict())
+        if answer.console is not None:
+            for line in handed.said:
+                answer.say(line)
+            answer.warn(handed.warnings)
+    if handed.failed:
+        raise typer.Exit(NOT_DELIVERED)

@@ -143,12 +143,32 @@ def export(
     columns: Annotated[
         str | None, typer.Option(help="Names of columns, with commas between; by default all.")
     ] = None,
+    worklist: Annotated[
+        bool, typer.Option("--worklist", help="Write who to call first, why, and what to do.")
+    ] = False,
+    owner: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With --worklist: whose accounts.")
+    ] = None,
+    first: Annotated[
+        int, typer.Option(min=1, max=5000, help="With --worklist: most accounts.")
+    ] = 200,
     as_json: AsJson = False,
 ) -> None:
-    """Write issued scores for a spreadsheet or a customer-success platform."""
+    """Write issued scores, or a worklist, for a spreadsheet or a customer-success platform."""
     from pipelines.scoring.export import export_scores
 
     with answering(as_json) as answer:
+        if worklist:
+            _refuse_beside_worklist(columns, model_version, revision)
+            from pipelines.portfolio.outbox.worklist_file import write_worklist
+
+            written = write_worklist(
+                project_of(config, outcome), file, as_of=day_of(as_of), owner=owner, first=first
+            )
+            answer.give(written.to_dict())
+            answer.say(f"Wrote {written.rows:,} accounts to call to {written.file}")
+            answer.warn([written.outdated] if written.outdated else [])
+            return
         exported = export_scores(
             project_of(config, outcome),
             file,
@@ -161,6 +181,20 @@ def export(
         answer.say(
             f"Wrote {exported.rows:,} scores of {exported.as_of} by model version"
             f" {exported.model_version} to {exported.file}"
+        )
+
+
+def _refuse_beside_worklist(
+    columns: str | None, model_version: str | None, revision: int | None
+) -> None:
+    from features.errors import SettingsError
+
+    given = {"--columns": columns, "--model-version": model_version, "--revision": revision}
+    named = [option for option, value in given.items() if value is not None]
+    if named:
+        raise SettingsError(
+            f"A worklist has columns of its own and is of the run issued last, and {named[0]} asks"
+            " for another; leave it or --worklist out"
         )
 
 

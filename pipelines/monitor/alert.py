@@ -29,7 +29,7 @@ PASSING = {408, 425, 429}
 LONGEST = 200
 
 
-class _TryError(Exception):
+class TryError(Exception):
     """A try that came to nothing: why, and whether another may do better."""
 
     def __init__(self, why: str, *, again: bool = True) -> None:
@@ -59,13 +59,34 @@ def send_alert(settings: AlertSettings, message: Mapping[str, object], delivery:
     """
     if message["status"] not in settings.on:
         return []
-    body = json.dumps(message, allow_nan=False).encode()
+    return deliver(settings, json.dumps(message, allow_nan=False).encode(), delivery)
+
+
+def deliver(settings: AlertSettings, body: bytes, delivery: str, what: str = "alert") -> list[str]:
+    """Hand a message to the webhook and the command, and never raise.
+
+    Parameters
+    ----------
+    settings : AlertSettings
+        Whom to hand it to.
+    body : bytes
+        The message, as JSON.
+    delivery : str
+        The same for every try.
+    what : str
+        What it is, as its section of the configuration is called.
+
+    Returns
+    -------
+    list of str
+        What could not be told, one sentence each.
+    """
     tries: dict[str, Callable[[], None]] = {}
     if settings.webhook is not None:
         tries["webhook"] = lambda: _post(settings, body, delivery)
     if settings.command:
         tries["command"] = lambda: _run(settings, body)
-    return [said for what, once in tries.items() if (said := _tried(settings, what, once))]
+    return [said for way, once in tries.items() if (said := _tried(settings, (what, way), once))]
 
 
 def sign(secret: bytes, timestamp: str, body: bytes) -> str:
@@ -88,26 +109,27 @@ def sign(secret: bytes, timestamp: str, body: bytes) -> str:
     return f"sha256={signed.hexdigest()}"
 
 
-def _tried(settings: AlertSettings, what: str, once: Callable[[], None]) -> str | None:
+def _tried(settings: AlertSettings, named: tuple[str, str], once: Callable[[], None]) -> str | None:
     """Try until it works or the tries are used up; what went wrong, if it did."""
-    tries = 0
+    tries, (what, way) = 0, named
+    kept = "; the decision stands," if what == "alert" else ";"
     while True:
         tries += 1
         try:
-            _within(settings.timeout_seconds, once)
-        except _TryError as failed:
+            within(settings.timeout_seconds, once)
+        except TryError as failed:
             if failed.again and tries <= settings.retries:
                 time.sleep(FIRST_WAIT_SECONDS * 2 ** (tries - 1))
                 continue
             often = "once" if tries == 1 else f"{tries} times"
             return (
-                f"The alert was not delivered: its {what} was tried {often} and {failed}; the"
-                " decision stands, check [alert]"
+                f"The {what} was not delivered: its {way} was tried {often} and {failed}{kept}"
+                f" check [{what}]"
             )
         return None
 
 
-def _within(seconds: float, work: Callable[[], None]) -> None:
+def within(seconds: float, work: Callable[[], None]) -> None:
     """Do some work in a thread, and leave it behind when its time is over.
 
     A timeout of a socket holds for each of its packets, and a server may send them one by one.
@@ -126,11 +148,11 @@ def _within(seconds: float, work: Callable[[], None]) -> None:
     try:
         error = ended.get(timeout=seconds)
     except queue.Empty:
-        raise _TryError(f"did not answer within {seconds:g} seconds") from None
-    if isinstance(error, _TryError):
+        raise TryError(f"did not answer within {seconds:g} seconds") from None
+    if isinstance(error, TryError):
         raise error
     if error is not None:
-        raise _TryError(f"failed ({type(error).__name__})") from error
+        raise TryError(f"failed ({type(error).__name__})") from error
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -152,7 +174,7 @@ def _post(settings: AlertSettings, body: bytes, delivery: str) -> None:
     if settings.secret_env is not None:
         secret = os.environ.get(settings.secret_env)
         if not secret:
-            raise _TryError(
+            raise TryError(
                 f"the environment variable '{settings.secret_env}' that [alert] secret_env names"
                 " is not set",
                 again=False,
@@ -166,11 +188,11 @@ def _post(settings: AlertSettings, body: bytes, delivery: str) -> None:
     except urllib.error.HTTPError as refused:
         with refused:
             again = refused.code >= 500 or refused.code in PASSING
-            raise _TryError(f"answered with status {refused.code}", again=again) from refused
+            raise TryError(f"answered with status {refused.code}", again=again) from refused
     except urllib.error.URLError as error:
-        raise _TryError(f"could not be reached ({str(error.reason)[:LONGEST]})") from error
+        raise TryError(f"could not be reached ({str(error.reason)[:LONGEST]})") from error
     except (OSError, HTTPException) as error:
-        raise _TryError(f"broke off ({type(error).__name__})") from error
+        raise TryError(f"broke off ({type(error).__name__})") from error
 
 
 def _environment(address: str) -> str:
@@ -178,7 +200,7 @@ def _environment(address: str) -> str:
         resolved = with_environment(address, "alert")
         refuse_other_address(resolved)
     except (SettingsError, ValueError) as error:
-        raise _TryError(f"has no usable address ({str(error)[:LONGEST]})", again=False) from error
+        raise TryError(f"has no usable address ({str(error)[:LONGEST]})", again=False) from error
     return resolved
 
 
@@ -194,12 +216,12 @@ def _run(settings: AlertSettings, body: bytes) -> None:
         )
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
-        raise _TryError(f"could not be started ('{program[:60]}': {why})", again=False) from error
+        raise TryError(f"could not be started ('{program[:60]}': {why})", again=False) from error
     try:
         process.communicate(body, timeout=0.95 * settings.timeout_seconds)
     except subprocess.TimeoutExpired as late:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        raise _TryError(f"did not end within {settings.timeout_seconds:g} seconds") from late
+        raise TryError(f"did not end within {settings.timeout_seconds:g} seconds") from late
     if process.returncode:
-        raise _TryError(f"ended with exit code {process.returncode}")
+        raise TryError(f"ended with exit code {process.returncode}")

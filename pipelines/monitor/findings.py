@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from features.json_values import Json, json_value
 from pipelines.monitor.rows import CurrentRows, feeds, matured_rows, no_columns, scores_of
+from pipelines.project.company import SILENCE_DAYS
 from pipelines.project.project import Project
 
 if TYPE_CHECKING:
@@ -108,18 +109,39 @@ def measure_findings(
     tables: list[Freshness] = []
     if rows.company is not None and rows.company.is_dated:
         tables = feeds(rows.company, model, rows.as_of, kept.tables)
+    faults = feed_faults(reference, current, model.signals, nearer, tables)
+    ended, unseen = _ended(project, rows, tables)
     matured, acted_on, dates, more = _matured(project, model, version, reference, rows)
     return Findings(
         current=current,
         statistics=statistics,
-        faults=feed_faults(reference, current, model.signals, nearer, tables),
+        faults=(*ended, *faults),
         feeds=tables,
         expected=expected,
         matured=matured,
         matured_dates=dates,
-        notes=[*notes, *more],
+        notes=[*notes, *unseen, *more],
         acted_on=acted_on,
     )
+
+
+def _ended(
+    project: Project, rows: CurrentRows, tables: list[Freshness]
+) -> tuple[list[Fault], list[str]]:
+    """Hold the newest rows against the clock, where no date and no end of the data was named."""
+    from models.drift.feed_faults import stopped_data
+    from pipelines.reports.freshness import today
+
+    fault = stopped_data(tables, today(), SILENCE_DAYS) if rows.is_newest else None
+    if fault is None:
+        return [], []
+    end = project.settings.source.data_end
+    if end is None:
+        return [fault], []
+    return [], [
+        f"[source] data_end says that nothing is known from {end} on,"
+        f" {(today() - end).days} days ago: whether the feeds still run was not looked at"
+    ]
 
 
 def _scored(

@@ -53,6 +53,8 @@ class CurrentRows:
         The same to be scored; None where a column that the model reads is not there.
     warnings : list of str
         One sentence each.
+    is_newest : bool
+        Whether the date is the newest there is, rather than one that was asked for.
     """
 
     as_of: date
@@ -62,6 +64,7 @@ class CurrentRows:
     company: Company | None
     stream: FeatureStream | None
     warnings: list[str] = field(default_factory=list)
+    is_newest: bool = False
 
 
 @contextmanager
@@ -92,7 +95,8 @@ def current_rows(
         return
     with open_company(project) as company:
         day, warnings = scoring_date(company, as_of)
-        yield _of_company(project, company, model, day, warnings)
+        rows = _of_company(project, company, model, day, warnings)
+        yield replace(rows, is_newest=as_of is None)
 
 
 def _of_file(model: HealthModel, stream: FeatureStream, file: Path) -> Iterator[CurrentRows]:

@@ -26,6 +26,7 @@ FAULTS = {
     "no-rows": "nobody is there",
     "absent-column": "a column is gone",
     "stopped-table": "a table has stopped",
+    "stopped-data": "all tables have stopped",
     "stopped-signal": "a signal stands still",
     "changed-unit": "a unit has changed",
     "renamed-levels": "names are spelled otherwise",

@@ -12,6 +12,7 @@ from pipelines.portfolio.matured import MaturedForecast, add_rows, matured_forec
 from pipelines.portfolio.portfolio import Portfolio, sum_up
 from pipelines.portfolio.sums import PartSummary
 from pipelines.project.project import Project
+from pipelines.reports.freshness import Freshness, freshness_of
 
 if TYPE_CHECKING:
     from models.measures.expected_loss import Forecast
@@ -53,6 +54,8 @@ class PortfolioReport:
         Whether the configuration maps reasons to plays; False where the outcome is good news.
     notes : list of str
         What is missing and why, one sentence each.
+    fresh : Freshness
+        How old the scores are by the calendar.
     """
 
     portfolio: Portfolio
@@ -68,6 +71,7 @@ class PortfolioReport:
     foretells: bool
     has_plays: bool
     notes: list[str]
+    fresh: Freshness
 
     def to_dict(self) -> Json:
         """Return what ``portfolio --json`` prints."""
@@ -89,9 +93,11 @@ class PortfolioReport:
             "bands": [asdict(band) for band in summed.bands],
             "segments": [_part(part, "segment") for part in summed.segments],
             "sizes": [_part(part, "arr_from") for part in summed.sizes],
-            "calls": [asdict(call) | {"stake": call.stake} for call in summed.calls],
+            "calls": [call.to_dict() for call in summed.calls],
             "matured": [matured.to_dict() for matured in self.matured],
             "enough_evidence": self.foretells,
+            "days_old": self.fresh.days_old,
+            "outdated": self.fresh.note,
             "notes": self.notes,
         }
 
@@ -179,6 +185,7 @@ def portfolio_report(
         foretells=champion.foretells,
         has_plays=bool(plays.signals or plays.groups) and not model.scale.good,
         notes=[*_doubts(summed, spread), *notes],
+        fresh=freshness_of(project.settings.outcome, run.key.as_of),
     )
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from features.errors import StoreError
 from pipelines.portfolio.sums import (
@@ -17,8 +17,12 @@ from pipelines.portfolio.sums import (
     by_stake,
     part_of,
 )
+from pipelines.portfolio.worklist.calls import Call, call_of
+from pipelines.portfolio.worklist.described import UNKNOWN, described_accounts
+from pipelines.portfolio.worklist.facts import NOTHING, account_facts
 from pipelines.project.project import Project
 from pipelines.scoring.score import Issued
+from pipelines.store.issued import run_before
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,28 +33,6 @@ if TYPE_CHECKING:
     from pipelines.store.runs import Run
 
 EXPLAINED = ("account_id", "reason_signals", "reason_points", "reason_values")
-SAID = 3
-
-
-@dataclass(frozen=True)
-class Call:
-    """An account to call, and why."""
-
-    account_id: str
-    name: str | None
-    segment: str
-    score: float
-    band: str
-    probability: float
-    arr: float | None
-    sentences: list[str]
-    play: str | None = None
-    """What the configuration does about the largest of the reasons that it has an answer to."""
-
-    @property
-    def stake(self) -> float | None:
-        """Probability times ARR."""
-        return None if self.arr is None else self.probability * self.arr
 
 
 @dataclass(frozen=True)
@@ -158,8 +140,6 @@ def sum_up(
         Called with each batch.
     """
     sums, first = add_up(store.scores(run, columns=SUMMED), calls, watch)
-    chosen = first["account_id"].tolist()
-    rows = store.scores(run, accounts=chosen, columns=EXPLAINED).read_all().to_pylist()
     has_money = bool(sums["known"].sum())
     names = list(model.scale.bands)
     observed = {band["band"]: band for band in model.bands}
@@ -177,7 +157,7 @@ def sum_up(
         segments=sorted(segments, key=by_stake),
         sizes=sorted(sizes, key=_by_size) if has_money else [],
         unpriced=int(sums["accounts"].sum() - sums["known"].sum()),
-        calls=_calls(project, model, first, {row["account_id"]: row for row in rows}, has_money),
+        calls=_calls(project, store, run, model, first, has_money),
         at_decisions=model.timing is not None,
     )
 
@@ -188,66 +168,41 @@ def _by_size(part: PartSummary) -> float:
 
 def _calls(
     project: Project,
+    store: ScoreStore,
+    run: Run,
     model: HealthModel,
     first: pd.DataFrame,
-    reasons: dict[str, dict[str, Any]],
     has_money: bool,
 ) -> list[Call]:
-    names = account_names(project, first["account_id"].tolist())
-    plays = project.settings.plays
-    groups = {signal.name: signal.group for signal in model.signals}
-    called = []
+    """Make the calls of those with most at stake, whose tables are asked once for all of them."""
+    chosen = first["account_id"].tolist()
+    rows = store.scores(run, accounts=chosen, columns=EXPLAINED).read_all().to_pylist()
+    reasons = {row["account_id"]: row for row in rows}
+    before = _scores_before(store, run, chosen)
+    known = described_accounts(project, run.key.as_of, chosen)
+    facts, _ = account_facts(project, run.key.as_of, chosen)
+    calls = []
     for row in first.to_dict("records"):
-        telling = _telling(model, reasons[row["account_id"]])
-        # Plays answer what is wrong, and the reasons of a good outcome are what is right.
-        harm: Iterable[str] = () if model.scale.good else telling
-        answers = (plays.play_for(signal, groups[signal]) for signal in harm)
-        called.append(
-            Call(
-                account_id=row["account_id"],
-                name=names.get(row["account_id"]),
-                segment=row["segment"],
-                score=float(row["score"]),
-                band=row["band"],
-                probability=float(row["probability"]),
-                arr=float(row["arr"]) if has_money else None,
-                sentences=list(telling.values())[:SAID],
-                play=next((play for play in answers if play), None),
-            )
-        )
-    return called
+        account = row["account_id"]
+        described = known.get(account, UNKNOWN)
+        earlier = before.get(account)
+        told = {
+            **row,
+            **reasons[account],
+            "arr": float(row["arr"]) if has_money else None,
+            "name": described.name,
+            "owner": described.owner,
+            "renewal": described.renewal,
+            "change": None if earlier is None else float(row["score"]) - earlier,
+        }
+        calls.append(call_of(project, model, told, facts.get(account, NOTHING)))
+    return calls
 
 
-def _telling(model: HealthModel, row: dict[str, Any]) -> dict[str, str]:
-    """Say the stored reasons that make the outcome likelier, by signal, the largest first.
-
-    They cost points where the outcome is bad news and bring some where it is good.
-    """
-    from models.scoring.reasons import sentence
-
-    signals = {signal.name: signal for signal in model.signals}
-    reasons = zip(row["reason_signals"], row["reason_values"], row["reason_points"], strict=True)
-    return {
-        name: sentence(signals[name], value, points)
-        for name, value, points in reasons
-        if (points > 0) == model.scale.good
-    }
-
-
-def account_names(project: Project, ids: list[str]) -> dict[str, str]:
-    """Look up the names of some accounts, where the source has them."""
-    from features.tables.company import clean_tables
-    from pipelines.project.company import open_project_source
-
-    settings = project.settings
-    with open_project_source(project) as source:
-        # Whoever gets here has scores: whether accounts need dates has been settled before.
-        tables = clean_tables(
-            source, settings.tables, settings.reading, is_dated=False, names=["accounts"]
-        )
-        table = tables["accounts"]
-        if not table.has("name"):
-            return {}
-        rows = table.cleaned.filter(table.cleaned.account_id.isin(ids))
-        frame = rows.select("account_id", "name").execute().dropna()
-    return dict(zip(frame["account_id"], frame["name"], strict=True))
+def _scores_before(store: ScoreStore, run: Run, accounts: list[str]) -> dict[str, float]:
+    """Read the scores of some accounts in the run of the date before, as far as they were in it."""
+    earlier = run_before(store, run)
+    if earlier is None:
+        return {}
+    rows = store.scores(earlier, accounts=accounts, columns=["account_id", "score"]).read_all()
+    return {row["account_id"]: row["score"] for row in rows.to_pylist()}

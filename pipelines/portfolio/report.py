@@ -63,6 +63,7 @@ def portfolio_context(report: PortfolioReport) -> dict[str, object]:
         "outcome": report.outcome_name,
         "window": f"{day(report.window[0])} to {day(last_day(report))}",
         "foretells": report.foretells,
+        "outdated": report.fresh.note,
         "figures": figures(report),
         "bands": bands_table(report),
         "notes": report.notes,

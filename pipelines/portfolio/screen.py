@@ -17,14 +17,12 @@ from pipelines.reports.terminal.console import (
     plain,
     table_of,
 )
+from pipelines.reports.wording import short_day, signed_points
 
 if TYPE_CHECKING:
-    from pipelines.portfolio.portfolio import Portfolio
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
     from pipelines.portfolio.data import PortfolioReport
+    from pipelines.portfolio.portfolio import Portfolio
+    from pipelines.portfolio.worklist.calls import Call
 
 
 def show_report(console: Console, report: PortfolioReport) -> None:
@@ -33,12 +31,6 @@ def show_report(console: Console, report: PortfolioReport) -> None:
     for label, figure, certainty in figures(report):
         console.print(Text(f"{label}: {figure} ({certainty})"), soft_wrap=True)
     show_portfolio(console, report.portfolio)
-    answered = [call for call in report.portfolio.calls if call.play]
-    if answered:
-        table = table_of("Account", "What to do")
-        for call in answered:
-            table.add_row(plain(call.account_id, 40), plain(call.play, 80))
-        console.print(table)
     if report.matured:
         noun = report.portfolio.outcome.words.noun
         table = table_of("Earlier date", "Scores", ">Accounts", f">Foretold {noun}", ">Happened")
@@ -91,12 +83,24 @@ def show_portfolio(console: Console, summed: Portfolio) -> None:
     for number, call in enumerate(summed.calls, start=1):
         name = f" {plain(call.name, 40)}" if call.name else ""
         line = Text.assemble(
-            f"{number}. {plain(call.account_id, 40)}{name}: score {call.score:.0f} ",
+            f"{number}. {plain(call.account_id, 40)}{name}: score {call.score:.1f}{_since(call)} ",
             band_text(call.band),
             f", {percent(call.probability)} {words.noun}"
             + (f", ARR {money(call.arr)}" if call.arr is not None else "")
-            + f" ({plain(call.segment, 40)})",
+            + f" ({plain(call.segment, 40)}){_context(call)}",
         )
         console.print(line, soft_wrap=True)
         for sentence in call.sentences:
-            console.print(Text(f"     {sentence}"), soft_wrap=True)
+            console.print(Text(f"     {plain(sentence, 400)}"), soft_wrap=True)
+        if call.play:
+            console.print(Text(f"     → {plain(call.play, 200)}"), soft_wrap=True)
+
+
+def _since(call: Call) -> str:
+    return "" if call.change is None else f" ({signed_points(call.change)})"
+
+
+def _context(call: Call) -> str:
+    """Say who looks after an account and when it renews, where that is known."""
+    owner = f"; {plain(call.owner, 40)}" if call.owner else ""
+    return owner + (f"; renews {short_day(call.renewal)}" if call.renewal else "")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
 from markupsafe import Markup
 
@@ -16,33 +17,60 @@ from pipelines.reports.wording import (
     day,
     money,
     name,
+    one_decimal,
     percent,
     plural,
-    score,
+    short_day,
+    signed_points,
 )
 
 if TYPE_CHECKING:
     from pipelines.portfolio.data import PortfolioReport
     from pipelines.portfolio.matured import MaturedForecast
-    from pipelines.portfolio.portfolio import Call
     from pipelines.portfolio.sums import BandSummary, PartSummary
+    from pipelines.portfolio.worklist.calls import Call
 
 MOST_DRAWN = 12
+NOTHING_TO_ACT_ON = "Nothing that can be acted on stands out."
+
+
+@dataclass(frozen=True)
+class CallColumns:
+    """Which columns the calls have, beside those that there always are."""
+
+    owners: bool
+    changes: bool
+    money: bool
+    renewals: bool
+
+    @classmethod
+    def of(cls, calls: Sequence[Call], *, has_money: bool) -> Self:
+        """Show what is known of any of them."""
+        return cls(
+            owners=any(call.owner for call in calls),
+            changes=any(call.change is not None for call in calls),
+            money=has_money,
+            renewals=any(call.renewal for call in calls),
+        )
 
 
 def calls_section(report: PortfolioReport) -> Section:
     """Say whom to call first, why, and what to do."""
     words, calls = stake_words(report.portfolio.outcome), report.portfolio.calls
-    has_money = report.arr is not None
-    by = words.stake if has_money else f"Chance of {words.noun}"
-    columns = ["Account", "Band (score)", f">Chance of {words.noun}"]
-    columns += [">ARR", f">{words.stake}"] if has_money else []
+    shown = CallColumns.of(calls, has_money=report.arr is not None)
+    by = words.stake if shown.money else f"Chance of {words.noun}"
+    columns = ["Account", *(["Owner"] if shown.owners else []), "Band (score)"]
+    columns += [">Change"] if shown.changes else []
+    columns.append(f">Chance of {words.noun}")
+    columns += [">ARR", f">{words.stake}"] if shown.money else []
+    columns += ["Renews"] if shown.renewals else []
     columns.append("Why, and what to do" if report.has_plays else "Why")
     parts: list[Table | Text] = [
         Table(
-            f"{by}, the largest first. Points say what a reason does to the score.",
+            f"{by}, the largest first. Points say what a reason does to the score; what only tells"
+            " who an account is, and when it renews, is no reason.",
             columns,
-            [_call_row(call, has_money, report.has_plays) for call in calls],
+            [_call_row(call, shown) for call in calls],
         )
     ]
     if not report.has_plays and not report.portfolio.outcome.is_good:
@@ -71,23 +99,27 @@ def _first_sentence(report: PortfolioReport, calls: Sequence[Call]) -> str:
     return f"{those} for {percent(share, 0)} {what}."
 
 
-def _call_row(call: Call, has_money: bool, has_plays: bool) -> list[str]:
+def _call_row(call: Call, shown: CallColumns) -> list[str]:
     who = Markup("{} <small>{} · {}</small>").format(
         name(call.name or call.account_id), name(call.account_id), name(call.segment)
     )
     if call.name is None:
         who = Markup("{} <small>{}</small>").format(name(call.account_id), name(call.segment))
-    band = Markup("{} ({})").format(band_name(call.band), score(round(call.score)))
     reasons = Markup("").join(Markup("<li>{}</li>").format(name(said)) for said in call.sentences)
-    row = [who, band, percent(call.probability, 0)]
-    if has_money:
+    row: list[str] = [who]
+    if shown.owners:
+        row.append(name(call.owner) if call.owner else Markup("nobody"))
+    row.append(Markup("{} ({})").format(band_name(call.band), one_decimal(call.score)))
+    if shown.changes:
+        row.append("new" if call.change is None else signed_points(call.change))
+    row.append(percent(call.probability, 0))
+    if shown.money:
         row += [money(call.arr), money(call.stake)]
-    why = (
-        Markup("<ul>{}</ul>").format(reasons) if reasons else Markup("No single reason stands out.")
-    )
-    if has_plays:
-        answer = name(call.play) if call.play else Markup("no play answers these reasons")
-        why += Markup('<span class="play">→ {}</span>').format(answer)
+    if shown.renewals:
+        row.append("not known" if call.renewal is None else short_day(call.renewal))
+    why = Markup("<ul>{}</ul>").format(reasons) if reasons else Markup(NOTHING_TO_ACT_ON)
+    if call.play:
+        why += Markup('<span class="play">→ {}</span>').format(name(call.play))
     return [*row, why]
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pipelines.portfolio.worklist.ranking import ranked_by
+
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
@@ -172,7 +174,8 @@ def add_up(
     if not parts:
         return pd.DataFrame(columns=[*PARTS, *SUMS]), by_probability
     sums = pd.concat(parts).groupby(PARTS, dropna=False).sum().reset_index()
-    return sums, by_money if sums["known"].sum() else by_probability
+    ranked = ranked_by(has_money=bool(sums["known"].sum()))
+    return sums, by_money if ranked == "stake" else by_probability
 
 
 def _power_of_ten(arr: pd.Series[float]) -> pd.Series[float]:

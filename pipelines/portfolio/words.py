@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from pipelines.portfolio.matured import MaturedForecast
 
 
+LOSS = "Expected loss"
+
+
 @dataclass(frozen=True)
 class StakeWords:
     """Words for what is at stake.
@@ -62,9 +65,7 @@ def stake_words(outcome: OutcomeSettings) -> StakeWords:
     noun, past = outcome.words
     first = "Where is most to be won?" if outcome.is_good else "Who to call first?"
     if outcome.kind == "churn":
-        return StakeWords(
-            noun, past, "churn", "Expected loss", "Expected ARR lost", "ARR lost", first
-        )
+        return StakeWords(noun, past, "churn", LOSS, "Expected ARR lost", "ARR lost", first)
     verb = {"contraction": "contract", "expansion": "expand", "adoption": "adopt"}.get(
         outcome.kind, "have the outcome"
     )
@@ -100,23 +101,50 @@ def foretold(forecast: Forecast, *, is_money: bool) -> str:
 def headline(report: PortfolioReport) -> str:
     """Say in one sentence what is at stake."""
     summed, words = report.portfolio, stake_words(report.portfolio.outcome)
-    until = day(last_day(report))
     if not report.foretells:
         return f"Behaviour was not shown to foretell {words.noun}: do not act on these scores"
-    if report.arr is None or summed.arr is None:
-        return (
-            f"About {amount(report.accounts.expected)} of {plural(summed.accounts, 'account')} are"
-            f" expected to {words.verb} by {until}"
-        )
-    if summed.outcome.kind == "churn":
-        return (
-            f"About {money(report.arr.expected)} of {money(summed.arr)} ARR is expected to be lost"
-            f" by {until}"
-        )
-    return (
-        f"Accounts with about {money(report.arr.expected)} of {money(summed.arr)} ARR are expected"
-        f" to {words.verb} by {until}"
+    return stake_sentence(
+        words,
+        Stake(summed.accounts, report.accounts, report.arr, summed.arr),
+        last_day(report),
+        is_over=report.fresh.is_over,
     )
+
+
+@dataclass(frozen=True)
+class Stake:
+    """What a book holds: accounts, to how many it will happen, their ARR, and all of it."""
+
+    accounts: int
+    expected: Forecast
+    expected_arr: Forecast | None
+    arr: float | None
+
+
+def stake_sentence(words: StakeWords, stake: Stake, until: date, *, is_over: bool) -> str:
+    """Say in one sentence what is at stake; of a window that is over, what was.
+
+    Parameters
+    ----------
+    words : StakeWords
+        Those of the outcome.
+    stake : Stake
+        What a book holds.
+    until : date
+        Last day of the outcome window.
+    is_over : bool
+        Whether the day has passed.
+    """
+    one, several = ("was", "were") if is_over else ("is", "are")
+    if stake.expected_arr is None or stake.arr is None:
+        return (
+            f"About {amount(stake.expected.expected)} of {plural(stake.accounts, 'account')}"
+            f" {several} expected to {words.verb} by {day(until)}"
+        )
+    money_of = f"about {money(stake.expected_arr.expected)} of {money(stake.arr)} ARR"
+    if words.stake == LOSS:
+        return f"A{money_of[1:]} {one} expected to be lost by {day(until)}"
+    return f"Accounts with {money_of} {several} expected to {words.verb} by {day(until)}"
 
 
 def figures(report: PortfolioReport) -> list[tuple[str, str, str]]:

@@ -1,7 +1,8 @@
-"""The ``[alert]`` section: who is told of a decision."""
+"""The ``[alert]`` and ``[digest]`` sections: who is told of a decision, and of a book."""
 
 from __future__ import annotations
 
+import re
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ from features.tables.mapping.mapping import Frozen
 
 Told = Literal["ok", "watch", "retrain", "broken-feed"]
 REFERENCE_MARK = "${"
+ADDRESS = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,253}"
 
 
 class AlertSettings(Frozen):
@@ -80,3 +82,65 @@ def refuse_other_address(address: str) -> None:
             "webhook must be an address that starts with https:// or http:// and a host, or"
             " ${NAME} for one in the environment; correct it"
         )
+
+
+class DigestSettings(Frozen):
+    """The ``[digest]`` section: who hears each time what changed in their book.
+
+    Parameters
+    ----------
+    to : dict of str to str
+        Owner, as the accounts table names them, to the address of their mail.
+    everything_to : str or None
+        Address that the digest of the whole book is mailed to.
+    sender : str or None
+        Address that mails come from.
+    smtp_host : str or None
+        The mail server; without one nothing is mailed.
+    smtp_port : int
+        Its port.
+    smtp_security : {"starttls", "tls", "none"}
+        How the connection is kept from others: turned to TLS, TLS from the start, or not at all,
+        which is for a server on this machine.
+    smtp_user : str or None
+        Who logs in; nobody does by default.
+    smtp_password_env : str or None
+        Name of the environment variable that holds the password; it is never in a file.
+    webhook : str or None
+        Address that each digest is posted to as JSON that Slack and its like take; ``${NAME}``
+        takes it from the environment.
+    timeout_seconds : float
+        How long a mail or a post may take.
+    ledger : str
+        File that says what was sent, relative to the configuration; lines are only added.
+    """
+
+    to: dict[str, str] = Field({}, repr=False)
+    everything_to: str | None = Field(None, repr=False)
+    sender: str | None = None
+    smtp_host: str | None = Field(None, min_length=1)
+    smtp_port: int = Field(587, ge=1, le=65535)
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_user: str | None = None
+    smtp_password_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$")
+    webhook: str | None = Field(None, repr=False)
+    timeout_seconds: float = Field(20.0, gt=0, le=120)
+    ledger: str = Field("digests.jsonl", min_length=1)
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        if self.webhook is not None and not self.webhook.startswith(REFERENCE_MARK):
+            refuse_other_address(self.webhook)
+        if self.smtp_host is not None and self.sender is None:
+            raise ValueError("sender is the address that mails come from, and is missing; add it")
+        if (self.smtp_user is None) != (self.smtp_password_env is None):
+            raise ValueError(
+                "smtp_user and smtp_password_env belong together, and one is missing; add it"
+            )
+        for address in (*self.to.values(), self.everything_to, self.sender):
+            if address is not None and not re.fullmatch(ADDRESS, address):
+                raise ValueError(
+                    f"a mail address must be like ana@example.com, and one is {address[:60]!r};"
+                    " correct it"
+                )
+        return self

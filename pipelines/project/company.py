@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from features.outcomes.settings import OutcomeSettings
     from features.packs.opening import Vendors
 
+BEHAVIOUR = ("usage_events", "tickets", "invoices", "surveys", "trainings", "referrals", "ratings")
+"""Tables of what accounts do, whose end makes them look silent."""
 SILENCE_DAYS = 7
 """An as-of date this far past the data's last row is refused: every account would look silent."""
 
@@ -124,6 +126,41 @@ def scoring_date(company: Company, as_of: date | None) -> tuple[date, list[str]]
     if as_of > end:
         return as_of, [f"The data end before {end}; {as_of} is scored from what was known then"]
     return as_of, []
+
+
+def ended_feeds(company: Company, day: date) -> list[str]:
+    """Say which tables ended long before a date, beside how often they had rows until then.
+
+    Parameters
+    ----------
+    company : Company
+        The tables.
+    day : date
+        The date to be scored: a table that ended makes every account look silent.
+
+    Returns
+    -------
+    list of str
+        One sentence for all of them, or nothing.
+    """
+    from features.tables.last_rows import freshness
+
+    ended = []
+    for name, table in company.tables.items():
+        quality, moment = company.quality.get(name), table.contract.time
+        newest = None if quality is None else quality.last
+        # Of most tables the newest row says enough; only of the others every day is counted.
+        if name not in BEHAVIOUR or newest is None or (day - newest.date()).days <= SILENCE_DAYS:
+            continue
+        known = freshness(table.source_name, table.cleaned, moment, day)
+        if known.has_stopped and known.newest is not None and known.usual_gap_days > 0:
+            ended.append(f"'{table.source_name}' on {known.newest}")
+    if not ended:
+        return []
+    return [
+        f"Tables ended long before {day}: {', '.join(ended)}; what they tell of looks silent, so"
+        " load the days that are missing and score again"
+    ]
 
 
 def dated_events(company: Company, outcome: OutcomeSettings) -> pd.DataFrame | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from features.errors import DataError, sample
-from pipelines.project.company import open_company, scoring_date
+from pipelines.project.company import ended_feeds, open_company, scoring_date
 from pipelines.project.feature_table import feature_rows_of_date, refuse_lost_signals
 from pipelines.project.project import Project
 
@@ -90,6 +90,7 @@ def feature_stream(
         return
     with open_company(project) as company:
         day, warnings = scoring_date(company, as_of)
+        warnings = [*warnings, *ended_feeds(company, day)]
         refuse_lost_signals(project, company, model)
 
         def rows() -> FeatureRows:

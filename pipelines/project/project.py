@@ -24,7 +24,7 @@ from features.tables.mapping.finding import CheckSettings
 from features.tables.mapping.mapping import Frozen, TablesSettings
 from features.tables.mapping.reading_settings import ReadingSettings
 from models.drift.policy import DriftPolicy, PromotionRules
-from pipelines.project.alert_settings import AlertSettings
+from pipelines.project.alert_settings import AlertSettings, DigestSettings
 from pipelines.project.experiment_settings import NAME, ExperimentSettings
 from pipelines.project.score_settings import MAIN, FurtherOutcome, ScoreSettings, with_inherited
 from pipelines.project.scorecard_settings import (
@@ -114,6 +114,7 @@ class Settings(Frozen):
     experiments: dict[Annotated[str, Field(pattern=NAME)], ExperimentSettings] = Field({})
     monitor: DriftPolicy = DriftPolicy()
     alert: AlertSettings = AlertSettings()
+    digest: DigestSettings = DigestSettings()
     serve: ServeSettings = ServeSettings()
 
     @pydantic.model_validator(mode="before")

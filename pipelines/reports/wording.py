@@ -11,7 +11,18 @@ from markupsafe import Markup, escape
 
 from pipelines.reports.terminal.console import plain
 
-FILTERS = ("count", "percent", "money", "score", "name", "told", "between", "day")
+FILTERS = (
+    "count",
+    "percent",
+    "money",
+    "score",
+    "one_decimal",
+    "name",
+    "told",
+    "between",
+    "day",
+    "short_day",
+)
 # A page wraps what a terminal has to cut; still nobody's name is to fill it.
 LONGEST = 300
 # A longer word is broken where a line ends, or it would push its column off the page.
@@ -101,6 +112,40 @@ def day(moment: date) -> str:
     '1 March 2025'
     """
     return f"{moment.day} {moment:%B %Y}"
+
+
+def one_decimal(number: float | None) -> str:
+    """Write a score as it stands in a column of them: always to one decimal.
+
+    Examples
+    --------
+    >>> one_decimal(30.0), one_decimal(12.54), one_decimal(None)
+    ('30.0', '12.5', 'not known')
+    """
+    return f"{number:.1f}" if _known(number) else UNKNOWN
+
+
+def signed_points(points: float) -> str:
+    """Write points with their sign.
+
+    Examples
+    --------
+    >>> signed_points(-8.13), signed_points(0.02), signed_points(3.0)
+    ('−8.1', '0.0', '+3.0')
+    """
+    text = f"{points:+.1f}".replace("-", "−")
+    return "0.0" if text in ("+0.0", "−0.0") else text
+
+
+def short_day(moment: date) -> str:
+    """Write a date for a narrow column.
+
+    Examples
+    --------
+    >>> short_day(date(2025, 3, 1))
+    '1 Mar 2025'
+    """
+    return f"{moment.day} {moment:%b %Y}"
 
 
 def plural(number: int, noun: str, several: str = "") -> str:

@@ -54,6 +54,10 @@ _FORMATS = {
     "coverage": "0%",
     "mrr": "#,##0.00",
     "as_of": "yyyy-mm-dd",
+    "renewal": "yyyy-mm-dd",
+    "rank": "0",
+    "arr": "#,##0",
+    "expected_loss": "#,##0",
     "issued_at": "yyyy-mm-dd hh:mm",
     "revision": "0",
 }
@@ -71,11 +75,14 @@ class Export:
         Their columns.
     batches : iterable of RecordBatch
         The rows, in :func:`~pipelines.scoring.export_rows.export_schema` of the columns.
+    title : str
+        What they are called in a workbook.
     """
 
     run: Run
     columns: Sequence[Column]
     batches: Iterable[pa.RecordBatch]
+    title: str = "Scores"
 
 
 def write_parquet(export: Export, file: Path) -> None:
@@ -109,7 +116,7 @@ def write_csv(export: Export, file: Path) -> None:
 
 
 def write_xlsx(export: Export, file: Path) -> None:
-    """Write a workbook: sheet "Scores", and sheet "Columns" that says what each column holds.
+    """Write a workbook: a sheet of rows, and sheet "Columns" that says what each column holds.
 
     Raises
     ------
@@ -134,7 +141,7 @@ def write_xlsx(export: Export, file: Path) -> None:
                 # More than two gigabytes of rows take the newer form of archive.
                 book.use_zip64()
                 # The same scores give the same bytes, whenever they are exported.
-                title = f"Scores of {export.run.key}"
+                title = f"{export.title} of {export.run.key}"
                 book.set_properties({"title": title, "created": export.run.issued_at})
                 heading = book.add_format({"bold": True, "bottom": 1})
                 _write_scores(book, heading, export)
@@ -149,7 +156,7 @@ def write_xlsx(export: Export, file: Path) -> None:
 
 
 def _write_scores(book: Workbook, heading: Format, export: Export) -> None:
-    sheet = book.add_worksheet("Scores")
+    sheet = book.add_worksheet(export.title)
     sheet.freeze_panes(1, 1)
     sheet.autofilter(0, 0, export.run.rows, len(export.columns) - 1)
     for place, column in enumerate(export.columns):

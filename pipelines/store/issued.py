@@ -67,6 +67,20 @@ def issued_run(
     raise StoreError(f"No run {words or 'at all'} was issued of outcome {outcome!r}; {have}")
 
 
+def runs_before(store: ScoreStore, run: Run) -> list[Run]:
+    """List the runs of earlier dates, a date each, the earliest first.
+
+    Of several runs of a date the one that was issued last counts.
+    """
+    last = {one.key.as_of: one for one in store.runs(run.key.outcome)}
+    return [one for day, one in sorted(last.items()) if day < run.key.as_of]
+
+
+def run_before(store: ScoreStore, run: Run) -> Run | None:
+    """Return the last run of an earlier date; None where there is none."""
+    return next(reversed(runs_before(store, run)), None)
+
+
 @dataclass(frozen=True)
 class DatedScore(JsonReady):
     """The score of one account on one date.

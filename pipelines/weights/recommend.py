@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, TypedDict
@@ -11,6 +12,7 @@ from features.errors import sample
 from models.measures.estimate import UNKNOWN, Estimate
 from pipelines.project.company import open_company
 from pipelines.project.project import Project
+from pipelines.reports.freshness import ended_note
 from pipelines.reports.terminal.progress import show_progress
 from pipelines.weights.rows import RECOMMENDED, TODAY, ReplayRows, advice_from, replay_rows
 
@@ -68,6 +70,10 @@ class Effect:
         ARR of all those accounts; None where ARR is not known.
     more_arr : Estimate
         ARR of how many more is flagged.
+    cases : int
+        Accounts with the outcome that were counted on the replayed dates.
+    flagged_today, flagged : float or None
+        Share of all accounts that either flags.
     """
 
     segment: str
@@ -77,6 +83,24 @@ class Effect:
     more: Estimate
     arr: float | None
     more_arr: Estimate
+    cases: int = 0
+    flagged_today: float | None = None
+    flagged: float | None = None
+
+    @property
+    def cases_caught_today(self) -> float:
+        """Of the cases that were counted, how many today's weights flag in time."""
+        return self.cases * self.caught_today / self.happened if self.happened else 0.0
+
+    @property
+    def cases_caught(self) -> float:
+        """Of the cases that were counted, how many the recommended weights flag in time."""
+        return self.cases * self.caught / self.happened if self.happened else 0.0
+
+    @property
+    def is_better(self) -> bool:
+        """Whether more were found; where nothing happened that is not known, and so True."""
+        return self.more.value is None or self.more.value > 0
 
 
 class RecommendationCounts(TypedDict):
@@ -195,6 +219,7 @@ def recommend(project: Project) -> Recommended:
 
     seed = project.settings.training.seed
     with open_company(project) as company:
+        ended = ended_note(company.data_end)
         known = replay_rows(project, company)
         with show_progress("Recommend") as step:
             frame, good = known.frame, known.model.scale.good
@@ -223,6 +248,8 @@ def recommend(project: Project) -> Recommended:
             )
             step("putting it together", STEPS, STEPS)
     first, last = known.from_until
+    told = effects(replayed, known.rows, project.settings.outcome.horizon_days, good=good)
+    advice = _shown_better(advice, told)
     return Recommended(
         outcome=project.outcome_name,
         words=project.settings.outcome.words,
@@ -237,7 +264,7 @@ def recommend(project: Project) -> Recommended:
         is_assumed=not project.settings.scorecard.weights,
         scorecard=Scorecard(grading, {name: found.weights for name, found in advice.items()}),
         replayed=replayed,
-        effects=effects(replayed, known.rows, project.settings.outcome.horizon_days),
+        effects=told,
         taught_until=known.taught_until,
         replayed_from=first,
         replayed_until=last,
@@ -251,11 +278,25 @@ def recommend(project: Project) -> Recommended:
             "data_fingerprint": fingerprint(frame),
             "healthscore": installed("healthscore"),
         },
-        warnings=[*known.warnings, *_doubts(known, advice)],
+        warnings=[*([ended] if ended else []), *known.warnings, *_doubts(known, advice)],
     )
 
 
-def effects(replayed: Replayed, rows: pd.DataFrame, horizon_days: int) -> dict[str, Effect]:
+def _shown_better(
+    advice: Mapping[str, SegmentAdvice], told: Mapping[str, Effect]
+) -> dict[str, SegmentAdvice]:
+    """Keep the weights of a segment whose own replay found no more: nobody is advised to."""
+    return {
+        segment: one
+        if segment == EVERYBODY or segment not in told or told[segment].is_better
+        else one.kept()
+        for segment, one in advice.items()
+    }
+
+
+def effects(
+    replayed: Replayed, rows: pd.DataFrame, horizon_days: int, *, good: bool = False
+) -> dict[str, Effect]:
     """Work out what the recommended weights would change in twelve months.
 
     Of each replayed date the outcome windows add up to a year's: what happened in the windows of a
@@ -269,7 +310,10 @@ def effects(replayed: Replayed, rows: pd.DataFrame, horizon_days: int) -> dict[s
         The replayed rows: ``observation_date``, ``segment``, ``happened`` and ``arr``.
     horizon_days : int
         Length of the outcome window.
+    good : bool
+        Whether the outcome is good news, so that green accounts are those that are flagged.
     """
+    flag = "green" if good else "red"
     years = horizon_days * rows["observation_date"].nunique() / DAYS
     effects_by_segment = {}
     for segment, lines in replayed.table.groupby("segment", sort=False):
@@ -290,6 +334,9 @@ def effects(replayed: Replayed, rows: pd.DataFrame, horizon_days: int) -> dict[s
             ahead.times(happened),
             arr if has_arr else None,
             money.times(arr) if has_arr else UNKNOWN,
+            cases=len(lost),
+            flagged_today=float(today[flag]),
+            flagged=float(advised[flag]),
         )
     return effects_by_segment
 

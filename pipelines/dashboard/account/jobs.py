@@ -58,14 +58,15 @@ class AccountJobs:
         def compute() -> AccountDetails:
             return account_details(project, snapshot, account_id, self.reads, tables)
 
-        key = (run.key, run.revision, run.issued_at, account_id)
+        key = (run.key, run.revision, run.issued_at, snapshot.contents.earlier, account_id)
         return self._details.ask(key, compute)
 
     def history(
         self, project: Project, snapshot: Snapshot, account_id: str
     ) -> Future[Done[list[DatedScore]]] | None:
         """Read the issued scores of an account."""
-        key = (snapshot.run.key, snapshot.run.revision, account_id)
+        run = snapshot.run
+        key = (run.key, run.revision, snapshot.contents.earlier, account_id)
         return self._histories.ask(key, lambda: issued_scores(project, account_id))
 
     def close(self) -> None:

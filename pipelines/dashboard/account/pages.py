@@ -30,7 +30,6 @@ from pipelines.dashboard.account.sections import (
     points_waterfall,
     ratings_table,
     signal_sections,
-    signed,
 )
 from pipelines.dashboard.account.view import AccountView, account_view, key_figures
 from pipelines.dashboard.panel.panel import Panel, account_path, link_to
@@ -39,6 +38,7 @@ from pipelines.dashboard.snapshot.snapshot import Snapshot
 from pipelines.dashboard.web.background import Done, ready
 from pipelines.project.project import Project
 from pipelines.reports.terminal.console import plain
+from pipelines.reports.wording import signed_points
 from pipelines.scoring.trend import AccountTrend
 
 ACCOUNT = "/accounts/{account_id:account}"
@@ -233,5 +233,5 @@ def _details_context(done: Done[Any] | None, visitor: Visitor) -> dict[str, obje
 async def _rendered(
     asked: _Asked, request: Request, name: str, status: int = 200, **context: object
 ) -> HTMLResponse:
-    values = {"account_id": asked.account_id, "signed": signed, **context}
+    values = {"account_id": asked.account_id, "signed": signed_points, **context}
     return await run_in_threadpool(asked.panel.render, request, name, status, **values)

@@ -13,7 +13,7 @@ from pipelines.dashboard.account.view import LEAST_POINTS, rank_words
 from pipelines.reports.labels import labels_of
 from pipelines.reports.pieces import Section, Table
 from pipelines.reports.terminal.console import plain
-from pipelines.reports.wording import UNKNOWN, day, name, plural, score, told
+from pipelines.reports.wording import UNKNOWN, day, name, plural, score, signed_points, told
 from pipelines.scoring.move_screen import KIND_WORDS, waterfall_steps
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def signal_sections(details: AccountDetails) -> list[Section]:
     return [
         Section(
             f"signals-{group}",
-            f"{group.capitalize()}: {signed(points[group])} points",
+            f"{group.capitalize()}: {signed_points(points[group])} points",
             plural(len(by_group[group]), "signal"),
             [
                 Table(
@@ -91,7 +91,7 @@ def _row(line: SignalLine, labels: dict[str, str], details: AccountDetails) -> l
     return [
         name(labels[signal.name]),
         shown(signal, value),
-        signed(line.reason.points),
+        signed_points(line.reason.points),
         HEALTHY[signal.healthy],
         _standing(signal, value, details.peers),
         *(shown(signal, line.past[day_]) for day_ in details.past_dates),
@@ -140,15 +140,3 @@ def ratings_table(details: AccountDetails) -> Table | None:
         ["Rated on", "By", "What", ">Level", "What the level means"],
         rows,
     )
-
-
-def signed(points: float) -> str:
-    """Write points with their sign.
-
-    Examples
-    --------
-    >>> signed(-8.13), signed(0.02), signed(3.0)
-    ('−8.1', '0.0', '+3.0')
-    """
-    text = f"{points:+.1f}".replace("-", "−")
-    return "0.0" if text in ("+0.0", "−0.0") else text

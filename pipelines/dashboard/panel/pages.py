@@ -53,14 +53,14 @@ async def log_in(
     if wait > 0:
         seconds = int(wait) + 1
         said = f"Too many logins failed: wait {seconds} seconds and try again."
-        return _form(request, next, said, 429, {"retry-after": str(seconds)})
+        return _form(request, next, said, 429, {"retry-after": str(seconds)}, user)
     try:
         token = await to_thread.run_sync(gate.log_in, user, password, limiter=gate.checking)
     except SettingsError as error:
         gate.throttle.unchecked(user, address)
         return closed(request, error)
     if token is None:
-        return _form(request, next, WRONG, 401)
+        return _form(request, next, WRONG, 401, user=user)
     gate.throttle.succeeded(user, address)
     # A token from before the login must not become that of a session.
     gate.sessions.end(gate.cookie(request))
@@ -153,10 +153,17 @@ def _form(
     said: str | None = None,
     status: int = 200,
     headers: dict[str, str] | None = None,
+    user: str = "",
 ) -> Response:
     panel = _panel(request)
     page = panel.render(
-        request, "login.html.j2", status, page_title="Log in", wanted=safe_path(wanted), said=said
+        request,
+        "login.html.j2",
+        status,
+        page_title="Log in",
+        wanted=safe_path(wanted),
+        said=said,
+        user=user[:100],
     )
     page.headers.update(headers or {})
     return page

@@ -15,6 +15,7 @@ from pipelines.dashboard.access.visitor import visitor_of
 from pipelines.dashboard.web.static_files import static_url
 from pipelines.project.score_settings import MAIN
 from pipelines.reports import wording
+from pipelines.reports.freshness import Freshness, freshness_of
 from pipelines.reports.terminal.console import plain
 
 if TYPE_CHECKING:
@@ -87,6 +88,11 @@ class Panel:
             raise HTTPException(503, self.snapshots.why_none(outcome, visitor_of(request)))
         return snapshot
 
+    def freshness_of(self, snapshot: Snapshot) -> Freshness:
+        """Hold the scores of a snapshot against the clock."""
+        outcome = self.project.for_outcome(snapshot.outcome).settings.outcome
+        return freshness_of(outcome, snapshot.run.key.as_of)
+
     def render(
         self, request: Request, name: str, status: int = 200, **context: object
     ) -> HTMLResponse:
@@ -109,12 +115,14 @@ class Panel:
         visitor = getattr(request.state, "visitor", None)
         asked = request.query_params.get(OUTCOME) or MAIN
         outcome = asked if asked in self.outcomes else MAIN
+        snapshot = self.snapshots.current(outcome) if visitor else None
         values = {
             "request": request,
             "visitor": visitor,
             "outcome": outcome,
             "outcomes": self.outcomes,
-            "snapshot": self.snapshots.current(outcome) if visitor else None,
+            "snapshot": snapshot,
+            "outdated": None if snapshot is None else self.freshness_of(snapshot).note,
             "stale": self.snapshots.stale(outcome, visitor) if visitor else None,
             "can_log_out": self.gate.has_sessions,
             "csrf_token": self.gate.csrf_token(request),
@@ -139,7 +147,7 @@ def environment() -> Environment:
         auto_reload=False,
     )
     made.filters |= {name: getattr(wording, name) for name in wording.FILTERS}
-    made.filters |= {"shown": _shown}
+    made.filters |= {"shown": _shown, "segment": segment_words}
     made.globals |= {
         "link": _link,
         "account_link": _account_link,
@@ -171,6 +179,18 @@ def account_path(account_id: str) -> str:
     '/accounts/a%2Fb%20c'
     """
     return f"/accounts/{quote(account_id, safe='')}"
+
+
+def segment_words(segment: str) -> str:
+    """Say which accounts a segment holds, without the column that tells them apart.
+
+    Examples
+    --------
+    >>> segment_words("plan=enterprise"), segment_words("all"), segment_words("a=b=c")
+    ('enterprise', 'all', 'a=b=c')
+    """
+    column, sign, value = segment.partition("=")
+    return value if sign and value and "=" not in value and column.isidentifier() else segment
 
 
 def _shown(text: str) -> str:

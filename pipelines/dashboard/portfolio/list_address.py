@@ -10,11 +10,20 @@ from fastapi import Query, Request
 from pydantic import BeforeValidator, Field
 
 from pipelines.dashboard.panel.panel import link_to
-from pipelines.dashboard.snapshot.query import AccountQuery
+from pipelines.dashboard.snapshot.query import MOVES, AccountQuery
 from pipelines.dashboard.snapshot.snapshot import LONGEST_SEARCH, NOT_KNOWN, Snapshot
+from pipelines.portfolio.worklist.ranking import ranked_by
 
 PATH = "/accounts"
 MOST_VALUES = 50
+MOVED = {
+    "down": "fell by 5 points or more",
+    "worse": "fell by 5 points or more without entering the first band",
+    "up": "rose by 5 points or more",
+    "entered": "entered the first band",
+    "left": "left the first band",
+    "new": "scored for the first time",
+}
 LONGEST_ID = 1000
 
 
@@ -24,6 +33,11 @@ def _if_given(value: Any) -> Any:
 
 
 Score = Annotated[Annotated[float, Field(ge=0, le=100)] | None, BeforeValidator(_if_given), Query()]
+Days = Annotated[
+    Annotated[int, Field(ge=0, le=3660)] | None,
+    BeforeValidator(_if_given),
+    Query(description="The contract renews within so many days of the scores' date."),
+]
 Values = Annotated[list[str], Query(max_length=MOST_VALUES)]
 
 
@@ -47,12 +61,22 @@ class ListAddress:
     def __init__(
         self,
         request: Request,
-        q: Annotated[str, Query(max_length=LONGEST_SEARCH, description="Part of id or name.")] = "",
+        q: Annotated[
+            str, Query(max_length=LONGEST_SEARCH, description="Words of id, name or owner.")
+        ] = "",
         band: Values = [],  # noqa: B006 - FastAPI copies it
         segment: Values = [],  # noqa: B006
         owner: Values = [],  # noqa: B006
         lifecycle: Values = [],  # noqa: B006
         unknown: Values = [],  # noqa: B006
+        moved: Annotated[
+            list[str],
+            Query(max_length=MOST_VALUES, description=f"Any of {', '.join(MOVES)}, since before."),
+        ] = [],  # noqa: B006
+        renews: Days = None,
+        show: Annotated[
+            list[str], Query(max_length=MOST_VALUES, description="Columns of the page.")
+        ] = [],  # noqa: B006
         score_from: Score = None,
         score_to: Score = None,
         sort: Annotated[str, Query(max_length=80)] = "",
@@ -65,13 +89,15 @@ class ListAddress:
         self.search = q
         self.picked = {"band": band, "segment": segment, "owner": owner, "lifecycle": lifecycle}
         self.unknown = unknown
+        self.moved, self.renews = tuple(one for one in moved if one), renews
+        self.shown = tuple(one for one in show if one)
         self.score_from, self.score_to = score_from, score_to
         self.sort, self.order = sort, order
         self.after, self.before, self.at_end = after or None, before or None, end
 
     def query(self, snapshot: Snapshot, size: int) -> AccountQuery:
         """Return what is asked of a snapshot."""
-        sort = self.sort or ("stake" if snapshot.has_money else "probability")
+        sort = self.sort or ranked_by(has_money=snapshot.has_money)
         wanted = {name: [one for one in values if one] for name, values in self.picked.items()}
         for attribute in snapshot.attributes:
             if attribute.is_text:
@@ -85,12 +111,15 @@ class ListAddress:
             wanted={name: tuple(values) for name, values in wanted.items() if values},
             score_from=self.score_from,
             score_to=self.score_to,
+            moved=self.moved,
+            renews_days=self.renews,
             sort=sort,
             descending=is_descending(sort) if not self.order else self.order == "desc",
             after=self.after,
             before=self.before,
             at_end=self.at_end,
             size=size,
+            shown=self.shown,
         )
 
 
@@ -111,6 +140,9 @@ def address_of(
         "q": query.search,
         **wanted,
         "unknown": [name for name, values in query.wanted.items() if NOT_KNOWN in values],
+        "moved": list(query.moved),
+        "renews": query.renews_days,
+        "show": list(query.shown),
         "score_from": _number(query.score_from),
         "score_to": _number(query.score_to),
         "sort": query.sort,
@@ -134,6 +166,12 @@ def chips_of(query: AccountQuery, outcome: str) -> Iterator[Chip]:
             ]
             without = address_of(query, outcome, {name: rest, "unknown": unknown})
             yield Chip(name, value or None, without)
+    for value in query.moved:
+        rest = [one for one in query.moved if one != value]
+        yield Chip("since before", MOVED[value], address_of(query, outcome, {"moved": rest}))
+    if query.renews_days is not None:
+        days = f"within {query.renews_days} days"
+        yield Chip("renews", days, address_of(query, outcome, {"renews": None}))
     for name, bound in (("score_from", query.score_from), ("score_to", query.score_to)):
         if bound is not None:
             label = "score from" if name == "score_from" else "score up to"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from typing import Annotated
 
 import pyarrow as pa
@@ -20,13 +21,19 @@ from pipelines.dashboard.portfolio.list_address import (
     ListAddress,
     address_of,
     chips_of,
-    is_descending,
 )
+from pipelines.dashboard.portfolio.list_columns import (
+    columns_to_choose,
+    shown_columns,
+    views_of,
+)
+from pipelines.dashboard.portfolio.spark_line import spark_line
+from pipelines.dashboard.snapshot.calls import called
 from pipelines.dashboard.snapshot.paging import page_of
 from pipelines.dashboard.snapshot.query import AccountPage, AccountQuery
-from pipelines.dashboard.snapshot.schema import LIFECYCLE, LISTED, NAME, OWNER
+from pipelines.dashboard.snapshot.schema import LIFECYCLE, LISTED, OWNER
 from pipelines.dashboard.snapshot.snapshot import Snapshot
-from pipelines.portfolio.words import stake_words
+from pipelines.portfolio.words import StakeWords, stake_words
 from pipelines.scoring.export_files import harmless, readable
 
 MOST_AT_ONCE = 200
@@ -43,6 +50,8 @@ class ListedAccount(BaseModel):
     name: str | None
     owner: str | None
     lifecycle: str | None
+    renewal: date | None
+    change: float | None
     segment: str
     band: str
     grade: str
@@ -64,6 +73,8 @@ class AccountsAnswer(BaseModel):
     revision: int
     total: int
     first: int
+    arr: float | None
+    stake: float | None
     accounts: list[ListedAccount]
     after: str | None
     before: str | None
@@ -85,7 +96,12 @@ def list_page(request: Request, visitor: VisitorOf, address: Address) -> HTMLRes
         query=query,
         page=page,
         words=words,
-        columns=_columns(snapshot, query, outcome, words.noun, words.stake),
+        sums=[(label, told) for label, told in _sums(page, words) if told is not None],
+        columns=shown_columns(snapshot, query, outcome, words),
+        columns_to_choose=columns_to_choose(snapshot, query, words),
+        views=views_of(snapshot, outcome),
+        calls=called(snapshot, panel.project_of(request), page.rows),
+        spark=spark_line,
         choices=_choices(snapshot, visitor, query),
         chips=list(chips_of(query, outcome)),
         turn=_turns(query, page, outcome),
@@ -131,10 +147,16 @@ def list_answer(
         revision=run.revision,
         total=page.total,
         first=page.first,
+        arr=page.arr,
+        stake=page.stake,
         accounts=[ListedAccount.model_validate(row) for row in rows],
         after=rows[-1]["account_id"] if page.has_next else None,
         before=rows[0]["account_id"] if page.has_previous else None,
     )
+
+
+def _sums(page: AccountPage, words: StakeWords) -> list[tuple[str, float | None]]:
+    return [("ARR", page.arr), (words.stake, page.stake)]
 
 
 def _turns(query: AccountQuery, page: AccountPage, outcome: str) -> dict[str, str]:
@@ -148,42 +170,6 @@ def _turns(query: AccountQuery, page: AccountPage, outcome: str) -> dict[str, st
         addresses["next"] = address_of(query, outcome, {"after": page.rows[-1]["account_id"]})
         addresses["last"] = address_of(query, outcome, {"end": 1})
     return addresses
-
-
-@dataclass(frozen=True)
-class ListColumn:
-    """A column of the page: its heading, the way it is sorted now, and where sorting leads."""
-
-    name: str
-    label: str
-    is_number: bool
-    sorted: str | None
-    address: str
-
-
-def _columns(
-    snapshot: Snapshot, query: AccountQuery, outcome: str, noun: str, stake: str
-) -> list[ListColumn]:
-    known = snapshot.contents.known
-    shown = [(NAME if known[NAME] else "account_id", "Account", False)]
-    shown += [(OWNER, "Owner", False)] if snapshot.has_owners else []
-    shown += [("segment", "Segment", False)]
-    shown += [(LIFECYCLE, "Stage", False)] if known[LIFECYCLE] else []
-    shown += [("score", "Score", True), ("probability", f"Chance of {noun}", True)]
-    shown += [("arr", "ARR", True), ("stake", stake, True)] if snapshot.has_money else []
-    shown += [("coverage", "Coverage", True)]
-    columns = []
-    for name, label, is_number in shown:
-        is_now = query.sort == name
-        descending = not query.descending if is_now else is_descending(name)
-        address = address_of(
-            query, outcome, {"sort": name, "order": "desc" if descending else "asc"}
-        )
-        now = ("descending" if query.descending else "ascending") if is_now else None
-        columns.append(
-            ListColumn(name=name, label=label, is_number=is_number, sorted=now, address=address)
-        )
-    return columns
 
 
 @dataclass(frozen=True)

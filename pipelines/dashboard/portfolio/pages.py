@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import date, timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
@@ -13,12 +13,17 @@ from pydantic import BaseModel
 from pipelines.dashboard.access.notes import as_seen_by
 from pipelines.dashboard.access.visitor import VisitorOf
 from pipelines.dashboard.panel.panel import Panel
+from pipelines.dashboard.portfolio.figures import figures_of
 from pipelines.dashboard.portfolio.list_pages import ListedAccount
+from pipelines.dashboard.portfolio.spark_line import spark_line
 from pipelines.dashboard.portfolio.trend_bars import trend_bars
 from pipelines.dashboard.snapshot.portfolio_view import PortfolioView, portfolio_of
 from pipelines.portfolio.sums import BandSummary, PartSummary
-from pipelines.portfolio.words import interval, stake_words
-from pipelines.reports.wording import amount, count, day, money, percent, plural
+from pipelines.portfolio.words import Stake, StakeWords, stake_sentence, stake_words
+
+if TYPE_CHECKING:
+    from features.outcomes.settings import OutcomeSettings
+    from pipelines.dashboard.snapshot.changes import Changes, Mover
 
 router = APIRouter()
 
@@ -71,6 +76,37 @@ class CallAnswer(BaseModel):
     play: str | None
 
 
+class MoverAnswer(BaseModel):
+    """An account that entered or left the first band, and what moved it."""
+
+    account: ListedAccount
+    score_before: float
+    why: str
+
+
+class ChangesAnswer(BaseModel):
+    """The book beside what it was in the run of the date before."""
+
+    as_of: str
+    model_version: str
+    sentence: str
+    expected_arr_before: float | None
+    expected_accounts_before: float
+    arr_before: float | None
+    accounts_before: int
+    band: str
+    band_accounts_before: int
+    entered: int
+    entered_arr: float | None
+    left: int
+    left_arr: float | None
+    new: int
+    gone: int
+    gone_arr: float | None
+    movers_in: list[MoverAnswer]
+    movers_out: list[MoverAnswer]
+
+
 class TrendAnswer(BaseModel):
     """A band of an earlier run."""
 
@@ -97,6 +133,7 @@ class PortfolioAnswer(BaseModel):
     bands: list[BandAnswer]
     splits: list[SplitAnswer]
     calls: list[CallAnswer]
+    changes: ChangesAnswer | None
     trend: list[TrendAnswer] | None
     enough_evidence: bool
     notes: list[str]
@@ -119,14 +156,17 @@ def portfolio_page(request: Request, visitor: VisitorOf) -> HTMLResponse:
         page_title="Portfolio",
         words=words,
         view=view,
-        headline=_headline(view, words.verb, outcome.kind, until),
-        figures=_figures(view, words.total, words.verb),
+        headline=_headline(view, words, until, is_over=panel.freshness_of(snapshot).is_over),
+        figures=figures_of(view, words),
+        said=None if view.changes is None else view.changes.sentence(words.stake),
+        spark=spark_line,
         foretells=snapshot.contents.foretells or snapshot.model is None,
         at_decisions=snapshot.model is not None and snapshot.model.timing is not None,
         opens=opens,
         until=until,
         trend=trend_bars(history, [band.band for band in view.bands]),
         plays=project.settings.plays,
+        is_good=outcome.is_good,
         notes=as_seen_by(visitor, snapshot.contents.notes),
     )
 
@@ -167,15 +207,55 @@ def portfolio_answer(
         ],
         calls=[
             CallAnswer(
-                account=ListedAccount.model_validate(call.row),
-                reasons=[reason.sentence for reason in call.reasons],
-                play=call.play,
+                account=ListedAccount.model_validate(one.row),
+                reasons=one.call.sentences,
+                play=one.call.play,
             )
-            for call in view.calls
+            for one in view.calls
         ],
+        changes=_changes(view.changes, panel.project_of(request).settings.outcome),
         trend=history if visitor.sees_all else None,
         enough_evidence=snapshot.contents.foretells,
         notes=as_seen_by(visitor, snapshot.contents.notes),
+    )
+
+
+def _changes(changes: Changes | None, outcome: OutcomeSettings) -> ChangesAnswer | None:
+    if changes is None:
+        return None
+
+    def known(amount: float) -> float | None:
+        return amount if changes.has_money else None
+
+    def listed(movers: list[Mover]) -> list[MoverAnswer]:
+        return [
+            MoverAnswer(
+                account=ListedAccount.model_validate(mover.row),
+                score_before=mover.row["score_before"],
+                why=mover.why,
+            )
+            for mover in movers
+        ]
+
+    return ChangesAnswer(
+        as_of=changes.as_of.isoformat(),
+        model_version=changes.model_before,
+        sentence=changes.sentence(stake_words(outcome).stake),
+        expected_arr_before=known(changes.whole_before.stake),
+        expected_accounts_before=changes.whole_before.probability,
+        arr_before=known(changes.whole_before.arr),
+        accounts_before=changes.whole_before.accounts,
+        band=changes.band,
+        band_accounts_before=changes.first_before.accounts,
+        entered=changes.entered.accounts,
+        entered_arr=known(changes.entered.arr),
+        left=changes.left.accounts,
+        left_arr=known(changes.left.arr),
+        new=changes.new.accounts,
+        gone=changes.gone.accounts,
+        gone_arr=known(changes.gone.arr),
+        movers_in=listed(changes.movers_in),
+        movers_out=listed(changes.movers_out),
     )
 
 
@@ -203,41 +283,9 @@ def _part(part: PartSummary) -> PartAnswer:
     )
 
 
-def _headline(view: PortfolioView, verb: str, kind: str, until: date) -> str:
+def _headline(view: PortfolioView, words: StakeWords, until: date, *, is_over: bool) -> str:
     """Say in one sentence what is at stake."""
     if not view.accounts:
         return "None of the accounts you may see was scored"
-    if view.expected_arr is None:
-        return (
-            f"About {amount(view.expected_accounts.expected)} of"
-            f" {plural(view.accounts, 'account')} are expected to {verb} by {day(until)}"
-        )
-    if kind == "churn":
-        return (
-            f"About {money(view.expected_arr.expected)} of {money(view.arr)} ARR is expected to be"
-            f" lost by {day(until)}"
-        )
-    return (
-        f"Accounts with about {money(view.expected_arr.expected)} of {money(view.arr)} ARR are"
-        f" expected to {verb} by {day(until)}"
-    )
-
-
-def _figures(view: PortfolioView, total: str, verb: str) -> list[tuple[str, str, str]]:
-    """List the key figures: what each is, the figure, and how sure it is."""
-    first = view.bands[0]
-    figures = []
-    if view.expected_arr is not None and view.arr is not None:
-        share = percent(view.expected_arr.expected / view.arr if view.arr else None)
-        sure = f"{interval(view.expected_arr, is_money=True)}; {share} of the ARR"
-        figures.append((total, money(view.expected_arr.expected), sure))
-    expected = view.expected_accounts
-    sure = f"{interval(expected, is_money=False)}, of {count(view.accounts)}"
-    figures.append((f"Accounts expected to {verb}", amount(expected.expected), sure))
-    if first.arr is not None and view.arr:
-        sure = f"{plural(first.accounts, 'account')}; {percent(first.arr / view.arr)} of the ARR"
-        figures.append((f"ARR {first.band}", money(first.arr), sure))
-    else:
-        share = percent(first.accounts / view.accounts if view.accounts else None)
-        figures.append((f"Accounts {first.band}", count(first.accounts), f"{share} of all"))
-    return figures
+    stake = Stake(view.accounts, view.expected_accounts, view.expected_arr, view.arr)
+    return stake_sentence(words, stake, until, is_over=is_over)

@@ -14,10 +14,12 @@ from pipelines.dashboard.snapshot.schema import (
     LIFECYCLE,
     NAME,
     OWNER,
+    RENEWAL,
     RESERVED,
     RESERVED_TOO,
     Attribute,
 )
+from pipelines.portfolio.worklist.described import contract_tables
 from pipelines.project.project import Project
 
 if TYPE_CHECKING:
@@ -27,8 +29,6 @@ if TYPE_CHECKING:
     from features.tables.company import Company
 
 ROWS = 65_536
-# Who is active on a date, and in which stage, is read from these alone.
-STAGE_TABLES = ("accounts", "subscriptions", "churn_events", "labels")
 STAGE = "lifecycle_stage"
 
 
@@ -41,8 +41,8 @@ class AccountAttributes:
     attributes : tuple of Attribute
         Columns that describe an account; sensitive ones are left out.
     batches : iterator of RecordBatch
-        ``account_id``, ``name``, ``owner``, ``lifecycle`` and a column per attribute under its
-        stored name.
+        ``account_id``, ``name``, ``owner``, ``lifecycle``, ``renewal`` (when the contract renews
+        next) and a column per attribute under its stored name.
     """
 
     attributes: tuple[Attribute, ...]
@@ -73,7 +73,7 @@ def account_attributes(
     from pipelines.project.company import open_project_source
 
     with open_project_source(project) as source:
-        company = _company(project, source, owner, day)
+        company = contract_tables(project, source, owner, day)
         accounts = company.tables["accounts"].cleaned
         named = {NAME: accounts[NAME]} if NAME in accounts.columns else {}
         if owner is not None:
@@ -90,20 +90,6 @@ def account_attributes(
         stages = _with_stage(project, company, described, day)
         rows = FeatureRows(company, stages, int(stages.count().execute()), ())
         yield AccountAttributes(attributes, _in_order(rows, attributes))
-
-
-def _company(project: Project, source: Any, owner: str | None, day: date) -> Company:
-    """Map the few tables that are read, without counting what is wrong with them."""
-    from features.tables.company import Company, clean_tables, labels_are_dated
-
-    settings, reading = project.settings.tables, project.settings.reading
-    is_dated = labels_are_dated(source, settings)
-    listed = settings.accounts.attributes
-    if owner is not None and owner not in listed:
-        accounts = settings.accounts.model_copy(update={"attributes": (*listed, owner)})
-        settings = settings.model_copy(update={"accounts": accounts})
-    tables = clean_tables(source, settings, reading, is_dated=is_dated, names=STAGE_TABLES)
-    return Company(source.engine, tables, {}, day)
 
 
 def _attributes(project: Project, company: Company, owner: str | None) -> tuple[Attribute, ...]:
@@ -135,7 +121,12 @@ def _with_stage(project: Project, company: Company, described: ir.Table, day: da
     request = Request(company, active, (day,), settings.signals, settings.outcome)
     profile = ProfileBuilder().build(request)
     stages = profile.select("account_id", **{LIFECYCLE: profile[STAGE]})
-    joined = described.left_join(stages, "account_id").select(*described.columns, LIFECYCLE)
+    added = [LIFECYCLE]
+    if "renewal_at" in active.columns:
+        renewals = active.select("account_id", **{RENEWAL: active.renewal_at.cast("date")})
+        stages = stages.left_join(renewals, "account_id").select(*stages.columns, RENEWAL)
+        added.append(RENEWAL)
+    joined = described.left_join(stages, "account_id").select(*described.columns, *added)
     return joined.mutate(observation_date=ibis.date(day))
 
 
@@ -145,6 +136,7 @@ def _in_order(rows: Any, attributes: tuple[Attribute, ...]) -> Iterator[pa.Recor
     kinds: Mapping[str, pa.DataType] = {
         "account_id": pa.string(),
         **dict.fromkeys(FIXED, pa.string()),
+        RENEWAL: pa.date32(),
         **{one.stored: pa.string() if one.is_text else pa.float64() for one in attributes},
     }
     schema = pa.schema(list(kinds.items()))

@@ -37,14 +37,17 @@ def page_of(snapshot: Snapshot, visitor: Visitor, query: AccountQuery) -> Accoun
     backwards = query.at_end or (query.before is not None and start is not None)
     if where == "true":
         total = snapshot.run.rows
+        arr, stake = snapshot.contents.sums
         first = _first_of_all(query, start, total, backwards)
         places = list(range(first, min(first + query.size, total + 1)))
     else:
-        total, first, places = _scanned(snapshot, query, order, where, values, start, backwards)
+        total, first, places, arr, stake = _scanned(
+            snapshot, query, order, where, values, start, backwards
+        )
     if backwards and first == 1 and len(places) < min(query.size, total):
         # A whole first page, rather than the few rows before the account.
         return page_of(snapshot, visitor, replace(query, before=None, at_end=False))
-    return AccountPage(_rows(snapshot, query, places), total, first if places else 0)
+    return AccountPage(_rows(snapshot, query, places), total, first if places else 0, arr, stake)
 
 
 def _place_of(snapshot: Snapshot, visitor: Visitor, query: AccountQuery, order: str) -> int | None:
@@ -80,8 +83,8 @@ def _scanned(
     values: list[object],
     start: int | None,
     backwards: bool,
-) -> tuple[int, int, list[int]]:
-    """Count what matches, and find the places of the page's rows in one scan."""
+) -> tuple[int, int, list[int], float | None, float | None]:
+    """Count and add up what matches, and find the places of the page's rows in one scan."""
     size = query.size
     if backwards:
         bound = snapshot.run.rows + 1 if start is None else start
@@ -92,13 +95,14 @@ def _scanned(
         chosen = f"min(place, {size}) filter (where place > {bound})"
         before = f"count(*) filter (where place <= {bound})"
     (row,) = snapshot.ask(
-        f"select count(*) as total, {before} as earlier, {chosen} as places"
-        f" from (select {order} as place from accounts where {where})",
+        f"select count(*) as total, {before} as earlier, {chosen} as places, sum(arr) as arr,"
+        f" sum(stake) as stake from (select {order} as place, arr, stake from accounts"
+        f" where {where})",
         values,
     )
     places = sorted(row["places"] or [])
     first = row["earlier"] - len(places) + 1 if backwards else row["earlier"] + 1
-    return row["total"], first, places
+    return row["total"], first, places, row["arr"], row["stake"]
 
 
 def _rows(snapshot: Snapshot, query: AccountQuery, places: list[int]) -> list[dict[str, Any]]:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from models.measures.expected_loss import Forecast, LossForecast
 from models.scoring.scale import BANDS, GOOD_BANDS
-from pipelines.dashboard.snapshot.paging import page_of
+from pipelines.dashboard.snapshot.calls import OpenedCall, calls_of
+from pipelines.dashboard.snapshot.changes import Changes, compared
 from pipelines.dashboard.snapshot.query import AccountQuery
-from pipelines.dashboard.snapshot.reasons import Reason, reasons_of
 from pipelines.dashboard.snapshot.schema import FACETS
 from pipelines.portfolio.sums import BandSummary, PartSummary, by_stake
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pipelines.dashboard.snapshot.snapshot import Snapshot
     from pipelines.project.project import Project
 
-CALLS, SAID = 10, 3
+CALLS = 10
 MOST_PARTS = 40
 ROWS = 65_536
 _SUMS = (
@@ -53,15 +53,6 @@ class Parts:
 
 
 @dataclass(frozen=True)
-class Call:
-    """An account to call: its row of the list, why, and what to do."""
-
-    row: Mapping[str, Any]
-    reasons: list[Reason]
-    play: str | None
-
-
-@dataclass(frozen=True)
 class PortfolioView:
     """What is at stake in the accounts that a visitor sees.
 
@@ -79,8 +70,10 @@ class PortfolioView:
         Accounts whose ARR is not known; sums of ARR leave them out.
     splits : list of Parts
         By segment, owner, lifecycle stage and each attribute, where they are known.
-    calls : list of Call
+    calls : list of OpenedCall
         Whom to call first.
+    changes : Changes or None
+        What changed since the run before; None where there is none.
     """
 
     bands: list[BandSummary]
@@ -89,7 +82,8 @@ class PortfolioView:
     arr: float | None
     unpriced: int
     splits: list[Parts]
-    calls: list[Call]
+    calls: list[OpenedCall]
+    changes: Changes | None
 
     @property
     def accounts(self) -> int:
@@ -131,7 +125,8 @@ def _summed(snapshot: Snapshot, visitor: Visitor, project: Project) -> Portfolio
         arr=whole.arr,
         unpriced=whole.accounts - priced,
         splits=_splits(snapshot, visitor, order),
-        calls=_calls(snapshot, visitor, project),
+        calls=calls_of(snapshot, visitor, project, AccountQuery(size=CALLS)),
+        changes=compared(snapshot, visitor),
     )
 
 
@@ -198,17 +193,3 @@ def _forecasts(snapshot: Snapshot, visitor: Visitor) -> tuple[Forecast, Forecast
         accounts.add(probability, np.ones(len(probability)))
         arr.add(probability, amount)
     return accounts.forecast(), arr.forecast()
-
-
-def _calls(snapshot: Snapshot, visitor: Visitor, project: Project) -> list[Call]:
-    sort = "stake" if snapshot.has_money else "probability"
-    page = page_of(snapshot, visitor, AccountQuery(sort=sort, size=CALLS))
-    calls = []
-    for listed in page.rows:
-        row = snapshot.account(visitor, listed["account_id"])
-        if row is None:
-            continue
-        reasons = reasons_of(snapshot.model, row)
-        plays = (reason.play(project) for reason in reasons)
-        calls.append(Call(row, reasons[:SAID], next((play for play in plays if play), None)))
-    return calls

@@ -6,6 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+FAR = 5.0
+"""Points from which a score has moved: the odds of the outcome are 1.4 times what they were."""
+MOVES: Mapping[str, str] = {
+    "down": f"change <= -{FAR:g}",
+    "worse": f"change <= -{FAR:g} and not (band = ? and band_before <> band)",
+    "up": f"change >= {FAR:g}",
+    "entered": "band = ? and band_before <> band",
+    "left": "band_before = ? and band_before <> band",
+    "new": "score_before is null",
+}
+"""How accounts moved since the run before, as conditions; ``?`` is the first band."""
+
 
 @dataclass(frozen=True)
 class AccountQuery:
@@ -14,7 +26,8 @@ class AccountQuery:
     Parameters
     ----------
     search : str
-        Accounts whose id or name holds this text, whatever its case and accents.
+        Accounts whose id, name or owner hold each of these words, in any order and whatever their
+        case and accents.
     wanted : mapping of str to tuple of str
         Facet to the values that are wanted of it, such as ``{"band": ("watch",)}``; "" stands for
         accounts of which it is not known.
@@ -31,6 +44,12 @@ class AccountQuery:
         Whether the last page is wanted.
     size : int
         Most accounts.
+    moved : tuple of str
+        Keys of :data:`MOVES`: accounts that did any of these since the run before.
+    renews_days : int or None
+        Accounts whose contract renews within so many days of the date of the scores.
+    shown : tuple of str
+        Columns that are shown; the usual ones where there are none.
     """
 
     search: str = ""
@@ -43,6 +62,9 @@ class AccountQuery:
     before: str | None = None
     at_end: bool = False
     size: int = 50
+    moved: tuple[str, ...] = ()
+    renews_days: int | None = None
+    shown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,11 +79,15 @@ class AccountPage:
         Accounts in the view.
     first : int
         Place of the first row in the view, from 1; 0 where there is none.
+    arr, stake : float or None
+        Sums over the view; None where that of no account in it is known.
     """
 
     rows: list[dict[str, Any]]
     total: int
     first: int
+    arr: float | None = None
+    stake: float | None = None
 
     @property
     def last(self) -> int:

@@ -8,15 +8,22 @@ from features.catalog import signal_label
 from pipelines.store.schema import SCORE_SCHEMA
 
 MONTHS = 12
-NAME, OWNER, LIFECYCLE = "name", "owner", "lifecycle"
+NAME, OWNER, LIFECYCLE, RENEWAL = "name", "owner", "lifecycle", "renewal"
+CHANGE = "change"
 SCORED = tuple(SCORE_SCHEMA.names)
 FIXED = (NAME, OWNER, LIFECYCLE)
 """Columns of the accounts table that every snapshot has, empty where there is no such column."""
 MONEY = ("arr", "stake")
 """Twelve times MRR, and that times the probability."""
+EARLIER = ("score_before", "band_before", "probability_before", "arr_before", "stake_before")
+"""The same account in the run of the date before; empty where it was not in it."""
+MOVED = (CHANGE, "moved_group", "moved_points", "past")
+"""Points since then, the group that moved it most and by how much, and scores of earlier dates."""
 LISTED = (
     "account_id",
     *FIXED,
+    RENEWAL,
+    CHANGE,
     "segment",
     "band",
     "grade",
@@ -26,6 +33,16 @@ LISTED = (
     "mrr",
     *MONEY,
 )
+BESIDE = (
+    *EARLIER,
+    "moved_group",
+    "moved_points",
+    "past",
+    "reason_signals",
+    "reason_points",
+    "reason_values",
+)
+"""What a row of the list is told with beside :data:`LISTED`: changes and reasons."""
 SORTED = (
     "account_id",
     *FIXED,
@@ -34,6 +51,8 @@ SORTED = (
     "probability",
     "coverage",
     *MONEY,
+    CHANGE,
+    RENEWAL,
 )
 """Columns by which accounts are sorted, beside attributes; band and grade go as the score does."""
 ALIKE = {"band": "probability", "grade": "score", "mrr": "arr"}
@@ -41,7 +60,9 @@ ALIKE = {"band": "probability", "grade": "score", "mrr": "arr"}
 FACETS = ("band", "segment", OWNER, LIFECYCLE)
 """Columns by which accounts are picked, beside attributes."""
 RESERVED = frozenset({*SCORED, *FIXED, *MONEY, "q", "sort", "after", "before", "end", "outcome"})
-RESERVED_TOO = frozenset({"score_from", "score_to", "size", "by", "order"})
+RESERVED_TOO = frozenset(
+    {"score_from", "score_to", "size", "by", "order", "moved", "renews", "show", RENEWAL}
+) | {*EARLIER, *MOVED}
 
 
 @dataclass(frozen=True)

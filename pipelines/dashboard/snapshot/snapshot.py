@@ -8,16 +8,18 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import duckdb
 
 from features.errors import SettingsError, StoreError, nearest, sample
 from features.sources.source import first_line
-from pipelines.dashboard.snapshot.query import AccountQuery
+from models.scoring.scale import BANDS
+from pipelines.dashboard.snapshot.query import MOVES, AccountQuery
 from pipelines.dashboard.snapshot.schema import (
     ALIKE,
+    BESIDE,
     FACETS,
     LISTED,
     SORTED,
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from models.scoring.health_model import HealthModel
     from pipelines.dashboard.access.notes import Note
     from pipelines.dashboard.access.visitor import Visitor
-    from pipelines.store.runs import Run
+    from pipelines.store.runs import Run, RunKey
 
 NOT_KNOWN = ""
 LONGEST_SEARCH = 200
@@ -64,6 +66,14 @@ class Contents:
         How far the model may be off in the large, in log-odds.
     notes : tuple of Note
         What is missing, and why.
+    sums : (float or None, float or None)
+        ARR of all accounts, and probability times ARR; None where no MRR is known.
+    first_band : str
+        The band of the highest probabilities.
+    since : Run or None
+        The run of the date before, beside which changes are told.
+    earlier : tuple of (RunKey, int)
+        Every run before that counts, with its revision.
     """
 
     run: Run
@@ -75,6 +85,10 @@ class Contents:
     foretells: bool
     spread: float | None
     notes: tuple[Note, ...]
+    sums: tuple[float | None, float | None]
+    first_band: str = BANDS[0]
+    since: Run | None = None
+    earlier: tuple[tuple[RunKey, int], ...] = ()
 
 
 class Snapshot:
@@ -112,6 +126,11 @@ class Snapshot:
     def has_owners(self) -> bool:
         """Whether it is known who looks after an account."""
         return self.contents.known["owner"] > 0
+
+    @property
+    def has_renewals(self) -> bool:
+        """Whether it is known of any account when its contract renews."""
+        return self.contents.known["renewal"] > 0
 
     @property
     def facets(self) -> dict[str, str]:
@@ -207,7 +226,7 @@ class Snapshot:
     @property
     def listed(self) -> tuple[str, ...]:
         """Columns of a row of the list."""
-        return (*LISTED, *(one.stored for one in self.attributes))
+        return (*LISTED, *BESIDE, *(one.stored for one in self.attributes))
 
     def predicate(self, visitor: Visitor, query: AccountQuery) -> Predicate:
         """Write what a view asks for, within what the visitor may see, with its parameters."""
@@ -221,9 +240,19 @@ class Snapshot:
             if bound is not None:
                 terms.append(f"score {sign} ?")
                 values.append(bound)
-        if search := query.search.strip()[:LONGEST_SEARCH]:
+        if query.moved:
+            moves = [
+                MOVES[_known(one, {name: name for name in MOVES}, "picked")] for one in query.moved
+            ]
+            terms.append(f"({' or '.join(f'({move})' for move in moves)})")
+            values += [self.contents.first_band for move in moves if "?" in move]
+        if query.renews_days is not None:
+            terms.append("renewal between ? and ?")
+            day = self.run.key.as_of
+            values += [day, day + timedelta(days=query.renews_days)]
+        for word in query.search[:LONGEST_SEARCH].split():
             terms.append("contains(found_by, strip_accents(lower(?)))")
-            values.append(search)
+            values.append(word)
         return " and ".join(term for term in terms if term != "true") or "true", values
 
     def allowed(self, visitor: Visitor) -> Predicate:

@@ -14,9 +14,20 @@ import pyarrow as pa
 
 from features.errors import DataError, HealthscoreError, RegistryError, StoreError
 from features.sources.source import first_line
+from models.scoring.scale import BANDS, GOOD_BANDS
 from pipelines.dashboard.access.notes import Note, note_of
 from pipelines.dashboard.snapshot.attributes import account_attributes
-from pipelines.dashboard.snapshot.schema import FIXED, MONTHS, SORTED, Attribute, place_in
+from pipelines.dashboard.snapshot.calls import name_facts
+from pipelines.dashboard.snapshot.earlier import Earlier, copy_earlier, join_earlier
+from pipelines.dashboard.snapshot.engine import fill
+from pipelines.dashboard.snapshot.schema import (
+    FIXED,
+    MONTHS,
+    RENEWAL,
+    SORTED,
+    Attribute,
+    place_in,
+)
 from pipelines.dashboard.snapshot.snapshot import Contents, Snapshot
 from pipelines.project.project import Project
 from pipelines.store.base import ScoreStore
@@ -26,7 +37,13 @@ if TYPE_CHECKING:
     from models.scoring.health_model import HealthModel
 
 FOUND_BY, PLAIN = "found_by", " using compression uncompressed"
-BARE_SCHEMA = pa.schema([("account_id", pa.string()), *((name, pa.string()) for name in FIXED)])
+BARE_SCHEMA = pa.schema(
+    [
+        ("account_id", pa.string()),
+        *((name, pa.string()) for name in FIXED),
+        (RENEWAL, pa.date32()),
+    ]
+)
 
 
 def take(
@@ -58,11 +75,14 @@ def take(
     file = folder / f"{secrets.token_hex(8)}.duckdb"
     try:
         with _engine(file, memory) as engine:
-            _copy_scores(engine, store, run)
+            fill(engine, "scores", store.scores(run))
             history = store.portfolio_history(run.key.outcome).to_pylist()
+            earlier = copy_earlier(engine, store, run)
             store.close()
             attributes, notes = _copy_attributes(engine, project, owner, run)
-            known = _number(engine, attributes)
+            known = _number(engine, attributes, earlier)
+            sums = engine.execute("select sum(arr), sum(stake) from accounts").fetchall()[0]
+            notes += name_facts(engine, project, run, has_money=known["arr"] > 0)
         opened = duckdb.connect(
             str(file), read_only=True, config={"memory_limit": memory, "threads": 1}
         )
@@ -88,6 +108,10 @@ def take(
             foretells=foretells,
             spread=spread,
             notes=(*notes, *more),
+            sums=sums,
+            first_band=(GOOD_BANDS if project.settings.outcome.is_good else BANDS)[0],
+            since=earlier.run,
+            earlier=earlier.known,
         ),
     )
 
@@ -100,26 +124,6 @@ def _engine(file: Path, memory: str) -> Iterator[duckdb.DuckDBPyConnection]:
         yield engine
 
 
-def _copy_scores(engine: duckdb.DuckDBPyConnection, store: ScoreStore, run: Run) -> None:
-    _fill(engine, "scores", store.scores(run))
-
-
-def _fill(
-    engine: duckdb.DuckDBPyConnection,
-    table: str,
-    batches: Iterable[pa.RecordBatch],
-    schema: pa.Schema | None = None,
-) -> None:
-    """Make a table of batches, one at a time."""
-    schema = schema or getattr(batches, "schema")  # noqa: B009 - a reader has one
-    engine.register("batch", schema.empty_table())
-    engine.execute(f"create table {table} as select * from batch").fetchall()
-    for batch in batches:
-        engine.register("batch", pa.Table.from_batches([batch]))
-        engine.execute(f"insert into {table} select * from batch").fetchall()
-    engine.unregister("batch")
-
-
 def _copy_attributes(
     engine: duckdb.DuckDBPyConnection, project: Project, owner: str | None, run: Run
 ) -> tuple[tuple[Attribute, ...], list[Note]]:
@@ -129,11 +133,11 @@ def _copy_attributes(
             first = next(described.batches, None)
             if first is None:
                 raise DataError("The accounts table is empty")
-            _fill(engine, "described", _with(first, described.batches), first.schema)
+            fill(engine, "described", _with(first, described.batches), first.schema)
             return described.attributes, []
     except HealthscoreError as error:
         engine.execute("drop table if exists described").fetchall()
-        _fill(engine, "described", [], BARE_SCHEMA)
+        fill(engine, "described", [], BARE_SCHEMA)
         return (), [note_of(error, "Names, owners and attributes of accounts are not shown")]
 
 
@@ -142,7 +146,9 @@ def _with(first: pa.RecordBatch, rest: Iterable[pa.RecordBatch]) -> Iterator[pa.
     yield from rest
 
 
-def _number(engine: duckdb.DuckDBPyConnection, attributes: Iterable[Attribute]) -> dict[str, int]:
+def _number(
+    engine: duckdb.DuckDBPyConnection, attributes: Iterable[Attribute], earlier: Earlier
+) -> dict[str, int]:
     """Join both tables and number the accounts in each order; return how many are known in each.
 
     What is not known comes last.
@@ -152,14 +158,16 @@ def _number(engine: duckdb.DuckDBPyConnection, attributes: Iterable[Attribute]) 
     engine.execute(
         f"create table joined as select scores.*, {own}, {MONTHS} * mrr as arr,"
         f" probability * {MONTHS} * mrr as stake, hash(account_id) as account_hash,"
-        " strip_accents(lower(account_id || chr(10) || coalesce(name, ''))) as found_by,"
+        " strip_accents(lower(account_id || chr(10) || coalesce(name, '')"
+        " || chr(10) || coalesce(owner, ''))) as found_by,"
         f" (row_number() over (order by account_id))::integer as {place_in('account_id')}"
         " from scores left join (select distinct on (account_id) * from described) as described"
         " using (account_id) order by account_id"
     ).fetchall()
     engine.execute("drop table scores").fetchall()
-    engine.execute("drop table described").fetchall()
     first = place_in("account_id")
+    join_earlier(engine, earlier, first)
+    engine.execute("drop table described").fetchall()
     for column in columns[1:]:
         engine.execute(
             f"create table {place_in(column)} as select"

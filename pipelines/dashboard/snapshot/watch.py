@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Self
 
 from features.errors import HealthscoreError
 from pipelines.dashboard.access.visitor import Visitor
+from pipelines.dashboard.snapshot.earlier import earlier_runs
 from pipelines.dashboard.snapshot.portfolio_view import portfolio_of
 from pipelines.dashboard.snapshot.snapshot import Snapshot
 from pipelines.dashboard.snapshot.taking import take
 from pipelines.project.score_settings import MAIN
 from pipelines.store.issued import issued_run
 from pipelines.store.opening import open_store
-from pipelines.store.runs import Run, now
+from pipelines.store.runs import now
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -144,7 +145,7 @@ class Snapshots:
         # A file that lost a part may still tell of its runs, and no longer hold them.
         anew = anew or size < self._sizes.get(outcome, 0)
         try:
-            fresh = self._newer(outcome, None if held is None or anew else held.run)
+            fresh = self._newer(outcome, None if anew else held)
         except HealthscoreError as error:
             since = self._failed.get(outcome, (now(), ""))[0]
             self._failed[outcome] = since, str(error)
@@ -163,12 +164,14 @@ class Snapshots:
             return 0
         return status.st_size if stat.S_ISREG(status.st_mode) else 0
 
-    def _newer(self, outcome: str, before: Run | None) -> Snapshot | None:
+    def _newer(self, outcome: str, before: Snapshot | None) -> Snapshot | None:
         assert self._folder is not None
         project = self.project.for_outcome(outcome)
         with open_store(project, read_only=True) as store:
             run = issued_run(store, outcome)
-            if run == before:
+            known = None if before is None else (before.run, before.contents.earlier)
+            # An earlier date that is issued later changes what moved since.
+            if (run, earlier_runs(store, run)) == known:
                 return None
             settings = self.settings
             fresh = take(project, store, run, settings.memory, settings.owner, self._folder)

@@ -14,7 +14,7 @@ function turn(key) {
 }
 
 const keys = {
-  "/": () => document.getElementById("q")?.select(),
+  "/": () => (document.getElementById("q") ?? document.getElementById("find"))?.select(),
   j: () => move(1),
   k: () => move(-1),
   n: () => turn("next"),
@@ -33,4 +33,53 @@ document.addEventListener("keydown", (event) => {
 for (const chooser of document.querySelectorAll("select[data-submits]")) {
   chooser.form.querySelector("button")?.remove();
   chooser.addEventListener("change", () => chooser.form.submit());
+}
+
+// Views that somebody keeps stay in their own browser; an address is all that a view is.
+const views = document.querySelector("[data-views]");
+const keep = document.querySelector("[data-save-view]");
+
+function kept() {
+  try {
+    const held = JSON.parse(localStorage.getItem("healthscore-views") ?? "[]");
+    return Array.isArray(held) ? held.filter((one) => Array.isArray(one) && String(one[1]).startsWith("/accounts")) : [];
+  } catch {
+    return [];
+  }
+}
+
+function showKept() {
+  for (const shown of views.querySelectorAll("[data-kept]")) {
+    shown.remove();
+  }
+  for (const [label, address] of kept()) {
+    const item = document.createElement("li");
+    const link = document.createElement("a");
+    const drop = document.createElement("button");
+    item.dataset.kept = "";
+    link.href = address;
+    link.textContent = label;
+    drop.type = "button";
+    drop.textContent = "×";
+    drop.setAttribute("aria-label", `Forget the view ${label}`);
+    drop.addEventListener("click", () => store(kept().filter((one) => one[0] !== label)));
+    item.append(link, " ", drop);
+    views.append(item);
+  }
+}
+
+function store(held) {
+  localStorage.setItem("healthscore-views", JSON.stringify(held.slice(-20)));
+  showKept();
+}
+
+if (views && keep) {
+  keep.hidden = false;
+  keep.addEventListener("click", () => {
+    const label = prompt("What is this view called?")?.trim().slice(0, 40);
+    if (label) {
+      store([...kept().filter((one) => one[0] !== label), [label, location.pathname + location.search]]);
+    }
+  });
+  showKept();
 }

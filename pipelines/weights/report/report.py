@@ -109,7 +109,8 @@ def overview(recommended: Recommended) -> Table:
         rows.append(cells)
     return Table(
         "Weights in percent, today → recommended (what past outcomes point to). Last: how many more"
-        f" accounts that {past} in a year would have been {colour} in time. In brackets are 90 %"
+        f" accounts that {past} in a year, at the rate of the replayed dates, would have been"
+        f" {colour} in time. In brackets are 90 %"
         " intervals.",
         ["Segment", "What to change", f">{colour.capitalize()} in time"],
         rows,

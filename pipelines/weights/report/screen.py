@@ -15,8 +15,8 @@ from rich.text import Text
 
 from features.catalog import EVERYBODY
 from pipelines.reports.terminal.console import figure, plain, print_warnings, table_of
-from pipelines.reports.wording import money, score
-from pipelines.weights.report.words import headline, reason, shown_segments
+from pipelines.reports.wording import amount, money, score
+from pipelines.weights.report.words import headline, reason, shown_segments, signed
 from pipelines.weights.rows import FULL_MODEL, RECOMMENDED, TODAY
 from pipelines.weights.what_if import WHAT_IF
 
@@ -41,7 +41,7 @@ FEW = 20
 
 def show_recommended(console: Console, recommended: Recommended, files: Sequence[Path]) -> None:
     """Print what to change, segment by segment, what it is worth, and where the report lies."""
-    console.print(Text(f"{headline(recommended)}.", style="bold"))
+    console.print(Text(plain(f"{headline(recommended)}.", 600), style="bold"))
     if recommended.is_assumed:
         console.print(
             Text("No weights are set under [scorecard]: equal ones stand in for today's.", "yellow")
@@ -101,7 +101,7 @@ def _show_effects(console: Console, recommended: Recommended) -> None:
     console.print(
         Text(
             f"On {recommended.replayed_from} to {recommended.replayed_until}, with weights learnt"
-            f" until {recommended.taught_until}; in twelve months:",
+            f" until {recommended.taught_until}; in twelve months, at this rate:",
             style="bold",
         )
     )
@@ -116,8 +116,8 @@ def _show_effects(console: Console, recommended: Recommended) -> None:
             plain(effect.segment, NAME),
             f"{effect.happened:,.0f}",
             _count(effect.caught_today),
-            _between(effect.more, _rounded),
-            _between(effect.more_arr, lambda amount: _money(amount).replace("-", "−")),
+            _between(effect.more, lambda number: signed(number, amount)),
+            _between(effect.more_arr, lambda number: _money(number).replace("-", "−")),
         )
     console.print(table)
 

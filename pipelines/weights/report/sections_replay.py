@@ -307,9 +307,10 @@ def effect_figures(recommended: Recommended) -> list[tuple[str, str, str]]:
     colour = "green" if recommended.good else "red"
     told = [
         (
-            f"Accounts that {past} in a year and were {colour} in time",
+            f"Accounts that {past} in a year, at this rate, and were {colour} in time",
             f"{amount(effect.caught_today)} → {amount(effect.caught)}",
-            f"of {amount(effect.happened)}: {more(effect.more.low, effect.more.high)}",
+            f"of {amount(effect.happened)}: {more(effect.more.low, effect.more.high)};"
+            f" {count(effect.cases)} were counted",
         )
     ]
     if effect.more_arr.value is not None and effect.arr:

@@ -88,15 +88,25 @@ def headline(recommended: Recommended) -> str:
         return change
     colour = "green" if recommended.good else "red"
     gain = (
-        f"of the {amount(effect.happened)} that {past} in a year, {amount(effect.caught)} instead"
-        f" of {amount(effect.caught_today)} would have been {colour} in time, with no more accounts"
-        f" {colour} than today"
+        f"of the {count(effect.cases)} that {past} on the replayed dates,"
+        f" {count(effect.cases_caught)} instead of {count(effect.cases_caught_today)} would have"
+        f" been {colour} in time{_of_all(effect, colour)}"
     )
     if effect.more.is_above(0):
         return f"{change}: {gain}"
     if effect.more.value > 0:
         return f"{change}: {gain}, though that gain is not certain yet"
     return f"{change}: past {noun} asks for it, though it would not yet have found more accounts"
+
+
+def _of_all(effect: Effect, colour: str) -> str:
+    """Say how many accounts have the colour, exactly: as many as today, or how many instead."""
+    if effect.flagged is None or effect.flagged_today is None:
+        return ""
+    now, today = percent(effect.flagged), percent(effect.flagged_today)
+    if now == today:
+        return f", with as many accounts {colour} as today ({now})"
+    return f", with {now} of accounts {colour} instead of {today}"
 
 
 def changes_of(advice: SegmentAdvice) -> Markup:
@@ -128,6 +138,8 @@ def changes_of(advice: SegmentAdvice) -> Markup:
 def _why_all_kept(advice: SegmentAdvice) -> str:
     if not advice.enough_evidence:
         return "all: not enough evidence to change one"
+    if any(line.why == "no better in its replay" for line in advice.advice):
+        return "all: replayed on dates of its own, other weights found no more"
     if any(line.why == "not enough evidence" for line in advice.advice):
         return "all: outcomes do not speak against them clearly enough"
     return "all: they are as outcomes ask for"
@@ -166,6 +178,8 @@ def reason(line: Advice, past: str, good: bool) -> str:
         return f"Not enough evidence to change it. {sentence}."
     if line.why == "as it should be":
         return f"Outcomes ask for about as much. {sentence}."
+    if line.why == "no better in its replay":
+        return f"Replayed on its own dates, another weight found no more. {sentence}."
     if line.why == "makes room":
         side = "Takes what others give" if line.verdict == "raise" else "Gives to those that rise"
         return f"{side}. {sentence}."
@@ -204,7 +218,7 @@ def _told_by(extremes: Extremes | None, past: str, good: bool) -> str:
 
 
 def gain_of(effect: Effect | None) -> Markup:
-    """Write how many more accounts a segment would catch in a year, with its interval."""
+    """Write how many more accounts a segment would catch in a year, at this rate."""
     if effect is None or effect.more.value is None:
         return Markup("not known")
     span = Markup('<span class="nowrap">({} to {})</span>').format(

@@ -9,7 +9,9 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from pipelines.portfolio.portfolio import account_names, portfolio, sum_up
+from pipelines.portfolio.portfolio import portfolio, sum_up
+from pipelines.portfolio.worklist.described import described_accounts
+from pipelines.portfolio.worklist.reasons import fact_of
 from pipelines.project.project import load_project
 from pipelines.project.scorecard_settings import PlaysSettings
 from pipelines.scoring.score import score_accounts
@@ -59,21 +61,26 @@ def test_the_costliest_are_called_first_with_their_costliest_reasons(scored, sum
     )
     assert [(call.account_id,) for call in summed.calls] == first
     for call in summed.calls:
-        costly = scored.sql(
-            "select points from score_reasons where account_id = ? and as_of = ? and points < 0"
-            " order by rank limit 3",
+        costly = {}
+        for signal, points in scored.sql(
+            "select signal, points from score_reasons where account_id = ? and as_of = ?"
+            " and points < 0 and signal_group <> 'profile' order by rank",
             call.account_id,
             DAY,
-        )
-        assert len(call.sentences) == len(costly)
-        for sentence, (points,) in zip(call.sentences, costly, strict=True):
-            assert sentence.endswith((f"−{-points:.1f} points", f"−{-points:.1f} point"))
+        ):
+            costly.setdefault(fact_of(signal), points)
+        assert len(call.sentences) == min(len(costly), 3)
+        for sentence, points in zip(call.sentences, costly.values(), strict=False):
+            assert f": −{-points:.1f} point" in sentence
 
 
 def test_names_come_as_they_are(scored, hostile_ids) -> None:
     project = load_project(scored.config)
     ids = [*hostile_ids.values(), "nobody"]
-    assert account_names(project, ids) == {name: name for name in hostile_ids.values()}
+    known = described_accounts(project, DAY, ids)
+    assert {one: told.name for one, told in known.items()} == {
+        name: name for name in hostile_ids.values()
+    }
 
 
 def test_segments_and_sizes_add_up_to_the_store(scored, summed) -> None:
@@ -186,6 +193,8 @@ def test_the_first_harmful_reason_with_a_play_decides(scored, tmp_path, champion
     first, second = signals[0], next(s for s in signals if s.group != signals[0].group)
     project = load_project(scored.config)
     rows = our_rows(["a", "b", "c"], mrr=[3.0, 2.0, 1.0], probability=[0.5] * 3)
+    at_risk = pa.array(["at-risk"] * 3)
+    rows = rows.set_column(rows.schema.get_field_index("band"), rows.schema.field("band"), at_risk)
     reasons = [[first.name, second.name], [first.name, second.name], [second.name]]
     points = [[-9.0, -3.0], [8.0, -3.0], [4.0]]
     for name, values in (

@@ -14,7 +14,7 @@ from pipelines.portfolio.data import portfolio_report
 from pipelines.portfolio.report import default_file, portfolio_html
 from pipelines.project.project import load_project
 from pipelines.reports.terminal.console import plain
-from pipelines.reports.wording import count, money, percent
+from pipelines.reports.wording import count, money, percent, short_day
 from tests.pipelines.reports.page import Page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -122,10 +122,14 @@ def test_figures_are_those_of_the_report(report) -> None:
 def test_calls_come_in_order_with_reasons(report) -> None:
     table = Page(portfolio_html(report)).table("Expected loss, the largest first")
     assert len(table.rows) == 6
-    for row, call in zip(table.rows, report.portfolio.calls, strict=True):
-        assert call.account_id in " ".join(row[0].split())
-        assert row[3:5] == [money(call.arr), money(call.stake)]
-        assert all(sentence in row[5] for sentence in call.sentences)
+    for cells, call in zip(table.rows, report.portfolio.calls, strict=True):
+        row = dict(zip(table.headings, cells, strict=True))
+        assert call.account_id in " ".join(row["Account"].split())
+        assert (row["ARR"], row["Expected loss"]) == (money(call.arr), money(call.stake))
+        why = cells[-1].replace("\u202f", " ")
+        assert all(sentence.replace("\u202f", " ") in why for sentence in call.sentences)
+        renews = "not known" if call.renewal is None else short_day(call.renewal)
+        assert row.get("Renews", "not known") == renews
 
 
 def test_plays_are_shown_where_they_are_mapped(report, attacked) -> None:
@@ -177,7 +181,9 @@ def test_counts_stand_in_for_money_and_that_is_said_once(bare) -> None:
     assert "accounts are expected to churn by 13 August 2025" in page.headings[0][1]
     assert page.text.count("No MRR is mapped") == 1
     assert "Expected loss" not in page.text
-    assert page.table("Chance of churn, the largest first").headings[2] == "Chance of churn"
+    headings = page.table("Chance of churn, the largest first").headings
+    assert "Chance of churn" in headings
+    assert "ARR" not in headings
     assert "No earlier forecast has an outcome that is known yet" in page.text
 
 

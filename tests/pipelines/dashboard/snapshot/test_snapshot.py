@@ -92,8 +92,12 @@ def expected(rows, visitor, query):
     """Search, pick and sort in plain Python."""
     kept = [row for row in rows if visitor.owners is None or row["owner"] in visitor.owners]
     if query.search.strip():
-        sought = plain(query.search.strip())
-        kept = [r for r in kept if sought in plain(f"{r['account_id']}\n{r['name'] or ''}")]
+        words = plain(query.search).split()
+        held = {
+            id(row): plain("\n".join([row["account_id"], row["name"] or "", row["owner"] or ""]))
+            for row in kept
+        }
+        kept = [row for row in kept if all(word in held[id(row)] for word in words)]
     for facet, values in query.wanted.items():
         kept = [row for row in kept if (row[facet] or "") in values]
     if query.score_from is not None:

@@ -91,12 +91,23 @@ def test_the_effect_is_told_in_accounts_and_in_money(recommended, page):
         f"of {money(effect.arr)}: between +{money(effect.more_arr.low)} and"
         f" +{money(effect.more_arr.high)}"
     ) in page.text
+    own = [one for name, one in recommended.advice.items() if name != "all" and one.changes]
+    changed = f"Change weights in {len(own)} of 3 segments"
+    if len(own) == 3:
+        changed = "Change weights in all 3 segments"
     assert page.headings[0] == (
         1,
-        f"Change weights in all 3 segments: of the {count(effect.happened)} that churned in a year,"
-        f" {count(effect.caught)} instead of {count(effect.caught_today)} would have been red in"
-        " time, with no more accounts red than today",
+        f"{changed}: of the {count(effect.cases)} that churned on the replayed dates,"
+        f" {count(effect.cases_caught)} instead of {count(effect.cases_caught_today)} would have"
+        f" been red in time{_red_words(effect)}",
     )
+
+
+def _red_words(effect):
+    now, today = percent(effect.flagged), percent(effect.flagged_today)
+    if now == today:
+        return f", with as many accounts red as today ({now})"
+    return f", with {now} of accounts red instead of {today}"
 
 
 def test_bands_are_told_by_the_rate_that_was_observed(recommended, page):
@@ -254,8 +265,8 @@ def test_without_arr_accounts_are_counted(recommended):
 
 def test_good_news_is_told_in_its_own_words(good_page):
     page = good_page
-    assert "with no more accounts green than today" in page.headings[0][1]
-    assert "that expanded in a year" in page.headings[0][1]
+    assert " of accounts green instead of " in page.headings[0][1]
+    assert "that expanded on the replayed dates" in page.headings[0][1]
     assert "churn" not in page.text
     assert "There is nothing to warn of: expansion is good news." in page.text
     assert set(page.table("Health bands").by_name) == {"likely", "possible", "unlikely"}

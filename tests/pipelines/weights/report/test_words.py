@@ -25,8 +25,9 @@ def _segment(*lines: Advice, enough=True, segment="all") -> SegmentAdvice:
     return SegmentAdvice(segment, lines, enough, False, 1000, 60)
 
 
-def _effect(more=12.0, low=3.0, high=25.0) -> Effect:
-    return Effect("all", 120.0, 48.0, 48.0 + more, Estimate.of(more, (low, high)), None, Estimate())
+def _effect(more=12.0, low=3.0, high=25.0, red=0.107) -> Effect:
+    gain = Estimate.of(more, (low, high))
+    return Effect("all", 120.0, 48.0, 48.0 + more, gain, None, Estimate(), 50, 0.107, red)
 
 
 @pytest.mark.parametrize(
@@ -103,10 +104,14 @@ def test_a_segment_that_keeps_all_says_why(lines, enough, told):
     [
         (
             _effect(),
-            "of the 120 that churned in a year, 60 instead of 48 would have been red in time, with"
-            " no more accounts red than today",
+            "of the 50 that churned on the replayed dates, 25 instead of 20 would have been red in"
+            " time, with as many accounts red as today (10.7\u202f%)",
         ),
-        (_effect(2.0, -3.0, 9.0), "red than today, though that gain is not certain yet"),
+        (
+            _effect(red=0.109),
+            "would have been red in time, with 10.9\u202f% of accounts red instead of 10.7\u202f%",
+        ),
+        (_effect(2.0, -3.0, 9.0), "(10.7\u202f%), though that gain is not certain yet"),
         (_effect(-1.0, -6.0, 3.0), "though it would not yet have found more accounts"),
         (_effect(float("nan")), "Change 1 of the 2 weights"),
     ],
