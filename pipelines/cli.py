@@ -16,6 +16,7 @@ from pipelines.commands.champions import history, rollback
 from pipelines.commands.experiment import experiment
 from pipelines.commands.monitor import monitor
 from pipelines.commands.panel import serve, user
+from pipelines.commands.plays import plays
 from pipelines.commands.portfolio import digest, forecast, portfolio
 from pipelines.commands.scores import (
     curve,
@@ -76,6 +77,7 @@ for command in (
     curve,
     trend,
     portfolio,
+    plays,
     digest,
     forecast,
     export,

@@ -32,6 +32,9 @@ def simulate(
     contracts: Annotated[
         str, typer.Option(help="loose or firm: hardly to be left before they renew.")
     ] = "loose",
+    team: Annotated[
+        bool, typer.Option("--team", help="A team acts on risk, with plays of known effect.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write a simulated company with known true weights."""
@@ -47,6 +50,7 @@ def simulate(
             drift=drift,  # type: ignore[arg-type]
             drift_from=day_of(drift_from),
             contracts=contracts,  # type: ignore[arg-type]
+            team=team,
         )
         with show_progress("Simulate") as step:
             rows = write_company(

@@ -16,6 +16,7 @@ from pipelines.dashboard.access.headers import BodyLimit, KnownHosts, SecureResp
 from pipelines.dashboard.account import pages as account
 from pipelines.dashboard.account.jobs import AccountJobs
 from pipelines.dashboard.model import pages as model
+from pipelines.dashboard.model import plays
 from pipelines.dashboard.model.jobs import ModelJobs
 from pipelines.dashboard.panel import pages as login
 from pipelines.dashboard.panel.panel import Panel
@@ -31,7 +32,7 @@ from pipelines.dashboard.weights.bench import WeightsBenches
 
 if TYPE_CHECKING:
     from pipelines.project.project import Project
-    from pipelines.project.serve_settings import ServeSettings
+    from pipelines.project.settings.serve import ServeSettings
 
 ROUTERS = (
     static_files.router,
@@ -41,6 +42,7 @@ ROUTERS = (
     forecast.router,
     account.router,
     weights.router,
+    plays.router,
     model.router,
 )
 MOST_BYTES = 64 * 1024

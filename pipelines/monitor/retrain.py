@@ -134,7 +134,8 @@ def retrain(project: Project) -> Retrained:
     champion = project.registry.champion()
     model, before = champion.model, champion.version
     taught_until = date.fromisoformat(training_counts(*place, before)["last_date"])
-    rows = _rows(project, model)
+    observed = _rows(project, model)
+    rows = observed.left_alone
     days = max(rows.maturity_days, model.maturity_days)
     dates = _unseen_dates(rows.frame, taught_until + timedelta(days=days))
     dates = dates[-settings.retraining.judged_dates :]
@@ -144,7 +145,7 @@ def retrain(project: Project) -> Retrained:
         )
     tuning, result = _challenger(project, rows, dates, _kept_scale(project, model))
     verdict, dates = _verdict(project, rows, model, result)
-    kept = kept_with_model(project, result, rows, tuning)
+    kept = kept_with_model(project, result, observed, tuning)
     kept["params"] |= {"judged_against": before}
     kept["files"] |= {"verdict.json": json.dumps(verdict.to_dict(), indent=1)}
     version = log_challenger(result, folder=place[0], name=place[1], **kept)

@@ -25,13 +25,17 @@ from features.tables.mapping.mapping import Frozen, TablesSettings
 from features.tables.mapping.reading_settings import ReadingSettings
 from models.drift.policy import DriftPolicy, PromotionRules
 from models.scoring.retention.settings import ForecastSettings
-from pipelines.project.alert_settings import AlertSettings, DigestSettings
-from pipelines.project.experiment_settings import NAME, ExperimentSettings
-from pipelines.project.score_settings import MAIN, FurtherOutcome, ScoreSettings, with_inherited
-from pipelines.project.scorecard_settings import PlaysSettings, ScorecardSettings
-from pipelines.project.serve_settings import ServeSettings, with_owner
-from pipelines.project.store_settings import StoreSettings
-from pipelines.project.training_settings import (
+from pipelines.project.settings.alert import AlertSettings, DigestSettings
+from pipelines.project.settings.experiment import NAME, ExperimentSettings
+from pipelines.project.settings.score import MAIN, FurtherOutcome, ScoreSettings, with_inherited
+from pipelines.project.settings.scorecard import (
+    OwnersSettings,
+    PlaysSettings,
+    ScorecardSettings,
+)
+from pipelines.project.settings.serve import ServeSettings, with_owner
+from pipelines.project.settings.store import StoreSettings
+from pipelines.project.settings.training import (
     BacktestSettings,
     RegistrySettings,
     SegmentsSettings,
@@ -108,6 +112,7 @@ class Settings(Frozen):
     scorecard: ScorecardSettings = ScorecardSettings()
     plays: PlaysSettings = PlaysSettings()
     forecast: ForecastSettings = ForecastSettings()
+    owners: OwnersSettings = OwnersSettings()
     experiments: dict[Annotated[str, Field(pattern=NAME)], ExperimentSettings] = Field({})
     monitor: DriftPolicy = DriftPolicy()
     alert: AlertSettings = AlertSettings()
@@ -212,7 +217,7 @@ class Project:
     def fingerprint(self) -> str:
         """SHA-256 of what shapes a score: not comments, order, passwords or places."""
         beside = {"registry", "store", "scorecard", "plays", "retraining", "monitor", "alert"}
-        beside |= {"serve", "check", "experiments"}
+        beside |= {"serve", "check", "owners", "experiments"}
         said = self.settings.model_dump(mode="json", exclude=beside)
         if self.settings.source.url is not None:
             said["source"]["url"] = masked(self.settings.source.url)

@@ -12,11 +12,13 @@ from features.errors import EvidenceError
 from features.json_values import Json
 from pipelines.project.company import open_company
 from pipelines.project.project import Project
-from pipelines.project.score_settings import WINDOW
+from pipelines.project.settings.score import WINDOW
 from pipelines.reports.terminal.progress import show_progress
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
     from features.catalog import Signal
     from features.outcomes.settings import OutcomeSettings
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from models.scoring.scale import ScaleSettings
     from models.scoring.timing.decisions import Decisions
     from models.training.learning import Learning
+
+# Share of the outcomes that must be those of accounts left alone, to learn from them.
+LEAST_LEFT_ALONE = 0.25
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,10 @@ class LabelledRows:
     window : Decisions or None
         The outcome window, where a curve over a year can be learnt.
     notes : tuple of str
-        How the score reads contracts, where that is not as it should be; one sentence each.
+        How the score reads contracts and acts, where that has to be known; one sentence each.
+    acted : ndarray of bool, shape (n,), or None
+        Rows whose account was acted on soon after the date; None where nobody was, or where too few
+        rows would be left to learn from.
     """
 
     frame: pd.DataFrame
@@ -66,17 +74,27 @@ class LabelledRows:
     decisions: Decisions | None = None
     window: Decisions | None = None
     notes: tuple[str, ...] = ()
+    acted: NDArray[np.bool_] | None = None
+
+    @property
+    def left_alone(self) -> LabelledRows:
+        """The rows that tell what happens if nobody acts, which a model is taught with."""
+        if self.acted is None:
+            return self
+        return replace(self, frame=self.frame[~self.acted], acted=None)
 
     @property
     def due(self) -> LabelledRows:
         """The rows that a model of the risk at a decision is taught with, and its signals."""
         if self.decisions is None:
             return self
+        due = self.decisions.due(self.frame)
         return replace(
             self,
-            frame=self.frame[self.decisions.due(self.frame)],
+            frame=self.frame[due],
             signals=self.decisions.signals(self.signals),
             decisions=None,
+            acted=None if self.acted is None else self.acted[due],
         )
 
     @property
@@ -172,7 +190,42 @@ def labelled_rows(project: Project, company: Company | None = None) -> LabelledR
         data_end=company.data_end,
         quality=company.quality,
     )
-    return with_decisions(project, rows)
+    return with_acts(project, company, with_decisions(project, rows))
+
+
+def with_acts(project: Project, company: Company, rows: LabelledRows) -> LabelledRows:
+    """Tell which rows were acted on, where those left alone are enough to learn from."""
+    acted = acted_soon(project, company, rows.frame)
+    if project.settings.outcome.is_good or acted is None or not acted.any():
+        return rows
+    happened = rows.frame["happened"].to_numpy()
+    all_of_them, alone = int(happened.sum()), int(happened[~acted].sum())
+    if alone < max(LEAST_LEFT_ALONE * all_of_them, 1):
+        note = (
+            f"Of {all_of_them:,} rows with the outcome {all_of_them - alone:,} had been acted on,"
+            " too many to learn what happens if nobody acts: the score tells what happens as the"
+            " team acts now; leave some accounts alone to learn more"
+        )
+        return replace(rows, notes=(*rows.notes, note))
+    note = (
+        f"{int(acted.sum()):,} of {len(acted):,} rows were acted on within"
+        f" {project.settings.plays.within_days} days and teach nothing: the score tells the risk if"
+        " nobody acts"
+    )
+    return replace(rows, acted=acted, notes=(*rows.notes, note))
+
+
+def acted_soon(project: Project, company: Company, frame: pd.DataFrame) -> NDArray[np.bool_] | None:
+    """Mark rows whose account was acted on within ``[plays] within_days``; None without acts."""
+    import numpy as np
+
+    from features.outcomes.interventions import acts_after
+
+    plays = project.settings.plays
+    acts = acts_after(company, frame, plays.within_days, plays.renamed)
+    if acts is None or not acts.days:
+        return None
+    return np.asarray(np.any([~np.isnan(days) for days in acts.days.values()], axis=0))
 
 
 def _apart_from_the_calendar(

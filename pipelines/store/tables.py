@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from features.catalog import GROUPS
 from features.errors import StoreError, sample
-from pipelines.project.score_settings import MAIN
+from pipelines.project.settings.score import MAIN
 from pipelines.store.schema import ADDED_COLUMNS, SCORE_SCHEMA
 from pipelines.store.seals import SEAL_SCHEMA
 

@@ -17,7 +17,7 @@ from pipelines.project.rows import (
     run_parameters,
     scale_settings,
 )
-from pipelines.project.score_settings import DECISION, MAIN
+from pipelines.project.settings.score import DECISION, MAIN
 from pipelines.reports.terminal.progress import show_progress
 from pipelines.training.leak_gate import refuse_leaks
 from pipelines.training.tune import search_parameters, tuning_parameters, tuning_seconds
@@ -103,7 +103,8 @@ def train(project: Project, *, tune_seconds: float | None = None) -> Trained:
 
     settings = project.settings
     seconds = tuning_seconds(project, tune_seconds)
-    rows = labelled_rows(project)
+    observed = labelled_rows(project)
+    rows = observed.left_alone
     refuse_leaks(project, rows)
     learning = learning_of(project, rows)
     tuning = search_parameters(project, rows.due, segments=learning.segments, seconds=seconds)
@@ -123,7 +124,7 @@ def train(project: Project, *, tune_seconds: float | None = None) -> Trained:
             folder=project.registry_folder,
             name=settings.registry.model_name,
             reasons=["Trained with 'healthscore train', which makes a champion at once."],
-            **kept_with_model(project, result, rows, tuning),
+            **kept_with_model(project, result, observed, tuning),
         )
     _freeze_missing_scale(project, result)
     return Trained(

@@ -12,7 +12,7 @@ from features.errors import EvidenceError
 from pipelines.project.company import dated_events
 from pipelines.project.project import Project
 from pipelines.project.rows import labelled_rows
-from pipelines.project.scorecard_settings import scorecard_measures, weights_today
+from pipelines.project.settings.scorecard import scorecard_measures, weights_today
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,8 +12,8 @@ from features.errors import DataError, SettingsError, nearest, sample
 from features.json_values import JsonReady
 from pipelines.plays.experiment.ledger import FILE_NAME, Assignment, Draw, Ledger
 from pipelines.project.account_texts import account_texts
-from pipelines.project.experiment_settings import ExperimentSettings
 from pipelines.project.project import Project
+from pipelines.project.settings.experiment import ExperimentSettings
 from pipelines.reports.terminal.whole_file import replaced_whole
 from pipelines.store.issued import issued_run
 from pipelines.store.opening import open_store

@@ -14,7 +14,7 @@ from pipelines.portfolio.forecast.sections import (
     waterfall_section,
 )
 from pipelines.portfolio.forecast.words import figures, headline, until
-from pipelines.project.score_settings import MAIN
+from pipelines.project.settings.score import MAIN
 from pipelines.reports.pieces import Section
 from pipelines.reports.rendering import render
 from pipelines.reports.wording import day

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from features.errors import DataError, SettingsError, StoreError
 from features.json_values import Json, JsonReady
 from pipelines.project.project import Project
-from pipelines.project.score_settings import MAIN
+from pipelines.project.settings.score import MAIN
 from pipelines.reports.terminal.whole_file import replaced_whole
 from pipelines.store.issued import DatedScore, issued_scores
 from pipelines.store.opening import open_store

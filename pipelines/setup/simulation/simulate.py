@@ -41,6 +41,10 @@ class Simulation:
     contracts : {"loose", "firm"}
         Whether annual contracts may be left at any time, if less often than monthly ones, or are
         as they are signed: some for several years, and hardly to be left before they renew.
+    team : bool
+        Whether a team answers what looks risky in the first days of each month, with plays of known
+        effect: :data:`pipelines.setup.simulation.team.EFFECTS`. Without one, managers act at any
+        time and to no effect.
 
     Raises
     ------
@@ -55,6 +59,7 @@ class Simulation:
     drift: DriftKind = "none"
     drift_from: date | None = None
     contracts: ContractKind = "loose"
+    team: bool = False
 
     def __post_init__(self) -> None:
         for name, least, most in (
@@ -123,7 +128,8 @@ def simulate(
     month, the same had its contract let it leave, its parts by signal group and the draw made;
     ``truth/weights.json`` holds the true weights of the groups per plan. Usage begins with the
     record, so the truth of its first two months rests on a shorter look back, and weights are taken
-    from the third month on.
+    from the third month on. With a team ``churn_probability`` is that as things went, ``log_odds``
+    that if nobody acts, and ``truth/weights.json`` holds the plays' effects too.
 
     The files are written beside the folder and moved there when complete.
 
@@ -171,6 +177,7 @@ def _write(
     from pipelines.setup.simulation.behaviour import Drift
     from pipelines.setup.simulation.chunk import live
     from pipelines.setup.simulation.company import Calendar
+    from pipelines.setup.simulation.team import EFFECTS
     from pipelines.setup.simulation.weights import true_weights
     from pipelines.setup.simulation.writing import TRUTH, Writer
 
@@ -182,8 +189,17 @@ def _write(
         for number, first in enumerate(starts):
             count = min(CHUNK, simulation.accounts - first)
             seeds = np.random.SeedSequence(simulation.seed, spawn_key=(number,))
-            firm = simulation.contracts == "firm"
-            for month in live(first, count, calendar, drift, seeds, writer, are_firm=firm):
+            lived = live(
+                first,
+                count,
+                calendar,
+                drift,
+                seeds,
+                writer,
+                are_firm=simulation.contracts == "firm",
+                with_team=simulation.team,
+            )
+            for month in lived:
                 if progress:
                     progress(number * simulation.months + month + 1, steps)
     since = _months_later(simulation.start, 2)
@@ -192,6 +208,8 @@ def _write(
         "weights_from": since.isoformat(),
         "weights": true_weights(folder / f"{TRUTH}.parquet", since),
     }
+    if simulation.team:
+        described["effects"] = EFFECTS
     (folder / "truth" / "weights.json").write_text(json.dumps(described, indent=2) + "\n")
     return {table: rows for table, rows in writer.rows.items() if table != TRUTH}
 
@@ -201,6 +219,9 @@ def _described(simulation: Simulation) -> Json:
     settings = asdict(simulation) | {"start": simulation.start.isoformat()}
     drifts = simulation.drift != "none"
     settings["drift_from"] = simulation.drift_day.isoformat() if drifts else None
+    if not simulation.team:
+        # As it was described before there were teams.
+        del settings["team"]
     return settings
 
 

@@ -19,7 +19,7 @@ from features.outcomes.labels import (
 )
 from features.outcomes.renewal import came_of_renewals
 from features.outcomes.settings import OutcomeSettings
-from pipelines.project.score_settings import with_inherited
+from pipelines.project.settings.score import with_inherited
 from tests.features.outcomes.test_kinds import END, MARCH, NO_SIGNALS, CompanyOf, accounts, dated
 
 OUTCOME = OutcomeSettings(kind="renewal", days_before=(180, 90, 30))

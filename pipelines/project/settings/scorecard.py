@@ -1,9 +1,9 @@
-"""The ``[scorecard]`` and ``[plays]`` sections: what a team weighs by hand, and does about it."""
+"""``[scorecard]``, ``[plays]`` and ``[owners]``: what a team weighs by hand, and does about it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 """What the weights of segments that have none of their own are called."""
 TOLERANCE = 0.05
+Hours = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 WEIGHED = tuple(group for group in GROUPS if group != "profile")
 
 
@@ -234,16 +235,25 @@ def weights_today(settings: ScorecardSettings, measures: Sequence[str]) -> dict[
 
 
 class PlaysSettings(Frozen):
-    """The ``[plays]`` section: what to do about a reason.
+    """The ``[plays]`` section: what to do about a reason, and how what was done is read.
 
     Parameters
     ----------
     signals, groups : dict of str to str
         Signal, or signal group, to the play that answers it; a signal's outranks its group's.
+    within_days : int
+        A play counts as an answer to a score when it is made in so many days after its date.
+    renamed : dict of str to str
+        Earlier name of a play in the table of interventions to its name of now.
+    hours : dict of str to float
+        Hours of an owner's time that a play takes; one where it is not said.
     """
 
     signals: dict[str, str] = Field({})
     groups: dict[str, str] = Field({})
+    within_days: int = Field(7, ge=1, le=90)
+    renamed: dict[str, str] = Field({})
+    hours: dict[str, Hours] = Field({})
 
     @model_validator(mode="after")
     def _groups_exist(self) -> Self:
@@ -251,6 +261,12 @@ class PlaysSettings(Frozen):
             if group not in GROUPS:
                 hint = nearest(group, GROUPS) or f"; known are {', '.join(GROUPS)}"
                 raise ValueError(f"[plays.groups] names {sample([group])}, no signal group{hint}")
+        for old, now in self.renamed.items():
+            if now in self.renamed:
+                raise ValueError(
+                    f"[plays.renamed] calls {sample([old])} by the name {sample([now])}, which is"
+                    " an earlier name itself; write the name of now"
+                )
         return self
 
     def play_for(self, signal: str, group: str) -> str | None:
@@ -260,3 +276,15 @@ class PlaysSettings(Frozen):
     def to_dict(self) -> Json:
         """Return a JSON-ready description."""
         return self.model_dump()
+
+
+class OwnersSettings(Frozen):
+    """The ``[owners]`` section: how much time there is.
+
+    Parameters
+    ----------
+    capacity : dict of str to float
+        Owner to the hours they have for plays until the next run.
+    """
+
+    capacity: dict[str, Hours] = Field({})
