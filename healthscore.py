@@ -154,7 +154,7 @@ class OpenProject:
 
         return {
             "learning": learning_of(self.project, rows),
-            "scale": scale_settings(self.project, rows.base_rate),
+            "scale": scale_settings(self.project, rows.base_rate, rows.term_anchors),
             "holdout_dates": self.settings.training.holdout_dates,
         }
 

@@ -24,9 +24,10 @@ SHAPES = {
     "step": lambda risk: 1.8 * (risk > 0.8),
 }
 MONTHS, SETTLED, START = 24, 4, pd.Timestamp("2023-01-01")
-EDGES = pd.date_range(START, periods=MONTHS + 1, freq="MS")
+LONGEST = 60
+EDGES = pd.date_range(START, periods=LONGEST + 1, freq="MS")
 DAYS = np.asarray((EDGES - START).days)
-END = int(DAYS[-1])
+END = int(DAYS[MONTHS])
 FEATURES, ALONE_EARLY, ANNUAL_SHIFT = 14, 0.03, 1.6
 
 
@@ -53,6 +54,9 @@ class Nature:
     annual: float
     acts: float
     play: Floats
+    team: str = "risk"
+    """What the team acts on: the risk of what is on record, that and the "frailty" that no table
+    shows, or what anybody reads off the "tables"."""
 
 
 def nature(seed: int) -> Nature:
@@ -94,18 +98,23 @@ class Life:
     of: Nature
     accounts: int
     chance: np.random.Generator
+    months: int = MONTHS
+    shared: float = 0.0
     tables: dict[str, list[pd.DataFrame]] = field(default_factory=dict)
     rows: list[pd.DataFrame] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         n, chance = self.accounts, self.chance
+        self.end = int(DAYS[self.months])
         self.segment = chance.choice(len(self.of.share), n, p=self.of.share)
         old = chance.random(n) < 0.5
-        self.joined = np.where(old, -chance.integers(1, 700, n), chance.integers(0, DAYS[-4], n))
+        self.joined = np.where(
+            old, -chance.integers(1, 700, n), chance.integers(0, DAYS[self.months - 3], n)
+        )
         self.first = np.searchsorted(DAYS, np.maximum(self.joined, 0))
         self.annual = chance.random(n) < self.of.annual
         self.anniversary = chance.integers(0, 12, n)
-        self.left = np.full(n, END + 1)
+        self.left = np.full(n, self.end + 1)
         # Slow moods: of the product, its breadth, trouble, cash, the bond with people.
         self.mood, self.cash, self.bond = chance.normal(0, 1, (3, n))
         self.breadth, self.trouble, self.drift = chance.normal(0, [[0.6], [0.7], [0.5]], (3, n))
@@ -113,7 +122,7 @@ class Life:
         self.frail = chance.normal(0, 1, n) * self.of.frailty
         self.fond = chance.random(n) < 0.15
         self.owner, self.bias = chance.integers(0, 8, n), chance.normal(0, 0.5, 8)
-        self.used = np.zeros((n, END + 1), np.int32)
+        self.used = np.zeros((n, self.end + 1), np.int32)
         self.seen_breadth = np.zeros(n)
         self.nps, self.rating = np.full((2, n), np.nan)
 
@@ -162,6 +171,20 @@ class Life:
             ]
         )
 
+    def shown(self, day: int, judged: np.ndarray) -> Floats:
+        """How bad an account looks in the tables at a day: use, open tickets, debts and surveys."""
+        tickets, bills = map(self.known, ("tickets", "invoices"))
+        open_now = tickets.account[(tickets.opened < day) & (tickets.closed >= day)].astype(int)
+        unpaid = bills.account[(bills.due < day) & (bills.paid >= day)].astype(int)
+        parts = [
+            -np.log1p(self.used[:, day] - self.used[:, max(0, day - 28)]),
+            np.bincount(open_now, minlength=self.accounts) * 1.0,
+            np.bincount(unpaid, minlength=self.accounts) * 1.0,
+            np.nan_to_num(7 - self.nps),
+        ]
+        spread = [(part - part[judged].mean()) / (part[judged].std() + 1e-9) for part in parts]
+        return np.asarray(np.sum(spread, axis=0) / 2)
+
     def decide(self, month: int, here: np.ndarray, due: np.ndarray) -> np.ndarray:
         """Draw who leaves in a month; keep the truth about settled accounts."""
         judged = here & (month - self.first >= SETTLED) & (month >= SETTLED)
@@ -175,12 +198,22 @@ class Life:
                 parts[[one, other]] += 0.25 * np.sqrt(effects[one] * effects[other]) * both
             total = parts.sum(axis=0)
             looks = total - total[judged].mean() + self.chance.normal(0, 1, self.accounts)
+            if of.team == "frailty":
+                looks += 2 * self.frail
+            if of.team == "tables":
+                looks = self.shown(int(DAYS[month]), judged) + self.chance.normal(
+                    0, 1, self.accounts
+                )
             treated = judged & (self.chance.random(self.accounts) < of.acts * expit(2 * looks - 2))
             self.record("interventions", account=np.flatnonzero(treated), day=DAYS[month] + 0.4)
             margin = of.base[self.segment] + total + self.frail + ANNUAL_SHIFT * self.annual
+            margin = margin + self.shared
             exposed = np.where(due, 1.0, ALONE_EARLY)
-            risk = np.where(judged, expit(margin + treated * of.play[self.segment]) * exposed, risk)
+            alone = expit(margin) * exposed
+            helped = expit(margin + of.play[self.segment]) * exposed
+            risk = np.where(judged, np.where(treated, helped, alone), risk)
             told = {"account": np.arange(self.accounts), "segment": self.segment, "true": risk}
+            told |= {"untreated": alone, "helped": helped, "treated": treated}
             parts_by_name = dict(zip(GROUPS, parts, strict=True))
             self.rows.append(pd.DataFrame(told | parts_by_name)[judged].assign(date=EDGES[month]))
         return here & (self.chance.random(self.accounts) < risk)
@@ -239,11 +272,23 @@ class Life:
         self.record("ratings", account=who, day=begin + 20, by=self.owner[who], rating=stars[who])
 
 
-def live(seed: int, accounts: int) -> Life:
-    """Let the company of a seed live for two years."""
-    life = Life(nature(seed), accounts, np.random.default_rng([seed, 12]))
-    for month in range(MONTHS):
-        here = (life.left > END) & (life.first <= month)
+def live(
+    seed: int,
+    accounts: int,
+    months: int = MONTHS,
+    shared: float = 0.0,
+    of: Nature | None = None,
+) -> Life:
+    """Let the company of a seed live, two years by default, as it is or as another nature has it.
+
+    ``shared`` is the standard deviation of what every account's log-odds have in common in each
+    quarter.
+    """
+    life = Life(of or nature(seed), accounts, np.random.default_rng([seed, 12]), months)
+    shocks = shared * np.random.default_rng([seed, 13]).normal(size=months // 3 + 1)
+    for month in range(months):
+        life.shared = float(shocks[month // 3])
+        here = (life.left > life.end) & (life.first <= month)
         due = ~life.annual | ((month - life.anniversary) % 12 == 0)
         leaves = life.decide(month, here, due)
         days = life.chance.integers(1, DAYS[month + 1] - DAYS[month], accounts)

@@ -34,14 +34,10 @@ url = "scores.duckdb"
 """
 
 
-def write_drawn(folder: Path, accounts: int, seed: int) -> dict[str, Any]:
-    """Draw a company, write its tables, and build the signals of every labelled month."""
-    from pipelines.project.project import load_project
-    from pipelines.project.rows import labelled_rows
-
+def write_life(folder: Path, life: Life) -> None:
+    """Write the tables of a company and a configuration that reads them."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "data").mkdir(parents=True)
-    life = live(seed, accounts)
     tables = {name: table for name, table in _tables(life).items() if len(table)}
     for name, table in tables.items():
         table.to_parquet(folder / "data" / f"{name}.parquet")
@@ -49,12 +45,21 @@ def write_drawn(folder: Path, accounts: int, seed: int) -> dict[str, Any]:
     end = (START + pd.Timedelta(days=END)).date()
     text = CONFIGURATION.format(end=end, tables=listed)
     (folder / "healthscore.toml").write_text(text, encoding="utf-8")
+
+
+def write_drawn(folder: Path, accounts: int, seed: int) -> dict[str, Any]:
+    """Draw a company, write its tables, and build the signals of every labelled month."""
+    from pipelines.project.project import load_project
+    from pipelines.project.rows import labelled_rows
+
+    life = live(seed, accounts)
+    write_life(folder, life)
     project = load_project(folder / "healthscore.toml")
     rows = labelled_rows(project)
     truth = pd.concat(life.rows)
     truth = pd.DataFrame(
         {
-            "account_id": _name(truth["account"]),
+            "account_id": account_names(truth["account"]),
             "observation_date": truth["date"].astype(rows.frame["observation_date"].dtype),
             TRUTH: truth["true"],
         }
@@ -77,7 +82,7 @@ def write_drawn(folder: Path, accounts: int, seed: int) -> dict[str, Any]:
     }
 
 
-def _name(accounts: Any) -> np.ndarray:
+def account_names(accounts: Any) -> np.ndarray:
     return np.array([f"C-{account:06d}" for account in np.asarray(accounts, int)], dtype=object)
 
 
@@ -108,7 +113,7 @@ def _tables(life: Life) -> dict[str, pd.DataFrame]:
     tickets, referrals = tickets[tickets.opened < END], referrals[referrals.day < END]
 
     def table(accounts: Any, **columns: Any) -> pd.DataFrame:
-        return pd.DataFrame({"account_id": _name(accounts), **columns})
+        return pd.DataFrame({"account_id": account_names(accounts), **columns})
 
     plans = np.array([f"tier{segment}" for segment in life.segment], dtype=object)
     who = surveys.account
@@ -178,7 +183,7 @@ def _subscriptions(life: Life, fees: np.ndarray) -> pd.DataFrame:
         tables.append(
             pd.DataFrame(
                 {
-                    "account_id": _name(who),
+                    "account_id": account_names(who),
                     "started_at": START + pd.to_timedelta(begin, unit="D"),
                     "ended_at": _moment(ended),
                     "renewal_at": START + pd.to_timedelta(renewal, unit="D"),

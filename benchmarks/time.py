@@ -14,7 +14,17 @@ taught what had matured before the newest six months and speaks of them. Means o
                            renewed or not, by a model of what matured eight months before the end
 ``auc_180_before`` and so on  the same of a score of the risk in the window
 
-Curves, forecasts and changes of bands are not measured here yet. ``companies`` has each.
+``crossings``              curves that fall from one horizon to the next, of a model of what
+                           had matured a year before the end
+``ece_worst_horizon``      largest expected calibration error of them at a horizon, in ten parts
+``curve_log_loss``         their mean log loss over the horizons
+``best_peer``              the least mean log loss among peers: Cox with a ridge, a discrete hazard
+                           of plain LightGBM, five separate models; ``peer_`` tells each
+``band_flips``, ``band_flips_before``  changes of band that are taken back within two dates, of 100
+                           accounts and dates, as bands are issued and by the score alone
+``band_auc``, ``band_auc_before``  AUC of the band alone, over due rows
+
+Forecasts are not measured here yet. ``companies`` has each.
 """
 
 from __future__ import annotations
@@ -22,6 +32,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,16 +43,21 @@ sys.path.append(sys.path.pop(1))
 
 import numpy as np
 import pandas as pd
+from _hazards import PEERS, task_of
 from scipy.special import expit, xlogy
 from sklearn.metrics import roc_auc_score
 
-from models.arrays import Floats
+from models.arrays import Codes, Floats
+from models.scoring.scale import ScaleSettings
+from models.scoring.timing.curve import HORIZONS
 from models.scoring.timing.decisions import Decisions
 from models.training.learning import Learning, Learnt, learn
 from models.training.splits import time_holdout
-from pipelines.project.project import load_project
+from pipelines.project.project import Project, load_project
 from pipelines.project.rows import LabelledRows, labelled_rows, segment_settings
+from pipelines.scoring.bands.settled import settled
 
+CURVE_DATES, CURVES_JUDGED, PARTS = 12, 2, 10
 KEYS = ["account_id", "observation_date"]
 JUDGED, EARLIER = 6, 8
 AHEAD, NEAR = (180, 90, 30), 15
@@ -104,7 +120,111 @@ def measure(folder: Path) -> dict[str, Any]:
         learnt, later = taught(project, rows, decisions, EARLIER)
         for days, auc in before_renewals(later, np.asarray(learnt.log_odds(later))).items():
             found[f"auc_{days}{name}"] = auc
+    found |= of_curves(project, rows)
+    return found | of_bands(project, rows)
+
+
+def of_curves(project: Project, rows: LabelledRows) -> dict[str, float | None]:
+    """Hold curves against what came within each horizon, beside those of others."""
+    window = rows.window
+    if window is None:
+        return {}
+    learnt, later = taught(project, rows, rows.decisions, CURVE_DATES)
+    known = rows.frame.iloc[
+        time_holdout(rows.frame["observation_date"], rows.maturity_days, n_dates=CURVE_DATES).train
+    ].reset_index(drop=True)
+    curve = learnt.curve(known, window)
+    if curve is None:
+        return {}
+    dates = np.sort(later["observation_date"].unique())[:CURVES_JUDGED]
+    later = later[later["observation_date"].isin(dates)].reset_index(drop=True)
+    usual = pd.Series(learnt.log_odds(known)).groupby([learnt.segment(known), learnt.kinds(known)])
+    cells = pd.MultiIndex.from_arrays([learnt.segment(later), learnt.kinds(later)])
+    log_odds = learnt.log_odds(later)
+    middle = usual.mean().reindex(cells).fillna(log_odds.mean()).to_numpy()
+    told = curve.within(later, log_odds, middle)
+    names = [signal.name for signal in rows.signals]
+    task = task_of(known, later, names, window)
+    losses = {name: _log_losses(peer(task), later, rows) for name, peer in PEERS.items()}
+    own = _log_losses(told, later, rows)
+    return {
+        "crossings": float((np.diff(told, axis=1) < 0).any(axis=1).sum()),
+        "ece_worst_horizon": max(_errors(told, later, rows)),
+        "curve_log_loss": float(np.mean(own)),
+        "best_peer": min(float(np.mean(loss)) for loss in losses.values()),
+        **{f"peer_{name}": float(np.mean(loss)) for name, loss in losses.items()},
+    }
+
+
+def _judged(
+    told: Floats, later: pd.DataFrame, rows: LabelledRows
+) -> Iterator[tuple[Floats, Floats]]:
+    """Give what was told and what came, at each horizon that is over."""
+    over = (pd.Timestamp(rows.data_end) - later["observation_date"]).dt.days.to_numpy()
+    loss = later["days_to_loss"].to_numpy(dtype=float, na_value=np.inf)
+    for place, days in enumerate(HORIZONS):
+        whole = over >= days
+        if whole.any():
+            yield told[whole, place], (loss < days)[whole].astype(float)
+
+
+def _log_losses(told: Floats, later: pd.DataFrame, rows: LabelledRows) -> list[float]:
+    found = []
+    for risk, lost in _judged(told, later, rows):
+        q = np.clip(risk, 1e-4, 1 - 1e-4)
+        found.append(float(-(xlogy(lost, q) + xlogy(1 - lost, 1 - q)).mean()))
     return found
+
+
+def _errors(told: Floats, later: pd.DataFrame, rows: LabelledRows) -> list[float]:
+    found = []
+    for risk, lost in _judged(told, later, rows):
+        part = np.argsort(np.argsort(risk, kind="stable")) * PARTS // len(risk)
+        gaps = [abs(risk[part == k].sum() - lost[part == k].sum()) for k in range(PARTS)]
+        found.append(sum(gaps) / len(risk))
+    return found
+
+
+def of_bands(project: Project, rows: LabelledRows) -> dict[str, float | None]:
+    """Count changes of band that are taken back, as bands are issued and by the score alone."""
+    learnt, later = taught(project, rows, rows.decisions, JUDGED)
+    scale = ScaleSettings(term_anchors=rows.term_anchors).scale(rows.base_rate)
+    score = scale.score(learnt.log_odds(later) - scale.shift(learnt.kinds(later)))
+    wide = later.assign(score=score).pivot(
+        index="account_id", columns="observation_date", values="score"
+    )
+    scores = wide.to_numpy()
+    there = ~np.isnan(scores)
+    alone = np.where(there, scale.position_of(np.nan_to_num(scores)), -1)
+    issued = alone.copy()
+    for date in range(1, scores.shape[1]):
+        both = there[:, date] & there[:, date - 1]
+        issued[both, date] = settled(
+            scale, issued[both, date - 1], scores[both, date - 1], scores[both, date]
+        )
+    place = (wide.index.get_indexer(later["account_id"]),)
+    place += (wide.columns.get_indexer(later["observation_date"]),)
+    due = learnt.due(later)
+    lost = later["happened"].to_numpy()[due]
+    return {
+        "band_flips": _flips(issued),
+        "band_flips_before": _flips(alone),
+        "band_auc": float(roc_auc_score(lost, -issued[place][due])),
+        "band_auc_before": float(roc_auc_score(lost, -alone[place][due])),
+        "at_risk_share": float((alone == 0).sum() / there.sum()),
+    }
+
+
+def _flips(bands: Codes) -> float:
+    """Changes that are taken back within two dates, of 100 accounts and dates; -1 is no account."""
+    back, seen = 0, 0
+    for date in range(1, bands.shape[1]):
+        before, now = bands[:, date - 1], bands[:, date]
+        changed = (before >= 0) & (now >= 0) & (before != now)
+        seen += int(((before >= 0) & (now >= 0)).sum())
+        later = bands[:, date + 1 : date + 3]
+        back += int((changed & (later == before[:, None]).any(axis=1)).sum())
+    return 100 * back / seen
 
 
 def taught(
@@ -138,7 +258,7 @@ def main() -> None:
         each.append(measure(folder))
         print(json.dumps(each[-1]), file=sys.stderr, flush=True)
     names = [name for name in each[0] if name not in ("company", "decided")]
-    table = pd.DataFrame(each)[names].astype(float)
+    table = pd.DataFrame(each).reindex(columns=names).astype(float)
     means = {name: None if table[name].isna().all() else table[name].mean() for name in names}
     if asked.json:
         print(json.dumps({**means, "companies": each}))

@@ -18,7 +18,8 @@ from features.builders.settings import SignalsSettings
 from features.catalog import AGE, Signal
 from features.errors import SettingsError, sample
 from features.observations import active_accounts
-from features.outcomes.settings import OutcomeSettings
+from features.outcomes.churned import DAYS_TO_LOSS
+from features.outcomes.settings import OF_SOME_ACCOUNTS, OutcomeSettings
 from features.signals.adoption import AdoptionBuilder
 from features.signals.enablement import EnablementBuilder
 from features.signals.payments import PaymentsBuilder
@@ -49,7 +50,7 @@ BUILDERS: tuple[Builder, ...] = (
 )
 
 
-KEYS = ("account_id", "observation_date", "happened", AGE)
+KEYS = ("account_id", "observation_date", "happened", DAYS_TO_LOSS, AGE)
 """Columns of the feature table that are no signals."""
 ORDER = ("observation_date", "account_id")
 POSITION = "position_in_feature_table"
@@ -136,8 +137,8 @@ class FeatureRows:
     company : Company
         Whose tables it is computed from; they must stay open.
     table : ibis Table
-        ``account_id``, ``observation_date``, ``happened`` and ``account_age_days`` if labelled,
-        ``mrr`` where it is mapped, and a column per signal.
+        ``account_id``, ``observation_date``, ``happened``, of churn ``days_to_loss``, and
+        ``account_age_days`` if labelled, ``mrr`` where it is mapped, and a column per signal.
     count : int
         Number of rows.
     signals : tuple of Signal
@@ -249,7 +250,7 @@ def feature_rows(
     rows = active_accounts(company, dates)
     if account_id is not None:
         rows = rows.filter(rows.account_id == account_id)
-    if labelled or outcome.kind == "adoption":
+    if labelled or outcome.kind in OF_SOME_ACCOUNTS:
         # What reads outcomes is loaded where one is read: a night reads none.
         from features.outcomes.labels import candidates, with_label
 
@@ -259,7 +260,7 @@ def feature_rows(
         rows = rows.mutate(**{AGE: days_between(rows.observation_date, rows.created_at)})
     observations = company.keep("observations", rows)
     request = Request(company, observations, tuple(dates), settings, outcome, account_id)
-    extra = [name for name in ("happened", AGE, "mrr") if name in observations.columns]
+    extra = [name for name in (*KEYS[2:], "mrr") if name in observations.columns]
     joined = observations.select("account_id", "observation_date", *extra)
     for number, (builder, signals) in enumerate(builders.items(), start=2):
         tell(f"building {builder.group} signals", number, steps)

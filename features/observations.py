@@ -35,7 +35,7 @@ def active_accounts(company: Company, dates: Sequence[date]) -> ir.Table:
     """
     grid = _accounts_known(company, dates)
     if "subscriptions" in company.tables:
-        running = _running_subscriptions(company, grid)
+        running = running_subscriptions(company, grid)
         rows = grid.inner_join(running, ["account_id", "observation_date"])
     else:
         known = grid.filter(grid.created_at.notnull()) if company.is_dated else grid
@@ -65,7 +65,7 @@ def _accounts_known(company: Company, dates: Sequence[date]) -> ir.Table:
     return grid.select("account_id", "created_at", "observation_date")
 
 
-def _running_subscriptions(company: Company, grid: ir.Table) -> ir.Table:
+def running_subscriptions(company: Company, grid: ir.Table) -> ir.Table:
     """Aggregate, per account and date, the subscriptions that run on it.
 
     A term whose renewal date has passed and after which a newer term has begun is over, although

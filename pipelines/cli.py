@@ -16,8 +16,17 @@ from pipelines.commands.champions import history, rollback
 from pipelines.commands.experiment import experiment
 from pipelines.commands.monitor import monitor
 from pipelines.commands.panel import serve, user
-from pipelines.commands.portfolio import digest, portfolio
-from pipelines.commands.scores import explain, export, score, trend, verify_run, verify_store
+from pipelines.commands.plays import plays
+from pipelines.commands.portfolio import digest, forecast, portfolio
+from pipelines.commands.scores import (
+    curve,
+    explain,
+    export,
+    score,
+    trend,
+    verify_run,
+    verify_store,
+)
 from pipelines.commands.setup import (
     check,
     connect,
@@ -65,9 +74,12 @@ for command in (
     verify_run,
     verify_store,
     explain,
+    curve,
     trend,
     portfolio,
+    plays,
     digest,
+    forecast,
     export,
     recommend,
     what_if,

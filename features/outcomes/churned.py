@@ -8,8 +8,9 @@ import ibis
 import ibis.expr.types as ir
 
 from features.outcomes.settings import OutcomeSettings
-from features.tables.company import Company, without_doubled_keys
+from features.tables.company import Company, days_between, without_doubled_keys
 
+DAYS_TO_LOSS = "days_to_loss"
 KEYS = ["account_id", "observation_date"]
 
 
@@ -65,11 +66,15 @@ def _with_renewals(rows: ir.Table) -> ir.Table:
 
 
 def with_churn(observations: ir.Table, company: Company, outcome: OutcomeSettings) -> ir.Table:
-    """Add ``happened``: whether the account churns within the outcome window."""
+    """Add ``happened``: whether the account churns within the outcome window.
+
+    ``days_to_loss`` says when it churns next, as far as is known; null where that is not known.
+    """
     kept = _still_there(observations, company, outcome)
     closes = kept.observation_date + ibis.interval(days=outcome.maturity_days)
     happened = (kept.next_churn.notnull() & (kept.next_churn < closes)).cast("int8")
-    return kept.mutate(happened=happened).drop("next_churn")
+    ahead = days_between(kept.next_churn, kept.observation_date)
+    return kept.mutate(happened=happened, **{DAYS_TO_LOSS: ahead}).drop("next_churn")
 
 
 def without_gone(observations: ir.Table, company: Company, outcome: OutcomeSettings) -> ir.Table:

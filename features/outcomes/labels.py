@@ -12,8 +12,9 @@ from features.catalog import Signal
 from features.errors import SettingsError, nearest
 from features.outcomes.adoption_target import not_there_yet, with_target_reached
 from features.outcomes.churned import with_churn
+from features.outcomes.renewal import with_a_renewal, with_renewal
 from features.outcomes.revenue import with_revenue_change
-from features.outcomes.settings import OutcomeSettings
+from features.outcomes.settings import OF_SOME_ACCOUNTS, OutcomeSettings
 from features.tables.company import Company, without_doubled_keys
 
 WARM_UP_DAYS = 56
@@ -54,6 +55,8 @@ def _needed(company: Company, outcome: OutcomeSettings) -> dict[str, tuple[str, 
     if target is not None:
         column = {"users": ("user_id",), "features": ("feature",), "events": ()}[target.measure]
         return {"usage_events": (*column, *(("feature",) if target.feature is not None else ()))}
+    if outcome.kind == "renewal":
+        return {"subscriptions": ("renewal_at",)}
     return {} if outcome.kind == "churn" else {"subscriptions": ("mrr",)}
 
 
@@ -156,6 +159,11 @@ def why_no_row(company: Company, outcome: OutcomeSettings, dates: Sequence[date]
             f"No account on {span} was active with a known MRR at both ends of the outcome window;"
             " check started_at, ended_at and mrr under [tables.subscriptions]"
         )
+    if outcome.kind == "renewal":
+        return (
+            f"No contract renewed within {max(outcome.days_before)} days of {span}; check"
+            " renewal_at under [tables.subscriptions] or [outcome] days_before"
+        )
     return (
         f"No account was active on any of {span}; check started_at and ended_at under"
         " [tables.subscriptions]"
@@ -173,6 +181,8 @@ def days_to_label(company: Company, outcome: OutcomeSettings) -> int:
         return outcome.maturity_days + grace
     if outcome.kind == "adoption":
         return max(outcome.maturity_days, outcome.lead_days + grace)
+    if outcome.kind == "renewal":
+        return outcome.maturity_days + outcome.grace_days + 1
     return outcome.maturity_days
 
 
@@ -180,9 +190,11 @@ def candidates(
     observations: ir.Table, company: Company, outcome: OutcomeSettings, dates: Sequence[date]
 ) -> ir.Table:
     """Keep the observations that can have the outcome, as far as was known on their date."""
-    if outcome.kind != "adoption":
+    if outcome.kind not in OF_SOME_ACCOUNTS:
         return observations
     refuse_unreadable(company, outcome)
+    if outcome.kind == "renewal":
+        return with_a_renewal(observations, outcome)
     return not_there_yet(observations, company, outcome, dates)
 
 
@@ -217,6 +229,8 @@ def with_label(
         return without_doubled_keys(observations.inner_join(_labels(company), keys))
     if outcome.kind == "churn":
         return with_churn(observations, company, outcome)
+    if outcome.kind == "renewal":
+        return with_renewal(observations, company, outcome, dates)
     if outcome.kind == "adoption":
         return with_target_reached(observations, company, outcome, dates)
     return with_revenue_change(observations, company, outcome, dates)

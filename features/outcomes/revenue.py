@@ -44,7 +44,7 @@ def with_revenue_change(
         "closing": outcome.maturity_days,
     }
     days = {day + timedelta(days=later) for day in dates for later in moments.values()}
-    states = company.keep("revenue_states", _mrr_on(company, sorted(days)))
+    states = company.keep("revenue_states", revenue_on(company, sorted(days)))
     rows = company.keep("observed_revenue", observations)
     for name, later in moments.items():
         state = states.select(
@@ -74,16 +74,24 @@ def _changed(before: ir.Value, after: ir.Value, outcome: OutcomeSettings) -> ir.
     return (after > before) & (after >= before * (1 + share - ROUNDING))
 
 
-def _mrr_on(company: Company, days: Sequence[date]) -> ir.Table:
+def revenue_on(company: Company, days: Sequence[date]) -> ir.Table:
     """Sum, per day, the MRR of every account that is there, by all that is known today.
 
-    The sum is NaN where the MRR of a running subscription is not known.
+    Returns
+    -------
+    ibis table
+        ``account_id``, ``observation_date`` and ``mrr``, which is NaN where the MRR of a running
+        subscription is not known; NaN throughout where no MRR is mapped.
     """
     read = ("accounts", "subscriptions", "churn_events")
     tables = {name: in_hindsight(company.tables[name]) for name in read if name in company.tables}
-    rows = tables["subscriptions"].cleaned
-    tables["subscriptions"] = replace(
-        tables["subscriptions"], cleaned=rows.mutate(mrr=rows.mrr.fill_null(float("nan")))
-    )
+    unknown = ibis.literal(float("nan"))
+    if company.has("subscriptions", "mrr"):
+        rows = tables["subscriptions"].cleaned
+        tables["subscriptions"] = replace(
+            tables["subscriptions"], cleaned=rows.mutate(mrr=rows.mrr.fill_null(float("nan")))
+        )
     there = active_accounts(replace(company, tables=tables), days)
+    if "mrr" not in there.columns:
+        there = there.mutate(mrr=unknown)
     return there.select(*KEYS, "mrr")

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
 from features.tables.mapping.mapping import Frozen
 
-OutcomeKind = Literal["churn", "contraction", "expansion", "adoption", "label"]
+OutcomeKind = Literal["churn", "renewal", "contraction", "expansion", "adoption", "label"]
 GOOD_KINDS: tuple[OutcomeKind, ...] = ("expansion", "adoption")
-OF_ONE_KIND = ("change_share", "target", "good")
+OF_SOME_ACCOUNTS: tuple[OutcomeKind, ...] = ("renewal", "adoption")
+"""Kinds that not every active account can have."""
+OF_ONE_KIND = ("change_share", "target", "good", "days_before", "notice_days")
 """Settings that only some kinds have."""
+WINDOW_SETTINGS = ("horizon_days", "lead_days")
+"""Settings of a window that begins with the observation date; a renewal has its own end."""
+DAYS_BEFORE = (365, 270, 180, 90, 60, 30)
 
 
 class OutcomeWords(NamedTuple):
@@ -32,6 +37,7 @@ class OutcomeWords(NamedTuple):
 
 WORDS: dict[OutcomeKind, OutcomeWords] = {
     "churn": OutcomeWords("churn", "churned"),
+    "renewal": OutcomeWords("loss at renewal", "were lost at renewal"),
     "contraction": OutcomeWords("contraction", "contracted"),
     "expansion": OutcomeWords("expansion", "expanded"),
     "adoption": OutcomeWords("adoption", "adopted"),
@@ -72,9 +78,10 @@ class OutcomeSettings(Frozen):
 
     Parameters
     ----------
-    kind : {"churn", "contraction", "expansion", "adoption", "label"}
-        The outcome: the account leaves; its MRR is lower, or higher, at the end of the outcome
-        window; it reaches a target of use within the window; or what table ``labels`` says.
+    kind : {"churn", "renewal", "contraction", "expansion", "adoption", "label"}
+        The outcome: the account leaves; it is lost at its next renewal; its MRR is lower, or
+        higher, at the end of the outcome window; it reaches a target of use within the window; or
+        what table ``labels`` says.
     horizon_days : int
         Length of the outcome window in days.
     lead_days : int
@@ -92,6 +99,12 @@ class OutcomeSettings(Frozen):
         Contraction and expansion: the share of its MRR by which an account must change.
     target : AdoptionTarget or None
         Adoption: what must be reached.
+    days_before : tuple of int
+        Renewals: distances before each renewal at which an account is looked at. The largest is
+        the length of the outcome window.
+    notice_days : int
+        Renewals: days before a renewal from which on notice can no longer be given, so that nobody
+        is looked at.
     good : bool or None
         Labels: whether the outcome is good news, so that a high score means a high probability;
         false when left out. The other kinds know.
@@ -106,7 +119,27 @@ class OutcomeSettings(Frozen):
     grace_days: int = Field(7, ge=0, le=365)
     change_share: float = Field(0.1, gt=0, le=10)
     target: AdoptionTarget | None = None
+    days_before: tuple[Annotated[int, Field(ge=1, le=730)], ...] = DAYS_BEFORE
+    notice_days: int = Field(0, ge=0, le=365)
     good: bool | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _looks_as_far_as_asked(cls, raw: Any) -> Any:
+        """Let the window of a renewal be as long as the furthest distance before it."""
+        if not isinstance(raw, dict) or raw.get("kind") != "renewal":
+            return raw
+        given = raw.get("days_before", DAYS_BEFORE)
+        days = [day for day in given if isinstance(day, int)] if _is_list(given) else []
+        if not days:
+            return raw
+        for name, meant in zip(WINDOW_SETTINGS, (max(days), 0), strict=True):
+            if raw.get(name, meant) != meant:
+                raise ValueError(
+                    f'{name} has no meaning for kind = "renewal", whose window ends with each'
+                    " contract; take it out and set days_before"
+                )
+        return {**raw, "horizon_days": max(days)}
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Self:
@@ -126,10 +159,23 @@ class OutcomeSettings(Frozen):
                 f'good belongs to kind = "label" and the kind is {kind!r}, which is'
                 f" {'good' if kind in GOOD_KINDS else 'bad'} news by itself; take it out"
             )
-        if "change_share" in given and kind not in ("contraction", "expansion"):
+        if "change_share" in given and kind not in ("contraction", "expansion", "renewal"):
             raise ValueError(
-                f"change_share belongs to contraction and expansion and the kind is {kind!r}; take"
-                " it out"
+                f"change_share belongs to contraction, expansion and renewal and the kind is"
+                f" {kind!r}; take it out"
+            )
+        for name in ("days_before", "notice_days"):
+            if name in given and kind != "renewal":
+                raise ValueError(
+                    f'{name} belongs to kind = "renewal" and the kind is {kind!r}; take it out'
+                )
+        if kind == "renewal" and not self.days_before:
+            raise ValueError("days_before must name at least one distance, and is empty")
+        if kind == "renewal" and self.notice_days >= max(self.days_before):
+            raise ValueError(
+                f"notice_days must be below the largest of days_before, and {self.notice_days} is"
+                f" not below {max(self.days_before)}: nobody would be looked at; correct one of"
+                " them"
             )
         if kind == "contraction" and self.change_share > 1:
             raise ValueError(
@@ -152,3 +198,7 @@ class OutcomeSettings(Frozen):
     def words(self) -> OutcomeWords:
         """How people speak of it."""
         return WORDS[self.kind]
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple)

@@ -30,9 +30,9 @@ from models.backtest.origin import OriginResult, Trial
 from models.churn.segments import SegmentSettings, assign_segments
 from models.measures.fairness_audit import fairness_audit
 from models.measures.metrics import BandRow, calibration_table
-from models.scoring.scale import ScaleSettings, ScoreScale
+from models.scoring.scale import ScaleSettings, ScoreScale, scale_of
 from models.training.checks import check_labels
-from models.training.holdout import band_table, risk_of
+from models.training.holdout import band_table
 from models.training.learning import Learning
 from models.training.splits import Fold, account_folds, rolling_origins, time_holdout
 
@@ -196,10 +196,9 @@ def backtest(
     trial = Trial(frame, signals, contenders, learning)
     tested, warnings = _run(trial, folds, tell)
     rows = np.concatenate([part.rows for part in tested])
-    decided = learning.decided(frame)
-    fixed = (scale or ScaleSettings()).scale(float(decided["happened"].mean()))
+    fixed = scale_of(scale, learning.decided(frame), learning.decisions)
     predictions = _predictions(frame, rows, tested, treated, learning.segments, fixed)
-    band = fixed.band(risk_of(predictions))
+    band = predictions["band"].to_numpy(dtype=object)
 
     tell("measuring")
     names = [contender.name for contender in contenders]
@@ -224,7 +223,7 @@ def backtest(
         predictions=predictions,
         measures=measures,
         versus=versus,
-        lead=lead_time(predictions.assign(band=band), known_events),
+        lead=lead_time(predictions, known_events),
         leaks=leaks,
         audit=audit,
         bands=band_table(predictions, fixed),
@@ -302,6 +301,7 @@ def _predictions(
     if len(set(segment)) > 1:
         segment[segment == EVERYBODY] = OTHERS
     log_odds = np.concatenate([part.log_odds for part in tested])
+    health = log_odds - scale.shift(np.concatenate([part.kinds for part in tested]))
     found = frame.iloc[rows][["account_id", "observation_date"]].reset_index(drop=True)
     found = found.assign(
         origin=pd.Series([part.origin for part in tested])
@@ -310,7 +310,8 @@ def _predictions(
         segment=segment,
         happened=frame["happened"].to_numpy(dtype=np.int8)[rows],
         treated=was_treated[rows],
-        score=scale.score(log_odds),
+        score=scale.score(health),
+        band=scale.band(np.asarray(expit(health))),
     )
     share = np.concatenate([part.share for part in tested])
     found["probability_if_due"] = expit(log_odds)

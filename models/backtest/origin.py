@@ -37,6 +37,8 @@ class OriginResult:
         Whether a decision falls into the outcome window.
     share : ndarray of shape (m,)
         Share of the risk at a decision that falls into it.
+    kinds : ndarray of int, shape (m,)
+        Position of the kind of their term.
     probability : dict of str to ndarray of shape (m,)
         Of every other contender.
     base_rate : float
@@ -52,6 +54,7 @@ class OriginResult:
     log_odds: Floats
     due: NDArray[np.bool_]
     share: Floats
+    kinds: Codes
     probability: Mapping[str, Floats]
     base_rate: float
     notes: tuple[str, ...]
@@ -120,6 +123,7 @@ class Trial:
             log_odds=log_odds,
             due=learnt.due(new),
             share=learnt.share(new),
+            kinds=learnt.kinds(new),
             probability=probability,
             base_rate=float(happened.mean()),
             notes=tuple(f"{named}: {note}" for note in notes),

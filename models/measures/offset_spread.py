@@ -53,11 +53,14 @@ def offset_spread(happened: Any, probability: Any, accounts: Any, dates: Any) ->
         return None
     rows = [day == place for place in range(day.max() + 1)]
     dates_own = [recalibrate(outcome[own], risk[own], cluster[own]).offset for own in rows]
-    return float(np.hypot(offset_error(whole.offset), _between(dates_own)))
+    return float(np.hypot(offset_error(whole.offset), spread_between(dates_own)))
 
 
-def _between(found: list[Estimate]) -> float:
-    """Estimate the standard deviation of offsets beyond their errors; 0 where one is known."""
+def spread_between(found: list[Estimate]) -> float:
+    """Estimate the standard deviation of offsets beyond their errors; 0 where one is known.
+
+    As that between studies is (DerSimonian and Laird 1986, "Meta-analysis in clinical trials").
+    """
     known = [one for one in found if one.value is not None]
     if len(known) < 2:
         return 0.0

@@ -213,6 +213,8 @@ def training_reference(model: HealthModel, frame: pd.DataFrame) -> Reference:
     segment = inputs[SEGMENT].to_numpy(dtype=object)
     # The score alone: what it is made of is not counted, and costs the most.
     log_odds = model.calibrator.log_odds(model.classifier.decision_function(inputs), segment)
+    if model.timing is not None:
+        log_odds = log_odds - model.scale.shift(model.timing.decisions.kinds(frame))
     return fit_reference(frame, model.signals, segment, score=model.scale.score(log_odds))
 
 

@@ -23,6 +23,7 @@ from models.scoring.calibration import LogisticCalibrator
 from models.scoring.file_seal import check_files, seal_files
 from models.scoring.scale import ScoreScale
 from models.scoring.sense import finite_json, refuse_nonsense
+from models.scoring.timing.curve import RiskCurve
 from models.scoring.timing.decisions import COLUMNS
 from models.scoring.timing.timing import Timing
 from models.tree_shap import ShapPlan
@@ -67,6 +68,9 @@ class HealthModel:
         Which segment a row belongs to.
     centres : dict of str to list of float
         Mean contribution of each signal per segment, and over all rows as "all".
+    term_centres : tuple of dict
+        The same among rows of each of :data:`~models.scoring.timing.decisions.KINDS`; empty where
+        kinds of terms are not told apart.
     weights : dict of str to dict of str to float
         Segment, or "all", to group to weight; sums to 100, profile left out.
     signal_weights : dict of str to dict of str to float
@@ -85,6 +89,11 @@ class HealthModel:
         How sure single margins are; None in every model from before it was asked.
     prior : PriorShare or None
         How much of a first model is a scorecard; None where outcomes alone taught it.
+    curve : RiskCurve or None
+        How likely a loss is within a month up to a year; None where no curve was learnt.
+    noise : float or None
+        Standard deviation of what a score wobbles by from run to run, in points; None where too
+        few accounts were seen on dates in a row.
     shap : ShapPlan or None
         The margin arranged for explaining; None until a fitted model is saved.
     """
@@ -103,6 +112,9 @@ class HealthModel:
     timing: Timing | None = None
     spread: AccountSpread | None = None
     prior: PriorShare | None = None
+    curve: RiskCurve | None = None
+    term_centres: tuple[Mapping[str, list[float]], ...] = ()
+    noise: float | None = None
     shap: ShapPlan | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -121,7 +133,7 @@ class HealthModel:
         # A model read from its files brings its plan, and has no need of what builds one.
         from models.scoring.margin_plan import margin_plan
 
-        return margin_plan(self.classifier, self.centres)
+        return margin_plan(self.classifier, self.term_centres or (self.centres,))
 
     @property
     def required_columns(self) -> tuple[str, ...]:
@@ -153,6 +165,12 @@ class HealthModel:
             described["spread"] = self.spread.to_dict()
         if self.prior is not None:
             described["prior"] = self.prior.to_dict()
+        if self.term_centres:
+            described["term_centres"] = list(self.term_centres)
+        if self.noise is not None:
+            described["noise"] = self.noise
+        if self.curve is not None:
+            described["curve"] = self.curve.to_dict()
         trees = self.classifier.correction_text()
         if trees is not None:
             (folder / TREES_FILE).write_text(trees, encoding="utf-8")
@@ -211,6 +229,9 @@ class HealthModel:
                 if "spread" in described
                 else None,
                 prior=PriorShare.from_dict(described["prior"]) if "prior" in described else None,
+                noise=described.get("noise"),
+                term_centres=tuple(described.get("term_centres", ())),
+                curve=RiskCurve.from_dict(described["curve"]) if "curve" in described else None,
                 shap=_kept_plan(folder / PLAN_FOLDER, classifier),
             )
             refuse_nonsense(model)

@@ -23,7 +23,8 @@ def issued_intervals(model: HealthModel, rows: pd.DataFrame) -> tuple[Floats, Fl
     model : HealthModel
         What made the scores.
     rows : DataFrame of n rows
-        ``segment``, ``score``, ``baseline_score``, ``probability`` and ``points_<group>``.
+        ``segment``, ``score``, ``baseline_score``, ``probability``, ``points_<group>``, and
+        ``probability_if_due`` where it was issued too.
 
     Returns
     -------
@@ -40,6 +41,10 @@ def issued_intervals(model: HealthModel, rows: pd.DataFrame) -> tuple[Floats, Fl
     inside = (score > 0) & (score < 100)
     if model.timing is None:
         log_odds = np.where(inside, log_odds, logit(probability))
+    if "probability_if_due" in rows:
+        # Scores of each kind of term are read beside another rate; this says what was meant.
+        if_due = rows["probability_if_due"].to_numpy(dtype=float, na_value=np.nan)
+        log_odds = np.where(np.isnan(if_due), log_odds, logit(if_due))
     moved = score - base
     reached = 50 + scale.points_per_log_odds * (log_odds - anchored) - base
     stretch = np.divide(reached, moved, out=np.ones_like(moved), where=~inside & (moved != 0))

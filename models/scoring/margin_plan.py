@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,23 +13,36 @@ from models.tree_shap import ShapPlan
 from models.tree_shap.build.backbone_tables import tabulate_backbone
 
 
-def margin_plan(classifier: ChurnClassifier, centres: Mapping[str, list[float]]) -> ShapPlan:
+def margin_plan(
+    classifier: ChurnClassifier, centres: Sequence[Mapping[str, list[float]]]
+) -> ShapPlan:
     """Arrange the margin of a classifier for explaining many rows.
 
     Parameters
     ----------
     classifier : ChurnClassifier
         Fitted.
-    centres : mapping of str to list of float
-        Mean contribution of each signal by segment, and over all rows as "all".
+    centres : sequence of mapping of str to list of float
+        For each kind of term that is told apart, mean contribution of each signal by segment, and
+        over all rows as "all". The segments of the first kind come first in the plan, and those
+        never seen last among them.
     """
     encoder = classifier.encoder_
-    means = [centres.get(name, centres[EVERYBODY]) for name in (*encoder.segments, EVERYBODY)]
-    additive = tabulate_backbone(
-        classifier.backbone_,
-        categorical=encoder.categorical,
-        n_features=len(encoder.names),
-        prior=classifier.prior_,
-        centres=np.array(means, dtype=float).reshape(-1, len(encoder.names)),
-    )
-    return ShapPlan.compile(classifier.booster_, additive=additive)
+    parts = []
+    for by_segment in centres:
+        names = (*encoder.segments, EVERYBODY)
+        means = [by_segment.get(name, by_segment[EVERYBODY]) for name in names]
+        parts.append(
+            tabulate_backbone(
+                classifier.backbone_,
+                categorical=encoder.categorical,
+                n_features=len(encoder.names),
+                prior=classifier.prior_,
+                centres=np.array(means, dtype=float).reshape(-1, len(encoder.names)),
+            )
+        )
+    stacked = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("height", "slope", "unknown", "base")
+    }
+    return ShapPlan.compile(classifier.booster_, additive=replace(parts[0], **stacked))

@@ -6,7 +6,10 @@ as an account of segment ``s``. With ``r`` the segment of ``x`` and ``s`` that o
 
     g(y) - f(x) = [g_r(x) - f(x)]              another model, the same signals
                 + [g_s(x) - g_r(x)]            another segment, the same signals
-                + sum_i [p_i(y) - p_i(x)]      each signal's own points under ``g`` in segment ``s``
+                + [g_s(w) - g_s(x)]            another kind of term, the same other signals
+                + sum_i [p_i(y) - p_i(w)]      each signal's own points under ``g`` in segment ``s``
+
+Here ``w`` is ``x`` with the contract of ``y`` where its terms are of another kind, else ``x``.
 
 In one segment of one model the baseline is one number, so the points of
 :func:`models.scoring.scale.points`, which sum to ``score - baseline`` clip included, leave nothing
@@ -46,9 +49,14 @@ from features.json_values import JsonReady
 from models.churn.segments import SegmentSettings
 from models.scoring.health_model import SEGMENT, HealthModel
 from models.scoring.reasons import value_text
-from models.scoring.scorer import ScoredAccounts, Scorer
+from models.scoring.scored import ScoredAccounts
+from models.scoring.scorer import Scorer
+from models.scoring.timing.decisions import COLUMNS
+from models.scoring.timing.decisions import KINDS as TERMS
 
-PartKind = Literal["behaviour", "missing", "recovered", "interplay", "segment", "model", "revised"]
+PartKind = Literal[
+    "behaviour", "missing", "recovered", "interplay", "segment", "term", "model", "revised"
+]
 KINDS: tuple[PartKind, ...] = get_args(PartKind)
 NOT_KNOWN = "not known"
 # What the order of sums leaves behind; sixty signals of it stay far below the promised 1e-9.
@@ -91,7 +99,8 @@ class MovePart(JsonReady):
     kind : str
         "behaviour" of a signal that changed, "missing" or "recovered" where it is known on one of
         the dates only, "interplay" where it stayed and is worth more or less beside the others;
-        "segment", "model", and "revised" for data that are no longer what a score was issued from.
+        "segment", "term" (of another length), "model", and "revised" for data that are no longer
+        what a score was issued from.
     signal, group : str or None
         Which signal, for the first four.
     label : str
@@ -165,10 +174,16 @@ def split_move(before: MoveEnd, after: MoveEnd) -> MoveSplit:
     moved = reread
     if segments[0] != segments[1]:
         moved = _read_as(after.model, segments[1], before.row)
+    kinds = [_kind_of_term(after.model, row) for row in (before.row, after.row)]
+    termed = moved
+    if kinds[0] != kinds[1]:
+        contract = {name: after.row[name].to_numpy() for name in COLUMNS}
+        termed = _read_as(after.model, segments[1], before.row.assign(**contract))
     parts = [
         _whole("model", "Model version", before.version, after.version, _rise(old, reread)),
         _whole("segment", "Segment", *segments, _rise(reread, moved)),
-        *_signal_parts(moved, new),
+        _whole("term", "Kind of term", kinds[0], kinds[1], _rise(moved, termed)),
+        *_signal_parts(termed, new),
     ]
     kept = [part for part in parts if abs(part.points) > ROUNDING]
     start, end = _score(old), _score(new)
@@ -181,6 +196,13 @@ def split_move(before: MoveEnd, after: MoveEnd) -> MoveSplit:
     # Stable, so that catalogue order decides a tie.
     kept.sort(key=lambda part: -abs(part.points))
     return MoveSplit(start, end, (old, new), tuple(kept))
+
+
+def _kind_of_term(model: HealthModel, row: pd.DataFrame) -> str:
+    """Name the kind of a row's term, where a model tells them apart."""
+    if model.timing is None or not model.term_centres:
+        return ""
+    return TERMS[int(model.timing.decisions.kinds(row)[0])].replace("_", " ")
 
 
 def _read_as(model: HealthModel, segment: str, row: pd.DataFrame) -> ScoredAccounts:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from features.errors import SettingsError
-from models.arrays import Floats
+from models.arrays import Codes, Floats
+from models.scoring.timing.anchors import term_anchors
+from models.scoring.timing.decisions import KINDS, Decisions
 
 Band = Literal["at-risk", "watch", "healthy", "likely", "possible", "unlikely"]
 BANDS: tuple[Band, ...] = ("at-risk", "watch", "healthy")
@@ -20,6 +23,7 @@ GOOD_BANDS: tuple[Band, ...] = ("likely", "possible", "unlikely")
 
 # Ten points halve the odds of churn.
 POINTS_PER_LOG_ODDS = float(10 / np.log(2))
+OF_TERM = "anchor_of_"
 GRADES = ("F", "D", "C", "B", "A")
 
 
@@ -36,12 +40,15 @@ class ScaleSettings:
         nine tenths of, the anchor's odds.
     good : bool
         Whether the outcome is good news.
+    term_anchors : tuple of float
+        As :class:`ScoreScale` has them.
     """
 
     anchor_probability: float | None = None
     at_risk_from: float | None = None
     watch_from: float | None = None
     good: bool = False
+    term_anchors: tuple[float, ...] = ()
 
     def scale(self, base_rate: float) -> ScoreScale:
         """Fill what was left open from the base rate of the outcome.
@@ -59,9 +66,7 @@ class ScaleSettings:
             at_risk = max(_times_odds(anchor, 2.0), watch or 0.0)
         if watch is None:
             watch = min(_times_odds(anchor, 0.9), at_risk)
-        return ScoreScale(
-            anchor_probability=anchor, at_risk_from=at_risk, watch_from=watch, good=self.good
-        )
+        return ScoreScale(anchor, at_risk, watch, self.good, self.term_anchors)
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,10 @@ class ScoreScale:
         is likely or possible. People read and write them by those names.
     good : bool
         Whether the outcome is good news.
+    term_anchors : tuple of float
+        Probability that scores 50 at decisions about terms of each of
+        :data:`~models.scoring.timing.decisions.KINDS`, in whose odds the cuts are multiplied too;
+        empty where it is the same of all.
 
     Raises
     ------
@@ -108,6 +117,7 @@ class ScoreScale:
     at_risk_from: float
     watch_from: float
     good: bool = False
+    term_anchors: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         first, second = self.cut_names
@@ -118,6 +128,12 @@ class ScoreScale:
                 raise SettingsError(
                     f"{shown} must be a probability strictly between 0 and 1, but is "
                     f"{probability}; set it to a rate such as 0.05."
+                )
+        for name, probability in zip(KINDS, self.term_anchors, strict=bool(self.term_anchors)):
+            if not 0 < probability < 1:
+                raise SettingsError(
+                    f"term_anchors must be probabilities strictly between 0 and 1, but that of"
+                    f" {name} is {probability}; set it to a rate such as 0.1."
                 )
         if self.watch_from > self.at_risk_from:
             raise SettingsError(
@@ -134,6 +150,16 @@ class ScoreScale:
     def cut_names(self) -> tuple[str, str]:
         """What people call the two cuts."""
         return ("likely_from", "possible_from") if self.good else ("at_risk_from", "watch_from")
+
+    def shift(self, kinds: Codes) -> Floats:
+        """Log-odds by which decisions about such terms are usually riskier than the anchor: (n,).
+
+        They are taken off the log-odds at a decision before the score is read from them.
+        """
+        if not self.term_anchors:
+            return np.zeros(len(kinds))
+        usual = np.asarray(logit(self.term_anchors)) - float(logit(self.anchor_probability))
+        return usual[kinds]
 
     @property
     def points_per_log_odds(self) -> float:
@@ -156,6 +182,21 @@ class ScoreScale:
         """Position of each probability's band in :attr:`bands`."""
         return 2 - np.digitize(probability, [self.watch_from, self.at_risk_from])
 
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Scores up to which an account is in the first and the second band.
+
+        Of a good outcome, scores from which it is.
+        """
+        first, second = self.unclipped(np.asarray(logit([self.at_risk_from, self.watch_from])))
+        return float(first), float(second)
+
+    def position_of(self, score: Floats) -> NDArray[np.intp]:
+        """Position in :attr:`bands` of the band that each score lies in."""
+        sign = -1.0 if self.good else 1.0
+        first, second = (sign * np.clip(limit, 0, 100) for limit in self.limits)
+        return np.digitize(sign * score, [first, second], right=True)
+
     def grade(self, score: Floats) -> NDArray[np.str_]:
         """Letter of a score, twenty points apart: A from 80, B from 60, C from 40, D from 20, F."""
         return np.array(GRADES, dtype=np.str_)[self.grade_position(score)]
@@ -172,14 +213,46 @@ class ScoreScale:
             first: self.at_risk_from,
             second: self.watch_from,
             **({"good": True} if self.good else {}),
+            **{f"{OF_TERM}{name}": rate for name, rate in self.anchors_by_name.items()},
         }
+
+    @property
+    def anchors_by_name(self) -> dict[str, float]:
+        """Probability of score 50 by the name of the kind of term."""
+        return dict(zip(KINDS, self.term_anchors, strict=bool(self.term_anchors)))
 
     @classmethod
     def from_dict(cls, described: Mapping[str, float]) -> ScoreScale:
         """Rebuild a scale from :meth:`to_dict`."""
         names = {"likely_from": "at_risk_from", "possible_from": "watch_from"}
         given = {names.get(name, name): value for name, value in described.items()}
-        return cls(good=bool(given.pop("good", False)), **given)
+        good = bool(given.pop("good", False))
+        anchors = [given.pop(f"{OF_TERM}{name}", None) for name in KINDS]
+        known = tuple(rate for rate in anchors if rate is not None)
+        return cls(**given, good=good, term_anchors=known)
+
+
+def scale_of(
+    scale: ScaleSettings | None, frame: pd.DataFrame, decisions: Decisions | None
+) -> ScoreScale:
+    """Fill what fixes a score from the rows that were due, where it is left open.
+
+    Parameters
+    ----------
+    scale : ScaleSettings or None
+        What is set; None leaves all to the rows.
+    frame : DataFrame of n rows
+        Contract terms and ``happened`` of rows that were due.
+    decisions : Decisions or None
+        As for :func:`term_anchors`; None where every row is due.
+    """
+    rate = float(frame["happened"].mean())
+    if decisions is None:
+        return replace(scale or ScaleSettings(), term_anchors=()).scale(rate)
+    if scale is not None:
+        return scale.scale(rate)
+    anchors, usual = term_anchors(decisions, frame)
+    return ScaleSettings(term_anchors=anchors).scale(usual)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,45 +16,15 @@ from features.errors import DataError, sample
 from models.arrays import Codes, Floats
 from models.churn.segments import segment_codes
 from models.scoring.health_model import SEGMENT, HealthModel, model_input
-from models.scoring.reasons import LEAST_POINTS, Reason, is_context, reasons
+from models.scoring.reasons import LEAST_POINTS, is_context
 from models.scoring.scale import BANDS, GOOD_BANDS, GRADES, points, score_move
-from models.scoring.timing.decisions import COLUMNS
+from models.scoring.scored import ScoredAccounts, ScoredCurves
+from models.scoring.timing.curve import HORIZONS
+from models.scoring.timing.decisions import AHEAD, COLUMNS
 from models.weights.account_spread import interval
-from models.weights.weights import group_points, observed_share, signal_shares
+from models.weights.weights import observed_share, signal_shares
 
-
-@dataclass(frozen=True)
-class ScoredAccounts:
-    """Scores of (account, observation date) rows, with what each is made of.
-
-    Attributes
-    ----------
-    table : DataFrame of n rows
-        In the order of the input: ``account_id``, ``observation_date``, ``segment`` (as the model
-        used it), ``score`` (0 to 100), ``band``, ``grade``, ``probability`` (of the outcome in
-        its window), ``probability_low`` and ``probability_high`` (its 90 % interval; NaN where the
-        model knows none), ``probability_if_due`` (had the account to decide in it), ``coverage``
-        (0 to 1) and ``baseline_score`` (the score of the segment's mean margin).
-    points : ndarray of shape (n, n_signals)
-        ``table.baseline_score + points.sum(axis=1)`` is ``table.score``, to 1e-9.
-    values : DataFrame of n rows
-        The signals as they were observed.
-    signals : tuple of Signal
-        What the columns of ``points`` and ``values`` are.
-    """
-
-    table: pd.DataFrame
-    points: Floats
-    values: pd.DataFrame
-    signals: tuple[Signal, ...]
-
-    def group_points(self) -> pd.DataFrame:
-        """Sum points over signal groups: n rows, one column per group that occurs."""
-        return group_points(self.points, self.signals)
-
-    def reasons(self, limit: int = 5) -> list[list[Reason]]:
-        """Give the signals with the largest points of each row, in words."""
-        return reasons(self.points, self.values, self.signals, limit)
+_FLOAT = pa.float64()
 
 
 class Scorer:
@@ -85,11 +54,15 @@ class Scorer:
         self.labels = tuple(dict.fromkeys((*model.segments.names, EVERYBODY)))
         positions = {name: code for code, name in enumerate(encoder.segments)}
         single = encoder.segment_column is None
-        self._code = np.array([0 if single else positions.get(name, -1) for name in self.labels])
-        labels = np.array(self.labels, dtype=object)
-        self._start = self.shap.base_values(self._code, len(self.labels))
-        self._baseline_log_odds = model.calibrator.log_odds(self._start, labels)
+        code = np.array([0 if single else positions.get(name, -1) for name in self.labels])
+        # A label of each kind of term that is told apart: those of the first kind, then the next.
+        kinds = np.arange(max(len(model.term_centres), 1))
+        self._code = _codes_of(code, len(encoder.segments) + 1, len(kinds))
+        labels = np.tile(np.array(self.labels, dtype=object), len(kinds))
+        self._start = self.shap.base_values(self._code, len(self._code))
+        self._usual = model.calibrator.log_odds(self._start, labels)
         self._slope = model.calibrator.slope(labels)
+        self._shift = np.repeat(model.scale.shift(kinds), len(self.labels))
         self._shares = signal_shares(model.signals, self.labels, model.signal_weights)
         self._context = is_context(model.signals)
         self._group = np.array([GROUPS.index(signal.group) for signal in model.signals])
@@ -116,21 +89,21 @@ class Scorer:
         model, scale = self.model, self.model.scale
         inputs = model_input(frame, model.signals, model.segments)
         values = model.classifier.encoder_.transform(inputs).values
-        position = {label: i for i, label in enumerate(self.labels)}
-        label = np.asarray(inputs[SEGMENT].map(position), dtype=np.intp)
-        contributions = self.shap.shap_values(values, segment=self._code[label])
-        start, slope = self._baseline_log_odds[label], self._slope[label]
+        label = self._labels_of(inputs)
+        place = self._place(label, frame)
+        contributions = self.shap.shap_values(values, segment=self._code[place])
+        start, slope = self._usual[place] - self._shift[place], self._slope[place]
         table = points(contributions, start, slope, scale)
-        if_due = expit(table.log_odds)
-        share = self._share(frame)
-        low, high = self._bounds(contributions, label, table.log_odds)
+        log_odds = table.log_odds + self._shift[place]
+        if_due, share = expit(log_odds), self._share(frame)
+        low, high = self._bounds(contributions, label, log_odds)
         scored = pd.DataFrame(
             {
                 "account_id": frame["account_id"].to_numpy(),
                 "observation_date": frame["observation_date"].to_numpy(),
                 SEGMENT: inputs[SEGMENT].to_numpy(dtype=object),
                 "score": table.score,
-                "band": scale.band(if_due),
+                "band": scale.band(expit(table.log_odds)),
                 "grade": scale.grade(table.score),
                 "probability": if_due * share,
                 "probability_low": low * share,
@@ -159,9 +132,11 @@ class Scorer:
         RecordBatch of n rows
             In the same order: ``account_id``, ``segment``, ``score``, ``band``, ``grade``,
             ``probability``, ``coverage``, ``baseline_score``, ``points_<group>`` of every group,
-            ``mrr`` (null where it is not given), and three lists of equal length, the largest
-            absolute points first: ``reason_signals``, ``reason_points`` and ``reason_values``
-            (as text, null where not known).
+            ``mrr`` (null where it is not given), ``probability_if_due``, ``loss_<days>_days`` of
+            every horizon (null where the model tells no curve), ``days_to_renewal`` (null where
+            none is known, or not read), and three lists of equal length, the largest absolute
+            points first: ``reason_signals``, ``reason_points`` and ``reason_values`` (as text, null
+            where not known).
 
         Raises
         ------
@@ -170,15 +145,20 @@ class Scorer:
         """
         self._refuse_absent(batch)
         label, values = self.inputs(batch)
+        given = [name for name in COLUMNS if self.model.timing is not None]
+        terms = pd.DataFrame(
+            {name: _numbers(batch[name], name) for name in given}, pd.RangeIndex(batch.num_rows)
+        )
+        place = self._place(label, terms)
         # Context comes last, so that as many as it could displace are looked at beside.
         most = min(reasons + int(self._context.sum()), len(self._context)) if reasons else 0
         parts = self.shap.explain(
-            values, groups=self._group, top_k=most, segment=self._code[label], n_threads=1
+            values, groups=self._group, top_k=most, segment=self._code[place], n_threads=1
         )
-        start, slope = self._baseline_log_odds[label], self._slope[label]
-        move = score_move(parts.margin - self._start[label], start, slope, self.model.scale)
-        if_due = expit(move.log_odds)
-        terms = [name for name in COLUMNS if self.model.timing is not None]
+        start, slope = self._usual[place] - self._shift[place], self._slope[place]
+        move = score_move(parts.margin - self._start[place], start, slope, self.model.scale)
+        log_odds = move.log_odds + self._shift[place]
+        if_due = expit(log_odds)
         scale = self.model.scale
         bands = GOOD_BANDS if scale.good else BANDS
         # Groups after the last that has a signal have no sums.
@@ -188,12 +168,14 @@ class Scorer:
             "account_id": batch["account_id"].cast(pa.string()),
             "segment": _named(label, self.labels),
             "score": move.score,
-            "band": _named(scale.band_position(if_due), bands),
+            "band": _named(scale.band_position(expit(move.log_odds)), bands),
             "grade": _named(scale.grade_position(move.score), GRADES),
-            "probability": if_due
-            * self._share(pd.DataFrame({name: _numbers(batch[name], name) for name in terms})),
+            "probability": if_due * self._share(terms),
             "coverage": observed_share(values, label, self._shares),
             "baseline_score": move.baseline,
+            "probability_if_due": if_due,
+            **self._losses(terms, log_odds, self._usual[place]),
+            AHEAD: _known(terms[AHEAD].to_numpy()) if given else pa.nulls(batch.num_rows, _FLOAT),
             **{f"points_{group}": group_points[:, i] for i, group in enumerate(GROUPS)},
             "mrr": _mrr(batch),
             **self._reasons(
@@ -201,6 +183,37 @@ class Scorer:
             ),
         }
         return pa.record_batch({name: pa.array(column) for name, column in columns.items()})
+
+    def curves(self, frame: pd.DataFrame) -> ScoredCurves | None:
+        """Tell the risk of rows over a year, with what each signal adds at every horizon.
+
+        Parameters
+        ----------
+        frame : DataFrame of n rows
+            As for :meth:`score`.
+
+        Returns
+        -------
+        ScoredCurves or None
+            None where the model tells no curve.
+        """
+        model, curve = self.model, self.model.curve
+        if curve is None:
+            return None
+        inputs = model_input(frame, model.signals, model.segments)
+        values = model.classifier.encoder_.transform(inputs).values
+        place = self._place(self._labels_of(inputs), frame)
+        contributions = self.shap.shap_values(values, segment=self._code[place])
+        usual, slope = self._usual[place], self._slope[place]
+        shares = curve.shares(frame)
+        told = curve.told(shares, usual + slope * contributions.sum(axis=1), usual)
+        return ScoredCurves(
+            within=told.within,
+            low=told.low,
+            high=told.high,
+            baseline=curve.told(shares, usual, usual).within,
+            points=curve.points(shares, contributions, usual, slope),
+        )
 
     def inputs(self, batch: pa.RecordBatch) -> tuple[Codes, Floats]:
         """Read the rows as the model does: position of each label (n,), values (n, n_signals)."""
@@ -233,6 +246,26 @@ class Scorer:
     def _share(self, frame: pd.DataFrame) -> Floats | float:
         """Share of the risk at a decision that falls into the outcome window: (n,), or 1."""
         return 1.0 if self.model.timing is None else self.model.timing.share(frame)
+
+    def _labels_of(self, inputs: pd.DataFrame) -> Codes:
+        position = {label: i for i, label in enumerate(self.labels)}
+        return np.asarray(inputs[SEGMENT].map(position), dtype=np.intp)
+
+    def _place(self, label: Codes, terms: pd.DataFrame) -> Codes:
+        """Where a row's baseline lies: its segment's, among terms of its kind: (n,)."""
+        if not self.model.term_centres or self.model.timing is None:
+            return label
+        return self.model.timing.decisions.kinds(terms) * len(self.labels) + label
+
+    def _losses(
+        self, terms: pd.DataFrame, log_odds: Floats, usual: Floats
+    ) -> dict[str, pa.Array | Floats]:
+        """Probability of a loss within each horizon, by the name of its column."""
+        curve = self.model.curve
+        if curve is None:
+            return {f"loss_{days}_days": pa.nulls(len(log_odds), _FLOAT) for days in HORIZONS}
+        within = curve.within(terms, log_odds, usual)
+        return {f"loss_{days}_days": within[:, place] for place, days in enumerate(HORIZONS)}
 
     def _refuse_absent(self, batch: pa.RecordBatch) -> None:
         needed = ["account_id", *self.model.required_columns]
@@ -275,6 +308,18 @@ class Scorer:
             name: pa.ListArray.from_arrays(pa.array(offsets), items)
             for name, items in lists.items()
         }
+
+
+def _codes_of(code: Codes, block: int, kinds: int) -> Codes:
+    """Codes of segments in a plan that has them once for each kind of term, unseen ones as -1."""
+    own = np.where(code < 0, block - 1, code)
+    codes = (np.arange(kinds)[:, None] * block + own).ravel()
+    return np.where(codes == kinds * block - 1, -1, codes)
+
+
+def _known(numbers: Floats) -> pa.Array:
+    """Numbers with null for NaN."""
+    return pa.array(numbers, _FLOAT, mask=np.isnan(numbers))
 
 
 def _named(position: Any, names: Any) -> pa.Array:

@@ -8,6 +8,7 @@ from typing import Any
 
 from features.catalog import EVERYBODY
 from features.errors import RegistryError, sample
+from models.scoring.timing.decisions import KINDS
 
 ROUNDING = 1e-6
 
@@ -54,11 +55,19 @@ def _faults(model: Any) -> Iterator[str]:
         yield f"maturity_days must not be below 0, and is {model.maturity_days}"
     if model.timing is not None:
         yield from model.timing.faults()
-    if EVERYBODY not in model.centres:
-        yield f"centres must be of all accounts too, and are of {sample(model.centres)}"
-    for segment, centre in model.centres.items():
-        if len(centre) != len(names):
-            yield f"segment {segment!r} has {len(centre)} centres for {len(names)} signals"
+    if model.noise is not None and not model.noise >= 0:
+        yield f"what a score wobbles by must not be below 0, and is {model.noise}"
+    if model.curve is not None:
+        yield from model.curve.faults()
+    kinds = len(KINDS) if model.scale.term_anchors else 0
+    if len(model.term_centres) != kinds or (kinds and model.timing is None):
+        yield f"centres must be of {kinds} kinds of terms, and are of {len(model.term_centres)}"
+    for centres in (model.centres, *model.term_centres):
+        if EVERYBODY not in centres:
+            yield f"centres must be of all accounts too, and are of {sample(centres)}"
+        for segment, centre in centres.items():
+            if len(centre) != len(names):
+                yield f"segment {segment!r} has {len(centre)} centres for {len(names)} signals"
     for kind, weights in (("groups", model.weights), ("signals", model.signal_weights)):
         yield from _weight_faults(kind, weights)
     absent = set(names).difference(*map(set, model.signal_weights.values()))

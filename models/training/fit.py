@@ -15,11 +15,13 @@ from sklearn.base import clone
 from features.catalog import AGE, EVERYBODY, Signal
 from features.errors import EvidenceError
 from features.json_values import Json
-from models.arrays import Codes
+from models.arrays import Codes, Floats
 from models.measures.metrics import BandRow, Metrics
+from models.measures.reversal import reversal
 from models.scoring.calibration import LogisticCalibrator
 from models.scoring.health_model import SEGMENT, HealthModel, model_input
-from models.scoring.scale import ScaleSettings, ScoreScale
+from models.scoring.scale import POINTS_PER_LOG_ODDS, ScaleSettings, ScoreScale, scale_of
+from models.scoring.timing.decisions import KINDS
 from models.training.checks import MIN_EARLIER_POSITIVES, check_evidence, check_labels
 from models.training.holdout import Unseen, doubts, judge, nobody_at_risk, prove, together
 from models.training.learning import Learning, Learnt, learn
@@ -77,7 +79,7 @@ class TrainingResult:
     holdout : DataFrame
         ``account_id``, ``observation_date``, ``segment``, ``probability`` (of the outcome in its
         window), ``probability_if_due`` (had the account to decide in it), ``due`` (it had),
-        ``score`` and ``happened`` of every held-out row.
+        ``score``, ``band`` and ``happened`` of every held-out row.
     choice : dict
         As :meth:`models.training.selection.Selection.to_dict`.
     counts : TrainingCounts
@@ -145,7 +147,7 @@ def fit_health_model(
     signals = tuple(signals)
     check_labels(frame, signals)
     decided = learning.decided(frame)
-    final_scale = (scale or ScaleSettings()).scale(float(decided["happened"].mean()))
+    final_scale = scale_of(scale, decided, learning.decisions)
 
     dates, days = frame["observation_date"], learning.maturity_days
     fold = later_holdout(dates, days, holdout_dates) if learning.is_dated else None
@@ -171,6 +173,14 @@ def fit_health_model(
     model = _with_weights(
         final, decided, final_scale, proof.bands, proof.metrics.enough_evidence, learning
     )
+    if learning.is_dated:
+        health = final.log_odds(frame) - final_scale.shift(final.kinds(frame))
+        points = POINTS_PER_LOG_ODDS * health
+        noise = reversal(points, frame["account_id"], frame["observation_date"])
+        model = replace(model, noise=noise)
+    if learning.window is not None:
+        tell("learning how risk unfolds over a year")
+        model = replace(model, curve=final.curve(frame, learning.window))
     return TrainingResult(
         model=model,
         metrics=proof.metrics,
@@ -238,6 +248,8 @@ def _with_weights(
     inputs = model_input(frame, signals, learnt.assignment)
     segment = inputs[SEGMENT].to_numpy(dtype=object)
     contributions = classifier.contributions(inputs)
+    kinds = learnt.kinds(frame) if scale.term_anchors else None
+    term_centres = () if kinds is None else _term_centres(contributions, segment, kinds)
     centres = {EVERYBODY: contributions.mean(axis=0).tolist()}
     for name in sorted(set(segment)):
         inside = segment == name
@@ -273,7 +285,26 @@ def _with_weights(
         maturity_days=learning.maturity_days,
         timing=learnt.timing,
         spread=best.spread and best.spread.with_bases(_base_variances(learnt, frame, segment)),
+        term_centres=term_centres,
     )
+
+
+def _term_centres(
+    contributions: Floats, segment: NDArray[np.object_], kinds: Codes
+) -> tuple[dict[str, list[float]], ...]:
+    """Mean contributions by kind of term and segment; of rows of other segments where none are."""
+    everybody = contributions.mean(axis=0)
+    found = []
+    for kind in range(len(KINDS)):
+        own = kinds == kind
+        middle = contributions[own].mean(axis=0) if own.any() else everybody
+        centres = {EVERYBODY: middle.tolist()}
+        for name in sorted(set(segment)):
+            inside = own & (segment == name)
+            mean = contributions[inside].mean(axis=0) if inside.any() else middle
+            centres[name] = mean.tolist()
+        found.append(centres)
+    return tuple(found)
 
 
 def _base_variances(

@@ -41,6 +41,8 @@ class Unseen:
         Whether a decision falls into the outcome window.
     share : ndarray of shape (m,)
         Share of the risk at a decision that falls into it; 1 where one is due.
+    kinds : ndarray of int, shape (m,)
+        Position of the kind of their term.
     segment : ndarray of str, shape (m,)
         Their segments.
     context, acting : ndarray of shape (m,)
@@ -56,6 +58,7 @@ class Unseen:
     log_odds: Floats
     due: NDArray[np.bool_]
     share: Floats
+    kinds: Codes
     segment: Any
     context: Floats
     acting: Floats
@@ -88,6 +91,7 @@ def judge(learnt: Fitted, frame: pd.DataFrame, rows: Codes, base_rate: float) ->
         learnt.calibrator.log_odds(margins, segment),
         learnt.due(tested),
         learnt.share(tested),
+        learnt.kinds(tested),
         segment,
         context,
         margins - context,
@@ -154,7 +158,8 @@ def prove(unseen: Unseen, frame: pd.DataFrame, scale: ScoreScale, seed: int) -> 
         probability=expit(unseen.log_odds) * unseen.share,
         probability_if_due=expit(unseen.log_odds),
         due=unseen.due,
-        score=scale.score(unseen.log_odds),
+        score=scale.score(unseen.log_odds - scale.shift(unseen.kinds)),
+        band=scale.band(expit(unseen.log_odds - scale.shift(unseen.kinds))),
     )
     age = tested[AGE].to_numpy(dtype=float) if AGE in tested else np.full(len(tested), np.nan)
     behaviour = behaviour_rank(
@@ -203,13 +208,14 @@ def band_table(rows: pd.DataFrame, scale: ScoreScale) -> list[BandRow]:
     ----------
     rows : DataFrame
         ``account_id``, ``happened`` and what :func:`risk_of` reads; with ``due`` where not every
-        row is.
+        row is, and ``band`` where it is told by kinds of terms.
     scale : ScoreScale
         What cuts the bands.
     """
     rows = rows[rows["due"].to_numpy(dtype=bool)] if "due" in rows else rows
     risk, happened = risk_of(rows), rows["happened"].to_numpy(dtype=float)
-    accounts, band = rows["account_id"].to_numpy(dtype=object), scale.band(risk)
+    accounts = rows["account_id"].to_numpy(dtype=object)
+    band = rows["band"].to_numpy(dtype=object) if "band" in rows else scale.band(risk)
     return [
         {"band": name, **rate_row(happened[own], risk[own], accounts[own])}
         for name, own in ((name, band == name) for name in scale.bands)

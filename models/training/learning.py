@@ -9,13 +9,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
+from sklearn.base import clone
 
 from features.catalog import Signal
-from models.arrays import Floats
+from models.arrays import Codes, Floats
 from models.churn.classifier import ChurnClassifier
 from models.churn.segments import SegmentAssignment, SegmentSettings, assign_segments
 from models.scoring.calibration import LogisticCalibrator
 from models.scoring.health_model import SEGMENT, model_input
+from models.scoring.timing.curve import RiskCurve
+from models.scoring.timing.curve_learning import LEAST_LOSSES, learn_curve
 from models.scoring.timing.decisions import Decisions
 from models.scoring.timing.timing import Timing, learn_timing
 from models.training.selection import Selection, select_shapes
@@ -69,6 +72,12 @@ class Fitted:
             return np.ones(len(frame), dtype=bool)
         return self.timing.decisions.due(frame)
 
+    def kinds(self, frame: pd.DataFrame) -> Codes:
+        """Position of each row's kind of term: (n,); 0 where none are told apart."""
+        if self.timing is None:
+            return np.zeros(len(frame), dtype=np.intp)
+        return self.timing.decisions.kinds(frame)
+
     def share(self, frame: pd.DataFrame) -> Floats:
         """Share of the risk at a decision that falls into the outcome window: (n,)."""
         return np.ones(len(frame)) if self.timing is None else self.timing.share(frame)
@@ -97,6 +106,38 @@ class Learnt(Fitted):
         risk = np.asarray(expit(self.log_odds(frame)))
         return replace(self, timing=learn_timing(self.timing.decisions, frame, risk))
 
+    def curve(self, frame: pd.DataFrame, window: Decisions) -> RiskCurve | None:
+        """Learn the curve of the risk over a year from rows whose outcomes are known.
+
+        Parameters
+        ----------
+        frame : DataFrame of n rows
+            With ``days_to_loss``, from which a curve is learnt.
+        window : Decisions
+            The outcome window.
+
+        Returns
+        -------
+        RiskCurve or None
+            None where too few losses were seen.
+        """
+        inputs, due = self.inputs(frame), self.due(frame)
+        happened = frame["happened"].to_numpy(dtype=int)
+        if happened[due].sum() < LEAST_LOSSES:
+            return None
+        segment = inputs[SEGMENT].to_numpy(dtype=object)
+
+        def tell(taught: Codes) -> Floats:
+            rows = taught[due[taught]]
+            classifier = clone(self.classifier).fit(inputs.iloc[rows], happened[rows])
+            return self.calibrator.log_odds(classifier.decision_function(inputs), segment)
+
+        return learn_curve(window, frame, tell, segment, is_dated=self.timing is not None)
+
+    def contributions(self, frame: pd.DataFrame) -> Floats:
+        """SHAP value of each signal on the margin: (n, n_signals)."""
+        return self.classifier.contributions(self.inputs(frame))
+
 
 def classifier_of(signals: Sequence[Signal], *, seed: int, n_jobs: int) -> ChurnClassifier:
     """Make an unfitted classifier that knows what the catalogue declares."""
@@ -124,6 +165,9 @@ class Learning:
     decisions : Decisions or None
         Which rows are due: they alone teach, without the signals that say when, and the others
         teach the timing. None where every row is.
+    window : Decisions or None
+        The outcome window, where the risk is to be told over a year too; the rows then have
+        ``days_to_loss``.
     is_dated : bool
         False where the rows are one snapshot without dates: other accounts judge, not later dates.
     tuned : mapping of str to float, or None
@@ -137,6 +181,7 @@ class Learning:
     maturity_days: int
     segments: SegmentSettings = field(default_factory=SegmentSettings)
     decisions: Decisions | None = None
+    window: Decisions | None = None
     is_dated: bool = True
     tuned: Mapping[str, float] | None = None
     seed: int = 0

@@ -1,4 +1,4 @@
-"""Commands of the portfolio: its page, and digests for whoever looks after accounts."""
+"""Commands of the portfolio: its page, the forecast of retention, and digests for owners."""
 
 from __future__ import annotations
 
@@ -98,3 +98,41 @@ def digest(
             answer.warn(handed.warnings)
     if handed.failed:
         raise typer.Exit(NOT_DELIVERED)
+
+
+def forecast(
+    config: Config = DEFAULT_CONFIG,
+    as_of: RunDate = None,
+    outcome: Outcome = None,
+    model_version: ModelVersion = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="An .html, .pdf or .xlsx file; by default forecast.html beside the configuration.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Foretell gross and net retention by fiscal quarter, and list what comes up for renewal."""
+    from pipelines.portfolio.forecast.data import retention_report
+    from pipelines.portfolio.forecast.report import default_file, forecast_html
+    from pipelines.portfolio.forecast.workbook import SUFFIX, write_workbook
+    from pipelines.reports.page_file import refuse_other_page, write_page
+
+    with answering(as_json) as answer:
+        refuse_other_page(out, SUFFIX)
+        project = project_of(config, outcome)
+        report = retention_report(project, as_of=day_of(as_of), model_version=model_version)
+        file = out or default_file(project)
+        if file.suffix.lower() == SUFFIX:
+            write_workbook(report, file)
+        else:
+            write_page(forecast_html(report), file)
+        answer.give({**report.to_dict(), "file": str(file)})
+        if answer.console is not None:
+            from pipelines.portfolio.forecast.screen import show_forecast
+
+            show_forecast(answer.console, report)
+            answer.say(f"Wrote {file}")
+            answer.warn(report.notes)

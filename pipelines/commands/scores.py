@@ -215,12 +215,12 @@ def explain(
     with answering(as_json) as answer:
         project = project_of(config, outcome)
         if since is not None:
-            from pipelines.scoring.move import explain_move
+            from pipelines.scoring.moves.move import explain_move
 
             moved = explain_move(project, account, since.date(), day_of(as_of))
             answer.give(moved.to_dict())
             if answer.console is not None:
-                from pipelines.scoring.move_screen import show_move
+                from pipelines.scoring.moves.move_screen import show_move
 
                 show_move(answer.console, moved)
             return
@@ -232,6 +232,25 @@ def explain(
             from pipelines.scoring.explain_screen import show_explained
 
             show_explained(answer.console, explained)
+
+
+def curve(
+    account: Annotated[str, typer.Argument(help="The account's id.")],
+    config: Config = DEFAULT_CONFIG,
+    as_of: AsOf = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell how likely one account is lost within 30, 60, 90, 180 and 365 days, and why."""
+    from pipelines.scoring.curves.curve import account_curve
+
+    with answering(as_json) as answer:
+        project = project_of(config, None)
+        told = account_curve(project, account, day_of(as_of))
+        answer.give(told.to_dict())
+        if answer.console is not None:
+            from pipelines.scoring.curves.curve_screen import show_curve
+
+            show_curve(answer.console, told, project.settings.outcome.words)
 
 
 def trend(
@@ -246,7 +265,7 @@ def trend(
     as_json: AsJson = False,
 ) -> None:
     """Show issued scores over time: of one account, or of the whole portfolio."""
-    from pipelines.scoring.trend import (
+    from pipelines.scoring.moves.trend import (
         account_trend,
         portfolio_trend,
         refuse_other_picture,
@@ -261,7 +280,7 @@ def trend(
         if svg is not None:
             write_picture(trend, svg)
         if answer.console is not None:
-            from pipelines.scoring.trend_screen import show_trend
+            from pipelines.scoring.moves.trend_screen import show_trend
 
             show_trend(answer.console, trend)
             if svg is not None:

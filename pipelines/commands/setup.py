@@ -29,6 +29,12 @@ def simulate(
     drift_from: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="When the drift starts.")
     ] = None,
+    contracts: Annotated[
+        str, typer.Option(help="loose or firm: hardly to be left before they renew.")
+    ] = "loose",
+    team: Annotated[
+        bool, typer.Option("--team", help="A team acts on risk, with plays of known effect.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write a simulated company with known true weights."""
@@ -43,6 +49,8 @@ def simulate(
             seed=seed,
             drift=drift,  # type: ignore[arg-type]
             drift_from=day_of(drift_from),
+            contracts=contracts,  # type: ignore[arg-type]
+            team=team,
         )
         with show_progress("Simulate") as step:
             rows = write_company(

@@ -16,12 +16,15 @@ from pipelines.dashboard.access.headers import BodyLimit, KnownHosts, SecureResp
 from pipelines.dashboard.account import pages as account
 from pipelines.dashboard.account.jobs import AccountJobs
 from pipelines.dashboard.model import pages as model
+from pipelines.dashboard.model import plays
 from pipelines.dashboard.model.jobs import ModelJobs
 from pipelines.dashboard.panel import pages as login
 from pipelines.dashboard.panel.panel import Panel
 from pipelines.dashboard.panel.registry_reads import RegistryReads
+from pipelines.dashboard.portfolio import forecast_pages as forecast
 from pipelines.dashboard.portfolio import list_pages as account_list
 from pipelines.dashboard.portfolio import pages as portfolio
+from pipelines.dashboard.portfolio.forecast_jobs import ForecastJobs
 from pipelines.dashboard.snapshot.watch import Snapshots
 from pipelines.dashboard.web import static_files
 from pipelines.dashboard.weights import pages as weights
@@ -29,15 +32,17 @@ from pipelines.dashboard.weights.bench import WeightsBenches
 
 if TYPE_CHECKING:
     from pipelines.project.project import Project
-    from pipelines.project.serve_settings import ServeSettings
+    from pipelines.project.settings.serve import ServeSettings
 
 ROUTERS = (
     static_files.router,
     login.router,
     portfolio.router,
     account_list.router,
+    forecast.router,
     account.router,
     weights.router,
+    plays.router,
     model.router,
 )
 MOST_BYTES = 64 * 1024
@@ -81,12 +86,13 @@ def create_app(
     reads = RegistryReads()
     account_jobs, weights_benches = AccountJobs(reads), WeightsBenches(reads)
     model_jobs = ModelJobs(len(panel.outcomes))
+    forecast_jobs = ForecastJobs(len(panel.outcomes))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with panel.snapshots:
             yield
-        for work in (reads, account_jobs, weights_benches, model_jobs):
+        for work in (reads, account_jobs, weights_benches, model_jobs, forecast_jobs):
             work.close()
 
     app = FastAPI(
@@ -105,6 +111,7 @@ def create_app(
     app.state.account_jobs = account_jobs
     app.state.weights_benches = weights_benches
     app.state.model_jobs = model_jobs
+    app.state.forecast_jobs = forecast_jobs
     errors.register(app)
     for router in ROUTERS:
         app.include_router(router)

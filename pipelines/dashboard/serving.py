@@ -18,13 +18,13 @@ from pipelines.dashboard.access.addresses import Network
 from pipelines.dashboard.access.gate import Gate, gate_of
 from pipelines.dashboard.app import create_app
 from pipelines.dashboard.web.connections import PatientLoop, connections_behind
-from pipelines.project.serve_settings import is_local
+from pipelines.project.settings.serve import is_local
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from pipelines.project.project import Project
-    from pipelines.project.serve_settings import ServeSettings
+    from pipelines.project.settings.serve import ServeSettings
 
 # For answers under way when the server ends.
 LAST_SECONDS = 5

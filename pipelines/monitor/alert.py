@@ -19,7 +19,7 @@ from typing import Any
 
 from features.errors import SettingsError
 from features.sources.url import with_environment
-from pipelines.project.alert_settings import AlertSettings, refuse_other_address
+from pipelines.project.settings.alert import AlertSettings, refuse_other_address
 
 FIRST_WAIT_SECONDS = 1.0
 SIGNATURE, TIMESTAMP = "X-Healthscore-Signature", "X-Healthscore-Timestamp"

@@ -38,7 +38,10 @@ class Findings:
     expected : ExpectedChange or None
         What the probabilities promise of themselves; None where nobody could be scored.
     matured : tuple of Matured
-        Observed against expected outcomes since the training; empty where none has matured.
+        Observed against expected outcomes since the training, of accounts left alone; empty where
+        none has matured.
+    acted_on : Matured or None
+        The same of accounts that were acted on, which say nothing against the probabilities.
     matured_dates : tuple of date
         The dates they are of.
     notes : list of str
@@ -53,6 +56,7 @@ class Findings:
     matured: tuple[Matured, ...]
     matured_dates: tuple[date, ...]
     notes: list[str]
+    acted_on: Matured | None = None
 
     def to_dict(self) -> Json:
         """Return a JSON-ready description, but for the counts."""
@@ -60,6 +64,7 @@ class Findings:
             "statistics": self.statistics.to_dict(),
             "expected": None if self.expected is None else self.expected.to_dict(),
             "matured": [one.to_dict() for one in self.matured],
+            "acted_on": None if self.acted_on is None else self.acted_on.to_dict(),
             "matured_dates": [day.isoformat() for day in self.matured_dates],
             "feeds": json_value(self.feeds),
         }
@@ -106,7 +111,7 @@ def measure_findings(
         tables = feeds(rows.company, model, rows.as_of, kept.tables)
     faults = feed_faults(reference, current, model.signals, nearer, tables)
     ended, unseen = _ended(project, rows, tables)
-    matured, dates, more = _matured(project, model, version, reference, rows)
+    matured, acted_on, dates, more = _matured(project, model, version, reference, rows)
     return Findings(
         current=current,
         statistics=statistics,
@@ -116,6 +121,7 @@ def measure_findings(
         matured=matured,
         matured_dates=dates,
         notes=[*notes, *unseen, *more],
+        acted_on=acted_on,
     )
 
 
@@ -169,12 +175,14 @@ def _matured(
     version: str,
     reference: Reference,
     rows: CurrentRows,
-) -> tuple[tuple[Matured, ...], tuple[date, ...], list[str]]:
+) -> tuple[tuple[Matured, ...], Matured | None, tuple[date, ...], list[str]]:
+    """Hold what happened to accounts left alone against the probabilities, and the others apart."""
     from models.drift.performance import matured_performance
 
     if rows.company is None:
         return (
             (),
+            None,
             (),
             ["A feature table tells of no feeds and no outcomes: they were not looked at"],
         )
@@ -187,6 +195,38 @@ def _matured(
         as_of=rows.as_of,
     )
     if known is None:
-        return (), (), notes
+        return (), None, (), notes
     dates = tuple(moment.date() for moment in sorted(known["observation_date"].unique()))
-    return matured_performance(known), dates, notes
+    acted = known["acted"].to_numpy(dtype=bool)
+    alone = matured_performance(known[~acted])
+    if not acted.any():
+        return alone, None, dates, notes
+    helped = matured_performance(known[acted])[0]
+    return alone, helped, dates, [*notes, success(helped, alone[0] if alone else None)]
+
+
+def success(acted_on: Matured, alone: Matured | None) -> str:
+    """Say what became of accounts that were acted on, which is not drift.
+
+    Parameters
+    ----------
+    acted_on : Matured
+        All of them.
+    alone : Matured or None
+        Accounts left alone; None where there are none.
+    """
+    expected = acted_on.expected_rate * acted_on.rows
+    stayed = round(expected - acted_on.positives)
+    told = (
+        f"of {acted_on.rows:,} accounts acted on {acted_on.positives:,} churned and"
+        f" {expected:.0f} were expected to if nobody acted; they are judged apart"
+    )
+    if stayed < 1:
+        return f"{told[0].upper()}{told[1:]}"
+    as_foretold = alone is not None and alone.low <= alone.expected_rate <= alone.high
+    reason = (
+        f"because {stayed:,} acted-on account{'' if stayed == 1 else 's'} stayed"
+        if as_foretold
+        else "among those acted on, and those left alone are not as foretold either"
+    )
+    return f"Fewer churned than foretold {reason}: {told}"

@@ -135,7 +135,8 @@ def retrain(project: Project) -> Retrained:
     champion = project.registry.champion()
     model, before = champion.model, champion.version
     taught_until = date.fromisoformat(training_counts(*place, before)["last_date"])
-    rows = _rows(project, model)
+    observed = _rows(project, model)
+    rows = observed.left_alone
     days = max(rows.maturity_days, model.maturity_days)
     dates = _unseen_dates(rows.frame, taught_until + timedelta(days=days))
     dates = dates[-settings.retraining.judged_dates :]
@@ -145,7 +146,7 @@ def retrain(project: Project) -> Retrained:
         )
     tuning, result = _challenger(project, rows, dates, _kept_scale(project, model))
     verdict, dates = _verdict(project, rows, model, result)
-    kept = kept_with_model(project, result, rows, tuning)
+    kept = kept_with_model(project, result, observed, tuning)
     kept["params"] |= {"judged_against": before}
     kept["files"] |= {"verdict.json": json.dumps(verdict.to_dict(), indent=1)}
     version = log_challenger(result, folder=place[0], name=place[1], **kept)
@@ -223,7 +224,8 @@ def _kept_scale(project: Project, model: HealthModel) -> ScaleSettings:
     given = project.settings.score.scale_of(project.settings.outcome)
     kept = scale_settings(project, scale.anchor_probability)
     names = ("anchor_probability", "at_risk_from", "watch_from")
-    return replace(kept, **{name: getattr(scale, name) for name in names if given[name] is None})
+    own = {name: getattr(scale, name) for name in names if given[name] is None}
+    return replace(kept, **own, term_anchors=scale.term_anchors)
 
 
 def _challenger(

@@ -13,6 +13,7 @@ from features.errors import DataError, StoreError, sample
 from pipelines.project.company import open_company, scoring_date
 from pipelines.project.feature_stream import BATCH_ROWS, FeatureStream, feature_stream
 from pipelines.project.project import Project
+from pipelines.project.rows import acted_soon
 from pipelines.reports.terminal.ordered_work import usable_cores
 from pipelines.reports.terminal.progress import show_progress, show_rows
 from pipelines.scoring.score import issued_before, scored_batches
@@ -236,8 +237,8 @@ def matured_rows(
     Returns
     -------
     rows : DataFrame or None
-        ``account_id``, ``observation_date``, ``segment``, ``probability``, ``happened``; None
-        where nothing has matured.
+        ``account_id``, ``observation_date``, ``segment``, ``probability``, ``happened`` and
+        ``acted`` (whether somebody acted soon after the date); None where nothing has matured.
     notes : list of str
         One sentence each.
     """
@@ -265,6 +266,8 @@ def matured_rows(
     issued = _issued_probabilities(project, version, dates)
     if issued is not None:
         rows = _as_issued(rows, issued)
+    acted = acted_soon(project, company, rows)
+    rows = rows.assign(acted=False if acted is None else acted)
     return (rows if isinstance(rows, pd.DataFrame) and len(rows) else None), notes
 
 

@@ -21,6 +21,7 @@ from pipelines.portfolio.worklist.calls import Call, call_of
 from pipelines.portfolio.worklist.described import UNKNOWN, described_accounts
 from pipelines.portfolio.worklist.facts import NOTHING, account_facts
 from pipelines.project.project import Project
+from pipelines.reports.wording import band_limits
 from pipelines.scoring.score import Issued
 from pipelines.store.issued import run_before
 
@@ -67,6 +68,8 @@ class Portfolio:
         Whom to call first.
     at_decisions : bool
         Whether bands were counted over accounts that had to decide.
+    limits : str
+        Which scores lie in which band.
     """
 
     outcome: OutcomeSettings
@@ -81,6 +84,7 @@ class Portfolio:
     unpriced: int
     calls: list[Call]
     at_decisions: bool = False
+    limits: str = ""
 
     @property
     def accounts(self) -> int:
@@ -159,6 +163,7 @@ def sum_up(
         unpriced=int(sums["accounts"].sum() - sums["known"].sum()),
         calls=_calls(project, store, run, model, first, has_money),
         at_decisions=model.timing is not None,
+        limits=band_limits(model.scale),
     )
 
 

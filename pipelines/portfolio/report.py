@@ -14,7 +14,7 @@ from pipelines.portfolio.sections import (
     parts_section,
 )
 from pipelines.portfolio.words import figures, headline, last_day, stake_words
-from pipelines.project.score_settings import MAIN
+from pipelines.project.settings.score import MAIN
 from pipelines.reports.pieces import Section, Table, Text
 from pipelines.reports.rendering import render
 from pipelines.reports.wording import day, name

@@ -68,6 +68,7 @@ def show_portfolio(console: Console, summed: Portfolio) -> None:
             Text("█" * width, style=BAND_STYLES[band.band]),
         )
     console.print(table)
+    console.print(Text(f"By score: {summed.limits}"))
     if summed.arr is not None and summed.expected_arr is not None:
         first = summed.bands[0]
         expected = f"{words.noun} in the outcome window is expected of accounts with ARR"

@@ -143,8 +143,8 @@ def bands_table(report: PortfolioReport) -> Table:
         row.append(percent(band.expected_rate) if band.accounts else "–")
         rows.append([*row, *_observed(band)])
     return Table(
-        f"Accounts by band. Observed {words.noun} is what happened to accounts of the band on dates"
-        f" the model had not seen{_if_due(summed.at_decisions)}.",
+        f"Accounts by band, by score: {summed.limits}. Observed {words.noun} is what happened to"
+        f" accounts of the band on dates the model had not seen{_if_due(summed.at_decisions)}.",
         columns,
         rows,
     )

@@ -66,9 +66,12 @@ def stake_words(outcome: OutcomeSettings) -> StakeWords:
     first = "Where is most to be won?" if outcome.is_good else "Who to call first?"
     if outcome.kind == "churn":
         return StakeWords(noun, past, "churn", LOSS, "Expected ARR lost", "ARR lost", first)
-    verb = {"contraction": "contract", "expansion": "expand", "adoption": "adopt"}.get(
-        outcome.kind, "have the outcome"
-    )
+    verb = {
+        "renewal": "be lost at renewal",
+        "contraction": "contract",
+        "expansion": "expand",
+        "adoption": "adopt",
+    }.get(outcome.kind, "have the outcome")
     stake = f"ARR expected to {verb}"
     return StakeWords(noun, past, verb, stake, stake, f"ARR that {past}", first)
 

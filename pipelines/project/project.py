@@ -24,13 +24,18 @@ from features.tables.mapping.finding import CheckSettings
 from features.tables.mapping.mapping import Frozen, TablesSettings
 from features.tables.mapping.reading_settings import ReadingSettings
 from models.drift.policy import DriftPolicy, PromotionRules
-from pipelines.project.alert_settings import AlertSettings, DigestSettings
-from pipelines.project.experiment_settings import NAME, ExperimentSettings
-from pipelines.project.score_settings import MAIN, FurtherOutcome, ScoreSettings, with_inherited
-from pipelines.project.scorecard_settings import PlaysSettings, ScorecardSettings
-from pipelines.project.serve_settings import ServeSettings, with_owner
-from pipelines.project.store_settings import StoreSettings
-from pipelines.project.training_settings import (
+from models.scoring.retention.settings import ForecastSettings
+from pipelines.project.settings.alert import AlertSettings, DigestSettings
+from pipelines.project.settings.experiment import NAME, ExperimentSettings
+from pipelines.project.settings.score import MAIN, FurtherOutcome, ScoreSettings, with_inherited
+from pipelines.project.settings.scorecard import (
+    OwnersSettings,
+    PlaysSettings,
+    ScorecardSettings,
+)
+from pipelines.project.settings.serve import ServeSettings, with_owner
+from pipelines.project.settings.store import StoreSettings
+from pipelines.project.settings.training import (
     BacktestSettings,
     RegistrySettings,
     SegmentsSettings,
@@ -106,6 +111,8 @@ class Settings(Frozen):
     store: StoreSettings = StoreSettings()
     scorecard: ScorecardSettings = ScorecardSettings()
     plays: PlaysSettings = PlaysSettings()
+    forecast: ForecastSettings = ForecastSettings()
+    owners: OwnersSettings = OwnersSettings()
     experiments: dict[Annotated[str, Field(pattern=NAME)], ExperimentSettings] = Field({})
     monitor: DriftPolicy = DriftPolicy()
     alert: AlertSettings = AlertSettings()
@@ -210,7 +217,7 @@ class Project:
     def fingerprint(self) -> str:
         """SHA-256 of what shapes a score: not comments, order, passwords or places."""
         beside = {"registry", "store", "scorecard", "plays", "retraining", "monitor", "alert"}
-        beside |= {"serve", "check", "experiments"}
+        beside |= {"serve", "check", "owners", "experiments"}
         said = self.settings.model_dump(mode="json", exclude=beside)
         if self.settings.source.url is not None:
             said["source"]["url"] = masked(self.settings.source.url)
@@ -304,7 +311,7 @@ def _with_whole_paths(settings: Settings, folder: Path) -> Settings:
     return settings.model_copy(update={"signals": signals})
 
 
-def freeze_scale(project: Project, scale: Mapping[str, float | str]) -> None:
+def freeze_scale(project: Project, scale: Mapping[str, float | str | dict[str, float]]) -> None:
     """Write the scale of an outcome's first champion into the file, keeping its comments."""
     import tomlkit
 
@@ -317,6 +324,10 @@ def freeze_scale(project: Project, scale: Mapping[str, float | str]) -> None:
     section = holder["score"]
     for key, value in scale.items():
         section[key] = value
+        if isinstance(value, dict):
+            # A table of its own would swallow the keys after it.
+            section[key] = tomlkit.inline_table()
+            section[key].update(value)
     with replaced_whole(project.path) as fresh:
         fresh.write_bytes(tomlkit.dumps(document).encode())
 

@@ -5,25 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from features.errors import EvidenceError
 from features.json_values import Json
 from pipelines.project.company import open_company
 from pipelines.project.project import Project
-from pipelines.project.score_settings import WINDOW
+from pipelines.project.settings.score import WINDOW
 from pipelines.reports.terminal.progress import show_progress
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
     from features.catalog import Signal
+    from features.outcomes.settings import OutcomeSettings
     from features.tables.company import Company
     from features.tables.quality import TableQuality
     from models.churn.segments import SegmentSettings
     from models.scoring.scale import ScaleSettings
     from models.scoring.timing.decisions import Decisions
     from models.training.learning import Learning
+
+# Share of the outcomes that must be those of accounts left alone, to learn from them.
+LEAST_LEFT_ALONE = 0.25
 
 
 @dataclass(frozen=True)
@@ -48,8 +55,13 @@ class LabelledRows:
     decisions : Decisions or None
         Which rows are due, where contracts let an account leave at times alone; None where every
         row is, or the score speaks of the outcome window.
+    window : Decisions or None
+        The outcome window, where a curve over a year can be learnt.
     notes : tuple of str
-        How the score reads contracts, where that is not as it should be; one sentence each.
+        How the score reads contracts and acts, where that has to be known; one sentence each.
+    acted : ndarray of bool, shape (n,), or None
+        Rows whose account was acted on soon after the date; None where nobody was, or where too few
+        rows would be left to learn from.
     """
 
     frame: pd.DataFrame
@@ -60,24 +72,51 @@ class LabelledRows:
     data_end: date
     quality: Mapping[str, TableQuality]
     decisions: Decisions | None = None
+    window: Decisions | None = None
     notes: tuple[str, ...] = ()
+    acted: NDArray[np.bool_] | None = None
+
+    @property
+    def left_alone(self) -> LabelledRows:
+        """The rows that tell what happens if nobody acts, which a model is taught with."""
+        if self.acted is None:
+            return self
+        return replace(self, frame=self.frame[~self.acted], acted=None)
 
     @property
     def due(self) -> LabelledRows:
         """The rows that a model of the risk at a decision is taught with, and its signals."""
         if self.decisions is None:
             return self
+        due = self.decisions.due(self.frame)
         return replace(
             self,
-            frame=self.frame[self.decisions.due(self.frame)],
+            frame=self.frame[due],
             signals=self.decisions.signals(self.signals),
             decisions=None,
+            acted=None if self.acted is None else self.acted[due],
         )
 
     @property
     def base_rate(self) -> float:
-        """Share of the rows that are due in which the outcome happened."""
-        return float(self.due.frame["happened"].mean())
+        """Share of the rows that are due in which the outcome happened.
+
+        Where kinds of terms are told apart, of those of the kind that lost most.
+        """
+        return self._anchors[1]
+
+    @property
+    def term_anchors(self) -> tuple[float, ...]:
+        """Share of the rows that are due by kind of term; empty where none are told apart."""
+        return self._anchors[0]
+
+    @cached_property
+    def _anchors(self) -> tuple[tuple[float, ...], float]:
+        from models.scoring.timing.anchors import term_anchors
+
+        if self.decisions is None:
+            return (), float(self.frame["happened"].mean())
+        return term_anchors(self.decisions, self.due.frame)
 
     @property
     def problems(self) -> list[str]:
@@ -141,14 +180,63 @@ def labelled_rows(project: Project, company: Company | None = None) -> LabelledR
         raise EvidenceError(why_no_row(company, settings.outcome, dates))
     rows = LabelledRows(
         frame=frame,
-        signals=declared_for(signals_of(company, settings.signals), settings.outcome),
+        signals=_apart_from_the_calendar(
+            declared_for(signals_of(company, settings.signals), settings.outcome),
+            settings.outcome,
+        ),
         maturity_days=days_to_label(company, settings.outcome),
         is_dated=company.is_dated,
         data_start=company.data_start,
         data_end=company.data_end,
         quality=company.quality,
     )
-    return with_decisions(project, rows)
+    return with_acts(project, company, with_decisions(project, rows))
+
+
+def with_acts(project: Project, company: Company, rows: LabelledRows) -> LabelledRows:
+    """Tell which rows were acted on, where those left alone are enough to learn from."""
+    acted = acted_soon(project, company, rows.frame)
+    if project.settings.outcome.is_good or acted is None or not acted.any():
+        return rows
+    happened = rows.frame["happened"].to_numpy()
+    all_of_them, alone = int(happened.sum()), int(happened[~acted].sum())
+    if alone < max(LEAST_LEFT_ALONE * all_of_them, 1):
+        note = (
+            f"Of {all_of_them:,} rows with the outcome {all_of_them - alone:,} had been acted on,"
+            " too many to learn what happens if nobody acts: the score tells what happens as the"
+            " team acts now; leave some accounts alone to learn more"
+        )
+        return replace(rows, notes=(*rows.notes, note))
+    note = (
+        f"{int(acted.sum()):,} of {len(acted):,} rows were acted on within"
+        f" {project.settings.plays.within_days} days and teach nothing: the score tells the risk if"
+        " nobody acts"
+    )
+    return replace(rows, acted=acted, notes=(*rows.notes, note))
+
+
+def acted_soon(project: Project, company: Company, frame: pd.DataFrame) -> NDArray[np.bool_] | None:
+    """Mark rows whose account was acted on within ``[plays] within_days``; None without acts."""
+    import numpy as np
+
+    from features.outcomes.interventions import acts_after
+
+    plays = project.settings.plays
+    acts = acts_after(company, frame, plays.within_days, plays.renamed)
+    if acts is None or not acts.days:
+        return None
+    return np.asarray(np.any([~np.isnan(days) for days in acts.days.values()], axis=0))
+
+
+def _apart_from_the_calendar(
+    signals: tuple[Signal, ...], outcome: OutcomeSettings
+) -> tuple[Signal, ...]:
+    """Leave out what says how far a renewal is, where every row is asked before one."""
+    from models.scoring.timing.decisions import CALENDAR
+
+    if outcome.kind != "renewal":
+        return signals
+    return tuple(signal for signal in signals if signal.name not in CALENDAR)
 
 
 def with_decisions(project: Project, rows: LabelledRows) -> LabelledRows:
@@ -162,7 +250,7 @@ def with_decisions(project: Project, rows: LabelledRows) -> LabelledRows:
     if outcome.kind != "churn" or not rows.is_dated or score.reading == WINDOW:
         return rows
     if window.due(rows.frame).all():
-        return rows
+        return replace(rows, window=window)
     if score.reading is None and score.anchor_probability is not None:
         note = (
             "The score tells the risk in the outcome window, as its scale was frozen so, and"
@@ -178,7 +266,7 @@ def with_decisions(project: Project, rows: LabelledRows) -> LabelledRows:
         return rows
     found, losses = usable(window, rows.frame, earlier, MIN_POSITIVES, MIN_EARLIER_POSITIVES)
     if found is not None:
-        return replace(rows, decisions=found)
+        return replace(rows, decisions=found, window=found)
     note = (
         f"Only {losses} of the accounts whose contract let them decide within the outcome window"
         f" {outcome.words.past}, too few to learn the risk at a decision from: the score tells the"
@@ -231,6 +319,7 @@ def learning_of(
         maturity_days=rows.maturity_days,
         segments=segment_settings(project, rows.signals),
         decisions=rows.decisions,
+        window=rows.window,
         is_dated=rows.is_dated,
         tuned=tuned,
         seed=training.seed,
@@ -250,10 +339,21 @@ def run_parameters(project: Project) -> dict[str, object]:
     }
 
 
-def scale_settings(project: Project, base_rate: float) -> ScaleSettings:
-    """Fill what the configuration leaves open from the base rate, to three digits.
+def scale_settings(
+    project: Project, base_rate: float, term_anchors: tuple[float, ...] = ()
+) -> ScaleSettings:
+    """Fill what the configuration leaves open from base rates, to three digits.
 
     Rounded before training, so that the champion and the configuration say the same.
+
+    Parameters
+    ----------
+    project : Project
+        The configuration.
+    base_rate : float
+        Rate of the outcome where the anchor is to lie.
+    term_anchors : tuple of float
+        Rates by kind of term; they move with the anchor where that is set.
     """
     from models.scoring.scale import ScaleSettings
 
@@ -262,12 +362,22 @@ def scale_settings(project: Project, base_rate: float) -> ScaleSettings:
     if not 0 < base_rate < 1:
         return given
     filled = given.scale(_three_digits(base_rate))
+    moved = _odds(filled.anchor_probability) / _odds(_three_digits(base_rate))
+    usual = [moved * _odds(rate) for rate in term_anchors]
+    set_anchors = settings.score.anchors
     return ScaleSettings(
         anchor_probability=_three_digits(filled.anchor_probability),
         at_risk_from=_three_digits(filled.at_risk_from),
         watch_from=_three_digits(filled.watch_from),
         good=filled.good,
+        term_anchors=(set_anchors or tuple(_three_digits(odds / (1 + odds)) for odds in usual))
+        if term_anchors
+        else (),
     )
+
+
+def _odds(probability: float) -> float:
+    return probability / (1 - probability)
 
 
 def _three_digits(probability: float) -> float:

@@ -10,19 +10,27 @@ from pipelines.reports.terminal.whole_file import replaced_whole
 SUFFIXES = (".html", ".pdf")
 
 
-def refuse_other_page(file: Path | None) -> None:
+def refuse_other_page(file: Path | None, *further: str) -> None:
     """Stop before any work when a page could not be written under that name.
+
+    Parameters
+    ----------
+    file : Path or None
+        Where it is to go; None where nobody says.
+    further : str
+        Endings that are written beside ``.html`` and ``.pdf``.
 
     Raises
     ------
     SettingsError
-        When the file ends neither in ``.html`` nor in ``.pdf``, or its folder does not exist.
+        When the file ends in none of these, or its folder does not exist.
     """
     if file is None:
         return
-    if file.suffix.lower() not in SUFFIXES:
+    known = (*SUFFIXES, *further)
+    if file.suffix.lower() not in known:
         raise SettingsError(
-            f"A page is written as {' or '.join(SUFFIXES)}, and '{file}' ends in"
+            f"A page is written as {' or '.join(known)}, and '{file}' ends in"
             f" '{file.suffix}'; name another file with --out"
         )
     if not file.absolute().parent.is_dir():

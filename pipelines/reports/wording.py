@@ -14,6 +14,7 @@ from pipelines.reports.terminal.console import plain
 if TYPE_CHECKING:
     from features.outcomes.settings import OutcomeWords
     from models.scoring.health_model import HealthModel
+    from models.scoring.scale import ScoreScale
 
 FILTERS = (
     "count",
@@ -38,6 +39,36 @@ MONEY = ((1e9, "bn"), (1e6, "M"), (1e3, "k"))
 # Below this share one decimal hides the difference between rare and rarer.
 RARE = 0.001
 FEW = 10
+
+
+def spell(days: float) -> str:
+    """Write how long something has lasted.
+
+    Examples
+    --------
+    >>> spell(1), spell(9), spell(35), spell(400)
+    ('1 day', '9 days', '5 weeks', '13 months')
+    """
+    for most, unit, length in ((13.5, "day", 1.0), (83.5, "week", 7.0)):
+        if days <= most:
+            return plural(round(days / length), unit)
+    return plural(round(days / 30.44), "month")
+
+
+def band_limits(scale: ScoreScale) -> str:
+    """Write which scores lie in which band.
+
+    Examples
+    --------
+    >>> from models.scoring.scale import ScoreScale
+    >>> band_limits(ScoreScale(0.05, at_risk_from=0.0952, watch_from=0.0452))
+    'at-risk < 40 ≤ watch < 51.5 ≤ healthy'
+    """
+    limits = [f"{min(max(limit, 0), 100):.1f}".removesuffix(".0") for limit in scale.limits]
+    bands = list(scale.bands)
+    if scale.good:
+        limits, bands = limits[::-1], bands[::-1]
+    return f"{bands[0]} < {limits[0]} ≤ {bands[1]} < {limits[1]} ≤ {bands[2]}"
 
 
 def count(number: float | None) -> str:

@@ -34,16 +34,19 @@ class Explained:
     Parameters
     ----------
     account : dict
-        ``account_id``, ``outcome``, ``as_of``, ``model_version``, ``segment``, ``score``, ``band``,
-        ``grade``, ``probability`` (of the outcome in its window), ``probability_low`` and
-        ``probability_high`` (its 90 % interval, None where the model knows none),
-        ``probability_if_due`` (had the account to decide in it), ``coverage``, ``baseline_score``.
+        ``account_id``, ``outcome``, ``as_of``, ``model_version``, ``segment``, ``score``, ``band``
+        and ``band_days`` (as the date's run would issue them), ``grade``, ``probability`` (of the
+        outcome in its window), ``probability_low`` and ``probability_high`` (its 90 % interval,
+        None where the model knows none), ``probability_if_due`` (had the account to decide in
+        it), ``coverage``, ``baseline_score``.
     groups : dict of str to float
         Points per signal group.
     reasons : list of Reason
         Every signal, largest absolute points first.
     band_rate : BandRow or None
         How often the outcome happened in the band on the hold-out.
+    limits : str
+        Which scores lie in which band.
     words : OutcomeWords
         How people speak of the outcome.
     timing : str or None
@@ -57,6 +60,7 @@ class Explained:
     reasons: list[Reason]
     band_rate: BandRow | None
     words: OutcomeWords
+    limits: str
     timing: str | None = None
     prior: PriorShare | None = None
 
@@ -67,6 +71,7 @@ class Explained:
             "groups": self.groups,
             "signals": [reason.to_dict() for reason in self.reasons],
             "band_rate": json_value(self.band_rate),
+            "band_limits": self.limits,
             "timing": self.timing,
             "prior": None if self.prior is None else self.prior.to_dict(),
         }
@@ -83,6 +88,8 @@ def explain_account(project: Project, account_id: str, as_of: date | None) -> Ex
         When there is no champion.
     """
     from models.scoring.scorer import Scorer
+    from pipelines.reports.wording import band_limits
+    from pipelines.scoring.bands.account import settled_band
 
     outcome = project.settings.outcome
     champion = project.registry.champion()
@@ -119,9 +126,18 @@ def explain_account(project: Project, account_id: str, as_of: date | None) -> Ex
     }
     groups = {str(name): float(points) for name, points in scored.group_points().iloc[0].items()}
     reasons = scored.reasons(len(model.signals))[0]
-    band_rate = next((band for band in model.bands if band["band"] == row["band"]), None)
-    timing = timing_words(model, frame, day)
-    return Explained(account, groups, reasons, band_rate, outcome.words, timing, model.prior)
+    account |= settled_band(project, account_id, (day, version), row["score"], model.scale)
+    band_rate = next((band for band in model.bands if band["band"] == account["band"]), None)
+    return Explained(
+        account,
+        groups,
+        reasons,
+        band_rate,
+        outcome.words,
+        band_limits(model.scale),
+        timing_words(model, frame, day),
+        model.prior,
+    )
 
 
 def timing_words(model: HealthModel, row: pd.DataFrame, day: date) -> str | None:
@@ -142,12 +158,16 @@ def timing_words(model: HealthModel, row: pd.DataFrame, day: date) -> str | None
         None where the model tells no timing apart, or no renewal date is known.
     """
     from models.scoring.timing.decisions import AHEAD, days_of
+
+    (ahead,) = days_of(row, AHEAD)
+    return renewal_words(float(ahead), day) if model.timing is not None and ahead >= 0 else None
+
+
+def renewal_words(ahead: float, day: date) -> str:
+    """Say when a contract renews that does so some days after a date."""
     from pipelines.reports.wording import day as written
     from pipelines.reports.wording import plural
 
-    (ahead,) = days_of(row, AHEAD)
-    if model.timing is None or not ahead >= 0:
-        return None
     days = int(ahead)
     return f"renews {written(day + timedelta(days))}, in {plural(days, 'day')}"
 

@@ -8,15 +8,20 @@ from rich.console import Console
 from rich.text import Text
 
 from pipelines.reports.terminal.console import band_text, bar, percent, plain, table_of
+from pipelines.reports.wording import spell
 
 if TYPE_CHECKING:
     from pipelines.scoring.explain import Explained
 
 
+def _since(days: float) -> str:
+    return f" for {spell(days)}" if days else ""
+
+
 def show_explained(console: Console, explained: Explained) -> None:
     """Print one account's score with the points of every signal."""
     account, words = explained.account, explained.words
-    chance = f"{percent(account['probability'])} {words.noun}"
+    chance = f"{percent(account['probability'])} {words.noun} in the outcome window"
     low, high = account["probability_low"], account["probability_high"]
     if low is not None:
         chance += f" (90 % interval {percent(low)} to {percent(high)})"
@@ -27,9 +32,10 @@ def show_explained(console: Console, explained: Explained) -> None:
             (f"{plain(account['account_id'])} on {account['as_of']}: ", "bold"),
             (f"{account['score']:.1f} ", "bold"),
             band_text(account["band"]),
-            f", grade {account['grade']}, {chance}",
+            f"{_since(account['band_days'])}, {chance}",
         )
     )
+    console.print(Text(explained.limits))
     if explained.timing is not None:
         console.print(Text(f"The contract {explained.timing}"))
     if explained.band_rate and explained.band_rate["rows"]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.errors import RegistryError, SettingsError, nearest, sample
-from pipelines.store.schema import COLUMN_NOTES, SCORE_SCHEMA
+from pipelines.store.schema import ADDED_COLUMNS, COLUMN_NOTES, SCORE_SCHEMA
 
 if TYPE_CHECKING:
     from features.catalog import Signal
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # Sentences repeat from account to account: "is not known", small counts, whole percents.
 REMEMBERED = 100_000
 _STORED_LISTS = ("reason_signals", "reason_points", "reason_values")
-_PLAIN = [field for field in SCORE_SCHEMA if field.name not in _STORED_LISTS]
+_PLAIN = [field for field in SCORE_SCHEMA if field.name not in (*_STORED_LISTS, *ADDED_COLUMNS)]
 _PLACES = ("largest", "second largest", "third largest", "fourth largest", "fifth largest")
 
 
@@ -101,6 +101,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("model_version", pa.string(), "Version of the model that made the score."),
     Column("revision", pa.int32(), "Revision of the run, from 1; a forced run is a new one."),
     Column("issued_at", pa.timestamp("us", tz="UTC"), "Moment the score was issued, in UTC."),
+    *(Column(name, pa.float64(), COLUMN_NOTES[name], (name,)) for name in ADDED_COLUMNS),
 )
 """Every column an export can have, in the order it has them."""
 

@@ -137,6 +137,7 @@ def issue_scores(
         As :func:`score_accounts` does.
     """
     from models.training.fingerprint import RowsFingerprint
+    from pipelines.scoring.bands.settled import AFTER, bands_of, run_before, told_after
     from pipelines.store.opening import open_store
     from pipelines.store.runs import AlreadyIssued, RunKey
 
@@ -148,16 +149,19 @@ def issue_scores(
     groups = {signal.name: signal.group for signal in model.signals}
     fingerprint = RowsFingerprint()
     try:
-        with (
-            open_store(project, read_only=False) as store,
-            store.issue(key, groups, force=force) as writer,
-            show_rows("Score", count) as done,
-        ):
-            for rows, hashes in scored:
-                writer.write(rows)
-                fingerprint.update(hashes)
-                done(rows.num_rows)
-            run = writer.finish(run_facts(project, stream, model_run, fingerprint.hexdigest()))
+        with open_store(project, read_only=False) as store:
+            earlier = run_before(store, key)
+            bands = bands_of(store, earlier, key.as_of)
+            with (
+                store.issue(key, groups, force=force) as writer,
+                show_rows("Score", count) as done,
+            ):
+                for rows, hashes in scored:
+                    writer.write(bands.settle(rows, model.scale))
+                    fingerprint.update(hashes)
+                    done(rows.num_rows)
+                facts = run_facts(project, stream, model_run, fingerprint.hexdigest())
+                run = writer.finish(facts | {AFTER: told_after(earlier)})
     except AlreadyIssued as rival:
         return _stayed(rival.run, stream, model)
     return _issued(run, stream, model, fresh=True)

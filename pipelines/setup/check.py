@@ -10,7 +10,7 @@ from features.errors import SettingsError
 from features.json_values import Json
 from pipelines.project.company import open_company
 from pipelines.project.project import Project
-from pipelines.project.score_settings import MAIN
+from pipelines.project.settings.score import MAIN
 
 if TYPE_CHECKING:
     from features.tables.company import Company

@@ -59,7 +59,8 @@ _TAIL = """
 [score]
 # The churn probability of score 50 and those from which an account is at-risk or on watch are
 # written here by the first training, and stay, so that a score means the same from then on. They
-# are of accounts that have to decide (reading = "decision"), or as contracts stand ("window").
+# are of accounts that have to decide (reading = "decision"), or as contracts stand ("window");
+# term_anchors are the probabilities of score 50 where a decision is about a longer term.
 
 [training]
 seed = 7

@@ -13,9 +13,15 @@ import pyarrow as pa
 
 from features.errors import StoreError, nearest, sample
 from pipelines.store.runs import Run, RunKey
-from pipelines.store.schema import HISTORY_SCHEMA, PORTFOLIO_SCHEMA, RUN_SCHEMA, SCORE_SCHEMA
+from pipelines.store.schema import (
+    ADDED_COLUMNS,
+    HISTORY_SCHEMA,
+    PORTFOLIO_SCHEMA,
+    RUN_SCHEMA,
+    SCORE_SCHEMA,
+)
 from pipelines.store.seals import SEAL_SCHEMA, Seal, seal_run
-from pipelines.store.tables import BEFORE_SEALS, STORE_VERSION
+from pipelines.store.tables import BEFORE_CURVES, BEFORE_SEALS, STORE_VERSION
 from pipelines.store.writer import RunWriter
 
 # The scores of each run with the run's number, which tells the order of issue.
@@ -47,7 +53,7 @@ class ScoreStore(ABC):
     Attributes
     ----------
     form : int
-        Form of the open store; one from before seals is read as it is.
+        Form of the open store; one from before seals or curves is read as it is.
     """
 
     def __init__(self, shown: str, *, read_only: bool, seal_key: bytes | None = None) -> None:
@@ -222,12 +228,18 @@ class ScoreStore(ABC):
                 hint = nearest(name, SCORE_SCHEMA.names) or f"; there are {SCORE_SCHEMA.names}"
                 raise StoreError(f"Issued scores have no column {sample([name])}{hint}")
         relation, parameters = self._rows_of(run)
-        query = f"select {', '.join(names)} from ({relation}) as held"
+        query = f"select {self._columns(names)} from ({relation}) as held"
         if accounts is not None:
             query += " where account_id in (select unnest(?::text[]))"
             parameters.append(list(accounts))
         schema = pa.schema([SCORE_SCHEMA.field(name) for name in names])
         return self._ask(f"{query} order by account_id", parameters, schema)
+
+    def _columns(self, names: Sequence[str]) -> str:
+        """List columns, empty ones for those that a store of an earlier form does not hold."""
+        absent = ADDED_COLUMNS if self.form <= BEFORE_CURVES else ()
+        empty = "cast(null as double precision) as "
+        return ", ".join(f"{empty}{name}" if name in absent else name for name in names)
 
     def account_history(self, outcome: str, account_id: str) -> pa.Table:
         """Read every score that was issued of one account.
@@ -239,7 +251,7 @@ class ScoreStore(ABC):
             :data:`~pipelines.store.schema.HISTORY_SCHEMA`; by date, then in the order of issue.
         """
         query = (
-            f"select {', '.join(HISTORY_SCHEMA.names)} from {_NUMBERED}"
+            f"select {self._columns(HISTORY_SCHEMA.names)} from {_NUMBERED}"
             " where outcome = ? and account_id = ? order by as_of, run_id"
         )
         return self._ask(query, [outcome, account_id], HISTORY_SCHEMA).read_all()

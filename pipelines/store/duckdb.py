@@ -26,12 +26,12 @@ from pipelines.store.tables import (
     GROUPS_SCHEMA,
     SCORE_COLUMNS,
     STORE_VERSION,
+    brought_up,
     carry_over,
     groups_in,
     groups_of,
     insert_seal,
     rows_of,
-    seals_added,
     tables,
     version_of,
 )
@@ -142,13 +142,13 @@ class DuckdbStore(ScoreStore):
         if version == STORE_VERSION:
             return
         if self.read_only:
-            if version == BEFORE_SEALS:
+            if version >= BEFORE_SEALS:
                 self.form = version
                 return
             raise EarlierStore(self.shown) if version else NoStore(self.shown)
         self.connection.begin()
-        if version == BEFORE_SEALS:
-            for statement in seals_added("text"):
+        if version >= BEFORE_SEALS:
+            for statement in brought_up(version, "text"):
                 self.connection.execute(statement)
         elif version:
             carry_over(self.connection, version)

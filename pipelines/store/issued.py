@@ -99,6 +99,8 @@ class DatedScore(JsonReady):
         The account's segment.
     model_version : str
         Version of the model that made the score.
+    band_days : float or None
+        Days it had been in its band; None where that is not known.
     issued_at : datetime or None
         When it was issued, in UTC; None where none was issued and it was computed just now.
     revision : int or None
@@ -112,6 +114,7 @@ class DatedScore(JsonReady):
     probability: float
     segment: str
     model_version: str
+    band_days: float | None = None
     issued_at: datetime | None = None
     revision: int | None = None
 

@@ -126,13 +126,16 @@ class ParquetStore(ScoreStore):
         engine.execute("create table runs as select * from runs").fetchall()
         engine.execute("create table run_seals as select * from seals").fetchall()
         engine.execute(NEWEST_RUNS)
+        # Files of earlier versions lack columns, which come empty beside a table that has them.
+        engine.from_arrow(SCORE_SCHEMA.empty_table()).create("no_rows")
         files = engine.execute("select folder from newest_runs").fetchall()
         if files:
             listed = [f"{glob.escape(folder)}/{ROWS}" for (folder,) in files]
             engine.execute(
                 f"create view scores as select {', '.join(HISTORY_SCHEMA.names)} from newest_runs"
-                f" join read_parquet({_texts(listed)}, hive_partitioning = true,"
-                f" hive_types = {_HIVE}) using ({', '.join(_PARTS)})"
+                f" join (select * from read_parquet({_texts(listed)}, union_by_name = true,"
+                f" hive_partitioning = true, hive_types = {_HIVE})"
+                f" union all by name select * from no_rows) using ({', '.join(_PARTS)})"
             )
         else:
             engine.from_arrow(HISTORY_SCHEMA.empty_table()).create("scores")
@@ -170,7 +173,8 @@ class ParquetStore(ScoreStore):
         file = self.folder_of(run.key, run.revision) / ROWS
         if not file.exists():
             raise StoreError(f"The score store '{self.shown}' holds no scores of {run.key}")
-        return "select * from read_parquet(?)", [glob.escape(str(file))]
+        rows = "select * from read_parquet(?) union all by name select * from no_rows"
+        return rows, [glob.escape(str(file))]
 
     @contextmanager
     def _issuing(

@@ -24,11 +24,11 @@ from pipelines.store.tables import (
     GROUPS_SCHEMA,
     SCORE_COLUMNS,
     STORE_VERSION,
+    brought_up,
     groups_in,
     groups_of,
     insert_seal,
     rows_of,
-    seals_added,
     tables,
     version_of,
 )
@@ -142,8 +142,8 @@ class PostgresStore(ScoreStore):
             version = version_of(ask, self.shown)
             if version == STORE_VERSION:
                 return
-            if version == BEFORE_SEALS:
-                self._add_seals(connection)
+            if version:
+                self._bring_up(connection, version)
                 return
             if connection.execute(_THERE, [self.schema]).fetchone():
                 raise self._forbidden()
@@ -153,14 +153,15 @@ class PostgresStore(ScoreStore):
             for statement in tables(_TEXT, ", primary key (run_id, account_id)"):
                 connection.execute(statement)
 
-    def _add_seals(self, connection: psycopg.Connection[TupleRow]) -> None:
-        """Bring a store from before seals up to date; whoever may read the runs may read seals."""
+    def _bring_up(self, connection: psycopg.Connection[TupleRow], version: int) -> None:
+        """Bring an earlier store up to date; whoever may read the runs may read seals."""
         from psycopg import errors
 
         try:
-            for statement in seals_added(_TEXT):
+            for statement in brought_up(version, _TEXT):
                 connection.execute(statement)
-            connection.execute(_SAME_RIGHTS)
+            if version <= BEFORE_SEALS:
+                connection.execute(_SAME_RIGHTS)
         except errors.InsufficientPrivilege as error:
             raise StoreError(
                 f"The score store '{self.shown}' was written by an earlier version, and only the"

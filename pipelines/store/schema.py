@@ -5,10 +5,14 @@ from __future__ import annotations
 import pyarrow as pa
 
 from features.catalog import GROUPS
+from models.scoring.timing.curve import HORIZONS
 
 REASONS = 5
 """Most reasons that are kept with a score."""
 POINT_COLUMNS = tuple(f"points_{group}" for group in GROUPS)
+LOSS_COLUMNS = tuple(f"loss_{days}_days" for days in HORIZONS)
+ADDED_COLUMNS = ("probability_if_due", *LOSS_COLUMNS, "days_to_renewal", "band_days")
+"""What stores from before there were curves do not hold."""
 
 SCORE_SCHEMA = pa.schema(
     [
@@ -25,6 +29,7 @@ SCORE_SCHEMA = pa.schema(
         pa.field("reason_signals", pa.list_(pa.string()), nullable=False),
         pa.field("reason_points", pa.list_(pa.float64()), nullable=False),
         pa.field("reason_values", pa.list_(pa.string()), nullable=False),
+        *(pa.field(column, pa.float64()) for column in ADDED_COLUMNS),
     ]
 )
 """One row per account of a run, in the order in which stores and exports show the columns."""
@@ -83,5 +88,16 @@ COLUMN_NOTES: dict[str, str] = {
     "reason_points": "Points of those signals, in the same order.",
     "reason_values": "What was known of those signals on the date, as text; empty where nothing"
     " was.",
+    "probability_if_due": "Calibrated probability of the outcome, from 0 to 1, had the account to"
+    " decide in the outcome window; empty where an earlier version issued the score.",
+    **{
+        f"loss_{days}_days": f"Probability, from 0 to 1, that the account is lost within {days}"
+        " days of the date; empty where the model tells no curve."
+        for days in HORIZONS
+    },
+    "days_to_renewal": "Days from the date to the next renewal of the contract; empty where none is"
+    " known or the model reads no contracts.",
+    "band_days": "Days since the run from which on the account has been in its band; 0 in the run"
+    " that it came into it, empty where an earlier version issued the score.",
 }
 """One sentence on each column of :data:`SCORE_SCHEMA`."""

@@ -16,10 +16,10 @@ import pyarrow.compute as pc
 from features.errors import StoreError
 from features.json_values import Json
 from pipelines.store.runs import Run
-from pipelines.store.schema import SCORE_SCHEMA
+from pipelines.store.schema import ADDED_COLUMNS, SCORE_SCHEMA
 
-FORM = 1
-"""Form of a seal; those of later forms are refused."""
+FORM = 2
+"""Form of a seal: 1 was made before there were curves; those of later forms are refused."""
 SEAL_SCHEMA = pa.schema(
     [
         ("place", pa.int64()),
@@ -46,7 +46,12 @@ class RowsDigest:
     """SHA-256 of rows in order of ``account_id``, however they are cut into batches.
 
     Each column is hashed by itself, a text as its length and its bytes, so that equal digests mean
-    equal values in equal places. Missing MRR counts as a number of its own.
+    equal values in equal places. What is missing counts as a number of its own.
+
+    Parameters
+    ----------
+    form : int
+        Form of the seal: the first covers the columns that there were before curves.
 
     Attributes
     ----------
@@ -57,17 +62,18 @@ class RowsDigest:
 
     Examples
     --------
-    >>> from pipelines.store.schema import SCORE_SCHEMA
+    >>> from pipelines.store.schema import ADDED_COLUMNS, SCORE_SCHEMA
     >>> empty = SCORE_SCHEMA.empty_table().to_batches()
     >>> RowsDigest().hexdigest() == RowsDigest().update(*empty).hexdigest()
     True
     """
 
-    def __init__(self) -> None:
+    def __init__(self, form: int = FORM) -> None:
         self.rows = 0
         self.is_ordered = True
         self._last: str | None = None
-        self._columns = [[hashlib.sha256() for _ in range(3)] for _ in SCORE_SCHEMA]
+        count = len(SCORE_SCHEMA) - (len(ADDED_COLUMNS) if form == 1 else 0)
+        self._columns = [[hashlib.sha256() for _ in range(3)] for _ in range(count)]
 
     def update(self, *batches: pa.RecordBatch) -> RowsDigest:
         """Add batches in the columns of :data:`~pipelines.store.schema.SCORE_SCHEMA`."""
@@ -76,7 +82,8 @@ class RowsDigest:
                 continue
             self.rows += batch.num_rows
             self.is_ordered = self.is_ordered and self._follows(batch.column("account_id"))
-            for column, (counts, lengths, values) in zip(batch, self._columns, strict=True):
+            columns = batch.columns[: len(self._columns)]
+            for column, (counts, lengths, values) in zip(columns, self._columns, strict=True):
                 if pa.types.is_list(column.type):
                     counts.update(_numbers(pc.list_value_length(column), _LENGTH))
                     column = column.flatten()

@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from features.catalog import GROUPS
 from features.errors import StoreError, sample
-from pipelines.project.score_settings import MAIN
-from pipelines.store.schema import SCORE_SCHEMA
+from pipelines.project.settings.score import MAIN
+from pipelines.store.schema import ADDED_COLUMNS, SCORE_SCHEMA
 from pipelines.store.seals import SEAL_SCHEMA
 
 if TYPE_CHECKING:
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from pipelines.store.runs import Run
 
-STORE_VERSION = 4
-"""Form of the store: 1 knew one outcome, 2 outcomes, 3 runs and their revisions, 4 knows seals."""
-BEFORE_OUTCOMES, BEFORE_RUNS, BEFORE_SEALS = 1, 2, 3
+STORE_VERSION = 5
+"""Form of the store: 1 knew one outcome, 2 outcomes, 3 revisions of runs, 4 seals, 5 curves."""
+BEFORE_OUTCOMES, BEFORE_RUNS, BEFORE_SEALS, BEFORE_CURVES = 1, 2, 3, 4
 GROUPS_SCHEMA = pa.schema([("signal", pa.string()), ("signal_group", pa.string())])
 SCORE_COLUMNS = ", ".join(SCORE_SCHEMA.names)
 _NAMES = "healthscore_store runs signal_groups score_rows scores score_reasons newest_runs"
@@ -53,7 +53,7 @@ insert into score_rows (run_id, {columns})
 select run_id, account_id, segment, score, band,
     (['F', 'D', 'C', 'B', 'A'])[least(floor(score / 20), 4)::integer + 1] as grade,
     probability, coverage, baseline_score, {points}, mrr,
-    coalesce(reason_signals, []), coalesce(reason_points, []), coalesce(reason_values, [])
+    coalesce(reason_signals, []), coalesce(reason_points, []), coalesce(reason_values, []), {none}
 from old_scores join runs using (outcome, as_of, model_version)
 left join (
     select outcome, account_id, as_of, model_version,
@@ -109,10 +109,15 @@ from (
     ]
 
 
-def seals_added(text: str) -> list[str]:
-    """Return the statements that bring a store from before seals up to date."""
+def brought_up(version: int, text: str) -> list[str]:
+    """Return the statements that bring a store from before seals, or curves, up to date."""
     return [
-        SEALS.format(text=text),
+        *([SEALS.format(text=text)] if version <= BEFORE_SEALS else []),
+        *(
+            f"alter table score_rows add column if not exists {name} double precision"
+            for name in ADDED_COLUMNS
+        ),
+        _scores("scores", "newest_runs"),
         _latest(),
         f"update healthscore_store set version = {STORE_VERSION}",
     ]
@@ -148,7 +153,8 @@ def carry_over(connection: duckdb.DuckDBPyConnection, version: int) -> None:
         " from old_reasons join runs using (outcome, as_of, model_version)"
     )
     points = ", ".join(f"points_{group}" for group in GROUPS)
-    connection.execute(_CARRIED.format(columns=SCORE_COLUMNS, points=points))
+    none = ", ".join("null" for _ in ADDED_COLUMNS)
+    connection.execute(_CARRIED.format(columns=SCORE_COLUMNS, points=points, none=none))
     connection.execute("drop table old_scores")
     connection.execute("drop table old_reasons")
 

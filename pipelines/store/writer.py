@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.errors import StoreError, sample
-from pipelines.store.schema import REASONS, SCORE_SCHEMA
+from pipelines.store.schema import ADDED_COLUMNS, REASONS, SCORE_SCHEMA
 from pipelines.store.seals import RowsDigest
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class RunWriter(ABC):
 def checked(batch: pa.RecordBatch, groups: Mapping[str, str]) -> pa.RecordBatch:
     """Return the batch in the columns and types of an issued score.
 
-    MRR that is no number becomes null, so that sums over it stay numbers.
+    What may be unknown and is no number becomes null, so that sums over it stay numbers.
 
     Raises
     ------
@@ -113,13 +113,17 @@ def checked(batch: pa.RecordBatch, groups: Mapping[str, str]) -> pa.RecordBatch:
         if not pc.all(finite).as_py():
             raise _broken(batch, field.name, pc.invert(finite), "must be a number and is none")
     _check_reasons(batch, groups)
-    mrr = batch.column("mrr")
-    place = SCORE_SCHEMA.get_field_index("mrr")
-    known = pc.if_else(pc.is_finite(mrr), mrr, None)
-    return batch.set_column(place, SCORE_SCHEMA.field(place), known)
+    for place, field in enumerate(SCORE_SCHEMA):
+        if field.nullable:
+            column = batch.column(place)
+            batch = batch.set_column(place, field, pc.if_else(pc.is_finite(column), column, None))
+    return batch
 
 
 def _in_schema(batch: pa.RecordBatch) -> pa.RecordBatch:
+    for name in ADDED_COLUMNS:
+        if name not in batch.schema.names:
+            batch = batch.append_column(name, pa.nulls(batch.num_rows, pa.float64()))
     given = set(batch.schema.names)
     wrong = sorted(given.symmetric_difference(SCORE_SCHEMA.names))
     if wrong or batch.num_columns != len(SCORE_SCHEMA):

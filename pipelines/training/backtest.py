@@ -110,7 +110,7 @@ def backtest(
             rows.frame,
             rows.signals,
             learning,
-            scale=scale_settings(project, rows.base_rate),
+            scale=scale_settings(project, rows.base_rate, rows.term_anchors),
             n_origins=origins,
             sensitive=sensitive,
             treated=treated,

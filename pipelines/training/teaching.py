@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from features.errors import sample
 from pipelines.project.project import Project
 from pipelines.project.rows import LabelledRows
-from pipelines.project.scorecard_settings import scorecard_measures, weights_today
+from pipelines.project.settings.scorecard import scorecard_measures, weights_today
 from pipelines.training.memory import refuse_too_large
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from pipelines.project.rows import (
     run_parameters,
     scale_settings,
 )
-from pipelines.project.score_settings import DECISION, MAIN
+from pipelines.project.settings.score import DECISION, MAIN
 from pipelines.reports.terminal.progress import show_progress
 from pipelines.training.leak_gate import refuse_leaks
 from pipelines.training.teaching import teach
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from models.training.fit import TrainingResult
     from models.training.tuning import Tuned
 
-TRAINING_STEPS = 5
+TRAINING_STEPS = 6
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,8 @@ def train(project: Project, *, tune_seconds: float | None = None) -> Trained:
 
     settings = project.settings
     seconds = tuning_seconds(project, tune_seconds)
-    rows = labelled_rows(project)
+    observed = labelled_rows(project)
+    rows = observed.left_alone
     refuse_leaks(project, rows)
     learning = learning_of(project, rows)
     tuning = search_parameters(project, rows.due, segments=learning.segments, seconds=seconds)
@@ -114,7 +115,7 @@ def train(project: Project, *, tune_seconds: float | None = None) -> Trained:
             project,
             rows,
             replace(learning, tuned=None if tuning is None else tuning.parameters),
-            scale=scale_settings(project, rows.base_rate),
+            scale=scale_settings(project, rows.base_rate, rows.term_anchors),
             holdout_dates=settings.training.holdout_dates,
             progress=lambda name: step(name, next(number), TRAINING_STEPS),
         )
@@ -124,7 +125,7 @@ def train(project: Project, *, tune_seconds: float | None = None) -> Trained:
             folder=project.registry_folder,
             name=settings.registry.model_name,
             reasons=["Trained with 'healthscore train', which makes a champion at once."],
-            **kept_with_model(project, result, rows, tuning),
+            **kept_with_model(project, result, observed, tuning),
         )
     _freeze_missing_scale(project, result)
     return Trained(
@@ -186,7 +187,10 @@ def kept_with_model(
 
 def _freeze_missing_scale(project: Project, result: TrainingResult) -> None:
     given = project.settings.score.model_dump()
-    learnt: dict[str, float | str] = {**result.model.scale.to_dict()}
+    scale = result.model.scale
+    learnt: dict[str, float | str | dict[str, float]] = {**scale.to_dict()}
+    if scale.term_anchors:
+        learnt["term_anchors"] = scale.anchors_by_name
     if result.model.timing is not None:
         learnt["reading"] = DECISION
     fresh = {key: learnt[key] for key, cut in given.items() if cut is None and key in learnt}

@@ -132,6 +132,8 @@ def report_evidence(
     seed : int
         Of the bootstrap.
     """
+    import numpy as np
+
     from models.backtest.lead_time import lead_time
     from models.backtest.signal_evidence import MOST_ROWS, group_carriers, learnt_directions
     from models.measures.fairness_audit import fairness_audit
@@ -143,7 +145,8 @@ def report_evidence(
             "What ratings, referrals and surveys foretell alone is measured on accounts drawn by"
             f" chance, up to {MOST_ROWS:,} of {len(frame):,} rows"
         )
-    band = model.scale.band(rows["probability"].to_numpy(dtype=float))
+    position = model.scale.position_of(rows["score"].to_numpy(dtype=float))
+    band = np.array(model.scale.bands)[position]
     past = _before(rows, frame, model, is_dated=company.is_dated)
     said = rows[["account_id", "observation_date", "segment", "happened", "probability", "score"]]
     base_rate = float(frame["happened"].iloc[past].mean())

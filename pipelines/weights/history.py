@@ -12,7 +12,7 @@ from features.errors import sample
 from features.json_values import Json, JsonReady
 from pipelines.project.company import open_company
 from pipelines.project.project import Project
-from pipelines.project.scorecard_settings import scorecard_measures, weights_today
+from pipelines.project.settings.scorecard import scorecard_measures, weights_today
 from pipelines.weights.adoption import Adoption, adoption_of
 from pipelines.weights.rows import RECOMMENDED, TODAY, decided, named_weights, with_arr
 

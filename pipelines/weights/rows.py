@@ -12,7 +12,7 @@ from features.errors import EvidenceError
 from pipelines.project.company import dated_events
 from pipelines.project.project import Project
 from pipelines.project.rows import labelled_rows
-from pipelines.project.scorecard_settings import scorecard_measures, weights_today
+from pipelines.project.settings.scorecard import scorecard_measures, weights_today
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -154,7 +154,7 @@ class ReplayRows:
         from models.scorecard.scorecard import Cuts
 
         given = project.settings.scorecard
-        position = self.model.scale.band_position(self.rows["probability"].to_numpy(dtype=float))
+        position = self.model.scale.position_of(self.rows["score"].to_numpy(dtype=float))
         first, last = float((position == 0).mean()), float((position == 2).mean())
         # The unlikely accounts are the red ones where the outcome is good news.
         red, green = (last, first) if self.model.scale.good else (first, last)

@@ -12,7 +12,7 @@ from features.errors import SettingsError, nearest, sample
 from features.json_values import Json
 from pipelines.project.company import open_company
 from pipelines.project.project import Project
-from pipelines.project.scorecard_settings import WEIGHED, read_weights
+from pipelines.project.settings.scorecard import WEIGHED, read_weights
 from pipelines.reports.terminal.progress import show_progress
 from pipelines.weights.rows import RECOMMENDED, TODAY, ReplayRows, replay_rows
 

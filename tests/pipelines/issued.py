@@ -27,7 +27,7 @@ from pipelines.project.project import Project, load_project
 from pipelines.store.base import ScoreStore
 from pipelines.store.opening import open_store
 from pipelines.store.runs import AlreadyIssued, Run, RunKey
-from pipelines.store.schema import POINT_COLUMNS, SCORE_SCHEMA
+from pipelines.store.schema import ADDED_COLUMNS, POINT_COLUMNS, SCORE_SCHEMA
 from pipelines.store.writer import RunWriter
 from tests.features.servers import PostgresServer
 
@@ -62,6 +62,7 @@ def batch(accounts: Sequence[str], seed: int = 0, **given: Any) -> pa.RecordBatc
         "reason_signals": signals,
         "reason_points": [random.standard_normal(len(row)).tolist() for row in signals],
         "reason_values": [[None, "1.5", 'a "b", \\c\n{d}'][: len(row)] for row in signals],
+        **{name: [None if row % 4 == 3 else 0.5 for row in range(count)] for name in ADDED_COLUMNS},
     }
     columns |= given
     return pa.RecordBatch.from_pydict(columns, SCORE_SCHEMA)

@@ -23,7 +23,8 @@ from features.errors import (
 
 COMMANDS = (
     "simulate init check signals features train backtest score verify-run verify-store explain"
-    " trend portfolio export recommend what-if monitor history rollback demo serve connect links"
+    " trend portfolio plays export recommend what-if monitor history rollback demo serve connect"
+    " links"
 ).split()
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -15,6 +15,10 @@ from features.json_values import JsonReady
 from models.arrays import Codes, Floats
 
 AHEAD, TERM = "days_to_renewal", "term_days"
+KINDS = ("at_will", "quarter", "half_year", "year", "years")
+"""Kinds of terms: as short as the window or without a renewal date, then by their length."""
+LONGEST = (135, 270, 550)
+"""Days up to which a term counts as a quarter, half a year and a year."""
 COLUMNS = (AHEAD, TERM)
 """What is read of a contract; columns that are not there are not known of any."""
 CALENDAR = ("renewal_due", AHEAD, "lifecycle_stage")
@@ -57,7 +61,17 @@ class Decisions(JsonReady):
         """Tell which rows are due: (n,)."""
         ahead = days_of(frame, AHEAD)
         inside = (ahead >= self.opens_days) & (ahead < self.closes_days - self.settles_days)
-        return np.isnan(ahead) | inside | self._is_short(frame)
+        return inside | self.at_will(frame)
+
+    def at_will(self, frame: pd.DataFrame) -> NDArray[np.bool_]:
+        """Tell which rows decide in every window: without a renewal date, or on short terms."""
+        return np.isnan(days_of(frame, AHEAD)) | self._is_short(frame)
+
+    def kinds(self, frame: pd.DataFrame) -> Codes:
+        """Position in :data:`KINDS` of each row's term: (n,); one that is not known is a year."""
+        term = days_of(frame, TERM)
+        kinds = 1 + np.digitize(np.where(term > 0, term, LONGEST[-1]), LONGEST, right=True)
+        return np.where(self.at_will(frame), 0, kinds)
 
     def _is_short(self, frame: pd.DataFrame) -> NDArray[np.bool_]:
         """Whether terms end and begin anew within the window, whenever that is: (n,)."""

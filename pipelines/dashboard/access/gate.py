@@ -27,7 +27,7 @@ from pipelines.dashboard.access.users import (
     verified,
 )
 from pipelines.dashboard.access.visitor import Visitor
-from pipelines.project.serve_settings import LOCAL_NAMES, ServeSettings, is_local
+from pipelines.project.settings.serve import LOCAL_NAMES, ServeSettings, is_local
 
 if TYPE_CHECKING:
     from pipelines.project.project import Project

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pipelines.dashboard.account.details import AccountDetails
     from pipelines.dashboard.account.view import AccountView
     from pipelines.dashboard.snapshot.snapshot import Snapshot
-    from pipelines.scoring.trend import AccountTrend
+    from pipelines.scoring.moves.trend import AccountTrend
 
 
 class ReasonAnswer(BaseModel):
@@ -44,10 +44,14 @@ class AccountAnswer(BaseModel):
     band: str
     band_meaning: str
     enough_evidence: bool | None
+    band_days: float | None
+    band_limits: str
     grade: str
     probability: float
     probability_low: float | None
     probability_high: float | None
+    probability_if_due: float | None
+    timing: str | None
     coverage: float
     baseline_score: float
     groups: dict[str, float]
@@ -69,6 +73,7 @@ class DatedScoreAnswer(BaseModel):
     probability: float
     segment: str
     model_version: str
+    band_days: float | None
     issued_at: Moment | None
     revision: int | None
 
@@ -139,6 +144,7 @@ class Explanation(BaseModel):
     move: dict[str, Any] | None
     notes: list[str]
     timing: str | None
+    curve: dict[str, Any] | None
 
 
 class ExplanationAnswer(BaseModel):
@@ -158,7 +164,7 @@ def account_answer(view: AccountView, snapshot: Snapshot) -> AccountAnswer:
     """Tell of an account what its page tells at once."""
     row, run = view.row, snapshot.run
     plain = (str, int, float, bool, date, type(None))
-    named = ("segment", "score", "band", "grade", "probability", "coverage", "baseline_score")
+    named = ("segment", "score", "band", "band_days", "grade", "probability", "probability_if_due")
     return AccountAnswer(
         account_id=row["account_id"],
         name=view.name,
@@ -167,7 +173,9 @@ def account_answer(view: AccountView, snapshot: Snapshot) -> AccountAnswer:
         model_version=run.key.model_version,
         revision=run.revision,
         issued_at=run.issued_at,
-        **{name: row[name] for name in named},
+        **{name: row[name] for name in (*named, "coverage", "baseline_score")},
+        band_limits=view.limits,
+        timing=view.timing,
         probability_low=None if view.interval is None else view.interval[0],
         probability_high=None if view.interval is None else view.interval[1],
         band_meaning=view.meaning,
@@ -239,4 +247,5 @@ def explanation_of(details: AccountDetails, visitor: Visitor) -> Explanation:
         move=None if details.move is None else details.move.to_dict(),
         notes=as_seen_by(visitor, details.notes),
         timing=details.timing,
+        curve=None if details.curve is None else details.curve.to_dict(),
     )

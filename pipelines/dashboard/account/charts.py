@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import accumulate, pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from models.scoring.scale import ScoreScale
+    from pipelines.scoring.curves.curve import Horizon
 
 LEAST_SPAN = 20.0
 """A waterfall of smaller parts is drawn as small, not blown up to the whole width."""
 WIDTH, HEIGHT = 480.0, 210.0
 LEFT, RIGHT, TOP, BOTTOM = 30.0, 14.0, 16.0, 24.0
 NAMES_SHOWN = 8
+HIDDEN_DAYS = 60
+"""Its text would cover those beside it."""
 NARROW = 130.0
 """Dates nearer to each other than this would cover one another."""
 
@@ -79,6 +85,56 @@ def waterfall(
 
 
 @dataclass(frozen=True)
+class CurveChart:
+    """A curve of risk, ready to be drawn.
+
+    Parameters
+    ----------
+    line, usual, shade : str
+        Corners of the account's curve, of the typical one, and of the interval around the first.
+    levels : list of (float, str)
+        Heights of rules, and the percentages they stand for.
+    days : list of (float, str, str)
+        Places of the horizons, what they are called, and where their text is anchored.
+    """
+
+    line: str
+    usual: str
+    shade: str
+    levels: list[tuple[float, str]]
+    days: list[tuple[float, str, str]]
+
+
+def curve_chart(horizons: Sequence[Horizon]) -> CurveChart:
+    """Lay out a curve from no risk on the date to that at its last horizon."""
+    most = max(max(one.high, one.baseline) for one in horizons)
+    top = next(level for level in (0.02, 0.05, 0.1, 0.2, 0.5, 1.0) if most <= level)
+
+    def across(days: float) -> float:
+        return round(LEFT + days / horizons[-1].days * (WIDTH - LEFT - RIGHT), 1)
+
+    def up(risk: float) -> float:
+        return round(TOP + (1 - risk / top) * (HEIGHT - TOP - BOTTOM), 1)
+
+    def corners(risks: Sequence[float]) -> list[str]:
+        places = [(0, 0.0), *zip((one.days for one in horizons), risks, strict=True)]
+        return [f"{across(days):g},{up(risk):g}" for days, risk in places]
+
+    low, high = corners([one.low for one in horizons]), corners([one.high for one in horizons])
+    labels = [one for one in horizons if one.days != HIDDEN_DAYS]
+    return CurveChart(
+        line=" ".join(corners([one.probability for one in horizons])),
+        usual=" ".join(corners([one.baseline for one in horizons])),
+        shade=" ".join([*high, *reversed(low)]),
+        levels=[(up(part * top), f"{100 * part * top:g} %") for part in (0.0, 0.5, 1.0)],
+        days=[
+            (across(one.days), f"{one.days} days", "end" if one is horizons[-1] else "middle")
+            for one in labels
+        ],
+    )
+
+
+@dataclass(frozen=True)
 class TrendChart:
     """An account's issued scores over time, ready to be drawn.
 
@@ -90,6 +146,8 @@ class TrendChart:
         Place and band of each score, and what it says when pointed at.
     levels : list of (float, str)
         Heights of the rules at 0, 50 and 100, and what they are called.
+    limits : list of (float, str)
+        Heights of the limits of bands, and the band that lies below.
     dates : list of (float, str)
         Places of the dates that are written below.
     models : list of (float, str)
@@ -102,18 +160,21 @@ class TrendChart:
     line: str
     marks: list[tuple[float, float, str, str]]
     levels: list[tuple[float, str]]
+    limits: list[tuple[float, str]]
     dates: list[tuple[float, str]]
     models: list[tuple[float, str]]
     told: str
 
 
-def trend_chart(trend: Mapping[str, Any]) -> TrendChart | None:
+def trend_chart(trend: Mapping[str, Any], scale: ScoreScale | None = None) -> TrendChart | None:
     """Lay out a trend; None where nothing was issued.
 
     Parameters
     ----------
     trend : mapping
-        ``scores`` and ``model_changes``; see :class:`pipelines.scoring.trend.AccountTrend`.
+        ``scores`` and ``model_changes``; see :class:`pipelines.scoring.moves.trend.AccountTrend`.
+    scale : ScoreScale or None
+        What cuts the bands; None where it is not at hand.
     """
     scores = trend["scores"]
     if not scores:
@@ -140,6 +201,7 @@ def trend_chart(trend: Mapping[str, Any]) -> TrendChart | None:
             for (x, y), score in zip(places, scores, strict=True)
         ],
         levels=[(up(level), f"{level:g}") for level in (0.0, 50.0, 100.0)],
+        limits=_limits(scale, up),
         dates=_dates(days, across),
         models=[
             (across(date.fromisoformat(one["as_of"])), one["after"] if place in named else "")
@@ -147,6 +209,14 @@ def trend_chart(trend: Mapping[str, Any]) -> TrendChart | None:
         ],
         told=_told(scores, changes),
     )
+
+
+def _limits(scale: ScoreScale | None, up: Callable[[float], float]) -> list[tuple[float, str]]:
+    if scale is None:
+        return []
+    below = scale.bands[:0:-1] if scale.good else scale.bands[:2]
+    limits = scale.limits[::-1] if scale.good else scale.limits
+    return [(up(limit), band) for limit, band in zip(limits, below, strict=True) if 0 < limit < 100]
 
 
 def _dates(days: Sequence[date], across: Any) -> list[tuple[float, str]]:

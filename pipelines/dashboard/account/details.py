@@ -12,8 +12,9 @@ from pipelines.dashboard.account.peers import Peers, peers_of
 from pipelines.dashboard.account.ratings import Rating
 from pipelines.dashboard.account.tables import SourceTables
 from pipelines.dashboard.panel.registry_reads import RegistryReads
+from pipelines.scoring.curves.curve import AccountCurve, told_curve
 from pipelines.scoring.explain import InactiveAccount, inactive, timing_words
-from pipelines.scoring.move import explain_rows
+from pipelines.scoring.moves.move import explain_rows
 from pipelines.store.issued import DatedScore, issued_scores
 
 if TYPE_CHECKING:
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
     from features.catalog import Signal
     from models.scoring.health_model import HealthModel
     from models.scoring.reasons import Reason
-    from models.scoring.scorer import ScoredAccounts
+    from models.scoring.scored import ScoredAccounts
     from pipelines.dashboard.snapshot.snapshot import Snapshot
     from pipelines.project.project import Project
-    from pipelines.scoring.move import ExplainedMove
+    from pipelines.scoring.moves.move import ExplainedMove
     from pipelines.store.runs import Run
 
 PAST_DAYS = (30, 90, 365)
@@ -82,6 +83,8 @@ class AccountDetails:
         What is missing or otherwise than expected.
     timing : str or None
         When the contract renews, where the model tells it apart from the score.
+    curve : AccountCurve or None
+        Its risk over a year, where the model tells one.
     """
 
     account_id: str
@@ -97,6 +100,7 @@ class AccountDetails:
     move: ExplainedMove | None
     notes: list[Note]
     timing: str | None = None
+    curve: AccountCurve | None = None
 
 
 def account_details(
@@ -175,6 +179,9 @@ def account_details(
         move=_move(project, account_id, before, rows, history, run, model, notes),
         notes=notes,
         timing=timing_words(model, rows[day], day),
+        curve=None
+        if model.curve is None
+        else told_curve(model, run.key.model_version, rows[day], day),
     )
 
 

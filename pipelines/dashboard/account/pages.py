@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Path, Request, Response
 from fastapi.responses import HTMLResponse
@@ -25,6 +25,7 @@ from pipelines.dashboard.account.answers import (
 from pipelines.dashboard.account.charts import trend_chart
 from pipelines.dashboard.account.jobs import AccountJobs
 from pipelines.dashboard.account.sections import (
+    curve_section,
     move_totals,
     move_waterfall,
     points_waterfall,
@@ -39,7 +40,10 @@ from pipelines.dashboard.web.background import Done, ready
 from pipelines.project.project import Project
 from pipelines.reports.terminal.console import plain
 from pipelines.reports.wording import prior_words, signed_points
-from pipelines.scoring.trend import AccountTrend
+from pipelines.scoring.moves.trend import AccountTrend
+
+if TYPE_CHECKING:
+    from models.scoring.health_model import HealthModel
 
 ACCOUNT = "/accounts/{account_id:account}"
 API = f"/api/v1{ACCOUNT}"
@@ -70,7 +74,7 @@ async def trend_part(request: Request, account_id: AccountId, visitor: VisitorOf
     """Draw an account's issued scores."""
     asked = await _asked(request, account_id, visitor)
     trend = await _trend(asked)
-    context = _trend_context(trend, visitor)
+    context = _trend_context(trend, visitor, asked.snapshot.model)
     return await _rendered(asked, request, "account_trend.html.j2", 200, **context)
 
 
@@ -109,7 +113,7 @@ async def account_page(
         "details": None,
     }
     if whole:
-        context["trend"] = _trend_context(await _trend(asked), visitor)
+        context["trend"] = _trend_context(await _trend(asked), visitor, asked.snapshot.model)
         context["details"] = _details_context(await _details(asked, WHOLE_SECONDS), visitor)
     return await _rendered(asked, request, "account.html.j2", 200, **context)
 
@@ -181,7 +185,10 @@ async def _asked(request: Request, account_id: str, visitor: Visitor) -> _Asked:
 
 
 async def _view(asked: _Asked) -> AccountView:
-    return await run_in_threadpool(account_view, asked.project, asked.row, asked.snapshot.model)
+    snapshot = asked.snapshot
+    return await run_in_threadpool(
+        account_view, asked.project, asked.row, snapshot.model, snapshot.run.key.as_of
+    )
 
 
 async def _trend(asked: _Asked) -> Done[AccountTrend]:
@@ -209,11 +216,14 @@ async def _outcome_of(work: Future[Done[Any]] | None, seconds: float) -> Done[An
     return Done(failure=BUSY) if work is None else await ready(work, seconds)
 
 
-def _trend_context(trend: Done[AccountTrend], visitor: Visitor) -> dict[str, object]:
+def _trend_context(
+    trend: Done[AccountTrend], visitor: Visitor, model: HealthModel | None
+) -> dict[str, object]:
     if trend.value is None:
         return {"chart": None, "scores": [], "failure": trend.why_not(visitor)}
     history = trend.value.to_dict()
-    return {"chart": trend_chart(history), "scores": trend.value.scores, "failure": None}
+    scale = None if model is None else model.scale
+    return {"chart": trend_chart(history, scale), "scores": trend.value.scores, "failure": None}
 
 
 def _details_context(done: Done[Any] | None, visitor: Visitor) -> dict[str, object]:
@@ -228,6 +238,7 @@ def _details_context(done: Done[Any] | None, visitor: Visitor) -> dict[str, obje
         "ratings": ratings_table(details),
         "move_steps": move_waterfall(details.move) if details.move else [],
         "move_totals": move_totals(details.move) if details.move else [],
+        "curve": curve_section(details) if details.curve else None,
     }
 
 

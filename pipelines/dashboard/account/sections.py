@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
 from features.catalog import GROUPS
-from pipelines.dashboard.account.charts import Step, waterfall
+from pipelines.dashboard.account.charts import Step, curve_chart, waterfall
 from pipelines.dashboard.account.view import LEAST_POINTS, rank_words
 from pipelines.reports.labels import labels_of
 from pipelines.reports.pieces import Section, Table
 from pipelines.reports.terminal.console import plain
-from pipelines.reports.wording import UNKNOWN, day, name, plural, score, signed_points, told
-from pipelines.scoring.move_screen import KIND_WORDS, waterfall_steps
+from pipelines.reports.wording import (
+    UNKNOWN,
+    day,
+    name,
+    percent,
+    plural,
+    score,
+    signed_points,
+    told,
+)
+from pipelines.scoring.moves.move_screen import KIND_WORDS, waterfall_steps
 
 if TYPE_CHECKING:
     from features.catalog import Signal
     from pipelines.dashboard.account.details import AccountDetails, SignalLine
     from pipelines.dashboard.account.peers import Peers
     from pipelines.dashboard.account.view import AccountView
-    from pipelines.scoring.move import ExplainedMove
+    from pipelines.scoring.moves.move import ExplainedMove
 
 MOSTLY = 0.5
+CURVE_SIGNALS = 5
 HEALTHY = {"higher": "more", "lower": "less", "none": "either"}
 
 
@@ -57,6 +68,62 @@ def move_totals(move: ExplainedMove) -> list[tuple[str, float]]:
         if abs(points) >= LEAST_POINTS
     ]
     return totals if len(totals) > 1 else []
+
+
+@dataclass(frozen=True)
+class CurveSection:
+    """A curve ready to be drawn, with its numbers in words and as a table."""
+
+    answer: str
+    line: str
+    usual: str
+    shade: str
+    levels: list[tuple[float, str]]
+    days: list[tuple[float, str, str]]
+    table: Table
+
+
+def curve_section(details: AccountDetails) -> CurveSection:
+    """Draw an account's risk over a year."""
+    curve = details.curve
+    assert curve is not None, "a page without a curve has no section of it"
+    horizons = curve.horizons
+    chart = curve_chart(horizons)
+    near, last = horizons[2], horizons[-1]
+    moved = sorted(last.signals, key=lambda signal: -abs(last.signals[signal]))[:CURVE_SIGNALS]
+    rows: list[list[str | Markup]] = [
+        ["Probability", *(percent(one.probability) for one in horizons)],
+        ["90 % interval", *(_range(one.low, one.high) for one in horizons)],
+        ["Typical account", *(percent(one.baseline) for one in horizons)],
+        *(
+            [
+                name(curve.labels[signal]),
+                *(f"{signed_points(100 * one.signals[signal])} points" for one in horizons),
+            ]
+            for signal in moved
+        ),
+    ]
+    return CurveSection(
+        answer=(
+            f"{percent(near.probability)} within {near.days} days ({_range(near.low, near.high)}),"
+            f" {percent(last.probability)} within {last.days} days ({_range(last.low, last.high)})"
+        ),
+        line=chart.line,
+        usual=chart.usual,
+        shade=chart.shade,
+        levels=chart.levels,
+        days=chart.days,
+        table=Table(
+            "Probability of a loss by horizon, and percentage points that signals add to that of a"
+            " typical account of the segment with this contract.",
+            ["", *(f">{one.days} days" for one in horizons)],
+            rows,
+        ),
+    )
+
+
+def _range(low: float, high: float) -> str:
+    return f"{percent(low)} to {percent(high)}"
 
 
 def signal_sections(details: AccountDetails) -> list[Section]:

@@ -11,11 +11,24 @@ from markupsafe import Markup
 from features.catalog import GROUPS
 from pipelines.dashboard.snapshot.schema import MONEY
 from pipelines.portfolio.words import stake_words
-from pipelines.reports.wording import between, count, money, percent, plural, score
+from pipelines.reports.wording import (
+    band_limits,
+    between,
+    count,
+    money,
+    percent,
+    plural,
+    score,
+    spell,
+)
+from pipelines.scoring.explain import renewal_words
 from pipelines.store.schema import SCORE_SCHEMA
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from features.catalog import Signal
+    from features.outcomes.settings import OutcomeSettings
     from models.scoring.health_model import HealthModel
     from pipelines.project.project import Project
 
@@ -69,6 +82,12 @@ class AccountView:
         The stored ones, largest first.
     meaning : str
         What became of accounts in its band.
+    limits : str
+        Which scores lie in which band; empty where the model is not at hand.
+    window : str
+        Which days the chance is of, in words.
+    timing : str or None
+        When the contract renews, where the score tells it apart.
     money : list of (str, float)
         What is known of its money: what, and how much.
     interval : (float, float) or None
@@ -81,6 +100,9 @@ class AccountView:
     groups: dict[str, float]
     reasons: list[ReasonLine]
     meaning: str
+    limits: str
+    window: str
+    timing: str | None
     money: list[tuple[str, float]]
     interval: tuple[float, float] | None = None
 
@@ -96,7 +118,7 @@ class AccountView:
 
 
 def account_view(
-    project: Project, row: Mapping[str, Any], model: HealthModel | None
+    project: Project, row: Mapping[str, Any], model: HealthModel | None, as_of: date
 ) -> AccountView:
     """Arrange a row of a snapshot.
 
@@ -108,6 +130,8 @@ def account_view(
         See :meth:`pipelines.dashboard.snapshot.snapshot.Snapshot.account`.
     model : HealthModel or None
         What made the score; without it, reasons are named by their signals alone.
+    as_of : date
+        The run's date.
     """
     held = {name: row[name] for name in (*SCORE_SCHEMA.names, *MONEY)}
     points = {group: float(held[f"points_{group}"]) for group in GROUPS}
@@ -121,6 +145,9 @@ def account_view(
         groups={group: gained for group, gained in points.items() if abs(gained) >= LEAST_POINTS},
         reasons=_reasons(project, held, model),
         meaning=band_meaning(project, held["band"], model),
+        limits="" if model is None else band_limits(model.scale),
+        window=window_words(project.settings.outcome),
+        timing=_timing(held, as_of, model),
         money=_money(project, held),
         interval=_interval(held, model),
     )
@@ -133,6 +160,19 @@ def _interval(row: Mapping[str, Any], model: HealthModel | None) -> tuple[float,
 
     found = None if model is None else issued_intervals(model, pd.DataFrame([row]))
     return None if found is None else (float(found[0][0]), float(found[1][0]))
+
+
+def window_words(outcome: OutcomeSettings) -> str:
+    """Say which days the probability of an outcome is of."""
+    last = outcome.lead_days + outcome.horizon_days
+    return f"from day {outcome.lead_days} to {last}" if outcome.lead_days else f"within {last} days"
+
+
+def _timing(row: Mapping[str, Any], day: date, model: HealthModel | None) -> str | None:
+    ahead = row["days_to_renewal"]
+    if model is None or model.timing is None or ahead is None or ahead < 0:
+        return None
+    return renewal_words(ahead, day)
 
 
 def band_meaning(project: Project, band: str, model: HealthModel | None) -> str:
@@ -191,9 +231,12 @@ def key_figures(view: AccountView, noun: str) -> list[tuple[str, str | Markup, s
     row = view.row
     band = Markup('<span class="band {0}">{0}</span>').format(row["band"])
     found: list[tuple[str, str | Markup, str]] = [
-        ("Health score", Markup("{} {}").format(score(row["score"]), band), "from 0 to 100"),
+        ("Health score", Markup("{} {}").format(score(row["score"]), band), _since(row, view)),
         (f"Chance of {noun}", percent(row["probability"]), _sure(view)),
     ]
+    if view.timing is not None and row["probability_if_due"] is not None:
+        risk = percent(row["probability_if_due"])
+        found.append(("Had it to decide", risk, f"{noun}, {view.window}, what the score tells"))
     found += [
         (what, money(amount), MONEY_WORDS.get(what, "chance times ARR"))
         for what, amount in view.money
@@ -203,11 +246,15 @@ def key_figures(view: AccountView, noun: str) -> list[tuple[str, str | Markup, s
 
 
 def _sure(view: AccountView) -> str:
-    grade = f"grade {view.row['grade']}"
     if view.interval is None:
-        return grade
+        return view.window
     low, high = (100 * bound for bound in view.interval)
-    return f"{between(low, high, '{:.1f} %'.format)} (90 % interval), {grade}"
+    return f"{view.window}; {between(low, high, '{:.1f} %'.format)} (90 % interval)"
+
+
+def _since(row: Mapping[str, Any], view: AccountView) -> str:
+    lasted = f"{row['band']} for {spell(row['band_days'])}; " if row["band_days"] else ""
+    return f"{lasted}{view.limits or 'from 0 to 100'}"
 
 
 def rank_words(share: float, healthy: str) -> str:

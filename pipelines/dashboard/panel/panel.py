@@ -13,7 +13,7 @@ from jinja2.runtime import Context
 
 from pipelines.dashboard.access.visitor import visitor_of
 from pipelines.dashboard.web.static_files import static_url
-from pipelines.project.score_settings import MAIN
+from pipelines.project.settings.score import MAIN
 from pipelines.reports import wording
 from pipelines.reports.freshness import Freshness, freshness_of
 from pipelines.reports.terminal.console import plain
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pipelines.dashboard.snapshot.snapshot import Snapshot
     from pipelines.dashboard.snapshot.watch import Snapshots
     from pipelines.project.project import Project
-    from pipelines.project.serve_settings import ServeSettings
+    from pipelines.project.settings.serve import ServeSettings
 
 LONGEST_CHOICE = 60
 OUTCOME = "outcome"

@@ -20,7 +20,7 @@ from pipelines.dashboard.snapshot.earlier import earlier_runs
 from pipelines.dashboard.snapshot.portfolio_view import portfolio_of
 from pipelines.dashboard.snapshot.snapshot import Snapshot
 from pipelines.dashboard.snapshot.taking import take
-from pipelines.project.score_settings import MAIN
+from pipelines.project.settings.score import MAIN
 from pipelines.store.issued import issued_run
 from pipelines.store.opening import open_store
 from pipelines.store.runs import now
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from pipelines.project.project import Project
-    from pipelines.project.serve_settings import ServeSettings
+    from pipelines.project.settings.serve import ServeSettings
 
 NOT_NOW = "The store is being written, or cannot be reached; an admin is told here why"
 NOT_YET = "There are no scores to show yet; an admin is told here why"

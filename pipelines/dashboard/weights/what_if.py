@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from features.catalog import EVERYBODY
 from features.errors import SettingsError, sample
 from pipelines.dashboard.weights.bench import Bench
-from pipelines.project.scorecard_settings import weights_problem
+from pipelines.project.settings.scorecard import weights_problem
 from pipelines.weights.rows import FULL_MODEL, RECOMMENDED, TODAY
 from pipelines.weights.what_if import (
     WHAT_IF,

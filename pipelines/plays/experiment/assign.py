@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from features.errors import DataError, SettingsError, nearest, sample
 from features.json_values import JsonReady
 from pipelines.plays.experiment.ledger import FILE_NAME, Assignment, Draw, Ledger
-from pipelines.plays.owners import owners_of
-from pipelines.project.experiment_settings import ExperimentSettings
+from pipelines.project.account_texts import account_texts
 from pipelines.project.project import Project
+from pipelines.project.settings.experiment import ExperimentSettings
 from pipelines.reports.terminal.whole_file import replaced_whole
 from pipelines.store.issued import issued_run
 from pipelines.store.opening import open_store
@@ -103,7 +103,7 @@ def assign(project: Project, name: str, as_of: date | None = None) -> Assigned:
         drawn = {one.account_id for draw in draws for one in draw.assignments}
         fresh = rows[~rows["account_id"].isin(drawn)].sort_values("account_id", ignore_index=True)
         seed = randbelow(2**63)
-        owners = owners_of(project, fresh["account_id"].tolist())
+        owners = account_texts(project, fresh["account_id"].tolist(), project.settings.serve.owner)
         assignments = _drawn(fresh, settings.share, seed, owners)
         if assignments:
             ledger.add(

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from features.errors import EvidenceError
 from features.json_values import JsonReady
 from pipelines.plays.experiment.assign import COLUMNS, settings_of, taking_part
-from pipelines.project.experiment_settings import ExperimentSettings
 from pipelines.project.project import Project
+from pipelines.project.settings.experiment import ExperimentSettings
 from pipelines.store.opening import open_store
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from features.json_values import JsonReady
 from pipelines.plays.experiment.assign import ledger_of, settings_of
 from pipelines.plays.experiment.ledger import Assignment, Draw, owners_of_both
 from pipelines.project.company import dated_events, open_company
-from pipelines.project.experiment_settings import ExperimentSettings
 from pipelines.project.project import Project
+from pipelines.project.settings.experiment import ExperimentSettings
 
 if TYPE_CHECKING:
     import pandas as pd

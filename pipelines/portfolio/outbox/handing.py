@@ -20,7 +20,7 @@ from pipelines.reports.terminal.console import plain
 from pipelines.reports.terminal.whole_file import replaced_whole
 
 if TYPE_CHECKING:
-    from pipelines.project.alert_settings import DigestSettings
+    from pipelines.project.settings.alert import DigestSettings
 
 FORMS = (".html", ".json", ".txt")
 

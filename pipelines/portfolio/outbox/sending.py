@@ -16,7 +16,7 @@ from features.errors import SettingsError
 from pipelines.monitor.alert import TryError, deliver, within
 from pipelines.portfolio.outbox.forms import digest_mail, digest_message
 from pipelines.portfolio.outbox.ledger import Ledger, Record, State, delivery_of
-from pipelines.project.alert_settings import AlertSettings, DigestSettings
+from pipelines.project.settings.alert import AlertSettings, DigestSettings
 from pipelines.reports.terminal.console import plain
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.store.schema import SCORE_SCHEMA
+from pipelines.store.schema import ADDED_COLUMNS, SCORE_SCHEMA
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -64,7 +64,9 @@ def compare_rows(issued: pa.Table, again: pa.Table) -> Compared:
     # An account that is there twice is one too many.
     apart = {"account_id": _repeated(left["account_id"])}
     for field in SCORE_SCHEMA:
-        if field.name not in ("account_id", *REASONS):
+        # An earlier version issued no curves, which are no part of what it issued.
+        is_kept = field.name not in ADDED_COLUMNS or left[field.name].null_count < len(left)
+        if field.name not in ("account_id", *REASONS) and is_kept:
             apart[field.name] = ~_equal(left[field.name], right[field.name], field.name)
     apart["reasons"] = ~_same_reasons(left, right)
     moved = np.logical_or.reduce(list(apart.values()))

@@ -15,6 +15,7 @@ from pipelines.project.feature_stream import feature_stream
 from pipelines.project.project import Project
 from pipelines.reports.terminal.ordered_work import usable_cores
 from pipelines.reports.terminal.progress import show_rows
+from pipelines.scoring.bands.settled import bands_before
 from pipelines.scoring.score import scored_batches
 from pipelines.scoring.verify.rows import Compared, compare_rows
 from pipelines.scoring.verify.seals import changed_parts, key_at_hand
@@ -114,6 +115,7 @@ def verify_run(
         issued = store.scores(run).read_all()
         seal = {seal.run: seal for seal in store.seals()}.get(run_of(run))
         groups = store.groups_of(run)
+        bands = bands_before(store, run)
     faults = [f"The run says {run.rows:,} rows and holds {len(issued):,}"] * (
         run.rows != len(issued)
     )
@@ -135,7 +137,8 @@ def verify_run(
         with show_rows("Verify", count) as done:
             for rows, hashes in scored:
                 fingerprint.update(hashes)
-                rebuilt.append(checked(rows, groups))
+                settled = rows if bands is None else bands.settle(rows, model.scale)
+                rebuilt.append(checked(settled, groups))
                 done(rows.num_rows)
     again = pa.Table.from_batches(rebuilt, SCORE_SCHEMA)
     compared = compare_rows(issued, again)

@@ -187,7 +187,7 @@ def changed_parts(
         The key that runs are sealed with, where it is at hand.
     """
     changed = []
-    digest = RowsDigest()
+    digest = RowsDigest(seal.form)
     for batch in rows:
         digest.update(batch)
     if digest.hexdigest() != seal.rows_digest:

@@ -9,6 +9,7 @@ import numpy as np
 from pipelines.setup.simulation.behaviour import Behaviour, Drift, Month
 from pipelines.setup.simulation.company import DAY, Accounts, Calendar, Floats, Ints
 from pipelines.setup.simulation.ledger import Records
+from pipelines.setup.simulation.team import answer
 from pipelines.setup.simulation.truth import REASONS, Truth, truth
 from pipelines.setup.simulation.writing import TRUTH, Writer
 
@@ -23,6 +24,9 @@ def live(
     drift: Drift,
     seeds: np.random.SeedSequence,
     writer: Writer,
+    *,
+    are_firm: bool = False,
+    with_team: bool = False,
 ) -> Iterator[int]:
     """Simulate and write one chunk, yielding the number of every month that is done.
 
@@ -38,19 +42,29 @@ def live(
         All chance of this chunk comes from it.
     writer : Writer
         Open files.
+    are_firm : bool
+        Whether contracts are as they are signed: some for several years, and hardly to be left
+        before they renew.
+    with_team : bool
+        Whether a team answers what looks risky, with effects, in place of managers without any.
     """
-    company, fates, acts, drifting = (np.random.default_rng(seed) for seed in seeds.spawn(4))
-    accounts = Accounts(first, count, calendar, company)
+    # The first children of a seed are the same however many are spawned.
+    company, fates, acts, drifting, terms, team = (
+        np.random.default_rng(seed) for seed in seeds.spawn(6)
+    )
+    accounts = Accounts(first, count, calendar, company, terms if are_firm else None)
     records = Records(accounts)
     behaviour = Behaviour(accounts, records, drift, acts, drifting)
     for index, day in enumerate(calendar.firsts[:-1].tolist()):
         back = accounts.come_back(calendar.first_month + index, company)
         records.settle(back)
         behaviour.recover(back)
-        log_odds = _draw_fates(index, day, accounts, records, writer, fates)
+        answering = team if with_team else None
+        log_odds = _draw_fates(index, day, accounts, records, writer, fates, answering)
         month = Month(accounts, index)
         records.forget_after(accounts.churn_day * DAY)
-        behaviour.intervene(month, log_odds)
+        if not with_team:
+            behaviour.intervene(month, log_odds)
         behaviour.step()
         mood = 0.5 * behaviour.factor("engagement") + 0.5 * behaviour.factor("fit")
         accounts.change_contracts(month.first, month.following, mood, company)
@@ -92,11 +106,22 @@ def _draw_fates(
     records: Records,
     writer: Writer,
     rng: np.random.Generator,
+    team: np.random.Generator | None,
 ) -> Floats:
     """Draw who churns in the window of a date, from the record before it; return log-odds (n,)."""
-    odds = truth(records.as_of(day), accounts.plan, LEAD_DAYS, HORIZON_DAYS)
+    odds = truth(
+        records.as_of(day), accounts.plan, LEAD_DAYS, HORIZON_DAYS, are_firm=accounts.are_firm
+    )
     at_stake = accounts.active_on(day)
-    churns = at_stake & (rng.random(accounts.count) < odds.probability)
+    probability = odds.probability
+    if team is not None:
+        acts = answer(odds.log_odds, at_stake, accounts.plan, day, team)
+        probability = 1 / (1 + np.exp(-odds.log_odds - acts.shift))
+        who = np.flatnonzero(acts.acted)
+        records.interventions.append(
+            account=who, occurred_at=acts.occurred_at[who], play=acts.play[who]
+        )
+    churns = at_stake & (rng.random(accounts.count) < probability)
     opens, closes = churn_days(accounts.calendar.firsts, index)
     left = rng.integers(opens, closes, accounts.count)
     # Who lets an annual contract lapse leaves on its renewal.
@@ -112,13 +137,21 @@ def _draw_fates(
         reason=np.where(vague, len(REASONS), odds.reasons())[who],
     )
     log_odds = np.where(at_stake, odds.log_odds, np.nan)
-    _write_truth(day, np.flatnonzero(at_stake), odds, churns.astype(np.int64), accounts, writer)
+    churned = churns.astype(np.int64)
+    _write_truth(day, np.flatnonzero(at_stake), odds, probability, churned, accounts, writer)
     return log_odds
 
 
 def _write_truth(
-    day: int, who: Ints, odds: Truth, churned: Ints, accounts: Accounts, writer: Writer
+    day: int,
+    who: Ints,
+    odds: Truth,
+    probability: Floats,
+    churned: Ints,
+    accounts: Accounts,
+    writer: Writer,
 ) -> None:
+    """Write the truth: the probability as things went, and the log-odds if nobody acts."""
     columns = {f"contribution_{name}": part[who] for name, part in odds.contributions.items()}
     writer.write(
         TRUTH,
@@ -127,7 +160,8 @@ def _write_truth(
             "account": who,
             "observation_date": np.full(len(who), day * DAY),
             "segment": accounts.plan[who],
-            "churn_probability": odds.probability[who],
+            "churn_probability": probability[who],
+            "probability_if_due": odds.probability_if_due[who],
             "log_odds": odds.log_odds[who],
             "churned": churned[who],
             **columns,

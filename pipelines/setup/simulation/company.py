@@ -37,6 +37,8 @@ PLANS = (
     Plan("growth", 0.30, (6, 26), 49.0, 0.55, 46.0, 0.70, 0.12, 0.30),
     Plan("enterprise", 0.15, (18, 61), 89.0, 0.85, 100.0, 1.40, 0.25, 0.60),
 )
+YEARS = (0.7, 0.1, 0.2)
+"""Shares of contracts for one, two and three years, of plans above the smallest."""
 INDUSTRIES = ("software", "retail", "finance", "health", "manufacturing", "education", "logistics")
 REGIONS = ("EMEA", "North America", "APAC", "LATAM")
 SIZES = ("1-10", "11-50", "51-200", "201-1000", "1001+")
@@ -106,9 +108,18 @@ class Accounts:
         The months simulated.
     rng : numpy.random.Generator
         Source of chance.
+    terms : numpy.random.Generator or None
+        Where contracts are firm, the chance that decides for how many years they are signed.
     """
 
-    def __init__(self, first: int, count: int, calendar: Calendar, rng: np.random.Generator):
+    def __init__(
+        self,
+        first: int,
+        count: int,
+        calendar: Calendar,
+        rng: np.random.Generator,
+        terms: np.random.Generator | None = None,
+    ):
         self.count = count
         self.calendar = calendar
         self.plan = rng.choice(len(PLANS), size=count, p=[plan.share for plan in PLANS])
@@ -124,6 +135,11 @@ class Accounts:
         self.day_of_month = np.zeros(count, dtype=np.int64)
         self.churn_day = np.full(count, NEVER)
         self.annual = rng.random(count) < of_plan("annual_share", self.plan)
+        self.are_firm = terms is not None
+        self.term_months = np.full(count, 12)
+        if terms is not None:
+            years = terms.choice(len(YEARS), size=count, p=YEARS) + 1
+            self.term_months = 12 * np.where(self.plan > 0, years, 1)
         low, high = (np.array([plan.seats[side] for plan in PLANS])[self.plan] for side in (0, 1))
         self.seats = rng.integers(low, high)
         self.discount = np.round(rng.choice([0.0, 0.0, 0.1, 0.2], size=count), 2)
@@ -147,7 +163,7 @@ class Accounts:
         self.day_of_month[who] = rng.integers(2, 29, len(who))
         self.stint_start[who] = first_of(month) + self.day_of_month[who] - 1
         self.row_start[who] = self.stint_start[who]
-        anniversary = first_of(month + 12) + self.day_of_month[who] - 1
+        anniversary = first_of(month + self.term_months[who]) + self.day_of_month[who] - 1
         self.renewal[who] = np.where(self.annual[who], anniversary, NEVER)
 
     def _write(self, who: Ints, ended: Ints) -> None:
@@ -176,8 +192,9 @@ class Accounts:
         self._write(who, self.renewal[who])
         self.row_start[who] = self.renewal[who]
         self.price[who] *= 1.03
-        year_later = self.renewal[who].astype("M8[D]").astype("M8[M]").astype(np.int64) + 12
-        self.renewal[who] = first_of(year_later) + self.day_of_month[who] - 1
+        month = self.renewal[who].astype("M8[D]").astype("M8[M]").astype(np.int64)
+        renewed = first_of(month + self.term_months[who])
+        self.renewal[who] = renewed + self.day_of_month[who] - 1
 
     def active_on(self, day: int) -> Bools:
         """Which accounts are customers whose fate is still open when a day begins."""

@@ -15,6 +15,7 @@ from features.errors import DataError, SettingsError, nearest, sample
 from features.json_values import Json
 
 DriftKind = Literal["none", "payment-crisis", "usage-collapse"]
+ContractKind = Literal["loose", "firm"]
 CHUNK = 5_000
 """Accounts simulated at a time, whatever their total: memory is bounded by it."""
 
@@ -37,6 +38,13 @@ class Simulation:
         A lasting change: invoices paid late or never, or the growth plan's usage falling to 35 %.
     drift_from : date, optional
         First day of the change; two thirds through the record when not given.
+    contracts : {"loose", "firm"}
+        Whether annual contracts may be left at any time, if less often than monthly ones, or are
+        as they are signed: some for several years, and hardly to be left before they renew.
+    team : bool
+        Whether a team answers what looks risky in the first days of each month, with plays of known
+        effect: :data:`pipelines.setup.simulation.team.EFFECTS`. Without one, managers act at any
+        time and to no effect.
 
     Raises
     ------
@@ -50,6 +58,8 @@ class Simulation:
     start: date = date(2024, 1, 1)
     drift: DriftKind = "none"
     drift_from: date | None = None
+    contracts: ContractKind = "loose"
+    team: bool = False
 
     def __post_init__(self) -> None:
         for name, least, most in (
@@ -72,6 +82,11 @@ class Simulation:
             raise SettingsError(
                 f"The simulation's 'drift' must be one of {', '.join(get_args(DriftKind))}; "
                 f"got {self.drift!r}{nearest(str(self.drift), get_args(DriftKind)) or '.'}"
+            )
+        if self.contracts not in get_args(ContractKind):
+            raise SettingsError(
+                "The simulation's 'contracts' must be loose or firm; got"
+                f" {sample([self.contracts])}."
             )
         if self.drift_from is not None:
             self._check_drift_from(self.drift_from)
@@ -110,9 +125,11 @@ def simulate(
 
     Every table of the data contract becomes ``folder/TABLE.parquet``. Beside them
     ``truth/rows.parquet`` holds each active account's true churn probability on the first of every
-    month, its parts by signal group and the draw made from it; ``truth/weights.json`` holds the
-    true weights of the groups per plan. Usage begins with the record, so the truth of its first
-    two months rests on a shorter look back, and weights are taken from the third month on.
+    month, the same had its contract let it leave, its parts by signal group and the draw made;
+    ``truth/weights.json`` holds the true weights of the groups per plan. Usage begins with the
+    record, so the truth of its first two months rests on a shorter look back, and weights are taken
+    from the third month on. With a team ``churn_probability`` is that as things went, ``log_odds``
+    that if nobody acts, and ``truth/weights.json`` holds the plays' effects too.
 
     The files are written beside the folder and moved there when complete.
 
@@ -160,6 +177,7 @@ def _write(
     from pipelines.setup.simulation.behaviour import Drift
     from pipelines.setup.simulation.chunk import live
     from pipelines.setup.simulation.company import Calendar
+    from pipelines.setup.simulation.team import EFFECTS
     from pipelines.setup.simulation.weights import true_weights
     from pipelines.setup.simulation.writing import TRUTH, Writer
 
@@ -171,7 +189,17 @@ def _write(
         for number, first in enumerate(starts):
             count = min(CHUNK, simulation.accounts - first)
             seeds = np.random.SeedSequence(simulation.seed, spawn_key=(number,))
-            for month in live(first, count, calendar, drift, seeds, writer):
+            lived = live(
+                first,
+                count,
+                calendar,
+                drift,
+                seeds,
+                writer,
+                are_firm=simulation.contracts == "firm",
+                with_team=simulation.team,
+            )
+            for month in lived:
                 if progress:
                     progress(number * simulation.months + month + 1, steps)
     since = _months_later(simulation.start, 2)
@@ -180,6 +208,8 @@ def _write(
         "weights_from": since.isoformat(),
         "weights": true_weights(folder / f"{TRUTH}.parquet", since),
     }
+    if simulation.team:
+        described["effects"] = EFFECTS
     (folder / "truth" / "weights.json").write_text(json.dumps(described, indent=2) + "\n")
     return {table: rows for table, rows in writer.rows.items() if table != TRUTH}
 
@@ -189,6 +219,9 @@ def _described(simulation: Simulation) -> Json:
     settings = asdict(simulation) | {"start": simulation.start.isoformat()}
     drifts = simulation.drift != "none"
     settings["drift_from"] = simulation.drift_day.isoformat() if drifts else None
+    if not simulation.team:
+        # As it was described before there were teams.
+        del settings["team"]
     return settings
 
 

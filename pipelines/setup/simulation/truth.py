@@ -36,6 +36,9 @@ COEFFICIENTS = {
 INTERACTIONS = {"starter": 0.4, "growth": 0.5, "enterprise": 0.6}
 INTERCEPTS = {"starter": -4.23, "growth": -4.38, "enterprise": -4.61}
 
+# What a term adds to the payments' part when it renews, and while it holds.
+RENEWING, LOOSE_HOLD, FIRM_HOLD = 5.5, -1.2, -10.0
+
 REASONS = {
     "usage": "low usage",
     "adoption": "missing value from the product",
@@ -56,9 +59,12 @@ class Truth:
     ----------
     contributions : dict of str to ndarray of shape (n,)
         Log-odds added by each of :data:`CONTRIBUTIONS`.
+    at_decision : ndarray of shape (n,)
+        Log-odds that would be added if the contract let the account leave in the window.
     """
 
     contributions: dict[str, Floats]
+    at_decision: Floats
 
     @property
     def log_odds(self) -> Floats:
@@ -71,6 +77,11 @@ class Truth:
         """Probability to churn in the outcome window: (n,)."""
         return np.asarray(1.0 / (1.0 + np.exp(-self.log_odds)))
 
+    @property
+    def probability_if_due(self) -> Floats:
+        """Probability to churn in the window, had the account to decide in it: (n,)."""
+        return np.asarray(1.0 / (1.0 + np.exp(-(self.log_odds + self.at_decision))))
+
     def reasons(self) -> Ints:
         """Which of :data:`WEIGHED` pushed hardest toward churn: (n,)."""
         parts = np.stack([self.contributions[name] for name in WEIGHED])
@@ -78,7 +89,9 @@ class Truth:
         return strongest
 
 
-def truth(seen: Recorded, plan: Ints, lead_days: int, horizon_days: int) -> Truth:
+def truth(
+    seen: Recorded, plan: Ints, lead_days: int, horizon_days: int, *, are_firm: bool = False
+) -> Truth:
     """Work out the true churn odds of accounts from what was recorded before a date.
 
     Parameters
@@ -90,16 +103,19 @@ def truth(seen: Recorded, plan: Ints, lead_days: int, horizon_days: int) -> Trut
     lead_days, horizon_days : int
         The outcome window: it opens ``lead_days`` after the date and stays open for
         ``horizon_days``.
+    are_firm : bool
+        Whether contracts of a year or more hardly let anybody leave before they renew.
 
     Returns
     -------
     Truth
     """
+    term = _term(seen, lead_days, horizon_days, FIRM_HOLD if are_firm else LOOSE_HOLD)
     terms = {
         "usage": _usage(seen, plan),
         "adoption": _adoption(seen),
         "support": _support(seen, plan),
-        "payments": _payments(seen, lead_days, horizon_days),
+        "payments": _payments(seen, term * (not are_firm)),
         "referrals": -2.0 * hill(seen.referrals, 0.8) - 0.7 * np.tanh(seen.converted),
         "surveys": np.where(np.isnan(seen.nps), 0.0, -np.tanh((seen.nps - 7.0) / 3.0)),
         "enablement": _enablement(seen),
@@ -116,7 +132,11 @@ def truth(seen: Recorded, plan: Ints, lead_days: int, horizon_days: int) -> Trut
             contributions[group] = contributions[group] + strength * interaction / len(groups)
     intercept = np.array([INTERCEPTS[each.name] for each in PLANS])[plan]
     contributions["profile"] = intercept - 0.25 * np.tanh(seen.tenure / 365 - 1)
-    return Truth(contributions)
+    if are_firm:
+        # What only says when an account can leave is no part of its health.
+        contributions["profile"] = contributions["profile"] + coefficients["payments"] * term
+    renewing = RENEWING * seen.annual
+    return Truth(contributions, coefficients["payments"] * (renewing - term))
 
 
 def hill(x: Floats, half: float) -> Floats:
@@ -170,10 +190,14 @@ def _support(seen: Recorded, plan: Ints) -> Floats:
     return total
 
 
-def _payments(seen: Recorded, lead_days: int, horizon_days: int) -> Floats:
+def _term(seen: Recorded, lead_days: int, horizon_days: int, hold: float) -> Floats:
+    """Work out what a contract does to the risk: it holds, and lets go when it renews."""
     opens, closes = lead_days, lead_days + horizon_days
     renews = (seen.renewal_days >= opens) & (seen.renewal_days < closes)
-    term = np.where(renews, 5.5, -1.2) * seen.annual
+    return np.asarray(np.where(renews, RENEWING, hold) * seen.annual)
+
+
+def _payments(seen: Recorded, term: Floats) -> Floats:
     total: Floats = (
         1.0 * (seen.overdue > 0)
         + 0.3 * np.log1p(seen.overdue)

@@ -113,6 +113,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("observation_date", _TIME),
             ("segment", pa.string()),
             ("churn_probability", pa.float64()),
+            ("probability_if_due", pa.float64()),
             ("log_odds", pa.float64()),
             ("churned", pa.bool_()),
         ]

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.outcomes.interventions import treated_rows
+from features.outcomes.interventions import Acts, acts_after, treated_rows
 from features.outcomes.labels import OutcomeSettings
 
 DATES = [datetime(2024, month, 1) for month in (1, 2, 3)]
@@ -75,3 +75,84 @@ def test_without_records_nobody_knows(company_of) -> None:
     recorded = tables([])
     del recorded["interventions"]
     assert treated_rows(company_of(recorded), OUTCOME, frame_of(["A"])) is None
+
+
+def acts(company: Any, frame: pd.DataFrame, **given: Any) -> Acts:
+    found = acts_after(company, frame, **{"within_days": 7, **given})
+    assert found is not None
+    return found
+
+
+def logged(rows: list[tuple[str, datetime, str]]) -> dict[str, Any]:
+    plays = pd.DataFrame(rows, columns=["account_id", "occurred_at", "play"])
+    plays["occurred_at"] = plays["occurred_at"].astype("datetime64[us]")
+    return {"accounts": ACCOUNTS, "subscriptions": TERMS, "interventions": plays}
+
+
+def test_acts_are_those_soon_after_the_date(company_quick) -> None:
+    chance = Random(5)
+    edges = [timedelta(days=days) for days in (-91, -31, -30, -1, 0, 3, 6.99, 7, 8)]
+    rows = [
+        (chance.choice(NAMES), day + edge, chance.choice(["call", "visit"]))
+        for day in DATES
+        for edge in edges
+        for _ in range(2)
+    ]
+    frame = frame_of(NAMES)
+    found = acts(company_quick(logged(rows)), frame)
+    distinct = {(who, when.date(), play): (who, when, play) for who, when, play in rows[::-1]}
+    for place, row in enumerate(frame.itertuples()):
+        apart = [
+            ((when - row.observation_date.to_pydatetime()) / timedelta(days=1), play)
+            for who, when, play in distinct.values()
+            if who == row.account_id
+        ]
+        for play in ("call", "visit"):
+            soon = [days for days, name in apart if name == play and 0 <= days < 7]
+            day = found.days[play][place]
+            assert day == pytest.approx(min(soon)) if soon else np.isnan(day)
+        before = found.before.iloc[place]
+        for span in (30, 90):
+            past = [days for days, _ in apart if -span <= days < 0]
+            assert before[f"acts_{span}_days"] == len(past)
+        past = [-days for days, _ in apart if -365 <= days < 0]
+        since = before["days_since_act"]
+        assert since == pytest.approx(min(past)) if past else np.isnan(since)
+
+
+def test_one_call_logged_twice_is_one_and_names_are_read_as_people_do(company_quick) -> None:
+    day = DATES[0] + timedelta(days=1)
+    twice = [("A", day, "Call"), ("A", day + timedelta(hours=2), " call "), ("B", day, "Phone")]
+    found = acts(company_quick(logged(twice)), frame_of(["A", "B"]), renamed={"phone": "CALL"})
+    assert set(found.days) == {"call"}
+    assert np.flatnonzero(~np.isnan(found.days["call"])).tolist() == [0, 1]
+    later = acts(company_quick(logged(twice)), frame_of(["A", "B"]))
+    assert later.before["acts_90_days"].tolist() == [0, 0, 1, 1, 1, 1]
+
+
+def test_what_cannot_count_is_told(company_quick) -> None:
+    rows = [
+        ("A", datetime(2022, 6, 1), "call"),
+        ("A", datetime(2025, 6, 1), "call"),
+        ("A", DATES[0], "call"),
+    ]
+    found = acts(company_quick(logged(rows)), frame_of(["A"]))
+    assert found.notes == (
+        "1 of 3 interventions are dated before the account was made, and count for nothing",
+        "1 of 3 interventions are dated later than a month after the account's last date with a"
+        " known outcome, and count for nothing",
+    )
+    assert np.flatnonzero(~np.isnan(found.days["call"])).tolist() == [0]
+
+
+def test_a_landmark_is_the_day_by_which_nine_of_ten_acts_were_made() -> None:
+    days = np.append(np.linspace(0.1, 2.9, 95), [6.5, np.nan])
+    assert Acts({"call": days}, pd.DataFrame(), ()).landmark == 3
+    assert Acts({}, pd.DataFrame(), ()).landmark == 0
+
+
+def test_a_late_record_is_no_earlier_act(company_of) -> None:
+    rows = logged([("A", DATES[0] - timedelta(days=2), "call")])
+    rows["interventions"]["recorded_at"] = datetime(2024, 2, 15)
+    found = acts(company_of(rows), frame_of(["A"]))
+    assert found.before["acts_90_days"].tolist() == [0, 0, 1]

@@ -15,14 +15,13 @@ from features.builders.settings import SignalsSettings
 from features.catalog import GROUPS, Signal
 from features.errors import DataError, SettingsError
 from features.outcomes.labels import (
-    AdoptionTarget,
-    OutcomeSettings,
     days_to_label,
     declared_for,
     matured_dates,
     why_no_date,
     why_no_row,
 )
+from features.outcomes.settings import AdoptionTarget, OutcomeSettings
 from features.tables.company import Company
 
 CompanyOf = Callable[..., Company]
@@ -204,7 +203,7 @@ def test_directions_are_declared_for_bad_outcomes_alone() -> None:
             {"kind": "expansion", "good": False},
             "good belongs to kind = \"label\" and the kind is 'expansion', which is good news",
         ),
-        ({"change_share": 0.2}, "change_share belongs to contraction and expansion"),
+        ({"change_share": 0.2}, "change_share belongs to contraction, expansion and renewal"),
         (
             {"kind": "contraction", "change_share": 1.5},
             "change_share must not be above 1 for a contraction, as nobody loses more than the"

@@ -92,11 +92,14 @@ def test_where_every_row_is_due_nothing_changes(frame, signals, result):
 
 def test_bands_and_scale_are_of_decisions(timed, rows):
     held_out = timed.holdout
-    assert timed.model.scale.anchor_probability == rows["happened"][WINDOW.due(rows)].mean()
+    due = rows[WINDOW.due(rows)]
+    lost = due["happened"].groupby(WINDOW.kinds(due)).agg(["sum", "mean"])
+    most = lost["mean"][lost["sum"].idxmax()]
+    assert timed.model.scale.anchor_probability == pytest.approx(most, rel=0.01)
     assert sum(band["rows"] for band in timed.bands) == held_out["due"].sum()
-    first = held_out[held_out["due"] & (timed.model.scale.band(risk_of(held_out)) == "at-risk")]
+    first = held_out[held_out["due"] & (held_out["band"] == "at-risk")]
     assert timed.bands[0]["observed_rate"] == pytest.approx(first["happened"].mean())
-    before = held_out.drop(columns=["due", "probability_if_due"])
+    before = held_out.drop(columns=["due", "band", "probability_if_due"])
     assert risk_of(before).tolist() == held_out["probability"].tolist()
     assert sum(band["rows"] for band in band_table(before, timed.model.scale)) == len(held_out)
 
@@ -111,9 +114,20 @@ def test_batches_and_frames_are_scored_alike(timed, rows):
     table = Scorer(timed.model).score(rows).table
     batch = as_batch(rows)
     scored = Scorer(timed.model).score_batch(batch).to_pandas()
-    for name in ("score", "probability"):
+    for name in ("score", "probability", "probability_if_due", "baseline_score"):
         assert scored[name].to_numpy() == pytest.approx(table[name].to_numpy(), abs=1e-9)
-    assert scored["band"].tolist() == timed.model.scale.band(table["probability_if_due"]).tolist()
+    assert scored["band"].tolist() == table["band"].tolist()
+
+
+def test_a_score_is_read_beside_the_usual_of_its_kind_of_term(timed, rows):
+    model = timed.model
+    table = Scorer(model).score(rows)
+    risk = table.table["probability_if_due"].to_numpy()
+    usual = np.array(model.scale.term_anchors)[WINDOW.kinds(rows)]
+    expected = 50 + 10 * np.log2(usual / (1 - usual) * (1 - risk) / risk)
+    assert table.table["score"].to_numpy() == pytest.approx(np.clip(expected, 0, 100), abs=1e-6)
+    total = table.table["baseline_score"] + table.points.sum(axis=1)
+    assert total.to_numpy() == pytest.approx(table.table["score"].to_numpy(), abs=1e-9)
 
 
 def test_a_row_without_its_terms_is_refused(timed, rows):

@@ -35,10 +35,8 @@ def unseen_of(frame, log_odds, rows=None):
     zero = np.zeros(len(rows))
     segment = np.where(rows % 2, "odd", "even").astype(object)
     due, share = np.ones(len(rows), dtype=bool), np.ones(len(rows))
-    rate = np.full(len(rows), 0.2)
-    return Unseen(
-        rows, zero, log_odds, due, share, segment, zero, log_odds, rate, np.zeros(len(rows), int)
-    )
+    rate, kinds = np.full(len(rows), 0.2), np.zeros(len(rows), dtype=np.intp)
+    return Unseen(rows, zero, log_odds, due, share, kinds, segment, zero, log_odds, rate, kinds)
 
 
 @pytest.fixture(scope="module")

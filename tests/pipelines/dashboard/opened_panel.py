@@ -15,7 +15,7 @@ from pipelines.dashboard.access.users import User, UsersFile
 from pipelines.dashboard.app import create_app
 from pipelines.dashboard.snapshot.snapshot import Snapshot
 from pipelines.project.project import Project, load_project
-from pipelines.project.serve_settings import ServeSettings
+from pipelines.project.settings.serve import ServeSettings
 
 OWNER = "region"
 EVERYBODY, LIMITED, ADMIN = "lee", "sam", "ada"
@@ -60,6 +60,7 @@ class OpenedPanel:
             accounts._histories,
             state.model_jobs._health,
             state.weights_benches._benches,
+            state.forecast_jobs._forecasts,
         )
         return [kept.future for work in works for kept in work._kept.values()]
 

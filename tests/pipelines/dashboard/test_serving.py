@@ -14,7 +14,7 @@ import pytest
 
 from features.errors import SettingsError
 from pipelines.dashboard.serving import bound
-from pipelines.project.serve_settings import ServeSettings
+from pipelines.project.settings.serve import ServeSettings
 from tests.pipelines.dashboard.served import users_of
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from pipelines.monitor import alert
 from pipelines.monitor.alert import send_alert
-from pipelines.project.alert_settings import AlertSettings
+from pipelines.project.settings.alert import AlertSettings
 
 MESSAGE = {"status": "retrain", "as_of": "2026-03-01", "reasons": ["<b>“unit”</b> \u202e changed"]}
 

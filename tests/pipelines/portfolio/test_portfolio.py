@@ -13,7 +13,7 @@ from pipelines.portfolio.portfolio import portfolio, sum_up
 from pipelines.portfolio.worklist.described import described_accounts
 from pipelines.portfolio.worklist.reasons import fact_of
 from pipelines.project.project import load_project
-from pipelines.project.scorecard_settings import PlaysSettings
+from pipelines.project.settings.scorecard import PlaysSettings
 from pipelines.scoring.score import score_accounts
 from pipelines.store.opening import open_store
 from pipelines.store.runs import RunKey

@@ -10,7 +10,7 @@ import pytest
 from features.catalog import Signal
 from features.errors import SettingsError
 from pipelines.project.project import load_project
-from pipelines.project.scorecard_settings import (
+from pipelines.project.settings.scorecard import (
     ScorecardSettings,
     read_weights,
     scorecard_measures,

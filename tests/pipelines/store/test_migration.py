@@ -17,7 +17,7 @@ from models.scoring.scale import ScoreScale
 from pipelines.project.project import Project
 from pipelines.store.opening import open_store
 from pipelines.store.runs import AlreadyIssued, EarlierStore, Run, RunKey
-from pipelines.store.schema import POINT_COLUMNS
+from pipelines.store.schema import ADDED_COLUMNS, POINT_COLUMNS
 from tests.pipelines.issued import DAY, Nursery, batch, configured, contents, issue, read
 
 ROWS = 3_000
@@ -99,6 +99,7 @@ def expected_rows() -> list[dict[str, Any]]:
             | {"reason_signals": ["plan", "logins", "tickets"][:count]}
             | {"reason_points": [n / rank for rank in range(1, count + 1)]}
             | {"reason_values": [None, f"v{n}", f"v{n}"][:count]}
+            | dict.fromkeys(ADDED_COLUMNS)
         )
     return sorted(rows, key=lambda row: row["account_id"])
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pyarrow as pa
 
 from features.catalog import GROUPS
-from pipelines.store.schema import COLUMN_NOTES, HISTORY_SCHEMA, POINT_COLUMNS, SCORE_SCHEMA
+from pipelines.store.schema import (
+    ADDED_COLUMNS,
+    COLUMN_NOTES,
+    HISTORY_SCHEMA,
+    POINT_COLUMNS,
+    SCORE_SCHEMA,
+)
 
 
 def test_the_columns_and_their_order_are_promised() -> None:
@@ -14,10 +20,12 @@ def test_the_columns_and_their_order_are_promised() -> None:
         *("baseline_score", "points_usage", "points_adoption", "points_support"),
         *("points_payments", "points_referrals", "points_surveys", "points_enablement"),
         *("points_relationship", "points_profile", "mrr"),
-        *("reason_signals", "reason_points", "reason_values"),
+        *("reason_signals", "reason_points", "reason_values", "probability_if_due"),
+        *("loss_30_days", "loss_60_days", "loss_90_days", "loss_180_days", "loss_365_days"),
+        *("days_to_renewal", "band_days"),
     ]
     assert list(POINT_COLUMNS) == [f"points_{group}" for group in GROUPS]
-    assert [field.name for field in SCORE_SCHEMA if field.nullable] == ["mrr"]
+    assert [field.name for field in SCORE_SCHEMA if field.nullable] == ["mrr", *ADDED_COLUMNS]
     lists = [field.name for field in SCORE_SCHEMA if pa.types.is_list(field.type)]
     assert lists == ["reason_signals", "reason_points", "reason_values"]
     run = ["outcome", "as_of", "model_version", "revision", "issued_at"]

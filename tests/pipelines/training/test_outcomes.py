@@ -9,7 +9,7 @@ import pytest
 from features.errors import SettingsError
 from features.outcomes.labels import OutcomeSettings
 from pipelines.project.project import freeze_scale, load_project
-from pipelines.project.score_settings import MAIN
+from pipelines.project.settings.score import MAIN
 
 # Its companies are taught once, by one worker.
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("outcomes")]

@@ -299,7 +299,7 @@ def test_a_viewer_does_not_do_what_admins_do(shared) -> None:
 
 def test_who_sees_some_accounts_does_not_see_what_is_about_all(shared) -> None:
     limited = shared.browser("ann")
-    for path in ("/weights", "/model"):
+    for path in ("/weights", "/model", "/forecast"):
         response = limited.get(path)
         assert response.status_code == 403
         assert "This is about all accounts, and you see your own" in response.text

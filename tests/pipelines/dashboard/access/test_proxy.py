@@ -6,7 +6,7 @@ import pytest
 
 from features.errors import SettingsError
 from pipelines.dashboard.access.gate import gate_of
-from pipelines.project.serve_settings import ServeSettings
+from pipelines.project.settings.serve import ServeSettings
 from tests.pipelines.dashboard.served import PASSWORD, served, users_of
 
 PROXY = {

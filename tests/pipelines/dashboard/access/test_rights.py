@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fastapi.routing import iter_route_contexts
 
-from pipelines.project.serve_settings import ServeSettings
+from pipelines.project.settings.serve import ServeSettings
 from tests.pipelines.dashboard.served import Browser, Served, served
 
 # Whoever adds a route says here whom it is for.
@@ -35,9 +35,13 @@ AUDIENCE = {
     "/weights": WHOLE_BOOK,
     "/weights/result": WHOLE_BOOK,
     "/model": WHOLE_BOOK,
+    "/forecast": WHOLE_BOOK,
+    "/plays": WHOLE_BOOK,
     "/api/v1/weights": WHOLE_BOOK,
     "/api/v1/what-if": WHOLE_BOOK,
     "/api/v1/model": WHOLE_BOOK,
+    "/api/v1/forecast": WHOLE_BOOK,
+    "/api/v1/plays": WHOLE_BOOK,
     "/users": ADMINS,
     "/admin/refresh": ADMINS,
 }

@@ -19,7 +19,7 @@ from pipelines.dashboard.account import pages as account_pages
 from pipelines.dashboard.account.view import account_view
 from pipelines.reports.wording import score as written
 from pipelines.scoring.explain import InactiveAccount
-from pipelines.scoring.move import ExplainedMove, explain_move
+from pipelines.scoring.moves.move import ExplainedMove, explain_move
 from pipelines.store.schema import SCORE_SCHEMA
 from tests.pipelines.dashboard.opened_panel import ADMIN, EVERYBODY, LIMITED, MINE, opened_panel
 from tests.pipelines.reports.page import Page
@@ -307,8 +307,9 @@ def test_the_whole_page_needs_no_script(panel, account_id, details) -> None:
     page = page_of(panel, account_id, "?whole=1")
     assert not [value for _, name, value in page.attributes if name == "data-part"]
     headings = [text for level, text in page.headings if level == 2]
-    assert headings[-3:] == [
+    assert headings[-4:] == [
         "Why did the score move?",
+        "How does the risk unfold over a year?",
         "What is every signal worth?",
         "How do people rate it?",
     ]
@@ -320,7 +321,7 @@ def test_the_whole_page_needs_no_script(panel, account_id, details) -> None:
 
 def test_a_model_that_is_gone_leaves_names_and_says_so(panel, account_id) -> None:
     row = panel.snapshot.account(VISITOR, account_id)
-    view = account_view(panel.project, row, None)
+    view = account_view(panel.project, row, None, panel.snapshot.run.key.as_of)
     assert view.meaning.startswith("What became of accounts like this cannot be told")
     assert [line.signal for line in view.reasons] == row["reason_signals"]
     assert view.reasons[0].sentence.startswith(f"{row['reason_signals'][0]} (")
@@ -336,12 +337,13 @@ def test_plays_answer_what_costs_points(panel, account_id) -> None:
         update={"groups": dict.fromkeys(groups.values(), costly)}
     )
     settings = panel.project.settings.model_copy(update={"plays": plays})
-    view = account_view(replace(panel.project, settings=settings), row, model)
+    day = panel.snapshot.run.key.as_of
+    view = account_view(replace(panel.project, settings=settings), row, model, day)
     assert [line.play for line in view.reasons] == [costly if p < 0 else None for _, p in stored]
     assert view.plays == [costly]
     growth = settings.outcome.model_copy(update={"kind": "expansion"})
     settings = settings.model_copy(update={"outcome": growth})
-    assert account_view(replace(panel.project, settings=settings), row, model).plays == []
+    assert account_view(replace(panel.project, settings=settings), row, model, day).plays == []
 
 
 def test_a_source_that_is_gone_is_a_sentence(played) -> None:

@@ -209,3 +209,13 @@ def test_the_model_page_can_be_read_by_everybody(browser, address) -> None:
             page.goto(f"{address}/model")
             assert page.locator("figure svg").count() == 2
             refuse_barriers(page)
+
+
+def test_the_forecast_can_be_read_by_everybody(browser, address) -> None:
+    for size, scheme in ((DESKTOP, "light"), (PHONE, "dark")):
+        with page_in(browser, size, scheme) as page:
+            page.goto(f"{address}/forecast")
+            while page.locator("figure svg").count() == 0:
+                page.reload()
+            assert page.locator("figure svg").count() == 2
+            refuse_barriers(page)

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from features.errors import SettingsError
 from pipelines.setup.simulation import simulate as module
 from pipelines.setup.simulation.simulate import Simulation, simulate
 
@@ -285,6 +286,7 @@ def test_the_smallest_company(tmp_path: Path, start: date) -> None:
 def test_settings_are_kept_beside_the_truth(folder: Path) -> None:
     kept = json.loads((folder / "truth" / "weights.json").read_text())
     assert kept["simulation"] == {
+        "contracts": "loose",
         "accounts": 700,
         "months": 16,
         "seed": 11,
@@ -397,3 +399,32 @@ def test_truth_explains_a_substantial_part(full: dict[str, pd.DataFrame]) -> Non
     assert rate["starter"] > rate["growth"] > rate["enterprise"]
     assert 0.025 < rows.churn_probability.mean() < 0.04
     assert np.isfinite(rows.select_dtypes("number")).all().all()
+
+
+def test_firm_contracts_are_left_when_they_renew(tmp_path) -> None:
+    settings = {"accounts": 600, "months": 18, "seed": 3}
+    simulate(tmp_path / "firm", Simulation(**settings, contracts="firm"))
+    simulate(tmp_path / "loose", Simulation(**settings))
+    share = {}
+    for kind in ("firm", "loose"):
+        terms = pd.read_parquet(tmp_path / kind / "subscriptions.parquet")
+        annual = terms[(terms.billing_period == "annual") & terms.ended_at.notna()]
+        left = pd.read_parquet(tmp_path / kind / "churn_events.parquet")
+        last = annual.merge(
+            left, left_on=["account_id", "ended_at"], right_on=["account_id", "churned_at"]
+        )
+        share[kind] = (last.ended_at == last.renewal_at).mean()
+        truth = pd.read_parquet(tmp_path / kind / "truth" / "rows.parquet")
+        assert (truth.probability_if_due >= truth.churn_probability - 1e-12).all()
+        monthly = set(terms.account_id) - set(terms[terms.renewal_at.notna()].account_id)
+        own = truth[truth.account_id.isin(monthly)]
+        assert own.probability_if_due.to_numpy() == pytest.approx(own.churn_probability)
+        years = (terms.renewal_at - terms.started_at).dt.days.dropna() / 365.25
+        assert (years.max() > 2.9) == (kind == "firm")
+    assert share["firm"] > 0.85 > share["loose"]
+
+
+def test_contracts_of_another_kind_are_refused() -> None:
+    with pytest.raises(SettingsError) as caught:
+        Simulation(contracts="soft")  # type: ignore[arg-type]
+    assert str(caught.value) == "The simulation's 'contracts' must be loose or firm; got 'soft'."

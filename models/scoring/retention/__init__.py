@@ -1,0 +1,1 @@
+"""Retention: what of a book of contracts is kept, lost and grown, quarter by quarter."""

@@ -1,0 +1,103 @@
+"""What plays do, on the terminal: bars of the change in churn and what to think of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from features.catalog import EVERYBODY
+from pipelines.plays.words import (
+    VERDICTS,
+    calls_words,
+    doubts,
+    headline,
+    sentence,
+    settling,
+    standing_words,
+)
+from pipelines.reports.terminal.console import money, plain, table_of
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from models.plays.effects import PlayEffect
+    from pipelines.plays.effects import PlaysReport
+    from pipelines.plays.savable import SavableFirst
+
+# Characters either side of no change.
+HALF_BAR = 12
+STYLES = {"helps": "green", "harms": "red"}
+
+
+def show_report(console: Console, report: PlaysReport) -> None:
+    """Print each play's effect as a sentence, a bar per segment, and what speaks against it."""
+    console.print(Text(headline(report), style="bold"), soft_wrap=True)
+    lines = [one for play in report.plays for one in (play.everywhere, *play.segments) if one]
+    most = max((max(abs(one.low), abs(one.high)) for one in lines), default=1.0) or 1.0
+    for play in report.plays:
+        console.print()
+        if play.everywhere is None:
+            text = f"{plain(play.play, 60)}: not enough to compare, {plain(play.why_not, 200)}."
+            console.print(Text(text), soft_wrap=True)
+            continue
+        console.print(Text(f"{plain(sentence(play.everywhere, report), 300)}.", style="bold"))
+        if further := settling(play):
+            console.print(Text(f"{plain(further, 300)}."), soft_wrap=True)
+        table = table_of(
+            "Segment", ">given it", ">churned", ">without it", "fewer | more churn", ""
+        )
+        for one in (play.everywhere, *play.segments):
+            name = "all accounts" if one.segment == EVERYBODY else plain(one.segment, 40)
+            table.add_row(
+                name,
+                f"{one.treated:,}",
+                f"{one.with_play:.1%}",
+                f"{one.without:.1%}",
+                bar(one, most),
+                Text(VERDICTS[one.verdict], style=STYLES.get(one.verdict, "dim")),
+            )
+        console.print(table)
+        for doubt in doubts(play):
+            console.print(Text(f"  {plain(doubt, 400)}."), soft_wrap=True)
+
+
+def show_calls(console: Console, first: SavableFirst) -> None:
+    """Print whom to call first, and why in that order."""
+    console.print()
+    console.print(Text(f"Call first, by scores of {first.as_of}", style="bold"))
+    console.print(Text(f"{calls_words(first)}. {standing_words(first)}."), soft_wrap=True)
+    table = table_of("Account", "Owner", "Segment", ">risk", ">ARR", "Play", ">keeps", ">hours")
+    for call in first.calls:
+        table.add_row(
+            plain(call.account_id, 40),
+            plain(call.owner or "", 20),
+            plain(call.segment, 30),
+            f"{call.probability:.1%}",
+            money(call.arr),
+            plain(call.play, 30),
+            f"{money(call.kept)} ({money(call.kept_low)} to {money(call.kept_high)})"
+            if call.play
+            else "not known",
+            f"{call.hours:g}",
+        )
+    console.print(table)
+
+
+def bar(effect: PlayEffect, most: float) -> Text:
+    """Draw the interval around no change: the estimate in full, the interval faint."""
+    places = 2 * HALF_BAR + 1
+
+    def place(share: float) -> int:
+        return round((share / most + 1) * (places - 1) / 2)
+
+    drawn = Text()
+    low, middle, high = (place(share) for share in (effect.low, effect.effect, effect.high))
+    for position in range(places):
+        if position == middle:
+            drawn.append("●", style=STYLES.get(effect.verdict, ""))
+        elif position == HALF_BAR:
+            drawn.append("│")
+        else:
+            drawn.append("─" if low <= position <= high else " ", style="dim")
+    return drawn

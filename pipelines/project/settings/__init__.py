@@ -1,0 +1,1 @@
+"""Sections of the configuration file, one module each."""

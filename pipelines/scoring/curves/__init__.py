@@ -1,0 +1,1 @@
+"""One account's risk over a year."""
