@@ -26,6 +26,7 @@ MEASUREMENTS = {
     "peer": "_contest",
     "write_drawn": "_drawn_company",
     "plain_peers": "_plain_peers",
+    "first_models": "_first_models",
     "public_data": "_public_data",
 }
 

@@ -42,9 +42,9 @@ from _drawn_book import AHEAD, CUT, Book, write_book
 
 from models.arrays import Floats
 from models.churn.segments import SegmentAssignment, SegmentSettings
-from models.scoring.retention.book import learn_book
-from models.scoring.retention.draws import draw_futures
-from models.scoring.retention.shocks import Shock
+from models.scoring.timing.retention.book import learn_book
+from models.scoring.timing.retention.draws import draw_futures
+from models.scoring.timing.retention.shocks import Shock
 from pipelines.portfolio.forecast.fiscal import periods_after
 from pipelines.portfolio.forecast.history import read_past
 from pipelines.portfolio.forecast.sums import PartForecast, part_of

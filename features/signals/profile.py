@@ -39,13 +39,15 @@ class ProfileBuilder:
     group: Group = "profile"
 
     def signals(self, company: Company, settings: SignalsSettings) -> tuple[Signal, ...]:
-        """List tenure, stage, contract facts and attributes, not sensitive ones and owners.
+        """List tenure and stage where they are known, contract facts and attributes.
+
+        Sensitive attributes and owners are left out.
 
         The plan of the running subscription, known on each date, wins over an attribute ``plan``,
         which only says what the plan is today.
         """
         attributes = _attribute_signals(company, settings)
-        age = (_TENURE, _LIFECYCLE) if company.is_dated else ()
+        age = (_TENURE, _LIFECYCLE) if company.tables["accounts"].is_dated else ()
         return (*age, *_contract_signals(company), *attributes.values())
 
     def build(self, request: Request) -> ir.Table:

@@ -16,6 +16,7 @@ from features.sources.engines.engine import Engine
 from features.sources.source import Source
 from features.tables.cleaning import CleanTable, clean_table
 from features.tables.last_rows import without_strays
+from features.tables.mapping.finding import Finding
 from features.tables.mapping.mapped import MappedTable, map_table
 from features.tables.mapping.mapping import TablesSettings
 from features.tables.mapping.reading_settings import ReadingSettings
@@ -95,7 +96,7 @@ def load_company(
         What values mean where they leave it open.
     known_until : date, optional
         The first day of which nothing is known; when left out, the day after the last row, or
-        today for a snapshot without dates.
+        today where no table has a date.
     progress : callable, optional
         Told of each table.
 
@@ -112,16 +113,30 @@ def load_company(
             progress(f"checking {name}", number, len(tables))
         with _named(source, table.source_name):
             quality[name] = inspect_table(table, tables["accounts"])
+    return Company(source.engine, tables, quality, known_until or _end(tables, quality, is_dated))
+
+
+def _end(
+    tables: Mapping[str, CleanTable], quality: dict[str, TableQuality], is_dated: bool
+) -> date:
+    """Find the day after the last row; strays, and labels that are read as of it, are told of."""
     now = datetime.now(tz=UTC).replace(tzinfo=None)
-    last = None
-    if known_until is None and is_dated:
-        # A label tells of what comes after its date.
-        ending = {name: table for name, table in tables.items() if name != "labels"}
-        last, strays = without_strays(ending, now)
-        for name, stray in strays.items():
-            quality[name] = replace(quality[name], findings=(stray, *quality[name].findings))
-    end = known_until or (data_end(quality, last) if is_dated else now.date())
-    return Company(source.engine, tables, quality, end)
+    # A label tells of what comes after its date.
+    ending = {name: table for name, table in tables.items() if name != "labels"}
+    if not is_dated and all(quality[name].last is None for name in ending):
+        return now.date()
+    last, strays = without_strays(ending, now)
+    end = data_end(quality, last)
+    told = dict(strays)
+    if not is_dated:
+        told["labels"] = Finding(
+            "labels-undated",
+            f"labels carry no dates and are read as of {end}, the day after the last row of the"
+            " tables beside them; map observed_at, or set [source] data_end to the day they are of",
+        )
+    for name, finding in told.items():
+        quality[name] = replace(quality[name], findings=(finding, *quality[name].findings))
+    return end
 
 
 @contextmanager

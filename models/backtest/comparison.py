@@ -54,6 +54,8 @@ def measure_contenders(
     """
     happened = predictions["happened"].to_numpy(dtype=float)
     accounts = pd.factorize(predictions["account_id"].to_numpy(dtype=object))[0]
+    # Without dates it is the rows of a fold that one model has judged.
+    dates = predictions.groupby(["origin", "observation_date"], dropna=False).ngroup().to_numpy()
     found = []
     for key, rows in _cells(predictions):
         for name in contenders:
@@ -63,6 +65,7 @@ def measure_contenders(
                 risk,
                 accounts[rows],
                 base_rate=base_rate[rows],
+                alike=dates[rows],
                 seed=seed,
                 resamples=resamples,
             )

@@ -46,7 +46,9 @@ class Metrics(JsonReady):
     rows, accounts, positives : int
         Size of the set.
     auc : Estimate
-        Probability that a positive row has the higher risk; not known when one class is absent.
+        Probability that of a positive and another row of the same date (the same fold, where rows
+        have none) the positive one has the higher risk; not known when no date holds both. Pairs
+        across dates would rank the seasons.
     log_loss : Estimate
         Mean negative log-likelihood in nats.
     log_loss_base : float or None
@@ -120,6 +122,7 @@ def evaluate(
     *,
     base_rate: Any,
     behaviour: Any = None,
+    alike: Any = None,
     seed: int = 0,
     resamples: int = 300,
 ) -> Metrics:
@@ -139,6 +142,9 @@ def evaluate(
         were tested against different training rows.
     behaviour : array of shape (n,) or None
         What behaviour adds to each margin, as a rank among accounts of like context.
+    alike : array of shape (n,) or None
+        Date, or fold, of each row: only rows of the same one are ranked against each other. None
+        ranks them all.
     seed, resamples : int
         Bootstrap seed and size.
 
@@ -151,16 +157,17 @@ def evaluate(
     rows, positives = len(outcome), int(outcome.sum())
     if not rows:
         return Metrics(rows, bootstrap.count, positives, reason="there are no rows")
-    rankings = [Ranking(outcome, risk, bootstrap.cluster)]
+    rankings = [Ranking(outcome, risk, bootstrap.cluster, alike)]
+    pooled = Ranking(outcome, risk, bootstrap.cluster)
     if behaviour is not None:
         acting = np.asarray(behaviour, dtype=float)
-        rankings.append(Ranking(outcome, acting, bootstrap.cluster))
+        rankings.append(Ranking(outcome, acting, bootstrap.cluster, alike))
     error = CalibrationError(outcome, risk, bootstrap)
     totals = bootstrap.totals(_means(outcome, risk))
 
     def measure(weight: Floats) -> list[float]:
         size, loss, brier = weight @ totals
-        ranked = [rankings[0].auc(weight), rankings[0].lift(weight), rankings[-1].auc(weight)]
+        ranked = [rankings[0].auc(weight), pooled.lift(weight), rankings[-1].auc(weight)]
         return [loss / size, brier / size, error.of(weight, size), *ranked]
 
     loss, brier, ece, auc, lift, auc_behaviour = measure(np.ones(bootstrap.count))
@@ -170,6 +177,9 @@ def evaluate(
     spread = np.quantile(ranked, TAILS, axis=0) if len(ranked) else np.full((2, 3), np.nan)
     tails = np.quantile(resampled[:, :2], TAILS, axis=0)
     line = recalibrate(outcome, risk, bootstrap.cluster)
+    missing = {0: "no row is positive", rows: "every row is positive"}.get(positives)
+    if missing is None and np.isnan(auc):
+        missing = "no date has rows of both outcomes"
     base = row_log_loss(outcome, np.broadcast_to(base_rate, rows)).mean()
     return Metrics(
         rows,
@@ -187,7 +197,7 @@ def evaluate(
         calibration_in_the_large=line.offset,
         calibration_slope=line.slope,
         auc_behaviour=UNKNOWN if behaviour is None else Estimate.of(auc_behaviour, spread[:, 2]),
-        reason={0: "no row is positive", rows: "every row is positive"}.get(positives),
+        reason=missing,
     )
 
 
@@ -208,6 +218,8 @@ class Ranking:
         Anything that ranks.
     cluster : ndarray of int, shape (n,), or None
         Which weight is a row's; by default each row has its own.
+    alike : array of shape (n,), or None
+        Only rows that agree in it are pairs; None makes pairs of all.
 
     Examples
     --------
@@ -216,11 +228,20 @@ class Ranking:
     0.75
     """
 
-    def __init__(self, outcome: Floats, risk: Floats, cluster: Codes | None = None) -> None:
-        order = np.argsort(-risk, kind="stable")
+    def __init__(
+        self, outcome: Floats, risk: Floats, cluster: Codes | None = None, alike: Any = None
+    ) -> None:
+        part = np.zeros(len(risk), np.intp)
+        if alike is not None:
+            part = pd.factorize(np.asarray(alike))[0]
+        order = np.lexsort((-risk, part))
         self._cluster = order if cluster is None else cluster[order]
-        ordered = risk[order]
-        ties = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1], True])
+        ordered, part = risk[order], part[order]
+        starts = np.flatnonzero(np.r_[True, part[1:] != part[:-1]]) if len(part) else part
+        self._limits = np.append(starts, len(part))
+        self._part = np.repeat(np.arange(len(starts)), np.diff(self._limits))
+        moved = (ordered[1:] != ordered[:-1]) | (part[1:] != part[:-1])
+        ties = np.flatnonzero(np.r_[True, moved, True])
         self._positives = np.flatnonzero(outcome[order] > 0)
         # Rows of the same risk as a positive one: from its first to before its after.
         place = np.searchsorted(ties, self._positives, "right")
@@ -229,13 +250,14 @@ class Ranking:
     def auc(self, weight: Floats) -> float:
         """Area under the ROC curve of weighted rows, ties counted half; NaN with one class."""
         happened, upto = self._weighed(weight)
-        positives, everything = happened.sum(), upto[-1]
-        pairs = positives * (everything - positives)
-        if not pairs:
+        ends, part = upto[self._limits], self._part[self._positives]
+        positives = np.bincount(part, happened, minlength=len(ends) - 1)
+        pairs = float(positives @ (np.diff(ends) - positives))
+        if not pairs > 0:
             return float("nan")
-        below = everything - (upto[self._first] + upto[self._after]) / 2
+        below = ends[part + 1] - (upto[self._first] + upto[self._after]) / 2
         # Positives are among the rows below; their pairs with each other sum to half a square.
-        return float((happened @ below - positives**2 / 2) / pairs)
+        return float((happened @ below - positives @ positives / 2) / pairs)
 
     def resampled_auc(self, bootstrap: AccountBootstrap) -> Floats:
         """AUC of each draw of the accounts, which are the clusters: (resamples,)."""

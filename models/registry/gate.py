@@ -19,6 +19,8 @@ from models.measures.recalibration import Recalibration, recalibrate
 from models.measures.resampling import AccountBootstrap
 
 RESAMPLES = 500
+# Fewer say nothing at all of which of two models is ahead.
+FIRST_OUTCOMES = 5
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ def judge_challenger(
     *,
     words: OutcomeWords = WORDS["churn"],
     seed: int = 0,
+    is_first: bool = False,
 ) -> Verdict:
     """Compare a challenger with the champion, row by row, overall and in every large segment.
 
@@ -110,6 +113,9 @@ def judge_challenger(
         How people speak of the outcome.
     seed : int
         Of the bootstrap.
+    is_first : bool
+        Whether the champion is a first model, which outcomes were too few to prove: what has seen
+        more of them follows it with fewer judged outcomes, where it is not behind on them.
 
     Returns
     -------
@@ -130,14 +136,22 @@ def judge_challenger(
     False
     """
     rules = rules or PromotionRules()
+    if is_first:
+        fewest = min(FIRST_OUTCOMES, rules.min_outcomes)
+        rules = rules.model_copy(update={"min_outcomes": fewest})
     refused = _unusable(rows, rules, words)
     if refused is not None:
         return Verdict(False, [refused], [])
     judged = [_judged(part, name, rules, words, seed) for name, part in _parts(rows, rules)]
+    if is_first:
+        judged[0] = replace(judged[0], failings=tuple(_behind(judged[0], words)))
     failings = [sentence for part in judged for sentence in part.failings]
     if failings:
         return Verdict(False, failings, judged)
     whole, segments = judged[0], judged[1:]
+    if is_first:
+        follows = f"{_where(whole, words)} {_difference(whole)}: it follows the first model."
+        return Verdict(True, [follows], judged)
     said = [f"{_where(whole, words)} {_difference(whole)}: it is no worse, and well calibrated."]
     if segments:
         named = sample([part.segment for part in segments], limit=5)
@@ -226,6 +240,15 @@ def _failings(part: GateComparison, rules: PromotionRules, words: OutcomeWords) 
             f"{where} the challenger's probabilities are {bold} (slope {ours.slope.value:.2f}, "
             f"where 1 is right), more than chance explains; the champion is nearer with "
             f"{theirs.slope.value:.2f}."
+        )
+
+
+def _behind(part: GateComparison, words: OutcomeWords) -> Iterator[str]:
+    """Say where a challenger is behind a first model, by however little."""
+    if part.difference > 0:
+        yield (
+            f"{_where(part, words)} {_difference(part)}; a first model is followed by one that is"
+            " not behind it."
         )
 
 

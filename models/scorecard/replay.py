@@ -156,7 +156,10 @@ class _Book:
 
     def measured(self, score: Floats, colour: Any) -> Floats:
         """Every measure, of the rows themselves first and then of each draw: (1 + draws, 4)."""
-        ranking = Ranking(self._happened, score if self._good else -score, self._bootstrap.cluster)
+        risk = score if self._good else -score
+        dates = self._rows["observation_date"].to_numpy()
+        ranking = Ranking(self._happened, risk, self._bootstrap.cluster, dates)
+        pooled = Ranking(self._happened, risk, self._bootstrap.cluster)
         caught = self._happened * (colour == self._flag)
         totals = self._bootstrap.totals(
             np.column_stack(
@@ -168,7 +171,7 @@ class _Book:
             happened, flagged, lost, lost_flagged = weight @ totals
             return [
                 ranking.auc(weight),
-                ranking.lift(weight),
+                pooled.lift(weight),
                 flagged / happened if happened else np.nan,
                 lost_flagged / lost if lost else np.nan,
             ]

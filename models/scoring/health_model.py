@@ -27,7 +27,9 @@ from models.scoring.timing.curve import RiskCurve
 from models.scoring.timing.decisions import COLUMNS
 from models.scoring.timing.timing import Timing
 from models.tree_shap import ShapPlan
+from models.weights.account_spread import AccountSpread
 from models.weights.certainty import WeightCertainty
+from models.weights.prior_share import PriorShare
 
 if TYPE_CHECKING:
     from models.measures.metrics import BandRow
@@ -83,6 +85,10 @@ class HealthModel:
     timing : Timing or None
         What of the risk at a decision falls into the outcome window; None where all of it does, as
         in every model from before it was told apart.
+    spread : AccountSpread or None
+        How sure single margins are; None in every model from before it was asked.
+    prior : PriorShare or None
+        How much of a first model is a scorecard; None where outcomes alone taught it.
     curve : RiskCurve or None
         How likely a loss is within a month up to a year; None where no curve was learnt.
     noise : float or None
@@ -104,6 +110,8 @@ class HealthModel:
     bands: list[BandRow]
     maturity_days: int
     timing: Timing | None = None
+    spread: AccountSpread | None = None
+    prior: PriorShare | None = None
     curve: RiskCurve | None = None
     term_centres: tuple[Mapping[str, list[float]], ...] = ()
     noise: float | None = None
@@ -153,6 +161,10 @@ class HealthModel:
         }
         if self.timing is not None:
             described["timing"] = self.timing.to_dict()
+        if self.spread is not None:
+            described["spread"] = self.spread.to_dict()
+        if self.prior is not None:
+            described["prior"] = self.prior.to_dict()
         if self.term_centres:
             described["term_centres"] = list(self.term_centres)
         if self.noise is not None:
@@ -213,6 +225,10 @@ class HealthModel:
                 bands=described["bands"],
                 maturity_days=described["maturity_days"],
                 timing=Timing.from_dict(described["timing"]) if is_timed else None,
+                spread=AccountSpread.from_dict(described["spread"])
+                if "spread" in described
+                else None,
+                prior=PriorShare.from_dict(described["prior"]) if "prior" in described else None,
                 noise=described.get("noise"),
                 term_centres=tuple(described.get("term_centres", ())),
                 curve=RiskCurve.from_dict(described["curve"]) if "curve" in described else None,

@@ -21,8 +21,9 @@ class ScoredAccounts:
     table : DataFrame of n rows
         In the order of the input: ``account_id``, ``observation_date``, ``segment`` (as the model
         used it), ``score`` (0 to 100), ``band``, ``grade``, ``probability`` (of the outcome in
-        its window), ``probability_if_due`` (had the account to decide in it), ``coverage`` (0 to
-        1) and ``baseline_score`` (the score of the segment's mean margin).
+        its window), ``probability_low`` and ``probability_high`` (its 90 % interval; NaN where the
+        model knows none), ``probability_if_due`` (had the account to decide in it), ``coverage``
+        (0 to 1) and ``baseline_score`` (the score of the segment's mean margin).
     points : ndarray of shape (n, n_signals)
         ``table.baseline_score + points.sum(axis=1)`` is ``table.score``, to 1e-9.
     values : DataFrame of n rows

@@ -21,6 +21,7 @@ from models.scoring.scale import BANDS, GOOD_BANDS, GRADES, points, score_move
 from models.scoring.scored import ScoredAccounts, ScoredCurves
 from models.scoring.timing.curve import HORIZONS
 from models.scoring.timing.decisions import AHEAD, COLUMNS
+from models.weights.account_spread import interval
 from models.weights.weights import observed_share, signal_shares
 
 _FLOAT = pa.float64()
@@ -93,7 +94,9 @@ class Scorer:
         contributions = self.shap.shap_values(values, segment=self._code[place])
         start, slope = self._usual[place] - self._shift[place], self._slope[place]
         table = points(contributions, start, slope, scale)
-        if_due = expit(table.log_odds + self._shift[place])
+        log_odds = table.log_odds + self._shift[place]
+        if_due, share = expit(log_odds), self._share(frame)
+        low, high = self._bounds(contributions, label, log_odds)
         scored = pd.DataFrame(
             {
                 "account_id": frame["account_id"].to_numpy(),
@@ -102,7 +105,9 @@ class Scorer:
                 "score": table.score,
                 "band": scale.band(expit(table.log_odds)),
                 "grade": scale.grade(table.score),
-                "probability": if_due * self._share(frame),
+                "probability": if_due * share,
+                "probability_low": low * share,
+                "probability_high": high * share,
                 "probability_if_due": if_due,
                 "coverage": observed_share(values, label, self._shares),
                 "baseline_score": table.baseline,
@@ -223,6 +228,20 @@ class Scorer:
             name = encoder.names[int(np.flatnonzero(infinite)[0])]
             raise DataError(_not_finite(name, ["inf"]))
         return segment_codes(batch, self.model.segments, self.labels), values
+
+    def _bounds(
+        self, contributions: Floats, label: Codes, log_odds: Floats
+    ) -> tuple[Floats, Floats]:
+        """Bounds of the probability at a decision: two of (n,), NaN where the model knows none."""
+        spread = self.model.spread
+        if spread is None:
+            unknown = np.full(len(label), np.nan)
+            return unknown, unknown
+        groups = np.array([GROUPS[number] for number in self._group], dtype=object)
+        member = groups[:, None] == np.array(spread.groups, dtype=object)
+        added = contributions @ member.astype(float)
+        deviation = spread.deviation(added, label, self.labels)
+        return interval(log_odds, self._slope[label] * deviation)
 
     def _share(self, frame: pd.DataFrame) -> Floats | float:
         """Share of the risk at a decision that falls into the outcome window: (n,), or 1."""

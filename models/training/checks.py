@@ -12,12 +12,37 @@ from models.scoring.health_model import SEGMENT
 if TYPE_CHECKING:
     import pandas as pd
 
+    from models.arrays import Codes
+
 # Of all matured rows, and of those that had matured before the tested dates.
 MIN_POSITIVES, MIN_EARLIER_POSITIVES = 30, 15
 
 
-def check_labels(frame: pd.DataFrame, signals: Sequence[Signal]) -> None:
+def has_few(happened: pd.Series, earlier: Codes) -> bool:
+    """Tell whether outcomes are too few to choose shapes and learn weights from nothing.
+
+    Parameters
+    ----------
+    happened : Series of 0 and 1, n rows
+        Outcomes of all matured rows.
+    earlier : ndarray of int
+        Positions of those that had matured before the ones that judge.
+    """
+    positives = happened.to_numpy(dtype=float)
+    return bool(positives.sum() < MIN_POSITIVES or positives[earlier].sum() < MIN_EARLIER_POSITIVES)
+
+
+def check_labels(frame: pd.DataFrame, signals: Sequence[Signal], *, few: bool = False) -> None:
     """Refuse rows without signals, without usable labels or with too few positives.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Training rows.
+    signals : sequence of Signal
+        What a model may read.
+    few : bool
+        Whether few positives will do, or none.
 
     Raises
     ------
@@ -44,7 +69,8 @@ def check_labels(frame: pd.DataFrame, signals: Sequence[Signal]) -> None:
             f"The label 'happened' must be 0 or 1 in every training row, but {len(wrong)} row(s) "
             f"hold something else, such as {wrong.iloc[0]!r}; leave out rows not matured yet."
         )
-    check_evidence(frame["happened"], MIN_POSITIVES, "in the matured rows")
+    least = 0 if few else MIN_POSITIVES
+    check_evidence(frame["happened"], least, "in the matured rows")
 
 
 def check_evidence(happened: pd.Series, least: int, where: str) -> None:

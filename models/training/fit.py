@@ -9,6 +9,7 @@ from typing import TypedDict
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import expit
 from sklearn.base import clone
 
 from features.catalog import AGE, EVERYBODY, Signal
@@ -22,15 +23,17 @@ from models.scoring.health_model import SEGMENT, HealthModel, model_input
 from models.scoring.scale import POINTS_PER_LOG_ODDS, ScaleSettings, ScoreScale, scale_of
 from models.scoring.timing.decisions import KINDS
 from models.training.checks import MIN_EARLIER_POSITIVES, check_evidence, check_labels
-from models.training.holdout import Unseen, doubts, judge, prove, together
+from models.training.holdout import Unseen, doubts, judge, nobody_at_risk, prove, together
 from models.training.learning import Learning, Learnt, learn
-from models.training.splits import Fold, account_folds, time_holdout
+from models.training.splits import Fold, account_folds, later_holdout
 from models.weights.certainty import WeightCertainty
 from models.weights.intervals import BestWeights, best_weights
 from models.weights.weights import group_weights, signal_weights
 
 # Folds of accounts that judge rows without dates.
 ACCOUNT_FOLDS = 5
+# How far the base of a segment may be from that of all, in log-odds, before its rows are seen.
+BASE_SD = 0.3
 
 
 class TrainingCounts(TypedDict, total=False):
@@ -136,7 +139,7 @@ def fit_health_model(
     Raises
     ------
     EvidenceError
-        When one outcome is absent, positives are too few or the history is too short.
+        When one outcome is absent or positives are too few.
     DataError
         When a column is absent or holds what it must not.
     """
@@ -146,11 +149,11 @@ def fit_health_model(
     decided = learning.decided(frame)
     final_scale = scale_of(scale, decided, learning.decisions)
 
-    if learning.is_dated:
+    dates, days = frame["observation_date"], learning.maturity_days
+    fold = later_holdout(dates, days, holdout_dates) if learning.is_dated else None
+    judged_later = fold is not None
+    if fold is not None:
         tell("choosing how much the trees may add")
-        fold = time_holdout(
-            frame["observation_date"], learning.maturity_days, n_dates=holdout_dates
-        )
         past = frame.iloc[fold.train]
         where = "matured before the hold-out dates"
         check_evidence(past["happened"], MIN_EARLIER_POSITIVES, where)
@@ -186,10 +189,16 @@ def fit_health_model(
         calibration=proof.calibration,
         holdout=proof.holdout,
         choice=final.selection.to_dict(),
-        counts=_counts(frame, fold, final.due(frame)),
+        counts=counts_of(frame, fold, final.due(frame)),
         warnings=[
             *final.assignment.merged,
-            *doubts(proof.metrics, is_dated=learning.is_dated, in_time=final.selection.in_time),
+            *doubts(
+                proof.metrics,
+                is_dated=learning.is_dated,
+                in_time=final.selection.in_time,
+                judged_later=judged_later,
+            ),
+            *nobody_at_risk(proof.bands),
         ],
     )
 
@@ -207,7 +216,7 @@ def _cross_validated(
         parts.append(judge(learn(known, signals, learning), frame, fold.test, base_rate))
     if not parts:
         raise EvidenceError(
-            "Rows without dates are judged on other accounts, but all of them are of one account; "
+            "Rows without a later date are judged on other accounts, but all are of one account; "
             "add more accounts."
         )
     everything = np.arange(len(frame))
@@ -275,6 +284,7 @@ def _with_weights(
         bands=bands,
         maturity_days=learning.maturity_days,
         timing=learnt.timing,
+        spread=best.spread and best.spread.with_bases(_base_variances(learnt, frame, segment)),
         term_centres=term_centres,
     )
 
@@ -297,7 +307,22 @@ def _term_centres(
     return tuple(found)
 
 
-def _counts(frame: pd.DataFrame, fold: Fold, due: NDArray[np.bool_]) -> TrainingCounts:
+def _base_variances(
+    learnt: Learnt, frame: pd.DataFrame, segment: NDArray[np.object_]
+) -> dict[str, float]:
+    """Estimate the variance of the base log-odds of each segment, and of all."""
+    risk = expit(learnt.log_odds(frame))
+    told = risk * (1 - risk)
+    everybody = 1 / float(told.sum())
+    own = {
+        str(name): everybody + 1 / (BASE_SD**-2 + float(told[segment == name].sum()))
+        for name in sorted(set(segment))
+    }
+    return {EVERYBODY: everybody} | (own if len(own) > 1 else {})
+
+
+def counts_of(frame: pd.DataFrame, fold: Fold, due: NDArray[np.bool_]) -> TrainingCounts:
+    """Count rows and outcomes: see ``counts`` of :class:`TrainingResult`."""
     dates = pd.to_datetime(frame["observation_date"])
     happened = frame["happened"].to_numpy()
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from models.scoring.health_model import SEGMENT
 from models.scoring.reasons import is_context
 from models.scoring.scale import ScoreScale
 from models.training.evidence import behaviour_rank
-from models.training.learning import Learnt
+from models.training.learning import Fitted
 
 FEW_POSITIVES = 5
 # Beside whose behaviour the context is judged; more of them change the ranks of few rows.
@@ -48,6 +49,8 @@ class Unseen:
         The margin that the context alone makes likely, and what behaviour adds to it.
     base_rate : ndarray of shape (m,)
         Rate of the rows that were learnt from.
+    fold : ndarray of int, shape (m,)
+        Which of several models said it.
     """
 
     rows: Codes
@@ -60,14 +63,15 @@ class Unseen:
     context: Floats
     acting: Floats
     base_rate: Floats
+    fold: Codes
 
 
-def judge(learnt: Learnt, frame: pd.DataFrame, rows: Codes, base_rate: float) -> Unseen:
+def judge(learnt: Fitted, frame: pd.DataFrame, rows: Codes, base_rate: float) -> Unseen:
     """Let a model speak about rows it was not fitted to.
 
     Parameters
     ----------
-    learnt : Learnt
+    learnt : Fitted
         The model.
     frame : DataFrame
         Rows as it was taught with.
@@ -92,10 +96,11 @@ def judge(learnt: Learnt, frame: pd.DataFrame, rows: Codes, base_rate: float) ->
         context,
         margins - context,
         np.full(len(rows), base_rate),
+        np.zeros(len(rows), np.intp),
     )
 
 
-def _context_margins(learnt: Learnt, inputs: pd.DataFrame, margins: Floats) -> Floats:
+def _context_margins(learnt: Fitted, inputs: pd.DataFrame, margins: Floats) -> Floats:
     """Mean margin of each row's context beside the behaviour of a few rows of rising risk: (n,).
 
     Partial dependence (Friedman, 2001), so that it follows the context alone; what SHAP gives to
@@ -114,6 +119,7 @@ def _context_margins(learnt: Learnt, inputs: pd.DataFrame, margins: Floats) -> F
 
 def together(parts: list[Unseen]) -> Unseen:
     """Join what several models said of different rows."""
+    parts = [replace(part, fold=part.fold + number) for number, part in enumerate(parts)]
     names = Unseen.__dataclass_fields__
     return Unseen(
         **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
@@ -165,6 +171,8 @@ def prove(unseen: Unseen, frame: pd.DataFrame, scale: ScoreScale, seed: int) -> 
         unseen.acting,
     )
 
+    alike = held_out.groupby(["observation_date", unseen.fold], dropna=False).ngroup().to_numpy()
+
     def measured(own: Any) -> Metrics:
         part = held_out[own]
         return evaluate(
@@ -173,6 +181,7 @@ def prove(unseen: Unseen, frame: pd.DataFrame, scale: ScoreScale, seed: int) -> 
             part["account_id"],
             base_rate=unseen.base_rate[own],
             behaviour=behaviour[own],
+            alike=alike[own],
             seed=seed,
         )
 
@@ -222,7 +231,21 @@ def risk_of(rows: pd.DataFrame) -> Floats:
     return rows[name].to_numpy(dtype=float)
 
 
-def doubts(metrics: Metrics, *, is_dated: bool, in_time: bool) -> list[str]:
+def nobody_at_risk(bands: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say where signals are too weak to tell anybody's risk from the usual one."""
+    first = bands[0]
+    if first["rows"] or not any(band["rows"] for band in bands):
+        return []
+    return [
+        f"No account was {first['band']} on the rows that judged the model: its signals are too "
+        "weak to tell anybody's risk to be so high, so work from the top of the list and not from "
+        "the band."
+    ]
+
+
+def doubts(
+    metrics: Metrics, *, is_dated: bool, in_time: bool, judged_later: bool = True
+) -> list[str]:
     """Say what speaks against believing the measures, one sentence each."""
     found = []
     if metrics.positives < FEW_POSITIVES:
@@ -246,6 +269,11 @@ def doubts(metrics: Metrics, *, is_dated: bool, in_time: bool) -> list[str]:
         found.append(
             "The rows carry no dates: the model was judged on accounts it had not seen, not on "
             "later dates, and what was written down after the outcome may flatter it."
+        )
+    elif not judged_later:
+        found.append(
+            "No date lies behind the outcome window of an earlier one: the model was judged on "
+            "accounts it had not seen, not on later dates; train again when more have matured."
         )
     elif not in_time:
         found.append(

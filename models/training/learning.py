@@ -24,8 +24,8 @@ from models.scoring.timing.timing import Timing, learn_timing
 from models.training.selection import Selection, select_shapes
 
 
-@dataclass(frozen=True)
-class Learnt:
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
     """A fitted, calibrated churn model.
 
     Attributes
@@ -37,9 +37,7 @@ class Learnt:
     classifier : ChurnClassifier
         Fitted on every row it was given.
     calibrator : LogisticCalibrator
-        Fitted on out-of-time margins of those rows.
-    selection : Selection
-        How shapes, rounds and shares were chosen.
+        From its margins to log-odds.
     timing : Timing or None
         What of the risk at a decision falls into the outcome window; None where all of it does.
     """
@@ -48,7 +46,6 @@ class Learnt:
     assignment: SegmentAssignment
     classifier: ChurnClassifier
     calibrator: LogisticCalibrator
-    selection: Selection
     timing: Timing | None = None
 
     def inputs(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -84,6 +81,23 @@ class Learnt:
     def share(self, frame: pd.DataFrame) -> Floats:
         """Share of the risk at a decision that falls into the outcome window: (n,)."""
         return np.ones(len(frame)) if self.timing is None else self.timing.share(frame)
+
+    def contributions(self, frame: pd.DataFrame) -> Floats:
+        """SHAP value of each signal on the margin: (n, n_signals)."""
+        return self.classifier.contributions(self.inputs(frame))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learnt(Fitted):
+    """A churn model whose shapes were chosen, calibrated on out-of-time margins.
+
+    Attributes
+    ----------
+    selection : Selection
+        How shapes, rounds and shares were chosen.
+    """
+
+    selection: Selection
 
     def timed(self, frame: pd.DataFrame) -> Learnt:
         """Learn the timing anew from rows whose outcomes are known."""
@@ -233,4 +247,10 @@ def learn(frame: pd.DataFrame, signals: Sequence[Signal], learning: Learning) ->
         selection.margins, happened[selection.rows], segment[selection.rows]
     )
     classifier.fit(inputs, happened.astype(int))
-    return Learnt(signals, assignment, classifier, calibrator, selection)
+    return Learnt(
+        signals=signals,
+        assignment=assignment,
+        classifier=classifier,
+        calibrator=calibrator,
+        selection=selection,
+    )

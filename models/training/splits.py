@@ -82,6 +82,14 @@ def time_holdout(
     )
 
 
+def later_holdout(dates: Any, maturity_days: int, n_dates: int | None = None) -> Fold | None:
+    """As :func:`time_holdout`; None where no date is late enough, and other accounts must judge."""
+    try:
+        return time_holdout(dates, maturity_days, n_dates=n_dates)
+    except EvidenceError:
+        return None
+
+
 def account_holdout(accounts: Any, seed: int, *, share: float = 0.25) -> Fold:
     """Hold out accounts drawn by chance, for rows that carry no dates.
 

@@ -15,6 +15,7 @@ from features.catalog import CONTEXT, EVERYBODY, Signal
 from models.arrays import Codes, Floats
 from models.churn.classifier import ChurnClassifier
 from models.measures.resampling import CONFIDENCE
+from models.weights.account_spread import AccountSpread, SpreadReader, spread_of
 from models.weights.certainty import (
     Direction,
     GroupCertainty,
@@ -39,11 +40,14 @@ class BestWeights:
         Segment, or "all", to group (context left out) and to signal, in points of 100.
     certainty : WeightCertainty
         Their intervals.
+    spread : AccountSpread or None
+        How far refits are apart on single accounts, their bases left out.
     """
 
     groups: dict[str, dict[str, float]]
     signals: dict[str, dict[str, float]]
     certainty: WeightCertainty
+    spread: AccountSpread | None = None
 
 
 def best_weights(
@@ -143,6 +147,7 @@ def best_weights(
             for s, place in places
         },
         certainty,
+        reader.spread(names, segments),
     )
 
 
@@ -172,6 +177,7 @@ class _Reader:
         self._size = np.bincount(code) / len(code)
         self._noise = [RefitNoise(own.sum(), len(self._weighed)) for own in self._parts]
         self._fitted = classifier.contributions(here) @ self._membership
+        self._spread = [SpreadReader(_from_mean(self._fitted[own])) for own in self._parts]
         self._ranks = _centred_ranks(here, signals, self._parts)
 
     def read(self, draw: Draw) -> tuple[Floats, ...]:
@@ -180,13 +186,17 @@ class _Reader:
         Each has a row per segment.
         """
         rows = []
-        for inside, band, noise in zip(self._parts, self._bands, self._noise, strict=True):
+        for inside, band, noise, spread in zip(
+            self._parts, self._bands, self._noise, self._spread, strict=True
+        ):
             weight = draw.weight[inside] / draw.weight[inside].sum()
             stress = draw.stress[inside][0]
             centred = _centred(draw.contributions[inside], weight, band)
             moved = centred @ self._membership
             noise.add(moved)
             stressed = centred * np.maximum(stress, 0.0)
+            whole = draw.contributions[inside] * np.maximum(stress, 0.0)
+            spread.add(_from_mean(whole @ self._membership))
             sizes = weight @ np.abs(stressed @ self._membership)
             if not sizes[self._weighed].any():
                 # A refit that counts nothing for accounts left out says nothing of shares.
@@ -203,6 +213,10 @@ class _Reader:
                 )
             )
         return tuple(np.array(part) for part in zip(*rows, strict=True))
+
+    def spread(self, groups: Sequence[str], segments: Sequence[str]) -> AccountSpread:
+        """Tell how far the refits that were read are apart on single accounts."""
+        return spread_of(groups, segments, self._spread, (self._size * 1e6).tolist())
 
     def together(self, read: Sequence[tuple[Floats, ...]]) -> tuple[Floats, ...]:
         """Shares of groups and of signals, agreement of groups, slopes of signals.
@@ -221,6 +235,10 @@ class _Reader:
             for part in (groups * kept, signals * of_signals, agreement, slopes)
         )
         return _to_hundred(groups * self._weighed), _to_hundred(signals), agreement, slopes
+
+
+def _from_mean(values: Floats) -> Floats:
+    return np.asarray(values - values.mean(axis=0))
 
 
 def _centred(values: Floats, weight: Floats, band: Codes) -> Floats:

@@ -23,6 +23,7 @@ from pipelines.project.rows import (
     segment_settings,
 )
 from pipelines.reports.terminal.progress import show_progress
+from pipelines.training.teaching import teach
 from pipelines.training.train import TRAINING_STEPS, kept_with_model
 from pipelines.training.tune import search_parameters, tuning_seconds
 
@@ -232,8 +233,6 @@ def _challenger(
 ) -> tuple[Tuned | None, TrainingResult]:
     import pandas as pd
 
-    from models.training.fit import fit_health_model
-
     learning = learning_of(project, rows)
     matured = pd.to_datetime(rows.frame["observation_date"]) + pd.Timedelta(days=rows.maturity_days)
     tuning = search_parameters(
@@ -245,9 +244,9 @@ def _challenger(
     )
     number = itertools.count(1)
     with show_progress("Retrain") as step:
-        result = fit_health_model(
-            rows.frame,
-            rows.signals,
+        result = teach(
+            project,
+            rows,
             replace(learning, tuned=None if tuning is None else tuning.parameters),
             scale=scale,
             holdout_dates=len(dates),
@@ -279,5 +278,6 @@ def _verdict(
         settings.retraining,
         words=settings.outcome.words,
         seed=settings.training.seed,
+        is_first=model.prior is not None,
     )
     return verdict, _unseen_dates(judged, first.date())

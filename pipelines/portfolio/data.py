@@ -13,6 +13,7 @@ from pipelines.portfolio.portfolio import Portfolio, sum_up
 from pipelines.portfolio.sums import PartSummary
 from pipelines.project.project import Project
 from pipelines.reports.freshness import Freshness, freshness_of
+from pipelines.reports.wording import prior_words
 
 if TYPE_CHECKING:
     from models.measures.expected_loss import Forecast
@@ -50,6 +51,8 @@ class PortfolioReport:
         By date.
     foretells : bool
         Whether it was shown that behaviour foretells the outcome.
+    prior : str or None
+        How much of the model is a scorecard; None where outcomes alone taught it.
     has_plays : bool
         Whether the configuration maps reasons to plays; False where the outcome is good news.
     notes : list of str
@@ -69,6 +72,7 @@ class PortfolioReport:
     spread: float | None
     matured: list[MaturedForecast]
     foretells: bool
+    prior: str | None
     has_plays: bool
     notes: list[str]
     fresh: Freshness
@@ -96,6 +100,7 @@ class PortfolioReport:
             "calls": [call.to_dict() for call in summed.calls],
             "matured": [matured.to_dict() for matured in self.matured],
             "enough_evidence": self.foretells,
+            "prior": self.prior,
             "days_old": self.fresh.days_old,
             "outdated": self.fresh.note,
             "notes": self.notes,
@@ -183,6 +188,7 @@ def portfolio_report(
         spread=spread,
         matured=matured,
         foretells=champion.foretells,
+        prior=prior_words(model, project.settings.outcome.words),
         has_plays=bool(plays.signals or plays.groups) and not model.scale.good,
         notes=[*_doubts(summed, spread), *notes],
         fresh=freshness_of(project.settings.outcome, run.key.as_of),

@@ -62,6 +62,7 @@ def portfolio_context(report: PortfolioReport) -> dict[str, object]:
         "as_of": day(summed.as_of),
         "outcome": report.outcome_name,
         "window": f"{day(report.window[0])} to {day(last_day(report))}",
+        "prior": report.prior,
         "foretells": report.foretells,
         "outdated": report.fresh.note,
         "figures": figures(report),

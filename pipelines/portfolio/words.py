@@ -104,7 +104,7 @@ def foretold(forecast: Forecast, *, is_money: bool) -> str:
 def headline(report: PortfolioReport) -> str:
     """Say in one sentence what is at stake."""
     summed, words = report.portfolio, stake_words(report.portfolio.outcome)
-    if not report.foretells:
+    if report.prior is None and not report.foretells:
         return f"Behaviour was not shown to foretell {words.noun}: do not act on these scores"
     return stake_sentence(
         words,

@@ -24,7 +24,7 @@ from features.tables.mapping.finding import CheckSettings
 from features.tables.mapping.mapping import Frozen, TablesSettings
 from features.tables.mapping.reading_settings import ReadingSettings
 from models.drift.policy import DriftPolicy, PromotionRules
-from models.scoring.retention.settings import ForecastSettings
+from models.scoring.timing.retention.settings import ForecastSettings
 from pipelines.project.settings.alert import AlertSettings, DigestSettings
 from pipelines.project.settings.experiment import NAME, ExperimentSettings
 from pipelines.project.settings.score import MAIN, FurtherOutcome, ScoreSettings, with_inherited

@@ -12,6 +12,8 @@ from markupsafe import Markup, escape
 from pipelines.reports.terminal.console import plain
 
 if TYPE_CHECKING:
+    from features.outcomes.settings import OutcomeWords
+    from models.scoring.health_model import HealthModel
     from models.scoring.scale import ScoreScale
 
 FILTERS = (
@@ -253,6 +255,11 @@ def share(value: float | None, low: float | None, high: float | None, digits: in
         if behind
         else escape(percent(value, digits))
     )
+
+
+def prior_words(model: HealthModel | None, words: OutcomeWords) -> str | None:
+    """Say how much of a model is a scorecard; None where outcomes alone taught it."""
+    return None if model is None or model.prior is None else model.prior.sentence(words)
 
 
 def between(low: float | None, high: float | None, write: Callable[[float], str] = score) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from models.measures.metrics import BandRow
     from models.scoring.health_model import HealthModel
     from models.scoring.reasons import Reason
+    from models.weights.prior_share import PriorShare
 
 
 class InactiveAccount(DataError):  # noqa: N818 - no fault of the data
@@ -35,8 +36,9 @@ class Explained:
     account : dict
         ``account_id``, ``outcome``, ``as_of``, ``model_version``, ``segment``, ``score``, ``band``
         and ``band_days`` (as the date's run would issue them), ``grade``, ``probability`` (of the
-        outcome in its window), ``probability_if_due`` (had the
-        account to decide in it), ``coverage``, ``baseline_score``.
+        outcome in its window), ``probability_low`` and ``probability_high`` (its 90 % interval,
+        None where the model knows none), ``probability_if_due`` (had the account to decide in
+        it), ``coverage``, ``baseline_score``.
     groups : dict of str to float
         Points per signal group.
     reasons : list of Reason
@@ -49,6 +51,8 @@ class Explained:
         How people speak of the outcome.
     timing : str or None
         When the contract renews; None where the score does not tell it apart, or no date is known.
+    prior : PriorShare or None
+        How much of the model is a scorecard; None where outcomes alone taught it.
     """
 
     account: dict[str, Any]
@@ -58,6 +62,7 @@ class Explained:
     words: OutcomeWords
     limits: str
     timing: str | None = None
+    prior: PriorShare | None = None
 
     def to_dict(self) -> Json:
         """Return what ``explain --json`` prints."""
@@ -68,6 +73,7 @@ class Explained:
             "band_rate": json_value(self.band_rate),
             "band_limits": self.limits,
             "timing": self.timing,
+            "prior": None if self.prior is None else self.prior.to_dict(),
         }
 
 
@@ -96,6 +102,8 @@ def explain_account(project: Project, account_id: str, as_of: date | None) -> Ex
         raise InactiveAccount(inactive(account_id, day, outcome))
     scored = Scorer(model).score(frame)
     row = scored.table.iloc[0].to_dict()
+    bounds = ("probability_low", "probability_high")
+    row |= {name: row[name] if row[name] == row[name] else None for name in bounds}
     account = {
         "account_id": account_id,
         "outcome": project.outcome_name,
@@ -109,6 +117,7 @@ def explain_account(project: Project, account_id: str, as_of: date | None) -> Ex
                 "band",
                 "grade",
                 "probability",
+                *bounds,
                 "probability_if_due",
                 "coverage",
                 "baseline_score",
@@ -127,6 +136,7 @@ def explain_account(project: Project, account_id: str, as_of: date | None) -> Ex
         outcome.words,
         band_limits(model.scale),
         timing_words(model, frame, day),
+        model.prior,
     )
 
 

@@ -22,6 +22,9 @@ def show_explained(console: Console, explained: Explained) -> None:
     """Print one account's score with the points of every signal."""
     account, words = explained.account, explained.words
     chance = f"{percent(account['probability'])} {words.noun} in the outcome window"
+    low, high = account["probability_low"], account["probability_high"]
+    if low is not None:
+        chance += f" (90 % interval {percent(low)} to {percent(high)})"
     if explained.timing is not None:
         chance += f", {percent(account['probability_if_due'])} had it to decide"
     console.print(
@@ -52,6 +55,8 @@ def show_explained(console: Console, explained: Explained) -> None:
             f" model version {plain(account['model_version'], 20)}"
         )
     )
+    if explained.prior is not None:
+        console.print(Text(explained.prior.sentence(words)))
     groups = table_of("Group", ">points", "")
     most = max((abs(points) for points in explained.groups.values()), default=0.0) or 1.0
     for group, points in sorted(explained.groups.items(), key=lambda item: item[1]):

@@ -257,9 +257,12 @@ def features_on(
 
 
 def _caveats(project: Project, champion: Champion) -> list[str]:
+    prior, words = champion.model.prior, project.settings.outcome.words
+    if prior is not None:
+        return [prior.sentence(words)]
     if champion.foretells:
         return []
     return [
         "There is not enough evidence that behaviour foretells"
-        f" {project.settings.outcome.words.noun}: do not act on the scores"
+        f" {words.noun}: do not act on the scores"
     ]

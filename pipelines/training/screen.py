@@ -18,6 +18,7 @@ from pipelines.reports.terminal.console import (
 )
 
 if TYPE_CHECKING:
+    from features.outcomes.settings import OutcomeWords
     from models.measures.metrics import BandRow
     from models.weights.certainty import WeightCertainty
     from pipelines.training.train import Trained
@@ -39,20 +40,33 @@ def show_trained(console: Console, trained: Trained) -> None:
             f" {words.past}"
         )
     )
-    console.print(Text(shapes_sentence(result.choice)))
+    prior = result.model.prior
+    console.print(Text(shapes_sentence(result.choice) if prior is None else prior.sentence(words)))
     show_metrics(console, metrics)
-    if not result.metrics.enough_evidence:
+    if prior is not None:
+        console.print(Text(first_caveat(words), style="bold yellow"))
+    elif not result.metrics.enough_evidence:
         console.print(
             Text(
-                f"There is not enough evidence that behaviour foretells {words.noun} here: the"
-                " interval of its AUC reaches 0.5. Do not act on these scores or weights.",
+                f"There is not enough evidence that behaviour foretells {words.noun} here. Do not"
+                " act on these scores or weights.",
                 style="bold red",
             )
         )
     show_bands(console, result.bands)
-    if result.metrics.enough_evidence:
+    if result.metrics.enough_evidence or prior is not None:
         show_weights(console, result.model.weights, result.model.certainty)
+    if prior is not None:
+        console.print(Text(prior.by_group()))
     print_warnings(console, trained.warnings)
+
+
+def first_caveat(words: OutcomeWords) -> str:
+    """Say what a first model is good for."""
+    return (
+        f"There were too few outcomes to prove what foretells {words.noun}: use these scores as you"
+        " would the scorecard they start from, and train again when more have matured."
+    )
 
 
 def shapes_sentence(choice: Mapping[str, Any]) -> str:
@@ -77,7 +91,7 @@ def show_metrics(console: Console, metrics: dict[str, Any]) -> None:
     """Print the hold-out figures."""
     console.print(
         Text(
-            f"AUC {figure(metrics['auc'])} ({figure(metrics['auc_low'])} to"
+            f"AUC within a date {figure(metrics['auc'])} ({figure(metrics['auc_low'])} to"
             f" {figure(metrics['auc_high'])}) · log loss {figure(metrics['log_loss'], 4)}, base"
             f" rate alone {figure(metrics['log_loss_base'], 4)} · calibration error"
             f" {figure(metrics['ece'], 4)} · top-decile lift"

@@ -20,6 +20,7 @@ from pipelines.project.rows import (
 from pipelines.project.settings.score import DECISION, MAIN
 from pipelines.reports.terminal.progress import show_progress
 from pipelines.training.leak_gate import refuse_leaks
+from pipelines.training.teaching import teach
 from pipelines.training.tune import search_parameters, tuning_parameters, tuning_seconds
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Trained:
             "bands": json_value(result.bands),
             "scale": result.model.scale.to_dict(),
             "choice": result.choice,
+            "prior": None if result.model.prior is None else result.model.prior.to_dict(),
             "counts": json_value(result.counts),
             "tuning": None if self.tuning is None else self.tuning.to_dict(),
             "warnings": self.warnings,
@@ -99,7 +101,6 @@ def train(project: Project, *, tune_seconds: float | None = None) -> Trained:
         too few matured outcomes.
     """
     from models.registry.files import log_champion
-    from models.training.fit import fit_health_model
 
     settings = project.settings
     seconds = tuning_seconds(project, tune_seconds)
@@ -110,9 +111,9 @@ def train(project: Project, *, tune_seconds: float | None = None) -> Trained:
     tuning = search_parameters(project, rows.due, segments=learning.segments, seconds=seconds)
     number = itertools.count(1)
     with show_progress("Train") as step:
-        result = fit_health_model(
-            rows.frame,
-            rows.signals,
+        result = teach(
+            project,
+            rows,
             replace(learning, tuned=None if tuning is None else tuning.parameters),
             scale=scale_settings(project, rows.base_rate, rows.term_anchors),
             holdout_dates=settings.training.holdout_dates,
@@ -194,5 +195,8 @@ def _freeze_missing_scale(project: Project, result: TrainingResult) -> None:
         learnt["reading"] = DECISION
     fresh = {key: learnt[key] for key, cut in given.items() if cut is None and key in learnt}
     metrics = result.metrics
+    # What a first model is anchored at is believed rather than seen.
+    if result.model.prior is not None:
+        return
     if fresh and metrics.enough_evidence and not metrics.is_worse_than_base_rate:
         freeze_scale(project, fresh)

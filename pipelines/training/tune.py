@@ -65,7 +65,7 @@ def search_parameters(
     from models.scoring.health_model import model_input
     from models.training.checks import MIN_EARLIER_POSITIVES, MIN_POSITIVES
     from models.training.learning import classifier_of
-    from models.training.splits import account_holdout, time_holdout
+    from models.training.splits import account_holdout, later_holdout
     from models.training.tuning import tune
 
     settings = project.settings
@@ -73,7 +73,10 @@ def search_parameters(
     frame = rows.frame
     if rows.is_dated:
         dates = frame["observation_date"]
-        holdout = time_holdout(dates, rows.maturity_days, n_dates=settings.training.holdout_dates)
+        later = later_holdout(dates, rows.maturity_days, settings.training.holdout_dates)
+        if later is None:
+            return None
+        holdout = later
     else:
         holdout = account_holdout(frame["account_id"], seed)
     past = frame.iloc[holdout.train]

@@ -211,6 +211,7 @@ def _measured(
             part["probability"],
             part["account_id"],
             base_rate=base_rate,
+            alike=part["observation_date"],
             seed=seed,
         )
 

@@ -199,6 +199,9 @@ def replay_rows(project: Project, company: Company) -> ReplayRows:
     measures = scorecard_measures(project.settings.scorecard, labelled.signals)
     today = weights_today(project.settings.scorecard, [measure.name for measure in measures])
     rows, warnings = _joined(frame, holdout, version)
+    if model.prior is not None:
+        words = project.settings.outcome.words
+        warnings += [model.prior.sentence(words), model.prior.by_group()]
     warnings += _unknown_segments(project, set(frame["segment"]))
     if company.is_dated:
         days = frame["observation_date"].to_numpy().astype("datetime64[D]").astype(int)

@@ -48,6 +48,8 @@ class AccountAnswer(BaseModel):
     band_limits: str
     grade: str
     probability: float
+    probability_low: float | None
+    probability_high: float | None
     probability_if_due: float | None
     timing: str | None
     coverage: float
@@ -174,6 +176,8 @@ def account_answer(view: AccountView, snapshot: Snapshot) -> AccountAnswer:
         **{name: row[name] for name in (*named, "coverage", "baseline_score")},
         band_limits=view.limits,
         timing=view.timing,
+        probability_low=None if view.interval is None else view.interval[0],
+        probability_high=None if view.interval is None else view.interval[1],
         band_meaning=view.meaning,
         enough_evidence=enough_evidence(snapshot),
         groups={

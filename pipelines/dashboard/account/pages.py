@@ -39,7 +39,7 @@ from pipelines.dashboard.snapshot.snapshot import Snapshot
 from pipelines.dashboard.web.background import Done, ready
 from pipelines.project.project import Project
 from pipelines.reports.terminal.console import plain
-from pipelines.reports.wording import signed_points
+from pipelines.reports.wording import prior_words, signed_points
 from pipelines.scoring.moves.trend import AccountTrend
 
 if TYPE_CHECKING:
@@ -103,6 +103,7 @@ async def account_page(
             for part in ("trend", "details")
         },
         "view": view,
+        "prior": prior_words(asked.snapshot.model, outcome.words),
         "enough_evidence": enough_evidence(asked.snapshot),
         "words": outcome.words,
         "figures": key_figures(view, outcome.words.noun),

@@ -90,6 +90,8 @@ class AccountView:
         When the contract renews, where the score tells it apart.
     money : list of (str, float)
         What is known of its money: what, and how much.
+    interval : (float, float) or None
+        90 % interval of its probability; None where the model is not at hand or knows none.
     """
 
     row: dict[str, Any]
@@ -102,6 +104,7 @@ class AccountView:
     window: str
     timing: str | None
     money: list[tuple[str, float]]
+    interval: tuple[float, float] | None = None
 
     @property
     def called(self) -> str:
@@ -146,7 +149,17 @@ def account_view(
         window=window_words(project.settings.outcome),
         timing=_timing(held, as_of, model),
         money=_money(project, held),
+        interval=_interval(held, model),
     )
+
+
+def _interval(row: Mapping[str, Any], model: HealthModel | None) -> tuple[float, float] | None:
+    import pandas as pd
+
+    from models.scoring.issued import issued_intervals
+
+    found = None if model is None else issued_intervals(model, pd.DataFrame([row]))
+    return None if found is None else (float(found[0][0]), float(found[1][0]))
 
 
 def window_words(outcome: OutcomeSettings) -> str:
@@ -219,7 +232,7 @@ def key_figures(view: AccountView, noun: str) -> list[tuple[str, str | Markup, s
     band = Markup('<span class="band {0}">{0}</span>').format(row["band"])
     found: list[tuple[str, str | Markup, str]] = [
         ("Health score", Markup("{} {}").format(score(row["score"]), band), _since(row, view)),
-        (f"Chance of {noun}", percent(row["probability"]), view.window),
+        (f"Chance of {noun}", percent(row["probability"]), _sure(view)),
     ]
     if view.timing is not None and row["probability_if_due"] is not None:
         risk = percent(row["probability_if_due"])
@@ -230,6 +243,13 @@ def key_figures(view: AccountView, noun: str) -> list[tuple[str, str | Markup, s
     ]
     found.append(("Coverage", percent(row["coverage"], 0), "of the score's weight has data"))
     return found
+
+
+def _sure(view: AccountView) -> str:
+    if view.interval is None:
+        return view.window
+    low, high = (100 * bound for bound in view.interval)
+    return f"{view.window}; {between(low, high, '{:.1f} %'.format)} (90 % interval)"
 
 
 def _since(row: Mapping[str, Any], view: AccountView) -> str:

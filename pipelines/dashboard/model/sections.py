@@ -14,7 +14,17 @@ from pipelines.monitor.champions_screen import ACTIONS
 from pipelines.monitor.words import STATUS, segment_words
 from pipelines.reports.labels import labels_of
 from pipelines.reports.pieces import Figure, Section, Table, Text
-from pipelines.reports.wording import UNKNOWN, count, day, name, percent, plural, score, told
+from pipelines.reports.wording import (
+    UNKNOWN,
+    count,
+    day,
+    name,
+    percent,
+    plural,
+    prior_words,
+    score,
+    told,
+)
 from pipelines.weights.report.words import segment_name
 
 if TYPE_CHECKING:
@@ -90,7 +100,8 @@ def _proof(health: ModelHealth, words: OutcomeWords) -> Section:
         )
     parts.append(_measures(metrics))
     enough = metrics.get("enough_evidence") == 1.0
-    answer = (
+    prior = prior_words(health.champion.model, words)
+    answer = prior or (
         f"On dates it had not seen it foretold {percent(metrics.get('expected_rate'))} {noun}, and"
         f" {percent(metrics.get('observed_rate'))} happened."
         if enough

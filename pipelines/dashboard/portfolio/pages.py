@@ -20,7 +20,7 @@ from pipelines.dashboard.portfolio.trend_bars import trend_bars
 from pipelines.dashboard.snapshot.portfolio_view import PortfolioView, portfolio_of
 from pipelines.portfolio.sums import BandSummary, PartSummary
 from pipelines.portfolio.words import Stake, StakeWords, stake_sentence, stake_words
-from pipelines.reports.wording import band_limits
+from pipelines.reports.wording import band_limits, prior_words
 
 if TYPE_CHECKING:
     from features.outcomes.settings import OutcomeSettings
@@ -161,6 +161,7 @@ def portfolio_page(request: Request, visitor: VisitorOf) -> HTMLResponse:
         figures=figures_of(view, words),
         said=None if view.changes is None else view.changes.sentence(words.stake),
         spark=spark_line,
+        prior=prior_words(snapshot.model, outcome.words),
         foretells=snapshot.contents.foretells or snapshot.model is None,
         at_decisions=snapshot.model is not None and snapshot.model.timing is not None,
         limits="" if snapshot.model is None else band_limits(snapshot.model.scale),

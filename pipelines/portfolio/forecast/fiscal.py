@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
-from models.scoring.retention.quarters import Span
+from models.scoring.timing.retention.quarters import Span
 
 MONTHS = 3
 

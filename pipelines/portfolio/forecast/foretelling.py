@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from models.arrays import Codes, Floats
     from models.registry.versions import VersionRecord
     from models.scoring.health_model import HealthModel
-    from models.scoring.retention.book import LearntBook
-    from models.scoring.retention.quarters import Span
+    from models.scoring.timing.retention.book import LearntBook
+    from models.scoring.timing.retention.quarters import Span
     from pipelines.store.base import ScoreStore
     from pipelines.store.runs import Run
 
@@ -90,8 +90,8 @@ def foretell(
     NoQuarter
         When no past quarter is over that could be learnt from.
     """
-    from models.scoring.retention.book import learn_book
-    from models.scoring.retention.draws import draw_futures
+    from models.scoring.timing.retention.book import learn_book
+    from models.scoring.timing.retention.draws import draw_futures
 
     holdout = None if record is None else record.holdout
     past = read_past(project, company, model.segments, holdout, run.key.as_of)

@@ -34,7 +34,7 @@ class Past:
         The accounts of the date, with :data:`COLUMNS`.
     history : DataFrame
         Accounts at the beginning of quarters that are over; see
-        :func:`models.scoring.retention.book.learn_book`.
+        :func:`models.scoring.timing.retention.book.learn_book`.
     earlier : DataFrame
         Scores of earlier dates; see the same.
     """
@@ -92,7 +92,7 @@ def read_past(
 
 
 def _quarter() -> timedelta:
-    from models.scoring.retention.quarters import QUARTER
+    from models.scoring.timing.retention.quarters import QUARTER
 
     return timedelta(QUARTER)
 

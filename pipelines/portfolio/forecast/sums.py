@@ -11,7 +11,7 @@ from pipelines.portfolio.forecast.fiscal import Period
 if TYPE_CHECKING:
     from models.arrays import Floats
     from models.measures.expected_loss import Forecast
-    from models.scoring.retention.draws import Futures
+    from models.scoring.timing.retention.draws import Futures
 
 MONEY = ("opening", "lost", "smaller", "larger", "closing", "up", "renewed")
 

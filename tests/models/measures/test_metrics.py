@@ -208,3 +208,38 @@ def test_wilson_interval_by_hand(positives, stayed):
 def test_no_rows_have_no_rate():
     assert rate_row(np.zeros(0), np.zeros(0))["observed_rate"] is None
     assert calibration_table([], []).empty
+
+
+def test_rows_are_ranked_against_those_of_the_same_date_alone():
+    rng = np.random.default_rng(0)
+    dates = np.repeat([0, 1, 2], 400)
+    base = np.array([0.05, 0.2, 0.5])[dates]
+    happened = (rng.random(1200) < base).astype(float)
+    accounts = np.tile(np.arange(400), 3)
+    # The base rate of a date ranks nobody in it, however well it ranks the dates.
+    said = evaluate(happened, base, accounts, base_rate=0.2, alike=dates)
+    assert said.auc.value == 0.5
+    assert not said.enough_evidence
+    assert evaluate(happened, base, accounts, base_rate=0.2).auc.value > 0.7
+
+
+def test_auc_within_dates_weighs_dates_by_their_pairs():
+    rng = np.random.default_rng(1)
+    dates, risk = rng.integers(0, 4, 300), rng.random(300).round(1)
+    happened = (rng.random(300) < risk).astype(float)
+    won = pairs = 0.0
+    for date in range(4):
+        ups, downs = (risk[(dates == date) & (happened == one)] for one in (1, 0))
+        ahead = ups[:, None] - downs
+        won += (ahead > 0).sum() + (ahead == 0).sum() / 2
+        pairs += ahead.size
+    ranking = Ranking(happened, risk, alike=dates)
+    assert ranking.auc(np.ones(300)) == pytest.approx(won / pairs)
+
+
+def test_dates_with_one_outcome_each_rank_nobody():
+    said = evaluate(
+        [0, 0, 1, 1], [0.1, 0.2, 0.3, 0.4], list("abcd"), base_rate=0.5, alike=[1, 1, 2, 2]
+    )
+    assert said.auc.value is None
+    assert said.reason == "no date has rows of both outcomes"

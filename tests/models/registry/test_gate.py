@@ -293,3 +293,25 @@ def test_the_verdict_is_json_and_the_same_every_time() -> None:
     assert told["judged"][0]["challenger"]["offset"] == pytest.approx(
         first.judged[0].challenger.offset.value
     )
+
+
+def test_a_first_model_is_followed_by_one_that_is_not_behind_it() -> None:
+    rows, _ = company(1, accounts=250)
+    assert 5 <= rows["happened"].sum() < 50
+    ahead = rows.assign(champion=rows["happened"].mean(), challenger=rows["champion"])
+    assert not judge_challenger(ahead).promoted
+    found = judge_challenger(ahead, is_first=True)
+    assert found.promoted
+    assert found.reasons[0].endswith(": it follows the first model.")
+    behind = rows.assign(challenger=rows["happened"].mean())
+    refused = judge_challenger(behind, is_first=True)
+    assert not refused.promoted
+    assert refused.reasons[0].endswith("; a first model is followed by one that is not behind it.")
+
+
+def test_fewer_than_five_outcomes_say_nothing_even_of_a_first_model() -> None:
+    rows, _ = company(1, accounts=250)
+    few = rows.assign(happened=0, challenger=rows["champion"])
+    few.loc[:3, "happened"] = 1
+    (reason,) = judge_challenger(few, is_first=True).reasons
+    assert "4 churned, and judging needs 5 at least: wait" in reason

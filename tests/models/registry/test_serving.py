@@ -190,7 +190,7 @@ def surroundings(
         text = f"raise RuntimeError('this is another {package}')\n"
         (elsewhere / package / "__init__.py").write_text(text, encoding="utf-8")
     # Nor may a package be there by luck: what the model's own requirements lack cannot be imported.
-    given = closure((*model_files.REQUIREMENTS, "pyspark"))
+    given = closure(("mlflow", *model_files.REQUIREMENTS, "pyspark"))
     hidden = {
         name
         for name, homes in packages_distributions().items()

@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from scipy.special import expit
+from scipy.special import expit, logit
 from sklearn.base import clone
 
 from features.catalog import GROUPS
 from features.errors import DataError
 from models.scoring.health_model import HealthModel, model_input
+from models.scoring.issued import issued_intervals
 from models.scoring.scorer import Scorer
 
 PARTS = {
@@ -195,3 +196,41 @@ def test_the_plan_is_kept_with_the_model(model, batch, tmp_path):
     loaded = HealthModel.load(tmp_path)
     assert loaded.shap is not None
     assert Scorer(loaded).score_batch(batch).equals(Scorer(model).score_batch(batch))
+
+
+def test_intervals_lie_around_probabilities_and_are_wider_at_the_ends(result, frame):
+    table = Scorer(result.model).score(frame).table
+    low, high = table["probability_low"], table["probability_high"]
+    assert (low < table["probability"]).all()
+    assert (table["probability"] < high).all()
+    assert (low > 0).all()
+    assert (high < 1).all()
+    width = logit(high) - logit(low)
+    middle = table["probability"].between(*table["probability"].quantile([0.4, 0.6]))
+    assert width[table["probability"] > table["probability"].quantile(0.98)].mean() > (
+        1.2 * width[middle].mean()
+    )
+
+
+@pytest.mark.parametrize("anchor", [0.1, 1e-5, 0.999])
+def test_intervals_follow_from_issued_rows_though_scores_are_cut_off(result, frame, anchor):
+    pinned = replace(result.model.scale, anchor_probability=anchor)
+    model = replace(result.model, scale=pinned)
+    told = Scorer(model).score(frame)
+    points = told.group_points()
+    issued = told.table.assign(
+        **{f"points_{group}": points.get(group, 0.0) for group in model.spread.groups}
+    )
+    # Where the baseline itself is cut off there are no points to stretch.
+    whole = (issued["baseline_score"] > 0) & (issued["baseline_score"] < 100)
+    low, high = issued_intervals(model, issued)
+    for found, name in ((low, "probability_low"), (high, "probability_high")):
+        assert found[whole] == pytest.approx(issued.loc[whole, name].to_numpy(), abs=1e-9)
+    assert (low <= high).all()
+    assert np.isfinite([low, high]).all()
+
+
+def test_a_model_from_before_intervals_says_none(result, frame):
+    model = replace(result.model, spread=None)
+    assert Scorer(model).score(frame.head()).table["probability_low"].isna().all()
+    assert issued_intervals(model, frame.head()) is None

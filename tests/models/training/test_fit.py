@@ -267,9 +267,16 @@ def test_two_dates_are_enough_when_far_enough_apart(frame, signals):
     assert any("Too few dates had matured" in warning for warning in found.warnings)
 
 
-def test_history_too_short(frame, signals):
-    with pytest.raises(EvidenceError, match="span 31 days, but testing on a later date needs"):
-        fit(frame[frame["observation_date"] < "2025-03-01"], signals)
+def test_one_dated_snapshot_is_judged_on_other_accounts_and_says_so(frame, signals):
+    one = frame[frame["observation_date"] == frame["observation_date"].min()]
+    found = fit(one, signals)
+    assert len(found.holdout) == len(one)
+    assert found.counts["holdout_from"] == "2025-01-01"
+    assert not any("carry no dates" in warning for warning in found.warnings)
+    assert [warning for warning in found.warnings if warning.startswith("No date lies")] == [
+        "No date lies behind the outcome window of an earlier one: the model was judged on accounts"
+        " it had not seen, not on later dates; train again when more have matured."
+    ]
 
 
 @pytest.mark.parametrize(

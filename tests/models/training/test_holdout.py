@@ -7,7 +7,15 @@ from scipy.special import expit, logit
 
 from models.measures.metrics import evaluate, rate_row
 from models.scoring.scale import ScoreScale
-from models.training.holdout import Unseen, band_table, doubts, judge, prove, together
+from models.training.holdout import (
+    Unseen,
+    band_table,
+    doubts,
+    judge,
+    nobody_at_risk,
+    prove,
+    together,
+)
 from models.training.learning import Learning, learn
 
 BAD = ScoreScale(0.2, at_risk_from=0.4, watch_from=0.2)
@@ -28,7 +36,7 @@ def unseen_of(frame, log_odds, rows=None):
     segment = np.where(rows % 2, "odd", "even").astype(object)
     due, share = np.ones(len(rows), dtype=bool), np.ones(len(rows))
     rate, kinds = np.full(len(rows), 0.2), np.zeros(len(rows), dtype=np.intp)
-    return Unseen(rows, zero, log_odds, due, share, kinds, segment, zero, log_odds, rate)
+    return Unseen(rows, zero, log_odds, due, share, kinds, segment, zero, log_odds, rate, kinds)
 
 
 @pytest.fixture(scope="module")
@@ -210,3 +218,33 @@ def test_parts_are_joined_in_order(judged):
     assert whole.rows.tolist() == list(range(400))
     assert (whole.log_odds == log_odds).all()
     assert whole.segment.tolist() == [*one.segment, *two.segment]
+    # What two models said of different accounts is ranked apart.
+    assert whole.fold.tolist() == [0] * 150 + [1] * 250
+
+
+def test_folds_are_ranked_apart():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "account_id": np.arange(400),
+            "observation_date": pd.Timestamp("2025-01-01"),
+            "happened": (rng.random(400) < np.repeat([0.1, 0.6], 200)).astype(int),
+        }
+    )
+    # Each fold's model says the rate it had seen, which ranks nobody in the fold.
+    odds = np.repeat([0.5, -2.0], 200)
+    halves = np.split(np.arange(400), 2)
+    unseen = together([unseen_of(frame, odds[rows], rows) for rows in halves])
+    scale = ScoreScale(0.1, at_risk_from=0.2, watch_from=0.09)
+    assert prove(unseen, frame, scale, seed=1).metrics.auc.value == 0.5
+
+
+def test_an_empty_band_is_told():
+    bands = [{"band": "at-risk", "rows": 0}, {"band": "watch", "rows": 5}]
+    (sentence,) = nobody_at_risk(bands)
+    assert sentence == (
+        "No account was at-risk on the rows that judged the model: its signals are too weak to tell"
+        " anybody's risk to be so high, so work from the top of the list and not from the band."
+    )
+    assert nobody_at_risk([{"band": "at-risk", "rows": 1}]) == []
+    assert nobody_at_risk([{"band": "at-risk", "rows": 0}]) == []

@@ -11,7 +11,12 @@ from sklearn.base import clone
 
 from features.errors import EvidenceError
 from models.churn.classifier import ChurnClassifier
-from models.training.splits import account_folds, rolling_origins, time_holdout
+from models.training.splits import (
+    account_folds,
+    later_holdout,
+    rolling_origins,
+    time_holdout,
+)
 
 NAMES = ["plan", "usage_28d", "usage_change", "tickets_90d", "billing_period"]
 dates_of_rows = st.lists(st.integers(0, 400), min_size=2, max_size=60)
@@ -100,3 +105,10 @@ def test_ids_issued_in_a_pattern_do_not_make_folds_of_a_kind():
         assert np.bincount(kind[fold.test], minlength=5).min() > 20
     again = account_folds(clusters, 5)
     assert all((a.test == b.test).all() for a, b in zip(folds, again, strict=True))
+
+
+def test_where_no_date_is_late_enough_there_is_no_later_holdout():
+    one = pd.to_datetime(["2025-01-01"] * 4)
+    assert later_holdout(one, 30) is None
+    two = pd.to_datetime(["2025-01-01", "2025-03-01"])
+    assert later_holdout(two, 30).test.tolist() == time_holdout(two, 30).test.tolist()

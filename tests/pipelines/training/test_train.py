@@ -139,15 +139,13 @@ def test_the_table_it_was_taught_with_can_be_built_again(taught, rows) -> None:
 @pytest.mark.parametrize(
     ("company", "sentence"),
     [
-        ({"churned": 0}, "Learning needs at least 30 positives in the matured rows, but 0 of "),
-        ({"churned": 20}, "Learning needs at least 30 positives in the matured rows, but "),
         (
             {"days": 90},
             "No observation date has matured: the data run from 2024-01-01 to 2024-03-31, and a"
             " date needs ",
         ),
     ],
-    ids=["nobody left", "few left", "too short"],
+    ids=["too short"],
 )
 def test_too_little_history_is_refused(small, run, company, sentence) -> None:
     config = small(**company, config=DATED)

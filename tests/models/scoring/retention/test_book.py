@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 from scipy.special import expit, logit
 
-from models.scoring.retention.book import LearntBook, learn_book
-from models.scoring.retention.draws import MEASURES, draw_futures
-from models.scoring.retention.quarters import RENEWS, RUNS, Span
-from models.scoring.retention.rates import learn_rates
-from models.scoring.retention.shocks import Shock, learn_shock
-from models.scoring.retention.tilt import Tilt, learn_tilt
+from models.scoring.timing.retention.book import LearntBook, learn_book
+from models.scoring.timing.retention.draws import MEASURES, draw_futures
+from models.scoring.timing.retention.quarters import RENEWS, RUNS, Span
+from models.scoring.timing.retention.rates import learn_rates
+from models.scoring.timing.retention.shocks import Shock, learn_shock
+from models.scoring.timing.retention.tilt import Tilt, learn_tilt
 
 QUARTERS = [Span(91 * place, 91 * place + 91) for place in range(4)]
 NO_EARLIER = pd.DataFrame(

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.scoring.retention.quarters import (
+from models.scoring.timing.retention.quarters import (
     AT_WILL,
     RENEWS,
     RUNS,

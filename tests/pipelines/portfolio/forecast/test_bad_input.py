@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 from models.churn.segments import SegmentAssignment, SegmentSettings
-from models.scoring.retention.book import LearntBook, learn_book
-from models.scoring.retention.draws import draw_futures
+from models.scoring.timing.retention.book import LearntBook, learn_book
+from models.scoring.timing.retention.draws import draw_futures
 from pipelines.portfolio.forecast.data import _doubts
 from pipelines.portfolio.forecast.fiscal import periods_after
 from pipelines.portfolio.forecast.history import Past, read_past

@@ -13,7 +13,7 @@ import pytest
 
 from features.errors import EvidenceError, SettingsError
 from models.registry.models import Registry
-from models.scoring.retention.settings import ForecastSettings
+from models.scoring.timing.retention.settings import ForecastSettings
 from pipelines.portfolio.forecast.data import retention_report
 from pipelines.portfolio.forecast.fiscal import periods_after
 from pipelines.portfolio.forecast.foretelling import foretell

@@ -12,8 +12,8 @@ from scipy.sparse import csr_matrix
 from scipy.special import expit
 
 from models.arrays import Codes, Floats
-from models.scoring.retention.book import LearntBook, share_of_quarter, with_traits
-from models.scoring.retention.quarters import RENEWS, Span
+from models.scoring.timing.retention.book import LearntBook, share_of_quarter, with_traits
+from models.scoring.timing.retention.quarters import RENEWS, Span
 
 # Draws times accounts that are held at once, and that are drawn for each period in all.
 AT_ONCE, IN_ALL = 1 << 20, 20_000_000

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from models.arrays import Floats
-from models.scoring.retention.changes import Factors, change_of, learn_factors
-from models.scoring.retention.quarters import KINDS, QUARTER, RENEWS, Span, contract_kinds
-from models.scoring.retention.rates import YOUNG_DAYS, QuarterRates, learn_rates
-from models.scoring.retention.shocks import Shock, learn_shock
-from models.scoring.retention.tilt import Tilt, learn_tilt
+from models.scoring.timing.retention.changes import Factors, change_of, learn_factors
+from models.scoring.timing.retention.quarters import KINDS, QUARTER, RENEWS, Span, contract_kinds
+from models.scoring.timing.retention.rates import YOUNG_DAYS, QuarterRates, learn_rates
+from models.scoring.timing.retention.shocks import Shock, learn_shock
+from models.scoring.timing.retention.tilt import Tilt, learn_tilt
 
 NEVER = -30.0
 """Log-odds of what does not happen."""

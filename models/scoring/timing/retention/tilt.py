@@ -11,7 +11,7 @@ from scipy.optimize import brentq, minimize_scalar
 from scipy.special import expit
 
 from models.arrays import Floats
-from models.scoring.retention.quarters import QUARTER
+from models.scoring.timing.retention.quarters import QUARTER
 
 # Without scores of earlier dates: most of a score still holds in the first quarter, and of that
 # two thirds from one quarter to the next.

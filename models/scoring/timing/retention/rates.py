@@ -11,7 +11,7 @@ from scipy.special import logit
 from sklearn.linear_model import LogisticRegression
 
 from models.arrays import Floats
-from models.scoring.retention.quarters import KINDS
+from models.scoring.timing.retention.quarters import KINDS
 
 # Prior standard deviations of what each trait adds to the log-odds: what a contract allows decides
 # nearly everything, a segment or the size of an account rarely more than doubles the odds.
