@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from features.outcomes.settings import OutcomeWords
+if TYPE_CHECKING:
+    from features.outcomes.settings import OutcomeWords
 
 Source = Literal["scorecard", "equal weights"]
 SOURCES: Mapping[Source, str] = {
