@@ -52,6 +52,8 @@ def score_on_cluster(
     connection: Any = rows.company.connection
     session = connection._session
     key, sent = secrets.token_hex(8), session.sparkContext.broadcast(_files(model))
+    # How long a band has lasted is known where the runs before are read.
+    told = SCORE_SCHEMA.remove(SCORE_SCHEMA.get_field_index("band_days"))
 
     def score_partition(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from models.training.fingerprint import row_hashes
@@ -60,10 +62,10 @@ def score_on_cluster(
         for batch in batches:
             scored = scorer.score_batch(batch)
             hashes = pa.array(row_hashes(batch, hashed).view("int64"))
-            kept = scored.select(SCORE_SCHEMA.names).cast(SCORE_SCHEMA)
+            kept = scored.select(told.names).cast(told)
             yield kept.append_column(HASH, hashes)
 
-    schema = from_arrow_schema(SCORE_SCHEMA.append(pa.field(HASH, pa.int64())))
+    schema = from_arrow_schema(told.append(pa.field(HASH, pa.int64())))
     features = session.sql(connection.compile(rows.table))
     # Computed once and held by the workers, however often a partition is asked for.
     scored = features.mapInArrow(score_partition, schema).localCheckpoint()
@@ -73,7 +75,7 @@ def score_on_cluster(
         for number in range(scored.rdd.getNumPartitions()):
             for batch in scored.filter(partition == number).toArrow().to_batches():
                 hashes = batch[HASH].to_numpy().view("uint64")
-                yield batch.select(SCORE_SCHEMA.names).cast(SCORE_SCHEMA), hashes
+                yield batch.select(told.names).cast(told), hashes
         sent.unpersist()
 
     return rows.count, fetched()
