@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,15 +12,14 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from features.catalog import EVERYBODY
-from features.json_values import JsonReady
 from models.arrays import Codes, Floats
 from models.measures.resampling import REACH, TAILS
 from models.plays.doubly_robust import Comparison, compare, mean_difference
 from models.plays.like_accounts import LikeAccounts, value_before
+from models.plays.result import Placebo, PlayEffect, PlayResult, Verdict
 from models.plays.sensitivity import unseen_reason, unseen_reason_for_certainty
 from models.plays.shrinkage import shrunken_draws
 
-Verdict = Literal["helps", "harms", "not enough evidence", "no comparison"]
 # Fewer rows acted on, or outcomes among those left alone, teach neither chance nor risk.
 LEAST_TREATED, LEAST_OUTCOMES = 30, 20
 # With fewer in a segment it is told together with the others.
@@ -33,113 +32,6 @@ LEAST_CHANGE = -0.999
 ALONE = np.ones(1)
 # An effect of a fifth of the churn is worth knowing of; smaller ones would take for ever to settle.
 WORTH_KNOWING = 0.2
-
-
-@dataclass(frozen=True)
-class Placebo(JsonReady):
-    """Effect on the risk one observation date earlier, which a play cannot have.
-
-    Attributes
-    ----------
-    effect, low, high : float
-        Difference in the earlier probability and its 90 % interval.
-    passes : bool
-        Whether it is nothing, or small beside the noise of the effect itself.
-    """
-
-    effect: float
-    low: float
-    high: float
-    passes: bool
-
-
-@dataclass(frozen=True)
-class PlayEffect(JsonReady):
-    """What a play does in a segment, or in all of them.
-
-    Attributes
-    ----------
-    play, segment : str
-        Which; "all" for all segments.
-    treated, churned : int
-        Rows acted on with like rows left alone, and those that churned.
-    controls : float
-        How many rows those left alone are worth as a comparison.
-    overlap : float
-        Share of the rows acted on that have like rows.
-    with_play, without : float
-        Rate of those acted on, and what it had been.
-    naive : float
-        Difference of the plain rates, for comparison.
-    raw, raw_low, raw_high : float
-        Effect of the rows at hand alone, as a difference in the rate, and its 90 % interval.
-    effect, low, high : float
-        The same drawn toward the other segments and plays.
-    log_ratio, log_ratio_low, log_ratio_high : float
-        The same as the logarithm of the ratio of rates.
-    unseen_reason, unseen_reason_for_certainty : float
-        How many times likelier an unseen reason would have to make both the play and churn to
-        explain the effect, or what is certain of it, away.
-    more_needed : int or None
-        How many more accounts acted on would settle it; 0 where an effect of a fifth of the churn
-        would have shown by now; None where it is settled, or only an experiment can settle it.
-    verdict : Verdict
-        What can be said.
-    """
-
-    play: str
-    segment: str
-    treated: int
-    churned: int
-    controls: float
-    overlap: float
-    with_play: float
-    without: float
-    naive: float
-    raw: float
-    raw_low: float
-    raw_high: float
-    effect: float
-    low: float
-    high: float
-    log_ratio: float
-    log_ratio_low: float
-    log_ratio_high: float
-    unseen_reason: float
-    unseen_reason_for_certainty: float
-    more_needed: int | None
-    verdict: Verdict
-
-
-@dataclass(frozen=True)
-class PlayFound(JsonReady):
-    """One play: in all segments, in each, and what speaks against it.
-
-    Attributes
-    ----------
-    play : str
-        Its name.
-    acted : int
-        Rows on which it, and no other play, was made in time.
-    with_others : int
-        Rows on which another play was made too; they are left out.
-    everywhere : PlayEffect or None
-        In all segments together; None where nothing can be compared.
-    segments : tuple of PlayEffect
-        Those with enough rows, by name.
-    placebo : Placebo or None
-        None where no account has an earlier date.
-    why_not : str
-        Why nothing can be compared, or "".
-    """
-
-    play: str
-    acted: int
-    with_others: int
-    everywhere: PlayEffect | None
-    segments: tuple[PlayEffect, ...]
-    placebo: Placebo | None
-    why_not: str = ""
 
 
 @dataclass(frozen=True)
@@ -178,7 +70,7 @@ class _Cell:
 
 def play_effects(
     rows: PlayRows, progress: Callable[[str], None] | None = None
-) -> tuple[PlayFound, ...]:
+) -> tuple[PlayResult, ...]:
     """Learn what each play does.
 
     The risk had nobody acted is learnt from rows on which nobody did; the chance of a play from
@@ -194,7 +86,7 @@ def play_effects(
 
     Returns
     -------
-    tuple of PlayFound
+    tuple of PlayResult
         The play made most often first.
     """
     tell = progress or (lambda stage: None)
@@ -237,10 +129,10 @@ def _refusal(like: LikeAccounts, happened: Floats, where: str) -> str:
     return ""
 
 
-def _refused(play: str, rows: PlayRows, count: Codes, why: str) -> PlayFound:
+def _refused(play: str, rows: PlayRows, count: Codes, why: str) -> PlayResult:
     own = rows.acted[play]
     alone, shared = int((own & (count == 1)).sum()), int((own & (count > 1)).sum())
-    return PlayFound(play, alone, shared, None, (), None, why)
+    return PlayResult(play, alone, shared, None, (), None, why)
 
 
 def _cells(
@@ -271,7 +163,7 @@ def _told(
     whole: Mapping[str, Comparison | None],
     placebos: Mapping[str, tuple[float, float]],
     why_not: Mapping[str, str],
-) -> tuple[PlayFound, ...]:
+) -> tuple[PlayResult, ...]:
     """Shrink all cells together and put what is known of each into words' reach."""
     if not cells:
         return tuple(
@@ -310,7 +202,7 @@ def _told(
             for place in own
             if cells[place].segment
         )
-        found.append(PlayFound(play, base.acted, base.with_others, everywhere, segments, placebo))
+        found.append(PlayResult(play, base.acted, base.with_others, everywhere, segments, placebo))
     return tuple(found)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from features.catalog import EVERYBODY
-from models.plays.effects import PlayEffect, PlayFound
+from models.plays.result import PlayEffect, PlayResult
 
 SURE, LOST = 0.02, 0.8
 """Risk below which an account stays anyway, and risk with the play above which it is lost."""
@@ -43,7 +43,7 @@ class Lever:
 
 
 def levers(
-    plays: Sequence[PlayFound], segments: Sequence[str], hours: Mapping[str, float]
+    plays: Sequence[PlayResult], segments: Sequence[str], hours: Mapping[str, float]
 ) -> dict[str, tuple[Lever, ...]]:
     """List, per segment, the plays that were shown to help or to harm there.
 

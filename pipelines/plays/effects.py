@@ -9,7 +9,7 @@ from pathlib import Path
 
 from features.errors import RegistryError
 from features.json_values import JsonReady
-from models.plays.effects import PlayFound
+from models.plays.result import PlayResult
 from pipelines.plays.rows import acted_rows
 from pipelines.project.project import Project
 from pipelines.project.settings.score import MAIN
@@ -39,7 +39,7 @@ class PlaysReport(JsonReady):
         Length of the outcome window.
     gone_before, later : int
         See :class:`pipelines.plays.rows.ActedRows`.
-    plays : tuple of PlayFound
+    plays : tuple of PlayResult
         The play made most often first.
     notes : list of str
         What counts for nothing, one sentence each.
@@ -55,7 +55,7 @@ class PlaysReport(JsonReady):
     horizon_days: int
     gone_before: int
     later: int
-    plays: tuple[PlayFound, ...]
+    plays: tuple[PlayResult, ...]
     notes: list[str]
 
 

@@ -26,7 +26,7 @@ from pipelines.reports.wording import UNKNOWN, count, day, money, name, percent,
 from pipelines.weights.report.words import segment_name
 
 if TYPE_CHECKING:
-    from models.plays.effects import PlayEffect, PlayFound
+    from models.plays.result import PlayEffect, PlayResult
     from pipelines.plays.effects import PlaysReport
     from pipelines.plays.savable import SavableFirst
     from pipelines.project.project import Project
@@ -121,7 +121,7 @@ def calls_section(first: SavableFirst) -> Section:
     )
 
 
-def _play(report: PlaysReport, play: PlayFound, key: str) -> Section:
+def _play(report: PlaysReport, play: PlayResult, key: str) -> Section:
     whole = play.everywhere
     if whole is None:
         return Section(key, name(play.play), f"Not enough to compare: {play.why_not}.")

@@ -21,7 +21,7 @@ from pipelines.reports.terminal.console import money, plain, table_of
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from models.plays.effects import PlayEffect
+    from models.plays.result import PlayEffect
     from pipelines.plays.effects import PlaysReport
     from pipelines.plays.savable import SavableFirst
 

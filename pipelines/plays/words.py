@@ -8,7 +8,7 @@ from features.catalog import EVERYBODY
 from pipelines.reports.wording import count, percent, plural
 
 if TYPE_CHECKING:
-    from models.plays.effects import PlayEffect, PlayFound
+    from models.plays.result import PlayEffect, PlayResult
     from pipelines.plays.effects import PlaysReport
     from pipelines.plays.savable import SavableFirst
 
@@ -72,7 +72,7 @@ def sentence(effect: PlayEffect, report: PlaysReport, where: str = "") -> str:
     )
 
 
-def settling(found: PlayFound) -> str:
+def settling(found: PlayResult) -> str:
     """Say what would settle what is open, or nothing."""
     if found.everywhere is None:
         return ""
@@ -114,7 +114,7 @@ def headline(report: PlaysReport) -> str:
     return ", ".join(parts)
 
 
-def _any(play: PlayFound, verdict: str) -> bool:
+def _any(play: PlayResult, verdict: str) -> bool:
     return any(one.verdict == verdict for one in (play.everywhere, *play.segments) if one)
 
 
@@ -141,7 +141,7 @@ def standing_words(first: SavableFirst) -> str:
     return ", ".join(said)
 
 
-def doubts(found: PlayFound) -> list[str]:
+def doubts(found: PlayResult) -> list[str]:
     """List what speaks for and against believing a play's effect, one sentence each."""
     whole = found.everywhere
     if whole is None:

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
-from models.plays.effects import PlayFound, PlayRows, play_effects
+from models.plays.effects import PlayRows, play_effects
+from models.plays.result import PlayResult
 
 ACCOUNTS, DATES = 900, 8
 TRUE = {"call": -1.2, "mail": 0.0, "discount": 0.9}
@@ -40,7 +41,7 @@ def company(seed: int = 0) -> tuple[PlayRows, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def learnt() -> tuple[dict[str, PlayFound], PlayRows, np.ndarray]:
+def learnt() -> tuple[dict[str, PlayResult], PlayRows, np.ndarray]:
     rows, change = company()
     return {one.play: one for one in play_effects(rows)}, rows, change
 
@@ -68,7 +69,7 @@ def test_effects_lie_in_their_intervals_and_plain_differences_do_not(learnt) -> 
 
 def test_a_reading_survives_json(learnt) -> None:
     for one in learnt[0].values():
-        assert PlayFound.from_dict(json.loads(json.dumps(one.to_dict()))) == one
+        assert PlayResult.from_dict(json.loads(json.dumps(one.to_dict()))) == one
 
 
 def test_too_little_is_said_and_not_guessed() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.plays.effects import PlayEffect, PlayFound, Verdict
+from models.plays.result import PlayEffect, PlayResult, Verdict
 from models.plays.savable import kept_per_hour, levers, within_capacity
 
 
@@ -23,9 +23,11 @@ def effect(play: str, segment: str, ratio: float, verdict: Verdict) -> PlayEffec
     )  # fmt: skip
 
 
-def play(name: str, ratio: float, verdict: Verdict, **segments: tuple[float, Verdict]) -> PlayFound:
+def play(
+    name: str, ratio: float, verdict: Verdict, **segments: tuple[float, Verdict]
+) -> PlayResult:
     own = tuple(effect(name, segment, *given) for segment, given in segments.items())
-    return PlayFound(name, 100, 0, effect(name, "all", ratio, verdict), own, None)
+    return PlayResult(name, 100, 0, effect(name, "all", ratio, verdict), own, None)
 
 
 CALL = play("call", -0.5, "helps", small=(-0.7, "helps"), large=(0.4, "harms"))

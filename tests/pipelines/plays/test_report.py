@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from features.errors import RegistryError
-from models.plays.effects import Placebo, PlayEffect, PlayFound, Verdict
+from models.plays.result import Placebo, PlayEffect, PlayResult, Verdict
 from pipelines.plays.effects import PlaysReport, kept_report
 from pipelines.plays.report import plays_html
 from pipelines.plays.savable import Savable, SavableFirst
@@ -54,7 +54,7 @@ def effect(segment: str = "all", verdict: Verdict = "helps", **given: Any) -> Pl
 
 OPEN = {"low": -0.04, "high": 0.01, "verdict": "not enough evidence"}
 GROWTH = effect("plan=growth", **OPEN, more_needed=60)
-CALL = PlayFound(
+CALL = PlayResult(
     "call", 200, 7, effect(), (effect("plan=free"), GROWTH), Placebo(0.001, -0.002, 0.004, True)
 )
 REPORT = PlaysReport(
@@ -68,7 +68,7 @@ REPORT = PlaysReport(
     horizon_days=30,
     gone_before=11,
     later=45,
-    plays=(CALL, PlayFound(HOSTILE, 3, 0, None, (), None, "it was made alone on 3 rows")),
+    plays=(CALL, PlayResult(HOSTILE, 3, 0, None, (), None, "it was made alone on 3 rows")),
     notes=["2 of 90 interventions are dated before the account was made, and count for nothing"],
 )
 CALLS = SavableFirst(
