@@ -119,6 +119,16 @@ def expected_label(
     return int(any(at < opens + timedelta(days=outcome.horizon_days) for at in coming))
 
 
+def days_to_loss(world: Any, account: Row, day: datetime, outcome: OutcomeSettings) -> float | None:
+    """Count the days from a date to the next churn there is, if any."""
+    name, latest = account["account_id"], account["created_at"]
+    if "subscriptions" in world.columns:
+        _, latest = running_terms(world, name, day)
+    grace = timedelta(days=outcome.grace_days)
+    coming = [at for at in churn_moments(world, name, grace) if latest and at > latest]
+    return (min(coming) - day) / timedelta(days=1) if coming else None
+
+
 @pytest.fixture(scope="session")
 def layout(full_world: Any) -> Layout:
     """Return every column there may be: the oracle adds ``recorded_at`` itself."""
@@ -220,8 +230,16 @@ def test_every_label_equals_the_plain_recomputation(
     world = data.draw(worlds)
     outcome = OutcomeSettings(lead_days=lead, grace_days=grace)
     company = company_of_world(world)
+    accounts = {account["account_id"]: account for account in world.rows["accounts"]}
     expected = {
-        (account, day): signals | {"happened": label, "account_age_days": signals["tenure_days"]}
+        (account, day): signals
+        | {
+            "happened": label,
+            "account_age_days": signals["tenure_days"],
+            "days_to_loss": days_to_loss(
+                world, accounts[account], datetime(day.year, day.month, day.day), outcome
+            ),
+        }
         for account, day, signals, label in recomputed(world, layout, company, PROFILE, outcome)
         if label != "gone"
     }
