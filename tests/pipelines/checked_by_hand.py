@@ -21,7 +21,7 @@ from models.drift.reference import fit_reference, frame_histograms
 from models.drift.statistics import drift_statistics
 from models.registry.checks import MonitorRecord
 from models.registry.versions import ChampionReference
-from pipelines.monitor.band_moves import BandMoves
+from pipelines.monitor.band_moves import BandMove, BandMoves
 from pipelines.monitor.findings import Findings
 from pipelines.monitor.monitor import Monitored, Since
 from pipelines.monitor.retrain import Retrained
@@ -152,7 +152,7 @@ def broken() -> Monitored:
 
 def retrained(*, promoted: bool) -> Monitored:
     """The same after a retraining."""
-    moves = [{"before": "healthy", "after": "watch", "accounts": 31}]
+    moves = [BandMove("healthy", "watch", 31)]
     result = Retrained(
         "main",
         champion="5" if promoted else "4",

@@ -104,8 +104,8 @@ def test_a_change_that_was_learnt_is_promoted_and_undone(place: Place, run) -> N
     assert told.bands.accounts == len(now)
     assert told.bands.moved == (bands[0] != bands[1]).sum() > 0
     for move in told.bands.moves:
-        both = (bands[0] == move["before"]) & (bands[1] == move["after"])
-        assert move["accounts"] == both.sum()
+        both = (bands[0] == move.before) & (bands[1] == move.after)
+        assert move.accounts == both.sum()
     assert told.reasons[-1] == (
         f"On {told.bands.as_of}, {told.bands.moved:,} of {len(now):,} accounts are in another"
         " band because of the model alone."

@@ -117,7 +117,7 @@ def test_an_account_fills_itself_in(browser, account) -> None:
     with page_in(browser, DESKTOP) as page:
         page.goto(account)
         assert page.locator("#points").is_visible()
-        page.locator("svg.trend").wait_for()
+        page.locator("svg.trend").first.wait_for()
         page.locator("#signals").wait_for()
         assert page.locator("[aria-busy]").count() == 0
         refuse_barriers(page)
@@ -141,7 +141,7 @@ def test_a_hostile_account_is_shown_as_it_is_called(browser, address) -> None:
     with page_in(browser, PHONE) as page:
         page.goto(f"{address}/accounts/{quote(HOSTILE, safe='')}")
         assert HOSTILE[:28] in page.locator("h1").inner_text()
-        page.locator("svg.trend").wait_for()
+        page.locator("svg.trend").first.wait_for()
         # The tables know no such account, and that is a sentence.
         page.locator("text=This cannot be worked out now").wait_for()
         refuse_barriers(page)
@@ -152,7 +152,7 @@ def test_an_account_needs_no_script(browser, account) -> None:
         page.goto(account)
         page.get_by_role("link", name="Wait for all of it on one page").click()
         assert page.locator("#signals").is_visible()
-        assert page.locator("svg.trend").is_visible()
+        assert page.locator("svg.trend").first.is_visible()
 
 
 def test_sliders_replay_while_they_are_moved(browser, address) -> None:

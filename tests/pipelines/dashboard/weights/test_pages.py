@@ -148,7 +148,7 @@ def _inputs(page: Page) -> list[tuple[str, str]]:
         current[name] = value
         if "name" in current and "value" in current:
             values[current["name"]] = current["value"]
-    return [(name, values[name]) for name in names]
+    return [(name, values[name]) for name in names if name in values]
 
 
 @pytest.mark.parametrize(
