@@ -145,6 +145,8 @@ def ended_feeds(company: Company, day: date) -> list[str]:
     """
     from features.tables.last_rows import freshness
 
+    # That all of them end before the date is said once, of all.
+    day = min(day, company.data_end)
     ended = []
     for name, table in company.tables.items():
         quality, moment = company.quality.get(name), table.contract.time
