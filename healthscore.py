@@ -105,10 +105,14 @@ class OpenProject:
         return self.project.registry
 
     def labelled_rows(self) -> LabelledRows:
-        """Build the signals and outcomes of every matured date, as ``train`` reads them."""
+        """Build the signals and outcomes of every matured date, as ``train`` reads them.
+
+        Rows that were acted on soon after their date are left out: they tell nothing of what
+        happens if nobody acts.
+        """
         from pipelines.project.rows import labelled_rows
 
-        return labelled_rows(self.project)
+        return labelled_rows(self.project).left_alone
 
     def events(self) -> pd.DataFrame | None:
         """List ``account_id`` and ``happened_at`` of each churn; None for other outcomes."""

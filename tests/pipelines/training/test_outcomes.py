@@ -63,7 +63,10 @@ def test_what_an_outcome_leaves_out_is_as_in_the_main_one(written) -> None:
     [
         ("[outcomes.a]\nhorizn_days = 1", "[outcomes.a] has no key 'horizn_days'; did you mean"),
         ("[outcomes.a-b]\nhorizon_days = 0", "[outcomes.a-b] horizon_days: input should be great"),
-        ('[outcomes.a]\nkind = "love"', "[outcomes.a] kind: input should be 'churn', 'contraction"),
+        (
+            '[outcomes.a]\nkind = "love"',
+            "[outcomes.a] kind: input should be 'churn', 'renewal', 'contraction",
+        ),
         ('[outcomes.a]\nkind = "adoption"', '[outcomes.a] kind = "adoption" needs a target;'),
         (
             '[outcomes.a]\nkind = "adoption"\ntarget = { at_last = 3 }',
