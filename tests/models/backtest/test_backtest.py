@@ -133,6 +133,7 @@ def test_measures_are_those_of_their_rows(judged, history):
                     part[f"p_{name}"],
                     part["account_id"],
                     base_rate=part["origin"].map(rates),
+                    alike=part["observation_date"],
                     resamples=200,
                 )
                 key = (name, "all", segment, population)
