@@ -79,7 +79,7 @@ def test_two_columns_are_compared_on_the_rows_that_know_both(rows):
     assert found.first.rows == found.second.rows == len(part) < rows["first"].notna().sum()
     aucs = [roc_auc_score(part["happened"], r) for r in (-part["first"], part["second"])]
     assert [found.first.auc, found.second.auc] == pytest.approx(aucs)
-    assert found.ahead == pytest.approx(aucs[0] - aucs[1])
+    assert found.ahead.value == pytest.approx(aucs[0] - aucs[1])
     drawn = drawn_by_hand(part, [-part["first"], part["second"]], 4)
     bounds = np.quantile(drawn[:, 0] - drawn[:, 1], [0.05, 0.95])
     assert [found.ahead.low, found.ahead.high] == pytest.approx(bounds, abs=1e-12)

@@ -20,6 +20,7 @@ from models.registry.files import log_backtest
 from models.registry.session import tracking
 from models.registry.versions import newest_backtest
 from models.training.learning import Learning
+from tests.models.ranked import auc_within
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 HOSTILE = "<script>alert(1)</script>"
@@ -103,9 +104,8 @@ def test_it_holds_what_was_measured_over_all_rows(registry, judged):
         assert (row["rows"], row["positives"]) == (len(predictions), happened.sum())
         loss = -np.where(happened == 1, np.log(risk), np.log1p(-risk)).mean()
         assert row["log_loss"] == pytest.approx(loss)
-        bad, fine = risk[happened == 1], risk[happened == 0]
-        pairs = (bad[:, None] > fine) + (bad[:, None] == fine) / 2
-        assert row["auc"] == pytest.approx(pairs.mean())
+        ranked = auc_within(happened, risk, predictions["observation_date"])
+        assert row["auc"] == pytest.approx(ranked)
         assert row["auc_low"] <= row["auc"] <= row["auc_high"]
         assert row["log_loss_low"] < row["log_loss"] < row["log_loss_high"]
     assert found["versus"] == json.loads(json.dumps(json_value(judged.versus)))

@@ -10,6 +10,7 @@ from scipy.special import expit
 from features.catalog import Signal
 from features.errors import DataError, EvidenceError
 from models.churn.segments import SegmentSettings
+from models.measures.estimate import Estimate
 from models.measures.metrics import evaluate
 from models.scoring.scale import ScaleSettings
 from models.scoring.scorer import Scorer
@@ -43,10 +44,10 @@ def test_metrics_are_those_of_the_holdout_rows(result, frame):
         holdout["probability"],
         holdout["account_id"],
         base_rate=training["happened"].mean(),
+        alike=holdout["observation_date"],
         seed=3,
     )
-    behaviour = ("auc_behaviour", "auc_behaviour_low", "auc_behaviour_high")
-    assert replace(result.metrics, **dict.fromkeys(behaviour)) == expected
+    assert replace(result.metrics, auc_behaviour=Estimate()) == expected
     assert set(result.segment_metrics) == set(holdout["segment"])
     assert sum(m.rows for m in result.segment_metrics.values()) == len(holdout)
 
@@ -55,7 +56,7 @@ def test_most_of_what_can_be_known_is_captured(result, frame):
     truth = frame[frame["observation_date"] >= "2025-07-01"]
     best = evaluate(
         truth["happened"], expit(truth["truth"]), truth["account_id"], base_rate=0.1
-    ).log_loss
+    ).log_loss.value
     found = result.metrics
     assert (found.log_loss_base - found.log_loss.value) / (found.log_loss_base - best) > 0.8
     assert found.enough_evidence

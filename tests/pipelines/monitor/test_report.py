@@ -75,7 +75,7 @@ def test_outcomes_and_feeds_are_told(page) -> None:
         assert rows[name]["Churn"] == count(one.positives)
         assert rows[name]["Expected"] == percent(one.expected_rate)
         assert percent(one.observed_rate) in rows[name]["Observed"]
-        assert rows[name]["Slope"] == f"{one.recalibration.slope:.2f}"
+        assert rows[name]["Slope"] == f"{one.recalibration.slope.value:.2f}"
     feeds = page.table("Newest row of each table").by_name
     assert feeds["usage_events"]["State"] == "flows"
     assert feeds["usage_events"]["Days before"] == "1 day"

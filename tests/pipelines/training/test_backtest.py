@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
-from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
+from sklearn.metrics import brier_score_loss, log_loss
 
 from models.backtest.comparison import Comparison
 from models.backtest.single_signal import Suspect
@@ -115,21 +115,11 @@ def test_measures_are_those_of_the_written_predictions(judged) -> None:
             assert found["log_loss"] == pytest.approx(log_loss(happened, risk, labels=[0, 1]))
             assert found["brier"] == pytest.approx(brier_score_loss(happened, risk))
             if 0 < happened.sum() < len(part):
-                assert found["auc"] == pytest.approx(auc_within_dates(part, f"p_{name}"))
+                assert found["auc"] == pytest.approx(
+                    auc_within(happened, risk, part["observation_date"])
+                )
             else:
                 assert found["auc"] is None
-
-
-def auc_within_dates(rows: pd.DataFrame, risk: str) -> float:
-    """Rank pairs of one date alone, each pair counted once."""
-    right = pairs = 0.0
-    for _, part in rows.groupby("observation_date"):
-        positives = int(part["happened"].sum())
-        if 0 < positives < len(part):
-            pairs += positives * (len(part) - positives)
-            auc = roc_auc_score(part["happened"], part[risk])
-            right += auc * positives * (len(part) - positives)
-    return right / pairs
 
 
 TREATED = """
@@ -339,6 +329,7 @@ def test_a_registry_that_cannot_be_read_ends_it_early(small, run) -> None:
 
 KILLED_WHILE_LOGGING = """
 import os, signal, mlflow
+from tests.models.ranked import auc_within
 mlflow.log_figure = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 """
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import roc_auc_score
 
 from features.errors import RegistryError
 from models.registry.models import Registry
@@ -25,6 +24,7 @@ from pipelines.project.project import load_project
 from pipelines.weights import history as recommendation_history
 from pipelines.weights.history import history, record_recommendation
 from pipelines.weights.report.history_screen import show_history
+from tests.models.ranked import auc_within
 from tests.pipelines.recommended_by_hand import record
 from tests.pipelines.screens import screen
 from tests.pipelines.weighed_company import recommended_for, weighed_company
@@ -200,8 +200,12 @@ def test_what_happened_since_is_what_a_recomputation_finds(
             ]
         )
     said = since.measured
-    assert said["auc_today"] == pytest.approx(roc_auc_score(happened, -scores["today"]), abs=1e-6)
-    assert said["auc"] == pytest.approx(roc_auc_score(happened, -scores["advised"]), abs=1e-6)
+    ranked = {
+        name: auc_within(happened, -score, rows["observation_date"])
+        for name, score in scores.items()
+    }
+    assert said["auc_today"] == pytest.approx(ranked["today"], abs=1e-6)
+    assert said["auc"] == pytest.approx(ranked["advised"], abs=1e-6)
     assert said["auc_ahead"] == pytest.approx(said["auc"] - said["auc_today"])
     red = np.round(scores["today"], 9) < 42
     assert said["caught_today"] == pytest.approx(red[happened].mean())
