@@ -14,6 +14,7 @@ from mlflow import MlflowClient
 
 from features.errors import DataError, RegistryError
 from models.measures.metrics import row_log_loss
+from models.registry import folder
 from models.registry.champions import history, rollback_target
 from models.registry.models import Registry
 from models.registry.versions import load_holdout
@@ -165,17 +166,20 @@ def test_a_scoring_run_asks_once_who_is_champion(place: Place, monkeypatch) -> N
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{place.registry[0] / 'mlflow.db'}")
         found = MlflowClient().get_model_version(NAME, "1")
         MlflowClient().create_model_version(NAME, found.source, run_id=found.run_id)
-    real, asked = MlflowClient.get_model_version_by_alias, []
+    real, asked = folder.kept_version, []
 
-    def moves_on(self, name: str, alias: str):
-        asked.append(alias)
-        answer = real(self, name, alias)
-        self.set_registered_model_alias(name, alias, "2")
+    def moves_on(place: Path, name: str, version: str | None = None):
+        answer = real(place, name, version)
+        if version is None:
+            asked.append(name)
+            MlflowClient(f"sqlite:///{place / 'mlflow.db'}").set_registered_model_alias(
+                name, "champion", "2"
+            )
         return answer
 
-    monkeypatch.setattr(MlflowClient, "get_model_version_by_alias", moves_on)
+    monkeypatch.setattr("models.registry.models.kept_version", moves_on)
     issued = score_accounts(place.project, None)
-    assert asked == ["champion"]
+    assert asked == [NAME]
     assert issued.model_version == "1"
     monkeypatch.undo()
     assert Registry(*place.registry).champion().version == "2"

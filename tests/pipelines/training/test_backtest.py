@@ -30,6 +30,7 @@ from pipelines.project.project import load_project
 from pipelines.reports.terminal.console import plain_console
 from pipelines.training.backtest import Backtested, backtest
 from pipelines.training.backtest_screen import show_backtest
+from tests.models.ranked import auc_within
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("backtest")]
 ORIGINS = 2
@@ -329,7 +330,6 @@ def test_a_registry_that_cannot_be_read_ends_it_early(small, run) -> None:
 
 KILLED_WHILE_LOGGING = """
 import os, signal, mlflow
-from tests.models.ranked import auc_within
 mlflow.log_figure = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 """
 

@@ -14,6 +14,7 @@ from features.errors import EvidenceError, RegistryError
 from pipelines.project.project import load_project
 from pipelines.weights.recommend import Recommended, effects, recommend
 from pipelines.weights.rows import RECOMMENDED, TODAY, ReplayRows, replay_rows
+from tests.models.ranked import auc_within
 
 pytestmark = pytest.mark.xdist_group("recommend")
 
