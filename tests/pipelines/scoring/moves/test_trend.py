@@ -124,9 +124,9 @@ def test_the_screen_of_an_account(company, run) -> None:
     assert lines[12].split() == ["2025-01-05", "to", "2025-03-07"]
     assert lines[13].split("┊ ")[1] == "model 2 from 2025-02-04"
     table = [" ".join(line.split()) for line in lines]
-    assert "2025-01-05 70.0 ▲ healthy B 30.0 % 1" in table
-    assert "2025-02-04 44.0 −26.0 ◆ watch B 56.0 % 2 ← 1" in table
-    assert "2025-03-07 20.0 −24.0 ▼ at-risk B 80.0 % 2" in table
+    assert "2025-01-05 70.0 ▲ healthy 30.0 % 1" in table
+    assert "2025-02-04 44.0 −26.0 ◆ watch 56.0 % 2 ← 1" in table
+    assert "2025-03-07 20.0 −24.0 ▼ at-risk 80.0 % 2" in table
 
 
 def test_the_portfolio_s_trend_adds_up(company, run) -> None:
