@@ -140,7 +140,7 @@ def half_width(n: int, deviation: float, planned: int, alpha: float = ALPHA) -> 
     --------
     >>> fixed = 1.96 * 2 / 1000 ** 0.5
     >>> round(half_width(1000, 2, planned=1000) / fixed, 2)
-    1.45
+    1.55
     """
     # The mixture's scale that is best at the planned number: equation (46) there.
     rho = (-2 * log(alpha) + log(-2 * log(alpha) + 1)) / planned

@@ -396,8 +396,5 @@ def _known_keys(location: Sequence[int | str]) -> list[str]:
 def _model_in(annotation: Any) -> type[pydantic.BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
         return annotation
-    for argument in typing.get_args(annotation):
-        inner = _model_in(argument)
-        if inner is not None:
-            return inner
-    return None
+    inner = (_model_in(argument) for argument in typing.get_args(annotation))
+    return next(filter(None, inner), None)

@@ -96,9 +96,12 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
     ),
     "effect": (
         _SEGMENT,
-        Column("happened", NUMBER, "Accounts with the outcome in twelve months."),
+        Column("cases", COUNT, "Rows with the outcome that were counted."),
+        Column("happened", NUMBER, "Accounts with the outcome in twelve months, at this rate."),
         Column("caught_today", NUMBER, "Those that today's weights flag in time."),
         Column("caught", NUMBER, "Those that the recommended weights flag, with as many flags."),
+        Column("flagged_today", NUMBER, "Share of rows that today's weights flag, from 0 to 1."),
+        Column("flagged", NUMBER, "Share of rows that the recommended weights flag."),
         Column("more", NUMBER, "How many more that is."),
         Column("more_low", NUMBER, "Lower end of its 90 % interval."),
         Column("more_high", NUMBER, "Upper end of its 90 % interval."),

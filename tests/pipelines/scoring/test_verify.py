@@ -156,9 +156,10 @@ def test_a_run_that_tells_another_number_of_rows_is_not_as_issued(copied: Any, r
     with duckdb.connect(str(copied.store)) as connection:
         connection.execute("update runs set rows = 5, issued_at = '2020-01-01', facts = '{}'")
     answer = verified(run, copied, code=7)
-    assert answer["said"][1] == "What the run was made from is not on record"
-    assert answer["said"][2] == f"The run says 5 rows and holds {answer['rows']:,}"
-    assert answer["said"][3].startswith("The run does not fit its seal (it says 5 rows and has")
+    assert "What the run was made from is not on record" in answer["said"]
+    assert f"The run says 5 rows and holds {answer['rows']:,}" in answer["said"]
+    seal = "The run does not fit its seal (it says 5 rows and has"
+    assert any(line.startswith(seal) for line in answer["said"])
 
 
 def test_a_run_of_another_model_than_it_tells_is_not_as_issued(copied: Any, run: Any) -> None:

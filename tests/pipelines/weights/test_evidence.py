@@ -11,6 +11,7 @@ import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
 from pipelines.weights.evidence_ratings import OBJECTIVE
+from tests.models.ranked import auc_within
 from tests.pipelines.evidence_by_hand import graded, interval_by_hand
 
 pytestmark = pytest.mark.xdist_group("evidence")
@@ -37,13 +38,14 @@ def test_the_measures_are_those_of_the_hold_out(known):
     rows, found = known.rows, known.found
     assert found.metrics.rows == len(rows)
     assert found.metrics.positives == rows["happened"].sum()
+    dates = rows["observation_date"]
     assert found.metrics.auc.value == pytest.approx(
-        roc_auc_score(rows["happened"], rows["probability"])
+        auc_within(rows["happened"], rows["probability"], dates)
     )
     assert found.metrics.log_loss.value == pytest.approx(
         log_loss(rows["happened"], rows["probability"])
     )
-    bounds = interval_by_hand(rows, rows["probability"])
+    bounds = interval_by_hand(rows, rows["probability"], dates=dates)
     assert [found.metrics.auc.low, found.metrics.auc.high] == pytest.approx(bounds)
     matured = known.frame["observation_date"] + pd.Timedelta(days=known.model.maturity_days)
     base = known.frame.loc[matured <= rows["observation_date"].min(), "happened"].mean()
@@ -56,7 +58,7 @@ def test_the_measures_are_those_of_the_hold_out(known):
         part = rows[rows["segment"] == name]
         assert (measured.rows, measured.positives) == (len(part), part["happened"].sum())
         assert measured.auc.value == pytest.approx(
-            roc_auc_score(part["happened"], part["probability"])
+            auc_within(part["happened"], part["probability"], part["observation_date"])
         )
 
 
