@@ -167,10 +167,9 @@ def verify_run(
 def _said(
     run: Run, compared: Compared, faults: list[str], *, same_data: bool, same_config: bool
 ) -> list[str]:
+    unknown = ["What the run was made from is not on record"] * (not run.facts)
     if not compared.accounts:
-        said = [f"All {compared.rows:,} scores were met"]
-        unknown = ["What the run was made from is not on record"] * (not run.facts)
-        return said + unknown + faults
+        return [f"All {compared.rows:,} scores were met", *unknown, *faults]
     said = [
         f"{len(compared.accounts):,} accounts are not as issued, such as"
         f" {sample(compared.accounts, SHOWN)}"
@@ -184,4 +183,4 @@ def _said(
         said.append("The signals of that date have changed since: rows came late or were corrected")
     if same_config and same_data and not faults:
         said.append("Neither signals nor configuration have changed: the model or this program has")
-    return said + faults
+    return said + unknown + faults

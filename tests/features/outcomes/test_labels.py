@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from features.build import build_features
 from features.builders.settings import SignalsSettings
-from features.outcomes.labels import OutcomeSettings, churn_dates, matured_dates
+from features.outcomes.churned import churn_dates
+from features.outcomes.labels import OutcomeSettings, matured_dates
 from features.tables.company import Company
 
 CompanyOf = Callable[..., Company]

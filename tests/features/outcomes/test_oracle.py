@@ -14,7 +14,8 @@ import pytest
 from features.build import build_features
 from features.builders.settings import SignalsSettings
 from features.catalog import GROUPS
-from features.outcomes.labels import AdoptionTarget, OutcomeSettings
+from features.outcomes.labels import OutcomeSettings
+from features.outcomes.settings import AdoptionTarget
 from features.tables.company import Company
 from tests.features.sql_oracle import DAY, FOLDER, SqlOracle, microseconds
 from tests.features.test_build import churn_moments, running_terms
