@@ -23,6 +23,7 @@ from sklearn.utils.validation import (
 from features.json_values import Json
 from models.arrays import Floats
 from models.churn.backbone import LinearBackbone
+from models.churn.coded import CodedTable, Rows
 from models.churn.encoding import Encoded, SignalEncoder
 
 
@@ -157,13 +158,13 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
         self.n_jobs = n_jobs
 
-    def fit(self, X: ArrayLike | pd.DataFrame, y: ArrayLike) -> ChurnClassifier:
+    def fit(self, X: ArrayLike | Rows, y: ArrayLike) -> ChurnClassifier:
         """Fit the backbone, then the correction.
 
         Parameters
         ----------
-        X : array-like or DataFrame of shape (n, n_columns)
-            Signals, NaN where unknown; a DataFrame may hold categories and the segment column.
+        X : array-like, DataFrame or CodedTable of shape (n, n_columns)
+            Signals, NaN where unknown; columns with names may hold categories and the segment.
         y : array-like of shape (n,)
             Two classes; the larger label is churn.
 
@@ -214,22 +215,25 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
             self.backbone_ = self.full_backbone_.scaled(1 - share, share * self.prior_)
         return self
 
-    def decision_function(self, X: ArrayLike | pd.DataFrame) -> Floats:
+    def decision_function(self, X: ArrayLike | Rows) -> Floats:
         """Margin, the raw log-odds of churn: (n,)."""
-        data = self._encoded(X)
+        return self.encoded_margin(self._encoded(X))
+
+    def encoded_margin(self, data: Encoded) -> Floats:
+        """Margin of encoded rows: (n,)."""
         return self._margin_of(self.backbone_, data) + self.tree_margin(data)
 
-    def predict_proba(self, X: ArrayLike | pd.DataFrame) -> Floats:
+    def predict_proba(self, X: ArrayLike | Rows) -> Floats:
         """Uncalibrated probabilities of stay and churn: (n, 2)."""
         margin = self.decision_function(X)
         return np.column_stack([expit(-margin), expit(margin)])
 
-    def predict(self, X: ArrayLike | pd.DataFrame) -> Floats:
+    def predict(self, X: ArrayLike | Rows) -> Floats:
         """More probable class of each row: (n,)."""
         likelier = (self.decision_function(X) > 0).astype(int)
         return np.asarray(self.classes_[likelier])
 
-    def contributions(self, X: ArrayLike | pd.DataFrame) -> Floats:
+    def contributions(self, X: ArrayLike | Rows) -> Floats:
         """SHAP value of each signal on the margin: (n, n_signals).
 
         For the backbone ``coefficient * (x - mean in the segment)``, for the trees the
@@ -244,25 +248,26 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
     def tree_contributions(self, data: Encoded) -> Floats:
         """SHAP value of each signal on the correction alone, from encoded rows: (n, n_signals)."""
         if self.booster_ is None:
-            return np.zeros_like(data.values)
-        return self._trees(data.values, pred_contrib=True)[:, :-1]
+            return np.zeros(data.matrix.shape)
+        return self._trees(data, pred_contrib=True)[:, :-1]
 
     def tree_margin(self, data: Encoded) -> Floats:
         """Margin the correction adds to encoded rows: (n,)."""
-        return self._trees(data.values, raw_score=True)
+        return self._trees(data, raw_score=True)
 
-    def base_margin(self, X: ArrayLike | pd.DataFrame) -> Floats:
+    def base_margin(self, X: ArrayLike | Rows) -> Floats:
         """Part of the margin no signal of the row has moved; one value per segment: (n,)."""
         data, backbone = self._encoded(X), self.backbone_
-        flat = np.full(len(data.values), self.prior_)
+        flat = np.full(len(data), self.prior_)
         base = flat if backbone is None else backbone.base_margin(data)
         if self.booster_ is not None:
             # The trees' expected value is the same for every row.
-            unknown = np.full((1, data.values.shape[1]), np.nan)
-            base = base + self._trees(unknown, pred_contrib=True)[0, -1]
+            unknown = np.full((1, data.matrix.shape[1]), np.nan)
+            told = self.booster_.predict(unknown, pred_contrib=True)
+            base = base + np.asarray(told)[0, -1]
         return base
 
-    def staged_margins(self, X: ArrayLike | pd.DataFrame, rounds: Sequence[int]) -> Floats:
+    def staged_margins(self, X: ArrayLike | Rows, rounds: Sequence[int]) -> Floats:
         """Margins after each of some increasing numbers of rounds: (n, len(rounds)).
 
         Only of a model of one shape, whose ``tree_share`` is 0 or 1.
@@ -272,7 +277,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
         for count in rounds:
             if count > done:
                 margin = margin + self._trees(
-                    data.values, raw_score=True, start_iteration=done, num_iteration=count - done
+                    data, raw_score=True, start_iteration=done, num_iteration=count - done
                 )
             done = count
             stages.append(margin)
@@ -336,20 +341,21 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
             "lambda_l2": self.reg_lambda,
         }
 
-    def _trees(self, values: Floats, **how: Any) -> Floats:
+    def _trees(self, data: Encoded, **how: Any) -> Floats:
         if self.booster_ is None:
-            return np.zeros(len(values))
-        return np.asarray(self.booster_.predict(values, **how))
+            return np.zeros(len(data))
+        parts = [np.asarray(self.booster_.predict(part, **how)) for _, part in data.blocks()]
+        return np.concatenate(parts)
 
     def _margin_of(self, backbone: LinearBackbone | None, data: Encoded) -> Floats:
         if backbone is None:
-            return np.full(len(data.values), self.prior_)
+            return np.full(len(data), self.prior_)
         return backbone.margin(data)
 
-    def _validated(self, X: Any, y: Any) -> tuple[pd.DataFrame, Floats]:
+    def _validated(self, X: Any, y: Any) -> tuple[Rows, Floats]:
         if y is None:
             raise ValueError("ChurnClassifier requires y to be passed, but the target y is None.")
-        if not isinstance(X, pd.DataFrame):
+        if not isinstance(X, Rows):
             X, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan")
             return pd.DataFrame(X, columns=self._columns()), y
         y = validate_data(self, X="no_validation", y=y)
@@ -358,15 +364,18 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
 
     def _encoded(self, X: Any) -> Encoded:
         check_is_fitted(self, "encoder_")
-        if not isinstance(X, pd.DataFrame):
+        if not isinstance(X, Rows):
             X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
             return self.encoder_.transform(pd.DataFrame(X, columns=self._columns()))
         return self.encoder_.transform(self._checked_frame(X, reset=False))
 
-    def _checked_frame(self, X: pd.DataFrame, *, reset: bool) -> pd.DataFrame:
-        validate_data(self, X, reset=reset, skip_check_array=True)
+    def _checked_frame(self, X: Rows, *, reset: bool) -> Rows:
+        named = pd.DataFrame(columns=[*X.columns]) if isinstance(X, CodedTable) else X
+        validate_data(self, named, reset=reset, skip_check_array=True)
         if not len(X):
             raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
+        if isinstance(X, CodedTable):
+            return X
         # Names are text from here on, as those of a plain array are.
         return X.set_axis(self._columns(), axis=1)
 

@@ -13,6 +13,7 @@ from scipy.special import expit, logit
 
 from features.errors import SettingsError
 from models.arrays import Codes, Floats
+from models.churn.coded import Rows
 from models.scoring.timing.anchors import term_anchors
 from models.scoring.timing.decisions import KINDS, Decisions
 
@@ -233,7 +234,7 @@ class ScoreScale:
 
 
 def scale_of(
-    scale: ScaleSettings | None, frame: pd.DataFrame, decisions: Decisions | None
+    scale: ScaleSettings | None, frame: Rows, decisions: Decisions | None
 ) -> ScoreScale:
     """Fill what fixes a score from the rows that were due, where it is left open.
 

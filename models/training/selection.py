@@ -16,6 +16,7 @@ from features.errors import EvidenceError
 from features.json_values import Json
 from models.arrays import Codes, Floats
 from models.churn.classifier import ChurnClassifier
+from models.churn.coded import Rows
 from models.measures.metrics import row_log_loss
 from models.training.splits import Fold, account_folds, learnable, rolling_origins
 
@@ -96,7 +97,7 @@ class Selection:
 
 def select_shapes(
     classifier: ChurnClassifier,
-    X: pd.DataFrame,
+    X: Rows,
     happened: Any,
     *,
     dates: Any,
@@ -119,7 +120,7 @@ def select_shapes(
     ----------
     classifier : ChurnClassifier
         Everything but rounds, shares and directions is taken from it.
-    X : DataFrame of n rows
+    X : DataFrame or CodedTable of n rows
         Signals and the segment column.
     happened, dates, accounts : arrays of shape (n,)
         Outcomes, observation dates and accounts.
@@ -194,13 +195,13 @@ def _tree_shapes(classifier: ChurnClassifier) -> tuple[str, ...]:
 
 def _margins(
     classifier: ChurnClassifier,
-    X: pd.DataFrame,
+    X: Rows,
     outcome: Floats,
     fold: Fold,
     shapes: Sequence[tuple[str, int]],
 ) -> Floats:
     """Margins of the fold's test rows, one column per shape and number of rounds."""
-    known, unknown = X.iloc[fold.train], X.iloc[fold.test]
+    known, unknown = X.take(fold.train), X.take(fold.test)
     stages = []
     for shape in dict(shapes):
         steps = [count for name, count in shapes if name == shape]

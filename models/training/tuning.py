@@ -18,6 +18,7 @@ from features.errors import SettingsError
 from features.json_values import Json, JsonReady
 from models.arrays import Codes
 from models.churn.classifier import ChurnClassifier
+from models.churn.coded import Rows
 from models.training.tuning_journal import open_journal, quiet_optuna
 from models.training.tuning_trial import (
     LOSSES,
@@ -93,7 +94,7 @@ class Tuned(JsonReady):
 
 def tune(
     classifier: ChurnClassifier,
-    X: pd.DataFrame,
+    X: Rows,
     happened: Any,
     *,
     dates: Any,

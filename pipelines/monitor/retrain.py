@@ -234,11 +234,11 @@ def _challenger(
     import pandas as pd
 
     learning = learning_of(project, rows)
-    matured = pd.to_datetime(rows.frame["observation_date"]) + pd.Timedelta(days=rows.maturity_days)
+    matured = pd.to_datetime(rows.table["observation_date"]) + pd.Timedelta(days=rows.maturity_days)
     tuning = search_parameters(
         project,
         # The search must not see what judges its outcome either.
-        replace(rows, frame=rows.frame[matured <= pd.Timestamp(dates[0])]).due,
+        rows.part((matured <= pd.Timestamp(dates[0])).to_numpy()).due,
         segments=learning.segments,
         seconds=tuning_seconds(project, None),
     )

@@ -12,6 +12,7 @@ from scipy.special import expit
 
 from features.outcomes.churned import DAYS_TO_LOSS
 from models.arrays import Codes, Floats
+from models.churn.coded import Rows
 from models.scoring.timing.curve import EDGES, HORIZONS, LEVEL, RiskCurve, years
 from models.scoring.timing.decisions import AHEAD, TERM, Decisions, days_of
 
@@ -57,7 +58,7 @@ class Seen:
     loss: Floats
 
     @classmethod
-    def of(cls, frame: pd.DataFrame, decisions: Decisions) -> Seen:
+    def of(cls, frame: Rows, decisions: Decisions) -> Seen:
         """Read rows with ``observation_date`` and ``days_to_loss``, null where none is known.
 
         Rows of accounts that were lost before the outcome window opens are not there: a step
@@ -78,7 +79,7 @@ class Seen:
 
 
 def learn_curve(
-    decisions: Decisions, frame: pd.DataFrame, tell: Teller, segment: Any, *, is_dated: bool
+    decisions: Decisions, frame: Rows, tell: Teller, segment: Any, *, is_dated: bool
 ) -> RiskCurve | None:
     """Learn a curve from rows whose accounts were told by models of other accounts.
 
@@ -122,11 +123,11 @@ def learn_curve(
     kept = np.arange(0, len(frame), int(np.ceil(len(frame) / MOST_ROWS)))
     kinds = decisions.kinds(frame) if is_dated else np.zeros(len(frame), dtype=np.intp)
     usual = pd.Series(log_odds).groupby([segment, kinds]).transform("mean").to_numpy()
-    rows = _Rows(start.shares(frame.iloc[kept]), log_odds[kept] - usual[kept], usual[kept])
+    rows = _Rows(start.shares(frame.take(kept)), log_odds[kept] - usual[kept], usual[kept])
     return _fitted(start, rows, seen.part(kept))
 
 
-def told_by_others(frame: pd.DataFrame, tell: Teller) -> tuple[Floats, float]:
+def told_by_others(frame: Rows, tell: Teller) -> tuple[Floats, float]:
     """Let each account be told by a model of the others, and measure how models differ.
 
     Returns
@@ -144,7 +145,7 @@ def told_by_others(frame: pd.DataFrame, tell: Teller) -> tuple[Floats, float]:
     return told[group, np.arange(len(frame))], float(np.sqrt(spread.mean()))
 
 
-def lags_of(frame: pd.DataFrame, loss: Floats) -> tuple[float, ...]:
+def lags_of(frame: Rows, loss: Floats) -> tuple[float, ...]:
     """Deciles of the days from a decision to the loss it led to; all 0 where few were seen.
 
     Each loss counts once, held against the nearest of the decisions known before it.
