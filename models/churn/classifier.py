@@ -76,6 +76,10 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
     groups : dict of str to str or None, default=None
         Group of each signal: those of one group are shrunk alike in the backbone. Signals left out
         form one more.
+    negatives : float, default=1.0
+        Share of the rows without churn that is learnt from, drawn by chance. The margin is higher
+        by one amount for it, which is taken off (Prentice and Pyke 1979, "Logistic disease
+        incidence models and case-control studies").
     random_state : int or None, default=None
         Seed of the column sampling; None is 0, so a fit is always reproducible.
     n_jobs : int or None, default=None
@@ -135,6 +139,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
         hold_directions: bool = True,
         healthy: Mapping[str, str] | None = None,
         groups: Mapping[str, str] | None = None,
+        negatives: float = 1.0,
         random_state: int | None = None,
         n_jobs: int | None = None,
     ) -> None:
@@ -155,6 +160,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
         self.hold_directions = hold_directions
         self.healthy = healthy
         self.groups = groups
+        self.negatives = negatives
         self.random_state = random_state
         self.n_jobs = n_jobs
 
@@ -175,7 +181,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
         """
         # A classifier read from its files has no need of what teaches one.
         from models.churn.parameters import check_parameters
-        from models.churn.trees import PLAIN, declared_signs, grow_trees, join_trees
+        from models.churn.trees import PLAIN, declared_signs, draw_rows, grow_trees, join_trees
 
         check_parameters(type(self).__name__, self.get_params())
         X, y = self._validated(X, y)
@@ -186,10 +192,11 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
                 f"{kind}, with {len(np.unique(y))} class(es); two classes are needed."
             )
         self.classes_, codes = np.unique(y, return_inverse=True)
-        happened = codes.astype(float)
         self.encoder_ = SignalEncoder.fit(X, self.segment_column)
         direction = declared_signs(self.healthy or {}, self.encoder_)
-        data = self.encoder_.transform(X)
+        data, happened, surplus = draw_rows(
+            self.encoder_.transform(X), codes.astype(float), self.negatives, self.random_state or 0
+        )
         self.prior_ = float(logit(happened.mean()))
         share = float(self.tree_share)
         self.full_backbone_ = self._fitted_backbone(data, happened) if share < 1 else None
@@ -210,6 +217,9 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
             held = direction if self.hold_directions else None
             alone = grow(start, rounds=self.tree_rounds, settings=PLAIN, direction=held)
         self.booster_ = join_trees([(correction, 1 - share), (alone, share)])
+        self.prior_ -= surplus
+        if self.full_backbone_ is not None and surplus:
+            self.full_backbone_ = self.full_backbone_.scaled(1.0, -surplus)
         self.backbone_ = self.full_backbone_
         if self.full_backbone_ is not None and share:
             self.backbone_ = self.full_backbone_.scaled(1 - share, share * self.prior_)
@@ -258,13 +268,11 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
     def base_margin(self, X: ArrayLike | Rows) -> Floats:
         """Part of the margin no signal of the row has moved; one value per segment: (n,)."""
         data, backbone = self._encoded(X), self.backbone_
-        flat = np.full(len(data), self.prior_)
-        base = flat if backbone is None else backbone.base_margin(data)
+        base = np.full(len(data), self.prior_) if backbone is None else backbone.base_margin(data)
         if self.booster_ is not None:
             # The trees' expected value is the same for every row.
-            unknown = np.full((1, data.matrix.shape[1]), np.nan)
-            told = self.booster_.predict(unknown, pred_contrib=True)
-            base = base + np.asarray(told)[0, -1]
+            unknown = Encoded(np.full((1, data.matrix.shape[1]), np.nan), np.zeros(1, np.intp))
+            base = base + self._trees(unknown, pred_contrib=True)[0, -1]
         return base
 
     def staged_margins(self, X: ArrayLike | Rows, rounds: Sequence[int]) -> Floats:
@@ -290,8 +298,10 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
     def to_dict(self) -> Json:
         """Return a JSON-ready description of everything but the trees."""
         check_is_fitted(self, "encoder_")
+        # Versions that know no sampling read a model that was taught with all rows as well.
+        settings = {k: v for k, v in self.get_params().items() if (k, v) != ("negatives", 1)}
         return {
-            "settings": self.get_params(),
+            "settings": settings,
             "classes": self.classes_.tolist(),
             "columns": self._columns(),
             "encoder": self.encoder_.to_dict(),
@@ -344,8 +354,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
     def _trees(self, data: Encoded, **how: Any) -> Floats:
         if self.booster_ is None:
             return np.zeros(len(data))
-        parts = [np.asarray(self.booster_.predict(part, **how)) for _, part in data.blocks()]
-        return np.concatenate(parts)
+        return np.concatenate([self.booster_.predict(part, **how) for _, part in data.blocks()])
 
     def _margin_of(self, backbone: LinearBackbone | None, data: Encoded) -> Floats:
         if backbone is None:

@@ -1,4 +1,4 @@
-"""Rows as codes: each column as small integers and what they stand for, shared by all who take part.
+"""Rows as codes: each column as small integers and what they stand for, shared by its readers.
 
 A table of a million accounts on twelve dates would be copied several times over between the engine
 and the trees. Here it is held once, without loss, and whoever needs some of its rows keeps their
@@ -205,7 +205,7 @@ class CodedTable(_SomeRows):
         return np.bincount(codes, minlength=len(column.values))
 
     def matrix(self, columns: Sequence[CodedColumn]) -> CodedMatrix:
-        """Arrange columns of numbers, held in the order of this table's, as a matrix of its rows."""
+        """Arrange columns of numbers, held in this table's order, as a matrix of its rows."""
         return CodedMatrix(columns, self._rows)
 
 

@@ -220,9 +220,7 @@ def _labels(frame: Rows, settings: SegmentSettings) -> tuple[Codes, list[str]]:
     return code, [label.removeprefix(BETWEEN) or EVERYBODY for label in labels]
 
 
-def _both(
-    code: Codes, labels: list[str], here: Codes, parts: list[str]
-) -> tuple[Codes, list[str]]:
+def _both(code: Codes, labels: list[str], here: Codes, parts: list[str]) -> tuple[Codes, list[str]]:
     """Put further parts behind labels, of the pairs that occur."""
     there, both = np.unique(code * len(parts) + here, return_inverse=True)
     return both, [labels[one // len(parts)] + parts[one % len(parts)] for one in there.tolist()]

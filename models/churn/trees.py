@@ -1,4 +1,4 @@
-"""Boosted trees: grown from a starting margin, and forests joined into one by their shares."""
+"""Boosted trees: on which rows, grown from a starting margin, and joined by their shares."""
 
 from __future__ import annotations
 
@@ -105,6 +105,38 @@ def grow_trees(
         "verbosity": -1,
     }
     return lgb.train({**settings, **fixed}, rows, num_boost_round=rounds)
+
+
+def draw_rows(
+    data: Encoded, happened: Floats, share: float, seed: int
+) -> tuple[Encoded, Floats, float]:
+    """Draw rows without the outcome, and take all with it.
+
+    Parameters
+    ----------
+    data : Encoded
+        Training rows.
+    happened : ndarray of 0 and 1, shape (n,)
+        Outcomes.
+    share : float
+        Of the rows without the outcome, above 0 and at most 1.
+    seed : int
+        Of the draw.
+
+    Returns
+    -------
+    Encoded, ndarray of shape (m,)
+        The rows and their outcomes.
+    float
+        By how much their margin is above that of all rows.
+    """
+    if share == 1:
+        return data, happened, 0.0
+    negatives = np.flatnonzero(happened == 0)
+    count = max(round(share * len(negatives)), 1)
+    drawn = np.random.default_rng(seed).choice(negatives, count, replace=False)
+    rows = np.sort(np.concatenate([np.flatnonzero(happened), drawn]))
+    return data.take(rows), happened[rows], float(np.log(len(negatives) / count))
 
 
 class _Dataset(lgb.Dataset):

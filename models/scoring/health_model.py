@@ -258,9 +258,7 @@ def model_input(
 
 
 @overload
-def model_input(
-    frame: Rows, signals: tuple[Signal, ...], segments: SegmentAssignment
-) -> Rows: ...
+def model_input(frame: Rows, signals: tuple[Signal, ...], segments: SegmentAssignment) -> Rows: ...
 
 
 def model_input(frame: Rows, signals: tuple[Signal, ...], segments: SegmentAssignment) -> Rows:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
@@ -233,9 +232,7 @@ class ScoreScale:
         return cls(**given, good=good, term_anchors=known)
 
 
-def scale_of(
-    scale: ScaleSettings | None, frame: Rows, decisions: Decisions | None
-) -> ScoreScale:
+def scale_of(scale: ScaleSettings | None, frame: Rows, decisions: Decisions | None) -> ScoreScale:
     """Fill what fixes a score from the rows that were due, where it is left open.
 
     Parameters

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import types
 
-from models.churn.coded import BLOCK, CodedTable, Rows
+from models.churn.coded import BLOCK, Rows
 
 
 def fingerprint(frame: pd.DataFrame) -> str:

@@ -334,9 +334,7 @@ def _centres(
     return centres, tuple(by_kind)
 
 
-def _base_variances(
-    learnt: Learnt, frame: Rows, segment: NDArray[np.object_]
-) -> dict[str, float]:
+def _base_variances(learnt: Learnt, frame: Rows, segment: NDArray[np.object_]) -> dict[str, float]:
     """Estimate the variance of the base log-odds of each segment, and of all."""
     risk = expit(learnt.log_odds(frame))
     told = risk * (1 - risk)

@@ -140,7 +140,9 @@ class Learnt(Fitted):
         return self.classifier.contributions(self.inputs(frame))
 
 
-def classifier_of(signals: Sequence[Signal], *, seed: int, n_jobs: int) -> ChurnClassifier:
+def classifier_of(
+    signals: Sequence[Signal], *, seed: int, n_jobs: int, negatives: float = 1.0
+) -> ChurnClassifier:
     """Make an unfitted classifier that knows what the catalogue declares."""
     return ChurnClassifier(
         segment_column=SEGMENT,
@@ -148,6 +150,7 @@ def classifier_of(signals: Sequence[Signal], *, seed: int, n_jobs: int) -> Churn
             s.name: s.healthy for s in signals if s.healthy != "none" and not s.is_categorical
         },
         groups={signal.name: signal.group for signal in signals},
+        negatives=negatives,
         random_state=seed,
         n_jobs=n_jobs,
     )
@@ -173,6 +176,9 @@ class Learning:
         False where the rows are one snapshot without dates: other accounts judge, not later dates.
     tuned : mapping of str to float, or None
         Parameters of :class:`models.churn.classifier.ChurnClassifier` that replace the defaults.
+    negatives : float
+        Share of the rows without the outcome that models are taught with; see
+        :class:`models.churn.classifier.ChurnClassifier`.
     seed : int
         Of the models and of the bootstrap.
     n_jobs : int
@@ -185,6 +191,7 @@ class Learning:
     window: Decisions | None = None
     is_dated: bool = True
     tuned: Mapping[str, float] | None = None
+    negatives: float = 1.0
     seed: int = 0
     n_jobs: int = 1
 
@@ -233,7 +240,9 @@ def learn(frame: Rows, signals: Sequence[Signal], learning: Learning) -> Learnt:
     assignment = assign_segments(frame, learning.segments)
     inputs = model_input(frame, signals, assignment)
     happened = frame["happened"].to_numpy(dtype=float)
-    classifier = classifier_of(signals, seed=learning.seed, n_jobs=learning.n_jobs)
+    classifier = classifier_of(
+        signals, seed=learning.seed, n_jobs=learning.n_jobs, negatives=learning.negatives
+    )
     classifier.set_params(**(learning.tuned or {}))
     selection = select_shapes(
         classifier,

@@ -120,7 +120,11 @@ class Course:
         fixed = {k: v for k, v in self._classifier.get_params().items() if k != "n_jobs"}
         searched = {parameter: distribution_to_json(one) for parameter, one in space.items()}
         settings = [fixed, searched, self._settings, ROUNDS, N_FOLDS, ACCOUNT_GROUPS]
-        described = [rows_fingerprint(self._X), fingerprint(self._rows), [*map(str, self._X.columns)]]
+        described = [
+            rows_fingerprint(self._X),
+            fingerprint(self._rows),
+            [*map(str, self._X.columns)],
+        ]
         text = json.dumps([settings, described, version("lightgbm")], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

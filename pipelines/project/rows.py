@@ -169,7 +169,7 @@ def labelled_rows(project: Project, company: Company | None = None) -> LabelledR
         why_no_date,
         why_no_row,
     )
-    from models.churn.coding import code_pieces
+    from models.training.coding import code_pieces
 
     if company is None:
         with open_company(project) as opened:
@@ -329,6 +329,7 @@ def learning_of(
         window=rows.window,
         is_dated=rows.is_dated,
         tuned=tuned,
+        negatives=training.sample_negatives,
         seed=training.seed,
         n_jobs=training.threads,
     )

@@ -85,7 +85,12 @@ def search_parameters(
         MIN_EARLIER_POSITIVES <= positives < len(past)
     ):
         return None
-    classifier = classifier_of(rows.signals, seed=seed, n_jobs=settings.training.threads)
+    classifier = classifier_of(
+        rows.signals,
+        seed=seed,
+        n_jobs=settings.training.threads,
+        negatives=settings.training.sample_negatives,
+    )
     trials = settings.tuning.trials
     with show_progress("Tune") as step:
 

@@ -196,9 +196,7 @@ def _health_model(
 class _Drawn:
     """Reads weights and the spread of margins off draws of what is believed."""
 
-    def __init__(
-        self, first: FirstModel, inputs: Rows, segment: Any, names: Sequence[str]
-    ) -> None:
+    def __init__(self, first: FirstModel, inputs: Rows, segment: Any, names: Sequence[str]) -> None:
         classifier = first.classifier
         assert classifier.backbone_ is not None
         self._first, self._backbone, self._names = first, classifier.backbone_, names

@@ -9,10 +9,10 @@ import pytest
 
 from models.churn.classifier import ChurnClassifier
 from models.churn.coded import BLOCK, CodedColumn, CodedMatrix, CodedTable
-from models.churn.coding import MOST_VALUES, code_frame, code_pieces, code_table
 from models.churn.design import Design, DesignRows
 from models.churn.encoding import SignalEncoder
 from models.churn.segments import SegmentSettings, assign_segments
+from models.training.coding import MOST_VALUES, code_frame, code_pieces, code_table
 
 ROWS = 1_500
 
@@ -169,3 +169,22 @@ def test_a_model_of_codes_is_the_model_of_the_frame(frame, monkeypatch, shape):
         assert told == pytest.approx(of_frame.decision_function(signals(frame)), abs=1e-12)
     with pytest.raises(ValueError, match="0 sample"):
         of_codes.decision_function(signals(code_frame(frame)).take(np.arange(0)))
+
+
+@pytest.mark.parametrize("shape", [{"tree_share": 0.0}, {"tree_share": 0.4}, {"tree_share": 1.0}])
+def test_a_sample_of_negatives_tells_the_risk_of_all(shape):
+    rng = np.random.default_rng(4)
+    X = rng.normal(size=(30_000, 3))
+    risk = 1 / (1 + np.exp(3 - X[:, 0]))
+    happened = rng.random(len(X)) < risk
+    model = ChurnClassifier(n_rounds=20, negatives=0.1, **shape).fit(X, happened)
+    told = model.predict_proba(X)[:, 1]
+    assert told.mean() == pytest.approx(risk.mean(), rel=0.06)
+    assert np.corrcoef(told, risk)[0, 1] > 0.95
+    parts = model.base_margin(X) + model.contributions(X).sum(axis=1)
+    assert parts == pytest.approx(model.decision_function(X), abs=1e-9)
+    again = ChurnClassifier.from_dict(model.to_dict(), model.correction_text())
+    few = pd.DataFrame(X[:50], columns=["x0", "x1", "x2"])
+    assert (again.decision_function(few) == model.decision_function(X[:50])).all()
+    whole = ChurnClassifier(n_rounds=0).fit(X, happened)
+    assert "negatives" not in whole.to_dict()["settings"]

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from features.tables.company import Company
-from models.churn.coding import code_frame
 from models.drift.performance import matured_performance
+from models.training.coding import code_frame
 from pipelines.monitor.findings import success
 from pipelines.project import rows as module
 from pipelines.project.project import load_project
