@@ -158,10 +158,14 @@ def select_shapes(
     shapes += [(shape, count) for shape in _tree_shapes(classifier) for count in tree_rounds]
     rows = np.concatenate([fold.test for fold in folds])
     margins = np.concatenate([_margins(classifier, X, outcome, fold, shapes) for fold in folds])
-    losses = row_log_loss(outcome[rows, None], expit(margins))
-    means = losses.mean(axis=0)
-    behind = losses - losses[:, [means.argmin()]]
-    noise = [_clustered_error(column, clusters[rows]) for column in behind.T]
+
+    def losses(shape: int) -> Floats:
+        # One shape after the other: of all at once they would be the largest thing there is.
+        return row_log_loss(outcome[rows], expit(margins[:, shape]))
+
+    means = np.array([losses(shape).mean() for shape in range(len(shapes))])
+    least = losses(int(means.argmin()))
+    noise = [_clustered_error(losses(one) - least, clusters[rows]) for one in range(len(shapes))]
     candidates = tuple(
         Candidate(shape, count, float(mean), float(mean - means.min()), error)
         for (shape, count), mean, error in zip(shapes, means, noise, strict=True)
@@ -172,7 +176,7 @@ def select_shapes(
     }
     alone = best[FREE]
     if DIRECTED in best:
-        difference = losses[:, best[DIRECTED]] - losses[:, best[FREE]]
+        difference = losses(best[DIRECTED]) - losses(best[FREE])
         if difference.mean() <= _clustered_error(difference, clusters[rows]):
             alone = best[DIRECTED]
     pair = margins[:, [best[BACKBONE], alone]]

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 
@@ -45,16 +46,16 @@ class Seen:
 
     Attributes
     ----------
-    open : ndarray of shape (n, steps)
-        1 where the account was there when the step began and what came of it is known.
-    lost : ndarray of shape (n, steps)
-        1 where it was lost in it.
+    open : ndarray of bool, shape (n, steps)
+        Whether the account was there when the step began and what came of it is known.
+    lost : ndarray of bool, shape (n, steps)
+        Whether it was lost in it.
     loss : ndarray of shape (n,)
         Days to the loss, infinite where none was seen.
     """
 
-    open: Floats
-    lost: Floats
+    open: NDArray[np.bool_]
+    lost: NDArray[np.bool_]
     loss: Floats
 
     @classmethod
@@ -71,7 +72,7 @@ class Seen:
         starts, ends = (np.array(part, dtype=float) for part in (EDGES[:-1], EDGES[1:]))
         there = loss[:, None] >= starts
         open_ = there & (known[:, None] >= ends) & (ends > decisions.opens_days)
-        return cls(open_.astype(float), (open_ & (loss[:, None] < ends)).astype(float), loss)
+        return cls(open_, open_ & (loss[:, None] < ends), loss)
 
     def part(self, rows: Codes) -> Seen:
         """Take some rows."""
@@ -186,7 +187,7 @@ class _Rows:
 def _fitted(start: RiskCurve, told: _Rows, seen: Seen) -> RiskCurve:
     """Fit the numbers of a curve by penalised maximum likelihood of the steps that were seen."""
     rows, steps = np.nonzero(seen.open)
-    share, lost = told.shares[rows, steps], seen.lost[rows, steps]
+    share, lost = told.shares[rows, steps], seen.lost[rows, steps].astype(float)
     own, usual = told.own[rows], told.usual[rows] - start.centre
     level, time = np.array(LEVEL)[steps], years()[steps]
     at_will = share < 0

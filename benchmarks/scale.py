@@ -1,0 +1,71 @@
+"""What does it cost to grow: nights, training, start-up and the store, per key figure?
+
+    python benchmarks/scale.py [--quick] [--json] [--only NAME ...]
+
+``train_gib_per_million_rows``  memory that a million rows more take to be learnt from;
+                          ``train_gib_of_first`` is what any training takes
+``train_ratio_lgb``       seconds of a training as a multiple of those that LightGBM alone needs for
+                          as many trees on the same rows; ``train_ratio_final_trees`` the same of
+                          the trees of the final model alone
+``fit_ratio``             the same of fitting one model
+``captured``              share of the true risk of later dates that is captured by all rows, and
+                          ``captured_lost_by_a_tenth`` what is lost where a tenth of the rows
+                          without the outcome is learnt from
+``start_seconds``         seconds of processor time of a night of 1,000 accounts
+``store_mb_per_million``  megabytes that a run adds to a DuckDB store, for a million accounts
+
+Each part is a module ``_scale_NAME.py`` whose ``measure(folder, quick)`` returns figures by their
+keys; it runs in a process of its own, in a scratch folder that is taken away afterwards.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+PARTS = ("store", "training", "start")
+Figures = dict[str, float | None]
+
+
+def measured(part: str, *, quick: bool) -> Figures:
+    """Measure one part in a process of its own."""
+    with tempfile.TemporaryDirectory(prefix=f"scale-{part}-") as scratch:
+        command = [sys.executable, __file__, "--part", part, scratch]
+        done = subprocess.run(
+            [*command, *(["--quick"] if quick else [])], stdout=subprocess.PIPE, check=True
+        )
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--json", action="store_true", help="one object of figures on stdout")
+    parser.add_argument("--quick", action="store_true", help="small companies, to see that it runs")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, metavar="NAME")
+    parser.add_argument("--part", nargs=2, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.part:
+        part, folder = asked.part
+        sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+        measure = importlib.import_module(f"_scale_{part}").measure
+        print(json.dumps(measure(Path(folder), quick=asked.quick)))
+        return
+    figures: Figures = {}
+    for part in asked.only:
+        figures |= measured(part, quick=asked.quick)
+    if asked.json:
+        print(json.dumps(figures))
+        return
+    for name, value in figures.items():
+        print(f"{name:<32}{'not measured' if value is None else f'{value:>14,.3f}'}")
+
+
+if __name__ == "__main__":
+    main()
