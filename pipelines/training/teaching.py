@@ -9,7 +9,7 @@ from features.errors import sample
 from pipelines.project.project import Project
 from pipelines.project.rows import LabelledRows
 from pipelines.project.settings.scorecard import scorecard_measures, weights_today
-from pipelines.training.memory import refuse_too_large
+from pipelines.training.memory import memory_told, refuse_too_large
 
 if TYPE_CHECKING:
     from models.scorecard.prior.first_model import Scorecard
@@ -55,7 +55,9 @@ def teach(
     from models.scorecard.prior.first_training import fit_first_model
     from models.training.fit import fit_health_model
 
-    refuse_too_large(len(rows.table), len(rows.signals))
+    size = len(rows.table), len(rows.signals), rows.table.nbytes
+    refuse_too_large(*size)
+    progress(memory_told(*size))
     if not _are_few(rows, holdout_dates):
         return fit_health_model(
             rows.table,

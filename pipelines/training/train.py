@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from models.training.fit import TrainingResult
     from models.training.tuning import Tuned
 
-TRAINING_STEPS = 6
+TRAINING_STEPS = 7
 
 
 @dataclass(frozen=True)
