@@ -28,6 +28,7 @@ from pipelines.training.train import TRAINING_STEPS, kept_with_model
 from pipelines.training.tune import search_parameters, tuning_seconds
 
 if TYPE_CHECKING:
+    from models.churn.coded import Rows
     from models.registry.gate import Verdict
     from models.scoring.health_model import HealthModel
     from models.scoring.scale import ScaleSettings
