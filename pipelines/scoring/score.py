@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from features.tables.company import Company
     from models.registry.models import Champion
     from models.scoring.health_model import HealthModel
-    from pipelines.store.runs import Run, RunKey
+    from pipelines.store.runs import Run
 
 
 @dataclass(frozen=True)
@@ -142,14 +142,14 @@ def issue_scores(
     from pipelines.store.runs import AlreadyIssued, RunKey
 
     key = RunKey(project.outcome_name, stream.as_of, version)
-    before = None if force else issued_before(project, key)
-    if before is not None:
-        return _stayed(before, stream, model)
-    count, scored = scored_batches(stream, model, workers or usable_cores())
     groups = {signal.name: signal.group for signal in model.signals}
     fingerprint = RowsFingerprint()
     try:
         with open_store(project, read_only=False) as store:
+            before = None if force else store.newest(key)
+            if before is not None:
+                return _stayed(before, stream, model)
+            count, scored = scored_batches(stream, model, workers or usable_cores())
             earlier = run_before(store, key)
             bands = bands_of(store, earlier, key.as_of)
             with (
@@ -188,22 +188,6 @@ def _issued(run: Run, stream: FeatureStream, model: HealthModel, *, fresh: bool)
         model=model,
         seal=run.seal,
     )
-
-
-def issued_before(project: Project, key: RunKey) -> Run | None:
-    """Find what was issued for an outcome, a date and a model, without holding the store.
-
-    None also where there is no store yet, or one of an earlier form, which issuing brings up to
-    date: only then can be seen what it holds.
-    """
-    from pipelines.store.opening import open_store
-    from pipelines.store.runs import EarlierStore, NoStore
-
-    try:
-        with open_store(project, read_only=True) as store:
-            return store.newest(key)
-    except (NoStore, EarlierStore):
-        return None
 
 
 def scored_batches(
