@@ -15,7 +15,9 @@ from features.errors import HealthscoreError
 from pipelines.commands.champions import history, rollback
 from pipelines.commands.experiment import experiment
 from pipelines.commands.monitor import monitor
-from pipelines.commands.panel import serve, user
+from pipelines.commands.panel.serve import serve
+from pipelines.commands.panel.token import token
+from pipelines.commands.panel.user import user
 from pipelines.commands.plays import plays
 from pipelines.commands.portfolio import digest, forecast, portfolio
 from pipelines.commands.scores import (
@@ -90,6 +92,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(user)
+app.add_typer(token)
 app.add_typer(experiment)
 
 

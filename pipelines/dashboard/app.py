@@ -19,6 +19,7 @@ from pipelines.dashboard.model import pages as model
 from pipelines.dashboard.model import plays
 from pipelines.dashboard.model.jobs import ModelJobs
 from pipelines.dashboard.panel import pages as login
+from pipelines.dashboard.panel import users_pages as users
 from pipelines.dashboard.panel.panel import Panel
 from pipelines.dashboard.panel.registry_reads import RegistryReads
 from pipelines.dashboard.portfolio import forecast_pages as forecast
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 ROUTERS = (
     static_files.router,
     login.router,
+    users.router,
     portfolio.router,
     account_list.router,
     forecast.router,
@@ -50,9 +52,10 @@ COMPRESSED_FROM = 1000
 QUICK = 4
 ABOUT = """The data of the control panel's pages.
 
-Every address but `/api/v1/session` needs a visitor: the cookie of a login, or the header of a
-trusted proxy. What changes something needs the header `X-CSRF-Token` with the token that
-`/api/v1/session` gives, and its cookie. `?outcome=` names a further outcome."""
+Every address but `/api/v1/session` needs a visitor: a token in the header `Authorization: Bearer`,
+the cookie of a login, or the header of a trusted proxy. Without a token, what changes something
+needs the header `X-CSRF-Token` with the token that `/api/v1/session` gives, and its cookie.
+`?outcome=` names a further outcome."""
 
 
 def create_app(

@@ -43,6 +43,9 @@ AUDIENCE = {
     "/api/v1/forecast": WHOLE_BOOK,
     "/api/v1/plays": WHOLE_BOOK,
     "/users": ADMINS,
+    "/users/remove": ADMINS,
+    "/tokens": ADMINS,
+    "/tokens/revoke": ADMINS,
     "/admin/refresh": ADMINS,
 }
 MAY: dict[str, set[str]] = {
