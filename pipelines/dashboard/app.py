@@ -22,6 +22,7 @@ from pipelines.dashboard.panel import pages as login
 from pipelines.dashboard.panel import users_pages as users
 from pipelines.dashboard.panel.panel import Panel
 from pipelines.dashboard.panel.registry_reads import RegistryReads
+from pipelines.dashboard.portfolio import change_feed
 from pipelines.dashboard.portfolio import forecast_pages as forecast
 from pipelines.dashboard.portfolio import list_pages as account_list
 from pipelines.dashboard.portfolio import pages as portfolio
@@ -41,6 +42,7 @@ ROUTERS = (
     users.router,
     portfolio.router,
     account_list.router,
+    change_feed.router,
     forecast.router,
     account.router,
     weights.router,

@@ -29,6 +29,7 @@ AUDIENCE = {
     "/api/openapi.json": VISITORS,
     "/api/v1/portfolio": VISITORS,
     "/api/v1/accounts": VISITORS,
+    "/api/v1/changes": VISITORS,
     "/api/v1/accounts/{account_id}": VISITORS,
     "/api/v1/accounts/{account_id}/explanation": VISITORS,
     "/api/v1/accounts/{account_id}/history": VISITORS,
