@@ -12,13 +12,14 @@ from typing import Annotated
 import typer
 
 from features.errors import HealthscoreError
+from pipelines.commands.acting.calls import calls
+from pipelines.commands.acting.experiment import experiment
+from pipelines.commands.acting.plays import plays
 from pipelines.commands.champions import history, rollback
-from pipelines.commands.experiment import experiment
 from pipelines.commands.monitor import monitor
 from pipelines.commands.panel.serve import serve
 from pipelines.commands.panel.token import token
 from pipelines.commands.panel.user import user
-from pipelines.commands.plays import plays
 from pipelines.commands.portfolio import digest, forecast, portfolio
 from pipelines.commands.scores import (
     curve,
@@ -94,6 +95,7 @@ for command in (
 app.add_typer(user)
 app.add_typer(token)
 app.add_typer(experiment)
+app.add_typer(calls)
 
 
 def _show_version(asked: bool) -> None:

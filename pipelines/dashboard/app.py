@@ -13,6 +13,7 @@ from pipelines.dashboard.access import errors
 from pipelines.dashboard.access.gate import Gate, gate_of
 from pipelines.dashboard.access.gatekeeper import Gatekeeper
 from pipelines.dashboard.access.headers import BodyLimit, KnownHosts, SecureResponses
+from pipelines.dashboard.account import calls
 from pipelines.dashboard.account import pages as account
 from pipelines.dashboard.account.jobs import AccountJobs
 from pipelines.dashboard.model import pages as model
@@ -31,6 +32,8 @@ from pipelines.dashboard.snapshot.watch import Snapshots
 from pipelines.dashboard.web import static_files
 from pipelines.dashboard.weights import pages as weights
 from pipelines.dashboard.weights.bench import WeightsBenches
+from pipelines.project.records.calls import call_book
+from pipelines.project.records.overrides import override_book
 
 if TYPE_CHECKING:
     from pipelines.project.project import Project
@@ -44,6 +47,7 @@ ROUTERS = (
     account_list.router,
     change_feed.router,
     forecast.router,
+    calls.router,
     account.router,
     weights.router,
     plays.router,
@@ -86,7 +90,14 @@ def create_app(
     """
     settings = settings or project.settings.serve
     gate = gate or gate_of(project, settings)
-    panel = Panel(project, settings, Snapshots(project, settings), gate)
+    panel = Panel(
+        project,
+        settings,
+        Snapshots(project, settings),
+        gate,
+        call_book(project.folder),
+        override_book(project.folder),
+    )
 
     reads = RegistryReads()
     account_jobs, weights_benches = AccountJobs(reads), WeightsBenches(reads)

@@ -61,7 +61,7 @@ class ToldRun(BaseModel):
     revision: int
 
 
-class ChangesAnswer(BaseModel):
+class FeedAnswer(BaseModel):
     """Changes, by account; ask again with ``cursor`` at once while there are ``more``."""
 
     outcome: str
@@ -107,7 +107,7 @@ def changes(
     ] = "",
     size: Annotated[int, Query(ge=1, le=MOST_AT_ONCE)] = USUAL,
     outcome: Annotated[str, Query(max_length=60)] = "main",
-) -> ChangesAnswer:
+) -> FeedAnswer:
     """Tell what changed since a run that was told before, for writing it elsewhere."""
     panel: Panel = request.app.state.panel
     snapshot = panel.snapshot_of(request)
@@ -127,7 +127,7 @@ def changes(
     if more:
         following = replace(cursor, until=_mark(until), after=rows[-1]["account_id"])
     named = _names(snapshot, [row["account_id"] for row in rows])
-    return ChangesAnswer(
+    return FeedAnswer(
         outcome=snapshot.outcome,
         since=None if before is None else _told(before),
         until=_told(until),
