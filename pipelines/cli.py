@@ -17,6 +17,7 @@ from pipelines.commands.acting.experiment import experiment
 from pipelines.commands.acting.plays import plays
 from pipelines.commands.champions import history, rollback
 from pipelines.commands.monitor import monitor
+from pipelines.commands.panel.mcp import mcp
 from pipelines.commands.panel.serve import serve
 from pipelines.commands.panel.token import token
 from pipelines.commands.panel.user import user
@@ -89,6 +90,7 @@ for command in (
     history,
     rollback,
     serve,
+    mcp,
     demo,
 ):
     app.command()(command)

@@ -19,6 +19,10 @@ from pipelines.dashboard.access.tokens import IN_ADDRESS
 log = logging.getLogger("healthscore.panel")
 SAME_SITE = (None, "same-origin", "none")
 LONGEST_COOKIE = 200
+IN_URL = (
+    "A token was in the address, where logs and histories keep it: revoke it, make another, and"
+    " send that as the header 'Authorization: Bearer'"
+)
 UNKNOWN_TOKEN = "The token is not known, has ended or was revoked; ask an admin for another"
 
 
@@ -69,12 +73,7 @@ class Gatekeeper:
         request.state.visitor = None
         path = request.url.path
         if IN_ADDRESS.search(unquote(f"{path}?{request.url.query}")):
-            return problem(
-                request,
-                400,
-                "A token was in the address, where logs and histories keep it: revoke it, make"
-                " another, and send that as the header 'Authorization: Bearer'",
-            )
+            return problem(request, 400, IN_URL)
         try:
             request.state.visitor = self.gate.visitor(request)
         except SettingsError as error:

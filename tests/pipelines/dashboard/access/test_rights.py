@@ -53,6 +53,11 @@ AUDIENCE = {
     "/tokens/revoke": ADMINS,
     "/admin/refresh": ADMINS,
 }
+# What a program needs the scope "write-state" for; all else is read.
+WRITES = {
+    ("POST", "/api/v1/accounts/{account_id}/calls"),
+    ("POST", "/api/v1/accounts/{account_id}/overrides"),
+}
 MAY: dict[str, set[str]] = {
     "nobody": {OPEN},
     "limited": {OPEN, VISITORS},
