@@ -12,8 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
-from features.errors import SettingsError, sample
-from features.sources.source import first_line
+from features.errors import SettingsError, first_line, sample
 from pipelines.reports.terminal.whole_file import replaced_whole
 
 Entry = TypeVar("Entry")
