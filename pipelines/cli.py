@@ -32,15 +32,18 @@ PLACES = {
     "monitor": "monitor",
     **dict.fromkeys(("score", "verify_run", "verify_store", "explain", "curve", "trend"), "scores"),
     "portfolio": "portfolio",
-    "plays": "plays",
+    "plays": "acting.plays",
     **dict.fromkeys(("digest", "forecast"), "portfolio"),
     "export": "scores",
     **dict.fromkeys(("recommend", "what_if"), "weights"),
     **dict.fromkeys(("history", "rollback"), "champions"),
-    "serve": "panel",
+    "serve": "panel.serve",
+    "mcp": "panel.mcp",
     "demo": "setup",
-    "user": "panel",
-    "experiment": "experiment",
+    "user": "panel.user",
+    "token": "panel.token",
+    "experiment": "acting.experiment",
+    "calls": "acting.calls",
 }
 """Each command, or group of commands, and the file of ``pipelines/commands`` it is in."""
 

@@ -58,6 +58,7 @@ NOT_RUN = {
     "marimo": "opens an editor, or a page for the browser",
     "python notebooks": "tests/test_notebooks.py runs every notebook",
     "healthscore serve": "runs until it is stopped; tests/pipelines/dashboard starts it",
+    "healthscore mcp": "runs until it is stopped; tests/pipelines/agents starts it",
     "healthscore plays": "needs a team that acts; tests/pipelines/plays/test_command.py has one",
     "healthscore digest --all": "needs owners; tests/pipelines/portfolio/outbox has some",
     "healthscore connect": "needs vendors' exports; tests/pipelines/setup/test_vendors.py has some",

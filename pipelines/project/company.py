@@ -13,6 +13,8 @@ from features.sources.opening import open_source
 from features.sources.source import Source
 from features.tables.company import Company, load_company
 from pipelines.project.project import Project
+from pipelines.project.records.calls import call_book
+from pipelines.project.records.interventions import with_calls
 from pipelines.reports.terminal.progress import show_progress
 
 if TYPE_CHECKING:
@@ -64,7 +66,7 @@ def open_project_vendors(project: Project) -> Iterator[tuple[Source, Vendors | N
 
 @contextmanager
 def open_company(project: Project, *, with_muted: bool = False) -> Iterator[Company]:
-    """Open, map and check the tables that a configuration names.
+    """Open, map and check the tables that a configuration names, with the calls that were made.
 
     Parameters
     ----------
@@ -77,6 +79,8 @@ def open_company(project: Project, *, with_muted: bool = False) -> Iterator[Comp
     ------
     DataError
         When the source or a mapped table or column is missing, or breaks the contract.
+    StoreError
+        When the record of calls was changed.
     """
     settings = project.settings
     with open_project_source(project) as source, show_progress("Check") as step:
@@ -92,7 +96,7 @@ def open_company(project: Project, *, with_muted: bool = False) -> Iterator[Comp
                 name: table.without(settings.check.mute) for name, table in company.quality.items()
             }
             company = replace(company, quality=heard)
-        yield company
+        yield with_calls(company, call_book(project.folder).entries())
 
 
 def scoring_date(company: Company, as_of: date | None) -> tuple[date, list[str]]:
