@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
+from pipelines.project.company import Keeping
 from pipelines.project.feature_stream import FeatureStream, feature_stream
 from pipelines.project.feature_table import feature_rows_of_date, refuse_lost_signals
 from pipelines.project.project import Project
@@ -52,6 +53,8 @@ class Issued:
         The champion that made the scores.
     seal : str or None
         The run's seal, where it was written now.
+    read : tuple of str
+        Per table in several files, how many of them were read anew; one sentence each.
     """
 
     outcome: str
@@ -63,6 +66,7 @@ class Issued:
     warnings: list[str]
     model: HealthModel
     seal: str | None = None
+    read: tuple[str, ...] = ()
 
 
 def score_accounts(
@@ -72,6 +76,7 @@ def score_accounts(
     features: Path | None = None,
     force: bool = False,
     workers: int | None = None,
+    full: bool = False,
 ) -> Issued:
     """Score every active account with the champion and issue the result once.
 
@@ -87,6 +92,8 @@ def score_accounts(
         Issue a further revision when the run had been issued before; the old one stays.
     workers : int, optional
         Threads; by default one for each core.
+    full : bool
+        Read and compute everything, not only what is new since the last run.
 
     Raises
     ------
@@ -99,11 +106,13 @@ def score_accounts(
     """
     champion = project.registry.champion()
     model = champion.model
-    with feature_stream(project, model, as_of, features) as stream:
+    keeping = Keeping(full)
+    with feature_stream(project, model, as_of, features, keeping) as stream:
         issued = issue_scores(
             project, stream, model, champion.version, champion.run_id, force=force, workers=workers
         )
-    return replace(issued, warnings=[*issued.warnings, *_caveats(project, champion)])
+    warnings = [*issued.warnings, *_caveats(project, champion)]
+    return replace(issued, warnings=warnings, read=tuple(keeping.told))
 
 
 def issue_scores(
