@@ -21,7 +21,7 @@ from pipelines.commands.panel.mcp import mcp
 from pipelines.commands.panel.serve import serve
 from pipelines.commands.panel.token import token
 from pipelines.commands.panel.user import user
-from pipelines.commands.portfolio import digest, forecast, portfolio
+from pipelines.commands.portfolio import digest, forecast, pack, portfolio
 from pipelines.commands.scores import (
     curve,
     explain,
@@ -83,6 +83,7 @@ for command in (
     portfolio,
     plays,
     digest,
+    pack,
     forecast,
     export,
     recommend,
