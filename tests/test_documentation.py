@@ -18,7 +18,7 @@ import typer
 from markdown_it import MarkdownIt
 
 from features.errors import HealthscoreError
-from pipelines.cli import EXIT_CODES, app
+from pipelines.cli import EXIT_CODES, command_line
 from pipelines.project.project import Settings
 from tests.pipelines.conftest import Project, Run
 
@@ -32,7 +32,7 @@ PROGRAMS = (
 COMMAND = re.compile(rf"(?:\$ )?(?:[\w./-]*/bin/)?(?:{PROGRAMS})(?: |$)")
 CRON = re.compile(r"^(?:[\d*/,-]+ +){5}(?=healthscore )")
 
-COMMANDS: Any = typer.main.get_command(app)
+COMMANDS: Any = typer.main.get_command(command_line())
 
 # What is not run here, by how it begins, and why.
 NOT_RUN = {
