@@ -2,6 +2,9 @@
 
     python benchmarks/scale.py [--quick] [--json] [--only NAME ...]
 
+``night_ratio_incremental``  seconds of a night with one day of new events, after another night, as
+                          a share of those of a night that reads everything; 100,000 accounts
+``night_gib``             most memory of these nights
 ``train_gib_per_million_rows``  memory that a million rows more take to be learnt from;
                           ``train_gib_of_first`` is what any training takes
 ``train_ratio_lgb``       seconds of a training as a multiple of those that LightGBM alone needs for
@@ -28,7 +31,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-PARTS = ("store", "training", "start")
+PARTS = ("night", "store", "training", "start")
 Figures = dict[str, float | None]
 
 
