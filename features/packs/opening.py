@@ -28,7 +28,7 @@ from features.packs.values import text_of, words_of
 from features.packs.vendors import IdentitySettings, Vendor
 from features.packs.verbs import plain
 from features.sources.opening import open_source
-from features.sources.source import Source, Tables, same_name
+from features.sources.source import About, Source, Tables, same_name
 from features.tables.mapping.mapping import TableMapping
 
 DOMAIN_NAMES = ("domain", "emaildomain", "website", "companydomain", "url", "email")
@@ -103,6 +103,7 @@ class Vendors:
                 currency=vendor.currency or "",
                 rates=vendor.rates,
                 external=vendor.external_id,
+                trials=vendor.trials,
             )
         return compilers
 
@@ -150,6 +151,18 @@ class Vendors:
             if table in self.raw[name]
         ]
         return Tables([*self.source.tables, *packed], self._table)
+
+    def about(self, name: str) -> About:
+        """Return what is known of a vendor's table: rows left out, and columns of today alone."""
+        vendor, dot, table = name.partition(".")
+        if not dot or vendor not in self.vendors or name in self.source.tables:
+            return self.source.about(name)
+        self.tables()  # What is left out is known once a table is compiled.
+        rules = self.compilers[vendor].left_out.get(table, []) if vendor in self.raw else []
+        left_out = {f"rows are left out by the pack: {text}": rows for text, rows in rules}
+        pack = self.recognised[vendor].pack
+        today = frozenset(pack.attributes if table == "accounts" else ())
+        return About(today_only=today, left_out=left_out)
 
     def _table(self, name: str) -> ir.Table:
         vendor, dot, table = name.partition(".")
@@ -244,4 +257,4 @@ def open_vendors(
     parts = {name: vendor.url for name, vendor in vendors.items() if vendor.url}
     with open_source(url, folder, encoding, parts) as source:
         opened = Vendors(source, vendors, identity, accounts, folder)
-        yield source.with_tables(opened.tables()), opened
+        yield source.with_tables(opened.tables(), opened.about), opened

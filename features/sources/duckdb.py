@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -14,7 +16,8 @@ from ibis.backends.duckdb import Backend
 from features.errors import DataError
 from features.sources.engines.engine import Engine
 from features.sources.files.delimited import read_text_file
-from features.sources.files.listing import is_text_file, table_files, unread_files
+from features.sources.files.listing import is_packed
+from features.sources.files.packed import Scratch, TableFile, files_of
 from features.sources.files.plain_forms import TextTable
 from features.sources.source import Source, Tables, first_line
 
@@ -50,17 +53,25 @@ def open_duckdb(
     paths = {name: _path_of(place, relative_to) for name, place in places.items()}
     further = {name: _path_of(place, relative_to, name) for name, place in (parts or {}).items()}
     shown = url if url is not None else ", ".join((parts or {}).values())
-    files = [path for path in (*paths.values(), *further.values()) if path.is_file()]
+    files = [path for path in (*paths.values(), *further.values()) if _is_database(path)]
     if further and files:
         raise DataError(
             f"The DuckDB file '{files[0]}' cannot be read beside further folders, as its views must"
             " not read them; put the vendors into schemas of the file, or all into folders"
         )
+    scratch = Scratch()
     engine = duckdb_engine()
+    disconnect = engine.close
+
+    def close() -> None:
+        disconnect()
+        scratch.close()
+
+    engine = replace(engine, close=close)
     try:
         if files:
             return Source(engine, _duckdb_tables(engine.connection, files[0]), shown)
-        return _folders(engine, paths | further, shown, encoding)
+        return _folders(engine, paths | further, shown, encoding, scratch)
     except BaseException:
         engine.close()
         raise
@@ -68,21 +79,29 @@ def open_duckdb(
 
 def _path_of(url: str, relative_to: Path, name: str = "") -> Path:
     path = relative_to / url.removeprefix("duckdb://")
-    is_file = path.suffix.lower() in DUCKDB_SUFFIXES and path.is_file()
-    if path.is_dir() or is_file:
+    if path.is_dir() or _is_database(path) or (path.is_file() and is_packed(path)):
         return path
     raise DataError(
-        f"The source '{url}' is neither a folder nor a DuckDB file"
+        f"The source '{url}' is neither a folder, a workbook or archive nor a DuckDB file"
         f" ({', '.join(sorted(DUCKDB_SUFFIXES))}) under '{relative_to}';"
         f" correct source{'.' + name if name else ''}.url"
     )
 
 
-def _folders(engine: Engine, folders: Mapping[str, Path], shown: str, encoding: str) -> Source:
+def _is_database(path: Path) -> bool:
+    return path.suffix.lower() in DUCKDB_SUFFIXES and path.is_file()
+
+
+def _folders(
+    engine: Engine, folders: Mapping[str, Path], shown: str, encoding: str, scratch: Scratch
+) -> Source:
     """Read one folder under its tables' own names, and each further one under ``NAME/TABLE``."""
     holders: dict[str, tuple[str, Tables, Callable[[str], TextTable | None]]] = {}
+    unread: list[str] = []
     for name, folder in folders.items():
-        tables, texts = _folder_tables(engine.connection, folder, encoding)
+        files, beside = files_of(folder, scratch)
+        unread += beside
+        tables, texts = _folder_tables(engine.connection, files, encoding)
         for table in tables:
             holders[f"{name}/{table}" if name else table] = (table, tables, texts)
 
@@ -94,29 +113,39 @@ def _folders(engine: Engine, folders: Mapping[str, Path], shown: str, encoding: 
         table, _, texts = holders[name]
         return texts(table)
 
-    unread = [file for folder in folders.values() for file in unread_files(folder)]
     return Source(engine, Tables(holders, read), shown, texts=texts_of, unread=unread)
 
 
 def _folder_tables(
-    connection: Backend, folder: Path, encoding: str
+    connection: Backend, files: Mapping[str, TableFile], encoding: str
 ) -> tuple[Tables, Callable[[str], TextTable | None]]:
-    """Read a folder's files, each once and only when it is asked for."""
-    files = table_files(folder)
+    """Read files, each once and only when it is asked for."""
     read_before: dict[str, TextTable] = {}
 
     def texts(name: str) -> TextTable | None:
-        if not is_text_file(files[name]):
+        file = files[name]
+        if file.path.suffix.lower() == ".parquet":
             return None
         if name not in read_before:
-            read_before[name] = read_text_file(connection, files[name], encoding)
+            with _called(file):
+                written = "utf-8" if file.is_sheet else encoding
+                read_before[name] = read_text_file(connection, file.path, written)
         return read_before[name]
 
     def read(name: str) -> ir.Table:
         table = texts(name)
-        return _read_parquet(connection, files[name]) if table is None else table.typed()
+        return _read_parquet(connection, files[name].path) if table is None else table.typed()
 
     return Tables(files, read), texts
+
+
+@contextmanager
+def _called(file: TableFile) -> Iterator[None]:
+    """Name what was unpacked by where it came from."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(str(error).replace(str(file.path), file.shown)) from error
 
 
 def _read_parquet(connection: Backend, file: Path) -> ir.Table:

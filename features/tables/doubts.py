@@ -39,7 +39,8 @@ def _currencies(table: CleanTable) -> list[Finding]:
         if not _CURRENCY.search(name) or not table.source[name].type().is_string():
             continue
         code = without_missing_words(table.source[name]).strip().upper()
-        codes = table.source.select(code=code).filter(lambda t: t.code.notnull()).distinct()
+        codes = table.source.group_by(code=code).aggregate(n=table.source.count())
+        codes = codes.filter(codes.code.notnull())
         several = codes.order_by("code").limit(9).execute()["code"].tolist()
         if len(several) > 1:
             money = next(money for money in MONEY if table.has(money))

@@ -84,9 +84,13 @@ def init(
     external_id: Annotated[
         str | None, typer.Option(help="The field where vendors keep your key of an account.")
     ] = None,
+    encoding: Annotated[
+        str, typer.Option(help="Of text files: utf-8, utf-16 or latin-1.")
+    ] = "utf-8",
     as_json: AsJson = False,
 ) -> None:
     """Look at tables and draft a commented configuration."""
+    from features.sources.files.delimited import known_encoding
     from pipelines.setup.draft import write_draft
     from pipelines.setup.vendors import Answers, rates_of
 
@@ -99,7 +103,9 @@ def init(
             rates=rates_of(rate or []),
             external_id=external_id,
         )
-        text, doubts = write_draft(folder, config, force=force, answers=answers)
+        text, doubts = write_draft(
+            folder, config, force=force, answers=answers, encoding=known_encoding(encoding)
+        )
         answer.give({"config": str(config), "doubts": doubts, "text": text})
         answer.say(f"Wrote {config}; read it, then run: healthscore check -c {config}")
         answer.warn(doubts)

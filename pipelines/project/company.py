@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from features.errors import DataError
 from features.sources.opening import open_source
 from features.sources.source import Source
+from features.sources.views import with_views
 from features.tables.company import Company, load_company
 from pipelines.project.project import Project
 from pipelines.reports.terminal.progress import show_progress
@@ -47,7 +48,7 @@ def open_project_vendors(project: Project) -> Iterator[tuple[Source, Vendors | N
     source = settings.source
     if not source.vendors:
         with open_source(source.url, project.folder, source.encoding) as opened:
-            yield opened, None
+            yield with_views(opened, settings.views), None
         return
     from features.packs.opening import open_vendors
 
@@ -58,8 +59,8 @@ def open_project_vendors(project: Project) -> Iterator[tuple[Source, Vendors | N
         source.vendors,
         settings.identity,
         settings.tables.accounts,
-    ) as both:
-        yield both
+    ) as (opened, vendors):
+        yield with_views(opened, settings.views), vendors
 
 
 @contextmanager

@@ -128,7 +128,7 @@ def parts_of(folder: Path) -> dict[str, str]:
         if not part.is_dir() or part.name.startswith((".", "_")) or not part.name.isidentifier():
             continue
         try:
-            table_files(part)
+            table_files(part, beside_packed=True)
         except DataError:
             continue
         parts[part.name] = str(part.resolve())
@@ -314,7 +314,7 @@ CURRENCY_NAMES = ("currency", "currencycode")
 
 
 def _section(found: Found, vendor: Vendor) -> str:
-    from pipelines.setup.toml_text import comment, quoted
+    from pipelines.setup.drafting.toml_text import comment, quoted
 
     lines = [f"\n[source.{found.section}]", f"# {comment(found.pack.title)}"]
     lines.append(f"pack = {quoted(vendor.pack)}")
