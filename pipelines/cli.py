@@ -34,6 +34,7 @@ from pipelines.commands.setup import (
     features,
     init,
     links,
+    pack,
     signals,
     simulate,
 )
@@ -91,6 +92,7 @@ for command in (
     app.command()(command)
 app.add_typer(user)
 app.add_typer(experiment)
+app.add_typer(pack)
 
 
 def _show_version(asked: bool) -> None:

@@ -16,7 +16,6 @@ import ibis
 import ibis.expr.types as ir
 
 from features.errors import DataError, SettingsError, nearest, sample
-from features.packs.identity.domains import clean_domain
 from features.packs.values import (
     WHOLE_UNITS,
     flag,
@@ -27,6 +26,7 @@ from features.packs.values import (
     time,
     words_of,
 )
+from features.sources.domains import clean_domain
 from features.sources.files.plain_forms import without_missing_words
 
 EXTERNAL_NAMES: tuple[str, ...] = (

@@ -10,9 +10,17 @@ from typing import TYPE_CHECKING
 from features.errors import SettingsError, sample
 from pipelines.reports.terminal.whole_file import replaced_whole
 from pipelines.setup.drafting.place import Place, as_written, places, relative
+from pipelines.setup.drafting.questions import Ask, answered
 from pipelines.setup.drafting.template import HEAD, OUTCOME, SIGNAL_OPTIONS, TAIL
 from pipelines.setup.drafting.toml_text import comment, quoted
-from pipelines.setup.vendors import NO_ANSWERS, Answers, Found, arrange, find_vendors
+from pipelines.setup.vendors import (
+    NO_ANSWERS,
+    Answers,
+    Found,
+    arrange,
+    currencies_of,
+    find_vendors,
+)
 
 if TYPE_CHECKING:
     from features.sources.source import Source
@@ -27,6 +35,7 @@ def write_draft(
     force: bool = False,
     answers: Answers = NO_ANSWERS,
     encoding: str = "utf-8",
+    ask: Ask | None = None,
 ) -> tuple[str, list[str]]:
     """Look at tables and write a draft configuration.
 
@@ -45,6 +54,8 @@ def write_draft(
         What a person says of vendors.
     encoding : str
         Of text files.
+    ask : callable, optional
+        Asks a person what vendors' exports leave open.
 
     Returns
     -------
@@ -78,6 +89,8 @@ def write_draft(
                 replace(each, url=each.url and relative(Path(each.url), target))
                 for each in find_vendors(source, parts, only=answers.only)
             ]
+            if ask is not None and vendors:
+                answers = answered(answers, vendors, currencies_of(source, vendors), ask)
             text, doubts = draft(source, shown, models, vendors, answers)
         except SettingsError as error:
             if answers != NO_ANSWERS:
@@ -133,6 +146,12 @@ def draft(
         )
     accounts = by_name["accounts"]
     attributes, sensitive, skipped = attributes_of(accounts, source.tables[accounts.source])
+    today = [name for name in attributes if name in source.about(accounts.source).today_only]
+    attributes = [name for name in attributes if name not in today]
+    if today:
+        accounts.notes.append(
+            f"{', '.join(today)} say what is so today: add to attributes those that never change"
+        )
     place = url if isinstance(url, Place) else Place(url)
     parts = [HEAD.format(folder=comment(place.url or source.url), url=place.lines()), *sections]
     tells_of_churn = bool({"subscriptions", "churn_events"} & set(by_name))
@@ -155,7 +174,7 @@ def draft(
             f"Not read, as neither Parquet nor delimited text: {sample(source.unread, 8)}"
         )
     for guess in guesses:
-        parts.append(_table_section(guess, attributes, skipped))
+        parts.append(_table_section(guess, attributes, skipped, answers.leave_out))
         doubts += [f"{guess.source} has no column that looks like {name}" for name in guess.missing]
         said = [*source.about(guess.source).notes, *guess.notes]
         doubts += [f"{guess.source}: {note}" for note in said]
@@ -191,7 +210,9 @@ good = false  # check
 """
 
 
-def _table_section(guess: TableGuess, attributes: list[str], skipped: list[str]) -> str:
+def _table_section(
+    guess: TableGuess, attributes: list[str], skipped: list[str], leave_out: tuple[str, ...]
+) -> str:
     # A table that lacks what it must have would stop every command: it is left as a comment.
     mark = "# " if guess.missing else ""
     lines = [f"\n{mark}[tables.{guess.name}]", f"{mark}from = {quoted(guess.source)}"]
@@ -208,6 +229,8 @@ def _table_section(guess: TableGuess, attributes: list[str], skipped: list[str])
             f" account_id = {quoted(account)} }}"
         )
     if guess.name == "accounts":
+        if leave_out:
+            lines.append(f"{mark}leave_out = {quoted(list(leave_out))}")
         lines.append("# Columns that describe an account; they may name segments.")
         lines.append(f"{mark}attributes = {quoted(attributes)}")
         if skipped:

@@ -14,7 +14,7 @@ from features.sources.source import Source, same_name
 from features.tables.mapping.contract import ACCOUNT_ID, CONTRACT, Column, Kind, Table
 from features.tables.mapping.copies import latest_versions, without_copies
 from features.tables.mapping.finding import Finding
-from features.tables.mapping.keep import kept_rows
+from features.tables.mapping.keep import kept_rows, without_listed
 from features.tables.mapping.mapping import TableMapping
 
 TYPES: dict[Kind, str] = {
@@ -100,6 +100,10 @@ def map_table(
     _refuse_today_only(mapped, about.today_only, contract, source_name)
     table, left_out = kept_rows(table, mapping.keep, source_name, f"tables.{name}")
     left_out = {**about.left_out, **left_out}
+    if mapping.leave_out:
+        key, named = mapped["account_id"], mapped.get("name")
+        table, listed = without_listed(table, mapping.leave_out, key, named)
+        left_out |= listed
     if source.is_text(source_name):
         table = _without_blanks(table)
         table, left_out = _without_totals(contract, table, mapped, left_out)

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.errors import DataError, SettingsError
-from features.packs.identity.domains import clean_domain
 from features.packs.verbs import Scope, compiled, condition, names_in, plain
+from features.sources.domains import clean_domain
 
 ROW = {
     "amount": [12_50],
