@@ -101,7 +101,7 @@ def init(
     """Look at tables and draft a commented configuration."""
     from features.sources.files.delimited import known_encoding
     from pipelines.setup.draft import write_draft
-    from pipelines.setup.vendors import Answers, rates_of
+    from pipelines.setup.drafting.vendors import Answers, rates_of
 
     with answering(as_json) as answer:
         answers = Answers(

@@ -13,7 +13,7 @@ from pipelines.setup.drafting.place import Place, as_written, places, relative
 from pipelines.setup.drafting.questions import Ask, answered
 from pipelines.setup.drafting.template import HEAD, OUTCOME, SIGNAL_OPTIONS, TAIL
 from pipelines.setup.drafting.toml_text import comment, quoted
-from pipelines.setup.vendors import (
+from pipelines.setup.drafting.vendors import (
     NO_ANSWERS,
     Answers,
     Found,

@@ -10,7 +10,7 @@ from features.errors import DataError, SettingsError
 from features.sources.files.listing import table_files
 from features.sources.url import is_address, masked
 from pipelines.setup.drafting.toml_text import quoted
-from pipelines.setup.vendors import parts_of
+from pipelines.setup.drafting.vendors import parts_of
 
 
 class Place(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from pipelines.setup.vendors import Answers, Found, rates_of
+from pipelines.setup.drafting.vendors import Answers, Found, rates_of
 
 Ask = Callable[[str, str], str]
 """Shows a question and its default, and returns the answer."""

@@ -161,7 +161,7 @@ def test_an_empty_folder_and_none_are_refused(tmp_path, run) -> None:
     assert ran.sentence.endswith("holds no Parquet or CSV file; correct source.url")
     ran = run("init", tmp_path / "nowhere", "-c", tmp_path / "h.toml")
     assert ran.code == 3
-    assert "is neither a folder nor a DuckDB file" in ran.sentence
+    assert "is neither a folder, a workbook or archive nor a DuckDB file" in ran.sentence
     assert not (tmp_path / "h.toml").exists()
 
 

@@ -99,10 +99,10 @@ def test_ids_that_a_program_wrote_as_fractions_join_with_whole_ones(tmp_path: Pa
 
 def test_files_that_are_not_read_are_named(tmp_path: Path) -> None:
     (tmp_path / "accounts.csv").write_text("account_id\nA\n")
-    for name in ("tickets.xlsx", "all.zip", "notes.md", "readme.txt"):
+    for name in ("tickets.xlsx", "all.zip", "old.xls", "notes.md", "readme.txt"):
         (tmp_path / name).write_text("words")
     with open_source(str(tmp_path), tmp_path) as source:
-        assert source.unread == ("all.zip", "tickets.xlsx")
+        assert source.unread == ("all.zip", "old.xls", "tickets.xlsx")
 
 
 def test_a_broken_file_that_nobody_maps_stops_nothing(tmp_path: Path) -> None:
