@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 MOST_HEADS, FEW_ROWS = 6, 5
 PERHAPS_CENTS = 10_000
+_STATE = re.compile(r"(^|_)(state|stage|phase)$", re.I)
 _VERBS = {"time": "time({})", "number": "number({})", "flag": "flag({})"}
 
 
@@ -101,7 +103,8 @@ def _head(name: str) -> list[str]:
 
 def _input(table: str, source: Source) -> list[str]:
     columns = source.tables[table].columns
-    today = [each for each in columns if OUTCOME_WORDS.search(each) or MUTABLE_WORDS.search(each)]
+    words = (OUTCOME_WORDS, MUTABLE_WORDS, _STATE)
+    today = [each for each in columns if any(word.search(each) for word in words)]
     key = _key(table)
     return [
         f"\n[inputs.{key}]\nnames = [{quoted(table.rpartition('/')[2])}]\n",

@@ -272,7 +272,8 @@ def arrange(source: Source, vendors: Sequence[Found], answers: Answers) -> Arran
         if guess.name == "accounts" and "." in guess.source:
             columns = opened.tables()[guess.source].columns
             guess.unused = [name for name in guess.unused if name in columns]
-    return Arranged(chosen, source.with_tables(opened.tables()), sections, notes, left)
+    arranged = source.with_tables(opened.tables(), opened.about)
+    return Arranged(chosen, arranged, sections, notes, left)
 
 
 def _provider(
