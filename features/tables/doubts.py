@@ -32,7 +32,9 @@ def row_doubts(table: CleanTable) -> list[Finding]:
 
 
 def _currencies(table: CleanTable) -> list[Finding]:
-    if table.source is None or not any(table.has(name) for name in MONEY):
+    # A currency that is mapped is one, or amounts were converted.
+    is_settled = table.has("currency") or not any(table.has(name) for name in MONEY)
+    if table.source is None or is_settled:
         return []
     doubts = []
     for name in table.source.columns:
@@ -46,7 +48,7 @@ def _currencies(table: CleanTable) -> list[Finding]:
             money = next(money for money in MONEY if table.has(money))
             text = (
                 f"column {sample([name])} holds several currencies, {sample(several)}, and sums of"
-                f" {money} mix them; convert {money} to one, or keep one currency"
+                f" {money} mix them; map it as currency and give [rates], or keep one currency"
             )
             doubts.append(Finding("currencies-mixed", text))
     return doubts

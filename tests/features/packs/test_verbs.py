@@ -41,6 +41,23 @@ def value(text: str, **options: object) -> object:
 
 
 @pytest.mark.parametrize(
+    ("text", "without", "counted"),
+    [
+        ("trial(status == 'past_due')", True, False),
+        ("trial(status == 'other')", False, False),
+        ("paid_from('2024-01-01', '2024-01-15')", datetime(2024, 1, 15), datetime(2024, 1, 1)),
+        ("paid_from('2024-01-01', empty)", datetime(2024, 1, 1), datetime(2024, 1, 1)),
+        ("paid_from('2024-01-01', '2023-12-01')", datetime(2024, 1, 1), datetime(2024, 1, 1)),
+    ],
+)
+def test_trials_are_no_contracts_unless_they_count(
+    text: str, without: object, counted: object
+) -> None:
+    assert value(text) == without
+    assert value(text, trials=True) == counted
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("money(amount, currency)", 1250 * 0.0067),

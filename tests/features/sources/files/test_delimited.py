@@ -143,3 +143,21 @@ def test_a_name_that_is_there_twice_is_told(tmp_path: Path) -> None:
         assert source.about("rows").notes == (
             "the header names 'MRR' twice, and the second is read as another",
         )
+
+
+def test_lines_of_totals_and_of_delimiters_alone_are_no_rows(tmp_path: Path) -> None:
+    (tmp_path / "accounts.csv").write_text(
+        "account_id,created_at\nA,2023-01-01\n,\nTotal,\nSumme,2023-01-01\n"
+    )
+    (tmp_path / "subscriptions.csv").write_text(
+        "account_id,started_at,mrr\nA,2023-01-01,5\n,,\n,,\nGrand Total:,,5\n"
+    )
+    settings = TablesSettings.model_validate({"accounts": {}, "subscriptions": {}})
+    with open_source(str(tmp_path), tmp_path) as source:
+        company = load_company(source, settings)
+        ids = company.tables["accounts"].cleaned.order_by("account_id").account_id
+        # What has a time is a row, whatever it is called.
+        assert ids.to_pyarrow().to_pylist() == ["A", "Summe"]
+        assert company.quality["subscriptions"].rows == 1
+        for name in ("accounts", "subscriptions"):
+            assert company.quality[name].problems[0] == "1 rows are totals and are left out"
