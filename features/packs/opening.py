@@ -26,7 +26,7 @@ from features.packs.recognition import Recognised, refuse_shared, required_table
 from features.packs.values import text_of, words_of
 from features.packs.vendors import IdentitySettings, Vendor
 from features.packs.verbs import plain
-from features.sources.domains import clean_domain, with_letters
+from features.sources.files.domains import clean_domain, with_letters
 from features.sources.opening import open_source
 from features.sources.source import About, Source, Tables, same_name
 from features.tables.mapping.keep import DOMAIN_NAMES

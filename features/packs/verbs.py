@@ -26,7 +26,7 @@ from features.packs.values import (
     time,
     words_of,
 )
-from features.sources.domains import clean_domain
+from features.sources.files.domains import clean_domain
 from features.sources.files.plain_forms import without_missing_words
 
 EXTERNAL_NAMES: tuple[str, ...] = (

@@ -10,6 +10,7 @@ import ibis.expr.types as ir
 from features.errors import DataError, nearest, sample
 from features.sources.engines.engine import Engine
 from features.sources.files.plain_forms import TextTable
+from features.sources.lake.parts import PartedTable
 
 
 class Tables(Mapping[str, ir.Table]):
@@ -72,6 +73,8 @@ class Source:
         Where they came from, without a password, for messages.
     texts : callable, optional
         Returns the texts of a table that was written as text, None of another.
+    parted : callable, optional
+        Returns the parts of a table that lies in Parquet files, None of another.
     unread : sequence of str
         Files that lie beside the tables and hold none that can be read.
     about : callable, optional
@@ -85,6 +88,7 @@ class Source:
         url: str,
         *,
         texts: Callable[[str], TextTable | None] = lambda name: None,
+        parted: Callable[[str], PartedTable | None] = lambda name: None,
         unread: Sequence[str] = (),
         about: Callable[[str], About] | None = None,
     ) -> None:
@@ -94,6 +98,7 @@ class Source:
         self.unread = tuple(unread)
         self._texts = texts
         self._about = about
+        self._parted = parted
 
     def with_tables(
         self, tables: Mapping[str, ir.Table], about: Callable[[str], About] | None = None
@@ -104,6 +109,7 @@ class Source:
             tables,
             self.url,
             texts=lambda name: self._texts(name) if name in self.tables else None,
+            parted=lambda name: self._parted(name) if name in self.tables else None,
             unread=self.unread,
             about=about or self._about,
         )
@@ -122,6 +128,11 @@ class Source:
         if texts is not None or self._about is None:
             return About(notes=texts.notes if texts is not None else ())
         return self._about(found)
+
+    def parted(self, name: str) -> PartedTable | None:
+        """Return the parts of a table that lies in Parquet files, None of another."""
+        found = same_name(name, self.tables)
+        return None if found is None else self._parted(found)
 
     def table(self, name: str, wanted_for: str, as_written: Collection[str] = ()) -> ir.Table:
         """Return a source table; where none has exactly that name, upper and lower case are one.
@@ -165,9 +176,3 @@ def same_name(name: str, known: Iterable[str]) -> str | None:
         return name
     alike = [candidate for candidate in listed if candidate.casefold() == name.casefold()]
     return alike[0] if len(alike) == 1 else None
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of a library's message, without the closing full stop."""
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".")[:200] if lines else type(error).__name__

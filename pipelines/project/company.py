@@ -9,9 +9,9 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from features.errors import DataError
+from features.packs.views import with_views
 from features.sources.opening import open_source
 from features.sources.source import Source
-from features.sources.views import with_views
 from features.tables.company import Company, load_company
 from pipelines.project.project import Project
 from pipelines.reports.terminal.progress import show_progress

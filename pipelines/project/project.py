@@ -18,8 +18,8 @@ from features.builders.settings import SignalsSettings
 from features.errors import SettingsError, nearest, sample
 from features.outcomes.settings import OutcomeSettings
 from features.packs.vendors import IdentitySettings
+from features.packs.views import View
 from features.sources.url import HIDDEN, masked, masked_comments
-from features.sources.views import View
 from features.tables.mapping.finding import CheckSettings
 from features.tables.mapping.mapping import Frozen, TablesSettings
 from features.tables.mapping.reading_settings import ReadingSettings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from features.errors import DataError, sample
@@ -13,15 +13,13 @@ PACKED_SUFFIXES = (".xlsx", ".xlsm", ".zip")
 """Of workbooks and archives, which may hold several tables."""
 
 
-def table_files(folder: Path, *, beside_packed: bool = False) -> dict[str, Path]:
+def table_files(
+    folder: Path, beside: Collection[str] = (), *, beside_packed: bool = False
+) -> dict[str, Path]:
     """List a folder's Parquet and text files by the names of the tables they hold.
 
-    Parameters
-    ----------
-    folder : Path
-        The folder.
-    beside_packed : bool
-        Whether there need be none where workbooks or archives are.
+    ``beside`` are the names of its folders that are tables themselves; with ``beside_packed`` there
+    need be none where workbooks or archives are.
 
     Raises
     ------
@@ -29,7 +27,12 @@ def table_files(folder: Path, *, beside_packed: bool = False) -> dict[str, Path]
         When there is none, or one table is there twice.
     """
     found = files_by_table(_visible_files(folder), folder)
-    if not found and not (beside_packed and packed_files(folder)):
+    for name in sorted(found.keys() & set(beside)):
+        raise DataError(
+            f"The folder '{folder}' holds table '{name}' twice, as the folder '{name}' and as"
+            f" '{found[name].name}'; keep one of them"
+        )
+    if not found and not beside and not (beside_packed and packed_files(folder)):
         parts = [f"{part.name}/" for part in sorted(folder.iterdir()) if _holds_tables(part)]
         others = unread_files(folder) + parts
         held = f" (it holds {sample(others)})" if others else ""
@@ -49,7 +52,7 @@ def files_by_table(files: Iterable[Path], holder: Path) -> dict[str, Path]:
     """
     tables: dict[str, Path] = {}
     for file in files:
-        name = _table_name(file)
+        name = _table_of(file)
         if name is None:
             continue
         if name in tables:
@@ -77,7 +80,7 @@ def unread_files(folder: Path, *, unpacks: bool = False) -> list[str]:
 
     With ``unpacks`` workbooks and archives are read.
     """
-    beside = [file for file in _visible_files(folder) if _table_name(file) is None]
+    beside = [file for file in _visible_files(folder) if _table_of(file) is None]
     beside = [file for file in beside if not (unpacks and is_packed(file))]
     return [file.name for file in beside if not file.name.lower().endswith(_NO_TABLE)]
 
@@ -101,7 +104,7 @@ def _holds_tables(folder: Path) -> bool:
     return (
         folder.is_dir()
         and not folder.name.startswith((".", "_"))
-        and any(_table_name(file) is not None or is_packed(file) for file in folder.iterdir())
+        and any(_table_of(file) is not None or is_packed(file) for file in folder.iterdir())
     )
 
 
@@ -117,13 +120,24 @@ def _visible_files(folder: Path) -> list[Path]:
     ]
 
 
-def _table_name(file: Path) -> str | None:
-    """Return the table that a file holds by its name, None where it holds none."""
-    lowered = file.name.lower()
-    suffix = next((suffix for suffix in FILE_SUFFIXES if lowered.endswith(suffix)), None)
-    if suffix is None or (suffix == ".txt" and not _has_fields(file)):
+def _table_of(file: Path) -> str | None:
+    """Return the table that a file holds, None where it holds none."""
+    if file.name.lower().endswith(".txt") and not _has_fields(file):
         return None
-    return file.name[: -len(suffix)]
+    return table_name(file.name)
+
+
+def table_name(file: str) -> str | None:
+    """Return the table that a file holds by its name, None where the name says none.
+
+    Examples
+    --------
+    >>> table_name("invoices.csv.gz"), table_name("notes.xlsx")
+    ('invoices', None)
+    """
+    lowered = file.lower()
+    suffix = next((suffix for suffix in FILE_SUFFIXES if lowered.endswith(suffix)), None)
+    return None if suffix is None else file[: -len(suffix)]
 
 
 def _has_fields(file: Path) -> bool:

@@ -10,20 +10,14 @@ import csv
 import re
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from features.errors import DataError
-from features.sources.files.listing import (
-    files_by_table,
-    is_packed,
-    packed_files,
-    table_files,
-    unread_files,
-)
+from features.sources.files.listing import files_by_table, is_packed, packed_files
 
 if TYPE_CHECKING:
     from openpyxl.worksheet._read_only import ReadOnlyWorksheet
@@ -57,56 +51,39 @@ class TableFile:
     is_sheet: bool = False
 
 
-class Scratch:
-    """A folder for what is unpacked, made when it is first needed."""
-
-    def __init__(self) -> None:
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-
-    def place(self, name: str) -> Path:
-        """Return a new folder in it."""
-        if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="healthscore-")
-        place = Path(tempfile.mkdtemp(dir=self._folder.name)) / _NOT_IN_NAMES.sub("_", name)
-        place.mkdir()
-        return place
-
-    def close(self) -> None:
-        """Delete it."""
-        if self._folder is not None:
-            self._folder.cleanup()
-
-
-def files_of(place: Path, scratch: Scratch) -> tuple[dict[str, TableFile], list[str]]:
-    """List the files of tables in a folder, a workbook or an archive.
+def unpacked_in(
+    place: Path, taken: Mapping[str, str], scratch: Callable[[], Path]
+) -> tuple[dict[str, TableFile], list[str]]:
+    """Unpack the workbooks and archives of a folder, or the one that a place is.
 
     Parameters
     ----------
     place : Path
         The folder or file.
-    scratch : Scratch
-        Where to unpack.
+    taken : mapping of str to str
+        Tables that lie beside them, and where.
+    scratch : callable
+        Returns a folder to unpack into.
 
     Returns
     -------
     dict of str to TableFile
         By the names of the tables.
     list of str
-        Files that are not read, broken workbooks beside other tables among them.
+        Workbooks and archives beside other tables that are broken, and not read.
 
     Raises
     ------
     DataError
-        When there is no table, one is there twice, or what holds them cannot be read.
+        When a table is there twice, or what alone holds tables cannot be read.
     """
     if place.is_file():
         tables = _unpacked(place, str(place), scratch)
         if not tables:
             raise DataError(f"The file '{place}' holds no table; correct source.url")
         return tables, []
-    plain = table_files(place, beside_packed=True)
-    tables = {name: TableFile(file, str(file)) for name, file in plain.items()}
-    unread = unread_files(place, unpacks=True)
+    tables = {}
+    unread: list[str] = []
     broken: DataError | None = None
     for file in packed_files(place):
         try:
@@ -114,10 +91,15 @@ def files_of(place: Path, scratch: Scratch) -> tuple[dict[str, TableFile], list[
         except DataError as error:
             broken, unread = error, [*unread, file.name]
             continue
+        for name in sorted(inner.keys() & taken.keys()):
+            raise DataError(
+                f"The folder '{place}' holds table '{name}' twice, as '{taken[name]}' and as"
+                f" '{inner[name].shown}'; keep one of them"
+            )
         _add(tables, inner, file, place)
-    if broken is not None and not tables:
+    if broken is not None and not tables and not taken:
         raise broken
-    return tables, sorted(unread)
+    return tables, unread
 
 
 def _add(
@@ -134,9 +116,10 @@ def _add(
         tables[name if other is None else f"{file.stem}_{name}"] = found
 
 
-def _unpacked(file: Path, shown: str, scratch: Scratch) -> dict[str, TableFile]:
+def _unpacked(file: Path, shown: str, scratch: Callable[[], Path]) -> dict[str, TableFile]:
     """Unpack a workbook or an archive, and list the files of tables that were in it."""
-    place = scratch.place(file.name)
+    place = Path(tempfile.mkdtemp(dir=scratch())) / _NOT_IN_NAMES.sub("_", file.name)
+    place.mkdir()
     if file.suffix.lower() != ".zip":
         sheets = _from_workbook(file, place)
         return {n: TableFile(path, f"{shown}/{path.name}", True) for n, path in sheets.items()}

@@ -11,7 +11,7 @@ import ibis.expr.types as ir
 from pydantic import Field, model_validator
 
 from features.errors import DataError, nearest, sample
-from features.sources.domains import clean_domain
+from features.sources.files.domains import clean_domain
 from features.sources.files.plain_forms import without_missing_words
 from features.sources.source import same_name
 from features.tables.mapping.frozen import Frozen

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from features.errors import DataError, SettingsError
 from features.packs.verbs import Scope, compiled, condition, names_in, plain
-from features.sources.domains import clean_domain
+from features.sources.files.domains import clean_domain
 
 ROW = {
     "amount": [12_50],

@@ -12,8 +12,8 @@ from ibis.backends import BaseBackend
 from ibis.common.exceptions import IbisError
 from pydantic import BaseModel, ConfigDict
 
-from features.errors import DataError, SettingsError, nearest, sample
-from features.sources.source import About, Source, Tables, first_line, same_name
+from features.errors import DataError, SettingsError, first_line, nearest, sample
+from features.sources.source import About, Source, Tables, same_name
 
 _CHANGES = (
     sge.Insert, sge.Update, sge.Delete, sge.Merge, sge.Create, sge.Drop, sge.Alter, sge.Command,

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from features.errors import DataError, HealthscoreError, SettingsError
+from features.packs.views import View, with_views
 from features.sources.source import Source
-from features.sources.views import View, with_views
 from features.tables.company import load_company
 from features.tables.mapping.mapping import TablesSettings
 
