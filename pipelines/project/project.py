@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tomllib
 import typing
 from collections.abc import Mapping, Sequence
@@ -262,7 +263,8 @@ def load_project(path: Path) -> Project:
     try:
         settings = Settings.model_validate(raw)
     except pydantic.ValidationError as error:
-        raise SettingsError(f"The configuration '{path}': {_first_problem(error)}") from error
+        problem = _first_problem(error) + _unfinished(error, text)
+        raise SettingsError(f"The configuration '{path}': {problem}") from error
     return Project(path.resolve(), _with_whole_paths(settings, path.resolve().parent), text)
 
 
@@ -297,6 +299,18 @@ def freeze_scale(project: Project, scale: Mapping[str, float | str | dict[str, f
 def _read(path: Path) -> str:
     """Read a text as it is, line ends included, but for the mark some editors put before it."""
     return path.read_bytes().decode("utf-8-sig")
+
+
+def _unfinished(error: pydantic.ValidationError, text: str) -> str:
+    """Say which tables a draft left as comments, where tables are what is missing."""
+    left = re.findall(r"^# \[tables\.(\w+)\]$", text, re.MULTILINE)
+    if not left or not any(each["loc"][:1] == ("tables",) for each in error.errors()):
+        return ""
+    wanted = re.findall(r"^# check: no column looks like (\w+), which is required$", text, re.M)
+    columns = f", as no column looks like {', '.join(dict.fromkeys(wanted))}" if wanted else ""
+    return (
+        f" (the draft left {', '.join(left)} out{columns}: fill in the lines that begin with '# ')"
+    )
 
 
 def _first_problem(error: pydantic.ValidationError) -> str:

@@ -335,3 +335,14 @@ def test_labels_without_dates_beside_dated_tables_are_left_as_a_comment(folder, 
     settings = load_project(tmp_path / "h.toml").settings
     assert doubts == ["labels has no column that looks like observed_at"]
     assert (settings.outcome.kind, settings.tables.labels) == ("churn", None)
+
+
+def test_a_draft_that_lacks_tables_says_which_and_why(folder, tmp_path, run) -> None:
+    data = folder({**MINIMAL, "subscriptions": "account_id,started_at,ended_at\nA1,soon,\n"})
+    assert run("init", data, "-c", tmp_path / "h.toml").code == 0
+    ran = run("check", "-c", tmp_path / "h.toml")
+    assert ran.code == 2
+    assert (
+        "(the draft left subscriptions out, as no column looks like started_at: fill in the lines"
+        " that begin with '# ')"
+    ) in ran.err
