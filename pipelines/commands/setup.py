@@ -15,6 +15,7 @@ from pipelines.commands.options import (
     AsJson,
     AsOf,
     Config,
+    Full,
     Outcome,
     day_of,
     project_of,
@@ -128,12 +129,12 @@ def init(
         answer.warn(doubts)
 
 
-def check(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+def check(config: Config = DEFAULT_CONFIG, full: Full = False, as_json: AsJson = False) -> None:
     """Report what the tables hold, what is missing or impossible, and which groups are on."""
     from pipelines.setup.check import check_data
 
     with answering(as_json) as answer:
-        report = check_data(project_of(config))
+        report = check_data(project_of(config), full=full)
         answer.give(report.to_dict())
         if answer.console is not None:
             from pipelines.setup.screen import show_report
@@ -280,15 +281,15 @@ def links(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
                 answer.say(f"  without an account, such as: {', '.join(each.examples)}")
 
 
-pack = typer.Typer(
-    name="pack",
+layout = typer.Typer(
+    name="layout",
     help="Declare how a vendor's tables are laid out that no pack of the program knows.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
 
-@pack.command("new")
+@layout.command("new")
 def draft_new(
     name: Annotated[str, typer.Argument(help="The vendor; the pack becomes NAME.toml.")],
     url: Annotated[str, typer.Argument(help="A folder, a DuckDB file or a server.")],
@@ -303,11 +304,11 @@ def draft_new(
         target = folder / f"{name}.toml"
         doubts = draft_pack(name, url, tables, target)
         answer.give({"pack": str(target), "doubts": doubts})
-        answer.say(f"Wrote {target}; read it, then run: healthscore pack test {target} {url}")
+        answer.say(f"Wrote {target}; read it, then run: healthscore layout test {target} {url}")
         answer.warn(doubts)
 
 
-@pack.command("test")
+@layout.command("test")
 def try_out(
     file: Annotated[Path, typer.Argument(help="The pack, a TOML file.")],
     url: Annotated[str, typer.Argument(help="A folder, a DuckDB file or a server.")],

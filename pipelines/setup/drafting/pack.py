@@ -54,7 +54,7 @@ class TriedTable:
     examples: list[dict[str, str]] = field(default_factory=list)
 
     def to_dict(self) -> Json:
-        """Return what ``pack test --json`` prints."""
+        """Return what ``layout test --json`` prints."""
         return asdict(self)
 
 

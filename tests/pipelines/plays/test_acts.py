@@ -12,6 +12,7 @@ import pytest
 
 from features.tables.company import Company
 from models.drift.performance import matured_performance
+from models.training.coding import code_frame
 from pipelines.monitor.findings import success
 from pipelines.project import rows as module
 from pipelines.project.project import load_project
@@ -20,7 +21,7 @@ from pipelines.project.rows import LabelledRows, with_acts
 FRAME = pd.DataFrame(
     {"account_id": list("abcdefgh"), "happened": [1, 1, 1, 1, 0, 0, 0, 0], "value": range(8)}
 )
-ROWS = LabelledRows(FRAME, (), 44, True, date(2024, 1, 1), date(2024, 8, 1), {})
+ROWS = LabelledRows(code_frame(FRAME), (), 44, True, date(2024, 1, 1), date(2024, 8, 1), {})
 
 
 def acts_of(monkeypatch: pytest.MonkeyPatch, acted: Any, small: Any) -> LabelledRows:
