@@ -17,10 +17,19 @@ from features.outcomes.settings import OutcomeSettings
 from features.tables.company import Company
 
 Floats = npt.NDArray[np.float64]
+ACTED_ON = "acted_on"
+"""Column that marks rows whose account was acted on soon after their date; absent without acts."""
 UNNAMED = "no name given"
 # Share of the acts that have been made by the day from which outcomes count.
 SOON = 0.9
 MONTH_DAYS, YEAR_DAYS, DAY_SECONDS = 31, 365, 86_400
+
+
+def left_alone(frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Tell which rows nobody acted on soon after their date: (n,); all, without the column."""
+    if ACTED_ON not in frame:
+        return np.ones(len(frame), dtype=bool)
+    return ~frame[ACTED_ON].to_numpy(dtype=bool)
 
 
 def treated_rows(

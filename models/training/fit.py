@@ -15,6 +15,7 @@ from sklearn.base import clone
 from features.catalog import AGE, EVERYBODY, Signal
 from features.errors import EvidenceError
 from features.json_values import Json
+from features.outcomes.interventions import left_alone
 from models.arrays import Codes, Floats
 from models.measures.metrics import BandRow, Metrics
 from models.measures.reversal import reversal
@@ -119,7 +120,8 @@ def fit_health_model(
     ----------
     frame : DataFrame of n rows
         Matured rows: ``account_id``, ``observation_date``, ``happened`` (0 or 1), one column per
-        signal, the columns segments are read from and, where it is known, ``account_age_days``.
+        signal, the columns segments are read from and, where they are known, ``account_age_days``
+        and ``acted_on``: rows that were acted on teach, and judge nothing.
     signals : sequence of Signal
         What the model may read.
     learning : Learning
@@ -158,6 +160,8 @@ def fit_health_model(
         where = "matured before the hold-out dates"
         check_evidence(past["happened"], MIN_EARLIER_POSITIVES, where)
         learnt = learn(past, signals, learning)
+        alone = left_alone(frame)[fold.test]
+        fold = Fold(fold.train, fold.test[alone]) if alone.any() else fold
         tell("testing on dates the model has not seen")
         unseen = judge(learnt, frame, fold.test, float(past["happened"].mean()))
         tell("fitting on every matured row")

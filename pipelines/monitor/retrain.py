@@ -135,8 +135,7 @@ def retrain(project: Project) -> Retrained:
     champion = project.registry.champion()
     model, before = champion.model, champion.version
     taught_until = date.fromisoformat(training_counts(*place, before)["last_date"])
-    observed = _rows(project, model)
-    rows = observed.left_alone
+    rows = _rows(project, model)
     days = max(rows.maturity_days, model.maturity_days)
     dates = _unseen_dates(rows.frame, taught_until + timedelta(days=days))
     dates = dates[-settings.retraining.judged_dates :]
@@ -146,7 +145,7 @@ def retrain(project: Project) -> Retrained:
         )
     tuning, result = _challenger(project, rows, dates, _kept_scale(project, model))
     verdict, dates = _verdict(project, rows, model, result)
-    kept = kept_with_model(project, result, observed, tuning)
+    kept = kept_with_model(project, result, rows, tuning)
     kept["params"] |= {"judged_against": before}
     kept["files"] |= {"verdict.json": json.dumps(verdict.to_dict(), indent=1)}
     version = log_challenger(result, folder=place[0], name=place[1], **kept)
@@ -265,7 +264,9 @@ def _verdict(
     settings = project.settings
     held_out = result.holdout
     first = held_out["observation_date"].min()
-    unseen = rows.frame[rows.frame["observation_date"] >= first].reset_index(drop=True)
+    keys = ["account_id", "observation_date"]
+    # Rows that were acted on judge nothing.
+    unseen = held_out[keys].merge(rows.frame, how="left", on=keys, validate="1:1")
     # By the configuration, so that neither model can hide a segment it is bad at.
     segments = assign_segments(rows.frame, segment_settings(project, rows.signals))
     judged = held_out[["account_id", "observation_date", "happened"]].assign(
