@@ -19,7 +19,7 @@ collect_ignore_glob += ["tests/schedulers/*.py"]
 # looking for cycles among them as often as by default takes a quarter of the time.
 gc.set_threshold(50_000, 20, 100)
 
-TAKES_LONG = ("slow", "manual", "spark", "postgres", "browser")
+TAKES_LONG = ("slow", "manual", "spark", "postgres", "mysql", "browser")
 
 
 @pytest.hookimpl(tryfirst=True)

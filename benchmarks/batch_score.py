@@ -31,8 +31,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from models.training.learning import Learning
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
@@ -63,6 +61,7 @@ def write_models(folder: Path) -> None:
 
     from models.churn.segments import SegmentSettings
     from models.training.fit import fit_health_model
+    from models.training.learning import Learning
 
     write_company(folder / "company", COMPANY_ACCOUNTS, seed=7)
     of = read_company(folder / "company")

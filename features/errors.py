@@ -76,3 +76,9 @@ def sample(values: Iterable[object], limit: int = 3) -> str:
     listed = list(values)
     shown = ", ".join(repr(str(value)[:60]) for value in listed[:limit])
     return f"{shown} and {len(listed) - limit} more" if len(listed) > limit else shown
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of a library's message, without the closing full stop."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".")[:200] if lines else type(error).__name__

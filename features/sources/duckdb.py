@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import glob
+import shutil
+import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -11,12 +13,14 @@ import ibis
 import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 
-from features.errors import DataError
+from features.errors import DataError, first_line
 from features.sources.engines.engine import Engine
-from features.sources.files.delimited import read_text_file
-from features.sources.files.listing import is_text_file, table_files, unread_files
 from features.sources.files.plain_forms import TextTable
-from features.sources.source import Source, Tables, first_line
+from features.sources.lake.parts import PartedTable, versions_in
+from features.sources.lake.place import Folder
+from features.sources.lake.tables import PlaceTables
+from features.sources.source import Source, Tables
+from features.sources.url import query_of
 
 DUCKDB_SUFFIXES = {".duckdb", ".ddb", ".db"}
 _ATTACHED = "company"
@@ -46,11 +50,11 @@ def open_duckdb(
     DataError
         When nothing readable is there, or the file is held by another process.
     """
+    further = dict(parts or {})
     places = {"": url} if url is not None else {}
-    paths = {name: _path_of(place, relative_to) for name, place in places.items()}
-    further = {name: _path_of(place, relative_to, name) for name, place in (parts or {}).items()}
-    shown = url if url is not None else ", ".join((parts or {}).values())
-    files = [path for path in (*paths.values(), *further.values()) if path.is_file()]
+    paths = {name: _path_of(place, relative_to, name) for name, place in (places | further).items()}
+    shown = url if url is not None else ", ".join(further.values())
+    files = [path for path, _ in paths.values() if path.is_file()]
     if further and files:
         raise DataError(
             f"The DuckDB file '{files[0]}' cannot be read beside further folders, as its views must"
@@ -60,74 +64,74 @@ def open_duckdb(
     try:
         if files:
             return Source(engine, _duckdb_tables(engine.connection, files[0]), shown)
-        return _folders(engine, paths | further, shown, encoding)
+        with_scratch, scratch = scratch_of(engine)
+        held = {
+            name: PlaceTables(engine.connection, Folder(path), encoding, versions, scratch)
+            for name, (path, versions) in paths.items()
+        }
+        return places_source(with_scratch, held, shown)
     except BaseException:
         engine.close()
         raise
 
 
-def _path_of(url: str, relative_to: Path, name: str = "") -> Path:
-    path = relative_to / url.removeprefix("duckdb://")
+def scratch_of(engine: Engine) -> tuple[Engine, Callable[[], Path]]:
+    """Give an engine a folder of its own, made when it is asked for and gone when it closes."""
+    made: list[Path] = []
+
+    def scratch() -> Path:
+        if not made:
+            made.append(Path(tempfile.mkdtemp(prefix="healthscore-")))
+        return made[0]
+
+    def close() -> None:
+        engine.close()
+        for folder in made:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    return replace(engine, close=close), scratch
+
+
+def places_source(engine: Engine, places: Mapping[str, PlaceTables], shown: str) -> Source:
+    """Read one place under its tables' own names, and each further one under ``NAME/TABLE``."""
+    holders = {
+        f"{name}/{table}" if name else table: (table, held)
+        for name, held in places.items()
+        for table in held
+    }
+
+    def read(name: str) -> ir.Table:
+        table, held = holders[name]
+        return held.read(table)
+
+    def texts(name: str) -> TextTable | None:
+        table, held = holders[name]
+        return held.texts(table)
+
+    def parted(name: str) -> PartedTable | None:
+        table, held = holders[name]
+        return held.parted(table)
+
+    unread = [file for held in places.values() for file in held.unread]
+    tables = Tables(holders, read)
+    return Source(engine, tables, shown, texts=texts, parted=parted, unread=unread)
+
+
+def _path_of(url: str, relative_to: Path, name: str = "") -> tuple[Path, dict[str, int]]:
+    """Return the folder or file of an address, and the versions of tables that it asks for."""
+    place, versions = url.removeprefix("duckdb://"), {}
+    if not (relative_to / place).exists() and "?version." in place:
+        place, _, query = place.partition("?")
+        versions = versions_in(query_of(query))
+    path = relative_to / place
     is_file = path.suffix.lower() in DUCKDB_SUFFIXES and path.is_file()
     if path.is_dir() or is_file:
-        return path
+        return path, versions
     raise DataError(
         f"The source '{url}' is neither a folder nor a DuckDB file"
         f" ({', '.join(sorted(DUCKDB_SUFFIXES))}) under '{relative_to}';"
         f" correct source{'.' + name if name else ''}.url"
     )
-
-
-def _folders(engine: Engine, folders: Mapping[str, Path], shown: str, encoding: str) -> Source:
-    """Read one folder under its tables' own names, and each further one under ``NAME/TABLE``."""
-    holders: dict[str, tuple[str, Tables, Callable[[str], TextTable | None]]] = {}
-    for name, folder in folders.items():
-        tables, texts = _folder_tables(engine.connection, folder, encoding)
-        for table in tables:
-            holders[f"{name}/{table}" if name else table] = (table, tables, texts)
-
-    def read(name: str) -> ir.Table:
-        table, tables, _ = holders[name]
-        return tables[table]
-
-    def texts_of(name: str) -> TextTable | None:
-        table, _, texts = holders[name]
-        return texts(table)
-
-    unread = [file for folder in folders.values() for file in unread_files(folder)]
-    return Source(engine, Tables(holders, read), shown, texts=texts_of, unread=unread)
-
-
-def _folder_tables(
-    connection: Backend, folder: Path, encoding: str
-) -> tuple[Tables, Callable[[str], TextTable | None]]:
-    """Read a folder's files, each once and only when it is asked for."""
-    files = table_files(folder)
-    read_before: dict[str, TextTable] = {}
-
-    def texts(name: str) -> TextTable | None:
-        if not is_text_file(files[name]):
-            return None
-        if name not in read_before:
-            read_before[name] = read_text_file(connection, files[name], encoding)
-        return read_before[name]
-
-    def read(name: str) -> ir.Table:
-        table = texts(name)
-        return _read_parquet(connection, files[name]) if table is None else table.typed()
-
-    return Tables(files, read), texts
-
-
-def _read_parquet(connection: Backend, file: Path) -> ir.Table:
-    try:
-        # The engine expands wildcards: a folder named "data[1]" must not open "data1".
-        return connection.read_parquet(glob.escape(str(file)))
-    except duckdb.Error as error:
-        raise DataError(
-            f"The file '{file}' cannot be read as PARQUET: {first_line(error)};"
-            " repair it or take it out of the folder"
-        ) from error
 
 
 def _duckdb_tables(connection: Backend, file: Path) -> dict[str, ir.Table]:

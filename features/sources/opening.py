@@ -1,4 +1,4 @@
-"""Opening a source: files, a DuckDB file, a PostgreSQL server or a Spark cluster."""
+"""Opening a source: files here or in a bucket, a DuckDB file, a server or a Spark cluster."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from features.errors import DataError, HealthscoreError, SettingsError
+from features.sources.engines.compiled import COMPILED_ONLY, refusal
 from features.sources.source import Source
-from features.sources.url import scheme_of, with_environment
+from features.sources.url import masked, scheme_of, with_environment
 
 
 @contextmanager
@@ -23,9 +24,11 @@ def open_source(
     Parameters
     ----------
     url : str or None
-        A folder of Parquet and CSV files, a DuckDB file (``duckdb://`` may stand before either),
-        ``postgresql://user@host:port/database?schema=crm``, or ``spark://?master=yarn&folder=data``
-        and ``spark://?database=crm``. ``${NAME}`` stands for an environment variable.
+        A folder of Parquet and CSV files, a DuckDB file (``duckdb://`` may stand before either), a
+        bucket (``s3://``, ``gs://``, ``az://``), ``iceberg://catalogue/namespace``,
+        ``mysql://user@host:port/database``, ``postgresql://user@host:port/database?schema=crm``, or
+        ``spark://?master=yarn&folder=data`` and ``spark://?database=crm``.
+        ``${NAME}`` stands for an environment variable.
     relative_to : Path
         Folder that a relative path starts from.
     encoding : str
@@ -67,6 +70,20 @@ def _opened(url: str | None, relative_to: Path, encoding: str, parts: Mapping[st
         from features.sources.postgres import open_postgres
 
         return open_postgres(url or "")
+    if scheme in ("s3", "gs", "az"):
+        from features.sources.buckets import open_bucket
+
+        return open_bucket(url or "", encoding)
+    if scheme == "iceberg":
+        from features.sources.buckets import open_catalogue
+
+        return open_catalogue(url or "")
+    if scheme in ("mysql", "mariadb"):
+        from features.sources.mysql import open_mysql
+
+        return open_mysql(url or "")
+    if scheme in COMPILED_ONLY:
+        raise SettingsError(refusal(scheme, masked(url or "")))
     if scheme == "spark":
         from features.sources.spark import open_spark
 

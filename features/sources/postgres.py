@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import ibis.expr.types as ir
 
-from features.errors import DataError, HealthscoreError, SettingsError, nearest, sample
+from features.errors import DataError, HealthscoreError, SettingsError, first_line, nearest, sample
 from features.sources.engines.engine import Engine
-from features.sources.source import Source, Tables, first_line
+from features.sources.source import Source, Tables
 from features.sources.url import SourceUrl, parse_url
 
 if TYPE_CHECKING:

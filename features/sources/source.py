@@ -9,6 +9,7 @@ import ibis.expr.types as ir
 from features.errors import DataError, nearest, sample
 from features.sources.engines.engine import Engine
 from features.sources.files.plain_forms import TextTable
+from features.sources.lake.parts import PartedTable
 
 
 class Tables(Mapping[str, ir.Table]):
@@ -52,6 +53,8 @@ class Source:
         Where they came from, without a password, for messages.
     texts : callable, optional
         Returns the texts of a table that was written as text, None of another.
+    parted : callable, optional
+        Returns the parts of a table that lies in Parquet files, None of another.
     unread : sequence of str
         Files that lie beside the tables and hold none that can be read.
     """
@@ -63,6 +66,7 @@ class Source:
         url: str,
         *,
         texts: Callable[[str], TextTable | None] = lambda name: None,
+        parted: Callable[[str], PartedTable | None] = lambda name: None,
         unread: Sequence[str] = (),
     ) -> None:
         self.engine = engine
@@ -70,6 +74,7 @@ class Source:
         self.url = url
         self.unread = tuple(unread)
         self._texts = texts
+        self._parted = parted
 
     def with_tables(self, tables: Mapping[str, ir.Table]) -> Source:
         """Return a source with more tables, which were not written as text."""
@@ -78,6 +83,7 @@ class Source:
             tables,
             self.url,
             texts=lambda name: self._texts(name) if name in self.tables else None,
+            parted=lambda name: self._parted(name) if name in self.tables else None,
             unread=self.unread,
         )
 
@@ -85,6 +91,11 @@ class Source:
         """Whether a table was written as text."""
         found = same_name(name, self.tables)
         return found is not None and self._texts(found) is not None
+
+    def parted(self, name: str) -> PartedTable | None:
+        """Return the parts of a table that lies in Parquet files, None of another."""
+        found = same_name(name, self.tables)
+        return None if found is None else self._parted(found)
 
     def table(self, name: str, wanted_for: str, as_written: Collection[str] = ()) -> ir.Table:
         """Return a source table; where none has exactly that name, upper and lower case are one.
@@ -128,9 +139,3 @@ def same_name(name: str, known: Iterable[str]) -> str | None:
         return name
     alike = [candidate for candidate in listed if candidate.casefold() == name.casefold()]
     return alike[0] if len(alike) == 1 else None
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of a library's message, without the closing full stop."""
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".")[:200] if lines else type(error).__name__

@@ -17,7 +17,10 @@ _ADDRESS = re.compile(
     r"(?:/(?P<database>[^/?#]*))?(?:\?(?P<query>[^#]*))?",
     re.DOTALL,
 )
-_SECRET_KEYS = ("password", "passwd", "pwd", "secret", "token", "passphrase", "sslpassword")
+_SECRET_KEYS = (
+    *("password", "passwd", "pwd", "secret", "token", "passphrase", "sslpassword"),
+    *("accesskey", "secretkey", "accountkey", "credential", "credentials", "sas"),
+)
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def scheme_of(url: str) -> str:
     ('postgresql', '')
     """
     before, separator, _ = url.partition("://")
-    return before.lower() if separator and before.isalpha() else ""
+    return before.lower() if separator and before.isalnum() else ""
 
 
 def is_address(url: str) -> bool:
@@ -122,10 +125,7 @@ def parse_url(url: str, form: str, what: str = "source") -> SourceUrl:
             " in a name or password as %40 %3A %2F %3F %23 %25, or give the password as ${NAME}"
         )
     parts = {key: _decoded(value or "", what) for key, value in match.groupdict().items()}
-    query: dict[str, str] = {}
-    for item in filter(None, (match["query"] or "").split("&")):
-        key, _, value = item.partition("=")
-        query[_decoded(key, what)] = _decoded(value, what)
+    query = query_of(match["query"] or "", what)
     return SourceUrl(
         shown,
         parts["scheme"],
@@ -136,6 +136,18 @@ def parse_url(url: str, form: str, what: str = "source") -> SourceUrl:
         parts["database"],
         query,
     )
+
+
+def query_of(text: str, what: str = "source") -> dict[str, str]:
+    """Take apart what follows the question mark of an address.
+
+    Examples
+    --------
+    >>> query_of("version.usage=12&region=eu-west-1")
+    {'version.usage': '12', 'region': 'eu-west-1'}
+    """
+    pairs = (item.partition("=") for item in text.split("&") if item)
+    return {_decoded(key, what): _decoded(value, what) for key, _, value in pairs}
 
 
 def masked(url: str) -> str:

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from features.errors import SettingsError
-from features.sources.source import first_line
+from features.errors import SettingsError, first_line
 from pipelines.dashboard.access.addresses import Network
 from pipelines.dashboard.access.gate import Gate, gate_of
 from pipelines.dashboard.app import create_app

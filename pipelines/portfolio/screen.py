@@ -17,7 +17,7 @@ from pipelines.reports.terminal.console import (
     plain,
     table_of,
 )
-from pipelines.reports.wording import short_day, signed_points
+from pipelines.reports.wording import BANDS_CHANGE, short_day, signed_points
 
 if TYPE_CHECKING:
     from pipelines.portfolio.data import PortfolioReport
@@ -68,7 +68,7 @@ def show_portfolio(console: Console, summed: Portfolio) -> None:
             Text("█" * width, style=BAND_STYLES[band.band]),
         )
     console.print(table)
-    console.print(Text(f"By score: {summed.limits}"))
+    console.print(Text(f"By score: {summed.limits}; a band changes {BANDS_CHANGE}"))
     if summed.arr is not None and summed.expected_arr is not None:
         first = summed.bands[0]
         expected = f"{words.noun} in the outcome window is expected of accounts with ARR"

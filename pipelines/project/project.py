@@ -57,8 +57,8 @@ class SourceSettings(Frozen):
     ----------
     url : str or None
         A folder of Parquet and CSV files or a DuckDB file, relative to the configuration file; or
-        the address of a PostgreSQL server or of Spark (see ``docs/reference/engines.md``). It may
-        be left out where every vendor has a folder of its own.
+        an address of a bucket, a server or Spark (see ``docs/reference/engines.md``). It may be
+        left out where every vendor has a folder of its own.
     data_end : date or None
         The first day of which nothing is known; by default the day after the last row.
     encoding : {"utf-8", "utf-16", "latin-1"}

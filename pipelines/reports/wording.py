@@ -71,6 +71,27 @@ def band_limits(scale: ScoreScale) -> str:
     return f"{bands[0]} < {limits[0]} ≤ {bands[1]} < {limits[1]} ≤ {bands[2]}"
 
 
+BANDS_CHANGE = "8 points beyond a limit, or beyond it twice in a row"
+"""When an account changes its band, after "a band changes"."""
+
+
+def band_kept(scale: ScoreScale, band: str, score: float) -> str | None:
+    """Say why a band is not that of its score; None where it is.
+
+    Examples
+    --------
+    >>> from models.scoring.scale import ScoreScale
+    >>> scale = ScoreScale(0.05, at_risk_from=0.0952, watch_from=0.0452)
+    >>> band_kept(scale, "watch", 33.9)
+    '33.9 alone is at-risk; a band changes 8 points beyond a limit, or beyond it twice in a row'
+    >>> band_kept(scale, "watch", 45.0)
+    """
+    import numpy as np
+
+    alone = str(scale.bands[int(scale.position_of(np.array([score]))[0])])
+    return None if alone == band else f"{score:.1f} alone is {alone}; a band changes {BANDS_CHANGE}"
+
+
 def count(number: float | None) -> str:
     """Write how many.
 

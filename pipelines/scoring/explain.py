@@ -49,6 +49,8 @@ class Explained:
         Which scores lie in which band.
     words : OutcomeWords
         How people speak of the outcome.
+    kept : str or None
+        Why the band is not that of the score; None where it is.
     timing : str or None
         When the contract renews; None where the score does not tell it apart, or no date is known.
     prior : PriorShare or None
@@ -63,6 +65,7 @@ class Explained:
     limits: str
     timing: str | None = None
     prior: PriorShare | None = None
+    kept: str | None = None
 
     def to_dict(self) -> Json:
         """Return what ``explain --json`` prints."""
@@ -72,6 +75,7 @@ class Explained:
             "signals": [reason.to_dict() for reason in self.reasons],
             "band_rate": json_value(self.band_rate),
             "band_limits": self.limits,
+            "band_kept": self.kept,
             "timing": self.timing,
             "prior": None if self.prior is None else self.prior.to_dict(),
         }
@@ -88,7 +92,7 @@ def explain_account(project: Project, account_id: str, as_of: date | None) -> Ex
         When there is no champion.
     """
     from models.scoring.scorer import Scorer
-    from pipelines.reports.wording import band_limits
+    from pipelines.reports.wording import band_kept, band_limits
     from pipelines.scoring.bands.account import settled_band
 
     outcome = project.settings.outcome
@@ -137,6 +141,7 @@ def explain_account(project: Project, account_id: str, as_of: date | None) -> Ex
         band_limits(model.scale),
         timing_words(model, frame, day),
         model.prior,
+        band_kept(model.scale, account["band"], row["score"]),
     )
 
 

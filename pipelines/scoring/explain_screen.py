@@ -36,6 +36,8 @@ def show_explained(console: Console, explained: Explained) -> None:
         )
     )
     console.print(Text(explained.limits))
+    if explained.kept is not None:
+        console.print(Text(explained.kept))
     if explained.timing is not None:
         console.print(Text(f"The contract {explained.timing}"))
     if explained.band_rate and explained.band_rate["rows"]:

@@ -58,6 +58,8 @@ class DataReport:
         Per name of an outcome, whether it can be read.
     muted : int
         Findings that ``[check] mute`` leaves out.
+    engine : str
+        What computes, and whether its suite of tests runs: "DuckDB (run)".
     """
 
     tables: list[TableQuality]
@@ -69,6 +71,7 @@ class DataReport:
     observation_dates: list[str]
     outcomes: dict[str, OutcomeReport]
     muted: int
+    engine: str
 
     @property
     def problems(self) -> int:
@@ -88,6 +91,7 @@ class DataReport:
             "outcomes": {name: asdict(outcome) for name, outcome in self.outcomes.items()},
             "problems": self.problems,
             "muted": self.muted,
+            "engine": self.engine,
         }
 
 
@@ -102,6 +106,7 @@ def check_data(project: Project) -> DataReport:
     from features.build import active_builders
     from features.builders.owners import owner_attributes
     from features.catalog import GROUPS
+    from features.sources.engines.compiled import label_of
     from features.tables.mapping.contract import CONTRACT
 
     mute = project.settings.check.mute
@@ -125,6 +130,7 @@ def check_data(project: Project) -> DataReport:
             outcomes=outcomes,
             muted=sum(len(table.findings) for table in tables)
             - sum(len(table.findings) for table in heard),
+            engine=f"{company.engine.name} ({label_of(company.engine.name)})",
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from features.errors import SettingsError
@@ -30,7 +31,7 @@ class Demonstrated:
 def run_demo(
     folder: Path, *, registry: Path | None, accounts: int, months: int, seed: int
 ) -> Demonstrated:
-    """Simulate a company, draft its configuration as for any stranger's, train and score.
+    """Simulate a company, draft its configuration as for any stranger's, train, score twice.
 
     Parameters
     ----------
@@ -48,12 +49,13 @@ def run_demo(
     """
     from pipelines.setup.simulation.simulate import Simulation, simulate
 
+    company = Simulation(accounts=accounts, months=months, seed=seed)
     config, store = folder / FILE_NAME, folder / "scores.duckdb"
     _refuse_foreign(folder, config, store)
     with show_progress("Simulate") as step:
         rows = simulate(
             folder / "data",
-            Simulation(accounts=accounts, months=months, seed=seed),
+            company,
             progress=lambda done, total: step("accounts", done, total),
         )
     store.unlink(missing_ok=True)
@@ -61,6 +63,8 @@ def run_demo(
     _end_on_purpose(config)
     trained = train(load_project(config))
     project = load_project(config)
+    # What changed since the month before is the first question of every later one.
+    score_accounts(project, (company.end - timedelta(days=1)).replace(day=1))
     issued = score_accounts(project, None)
     return Demonstrated(
         folder, project.registry_folder, rows, trained, issued, portfolio(project, issued)

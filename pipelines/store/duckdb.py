@@ -16,8 +16,7 @@ from typing import Any, Self
 import duckdb
 import pyarrow as pa
 
-from features.errors import StoreError
-from features.sources.source import first_line
+from features.errors import StoreError, first_line
 from pipelines.store.base import ScoreStore
 from pipelines.store.runs import AlreadyIssued, EarlierStore, NoStore, Run, RunKey, now, run_row
 from pipelines.store.schema import SCORE_SCHEMA

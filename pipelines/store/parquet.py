@@ -20,9 +20,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.errors import StoreError
+from features.errors import StoreError, first_line
 from features.json_values import Json
-from features.sources.source import first_line
 from pipelines.store.base import ScoreStore
 from pipelines.store.duckdb import BATCH_ROWS, MEMORY, REPEATED, batches_of, spill_folder
 from pipelines.store.runs import AlreadyIssued, NoStore, Run, RunKey, now

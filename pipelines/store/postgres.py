@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Self
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from features.errors import StoreError, sample
+from features.errors import StoreError, first_line, sample
 from features.sources.postgres import FORM, connect
-from features.sources.source import first_line
 from features.sources.url import parse_url
 from pipelines.store.base import ScoreStore
 from pipelines.store.postgres_rows import flat_columns, from_csv, to_csv

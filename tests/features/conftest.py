@@ -17,11 +17,20 @@ import pytest
 from hypothesis import strategies as st
 from ibis.backends.duckdb import Backend
 
+from features.errors import first_line
 from features.sources.duckdb import duckdb_engine
 from features.sources.engines.engine import Engine
-from features.sources.source import Source, first_line
+from features.sources.source import Source
 from features.tables.company import Company, load_company
 from features.tables.mapping.mapping import TablesSettings
+from tests.features.lakes import (
+    MariaServer,
+    running_mariadb,
+    write_delta,
+    write_iceberg,
+    write_mysql,
+    write_parts,
+)
 from tests.features.servers import (
     PostgresServer,
     as_arrow,
@@ -256,6 +265,11 @@ ENGINES = (
     pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.xdist_group("postgres")]),
     pytest.param("spark", marks=[pytest.mark.spark, pytest.mark.xdist_group("spark")]),
 )
+ELSEWHERE = (
+    *ENGINES[1:],
+    "lake",
+    pytest.param("mysql", marks=[pytest.mark.mysql, pytest.mark.xdist_group("mysql")]),
+)
 Load = Callable[[Mapping[str, Any]], Source]
 
 
@@ -317,6 +331,61 @@ def load_spark(spark: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaServer]:
+    """Return a running MariaDB server."""
+    with running_mariadb() as server, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MARIA_PASSWORD", server.PASSWORD)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def load_mysql(mariadb: MariaServer) -> Iterator[Load]:
+    from features.sources.mysql import open_mysql
+
+    opened: list[Source] = []
+
+    def load(tables: Mapping[str, Any]) -> Source:
+        database = ibis.util.gen_name("loaded")
+        with mariadb.connect() as admin:
+            with admin.cursor() as cursor:
+                cursor.execute(f"CREATE DATABASE {database}")
+            for name, rows in tables.items():
+                write_mysql(admin, f"{database}.`{name}`", as_arrow(rows))
+        opened.append(open_mysql(mariadb.url(database)))
+        return opened[-1]
+
+    yield load
+    for source in opened:
+        source.engine.close()
+
+
+@pytest.fixture(scope="session")
+def load_lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Load]:
+    """Put tables by turns into Delta, Iceberg and several plain files."""
+    from features.sources.duckdb import open_duckdb
+
+    opened: list[Source] = []
+
+    def load(tables: Mapping[str, Any]) -> Source:
+        folder = tmp_path_factory.mktemp("lake")
+        for number, (name, rows) in enumerate(tables.items()):
+            arrow = as_arrow(rows)
+            if number % 3 == 0:
+                write_delta(folder / name, arrow.slice(0, len(arrow) // 2))
+                write_delta(folder / name, arrow.slice(len(arrow) // 2), "append")
+            elif number % 3 == 1:
+                write_iceberg(folder / name, arrow)
+            else:
+                write_parts(folder / name, arrow, 3)
+        opened.append(open_duckdb(str(folder), folder))
+        return opened[-1]
+
+    yield load
+    for source in opened:
+        source.engine.close()
+
+
+@pytest.fixture(scope="session")
 def load_on(request: pytest.FixtureRequest, engine_name: str) -> Load:
     """Return a function that puts tables, given as Arrow or pandas, into one of the engines."""
     load: Load = request.getfixturevalue(f"load_{engine_name}")
@@ -347,7 +416,7 @@ def company_quick(request: pytest.FixtureRequest) -> CompanyOf:
     return company_from(request.getfixturevalue(f"load_{request.param}"))
 
 
-@pytest.fixture(scope="session", params=ENGINES[1:])
+@pytest.fixture(scope="session", params=ELSEWHERE)
 def company_elsewhere(request: pytest.FixtureRequest) -> CompanyOf:
     """Return the same function for the engines that are compared with DuckDB."""
     return company_from(request.getfixturevalue(f"load_{request.param}"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from features.errors import DataError, sample
@@ -10,8 +11,10 @@ TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 FILE_SUFFIXES = (".parquet", *TEXT_SUFFIXES)
 
 
-def table_files(folder: Path) -> dict[str, Path]:
+def table_files(folder: Path, beside: Collection[str] = ()) -> dict[str, Path]:
     """List a folder's Parquet and text files by the names of the tables they hold.
+
+    ``beside`` are the names of its folders that are tables themselves.
 
     Raises
     ------
@@ -20,7 +23,7 @@ def table_files(folder: Path) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     for file in _visible_files(folder):
-        name = _table_name(file)
+        name = _table_of(file)
         if name is None:
             continue
         if name in found:
@@ -28,8 +31,13 @@ def table_files(folder: Path) -> dict[str, Path]:
                 f"The folder '{folder}' holds table '{name}' twice, as '{found[name].name}' and as"
                 f" '{file.name}'; keep one of them"
             )
+        if name in beside:
+            raise DataError(
+                f"The folder '{folder}' holds table '{name}' twice, as the folder '{name}' and as"
+                f" '{file.name}'; keep one of them"
+            )
         found[name] = file
-    if not found:
+    if not found and not beside:
         parts = [f"{part.name}/" for part in sorted(folder.iterdir()) if _holds_tables(part)]
         others = unread_files(folder) + parts
         held = f" (it holds {sample(others)})" if others else ""
@@ -41,7 +49,7 @@ def table_files(folder: Path) -> dict[str, Path]:
 
 def unread_files(folder: Path) -> list[str]:
     """List the files that may hold tables and are not read, such as spreadsheets."""
-    beside = [file.name for file in _visible_files(folder) if _table_name(file) is None]
+    beside = [file.name for file in _visible_files(folder) if _table_of(file) is None]
     return [name for name in beside if not name.lower().endswith(_NO_TABLE)]
 
 
@@ -64,7 +72,7 @@ def _holds_tables(folder: Path) -> bool:
     return (
         folder.is_dir()
         and not folder.name.startswith((".", "_"))
-        and any(_table_name(file) is not None for file in folder.iterdir())
+        and any(_table_of(file) is not None for file in folder.iterdir())
     )
 
 
@@ -73,13 +81,24 @@ def _visible_files(folder: Path) -> list[Path]:
     return [file for file in files if file.is_file() and not file.name.startswith((".", "_"))]
 
 
-def _table_name(file: Path) -> str | None:
-    """Return the table that a file holds by its name, None where it holds none."""
-    lowered = file.name.lower()
-    suffix = next((suffix for suffix in FILE_SUFFIXES if lowered.endswith(suffix)), None)
-    if suffix is None or (suffix == ".txt" and not _has_fields(file)):
+def _table_of(file: Path) -> str | None:
+    """Return the table that a file holds, None where it holds none."""
+    if file.name.lower().endswith(".txt") and not _has_fields(file):
         return None
-    return file.name[: -len(suffix)]
+    return table_name(file.name)
+
+
+def table_name(file: str) -> str | None:
+    """Return the table that a file holds by its name, None where the name says none.
+
+    Examples
+    --------
+    >>> table_name("invoices.csv.gz"), table_name("notes.xlsx")
+    ('invoices', None)
+    """
+    lowered = file.lower()
+    suffix = next((suffix for suffix in FILE_SUFFIXES if lowered.endswith(suffix)), None)
+    return None if suffix is None else file[: -len(suffix)]
 
 
 def _has_fields(file: Path) -> bool:

@@ -15,8 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from features.errors import SettingsError, nearest, sample
-from features.sources.source import first_line
+from features.errors import SettingsError, first_line, nearest, sample
 from pipelines.dashboard.access.visitor import ROLES, Role, Visitor
 from pipelines.reports.terminal.whole_file import replaced_whole
 

@@ -12,6 +12,7 @@ from features.catalog import GROUPS
 from pipelines.dashboard.snapshot.schema import MONEY
 from pipelines.portfolio.words import stake_words
 from pipelines.reports.wording import (
+    band_kept,
     band_limits,
     between,
     count,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from models.scoring.health_model import HealthModel
     from pipelines.project.project import Project
 
-MONEY_WORDS = {"MRR": "a month", "ARR": "a year"}
 LEAST_POINTS = 0.05
 """Points that are written as 0.0 are not told apart from none."""
 
@@ -92,6 +92,8 @@ class AccountView:
         What is known of its money: what, and how much.
     interval : (float, float) or None
         90 % interval of its probability; None where the model is not at hand or knows none.
+    kept : str or None
+        Why its band is not that of its score; None where it is.
     """
 
     row: dict[str, Any]
@@ -105,6 +107,7 @@ class AccountView:
     timing: str | None
     money: list[tuple[str, float]]
     interval: tuple[float, float] | None = None
+    kept: str | None = None
 
     @property
     def called(self) -> str:
@@ -150,6 +153,7 @@ def account_view(
         timing=_timing(held, as_of, model),
         money=_money(project, held),
         interval=_interval(held, model),
+        kept=None if model is None else band_kept(model.scale, held["band"], held["score"]),
     )
 
 
@@ -222,7 +226,7 @@ def _said(name: str, signal: Signal | None, value: str | None, points: float) ->
 
 
 def _money(project: Project, row: Mapping[str, Any]) -> list[tuple[str, float]]:
-    named = {"MRR": "mrr", "ARR": "arr", stake_words(project.settings.outcome).stake: "stake"}
+    named = {"ARR": "arr", stake_words(project.settings.outcome).stake: "stake"}
     return [(what, float(row[name])) for what, name in named.items() if row[name] is not None]
 
 
@@ -237,12 +241,13 @@ def key_figures(view: AccountView, noun: str) -> list[tuple[str, str | Markup, s
     if view.timing is not None and row["probability_if_due"] is not None:
         risk = percent(row["probability_if_due"])
         found.append(("Had it to decide", risk, f"{noun}, {view.window}, what the score tells"))
-    found += [
-        (what, money(amount), MONEY_WORDS.get(what, "chance times ARR"))
-        for what, amount in view.money
-    ]
+    found += [(what, money(amount), _money_words(what, row["mrr"])) for what, amount in view.money]
     found.append(("Coverage", percent(row["coverage"], 0), "of the score's weight has data"))
     return found
+
+
+def _money_words(what: str, mrr: float | None) -> str:
+    return f"a year; {money(mrr)} a month" if what == "ARR" else "chance times ARR"
 
 
 def _sure(view: AccountView) -> str:
@@ -254,7 +259,7 @@ def _sure(view: AccountView) -> str:
 
 def _since(row: Mapping[str, Any], view: AccountView) -> str:
     lasted = f"{row['band']} for {spell(row['band_days'])}; " if row["band_days"] else ""
-    return f"{lasted}{view.limits or 'from 0 to 100'}"
+    return f"{lasted}{view.limits or 'from 0 to 100'}{f'; {view.kept}' if view.kept else ''}"
 
 
 def rank_words(share: float, healthy: str) -> str:

@@ -34,7 +34,7 @@ from pipelines.dashboard.snapshot.query import AccountPage, AccountQuery
 from pipelines.dashboard.snapshot.schema import LIFECYCLE, LISTED, OWNER
 from pipelines.dashboard.snapshot.snapshot import Snapshot
 from pipelines.portfolio.words import StakeWords, stake_words
-from pipelines.reports.wording import band_limits
+from pipelines.reports.wording import BANDS_CHANGE, band_limits
 from pipelines.scoring.export_files import harmless, readable
 
 MOST_AT_ONCE = 200
@@ -97,6 +97,7 @@ def list_page(request: Request, visitor: VisitorOf, address: Address) -> HTMLRes
         query=query,
         page=page,
         limits="" if snapshot.model is None else band_limits(snapshot.model.scale),
+        bands_change=BANDS_CHANGE,
         words=words,
         sums=[(label, told) for label, told in _sums(page, words) if told is not None],
         columns=shown_columns(snapshot, query, outcome, words),

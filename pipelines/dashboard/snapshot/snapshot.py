@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import duckdb
 
-from features.errors import SettingsError, StoreError, nearest, sample
-from features.sources.source import first_line
+from features.errors import SettingsError, StoreError, first_line, nearest, sample
 from models.scoring.scale import BANDS
 from pipelines.dashboard.snapshot.query import MOVES, AccountQuery
 from pipelines.dashboard.snapshot.schema import (

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pyarrow as pa
 
-from features.errors import DataError, HealthscoreError, RegistryError, StoreError
-from features.sources.source import first_line
+from features.errors import DataError, HealthscoreError, RegistryError, StoreError, first_line
 from models.scoring.scale import BANDS, GOOD_BANDS
 from pipelines.dashboard.access.notes import Note, note_of
 from pipelines.dashboard.snapshot.attributes import account_attributes

@@ -96,7 +96,7 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["nowhere", "accounts.xlsx", "gone.duckdb", "mysql://a/b"])
+@pytest.mark.parametrize("name", ["nowhere", "accounts.xlsx", "gone.duckdb", "oracle://a/b"])
 def test_a_source_that_is_not_there_is_refused(name: str, tmp_path: Path) -> None:
     assert failure(name, tmp_path) == (
         f"The source '{name}' is neither a folder nor a DuckDB file (.db, .ddb, .duckdb) under"

@@ -1,0 +1,1 @@
+"""Tables of many files: partitioned folders, Delta Lake, Iceberg and buckets, read by DuckDB."""
