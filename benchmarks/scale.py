@@ -2,6 +2,19 @@
 
     python benchmarks/scale.py [--quick] [--json] [--only NAME ...]
 
+``night_ratio_incremental``  seconds of a night with one day of new events, after another night, as
+                          a share of those of a night that reads everything; 100,000 accounts
+``night_gib``             most memory of these nights
+``train_gib_per_million_rows``  memory that a million rows more take to be learnt from;
+                          ``train_gib_of_first`` is what any training takes
+``train_ratio_lgb``       seconds of a training as a multiple of those that LightGBM alone needs for
+                          as many trees on the same rows; ``train_ratio_final_trees`` the same of
+                          the trees of the final model alone
+``fit_ratio``             the same of fitting one model
+``captured``              share of the true risk of later dates that is captured by all rows, and
+                          ``captured_lost_by_a_tenth`` what is lost where a tenth of the rows
+                          without the outcome is learnt from
+``start_seconds``         seconds of processor time of a night of 1,000 accounts
 ``store_mb_per_million``  megabytes that a run adds to a DuckDB store, for a million accounts
 
 Each part is a module ``_scale_NAME.py`` whose ``measure(folder, quick)`` returns figures by their
@@ -18,7 +31,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-PARTS = ("store",)
+PARTS = ("night", "store", "training", "start")
 Figures = dict[str, float | None]
 
 

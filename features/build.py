@@ -54,6 +54,7 @@ KEYS = ("account_id", "observation_date", "happened", DAYS_TO_LOSS, AGE)
 """Columns of the feature table that are no signals."""
 ORDER = ("observation_date", "account_id")
 POSITION = "position_in_feature_table"
+PIECE_ROWS = 131_072
 NAMED_BY_USER = SignalsSettings(key_features=("NAME",), rubric={"NAME": {}})
 """Signals that a user's own names make appear once, with NAME in place of the name."""
 
@@ -143,12 +144,16 @@ class FeatureRows:
         Number of rows.
     signals : tuple of Signal
         What the columns are.
+    groups : tuple of (ibis Table, tuple of str)
+        The rows without signals, then for each group of signals a table of accounts and dates, and
+        the columns that come of each; needed for :meth:`pieces` alone.
     """
 
     company: Company
     table: ir.Table
     count: int
     signals: tuple[Signal, ...]
+    groups: tuple[tuple[ir.Table, tuple[str, ...]], ...] = ()
 
     def frame(self) -> pd.DataFrame:
         """Fetch all rows, ordered by date and account.
@@ -180,6 +185,32 @@ class FeatureRows:
             here = kept.filter(kept[POSITION].between(start, start + rows - 1))
             part = here.order_by(POSITION).drop(POSITION).to_pyarrow()
             yield from part.cast(schema).combine_chunks().to_batches()
+
+    def pieces(self) -> Iterator[pa.RecordBatchReader]:
+        """Fetch the columns of one group after the other, rows in no order but numbered.
+
+        The engine never holds, nor sends, all columns of a row at once, which of many rows would
+        take more memory than all that is made of them.
+
+        Yields
+        ------
+        pyarrow.RecordBatchReader
+            :data:`POSITION`, the place of a row by date and account, beside the columns.
+        """
+        keys = ["account_id", "observation_date"]
+        (observations, own), *groups = self.groups
+        numbered = observations.mutate(**{POSITION: ibis.row_number().over(order_by=ORDER)})
+        rows = self.company.keep("numbered_rows", numbered)
+        place = rows.select(POSITION, *keys)
+        tables = [(rows, own)]
+        for group, names in groups:
+            both = place.left_join(group.select(*keys, *names), keys, rname=SECOND_COPY)
+            tables.append((both, names))
+        schema = self._schema()
+        for table, names in tables:
+            kinds = pa.schema([pa.field(POSITION, pa.int64()), *(schema.field(n) for n in names)])
+            piece = table.select(*kinds.names).to_pyarrow().cast(kinds)
+            yield piece.to_reader(PIECE_ROWS)
 
     def _schema(self) -> pa.Schema:
         kinds = {s.name: pa.string() if s.is_categorical else pa.float64() for s in self.signals}
@@ -262,6 +293,7 @@ def feature_rows(
     request = Request(company, observations, tuple(dates), settings, outcome, account_id)
     extra = [name for name in (*KEYS[2:], "mrr") if name in observations.columns]
     joined = observations.select("account_id", "observation_date", *extra)
+    groups = [(joined, (*joined.columns,))]
     for number, (builder, signals) in enumerate(builders.items(), start=2):
         tell(f"building {builder.group} signals", number, steps)
         names = [signal.name for signal in signals]
@@ -274,9 +306,11 @@ def feature_rows(
             rname=SECOND_COPY,
         )
         joined = both.select(*joined.columns, *fresh)
+        groups.append((values, tuple(fresh)))
     tell("collecting the feature table", steps, steps)
     every = tuple(signal for signals in builders.values() for signal in signals)
-    return FeatureRows(company, joined, int(observations.count().execute()), every)
+    count = int(observations.count().execute())
+    return FeatureRows(company, joined, count, every, tuple(groups))
 
 
 def _typed(frame: pd.DataFrame, signals: Sequence[Signal]) -> pd.DataFrame:

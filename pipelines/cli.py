@@ -7,38 +7,12 @@ import gc
 import io
 import os
 import sys
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
 from features.errors import HealthscoreError
-from pipelines.commands.champions import history, rollback
-from pipelines.commands.experiment import experiment
-from pipelines.commands.monitor import monitor
-from pipelines.commands.panel import serve, user
-from pipelines.commands.plays import plays
-from pipelines.commands.portfolio import digest, forecast, portfolio
-from pipelines.commands.scores import (
-    curve,
-    explain,
-    export,
-    score,
-    trend,
-    verify_run,
-    verify_store,
-)
-from pipelines.commands.setup import (
-    check,
-    connect,
-    demo,
-    features,
-    init,
-    links,
-    signals,
-    simulate,
-)
-from pipelines.commands.training import backtest, train
-from pipelines.commands.weights import recommend, what_if
 from pipelines.project.version import installed_version
 
 EXIT_CODES = """\
@@ -48,49 +22,59 @@ contract · 4 too few matured outcomes · 5 no usable champion · 6 the score st
 the champion stayed · 14 a digest was not delivered · 130 interrupted.
 """
 
-app = typer.Typer(
-    name="healthscore",
-    epilog=EXIT_CODES,
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-
 INTERRUPTED = 130
 
-for command in (
-    simulate,
-    connect,
-    init,
-    links,
-    check,
-    signals,
-    features,
-    train,
-    backtest,
-    monitor,
-    score,
-    verify_run,
-    verify_store,
-    explain,
-    curve,
-    trend,
-    portfolio,
-    plays,
-    digest,
-    forecast,
-    export,
-    recommend,
-    what_if,
-    history,
-    rollback,
-    serve,
-    demo,
-):
-    app.command()(command)
-app.add_typer(user)
-app.add_typer(experiment)
+PLACES = {
+    **dict.fromkeys(
+        ("simulate", "connect", "init", "links", "check", "signals", "features"), "setup"
+    ),
+    **dict.fromkeys(("train", "backtest"), "training"),
+    "monitor": "monitor",
+    **dict.fromkeys(("score", "verify_run", "verify_store", "explain", "curve", "trend"), "scores"),
+    "portfolio": "portfolio",
+    "plays": "acting.plays",
+    **dict.fromkeys(("digest", "pack", "forecast"), "portfolio"),
+    "export": "scores",
+    **dict.fromkeys(("recommend", "what_if"), "weights"),
+    **dict.fromkeys(("history", "rollback"), "champions"),
+    "serve": "panel.serve",
+    "mcp": "panel.mcp",
+    "demo": "setup",
+    "user": "panel.user",
+    "token": "panel.token",
+    "experiment": "acting.experiment",
+    "calls": "acting.calls",
+}
+"""Each command, or group of commands, and the file of ``pipelines/commands`` it is in."""
+
+
+def command_line(only: str | None = None) -> typer.Typer:
+    """Gather the commands, or the one that is asked for, without loading the others' files.
+
+    Parameters
+    ----------
+    only : str or None
+        As people write it, such as "verify-run"; None, or what is no command, for all.
+    """
+    app = typer.Typer(
+        name="healthscore",
+        epilog=EXIT_CODES,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    app.callback(
+        help="Customer health scores learned from past churn, with points that add up exactly."
+    )(start)
+    wanted = (only or "").replace("-", "_")
+    for name in [wanted] if wanted in PLACES else PLACES:
+        command = getattr(import_module(f"pipelines.commands.{PLACES[name]}"), name)
+        if isinstance(command, typer.Typer):
+            app.add_typer(command)
+        else:
+            app.command()(command)
+    return app
 
 
 def _show_version(asked: bool) -> None:
@@ -99,9 +83,6 @@ def _show_version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(
-    help="Customer health scores learned from past churn, with points that add up exactly."
-)
 def start(
     version: Annotated[
         bool,
@@ -121,7 +102,8 @@ def main(arguments: list[str] | None = None) -> None:
         sys.stdout.reconfigure(errors="replace")
     try:
         try:
-            app(arguments)
+            given = sys.argv[1:] if arguments is None else arguments
+            command_line(given[0] if given else None)(given)
         finally:
             # A full disk shows only when the last words are written.
             sys.stdout.flush()

@@ -18,7 +18,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from pipelines.cli import app
+from pipelines.cli import command_line
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -194,7 +194,7 @@ def options_of(command: Any) -> set[str]:
 def test_services_run_commands_that_exist() -> None:
     from mlflow.cli import cli as mlflow
 
-    programs = {"healthscore": typer.main.get_command(app), "mlflow": mlflow}
+    programs = {"healthscore": typer.main.get_command(command_line()), "mlflow": mlflow}
     for name in OURS:
         program, command, *given = SERVICES[name]["command"]
         known = options_of(programs[program].commands[command])

@@ -18,7 +18,7 @@ import typer
 from markdown_it import MarkdownIt
 
 from features.errors import HealthscoreError
-from pipelines.cli import EXIT_CODES, app
+from pipelines.cli import EXIT_CODES, command_line
 from pipelines.project.project import Settings
 from tests.pipelines.conftest import Project, Run
 
@@ -32,7 +32,7 @@ PROGRAMS = (
 COMMAND = re.compile(rf"(?:\$ )?(?:[\w./-]*/bin/)?(?:{PROGRAMS})(?: |$)")
 CRON = re.compile(r"^(?:[\d*/,-]+ +){5}(?=healthscore )")
 
-COMMANDS: Any = typer.main.get_command(app)
+COMMANDS: Any = typer.main.get_command(command_line())
 
 # What is not run here, by how it begins, and why.
 NOT_RUN = {
@@ -58,6 +58,7 @@ NOT_RUN = {
     "marimo": "opens an editor, or a page for the browser",
     "python notebooks": "tests/test_notebooks.py runs every notebook",
     "healthscore serve": "runs until it is stopped; tests/pipelines/dashboard starts it",
+    "healthscore mcp": "runs until it is stopped; tests/pipelines/agents starts it",
     "healthscore plays": "needs a team that acts; tests/pipelines/plays/test_command.py has one",
     "healthscore digest --all": "needs owners; tests/pipelines/portfolio/outbox has some",
     "healthscore connect": "needs vendors' exports; tests/pipelines/setup/test_vendors.py has some",

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from pipelines.cli import app
+from pipelines.cli import command_line
 from pipelines.monitor.monitor import BROKEN_FEED, CODES, KEPT, RETRAIN, WATCH
 from tests.scheduler_environments import EXAMPLES, loaded, python_of
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMANDS = typer.main.get_command(app).commands
+COMMANDS = typer.main.get_command(command_line()).commands
 
 
 def calls_in(text: str) -> list[tuple[str, list[str]]]:

@@ -49,10 +49,10 @@ def commands_markdown() -> str:
     """Write every command: how it is called, what it does, its arguments and options."""
     import typer
 
-    from pipelines.cli import app
+    from pipelines.cli import command_line
 
     parts = []
-    for name, command in _commands(typer.main.get_command(app), ""):
+    for name, command in _commands(typer.main.get_command(command_line()), ""):
         context = command.context_class(command, info_name=f"healthscore {name}")
         usage = command.get_usage(context).removeprefix("Usage: ")
         records = [parameter.get_help_record(context) for parameter in command.get_params(context)]

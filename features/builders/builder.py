@@ -13,6 +13,7 @@ import ibis.expr.types as ir
 from features.builders.settings import SignalsSettings
 from features.catalog import Signal
 from features.outcomes.settings import OutcomeSettings
+from features.sources.engines.engine import NOTHING
 from features.tables.company import Company, rows_known, without_doubled_keys
 from features.windows.panes import Events, Measure, Window, aggregate_windows, events_of
 
@@ -60,8 +61,10 @@ class Request:
         self, events: Events, windows: Sequence[Window], measures: Mapping[str, Measure]
     ) -> ir.Table:
         """Measure events over windows: see :func:`features.windows.panes.aggregate_windows`."""
+        # What is computed for one account alone is not worth keeping.
+        remembered = NOTHING if self.account_id else self.company.engine.remembered
         return aggregate_windows(
-            self.observations, self.dates, events, windows, measures, self.company.keep
+            self.observations, self.dates, events, windows, measures, self.company.keep, remembered
         )
 
     def known(self, table: str, lookback_days: int | None = None) -> ir.Table:

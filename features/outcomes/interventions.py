@@ -25,13 +25,6 @@ SOON = 0.9
 MONTH_DAYS, YEAR_DAYS, DAY_SECONDS = 31, 365, 86_400
 
 
-def left_alone(frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """Tell which rows nobody acted on soon after their date: (n,); all, without the column."""
-    if ACTED_ON not in frame:
-        return np.ones(len(frame), dtype=bool)
-    return ~frame[ACTED_ON].to_numpy(dtype=bool)
-
-
 def treated_rows(
     company: Company, outcome: OutcomeSettings, frame: pd.DataFrame
 ) -> npt.NDArray[np.bool_] | None:

@@ -18,6 +18,7 @@ from features.windows.panes import Events, Measure, Window, events_of
 RECENT = Window("recent", 28)
 BEFORE = Window("before", 28, ends_days_before=28)
 LONG = Window("long", 90)
+SOME_DAY = date(2020, 1, 1)
 
 
 def _signal(
@@ -168,10 +169,10 @@ def _first_value(request: Request) -> ir.Table:
     """
     table = request.company.tables["usage_events"]
     chosen = list(request.settings.key_features)
-    newest = _midnight(max(request.dates))
     moment, feature = table.cleaned[table.contract.time], table.cleaned.feature
     # The first use is the one the most days ago, and a maximum is what the engine can combine.
-    ago = days_between(newest, moment)
+    # From whatever day: a fixed one makes the same statement every night.
+    ago = days_between(_midnight(SOME_DAY), moment)
     shows_value = feature.isin(chosen) if chosen else feature.notnull()
     events = request.events("usage_events", ago=ago, shows_value=shows_value)
     events = Events(events.rows.filter(events.rows.shows_value))
@@ -179,7 +180,7 @@ def _first_value(request: Request) -> ir.Table:
     first = request.over_windows(events, [ever], {"ago": Measure("max", "ago")})
     rows = fill_rows(request.observations, first, [])
     rows = without_doubled_keys(rows.left_join(_record_starts(request), "observation_date"))
-    waited = days_between(newest, rows.created_at) - rows[f"ago_{ever.name}"]
+    waited = days_between(_midnight(SOME_DAY), rows.created_at) - rows[f"ago_{ever.name}"]
     on_record = rows.created_at >= rows.record_start.truncate("D")
     waited = ibis.ifelse(waited > 0, waited, ibis.ifelse(waited.notnull(), 0.0, waited))
     value = ibis.ifelse(on_record, waited, ibis.null("float64"))
@@ -189,12 +190,16 @@ def _first_value(request: Request) -> ir.Table:
 def _record_starts(request: Request) -> ir.Table:
     """Return, per date, the first use of any account that was known on it."""
     events = events_of(request.company.tables["usage_events"])
-    rows = events.rows
-    known_at = rows.known_at if events.may_be_late else rows.moment
+
+    def by_day(rows: ir.Table) -> ir.Table:
+        known_at = rows.known_at if events.may_be_late else rows.moment
+        return rows.group_by(known=known_at.truncate("D")).aggregate(first=rows.moment.min())
+
+    rows = request.company.engine.remembered.each(events.rows, by_day)
     midnights = [_midnight(day) for day in dict.fromkeys(request.dates)]
     firsts = rows.aggregate(
         **{
-            f"first_{number}": rows.moment.min(where=known_at < midnight)
+            f"first_{number}": rows["first"].min(where=rows["known"] < midnight)
             for number, midnight in enumerate(midnights)
         }
     )

@@ -194,9 +194,9 @@ def _volumes(request: Request) -> ir.Table:
     if not table.has("user_id"):
         return volumes
     users = request.over_windows(
-        request.events("usage_events", user=events.user_id),
+        request.events("usage_events", user_id=events.user_id),
         (RECENT, BEFORE),
-        {"users": Measure("distinct", "user")},
+        {"users": Measure("distinct", "user_id")},
     )
     return fill_rows(volumes, users, [])
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from features.errors import DataError, HealthscoreError, SettingsError
 from features.sources.engines.compiled import COMPILED_ONLY, refusal
 from features.sources.source import Source
 from features.sources.url import masked, scheme_of, with_environment
+
+if TYPE_CHECKING:
+    from features.sources.lake.kept import KeptParts
 
 
 @contextmanager
@@ -56,6 +61,40 @@ def open_source(
         ) from error
     finally:
         engine.close()
+
+
+def remember(
+    source: Source, names: Iterable[str], folder: Path, *, is_full: bool = False
+) -> KeptParts | None:
+    """Let a source remember what was computed of the parts of its tables.
+
+    Parameters
+    ----------
+    source : Source
+        The opened source.
+    names : iterable of str
+        The tables that will be read.
+    folder : Path
+        Where results are kept.
+    is_full : bool
+        Whether everything is computed anew, and kept.
+
+    Returns
+    -------
+    KeptParts or None
+        None where no table has several parts.
+    """
+    parted = [source.parted(name) for name in dict.fromkeys(names)]
+    several = [table for table in parted if table is not None and len(table.parts) > 1]
+    if not several:
+        return None
+    from features.sources.lake.kept import KeptParts
+
+    kept = KeptParts(source.engine.connection, folder, is_full=is_full)
+    for table in several:
+        kept.add(table)
+    source.engine = replace(source.engine, remembered=kept)
+    return kept
 
 
 def _opened(url: str | None, relative_to: Path, encoding: str, parts: Mapping[str, str]) -> Source:

@@ -12,7 +12,7 @@ import ibis.expr.types as ir
 from ibis.backends import BaseBackend
 
 from features.errors import DataError
-from features.sources.engines.engine import Engine
+from features.sources.engines.engine import Engine, Remembered
 from features.sources.source import Source
 from features.tables.cleaning import CleanTable, clean_table
 from features.tables.last_rows import without_strays
@@ -112,12 +112,16 @@ def load_company(
         if progress is not None:
             progress(f"checking {name}", number, len(tables))
         with _named(source, table.source_name):
-            quality[name] = inspect_table(table, tables["accounts"])
-    return Company(source.engine, tables, quality, known_until or _end(tables, quality, is_dated))
+            quality[name] = inspect_table(table, tables["accounts"], source.engine.remembered)
+    end = known_until or _end(tables, quality, is_dated, source.engine.remembered)
+    return Company(source.engine, tables, quality, end)
 
 
 def _end(
-    tables: Mapping[str, CleanTable], quality: dict[str, TableQuality], is_dated: bool
+    tables: Mapping[str, CleanTable],
+    quality: dict[str, TableQuality],
+    is_dated: bool,
+    remembered: Remembered,
 ) -> date:
     """Find the day after the last row; strays, and labels that are read as of it, are told of."""
     now = datetime.now(tz=UTC).replace(tzinfo=None)
@@ -125,7 +129,7 @@ def _end(
     ending = {name: table for name, table in tables.items() if name != "labels"}
     if not is_dated and all(quality[name].last is None for name in ending):
         return now.date()
-    last, strays = without_strays(ending, now)
+    last, strays = without_strays(ending, now, remembered)
     end = data_end(quality, last)
     told = dict(strays)
     if not is_dated:

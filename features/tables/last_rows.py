@@ -10,6 +10,7 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
+from features.sources.engines.engine import NOTHING, Remembered
 from features.tables.cleaning import CleanTable
 from features.tables.mapping.finding import Finding
 
@@ -75,7 +76,7 @@ def freshness(name: str, rows: ir.Table, moment: str, as_of: date) -> Freshness:
 
 
 def without_strays(
-    tables: Mapping[str, CleanTable], now: datetime
+    tables: Mapping[str, CleanTable], now: datetime, remembered: Remembered = NOTHING
 ) -> tuple[datetime | None, dict[str, Finding]]:
     """Find the time after which only stray rows come.
 
@@ -85,6 +86,8 @@ def without_strays(
         The tables whose own times end the data.
     now : datetime
         What lies after it is no end.
+    remembered : Remembered
+        What need not be looked at again.
 
     Returns
     -------
@@ -96,9 +99,7 @@ def without_strays(
     last: list[tuple[datetime, str]] = []
     ended = {name: table for name, table in tables.items() if table.is_dated}
     for name, table in ended.items():
-        times = _times(table, now)
-        newest = times.order_by(ibis.desc(times[0])).limit(MOST_STRAYS + 1)
-        last += [(time, name) for time in newest[0].to_pyarrow().to_pylist()]
+        last += [(time, name) for time in _newest(table, now, remembered)]
     last.sort(reverse=True)
     for place in range(1, min(MOST_STRAYS, len(last) - 1) + 1):
         after, before = last[place - 1][0], last[place][0]
@@ -118,6 +119,23 @@ def without_strays(
                 for name in dict.fromkeys(strays)
             }
     return None, {}
+
+
+def _newest(table: CleanTable, now: datetime, remembered: Remembered) -> list[datetime]:
+    """Return the newest times of a table that are not in the future."""
+    own = table.contract.time
+
+    def newest(rows: ir.Table) -> ir.Table:
+        times = rows.filter(rows[own].notnull()).select(own)
+        return times.order_by(ibis.desc(own)).limit(MOST_STRAYS + 1)
+
+    if remembered.covers(table.cleaned):
+        parts = newest(remembered.each(table.cleaned, newest))
+        listed: list[datetime] = parts[own].to_pyarrow().to_pylist()
+        if not listed or max(listed) <= now:
+            return listed
+    alone: list[datetime] = newest(_times(table, now))[own].to_pyarrow().to_pylist()
+    return alone
 
 
 def _times(table: CleanTable, now: datetime) -> ir.Table:

@@ -8,7 +8,9 @@ import ibis
 import ibis.expr.types as ir
 
 from features.errors import DataError, sample
+from features.sources.engines.engine import NOTHING, Remembered
 from features.tables.cleaning import CleanTable
+from features.tables.counted_parts import by_account, is_counted_by_parts
 from features.tables.reading.forms import Counts
 
 FEWEST_ROWS = 10
@@ -19,7 +21,9 @@ _WAYS: dict[str, Callable[[ir.StringValue], ir.StringValue]] = {
 }
 
 
-def links_to_accounts(table: CleanTable, accounts: CleanTable) -> Counts:
+def links_to_accounts(
+    table: CleanTable, accounts: CleanTable, remembered: Remembered = NOTHING
+) -> Counts:
     """Count the rows of unknown accounts and those from before their account.
 
     Raises
@@ -29,6 +33,10 @@ def links_to_accounts(table: CleanTable, accounts: CleanTable) -> Counts:
     """
     known = accounts.cleaned.select(__known="account_id", __created="created_at")
     rows = table.cleaned
+    if is_counted_by_parts(table, remembered):
+        by_parts = _linked_by_parts(table, known, remembered)
+        if by_parts is not None:
+            return _judged(by_parts, table, accounts)
     joined = rows.left_join(known, rows.account_id == known["__known"])
     orphan = joined["__known"].isnull() & joined.account_id.notnull()
     own_time = joined[table.contract.time] if table.is_dated else ibis.null("timestamp")
@@ -44,6 +52,42 @@ def links_to_accounts(table: CleanTable, accounts: CleanTable) -> Counts:
         .iloc[0]
         .to_dict()
     )
+    return _judged(counts, table, accounts)
+
+
+def _linked_by_parts(
+    table: CleanTable, known: ir.Table, remembered: Remembered
+) -> dict[str, float | str | None] | None:
+    """Count by accounts and parts; None where rows before their account must be looked at."""
+    grouped = by_account(table, remembered)
+    joined = grouped.left_join(known, grouped.account_id == known["__known"])
+    orphan = joined["__known"].isnull()
+    counts: dict[str, float | str | None] = (
+        joined.aggregate(
+            linked=joined["rows"].sum(where=~orphan),
+            unknown=joined["rows"].sum(where=orphan),
+            unknown_example=joined.account_id.min(where=orphan),
+            early=(joined["first"] < joined["__created"].truncate("D")).sum(),
+        )
+        .execute()
+        .iloc[0]
+        .to_dict()
+    )
+    early = counts["early"]
+    return None if isinstance(early, float | int) and early > 0 else counts
+
+
+def _judged(
+    counts: dict[str, float | str | None], table: CleanTable, accounts: CleanTable
+) -> Counts:
+    """Say what would make unknown ids known.
+
+    Raises
+    ------
+    DataError
+        When no row at all of a table belongs to an account.
+    """
+    rows = table.cleaned
     unknown = int(counts["unknown"] or 0) if counts["unknown"] == counts["unknown"] else 0
     if unknown:
         counts["unknown_hint"] = _hint(rows, accounts.cleaned)

@@ -12,6 +12,7 @@ import ibis.expr.types as ir
 
 from features.errors import DataError, sample
 from features.json_values import Json, JsonReady
+from features.sources.engines.engine import NOTHING, Remembered
 from features.sources.files.plain_forms import without_missing_words
 from features.tables.cleaning import (
     CLOCK_PATTERN,
@@ -20,6 +21,7 @@ from features.tables.cleaning import (
     CleanTable,
     clean_value,
 )
+from features.tables.counted_parts import LATEST_TIME, counted_by_parts, is_counted_by_parts
 from features.tables.doubts import row_doubts
 from features.tables.label_quality import refuse_wrong_labels
 from features.tables.links import links_to_accounts
@@ -85,8 +87,12 @@ class TableQuality(JsonReady):
         return super().to_dict() | {"problems": list(self.problems), "findings": findings}
 
 
-def inspect_table(table: CleanTable, accounts: CleanTable) -> TableQuality:
+def inspect_table(
+    table: CleanTable, accounts: CleanTable, remembered: Remembered = NOTHING
+) -> TableQuality:
     """Count what one table holds and what is wrong with it, in one scan.
+
+    Of the parts of a table that are remembered, only the others are scanned.
 
     Raises
     ------
@@ -99,26 +105,10 @@ def inspect_table(table: CleanTable, accounts: CleanTable) -> TableQuality:
     if is_accounts or (table.contract.name == "labels" and not table.is_dated):
         _refuse_duplicate_accounts(table)
     now = datetime.now(tz=UTC).replace(tzinfo=None)
-    raw_counts = table.raw.aggregate(**_raw_measures(table, now)).execute().iloc[0].to_dict()
+    raw_counts, facts = _counted(table, now, remembered)
+    links = {} if is_accounts else links_to_accounts(table, accounts, remembered)
     kept = table.cleaned
-    if not table.is_dated:
-        kept = kept.mutate(**{table.contract.time: ibis.null("timestamp")})
-    times = kept[table.contract.time]
-    measures: dict[str, ir.Value] = {
-        "rows": kept.count(),
-        "accounts": kept.account_id.nunique(),
-        "first": times.min(),
-        "last": times.max(where=times <= ibis.literal(now)),
-        **{f"missing:{name}": kept[name].isnull().sum() for name in kept.columns},
-        **{
-            f"backward:{column.name}": (kept[column.name] < times).sum()
-            for column in table.contract.columns
-            if column.known_at == column.name and table.has(column.name)
-        },
-    }
-    facts = kept.aggregate(**measures).execute().iloc[0].to_dict()
-    links = {} if is_accounts else links_to_accounts(table, accounts)
-    rows = int(facts["rows"])
+    rows = _count(facts, "rows")
     columns = [table.contract.column(name) for name in kept.columns if name not in table.attributes]
     _refuse_unreadable(table, columns, raw_counts)
     if table.contract.name in NEVER_EMPTY and not rows:
@@ -130,17 +120,53 @@ def inspect_table(table: CleanTable, accounts: CleanTable) -> TableQuality:
         name=table.contract.name,
         source_name=table.source_name,
         rows=rows,
-        accounts=int(facts["accounts"]),
+        accounts=_count(facts, "accounts"),
         first=_moment(facts["first"]),
         last=_moment(facts["last"]),
         missing={
-            name: float(facts[f"missing:{name}"]) / rows
+            name: _count(facts, f"missing:{name}") / rows
             for name in kept.columns
             if rows and name not in ("account_id", table.contract.time)
         },
         findings=tuple(_findings(table, columns, {**raw_counts, **facts, **links})),
         decided=table.decided,
     )
+
+
+def _counted(table: CleanTable, now: datetime, remembered: Remembered) -> tuple[Counts, Counts]:
+    """Count over the raw and over the cleaned rows."""
+    if is_counted_by_parts(table, remembered):
+        counted = counted_by_parts(
+            table, now, remembered, lambda raw: _raw_measures(table, raw, None), _fact_measures
+        )
+        if counted is not None:
+            return counted
+    raw = table.raw.aggregate(**_raw_measures(table, table.raw, now)).execute().iloc[0].to_dict()
+    kept = table.cleaned
+    if not table.is_dated:
+        kept = kept.mutate(**{table.contract.time: ibis.null("timestamp")})
+    times = kept[table.contract.time]
+    facts = kept.aggregate(
+        **_fact_measures(table, kept),
+        accounts=kept.account_id.nunique(),
+        last=times.max(where=times <= ibis.literal(now)),
+    )
+    return raw, facts.execute().iloc[0].to_dict()
+
+
+def _fact_measures(table: CleanTable, kept: ir.Table) -> dict[str, ir.Value]:
+    """Build the counts of rows that can be used."""
+    times = kept[table.contract.time]
+    return {
+        "rows": kept.count(),
+        "first": times.min(),
+        **{f"missing:{name}": kept[name].isnull().sum() for name in kept.columns},
+        **{
+            f"backward:{column.name}": (kept[column.name] < times).sum()
+            for column in table.contract.columns
+            if column.known_at == column.name and table.has(column.name)
+        },
+    }
 
 
 def data_end(
@@ -176,9 +202,11 @@ def _refuse_duplicate_accounts(table: CleanTable) -> None:
         )
 
 
-def _raw_measures(table: CleanTable, now: datetime) -> dict[str, ir.Value]:
-    """Build the counts of unreadable and impossible values of every mapped column."""
-    raw = table.raw
+def _raw_measures(table: CleanTable, raw: ir.Table, now: datetime | None) -> dict[str, ir.Value]:
+    """Build the counts of unreadable and impossible values of every mapped column.
+
+    Without a time of counting, the latest time of a column stands for how many are in the future.
+    """
     measures: dict[str, ir.Value] = {
         f"levels:{name}": raw[name].nunique()
         for name in table.attributes
@@ -211,7 +239,9 @@ def _raw_measures(table: CleanTable, now: datetime) -> dict[str, ir.Value]:
         measures[f"unreadable:{name}"] = unread.sum()
         measures[f"example:{name}"] = value.cast("string").min(where=unread)
         if column.kind == "time":
-            if not column.planned:
+            if not column.planned and now is None:
+                measures[f"{LATEST_TIME}{name}"] = cleaned.max()
+            elif not column.planned:
                 measures[f"future:{name}"] = (cleaned > ibis.literal(now)).sum()
             if is_text:
                 zoned = value.re_search(ZONE_PATTERN)

@@ -18,16 +18,17 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
-from typing import Literal
 
 import ibis
 import ibis.expr.types as ir
 
+from features.sources.engines.engine import NOTHING, Remembered
 from features.tables.cleaning import CleanTable
 from features.tables.company import without_doubled_keys
 from features.windows.calendar import BITS, PaneCalendar, Window, bits_of
+from features.windows.days import daily, with_means
+from features.windows.measures import Events, Measure
 
 __all__ = ["Events", "Measure", "Window", "aggregate_windows", "events_of"]
 
@@ -38,46 +39,6 @@ Keep = Callable[[str, ir.Table], ir.Table]
 @ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]
 def bit_count(bits: int) -> int:  # type: ignore[empty-body]
     """Count the bits that are set: the engine's own function of that name."""
-
-
-@dataclass(frozen=True)
-class Measure:
-    """What to compute over each window.
-
-    Parameters
-    ----------
-    kind : {"count", "sum", "mean", "max", "days", "last", "distinct"}
-        Rows; sum, mean or maximum of a column; distinct days with a row; latest time; distinct
-        values of a column. Missing values of the column are left out.
-    column : str
-        The column of ``sum``, ``mean``, ``max`` and ``distinct``.
-    few : bool
-        Whether a ``distinct`` column is likely to hold few values over all accounts. That is
-        cheaper then; the result is the same.
-    """
-
-    kind: Literal["count", "sum", "mean", "max", "days", "last", "distinct"]
-    column: str = ""
-    few: bool = False
-
-
-@dataclass(frozen=True)
-class Events:
-    """Things that happened to accounts.
-
-    Parameters
-    ----------
-    rows : ibis table
-        ``account_id``, ``moment`` (when it happened), ``known_at`` where that may be later, and
-        the columns to measure.
-    """
-
-    rows: ir.Table
-
-    @property
-    def may_be_late(self) -> bool:
-        """Whether an event may become known after it happened."""
-        return "known_at" in self.rows.columns
 
 
 def events_of(table: CleanTable, at: str | None = None, **columns: ir.Value) -> Events:
@@ -115,6 +76,7 @@ def aggregate_windows(
     windows: Sequence[Window],
     measures: Mapping[str, Measure],
     keep: Keep,
+    remembered: Remembered = NOTHING,
 ) -> ir.Table:
     """Compute measures over windows before every observation date.
 
@@ -133,6 +95,8 @@ def aggregate_windows(
         Measures by name.
     keep : callable
         Computes a step once, in the engine: see :meth:`features.tables.company.Company.keep`.
+    remembered : Remembered
+        What need not be computed again: days of events that were put together on earlier nights.
 
     Returns
     -------
@@ -141,6 +105,31 @@ def aggregate_windows(
         per observation. Counts and sums of nothing are 0; a mean, maximum or latest time of
         nothing is missing.
     """
+    groups = [(events, dict(measures))]
+    if remembered.covers(events.rows):
+        groups = daily(events, measures, remembered)
+    result = observations.select(*KEYS)
+    for some_events, some in groups:
+        for part in _windowed(dates, some_events, windows, some, keep):
+            result = without_doubled_keys(result.left_join(part, KEYS))
+    result = with_means(result, measures, [window.name for window in windows])
+    zero = [
+        f"{name}_{window.name}"
+        for name, measure in measures.items()
+        if measure.kind in _ZERO_WHERE_ABSENT
+        for window in windows
+    ]
+    return result.mutate(**{name: result[name].cast("float64").fill_null(0.0) for name in zero})
+
+
+def _windowed(
+    dates: Sequence[date],
+    events: Events,
+    windows: Sequence[Window],
+    measures: Mapping[str, Measure],
+    keep: Keep,
+) -> list[ir.Table]:
+    """Compute measures of the accounts and dates that have any, in one table or several."""
     days = [name for name, measure in measures.items() if measure.kind == "days"]
     calendar = PaneCalendar(dates, windows, days_are_sets=bool(days))
     plain = _dated(events, calendar)
@@ -155,19 +144,9 @@ def aggregate_windows(
         for names in (together, alone)
         if names
     ]
-    parts += [
+    return parts + [
         _over_values(plain, events, calendar, name, measures[name].column, keep) for name in apart
     ]
-    result = observations.select(*KEYS)
-    for part in parts:
-        result = without_doubled_keys(result.left_join(part, KEYS))
-    zero = [
-        f"{name}_{window.name}"
-        for name, measure in measures.items()
-        if measure.kind in _ZERO_WHERE_ABSENT
-        for window in windows
-    ]
-    return result.mutate(**{name: result[name].cast("float64").fill_null(0.0) for name in zero})
 
 
 FEW = 2 * BITS

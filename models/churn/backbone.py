@@ -10,7 +10,7 @@ import numpy as np
 
 from features.json_values import Json
 from models.arrays import Codes, Floats
-from models.churn.design import NUMBER, Design
+from models.churn.design import NUMBER, Design, DesignRows
 from models.churn.encoding import Encoded
 from models.churn.segment_tree import SegmentTree, segment_tree
 
@@ -99,15 +99,16 @@ class LinearBackbone:
         rows = np.bincount(data.segment[known], minlength=count)
         enough = np.minimum(positives, rows - positives) >= self.min_positives
         self.tree_ = segment_tree(segments, enough.tolist())
-        self.design_ = Design.fit(data.values, categorical)
+        self.design_ = Design.fit(data.matrix, categorical)
         owner = self.design_.owner
-        sign = np.zeros(data.values.shape[1]) if direction is None else np.asarray(direction)
+        width = data.matrix.shape[1]
+        sign = np.zeros(width) if direction is None else np.asarray(direction)
         bounded = np.where(self.design_.level == NUMBER, sign[owner], 0)
         self.direction_ = np.append(bounded, 0)
-        alike = np.zeros(data.values.shape[1], np.intp) if group is None else np.asarray(group)
-        matrix = self.design_.transform(data.values, np.float32)
+        alike = np.zeros(width, np.intp) if group is None else np.asarray(group)
+        design = DesignRows(self.design_, data.matrix)
         self.theta_, self.precision_ = learn_shrinkage(
-            NodeRows(matrix, happened, self.nodes(data.segment), self.tree_.size),
+            NodeRows(design, happened, self.nodes(data.segment), self.tree_.size),
             self.tree_,
             np.unique(alike[owner], return_inverse=True)[1],
             self.direction_,
@@ -115,16 +116,19 @@ class LinearBackbone:
             segment_shrinkage=self.segment_shrinkage,
         )
         # Contributions are counted from the segment's own mean row.
-        self.mean_ = np.zeros((count, matrix.shape[1]))
+        self.mean_ = np.zeros((count, design.shape[1]))
         self.mean_[:, -1] = 1
         for segment in np.flatnonzero(rows):
-            self.mean_[segment] = matrix[data.segment == segment].mean(axis=0, dtype=float)
+            inside = np.flatnonzero(data.segment == segment)
+            parts = np.split(inside, range(BATCH, len(inside), BATCH))
+            total = np.sum([design[part].sum(axis=0, dtype=float) for part in parts], axis=0)
+            self.mean_[segment] = total / len(inside)
         return self
 
     def contributions(self, data: Encoded) -> Floats:
         """Margin of each signal above the segment's mean row: (n, n_signals)."""
-        owners = self.owners(data.values.shape[1])
-        found = np.empty_like(data.values)
+        owners = self.owners(data.matrix.shape[1])
+        found = np.empty(data.matrix.shape)
         for batch in _batches(len(found)):
             part = data.take(batch)
             apart = self.design_.transform(part.values) - self._means()[part.segment]
@@ -139,7 +143,7 @@ class LinearBackbone:
 
     def margin(self, data: Encoded) -> Floats:
         """Log-odds of the outcome: (n,)."""
-        found = np.empty(len(data.values))
+        found = np.empty(len(data))
         for batch in _batches(len(found)):
             part = data.take(batch)
             design = self.design_.transform(part.values)

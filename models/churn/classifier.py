@@ -23,6 +23,7 @@ from sklearn.utils.validation import (
 from features.json_values import Json
 from models.arrays import Floats
 from models.churn.backbone import LinearBackbone
+from models.churn.coded import CodedTable, Rows
 from models.churn.encoding import Encoded, SignalEncoder
 
 
@@ -75,6 +76,10 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
     groups : dict of str to str or None, default=None
         Group of each signal: those of one group are shrunk alike in the backbone. Signals left out
         form one more.
+    negatives : float, default=1.0
+        Share of the rows without churn that is learnt from, drawn by chance. The margin is higher
+        by one amount for it, which is taken off (Prentice and Pyke 1979, "Logistic disease
+        incidence models and case-control studies").
     random_state : int or None, default=None
         Seed of the column sampling; None is 0, so a fit is always reproducible.
     n_jobs : int or None, default=None
@@ -134,6 +139,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
         hold_directions: bool = True,
         healthy: Mapping[str, str] | None = None,
         groups: Mapping[str, str] | None = None,
+        negatives: float = 1.0,
         random_state: int | None = None,
         n_jobs: int | None = None,
     ) -> None:
@@ -154,16 +160,17 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
         self.hold_directions = hold_directions
         self.healthy = healthy
         self.groups = groups
+        self.negatives = negatives
         self.random_state = random_state
         self.n_jobs = n_jobs
 
-    def fit(self, X: ArrayLike | pd.DataFrame, y: ArrayLike) -> ChurnClassifier:
+    def fit(self, X: ArrayLike | Rows, y: ArrayLike) -> ChurnClassifier:
         """Fit the backbone, then the correction.
 
         Parameters
         ----------
-        X : array-like or DataFrame of shape (n, n_columns)
-            Signals, NaN where unknown; a DataFrame may hold categories and the segment column.
+        X : array-like, DataFrame or CodedTable of shape (n, n_columns)
+            Signals, NaN where unknown; columns with names may hold categories and the segment.
         y : array-like of shape (n,)
             Two classes; the larger label is churn.
 
@@ -174,7 +181,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
         """
         # A classifier read from its files has no need of what teaches one.
         from models.churn.parameters import check_parameters
-        from models.churn.trees import PLAIN, declared_signs, grow_trees, join_trees
+        from models.churn.trees import PLAIN, declared_signs, draw_rows, grow_trees, join_trees
 
         check_parameters(type(self).__name__, self.get_params())
         X, y = self._validated(X, y)
@@ -185,10 +192,11 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
                 f"{kind}, with {len(np.unique(y))} class(es); two classes are needed."
             )
         self.classes_, codes = np.unique(y, return_inverse=True)
-        happened = codes.astype(float)
         self.encoder_ = SignalEncoder.fit(X, self.segment_column)
         direction = declared_signs(self.healthy or {}, self.encoder_)
-        data = self.encoder_.transform(X)
+        data, happened, surplus = draw_rows(
+            self.encoder_.transform(X), codes.astype(float), self.negatives, self.random_state or 0
+        )
         self.prior_ = float(logit(happened.mean()))
         share = float(self.tree_share)
         self.full_backbone_ = self._fitted_backbone(data, happened) if share < 1 else None
@@ -209,27 +217,33 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
             held = direction if self.hold_directions else None
             alone = grow(start, rounds=self.tree_rounds, settings=PLAIN, direction=held)
         self.booster_ = join_trees([(correction, 1 - share), (alone, share)])
+        self.prior_ -= surplus
+        if self.full_backbone_ is not None and surplus:
+            self.full_backbone_ = self.full_backbone_.scaled(1.0, -surplus)
         self.backbone_ = self.full_backbone_
         if self.full_backbone_ is not None and share:
             self.backbone_ = self.full_backbone_.scaled(1 - share, share * self.prior_)
         return self
 
-    def decision_function(self, X: ArrayLike | pd.DataFrame) -> Floats:
+    def decision_function(self, X: ArrayLike | Rows) -> Floats:
         """Margin, the raw log-odds of churn: (n,)."""
-        data = self._encoded(X)
+        return self.encoded_margin(self._encoded(X))
+
+    def encoded_margin(self, data: Encoded) -> Floats:
+        """Margin of encoded rows: (n,)."""
         return self._margin_of(self.backbone_, data) + self.tree_margin(data)
 
-    def predict_proba(self, X: ArrayLike | pd.DataFrame) -> Floats:
+    def predict_proba(self, X: ArrayLike | Rows) -> Floats:
         """Uncalibrated probabilities of stay and churn: (n, 2)."""
         margin = self.decision_function(X)
         return np.column_stack([expit(-margin), expit(margin)])
 
-    def predict(self, X: ArrayLike | pd.DataFrame) -> Floats:
+    def predict(self, X: ArrayLike | Rows) -> Floats:
         """More probable class of each row: (n,)."""
         likelier = (self.decision_function(X) > 0).astype(int)
         return np.asarray(self.classes_[likelier])
 
-    def contributions(self, X: ArrayLike | pd.DataFrame) -> Floats:
+    def contributions(self, X: ArrayLike | Rows) -> Floats:
         """SHAP value of each signal on the margin: (n, n_signals).
 
         For the backbone ``coefficient * (x - mean in the segment)``, for the trees the
@@ -244,25 +258,24 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
     def tree_contributions(self, data: Encoded) -> Floats:
         """SHAP value of each signal on the correction alone, from encoded rows: (n, n_signals)."""
         if self.booster_ is None:
-            return np.zeros_like(data.values)
-        return self._trees(data.values, pred_contrib=True)[:, :-1]
+            return np.zeros(data.matrix.shape)
+        return self._trees(data, pred_contrib=True)[:, :-1]
 
     def tree_margin(self, data: Encoded) -> Floats:
         """Margin the correction adds to encoded rows: (n,)."""
-        return self._trees(data.values, raw_score=True)
+        return self._trees(data, raw_score=True)
 
-    def base_margin(self, X: ArrayLike | pd.DataFrame) -> Floats:
+    def base_margin(self, X: ArrayLike | Rows) -> Floats:
         """Part of the margin no signal of the row has moved; one value per segment: (n,)."""
         data, backbone = self._encoded(X), self.backbone_
-        flat = np.full(len(data.values), self.prior_)
-        base = flat if backbone is None else backbone.base_margin(data)
+        base = np.full(len(data), self.prior_) if backbone is None else backbone.base_margin(data)
         if self.booster_ is not None:
             # The trees' expected value is the same for every row.
-            unknown = np.full((1, data.values.shape[1]), np.nan)
+            unknown = Encoded(np.full((1, data.matrix.shape[1]), np.nan), np.zeros(1, np.intp))
             base = base + self._trees(unknown, pred_contrib=True)[0, -1]
         return base
 
-    def staged_margins(self, X: ArrayLike | pd.DataFrame, rounds: Sequence[int]) -> Floats:
+    def staged_margins(self, X: ArrayLike | Rows, rounds: Sequence[int]) -> Floats:
         """Margins after each of some increasing numbers of rounds: (n, len(rounds)).
 
         Only of a model of one shape, whose ``tree_share`` is 0 or 1.
@@ -272,7 +285,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
         for count in rounds:
             if count > done:
                 margin = margin + self._trees(
-                    data.values, raw_score=True, start_iteration=done, num_iteration=count - done
+                    data, raw_score=True, start_iteration=done, num_iteration=count - done
                 )
             done = count
             stages.append(margin)
@@ -285,8 +298,10 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
     def to_dict(self) -> Json:
         """Return a JSON-ready description of everything but the trees."""
         check_is_fitted(self, "encoder_")
+        # Versions that know no sampling read a model that was taught with all rows as well.
+        settings = {k: v for k, v in self.get_params().items() if (k, v) != ("negatives", 1)}
         return {
-            "settings": self.get_params(),
+            "settings": settings,
             "classes": self.classes_.tolist(),
             "columns": self._columns(),
             "encoder": self.encoder_.to_dict(),
@@ -336,20 +351,20 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
             "lambda_l2": self.reg_lambda,
         }
 
-    def _trees(self, values: Floats, **how: Any) -> Floats:
+    def _trees(self, data: Encoded, **how: Any) -> Floats:
         if self.booster_ is None:
-            return np.zeros(len(values))
-        return np.asarray(self.booster_.predict(values, **how))
+            return np.zeros(len(data))
+        return np.concatenate([self.booster_.predict(part, **how) for _, part in data.blocks()])
 
     def _margin_of(self, backbone: LinearBackbone | None, data: Encoded) -> Floats:
         if backbone is None:
-            return np.full(len(data.values), self.prior_)
+            return np.full(len(data), self.prior_)
         return backbone.margin(data)
 
-    def _validated(self, X: Any, y: Any) -> tuple[pd.DataFrame, Floats]:
+    def _validated(self, X: Any, y: Any) -> tuple[Rows, Floats]:
         if y is None:
             raise ValueError("ChurnClassifier requires y to be passed, but the target y is None.")
-        if not isinstance(X, pd.DataFrame):
+        if not isinstance(X, Rows):
             X, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan")
             return pd.DataFrame(X, columns=self._columns()), y
         y = validate_data(self, X="no_validation", y=y)
@@ -358,15 +373,18 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):
 
     def _encoded(self, X: Any) -> Encoded:
         check_is_fitted(self, "encoder_")
-        if not isinstance(X, pd.DataFrame):
+        if not isinstance(X, Rows):
             X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
             return self.encoder_.transform(pd.DataFrame(X, columns=self._columns()))
         return self.encoder_.transform(self._checked_frame(X, reset=False))
 
-    def _checked_frame(self, X: pd.DataFrame, *, reset: bool) -> pd.DataFrame:
-        validate_data(self, X, reset=reset, skip_check_array=True)
+    def _checked_frame(self, X: Rows, *, reset: bool) -> Rows:
+        named = pd.DataFrame(columns=[*X.columns]) if isinstance(X, CodedTable) else X
+        validate_data(self, named, reset=reset, skip_check_array=True)
         if not len(X):
             raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
+        if isinstance(X, CodedTable):
+            return X
         # Names are text from here on, as those of a plain array are.
         return X.set_axis(self._columns(), axis=1)
 

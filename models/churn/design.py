@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.arrays import Codes, Floats
+from models.churn.coded import CodedMatrix
 
 # A level seen less often than this says nothing a shrunken coefficient could hold on to.
 MIN_LEVEL_ROWS = 20
@@ -18,6 +20,8 @@ MIN_LEVEL_ROWS = 20
 KNOTS = (0.005, 0.5, 0.995)
 # A rare indicator divided by its tiny deviation would escape the penalty; this is a 7 % share.
 MIN_INDICATOR_SPREAD = 0.25
+# Bytes up to which a design of all rows is kept rather than made anew for each pass over them.
+MOST_KEPT = 1 << 28
 # What a design column stands for when it is not a category level.
 UNKNOWN, NUMBER = -1, -2
 
@@ -49,7 +53,7 @@ class Design:
     spread: Floats
 
     @classmethod
-    def fit(cls, values: Floats, categorical: Sequence[int]) -> Design:
+    def fit(cls, values: Floats | CodedMatrix, categorical: Sequence[int]) -> Design:
         """Learn the columns from an encoded matrix."""
         columns: list[tuple[float, ...]] = []
         for signal in range(values.shape[1]):
@@ -87,6 +91,32 @@ class Design:
                 found = np.isnan(raw) if level == UNKNOWN else raw == level
             design[:, column] = (found - self.centre[column]) / self.spread[column]
         return design
+
+
+class DesignRows:
+    """Rows of a design in single precision, written out where they are read.
+
+    The whole design is kept where it is small; of many rows it would be several times as large as
+    what it is made from.
+
+    Parameters
+    ----------
+    design : Design
+        The columns.
+    values : ndarray or CodedMatrix of shape (n, n_signals)
+        Encoded signals.
+    """
+
+    def __init__(self, design: Design, values: Floats | CodedMatrix) -> None:
+        self._design, self._values = design, values
+        self.shape = (values.shape[0], len(design.owner) + 1)
+        small = 4 * self.shape[0] * self.shape[1] <= MOST_KEPT
+        self._kept = design.transform(values[:], np.float32) if small else None
+
+    def __getitem__(self, rows: slice | Codes) -> NDArray[np.float32]:
+        if self._kept is not None:
+            return np.asarray(self._kept[rows])
+        return np.asarray(self._design.transform(self._values[rows], np.float32))
 
 
 def _signed_log(raw: Floats) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from features.errors import sample
 from features.json_values import JsonReady
 from models.arrays import Codes, Floats
+from models.churn.coded import BLOCK, CodedMatrix, CodedTable, Rows
 
 # LightGBM splits categories by subset; beyond this many levels the rest of the alphabet is noise.
 MAX_LEVELS = 100
@@ -23,18 +24,37 @@ class Encoded:
 
     Attributes
     ----------
-    values : ndarray of shape (n, n_signals)
+    matrix : ndarray or CodedMatrix of shape (n, n_signals)
         Numbers as they are, categories as level codes, NaN for unknown.
     segment : ndarray of int, shape (n,)
         Position in the encoder's ``segments``; -1 for a segment not seen at fit.
     """
 
-    values: Floats
+    matrix: Floats | CodedMatrix
     segment: Codes
+
+    def __len__(self) -> int:
+        return len(self.segment)
+
+    @property
+    def values(self) -> Floats:
+        """The matrix written out, which of many rows takes much memory."""
+        return self.matrix if isinstance(self.matrix, np.ndarray) else self.matrix[:]
 
     def take(self, rows: np.ndarray) -> Encoded:
         """Keep some rows, given as a mask or as positions."""
-        return Encoded(self.values[rows], self.segment[rows])
+        if isinstance(self.matrix, np.ndarray):
+            return Encoded(self.matrix[rows], self.segment[rows])
+        return Encoded(self.matrix.take(rows), self.segment[rows])
+
+    def blocks(self) -> Iterator[tuple[slice, Floats]]:
+        """Write rows out some at a time, or give the whole array where they are written out."""
+        if isinstance(self.matrix, np.ndarray):
+            yield slice(0, len(self)), self.matrix
+            return
+        for start in range(0, len(self), BLOCK):
+            here = slice(start, min(start + BLOCK, len(self)))
+            yield here, self.matrix[here]
 
 
 @dataclass(frozen=True)
@@ -59,7 +79,7 @@ class SignalEncoder(JsonReady):
     segments: tuple[str, ...]
 
     @classmethod
-    def fit(cls, X: pd.DataFrame, segment_column: str | None) -> SignalEncoder:
+    def fit(cls, X: Rows, segment_column: str | None) -> SignalEncoder:
         """Learn names, categories and segments."""
         if segment_column is not None and segment_column not in X.columns:
             raise ValueError(
@@ -67,7 +87,11 @@ class SignalEncoder(JsonReady):
                 f"Got {segment_column!r}; the columns are {sample(X.columns, 10)}."
             )
         names = tuple(str(column) for column in X.columns if column != segment_column)
-        levels = {name: _levels(X[name]) for name in names if not _is_number(X[name])}
+        if isinstance(X, CodedTable):
+            texts = {n: X.column(n).values.dtype == object for n in X.columns}
+            levels = {name: _coded_levels(X, name) for name in names if texts[name]}
+        else:
+            levels = {name: _levels(X[name]) for name in names if not _is_number(X[name])}
         segments = ("all",)
         if segment_column is not None:
             segments = tuple(sorted(set(_text(X[segment_column]).dropna())))
@@ -78,7 +102,7 @@ class SignalEncoder(JsonReady):
         """Positions of the categorical signals."""
         return [i for i, name in enumerate(self.names) if name in self.levels]
 
-    def transform(self, X: pd.DataFrame) -> Encoded:
+    def transform(self, X: Rows) -> Encoded:
         """Encode rows; unseen categories become unknown, unseen segments -1.
 
         Raises
@@ -86,6 +110,8 @@ class SignalEncoder(JsonReady):
         ValueError
             When a numeric signal holds an infinity or something that is not a number.
         """
+        if isinstance(X, CodedTable):
+            return self._coded(X)
         values = np.empty((len(X), len(self.names)))
         for i, name in enumerate(self.names):
             if name in self.levels:
@@ -101,8 +127,22 @@ class SignalEncoder(JsonReady):
             )
         if self.segment_column is None:
             return Encoded(values, np.zeros(len(X), dtype=np.intp))
-        codes = _codes(_text(X[self.segment_column]), self.segments)
-        return Encoded(values, np.where(np.isnan(codes), -1, codes).astype(np.intp))
+        return Encoded(values, _places(_codes(_text(X[self.segment_column]), self.segments)))
+
+    def _coded(self, X: CodedTable) -> Encoded:
+        """Let the codes of categories stand for their level; nothing is copied."""
+        columns = []
+        for name in self.names:
+            column = X.column(name)
+            if name in self.levels:
+                column = column.standing_for(_codes(pd.Series(column.values), self.levels[name]))
+            columns.append(column)
+        matrix = X.matrix(columns)
+        if self.segment_column is None:
+            return Encoded(matrix, np.zeros(len(X), dtype=np.intp))
+        own = X.column(self.segment_column)
+        places = _places(_codes(pd.Series(own.values), self.segments))
+        return Encoded(matrix, X.standing_for(self.segment_column, places))
 
 
 def _is_number(column: pd.Series) -> bool:
@@ -119,6 +159,21 @@ def _levels(column: pd.Series) -> tuple[str, ...]:
     # Sorted within equal counts: the order of the rows must not decide the codes.
     ordered = sorted(counts.index, key=lambda level: (-counts[level], level))
     return tuple(ordered[:MAX_LEVELS])
+
+
+def _coded_levels(X: CodedTable, name: str) -> tuple[str, ...]:
+    values, counts = X.column(name).values, X.counts(name)
+    seen = {
+        str(value): int(count)
+        for value, count in zip(values, counts, strict=True)
+        if count and value is not None
+    }
+    return tuple(sorted(seen, key=lambda level: (-seen[level], level))[:MAX_LEVELS])
+
+
+def _places(codes: Floats) -> Codes:
+    """Positions, -1 for none."""
+    return np.where(np.isnan(codes), -1, codes).astype(np.intp)
 
 
 def _codes(column: pd.Series, levels: Sequence[str]) -> Floats:

@@ -68,6 +68,7 @@ RULES: Mapping[str, Rule] = {
     "hold_directions": _FLAG,
     "healthy": _NAMES,
     "groups": _NAMES,
+    "negatives": _real("above 0, at most 1", lambda x: 0 < x <= 1),
     "random_state": _or_none(
         ("an int from 0 to 2147483647", lambda x: isinstance(x, Integral) and 0 <= int(x) < 2**31)
     ),

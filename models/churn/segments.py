@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from features.catalog import EVERYBODY
 from features.errors import DataError, sample
 from features.json_values import JsonReady
 from models.arrays import Codes
+from models.churn.coded import Rows
 
 BETWEEN = " / "
 OWN_COLUMN = "segment"
@@ -79,7 +81,7 @@ class SegmentAssignment(JsonReady):
     names: tuple[str, ...]
     merged: tuple[str, ...] = ()
 
-    def assign(self, frame: pd.DataFrame) -> pd.Series:
+    def assign(self, frame: Rows) -> pd.Series:
         """Segment of each row, on the frame's index; an unseen label becomes its nearest parent.
 
         Raises
@@ -87,12 +89,23 @@ class SegmentAssignment(JsonReady):
         DataError
             When a column the segments are read from is absent.
         """
-        labels = _labels(frame, self.settings)
-        known = {label: _nearest(label, self.names) for label in labels.unique()}
-        return labels.map(known).astype(object)
+        code, labels = self.coded(frame)
+        index = frame.index if isinstance(frame, pd.DataFrame) else None
+        return pd.Series(np.array(labels, dtype=object)[code], index=index, dtype=object)
+
+    def coded(self, frame: Rows) -> tuple[Codes, list[str]]:
+        """Segment of each row as its position (n,) among some labels, and those.
+
+        Raises
+        ------
+        DataError
+            As :meth:`assign` does.
+        """
+        code, labels = _labels(frame, self.settings)
+        return code, [_nearest(label, self.names) for label in labels]
 
 
-def assign_segments(frame: pd.DataFrame, settings: SegmentSettings) -> SegmentAssignment:
+def assign_segments(frame: Rows, settings: SegmentSettings) -> SegmentAssignment:
     """Learn which segments are large enough.
 
     Parameters
@@ -106,27 +119,30 @@ def assign_segments(frame: pd.DataFrame, settings: SegmentSettings) -> SegmentAs
     -------
     SegmentAssignment
     """
-    labels = _labels(frame, settings)
-    counts = (
-        frame["happened"].astype(int).groupby(labels.to_numpy(dtype=object)).agg(["size", "sum"])
-    )
-    sizes = {str(label): (int(row["size"]), int(row["sum"])) for label, row in counts.iterrows()}
+    code, labels = _labels(frame, settings)
+    rows = np.bincount(code, minlength=len(labels))
+    happened = frame["happened"].to_numpy(dtype=int)
+    positives = np.bincount(code, happened, minlength=len(labels)).astype(int)
+    sizes: dict[str, tuple[int, int]] = {}
+    for label, *own in zip(labels, rows.tolist(), positives.tolist(), strict=True):
+        before = sizes.get(label, (0, 0))
+        sizes[label] = (before[0] + own[0], before[1] + own[1])
     merged = []
     # Deepest labels first, so that a parent is judged with the children it has taken in.
     for depth in range(max(map(_depth, sizes), default=0), 0, -1):
         for label in sorted(label for label in sizes if _depth(label) == depth):
-            rows, positives = sizes[label]
-            if rows >= settings.min_rows and positives >= settings.min_positives:
+            count, lost = sizes[label]
+            if count >= settings.min_rows and lost >= settings.min_positives:
                 continue
             parent = parent_of(label)
             merged.append(
-                f"Segment {sample([label])} has {rows} rows and {positives} positives, fewer than "
+                f"Segment {sample([label])} has {count} rows and {lost} positives, fewer than "
                 f"{settings.min_rows} and {settings.min_positives}: it is read as "
                 f"{sample([parent])}."
             )
             del sizes[label]
             above = sizes.get(parent, (0, 0))
-            sizes[parent] = (above[0] + rows, above[1] + positives)
+            sizes[parent] = (above[0] + count, above[1] + lost)
     return SegmentAssignment(settings, tuple(sorted(sizes)), tuple(merged))
 
 
@@ -174,7 +190,11 @@ def segment_codes(
     return np.asarray(np.array(named, dtype=np.intp)[alike])
 
 
-def _labels(frame: pd.DataFrame, settings: SegmentSettings) -> pd.Series:
+def _labels(frame: Rows, settings: SegmentSettings) -> tuple[Codes, list[str]]:
+    """Label of each row as its position (n,) among those there are, and those.
+
+    Rows that agree in everything a label is read from are looked at once.
+    """
     absent = [column for column in settings.required_columns if column not in frame]
     if absent:
         raise DataError(
@@ -183,20 +203,31 @@ def _labels(frame: pd.DataFrame, settings: SegmentSettings) -> pd.Series:
         )
     if not settings.required_columns:
         if OWN_COLUMN not in frame:
-            return pd.Series(EVERYBODY, index=frame.index, dtype=object)
-        own = frame[OWN_COLUMN].astype(object)
-        return own.where(own.notna(), EVERYBODY).map(str)
-    label = pd.Series("", index=frame.index, dtype=object)
+            return np.zeros(len(frame), dtype=np.intp), [EVERYBODY]
+        code, own = pd.factorize(_objects(frame[OWN_COLUMN]), use_na_sentinel=False)
+        return code, [EVERYBODY if pd.isna(value) else str(value) for value in own]
+    code, labels = np.zeros(len(frame), dtype=np.intp), [""]
     for column in settings.columns:
-        values = frame[column].astype(object)
-        text = values.where(values.notna(), "unknown").map(str)
-        label = label + BETWEEN + column + "=" + text
+        here, values = pd.factorize(_objects(frame[column]), use_na_sentinel=False)
+        texts = ["unknown" if pd.isna(value) else str(value) for value in values]
+        parts = [f"{BETWEEN}{column}={text}" for text in texts]
+        code, labels = _both(code, labels, here, parts)
     if settings.lifecycle:
-        names = np.array([name for name, _ in settings.lifecycle] + [""], dtype=object)
         tenure = frame[settings.tenure_column].to_numpy(dtype=float, na_value=np.nan)
-        stage = names[stage_position(tenure, settings.lifecycle)]
-        label = label + np.where(stage == "", "", BETWEEN + stage)
-    return label.str.removeprefix(BETWEEN).replace("", EVERYBODY)
+        stages = [BETWEEN + name for name, _ in settings.lifecycle]
+        here = stage_position(tenure, settings.lifecycle)
+        code, labels = _both(code, labels, here, [*stages, ""])
+    return code, [label.removeprefix(BETWEEN) or EVERYBODY for label in labels]
+
+
+def _both(code: Codes, labels: list[str], here: Codes, parts: list[str]) -> tuple[Codes, list[str]]:
+    """Put further parts behind labels, of the pairs that occur."""
+    there, both = np.unique(code * len(parts) + here, return_inverse=True)
+    return both, [labels[one // len(parts)] + parts[one % len(parts)] for one in there.tolist()]
+
+
+def _objects(column: pd.Series) -> NDArray[np.object_]:
+    return column.to_numpy(dtype=object)
 
 
 def stage_position(tenure: Any, lifecycle: tuple[tuple[str, int | None], ...]) -> Any:

@@ -11,9 +11,9 @@ with the number of nodes, not with its cube.
 
 from __future__ import annotations
 
-import copy
 import itertools
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.special import expit
 
 from models.arrays import Codes, Floats
+from models.churn.design import DesignRows
 from models.churn.segment_tree import SegmentTree
 
 # Rows converted to double precision at a time.
@@ -53,7 +54,7 @@ class NodeRows:
 
     Parameters
     ----------
-    design : ndarray of float32, shape (n, q)
+    design : ndarray of float32, or DesignRows, of shape (n, q)
         Standardised columns.
     happened : ndarray of 0 and 1, shape (n,)
         Outcomes.
@@ -64,7 +65,11 @@ class NodeRows:
     """
 
     def __init__(
-        self, design: NDArray[np.float32], happened: Floats, node: Codes, n_nodes: int
+        self,
+        design: NDArray[np.float32] | DesignRows,
+        happened: Floats,
+        node: Codes,
+        n_nodes: int,
     ) -> None:
         order = np.argsort(node, kind="stable")
         limits = np.searchsorted(node[order], np.arange(n_nodes + 1))
@@ -73,11 +78,16 @@ class NodeRows:
         self.shape = (n_nodes, design.shape[1])
 
     def thinned(self, most: int) -> NodeRows:
-        """Return the same with about ``most`` rows, evenly from every node."""
+        """Return the same with about ``most`` rows, evenly from every node, and written out."""
         step = max(-(-int(self._sizes().sum()) // most), 1)
-        other = copy.copy(self)
-        other._members = [rows[::step] for rows in self._members]
-        return other
+        chosen = [rows[::step] for rows in self._members]
+        rows = np.concatenate(chosen)
+        node = np.repeat(np.arange(len(chosen)), [len(part) for part in chosen])
+        return NodeRows(self._design[rows], self._happened[rows], node, len(chosen))
+
+    @cached_property
+    def _few(self) -> NodeRows:
+        return self.thinned(CURVATURE_ROWS)
 
     def chunks(self) -> list[tuple[int, Codes]]:
         """Node and row positions of every chunk."""
@@ -103,7 +113,7 @@ class NodeRows:
     def quadratic(self, theta: Floats) -> Quadratic:
         """First and second derivatives of the summed log loss, the second from an even sample."""
         if self._sizes().sum() > CURVATURE_ROWS:
-            few = self.thinned(CURVATURE_ROWS)
+            few = self._few
             scale = self._sizes() / np.maximum(few._sizes(), 1)
             curvature = few._derivatives(theta).curvature * scale[:, None, None]
             return Quadratic(self._slope(theta), curvature)

@@ -1,15 +1,17 @@
-"""Boosted trees: grown from a starting margin, and forests joined into one by their shares."""
+"""Boosted trees: on which rows, grown from a starting margin, and joined by their shares."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import lightgbm as lgb
 import numpy as np
 
 from features.errors import sample
 from models.arrays import Floats
+from models.churn.coded import BLOCK, CodedMatrix
 from models.churn.encoding import Encoded, SignalEncoder
 
 # Trees that speak alone are kept small and see few signals each: many of them add up to smooth
@@ -81,8 +83,9 @@ def grow_trees(
     seed, threads : int
         Of the sampling of signals, and how many; the result depends on the former alone.
     """
-    rows = lgb.Dataset(
-        data.values,
+    matrix = data.matrix
+    rows = _Dataset(
+        matrix if isinstance(matrix, np.ndarray) else _Blocks(matrix),
         happened,
         init_score=start,
         categorical_feature=[*categorical],
@@ -102,6 +105,70 @@ def grow_trees(
         "verbosity": -1,
     }
     return lgb.train({**settings, **fixed}, rows, num_boost_round=rounds)
+
+
+def draw_rows(
+    data: Encoded, happened: Floats, share: float, seed: int
+) -> tuple[Encoded, Floats, float]:
+    """Draw rows without the outcome, and take all with it.
+
+    Parameters
+    ----------
+    data : Encoded
+        Training rows.
+    happened : ndarray of 0 and 1, shape (n,)
+        Outcomes.
+    share : float
+        Of the rows without the outcome, above 0 and at most 1.
+    seed : int
+        Of the draw.
+
+    Returns
+    -------
+    Encoded, ndarray of shape (m,)
+        The rows and their outcomes.
+    float
+        By how much their margin is above that of all rows.
+    """
+    if share == 1:
+        return data, happened, 0.0
+    negatives = np.flatnonzero(happened == 0)
+    count = max(round(share * len(negatives)), 1)
+    drawn = np.random.default_rng(seed).choice(negatives, count, replace=False)
+    rows = np.sort(np.concatenate([np.flatnonzero(happened), drawn]))
+    return data.take(rows), happened[rows], float(np.log(len(negatives) / count))
+
+
+class _Dataset(lgb.Dataset):
+    """Leaves out the same constant signals whether rows come whole or in blocks."""
+
+    def get_params(self) -> dict[str, Any]:
+        """Tell the least rows of a leaf as well, which LightGBM forgets where rows are blocks."""
+        least = "min_data_in_leaf"
+        return super().get_params() | {k: v for k, v in (self.params or {}).items() if k == least}
+
+
+class _Blocks(lgb.Sequence):
+    """Coded rows as LightGBM asks for them: some one by one, to cut bins, then all in blocks."""
+
+    batch_size = BLOCK
+
+    def __init__(self, matrix: CodedMatrix) -> None:
+        self._matrix = matrix
+        self._number, self._block = -1, np.empty((0, 0))
+
+    def __len__(self) -> int:
+        return len(self._matrix)
+
+    def __getitem__(self, asked: int | slice | list[int]) -> Floats:
+        if not isinstance(asked, int | np.integer):
+            return self._matrix[asked if isinstance(asked, slice) else np.array(asked, np.intp)]
+        number, place = divmod(int(asked), BLOCK)
+        if number != self._number:
+            # They are asked for in ascending order.
+            block = self._matrix[number * BLOCK : (number + 1) * BLOCK]
+            self._number, self._block = number, np.ascontiguousarray(block)
+        return np.asarray(self._block[place])
 
 
 def join_trees(parts: Sequence[tuple[lgb.Booster | None, float]]) -> lgb.Booster | None:

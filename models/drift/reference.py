@@ -14,6 +14,7 @@ from features.catalog import EVERYBODY, Signal
 from features.errors import DataError, RegistryError, sample
 from features.json_values import Json
 from models.arrays import Codes, Floats
+from models.churn.coded import Rows
 from models.drift.bins import Bins, bins_of, numeric
 
 FORMAT = 1
@@ -172,13 +173,13 @@ class Histograms:
 
 
 def fit_reference(
-    frame: pd.DataFrame, signals: Sequence[Signal], segment: Any, *, score: Any = None
+    frame: Rows, signals: Sequence[Signal], segment: Any, *, score: Any = None
 ) -> Reference:
     """Count the training rows.
 
     Parameters
     ----------
-    frame : DataFrame of n rows
+    frame : DataFrame or CodedTable of n rows
         ``account_id``, ``observation_date`` and a column per signal; a row per account and date.
     signals : sequence of Signal
         What the model reads.
@@ -245,7 +246,7 @@ def frame_histograms(
 class _Rows:
     """Training rows arranged for counting one signal after the other."""
 
-    def __init__(self, frame: pd.DataFrame, segment: Any) -> None:
+    def __init__(self, frame: Rows, segment: Any) -> None:
         days = pd.to_datetime(frame["observation_date"]).dt.date
         self._date, dates = pd.factorize(days, sort=True)
         self.dates = tuple(dates)

@@ -15,6 +15,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from features.errors import RegistryError
+from models.churn.coded import Rows
 from models.drift.performance import Expected, expected_performance
 from models.drift.reference import Reference, fit_reference
 from models.measures.estimate import Estimate
@@ -194,14 +195,14 @@ def spread_of(rows: pd.DataFrame) -> float | None:
     return offset_spread(*columns)
 
 
-def training_reference(model: HealthModel, frame: pd.DataFrame) -> Reference:
+def training_reference(model: HealthModel, frame: Rows) -> Reference:
     """Count the rows a model was fitted to.
 
     Parameters
     ----------
     model : HealthModel
         The fitted model.
-    frame : DataFrame of n rows
+    frame : DataFrame or CodedTable of n rows
         The rows, with ``account_id``, ``observation_date`` and every column the model reads.
 
     Returns

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from features.catalog import Signal
 from features.errors import DataError, RegistryError, SettingsError, sample
 from models.arrays import Floats
 from models.churn.classifier import ChurnClassifier
+from models.churn.coded import CodedTable, Rows
 from models.churn.segments import SegmentAssignment
 from models.scoring.calibration import LogisticCalibrator
 from models.scoring.file_seal import check_files, seal_files
@@ -250,9 +251,17 @@ def _kept_plan(folder: Path, classifier: ChurnClassifier) -> ShapPlan | None:
     return ShapPlan.load(folder, booster=classifier.booster_)
 
 
+@overload
 def model_input(
     frame: pd.DataFrame, signals: tuple[Signal, ...], segments: SegmentAssignment
-) -> pd.DataFrame:
+) -> pd.DataFrame: ...
+
+
+@overload
+def model_input(frame: Rows, signals: tuple[Signal, ...], segments: SegmentAssignment) -> Rows: ...
+
+
+def model_input(frame: Rows, signals: tuple[Signal, ...], segments: SegmentAssignment) -> Rows:
     """Select the signals, in order, and add the assigned segment.
 
     Raises
@@ -267,6 +276,11 @@ def model_input(
             f"The feature rows must have every column the model reads, but {sample(absent)} "
             "is absent; build them with the settings the model was trained with."
         )
+    if isinstance(frame, CodedTable):
+        for signal in signals:
+            _refuse_unlike(signal, frame.column(signal.name).values)
+        code, labels = segments.coded(frame)
+        return frame.select(names).with_texts(SEGMENT, code, labels)
     columns = {
         signal.name: _names(frame[signal.name])
         if signal.is_categorical
@@ -275,6 +289,11 @@ def model_input(
     }
     inputs = pd.DataFrame(columns, index=pd.RangeIndex(len(frame)))
     return inputs.assign(**{SEGMENT: segments.assign(frame).to_numpy(dtype=object)})
+
+
+def _refuse_unlike(signal: Signal, values: NDArray[np.generic]) -> None:
+    if not signal.is_categorical:
+        _finite(pd.Series(values, name=signal.name))
 
 
 def _names(column: pd.Series) -> NDArray[np.object_]:

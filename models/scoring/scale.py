@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from features.errors import SettingsError
 from models.arrays import Codes, Floats
+from models.churn.coded import Rows
 from models.scoring.timing.anchors import term_anchors
 from models.scoring.timing.decisions import KINDS, Decisions
 
@@ -232,9 +232,7 @@ class ScoreScale:
         return cls(**given, good=good, term_anchors=known)
 
 
-def scale_of(
-    scale: ScaleSettings | None, frame: pd.DataFrame, decisions: Decisions | None
-) -> ScoreScale:
+def scale_of(scale: ScaleSettings | None, frame: Rows, decisions: Decisions | None) -> ScoreScale:
     """Fill what fixes a score from the rows that were due, where it is left open.
 
     Parameters

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from models.arrays import Codes
+    from models.churn.coded import Rows
 
 # Of all matured rows, and of those that had matured before the tested dates.
 MIN_POSITIVES, MIN_EARLIER_POSITIVES = 30, 15
@@ -32,7 +33,7 @@ def has_few(happened: pd.Series, earlier: Codes) -> bool:
     return bool(positives.sum() < MIN_POSITIVES or positives[earlier].sum() < MIN_EARLIER_POSITIVES)
 
 
-def check_labels(frame: pd.DataFrame, signals: Sequence[Signal], *, few: bool = False) -> None:
+def check_labels(frame: Rows, signals: Sequence[Signal], *, few: bool = False) -> None:
     """Refuse rows without signals, without usable labels or with too few positives.
 
     Parameters

@@ -15,8 +15,9 @@ from sklearn.base import clone
 from features.catalog import AGE, EVERYBODY, Signal
 from features.errors import EvidenceError
 from features.json_values import Json
-from features.outcomes.interventions import left_alone
 from models.arrays import Codes, Floats
+from models.churn.classifier import ChurnClassifier
+from models.churn.coded import Rows
 from models.measures.metrics import BandRow, Metrics
 from models.measures.reversal import reversal
 from models.scoring.calibration import LogisticCalibrator
@@ -26,10 +27,13 @@ from models.scoring.timing.decisions import KINDS
 from models.training.checks import MIN_EARLIER_POSITIVES, check_evidence, check_labels
 from models.training.holdout import Unseen, doubts, judge, nobody_at_risk, prove, together
 from models.training.learning import Learning, Learnt, learn
-from models.training.splits import Fold, account_folds, later_holdout
+from models.training.splits import Fold, account_folds, later_holdout, left_alone
 from models.weights.certainty import WeightCertainty
+from models.weights.contributions import summed_contributions
 from models.weights.intervals import BestWeights, best_weights
 from models.weights.weights import group_weights, signal_weights
+
+Centres = dict[str, list[float]]
 
 # Folds of accounts that judge rows without dates.
 ACCOUNT_FOLDS = 5
@@ -101,7 +105,7 @@ class TrainingResult:
 
 
 def fit_health_model(
-    frame: pd.DataFrame,
+    frame: Rows,
     signals: Sequence[Signal],
     learning: Learning,
     *,
@@ -118,7 +122,7 @@ def fit_health_model(
 
     Parameters
     ----------
-    frame : DataFrame of n rows
+    frame : DataFrame or CodedTable of n rows
         Matured rows: ``account_id``, ``observation_date``, ``happened`` (0 or 1), one column per
         signal, the columns segments are read from and, where they are known, ``account_age_days``
         and ``acted_on``: rows that were acted on teach, and judge nothing.
@@ -156,7 +160,7 @@ def fit_health_model(
     judged_later = fold is not None
     if fold is not None:
         tell("choosing how much the trees may add")
-        past = frame.iloc[fold.train]
+        past = frame.take(fold.train)
         where = "matured before the hold-out dates"
         check_evidence(past["happened"], MIN_EARLIER_POSITIVES, where)
         learnt = learn(past, signals, learning)
@@ -208,13 +212,13 @@ def fit_health_model(
 
 
 def _cross_validated(
-    frame: pd.DataFrame, signals: tuple[Signal, ...], learning: Learning
+    frame: Rows, signals: tuple[Signal, ...], learning: Learning
 ) -> tuple[Fold, Unseen]:
     """Judge every row by a model of other accounts."""
     clusters = pd.factorize(frame["account_id"].to_numpy(dtype=object))[0]
     parts = []
     for fold in account_folds(clusters, ACCOUNT_FOLDS):
-        known = frame.iloc[fold.train]
+        known = frame.take(fold.train)
         check_evidence(known["happened"], MIN_EARLIER_POSITIVES, "among the accounts learnt from")
         base_rate = float(known["happened"].mean())
         parts.append(judge(learn(known, signals, learning), frame, fold.test, base_rate))
@@ -227,7 +231,7 @@ def _cross_validated(
     return Fold(train=everything, test=everything), together(parts)
 
 
-def _refitted(learnt: Learnt, frame: pd.DataFrame, fold: Fold, unseen: Unseen) -> Learnt:
+def _refitted(learnt: Learnt, frame: Rows, fold: Fold, unseen: Unseen) -> Learnt:
     """Fit to every row with the choices made on the older ones; the hold-out's margins join in."""
     happened = frame["happened"].to_numpy(dtype=float)
     inputs = learnt.inputs(frame)
@@ -236,13 +240,15 @@ def _refitted(learnt: Learnt, frame: pd.DataFrame, fold: Fold, unseen: Unseen) -
     rows = np.concatenate([fold.train[learnt.selection.rows], fold.test[unseen.due]])
     margins = np.concatenate([learnt.selection.margins, unseen.margins[unseen.due]])
     calibrator = LogisticCalibrator().fit(margins, happened[rows], segment[rows])
-    classifier = clone(learnt.classifier).fit(inputs[due], happened[due].astype(int))
+    classifier = clone(learnt.classifier).fit(
+        inputs.take(np.flatnonzero(due)), happened[due].astype(int)
+    )
     return replace(learnt, classifier=classifier, calibrator=calibrator).timed(frame)
 
 
 def _with_weights(
     learnt: Learnt,
-    frame: pd.DataFrame,
+    frame: Rows,
     scale: ScoreScale,
     bands: list[BandRow],
     enough_evidence: bool,
@@ -251,14 +257,8 @@ def _with_weights(
     signals, classifier = learnt.signals, learnt.classifier
     inputs = model_input(frame, signals, learnt.assignment)
     segment = inputs[SEGMENT].to_numpy(dtype=object)
-    contributions = classifier.contributions(inputs)
     kinds = learnt.kinds(frame) if scale.term_anchors else None
-    term_centres = () if kinds is None else _term_centres(contributions, segment, kinds)
-    centres = {EVERYBODY: contributions.mean(axis=0).tolist()}
-    for name in sorted(set(segment)):
-        inside = segment == name
-        centres[name] = contributions[inside].mean(axis=0).tolist()
-        contributions[inside] -= centres[name]
+    centres, term_centres = _centres(classifier, inputs, segment, kinds)
     best = best_weights(
         classifier,
         inputs,
@@ -269,11 +269,7 @@ def _with_weights(
         age_days=frame[AGE].to_numpy(dtype=float, na_value=np.nan) if AGE in frame else None,
         good=scale.good,
         seed=learning.seed,
-    ) or BestWeights(
-        group_weights(contributions, segment, signals),
-        signal_weights(contributions, segment, signals),
-        WeightCertainty({}, {}),
-    )
+    ) or _own_weights(classifier, inputs, segment, centres, signals)
     certainty = best.certainty if enough_evidence else best.certainty.without_evidence()
     return HealthModel(
         signals=signals,
@@ -293,27 +289,55 @@ def _with_weights(
     )
 
 
-def _term_centres(
-    contributions: Floats, segment: NDArray[np.object_], kinds: Codes
-) -> tuple[dict[str, list[float]], ...]:
-    """Mean contributions by kind of term and segment; of rows of other segments where none are."""
-    everybody = contributions.mean(axis=0)
-    found = []
-    for kind in range(len(KINDS)):
-        own = kinds == kind
-        middle = contributions[own].mean(axis=0) if own.any() else everybody
-        centres = {EVERYBODY: middle.tolist()}
-        for name in sorted(set(segment)):
-            inside = own & (segment == name)
-            mean = contributions[inside].mean(axis=0) if inside.any() else middle
-            centres[name] = mean.tolist()
-        found.append(centres)
-    return tuple(found)
+def _own_weights(
+    classifier: ChurnClassifier,
+    inputs: Rows,
+    segment: NDArray[np.object_],
+    centres: Centres,
+    signals: tuple[Signal, ...],
+) -> BestWeights:
+    """Take the shares of the model itself, where no refit can be made."""
+    contributions = classifier.contributions(inputs)
+    contributions -= np.array([centres[name] for name in segment])
+    return BestWeights(
+        group_weights(contributions, segment, signals),
+        signal_weights(contributions, segment, signals),
+        WeightCertainty({}, {}),
+    )
 
 
-def _base_variances(
-    learnt: Learnt, frame: pd.DataFrame, segment: NDArray[np.object_]
-) -> dict[str, float]:
+def _centres(
+    classifier: ChurnClassifier, inputs: Rows, segment: NDArray[np.object_], kinds: Codes | None
+) -> tuple[Centres, tuple[Centres, ...]]:
+    """Mean contributions by segment, and by kind of term and segment where kinds are told apart.
+
+    A segment of which a kind has no rows has the mean of the kind, a kind without rows that of all.
+    """
+    names = sorted(set(segment))
+    place = pd.Index(names).get_indexer(segment)
+    count = len(names)
+    cell = place if kinds is None else kinds * count + place
+    cells = count if kinds is None else len(KINDS) * count
+    sums, rows = summed_contributions(classifier, inputs, cell, cells)
+    sums, rows = sums.reshape(-1, count, sums.shape[1]), rows.reshape(-1, count)
+    everybody = sums.sum(axis=(0, 1)) / rows.sum()
+
+    def means(total: Floats, number: Codes, whole: Floats) -> Centres:
+        middle = total.sum(axis=0) / number.sum() if number.any() else whole
+        own = {
+            name: (total[i] / number[i] if number[i] else middle).tolist()
+            for i, name in enumerate(names)
+        }
+        return {EVERYBODY: middle.tolist()} | own
+
+    centres = means(sums.sum(axis=0), rows.sum(axis=0), everybody)
+    if kinds is None:
+        return centres, ()
+    by_kind = (means(total, number, everybody) for total, number in zip(sums, rows, strict=True))
+    return centres, tuple(by_kind)
+
+
+def _base_variances(learnt: Learnt, frame: Rows, segment: NDArray[np.object_]) -> dict[str, float]:
     """Estimate the variance of the base log-odds of each segment, and of all."""
     risk = expit(learnt.log_odds(frame))
     told = risk * (1 - risk)
@@ -325,7 +349,7 @@ def _base_variances(
     return {EVERYBODY: everybody} | (own if len(own) > 1 else {})
 
 
-def counts_of(frame: pd.DataFrame, fold: Fold, due: NDArray[np.bool_]) -> TrainingCounts:
+def counts_of(frame: Rows, fold: Fold, due: NDArray[np.bool_]) -> TrainingCounts:
     """Count rows and outcomes: see ``counts`` of :class:`TrainingResult`."""
     dates = pd.to_datetime(frame["observation_date"])
     happened = frame["happened"].to_numpy()

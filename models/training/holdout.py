@@ -13,6 +13,8 @@ from scipy.special import expit
 
 from features.catalog import AGE
 from models.arrays import Codes, Floats
+from models.churn.coded import Rows
+from models.churn.encoding import Encoded
 from models.measures.metrics import BandRow, Metrics, calibration_table, evaluate, rate_row
 from models.scoring.health_model import SEGMENT
 from models.scoring.reasons import is_context
@@ -66,7 +68,7 @@ class Unseen:
     fold: Codes
 
 
-def judge(learnt: Fitted, frame: pd.DataFrame, rows: Codes, base_rate: float) -> Unseen:
+def judge(learnt: Fitted, frame: Rows, rows: Codes, base_rate: float) -> Unseen:
     """Let a model speak about rows it was not fitted to.
 
     Parameters
@@ -80,7 +82,7 @@ def judge(learnt: Fitted, frame: pd.DataFrame, rows: Codes, base_rate: float) ->
     base_rate : float
         Rate of the outcome in the rows it had.
     """
-    tested = frame.iloc[rows]
+    tested = frame.take(rows)
     inputs = learnt.inputs(tested)
     segment = inputs[SEGMENT].to_numpy(dtype=object)
     margins = learnt.classifier.decision_function(inputs)
@@ -100,20 +102,23 @@ def judge(learnt: Fitted, frame: pd.DataFrame, rows: Codes, base_rate: float) ->
     )
 
 
-def _context_margins(learnt: Fitted, inputs: pd.DataFrame, margins: Floats) -> Floats:
+def _context_margins(learnt: Fitted, inputs: Rows, margins: Floats) -> Floats:
     """Mean margin of each row's context beside the behaviour of a few rows of rising risk: (n,).
 
     Partial dependence (Friedman, 2001), so that it follows the context alone; what SHAP gives to
     the context would follow the behaviour too, wherever a tree joins the two.
     """
-    names = np.array([signal.name for signal in learnt.signals], dtype=object)
-    given = inputs.drop(columns=names[~is_context(learnt.signals)])
+    classifier = learnt.classifier
+    data = classifier.encoder_.transform(inputs)
+    acting = np.flatnonzero(~is_context(learnt.signals))
     places = np.linspace(0, len(margins) - 1, REFERENCE_ROWS + 2)[1:-1].astype(int)
+    references = data.take(np.argsort(margins, kind="stable")[places]).values
     total = np.zeros(len(margins))
-    for place in np.argsort(margins, kind="stable")[places]:
-        beside = inputs.iloc[np.full(len(inputs), place)].set_axis(inputs.index)
-        beside[given.columns] = given
-        total += learnt.classifier.decision_function(beside)
+    for rows, values in data.blocks():
+        beside = values.copy()
+        for reference in references:
+            beside[:, acting] = reference[acting]
+            total[rows] += classifier.encoded_margin(Encoded(beside, data.segment[rows]))
     return total / REFERENCE_ROWS
 
 
@@ -137,7 +142,7 @@ class Proof:
     holdout: pd.DataFrame
 
 
-def prove(unseen: Unseen, frame: pd.DataFrame, scale: ScoreScale, seed: int) -> Proof:
+def prove(unseen: Unseen, frame: Rows, scale: ScoreScale, seed: int) -> Proof:
     """Measure what was said of unseen rows.
 
     Parameters
@@ -151,8 +156,9 @@ def prove(unseen: Unseen, frame: pd.DataFrame, scale: ScoreScale, seed: int) -> 
     seed : int
         Of the bootstrap.
     """
-    tested = frame.iloc[unseen.rows]
-    held_out = tested[["account_id", "observation_date", "happened"]].reset_index(drop=True)
+    tested = frame.take(unseen.rows)
+    kept = ("account_id", "observation_date", "happened")
+    held_out = pd.DataFrame({name: tested[name].reset_index(drop=True) for name in kept})
     held_out = held_out.assign(
         segment=unseen.segment,
         probability=expit(unseen.log_odds) * unseen.share,

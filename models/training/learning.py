@@ -14,6 +14,7 @@ from sklearn.base import clone
 from features.catalog import Signal
 from models.arrays import Codes, Floats
 from models.churn.classifier import ChurnClassifier
+from models.churn.coded import Rows
 from models.churn.segments import SegmentAssignment, SegmentSettings, assign_segments
 from models.scoring.calibration import LogisticCalibrator
 from models.scoring.health_model import SEGMENT, model_input
@@ -51,37 +52,37 @@ class Fitted:
     calibrator: LogisticCalibrator
     timing: Timing | None = None
 
-    def inputs(self, frame: pd.DataFrame) -> pd.DataFrame:
+    def inputs(self, frame: Rows) -> Rows:
         """Select what the classifier reads: n rows."""
         return model_input(frame, self.signals, self.assignment)
 
-    def segment(self, frame: pd.DataFrame) -> NDArray[np.object_]:
+    def segment(self, frame: Rows) -> NDArray[np.object_]:
         """Segment of each row: (n,)."""
         return self.assignment.assign(frame).to_numpy(dtype=object)
 
-    def log_odds(self, frame: pd.DataFrame) -> Floats:
+    def log_odds(self, frame: Rows) -> Floats:
         """Calibrated log-odds of the outcome at a decision: (n,)."""
         inputs = self.inputs(frame)
         margins = self.classifier.decision_function(inputs)
         return self.calibrator.log_odds(margins, inputs[SEGMENT].to_numpy(dtype=object))
 
-    def probability(self, frame: pd.DataFrame) -> Floats:
+    def probability(self, frame: Rows) -> Floats:
         """Calibrated probability of the outcome in the outcome window: (n,)."""
         return np.asarray(expit(self.log_odds(frame)) * self.share(frame))
 
-    def due(self, frame: pd.DataFrame) -> NDArray[np.bool_]:
+    def due(self, frame: Rows) -> NDArray[np.bool_]:
         """Whether a decision falls into the outcome window: (n,)."""
         if self.timing is None:
             return np.ones(len(frame), dtype=bool)
         return self.timing.decisions.due(frame)
 
-    def kinds(self, frame: pd.DataFrame) -> Codes:
+    def kinds(self, frame: Rows) -> Codes:
         """Position of each row's kind of term: (n,); 0 where none are told apart."""
         if self.timing is None:
             return np.zeros(len(frame), dtype=np.intp)
         return self.timing.decisions.kinds(frame)
 
-    def share(self, frame: pd.DataFrame) -> Floats:
+    def share(self, frame: Rows) -> Floats:
         """Share of the risk at a decision that falls into the outcome window: (n,)."""
         return np.ones(len(frame)) if self.timing is None else self.timing.share(frame)
 
@@ -102,14 +103,14 @@ class Learnt(Fitted):
 
     selection: Selection
 
-    def timed(self, frame: pd.DataFrame) -> Learnt:
+    def timed(self, frame: Rows) -> Learnt:
         """Learn the timing anew from rows whose outcomes are known."""
         if self.timing is None:
             return self
         risk = np.asarray(expit(self.log_odds(frame)))
         return replace(self, timing=learn_timing(self.timing.decisions, frame, risk))
 
-    def curve(self, frame: pd.DataFrame, window: Decisions) -> RiskCurve | None:
+    def curve(self, frame: Rows, window: Decisions) -> RiskCurve | None:
         """Learn the curve of the risk over a year from rows whose outcomes are known.
 
         Parameters
@@ -132,7 +133,7 @@ class Learnt(Fitted):
 
         def tell(taught: Codes) -> Floats:
             rows = taught[due[taught]]
-            classifier = clone(self.classifier).fit(inputs.iloc[rows], happened[rows])
+            classifier = clone(self.classifier).fit(inputs.take(rows), happened[rows])
             return self.calibrator.log_odds(classifier.decision_function(inputs), segment)
 
         return learn_curve(window, frame, tell, segment, is_dated=self.timing is not None)
@@ -142,7 +143,9 @@ class Learnt(Fitted):
         return self.classifier.contributions(self.inputs(frame))
 
 
-def classifier_of(signals: Sequence[Signal], *, seed: int, n_jobs: int) -> ChurnClassifier:
+def classifier_of(
+    signals: Sequence[Signal], *, seed: int, n_jobs: int, negatives: float = 1.0
+) -> ChurnClassifier:
     """Make an unfitted classifier that knows what the catalogue declares.
 
     Terms of contracts are shrunk apart from the rest of what an account is: a year's decision holds
@@ -155,6 +158,7 @@ def classifier_of(signals: Sequence[Signal], *, seed: int, n_jobs: int) -> Churn
             s.name: s.healthy for s in signals if s.healthy != "none" and not s.is_categorical
         },
         groups={s.name: CONTRACT if s.name in TERMS else s.group for s in signals},
+        negatives=negatives,
         random_state=seed,
         n_jobs=n_jobs,
     )
@@ -180,6 +184,9 @@ class Learning:
         False where the rows are one snapshot without dates: other accounts judge, not later dates.
     tuned : mapping of str to float, or None
         Parameters of :class:`models.churn.classifier.ChurnClassifier` that replace the defaults.
+    negatives : float
+        Share of the rows without the outcome that models are taught with; see
+        :class:`models.churn.classifier.ChurnClassifier`.
     seed : int
         Of the models and of the bootstrap.
     n_jobs : int
@@ -192,15 +199,18 @@ class Learning:
     window: Decisions | None = None
     is_dated: bool = True
     tuned: Mapping[str, float] | None = None
+    negatives: float = 1.0
     seed: int = 0
     n_jobs: int = 1
 
-    def decided(self, frame: pd.DataFrame) -> pd.DataFrame:
+    def decided(self, frame: Rows) -> Rows:
         """Keep the rows that are due."""
-        return frame if self.decisions is None else frame[self.decisions.due(frame)]
+        if self.decisions is None:
+            return frame
+        return frame.take(np.flatnonzero(self.decisions.due(frame)))
 
 
-def learn(frame: pd.DataFrame, signals: Sequence[Signal], learning: Learning) -> Learnt:
+def learn(frame: Rows, signals: Sequence[Signal], learning: Learning) -> Learnt:
     """Choose, calibrate and fit on rows whose outcomes are known.
 
     Shapes, rounds and shares are chosen by rolling origins inside the rows, the calibration is
@@ -208,7 +218,7 @@ def learn(frame: pd.DataFrame, signals: Sequence[Signal], learning: Learning) ->
 
     Parameters
     ----------
-    frame : DataFrame of n rows
+    frame : DataFrame or CodedTable of n rows
         ``account_id``, ``observation_date``, ``happened`` (0 or 1), one column per signal and the
         columns segments are read from.
     signals : sequence of Signal
@@ -230,7 +240,7 @@ def learn(frame: pd.DataFrame, signals: Sequence[Signal], learning: Learning) ->
     if (decisions := learning.decisions) is not None:
         due = decisions.due(frame)
         every = replace(learning, decisions=None)
-        learnt = learn(frame[due], decisions.signals(signals), every)
+        learnt = learn(frame.take(np.flatnonzero(due)), decisions.signals(signals), every)
         rows = np.flatnonzero(due)[learnt.selection.rows]
         selection = replace(learnt.selection, rows=rows)
         return replace(learnt, selection=selection, timing=Timing(decisions, ())).timed(frame)
@@ -238,7 +248,9 @@ def learn(frame: pd.DataFrame, signals: Sequence[Signal], learning: Learning) ->
     assignment = assign_segments(frame, learning.segments)
     inputs = model_input(frame, signals, assignment)
     happened = frame["happened"].to_numpy(dtype=float)
-    classifier = classifier_of(signals, seed=learning.seed, n_jobs=learning.n_jobs)
+    classifier = classifier_of(
+        signals, seed=learning.seed, n_jobs=learning.n_jobs, negatives=learning.negatives
+    )
     classifier.set_params(**(learning.tuned or {}))
     selection = select_shapes(
         classifier,

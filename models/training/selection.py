@@ -16,6 +16,7 @@ from features.errors import EvidenceError
 from features.json_values import Json
 from models.arrays import Codes, Floats
 from models.churn.classifier import ChurnClassifier
+from models.churn.coded import Rows
 from models.measures.metrics import row_log_loss
 from models.training.splits import Fold, account_folds, learnable, rolling_origins
 
@@ -96,7 +97,7 @@ class Selection:
 
 def select_shapes(
     classifier: ChurnClassifier,
-    X: pd.DataFrame,
+    X: Rows,
     happened: Any,
     *,
     dates: Any,
@@ -119,7 +120,7 @@ def select_shapes(
     ----------
     classifier : ChurnClassifier
         Everything but rounds, shares and directions is taken from it.
-    X : DataFrame of n rows
+    X : DataFrame or CodedTable of n rows
         Signals and the segment column.
     happened, dates, accounts : arrays of shape (n,)
         Outcomes, observation dates and accounts.
@@ -157,10 +158,14 @@ def select_shapes(
     shapes += [(shape, count) for shape in _tree_shapes(classifier) for count in tree_rounds]
     rows = np.concatenate([fold.test for fold in folds])
     margins = np.concatenate([_margins(classifier, X, outcome, fold, shapes) for fold in folds])
-    losses = row_log_loss(outcome[rows, None], expit(margins))
-    means = losses.mean(axis=0)
-    behind = losses - losses[:, [means.argmin()]]
-    noise = [_clustered_error(column, clusters[rows]) for column in behind.T]
+
+    def losses(shape: int) -> Floats:
+        # One shape after the other: of all at once they would be the largest thing there is.
+        return row_log_loss(outcome[rows], expit(margins[:, shape]))
+
+    means = np.array([losses(shape).mean() for shape in range(len(shapes))])
+    least = losses(int(means.argmin()))
+    noise = [_clustered_error(losses(one) - least, clusters[rows]) for one in range(len(shapes))]
     candidates = tuple(
         Candidate(shape, count, float(mean), float(mean - means.min()), error)
         for (shape, count), mean, error in zip(shapes, means, noise, strict=True)
@@ -171,7 +176,7 @@ def select_shapes(
     }
     alone = best[FREE]
     if DIRECTED in best:
-        difference = losses[:, best[DIRECTED]] - losses[:, best[FREE]]
+        difference = losses(best[DIRECTED]) - losses(best[FREE])
         if difference.mean() <= _clustered_error(difference, clusters[rows]):
             alone = best[DIRECTED]
     pair = margins[:, [best[BACKBONE], alone]]
@@ -194,13 +199,13 @@ def _tree_shapes(classifier: ChurnClassifier) -> tuple[str, ...]:
 
 def _margins(
     classifier: ChurnClassifier,
-    X: pd.DataFrame,
+    X: Rows,
     outcome: Floats,
     fold: Fold,
     shapes: Sequence[tuple[str, int]],
 ) -> Floats:
     """Margins of the fold's test rows, one column per shape and number of rounds."""
-    known, unknown = X.iloc[fold.train], X.iloc[fold.test]
+    known, unknown = X.take(fold.train), X.take(fold.test)
     stages = []
     for shape in dict(shapes):
         steps = [count for name, count in shapes if name == shape]

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 import optuna
-import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
 from features.errors import SettingsError
 from features.json_values import Json, JsonReady
 from models.arrays import Codes
 from models.churn.classifier import ChurnClassifier
+from models.churn.coded import Rows
 from models.training.tuning_journal import open_journal, quiet_optuna
 from models.training.tuning_trial import (
     LOSSES,
@@ -93,7 +93,7 @@ class Tuned(JsonReady):
 
 def tune(
     classifier: ChurnClassifier,
-    X: pd.DataFrame,
+    X: Rows,
     happened: Any,
     *,
     dates: Any,

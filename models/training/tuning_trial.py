@@ -25,8 +25,9 @@ from sklearn.base import clone
 from features.errors import EvidenceError
 from models.arrays import Codes, Floats
 from models.churn.classifier import ChurnClassifier
+from models.churn.coded import Rows
 from models.measures.metrics import row_log_loss
-from models.training.fingerprint import fingerprint
+from models.training.fingerprint import fingerprint, rows_fingerprint
 from models.training.selection import ROUNDS
 from models.training.splits import Fold, account_folds, learnable, rolling_origins
 
@@ -81,7 +82,7 @@ class Course:
     def __init__(
         self,
         classifier: ChurnClassifier,
-        X: pd.DataFrame,
+        X: Rows,
         happened: Any,
         dates: Any,
         accounts: Any,
@@ -119,7 +120,11 @@ class Course:
         fixed = {k: v for k, v in self._classifier.get_params().items() if k != "n_jobs"}
         searched = {parameter: distribution_to_json(one) for parameter, one in space.items()}
         settings = [fixed, searched, self._settings, ROUNDS, N_FOLDS, ACCOUNT_GROUPS]
-        described = [fingerprint(self._X), fingerprint(self._rows), [*map(str, self._X.columns)]]
+        described = [
+            rows_fingerprint(self._X),
+            fingerprint(self._rows),
+            [*map(str, self._X.columns)],
+        ]
         text = json.dumps([settings, described, version("lightgbm")], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -133,8 +138,8 @@ class Course:
         for step, fold in enumerate(self._folds):
             if out_of_time():
                 return TrialState.FAIL, None
-            model.fit(self._X.iloc[fold.train], self._outcome[fold.train].astype(int))
-            margins = model.staged_margins(self._X.iloc[fold.test], ROUNDS)
+            model.fit(self._X.take(fold.train), self._outcome[fold.train].astype(int))
+            margins = model.staged_margins(self._X.take(fold.test), ROUNDS)
             losses = row_log_loss(self._outcome[fold.test, None], expit(margins))
             np.add.at(sums, self._group[fold.test], losses)
             rows += len(fold.test)

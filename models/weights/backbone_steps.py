@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from models.arrays import Codes, Floats
 from models.churn.backbone import LinearBackbone
+from models.churn.design import DesignRows
 from models.churn.encoding import Encoded
 from models.churn.shrunken_logistic import NodeRows, Quadratic, ShrunkenTree
 
@@ -44,7 +45,7 @@ class BackboneSteps:
         self.backbone = backbone
         self._tree, self._precision = backbone.tree_, backbone.precision_
         rows = NodeRows(
-            backbone.design_.transform(data.values, np.float32),
+            DesignRows(backbone.design_, data.matrix),
             happened,
             backbone.nodes(data.segment),
             self._tree.size,

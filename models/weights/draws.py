@@ -15,14 +15,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import clone
 
 from models.arrays import Codes, Floats
 from models.churn.classifier import ChurnClassifier
+from models.churn.coded import Rows
 from models.weights.backbone_steps import BackboneSteps
-from models.weights.stress import cross_fitted_stress
+from models.weights.contributions import contribution_blocks
+from models.weights.stress import Blocks, cross_fitted_stress
 
 DRAWS, REFITS_PER_DRAW = 100, 0.2
 # What signals measure badly and what a shape cannot bend to stays wrong however many accounts there
@@ -91,7 +92,7 @@ class Refits:
 
 def refits(
     classifier: ChurnClassifier,
-    X: pd.DataFrame,
+    X: Rows,
     happened: Floats,
     cluster: Codes,
     group: Codes,
@@ -106,7 +107,7 @@ def refits(
     ----------
     classifier : ChurnClassifier
         Fitted to X.
-    X : DataFrame of n rows
+    X : DataFrame or CodedTable of n rows
         Its training rows.
     happened : ndarray of 0 and 1, shape (n,)
         Outcomes.
@@ -133,13 +134,16 @@ def refits(
     data = classifier.encoder_.transform(X)
     steps = BackboneSteps(backbone, data, happened, cluster)
 
-    def without(left_out: NDArray[np.bool_], rows: Codes) -> tuple[Floats, Floats]:
-        here = ~left_out[cluster]
+    def without(left_out: NDArray[np.bool_], rows: Codes) -> Blocks:
+        here = np.flatnonzero(~left_out[cluster])
         # Where all positives are of the accounts left out, nothing is left to learn from.
         model = classifier
         if len(np.unique(happened[here])) == 2:
-            model = clone(classifier).fit(X[here], happened[here].astype(int))
-        return model.contributions(X.iloc[rows]), model.base_margin(X.iloc[rows])
+            model = clone(classifier).fit(X.take(here), happened[here].astype(int))
+        unseen = X.take(rows)
+        base = model.base_margin(unseen)
+        for some, contributions in contribution_blocks(model, unseen):
+            yield some, contributions, base[some]
 
     stress = cross_fitted_stress(without, data.segment, happened, cluster, group, generator)
     sampled = data.take(rows)
@@ -163,7 +167,7 @@ def refits(
 
 def _full_refits(
     classifier: ChurnClassifier,
-    X: pd.DataFrame,
+    X: Rows,
     happened: Floats,
     cluster: Codes,
     rows: Codes,
@@ -178,6 +182,6 @@ def _full_refits(
         taken = np.concatenate([order[limits[one] : limits[one + 1]] for one in drawn])
         if len(np.unique(happened[taken])) < 2:
             continue
-        model = clone(classifier).fit(X.iloc[taken], happened[taken].astype(int))
-        found = model.contributions(X.iloc[rows])
+        model = clone(classifier).fit(X.take(taken), happened[taken].astype(int))
+        found = model.contributions(X.take(rows))
         yield Draw(found, found, np.ones_like(found), np.ones(len(rows)))

@@ -14,6 +14,7 @@ from scipy.stats import norm
 from features.catalog import CONTEXT, EVERYBODY, Signal
 from models.arrays import Codes, Floats
 from models.churn.classifier import ChurnClassifier
+from models.churn.coded import Rows
 from models.measures.resampling import CONFIDENCE
 from models.weights.account_spread import AccountSpread, SpreadReader, spread_of
 from models.weights.certainty import (
@@ -52,7 +53,7 @@ class BestWeights:
 
 def best_weights(
     classifier: ChurnClassifier,
-    X: pd.DataFrame,
+    X: Rows,
     happened: Floats,
     accounts: Any,
     segment: Any,
@@ -72,7 +73,7 @@ def best_weights(
     ----------
     classifier : ChurnClassifier
         Fitted to X.
-    X : DataFrame of n rows
+    X : DataFrame or CodedTable of n rows
         Its training rows.
     happened : ndarray of 0 and 1, shape (n,)
         Outcomes.
@@ -157,7 +158,7 @@ class _Reader:
     def __init__(
         self,
         classifier: ChurnClassifier,
-        X: pd.DataFrame,
+        X: Rows,
         code: Codes,
         band: Codes,
         group: Codes,
@@ -171,7 +172,7 @@ class _Reader:
                 for place in range(self._membership.shape[1])
             ]
         )
-        here = X.iloc[rows]
+        here = X.take(rows)
         self._parts = [code[rows] == place for place in range(int(code.max()) + 1)]
         self._bands = [band[rows][inside] for inside in self._parts]
         self._size = np.bincount(code) / len(code)
@@ -254,7 +255,7 @@ def _to_hundred(sizes: Floats) -> Floats:
 
 
 def _centred_ranks(
-    here: pd.DataFrame, signals: Sequence[Signal], parts: Sequence[NDArray[np.bool_]]
+    here: Rows, signals: Sequence[Signal], parts: Sequence[NDArray[np.bool_]]
 ) -> Floats:
     """Ranks of known numbers within the segment, from -0.5 to 0.5; zero where unknown."""
     ranks = np.zeros((len(here), len(signals)))

@@ -9,7 +9,7 @@ likelihood as methods to improve predictive accuracy").
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,8 @@ from scipy.special import expit
 
 from models.arrays import Codes, Floats
 
-Without = Callable[[NDArray[np.bool_], Codes], tuple[Floats, Floats]]
+Blocks = Iterator[tuple[slice, Floats, Floats]]
+Without = Callable[[NDArray[np.bool_], Codes], Blocks]
 
 FOLDS = 3
 # Standard deviation of the prior of a factor around one.
@@ -75,8 +76,9 @@ def cross_fitted_stress(
     Parameters
     ----------
     without : callable
-        Fits to all accounts but those of a mask (n_accounts,), and returns contributions
-        (m, n_signals) and base margins (m,) of rows given by their positions.
+        Fits to all accounts but those of a mask (n_accounts,), and yields, for some of the rows
+        given by their positions at a time, which of them, contributions (m, n_signals) and base
+        margins (m,).
     segment : ndarray of int, shape (n,)
         Segment of each row; -1 for none.
     happened : ndarray of 0 and 1, shape (n,)
@@ -101,8 +103,9 @@ def cross_fitted_stress(
         rows = np.flatnonzero(left_out[cluster])
         if not len(rows):
             continue
-        contributions, base[rows] = without(left_out, rows)
-        seen[rows] = contributions @ membership
+        for some, contributions, margins in without(left_out, rows):
+            base[rows[some]] = margins
+            seen[rows[some]] = contributions @ membership
     found = [
         _regressed(seen[own], happened[own], base[own])
         for own in (segment == place for place in range(int(segment.max()) + 1))

@@ -27,6 +27,10 @@ Outcome = Annotated[
         "--outcome", help="A further outcome, as named under [outcomes]; by default [outcome]."
     ),
 ]
+Full = Annotated[
+    bool,
+    typer.Option("--full", help="Read and compute everything, not only files that are new."),
+]
 DEFAULT_CONFIG = Path("healthscore.toml")
 
 

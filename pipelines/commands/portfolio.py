@@ -136,3 +136,48 @@ def forecast(
             show_forecast(answer.console, report)
             answer.say(f"Wrote {file}")
             answer.warn(report.notes)
+
+
+def pack(
+    accounts: Annotated[
+        list[str] | None,
+        typer.Argument(help="Whose pages; by default the first of the worklist."),
+    ] = None,
+    config: Config = DEFAULT_CONFIG,
+    owner: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of the accounts of one owner.")
+    ] = None,
+    first: Annotated[int, typer.Option(min=1, max=200, help="So many of the worklist.")] = 10,
+    slides: Annotated[
+        bool, typer.Option("--slides", help="As slides of 16:9; by default A4.")
+    ] = False,
+    as_of: RunDate = None,
+    outcome: Outcome = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", help="A .pdf or .html file; by default pack.pdf beside the configuration."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a page for each account, for a meeting: a one-pager, or a pack for the quarter."""
+    from pipelines.portfolio.outbox.pack import pack_of
+    from pipelines.reports.page_file import refuse_other_page, write_page
+
+    with answering(as_json) as answer:
+        refuse_other_page(out)
+        project = project_of(config, outcome)
+        made = pack_of(project, accounts or [], owner=owner, first=first, as_of=day_of(as_of))
+        file = out or project.folder / "pack.pdf"
+        write_page(made.html(is_wide=slides), file)
+        answer.give(
+            {
+                "file": str(file),
+                "accounts": [sheet.call.account_id for sheet in made.sheets],
+                "as_of": made.as_of.isoformat(),
+                "outdated": made.outdated,
+            }
+        )
+        answer.say(f"Wrote {len(made.sheets):,} accounts to {file}")
+        answer.warn([made.outdated] if made.outdated else [])

@@ -14,6 +14,7 @@ from pipelines.commands.options import (
     AsJson,
     AsOf,
     Config,
+    Full,
     Outcome,
     day_of,
     project_of,
@@ -47,6 +48,7 @@ def score(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Scoring threads; by default one for each core.")
     ] = None,
+    full: Full = False,
     as_json: AsJson = False,
 ) -> None:
     """Score every active account with the champion and issue the scores, once."""
@@ -55,7 +57,11 @@ def score(
     with answering(as_json) as answer:
         project = project_of(config, outcome)
         issued = score_accounts(
-            project, day_of(as_of), features=features, force=force, workers=threads
+            *(project, day_of(as_of)),
+            features=features,
+            force=force,
+            workers=threads,
+            full=full,
         )
         answer.give(
             {
@@ -67,6 +73,7 @@ def score(
                 "store": project.store_shown,
                 "issued_before": not issued.fresh,
                 "seal": issued.seal,
+                "read": issued.read,
                 "warnings": issued.warnings,
             }
         )
@@ -76,6 +83,8 @@ def score(
 
             show_portfolio(answer.console, portfolio(project, issued))
             answer.say(f"{issued.rows:,} scores in {project.store_shown}")
+            for sentence in issued.read:
+                answer.say(sentence)
             answer.warn(issued.warnings)
 
 

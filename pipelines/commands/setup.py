@@ -14,6 +14,7 @@ from pipelines.commands.options import (
     AsJson,
     AsOf,
     Config,
+    Full,
     Outcome,
     day_of,
     project_of,
@@ -105,12 +106,12 @@ def init(
         answer.warn(doubts)
 
 
-def check(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+def check(config: Config = DEFAULT_CONFIG, full: Full = False, as_json: AsJson = False) -> None:
     """Report what the tables hold, what is missing or impossible, and which groups are on."""
     from pipelines.setup.check import check_data
 
     with answering(as_json) as answer:
-        report = check_data(project_of(config))
+        report = check_data(project_of(config), full=full)
         answer.give(report.to_dict())
         if answer.console is not None:
             from pipelines.setup.screen import show_report

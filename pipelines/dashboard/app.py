@@ -13,14 +13,17 @@ from pipelines.dashboard.access import errors
 from pipelines.dashboard.access.gate import Gate, gate_of
 from pipelines.dashboard.access.gatekeeper import Gatekeeper
 from pipelines.dashboard.access.headers import BodyLimit, KnownHosts, SecureResponses
+from pipelines.dashboard.account import calls
 from pipelines.dashboard.account import pages as account
 from pipelines.dashboard.account.jobs import AccountJobs
 from pipelines.dashboard.model import pages as model
 from pipelines.dashboard.model import plays
 from pipelines.dashboard.model.jobs import ModelJobs
 from pipelines.dashboard.panel import pages as login
+from pipelines.dashboard.panel import users_pages as users
 from pipelines.dashboard.panel.panel import Panel
 from pipelines.dashboard.panel.registry_reads import RegistryReads
+from pipelines.dashboard.portfolio import change_feed
 from pipelines.dashboard.portfolio import forecast_pages as forecast
 from pipelines.dashboard.portfolio import list_pages as account_list
 from pipelines.dashboard.portfolio import pages as portfolio
@@ -29,6 +32,8 @@ from pipelines.dashboard.snapshot.watch import Snapshots
 from pipelines.dashboard.web import static_files
 from pipelines.dashboard.weights import pages as weights
 from pipelines.dashboard.weights.bench import WeightsBenches
+from pipelines.project.records.calls import call_book
+from pipelines.project.records.overrides import override_book
 
 if TYPE_CHECKING:
     from pipelines.project.project import Project
@@ -37,9 +42,12 @@ if TYPE_CHECKING:
 ROUTERS = (
     static_files.router,
     login.router,
+    users.router,
     portfolio.router,
     account_list.router,
+    change_feed.router,
     forecast.router,
+    calls.router,
     account.router,
     weights.router,
     plays.router,
@@ -50,9 +58,10 @@ COMPRESSED_FROM = 1000
 QUICK = 4
 ABOUT = """The data of the control panel's pages.
 
-Every address but `/api/v1/session` needs a visitor: the cookie of a login, or the header of a
-trusted proxy. What changes something needs the header `X-CSRF-Token` with the token that
-`/api/v1/session` gives, and its cookie. `?outcome=` names a further outcome."""
+Every address but `/api/v1/session` needs a visitor: a token in the header `Authorization: Bearer`,
+the cookie of a login, or the header of a trusted proxy. Without a token, what changes something
+needs the header `X-CSRF-Token` with the token that `/api/v1/session` gives, and its cookie.
+`?outcome=` names a further outcome."""
 
 
 def create_app(
@@ -81,7 +90,14 @@ def create_app(
     """
     settings = settings or project.settings.serve
     gate = gate or gate_of(project, settings)
-    panel = Panel(project, settings, Snapshots(project, settings), gate)
+    panel = Panel(
+        project,
+        settings,
+        Snapshots(project, settings),
+        gate,
+        call_book(project.folder),
+        override_book(project.folder),
+    )
 
     reads = RegistryReads()
     account_jobs, weights_benches = AccountJobs(reads), WeightsBenches(reads)

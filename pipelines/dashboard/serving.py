@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from features.errors import SettingsError, first_line
-from pipelines.dashboard.access.addresses import Network
 from pipelines.dashboard.access.gate import Gate, gate_of
+from pipelines.dashboard.access.guards.addresses import Network
 from pipelines.dashboard.app import create_app
 from pipelines.dashboard.web.connections import PatientLoop, connections_behind
 from pipelines.project.settings.serve import is_local

@@ -28,8 +28,7 @@ from pipelines.training.train import TRAINING_STEPS, kept_with_model
 from pipelines.training.tune import search_parameters, tuning_seconds
 
 if TYPE_CHECKING:
-    import pandas as pd
-
+    from models.churn.coded import Rows
     from models.registry.gate import Verdict
     from models.scoring.health_model import HealthModel
     from models.scoring.scale import ScaleSettings
@@ -137,7 +136,7 @@ def retrain(project: Project) -> Retrained:
     taught_until = date.fromisoformat(training_counts(*place, before)["last_date"])
     rows = _rows(project, model)
     days = max(rows.maturity_days, model.maturity_days)
-    dates = _unseen_dates(rows.frame, taught_until + timedelta(days=days))
+    dates = _unseen_dates(rows.table, taught_until + timedelta(days=days))
     dates = dates[-settings.retraining.judged_dates :]
     if not dates:
         return Retrained(
@@ -202,7 +201,7 @@ def _other_window(project: Project, params: Mapping[str, str]) -> list[str]:
     ]
 
 
-def _unseen_dates(frame: pd.DataFrame, first: date) -> list[date]:
+def _unseen_dates(frame: Rows, first: date) -> list[date]:
     """List the observation dates from a day on."""
     dates = frame["observation_date"].drop_duplicates().sort_values()
     return [moment.date() for moment in dates if moment.date() >= first]
@@ -233,11 +232,11 @@ def _challenger(
     import pandas as pd
 
     learning = learning_of(project, rows)
-    matured = pd.to_datetime(rows.frame["observation_date"]) + pd.Timedelta(days=rows.maturity_days)
+    matured = pd.to_datetime(rows.table["observation_date"]) + pd.Timedelta(days=rows.maturity_days)
     tuning = search_parameters(
         project,
         # The search must not see what judges its outcome either.
-        replace(rows, frame=rows.frame[matured <= pd.Timestamp(dates[0])]).due,
+        rows.part((matured <= pd.Timestamp(dates[0])).to_numpy()).due,
         segments=learning.segments,
         seconds=tuning_seconds(project, None),
     )
@@ -260,15 +259,17 @@ def _verdict(
     """Judge both on the challenger's hold-out, which begins on the first asked date or later."""
     from models.churn.segments import assign_segments
     from models.registry.gate import judge_challenger
+    from models.training.splits import left_alone
 
     settings = project.settings
     held_out = result.holdout
     first = held_out["observation_date"].min()
-    keys = ["account_id", "observation_date"]
-    # Rows that were acted on judge nothing.
-    unseen = held_out[keys].merge(rows.frame, how="left", on=keys, validate="1:1")
+    newest = (rows.table["observation_date"] >= first).to_numpy()
+    # Rows that were acted on judge nothing, unless all were.
+    judging = newest & left_alone(rows.table)
+    unseen = rows.part(judging if judging.any() else newest).frame
     # By the configuration, so that neither model can hide a segment it is bad at.
-    segments = assign_segments(rows.frame, segment_settings(project, rows.signals))
+    segments = assign_segments(rows.table, segment_settings(project, rows.signals))
     judged = held_out[["account_id", "observation_date", "happened"]].assign(
         segment=segments.assign(unseen).to_numpy(dtype=object),
         champion=said_by(model, unseen)["probability"].to_numpy(),

@@ -16,7 +16,7 @@ from pipelines.project.project import Project
 from pipelines.project.rows import acted_soon
 from pipelines.reports.terminal.ordered_work import usable_cores
 from pipelines.reports.terminal.progress import show_progress, show_rows
-from pipelines.scoring.score import issued_before, scored_batches
+from pipelines.scoring.score import scored_batches
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from features.tables.company import Company
     from features.tables.last_rows import Freshness
     from models.scoring.health_model import HealthModel
+    from pipelines.store.runs import Run, RunKey
 
 MOST_MATURED_DATES = 12
 """So many of the newest matured dates are looked at: what was long ago says little of now."""
@@ -172,7 +173,7 @@ def scores_of(
     if rows.source == "tables":
         key = RunKey(project.outcome_name, rows.as_of, version)
         try:
-            run = issued_before(project, key)
+            run = _issued_before(project, key)
             if run is not None and run.rows:
                 with open_store(project, read_only=True) as store:
                     return store.scores(run, columns=columns).read_all().to_pandas(), notes
@@ -342,3 +343,19 @@ def no_columns(model: HealthModel, rows: CurrentRows) -> list[str]:
         f"Segments are read from {sample(needed)}, and {sample(absent)} is no longer there:"
         " drift is judged over all accounts alone"
     ]
+
+
+def _issued_before(project: Project, key: RunKey) -> Run | None:
+    """Find what was issued for an outcome, a date and a model, without holding the store.
+
+    None also where there is no store yet, or one of an earlier form, which issuing brings up to
+    date: only then can be seen what it holds.
+    """
+    from pipelines.store.opening import open_store
+    from pipelines.store.runs import EarlierStore, NoStore
+
+    try:
+        with open_store(project, read_only=True) as store:
+            return store.newest(key)
+    except (NoStore, EarlierStore):
+        return None

@@ -254,11 +254,8 @@ def _of_runs(
     company: Company,
     runs: Mapping[date, tuple[Run, VersionRecord]],
 ) -> Iterator[MaturedForecast]:
-    if not runs:
-        return
-    labels = company.keep("what_happened", _labels(project, company, list(runs)))
-    for day, (run, record) in runs.items():
-        happened = _of_date(labels, day, "happened")
+    for day, happened in what_happened(project, company, list(runs)):
+        run, record = runs[day]
         tally = _Tally(record.spread)
         for batch in store.scores(run, columns=("account_id", "probability", "mrr")):
             rows = batch.to_pandas()
@@ -266,6 +263,23 @@ def _of_runs(
             tally.add(rows)
         if tally.rows:
             yield tally.told(day, run.key.model_version, issued=True)
+
+
+def what_happened(
+    project: Project, company: Company, days: Sequence[date]
+) -> Iterator[tuple[date, pd.Series[Any]]]:
+    """Read off the tables what happened to each account that was active on some dates.
+
+    Yields
+    ------
+    (date, Series)
+        A date, and by account 1.0 where the outcome happened, 0.0 where it did not.
+    """
+    if not days:
+        return
+    labels = company.keep("what_happened", _labels(project, company, days))
+    for day in days:
+        yield day, _of_date(labels, day, "happened")
 
 
 def _of_holdout(

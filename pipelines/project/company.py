@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from features.errors import DataError
-from features.sources.opening import open_source
+from features.sources.opening import open_source, remember
 from features.sources.source import Source
 from features.tables.company import Company, load_company
 from pipelines.project.project import Project
+from pipelines.project.records.calls import call_book
+from pipelines.project.records.interventions import with_calls
 from pipelines.reports.terminal.progress import show_progress
 
 if TYPE_CHECKING:
@@ -62,9 +64,45 @@ def open_project_vendors(project: Project) -> Iterator[tuple[Source, Vendors | N
         yield both
 
 
+@dataclass
+class Keeping:
+    """Whether a night reads only what is new, and what it says of it.
+
+    Parameters
+    ----------
+    is_full : bool
+        Whether everything is read and computed anew.
+
+    Attributes
+    ----------
+    told : list of str
+        Per table in several files, how many of them were read anew; filled when the tables close.
+    """
+
+    is_full: bool = False
+    told: list[str] = field(default_factory=list)
+
+
 @contextmanager
-def open_company(project: Project, *, with_muted: bool = False) -> Iterator[Company]:
-    """Open, map and check the tables that a configuration names.
+def _kept(project: Project, source: Source, keeping: Keeping | None) -> Iterator[None]:
+    """Let a source remember what was computed of its parts."""
+    settings = project.settings
+    kept = None
+    if keeping is not None:
+        names = [mapping.source or name for name, mapping in settings.tables.mapped().items()]
+        folder = settings.store.kept_folder(project.folder)
+        kept = remember(source, names, folder, is_full=keeping.is_full)
+    yield
+    if keeping is not None and kept is not None:
+        keeping.told[:] = kept.told()
+        kept.close()
+
+
+@contextmanager
+def open_company(
+    project: Project, *, with_muted: bool = False, keeping: Keeping | None = None
+) -> Iterator[Company]:
+    """Open, map and check the tables that a configuration names, with the calls that were made.
 
     Parameters
     ----------
@@ -72,14 +110,23 @@ def open_company(project: Project, *, with_muted: bool = False) -> Iterator[Comp
         The configuration.
     with_muted : bool
         Whether findings stay that ``[check] mute`` leaves out.
+    keeping : Keeping, optional
+        Have what is computed of each file of a table kept for the next time, and read from the
+        last one.
 
     Raises
     ------
     DataError
         When the source or a mapped table or column is missing, or breaks the contract.
+    StoreError
+        When the record of calls was changed.
     """
     settings = project.settings
-    with open_project_source(project) as source, show_progress("Check") as step:
+    with (
+        open_project_source(project) as source,
+        _kept(project, source, keeping),
+        show_progress("Check") as step,
+    ):
         company = load_company(
             source,
             settings.tables,
@@ -92,7 +139,7 @@ def open_company(project: Project, *, with_muted: bool = False) -> Iterator[Comp
                 name: table.without(settings.check.mute) for name, table in company.quality.items()
             }
             company = replace(company, quality=heard)
-        yield company
+        yield with_calls(company, call_book(project.folder).entries())
 
 
 def scoring_date(company: Company, as_of: date | None) -> tuple[date, list[str]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from features.errors import DataError, sample
-from pipelines.project.company import ended_feeds, open_company, scoring_date
+from pipelines.project.company import Keeping, ended_feeds, open_company, scoring_date
 from pipelines.project.feature_table import feature_rows_of_date, refuse_lost_signals
 from pipelines.project.project import Project
 
@@ -63,7 +63,11 @@ class FeatureStream:
 
 @contextmanager
 def feature_stream(
-    project: Project, model: HealthModel, as_of: date | None, file: Path | None
+    project: Project,
+    model: HealthModel,
+    as_of: date | None,
+    file: Path | None,
+    keeping: Keeping | None = None,
 ) -> Iterator[FeatureStream]:
     """Open the feature rows that a model is to score.
 
@@ -77,6 +81,8 @@ def feature_stream(
         Date whose signals are wanted; the day after the last row when None. A file has its own.
     file : Path or None
         A Parquet file of one date, as ``healthscore features`` writes it, in place of the tables.
+    keeping : Keeping, optional
+        Whether what is computed of each file of a table is kept for the next time.
 
     Raises
     ------
@@ -88,7 +94,7 @@ def feature_stream(
         with _file_stream(file, as_of) as stream:
             yield stream
         return
-    with open_company(project) as company:
+    with open_company(project, keeping=keeping) as company:
         day, warnings = scoring_date(company, as_of)
         warnings = [*warnings, *ended_feeds(company, day)]
         refuse_lost_signals(project, company, model)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from features.outcomes.settings import OutcomeSettings
     from features.tables.company import Company
     from features.tables.quality import TableQuality
+    from models.churn.coded import CodedTable
     from models.churn.segments import SegmentSettings
     from models.scoring.scale import ScaleSettings
     from models.scoring.timing.decisions import Decisions
@@ -39,7 +40,7 @@ class LabelledRows:
 
     Parameters
     ----------
-    frame : DataFrame of n rows
+    table : CodedTable of n rows
         ``account_id``, ``observation_date``, ``happened`` (0 or 1), one column per signal, what
         segments, ARR and age are read from, and ``acted_on`` where somebody acted and enough rows
         were left alone to judge a model.
@@ -62,7 +63,7 @@ class LabelledRows:
         How the score reads contracts and acts, where that has to be known; one sentence each.
     """
 
-    frame: pd.DataFrame
+    table: CodedTable
     signals: tuple[Signal, ...]
     maturity_days: int
     is_dated: bool
@@ -73,18 +74,22 @@ class LabelledRows:
     window: Decisions | None = None
     notes: tuple[str, ...] = ()
 
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The rows written out, which of many takes much memory."""
+        return self.table.frame().astype({"account_id": "str"})
+
+    def part(self, rows: NDArray[np.bool_]) -> LabelledRows:
+        """Keep some rows, given as a mask."""
+        return replace(self, table=self.table.take(rows))
+
     @property
     def due(self) -> LabelledRows:
         """The rows that a model of the risk at a decision is taught with, and its signals."""
         if self.decisions is None:
             return self
-        due = self.decisions.due(self.frame)
-        return replace(
-            self,
-            frame=self.frame[due],
-            signals=self.decisions.signals(self.signals),
-            decisions=None,
-        )
+        due = self.part(self.decisions.due(self.table))
+        return replace(due, signals=self.decisions.signals(self.signals), decisions=None)
 
     @property
     def base_rate(self) -> float:
@@ -104,8 +109,8 @@ class LabelledRows:
         from models.scoring.timing.anchors import term_anchors
 
         if self.decisions is None:
-            return (), float(self.frame["happened"].mean())
-        return term_anchors(self.decisions, self.due.frame)
+            return (), float(self.table["happened"].mean())
+        return term_anchors(self.decisions, self.due.table)
 
     @property
     def problems(self) -> list[str]:
@@ -118,12 +123,12 @@ class LabelledRows:
 
     def description(self) -> Json:
         """Describe the tables and fingerprint the rows, JSON-ready, to be kept with a model."""
-        from models.training.fingerprint import fingerprint
+        from models.training.fingerprint import rows_fingerprint
 
         return {
-            "fingerprint": fingerprint(self.frame),
-            "rows": len(self.frame),
-            "columns": list(self.frame.columns),
+            "fingerprint": rows_fingerprint(self.table),
+            "rows": len(self.table),
+            "columns": list(self.table.columns),
             "data_start": self.data_start.isoformat(),
             "data_end": self.data_end.isoformat(),
             "tables": {name: quality.to_dict() for name, quality in self.quality.items()},
@@ -145,7 +150,7 @@ def labelled_rows(project: Project, company: Company | None = None) -> LabelledR
     EvidenceError
         When no observation date has matured, or no account was active on any.
     """
-    from features.build import build_features, signals_of
+    from features.build import POSITION, feature_rows, signals_of
     from features.outcomes.labels import (
         days_to_label,
         declared_for,
@@ -153,6 +158,7 @@ def labelled_rows(project: Project, company: Company | None = None) -> LabelledR
         why_no_date,
         why_no_row,
     )
+    from models.training.coding import code_pieces
 
     if company is None:
         with open_company(project) as opened:
@@ -162,13 +168,13 @@ def labelled_rows(project: Project, company: Company | None = None) -> LabelledR
     if not dates:
         raise EvidenceError(why_no_date(company, settings.outcome, project.outcome_section))
     with show_progress("Signals") as step:
-        frame = build_features(
+        built = feature_rows(
             company, dates, settings.outcome, settings.signals, labelled=True, progress=step
         )
-    if frame.empty:
+    if not built.count:
         raise EvidenceError(why_no_row(company, settings.outcome, dates))
     rows = LabelledRows(
-        frame=frame,
+        table=code_pieces(built.pieces(), POSITION),
         signals=_apart_from_the_calendar(
             declared_for(signals_of(company, settings.signals), settings.outcome),
             settings.outcome,
@@ -186,10 +192,11 @@ def with_acts(project: Project, company: Company, rows: LabelledRows) -> Labelle
     """Mark the rows that were acted on, where those left alone are enough to judge a model."""
     from features.outcomes.interventions import ACTED_ON
 
-    acted = acted_soon(project, company, rows.frame)
+    keys = rows.table.frame(["account_id", "observation_date"])
+    acted = acted_soon(project, company, keys)
     if project.settings.outcome.is_good or acted is None or not acted.any():
         return rows
-    happened = rows.frame["happened"].to_numpy()
+    happened = rows.table["happened"].to_numpy()
     all_of_them, alone = int(happened.sum()), int(happened[~acted].sum())
     if alone < max(LEAST_LEFT_ALONE * all_of_them, 1):
         note = (
@@ -203,8 +210,8 @@ def with_acts(project: Project, company: Company, rows: LabelledRows) -> Labelle
         f" {project.settings.plays.within_days} days: they teach as all others do, and those left"
         " alone judge the model"
     )
-    frame = rows.frame.assign(**{ACTED_ON: acted})
-    return replace(rows, frame=frame, notes=(*rows.notes, note))
+    table = rows.table.with_flags(ACTED_ON, acted)
+    return replace(rows, table=table, notes=(*rows.notes, note))
 
 
 def acted_soon(project: Project, company: Company, frame: pd.DataFrame) -> NDArray[np.bool_] | None:
@@ -241,7 +248,7 @@ def with_decisions(project: Project, rows: LabelledRows) -> LabelledRows:
     window = Decisions(outcome.lead_days, outcome.maturity_days)
     if outcome.kind != "churn" or not rows.is_dated or score.reading == WINDOW:
         return rows
-    if window.due(rows.frame).all():
+    if window.due(rows.table).all():
         return replace(rows, window=window)
     if score.reading is None and score.anchor_probability is not None:
         note = (
@@ -251,12 +258,12 @@ def with_decisions(project: Project, rows: LabelledRows) -> LabelledRows:
         )
         return replace(rows, notes=(note,))
     try:
-        dates, count = rows.frame["observation_date"], project.settings.training.holdout_dates
+        dates, count = rows.table["observation_date"], project.settings.training.holdout_dates
         earlier = time_holdout(dates, rows.maturity_days, n_dates=count).train
     except EvidenceError:
         # Training says the same, of all rows.
         return rows
-    found, losses = usable(window, rows.frame, earlier, MIN_POSITIVES, MIN_EARLIER_POSITIVES)
+    found, losses = usable(window, rows.table, earlier, MIN_POSITIVES, MIN_EARLIER_POSITIVES)
     if found is not None:
         return replace(rows, decisions=found, window=found)
     note = (
@@ -314,6 +321,7 @@ def learning_of(
         window=rows.window,
         is_dated=rows.is_dated,
         tuned=tuned,
+        negatives=training.sample_negatives,
         seed=training.seed,
         n_jobs=training.threads,
     )

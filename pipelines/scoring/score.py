@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
+from pipelines.project.company import Keeping
 from pipelines.project.feature_stream import FeatureStream, feature_stream
 from pipelines.project.feature_table import feature_rows_of_date, refuse_lost_signals
 from pipelines.project.project import Project
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from features.tables.company import Company
     from models.registry.models import Champion
     from models.scoring.health_model import HealthModel
-    from pipelines.store.runs import Run, RunKey
+    from pipelines.store.runs import Run
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ class Issued:
         The champion that made the scores.
     seal : str or None
         The run's seal, where it was written now.
+    read : tuple of str
+        Per table in several files, how many of them were read anew; one sentence each.
     """
 
     outcome: str
@@ -63,6 +66,7 @@ class Issued:
     warnings: list[str]
     model: HealthModel
     seal: str | None = None
+    read: tuple[str, ...] = ()
 
 
 def score_accounts(
@@ -72,6 +76,7 @@ def score_accounts(
     features: Path | None = None,
     force: bool = False,
     workers: int | None = None,
+    full: bool = False,
 ) -> Issued:
     """Score every active account with the champion and issue the result once.
 
@@ -87,6 +92,8 @@ def score_accounts(
         Issue a further revision when the run had been issued before; the old one stays.
     workers : int, optional
         Threads; by default one for each core.
+    full : bool
+        Read and compute everything, not only what is new since the last run.
 
     Raises
     ------
@@ -99,11 +106,13 @@ def score_accounts(
     """
     champion = project.registry.champion()
     model = champion.model
-    with feature_stream(project, model, as_of, features) as stream:
+    keeping = Keeping(full)
+    with feature_stream(project, model, as_of, features, keeping) as stream:
         issued = issue_scores(
             project, stream, model, champion.version, champion.run_id, force=force, workers=workers
         )
-    return replace(issued, warnings=[*issued.warnings, *_caveats(project, champion)])
+    warnings = [*issued.warnings, *_caveats(project, champion)]
+    return replace(issued, warnings=warnings, read=tuple(keeping.told))
 
 
 def issue_scores(
@@ -142,14 +151,14 @@ def issue_scores(
     from pipelines.store.runs import AlreadyIssued, RunKey
 
     key = RunKey(project.outcome_name, stream.as_of, version)
-    before = None if force else issued_before(project, key)
-    if before is not None:
-        return _stayed(before, stream, model)
-    count, scored = scored_batches(stream, model, workers or usable_cores())
     groups = {signal.name: signal.group for signal in model.signals}
     fingerprint = RowsFingerprint()
     try:
         with open_store(project, read_only=False) as store:
+            before = None if force else store.newest(key)
+            if before is not None:
+                return _stayed(before, stream, model)
+            count, scored = scored_batches(stream, model, workers or usable_cores())
             earlier = run_before(store, key)
             bands = bands_of(store, earlier, key.as_of)
             with (
@@ -188,22 +197,6 @@ def _issued(run: Run, stream: FeatureStream, model: HealthModel, *, fresh: bool)
         model=model,
         seal=run.seal,
     )
-
-
-def issued_before(project: Project, key: RunKey) -> Run | None:
-    """Find what was issued for an outcome, a date and a model, without holding the store.
-
-    None also where there is no store yet, or one of an earlier form, which issuing brings up to
-    date: only then can be seen what it holds.
-    """
-    from pipelines.store.opening import open_store
-    from pipelines.store.runs import EarlierStore, NoStore
-
-    try:
-        with open_store(project, read_only=True) as store:
-            return store.newest(key)
-    except (NoStore, EarlierStore):
-        return None
 
 
 def scored_batches(

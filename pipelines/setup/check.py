@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from features.errors import SettingsError
 from features.json_values import Json
-from pipelines.project.company import open_company
+from pipelines.project.company import Keeping, open_company
 from pipelines.project.project import Project
 from pipelines.project.settings.score import MAIN
 
@@ -60,6 +60,8 @@ class DataReport:
         Findings that ``[check] mute`` leaves out.
     engine : str
         What computes, and whether its suite of tests runs: "DuckDB (run)".
+    read : list of str
+        Per table in several files, how many of them were read anew.
     """
 
     tables: list[TableQuality]
@@ -72,6 +74,7 @@ class DataReport:
     outcomes: dict[str, OutcomeReport]
     muted: int
     engine: str
+    read: list[str]
 
     @property
     def problems(self) -> int:
@@ -92,11 +95,14 @@ class DataReport:
             "problems": self.problems,
             "muted": self.muted,
             "engine": self.engine,
+            "read": self.read,
         }
 
 
-def check_data(project: Project) -> DataReport:
+def check_data(project: Project, *, full: bool = False) -> DataReport:
     """Read every mapped table and report on it.
+
+    Of tables in several files only those are counted that were not before, unless all are to be.
 
     Raises
     ------
@@ -110,7 +116,8 @@ def check_data(project: Project) -> DataReport:
     from features.tables.mapping.contract import CONTRACT
 
     mute = project.settings.check.mute
-    with open_company(project, with_muted=True) as company:
+    keeping = Keeping(full)
+    with open_company(project, with_muted=True, keeping=keeping) as company:
         builders = active_builders(company, project.settings.signals)
         outcomes = {
             name: _outcome_report(company, project.for_outcome(name))
@@ -131,6 +138,8 @@ def check_data(project: Project) -> DataReport:
             muted=sum(len(table.findings) for table in tables)
             - sum(len(table.findings) for table in heard),
             engine=f"{company.engine.name} ({label_of(company.engine.name)})",
+            # Filled when the tables close.
+            read=keeping.told,
         )
 
 

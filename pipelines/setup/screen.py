@@ -52,6 +52,8 @@ def show_report(console: Console, report: DataReport) -> None:
         listed = plain(", ".join(report.owners), 400)
         console.print(Text(f"Owners of accounts, which no model reads: {listed}"))
     console.print(Text(f"Engine: {report.engine}"))
+    for sentence in report.read:
+        console.print(Text(plain(sentence, 400)))
     dates = report.observation_dates
     span = f"{len(dates)} from {dates[0]} to {dates[-1]}" if dates else "none"
     console.print(Text(f"Behaviour is known from {report.data_start} until {report.data_end}"))

@@ -15,6 +15,7 @@ from features.errors import StoreError, nearest, sample
 from pipelines.store.runs import Run, RunKey
 from pipelines.store.schema import (
     ADDED_COLUMNS,
+    CHANGE_SCHEMA,
     HISTORY_SCHEMA,
     PORTFOLIO_SCHEMA,
     RUN_SCHEMA,
@@ -255,6 +256,70 @@ class ScoreStore(ABC):
             " where outcome = ? and account_id = ? order by as_of, run_id"
         )
         return self._ask(query, [outcome, account_id], HISTORY_SCHEMA).read_all()
+
+    def changes(
+        self,
+        before: Run | None,
+        run: Run,
+        *,
+        after: str | None = None,
+        size: int,
+        accounts: Sequence[str] | None = None,
+    ) -> pa.Table:
+        """Read the accounts that differ between two revisions, which never change themselves.
+
+        Parameters
+        ----------
+        before, run : Run
+            Two of :meth:`runs`; without the first every account of the second is new.
+        after : str, optional
+            Begin after this account, in order of ``account_id``.
+        size : int
+            Most accounts.
+        accounts : sequence of str, optional
+            Only these.
+
+        Returns
+        -------
+        Table
+            In the columns of :data:`~pipelines.store.schema.CHANGE_SCHEMA`.
+        """
+        told = ("segment", "band", "score", "probability", "mrr")
+        now = ", ".join(f"new_run.{name}" for name in told)
+        newer, parameters = self._rows_of(run)
+        if before is None:
+            query = (
+                f"select account_id, 'new' as kind, {', '.join(told)}, cast(null as text) as"
+                " band_before, cast(null as double precision) as score_before,"
+                " cast(null as double precision) as probability_before"
+                f" from ({newer}) as new_run"
+            )
+        else:
+            older, more = self._rows_of(before)
+            then = "old_run.band, old_run.score, old_run.probability"
+            differs = " or ".join(f"new_run.{one} is distinct from old_run.{one}" for one in told)
+            query = (
+                "select new_run.account_id, case when old_run.account_id is null then 'new' else"
+                f" 'changed' end as kind, {now}, old_run.band as band_before, old_run.score as"
+                " score_before, old_run.probability as probability_before"
+                f" from ({newer}) as new_run left join ({older}) as old_run"
+                f" on old_run.account_id = new_run.account_id where {differs}"
+                f" union all select account_id, 'gone', segment, null, null, null, null, {then}"
+                f" from ({older}) as old_run where account_id not in (select account_id from"
+                f" ({newer}) as new_run)"
+            )
+            parameters = [*parameters, *more, *more, *parameters]
+        terms = []
+        for term, value in (
+            ("account_id > ?", after),
+            ("account_id in (select unnest(?::text[]))", accounts and list(accounts)),
+        ):
+            if value is not None:
+                terms.append(term)
+                parameters.append(value)
+        where = f"where {' and '.join(terms)}" if terms else ""
+        query = f"select * from ({query}) as moved {where} order by account_id limit {int(size)}"
+        return self._ask(query, parameters, CHANGE_SCHEMA).read_all()
 
     def portfolio_history(self, outcome: str) -> pa.Table:
         """Sum up every run of an outcome by band.

@@ -50,6 +50,21 @@ RUN_SCHEMA = pa.schema(
 HISTORY_SCHEMA = pa.schema([*(RUN_SCHEMA.field(number) for number in range(5)), *SCORE_SCHEMA])
 """One row per run that holds an account: which run, and the account's score in it."""
 
+CHANGE_SCHEMA = pa.schema(
+    [
+        ("account_id", pa.string()),
+        ("kind", pa.string()),
+        *(
+            SCORE_SCHEMA.field(name).with_nullable(True)
+            for name in ("segment", "band", "score", "probability", "mrr")
+        ),
+        ("band_before", pa.string()),
+        ("score_before", pa.float64()),
+        ("probability_before", pa.float64()),
+    ]
+)
+"""One row per account that differs between two runs; ``kind`` is new, changed or gone."""
+
 PORTFOLIO_SCHEMA = pa.schema(
     [
         ("as_of", pa.date32()),

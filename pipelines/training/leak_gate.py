@@ -19,7 +19,7 @@ def refuse_leaks(project: Project, rows: LabelledRows) -> None:
 
     settings = project.settings.training
     suspects = giveaways(
-        rows.frame,
+        rows.table,
         rows.signals,
         maturity_days=rows.maturity_days,
         is_dated=rows.is_dated,

@@ -9,7 +9,7 @@ from features.errors import sample
 from pipelines.project.project import Project
 from pipelines.project.rows import LabelledRows
 from pipelines.project.settings.scorecard import scorecard_measures, weights_today
-from pipelines.training.memory import refuse_too_large
+from pipelines.training.memory import memory_told, refuse_too_large
 
 if TYPE_CHECKING:
     from models.scorecard.prior.first_model import Scorecard
@@ -55,10 +55,12 @@ def teach(
     from models.scorecard.prior.first_training import fit_first_model
     from models.training.fit import fit_health_model
 
-    refuse_too_large(len(rows.frame), len(rows.signals))
+    size = len(rows.table), len(rows.signals), rows.table.nbytes
+    refuse_too_large(*size)
+    progress(memory_told(*size))
     if not _are_few(rows, holdout_dates):
         return fit_health_model(
-            rows.frame,
+            rows.table,
             rows.signals,
             learning,
             scale=scale,
@@ -86,13 +88,13 @@ def _are_few(rows: LabelledRows, holdout_dates: int | None) -> bool:
     from models.training.checks import has_few
     from models.training.splits import later_holdout
 
-    earlier = np.arange(len(rows.frame))
+    earlier = np.arange(len(rows.table))
     if rows.is_dated:
-        dates = rows.frame["observation_date"]
+        dates = rows.table["observation_date"]
         fold = later_holdout(dates, rows.maturity_days, holdout_dates)
         # Other accounts judge where no date can.
         earlier = earlier if fold is None else fold.train
-    return has_few(rows.frame["happened"], earlier)
+    return has_few(rows.table["happened"], earlier)
 
 
 def _scorecard(project: Project, rows: LabelledRows) -> tuple[Scorecard, list[str]]:
@@ -106,7 +108,7 @@ def _scorecard(project: Project, rows: LabelledRows) -> tuple[Scorecard, list[st
     weights = weights_today(settings, [measure.name for measure in measures])
     known = np.array(
         [
-            any(rows.frame[signal.name].notna().any() for signal in measure.signals)
+            any(rows.table[signal.name].notna().any() for signal in measure.signals)
             for measure in measures
         ],
         dtype=bool,

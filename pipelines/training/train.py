@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from models.training.fit import TrainingResult
     from models.training.tuning import Tuned
 
-TRAINING_STEPS = 6
+TRAINING_STEPS = 7
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def kept_with_model(
     from models.registry.versions import DATA, REFERENCE, training_reference
     from pipelines.reports.figures.tested_rows import lift_plot, reliability_plot, score_plot
 
-    reference = training_reference(result.model, rows.frame)
+    reference = training_reference(result.model, rows.table)
     return {
         "params": run_parameters(project) | tuning_parameters(tuning),
         "files": {

@@ -70,7 +70,7 @@ def search_parameters(
 
     settings = project.settings
     seed = settings.training.seed
-    frame = rows.frame
+    frame = rows.table
     if rows.is_dated:
         dates = frame["observation_date"]
         later = later_holdout(dates, rows.maturity_days, settings.training.holdout_dates)
@@ -79,13 +79,18 @@ def search_parameters(
         holdout = later
     else:
         holdout = account_holdout(frame["account_id"], seed)
-    past = frame.iloc[holdout.train]
+    past = frame.take(holdout.train)
     positives = int(past["happened"].sum())
     if frame["happened"].sum() < MIN_POSITIVES or not (
         MIN_EARLIER_POSITIVES <= positives < len(past)
     ):
         return None
-    classifier = classifier_of(rows.signals, seed=seed, n_jobs=settings.training.threads)
+    classifier = classifier_of(
+        rows.signals,
+        seed=seed,
+        n_jobs=settings.training.threads,
+        negatives=settings.training.sample_negatives,
+    )
     trials = settings.tuning.trials
     with show_progress("Tune") as step:
 

@@ -13,7 +13,7 @@ import typer
 from docutils import nodes
 
 from features.tables.mapping.contract import CONTRACT
-from pipelines.cli import app
+from pipelines.cli import command_line
 from pipelines.project.project import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -125,7 +125,7 @@ def test_a_setting_without_a_sentence_is_a_warning(
 def test_every_command_is_listed_with_its_options(warned: list[str]) -> None:
     page = extension("generated_reference").commands_markdown()
     assert warned == []
-    commands = typer.main.get_command(app).commands
+    commands = typer.main.get_command(command_line()).commands
     headings = re.findall(r"^## (.+)$", page, flags=re.MULTILINE)
     assert {heading.split()[0] for heading in headings} == set(commands)
     assert {"user add", "user list", "user remove"} <= set(headings)

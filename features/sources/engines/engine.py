@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import ibis
 import ibis.expr.types as ir
@@ -16,6 +17,33 @@ from pyarrow import types
 # Merging the steps of a query into one SELECT is what every engine does for itself; done in Python
 # it takes a fifth of a nightly run of a few thousand accounts.
 ibis.options.sql.fuse_selects = False
+
+
+class Remembered(Protocol):
+    """What was computed of a table's parts on earlier nights."""
+
+    def covers(self, rows: ir.Table) -> bool:
+        """Tell whether rows come row by row from the parts of one table that is kept."""
+        ...
+
+    def each(self, rows: ir.Table, step: Callable[[ir.Table], ir.Table]) -> ir.Table:
+        """Return a step's results on every part, one below the other; else of all rows at once."""
+        ...
+
+
+class Nothing:
+    """Nothing is remembered: each step is computed of all rows at once."""
+
+    def covers(self, rows: ir.Table) -> bool:
+        """Tell that no rows are covered."""
+        return False
+
+    def each(self, rows: ir.Table, step: Callable[[ir.Table], ir.Table]) -> ir.Table:
+        """Return the step's result on all rows."""
+        return step(rows)
+
+
+NOTHING = Nothing()
 
 
 @dataclass(frozen=True)
@@ -37,6 +65,8 @@ class Engine:
         Gives back what was opened.
     explain : callable
         Returns what a driver's error says, in a line without secrets.
+    remembered : Remembered
+        What need not be computed again.
     """
 
     name: str
@@ -44,6 +74,7 @@ class Engine:
     errors: tuple[type[Exception], ...]
     close: Callable[[], None]
     explain: Callable[[Exception], str]
+    remembered: Remembered = NOTHING
 
     def keep(self, name: str, table: ir.Table) -> ir.Table:
         """Compute a step once, under a name of its own that ends with the connection."""

@@ -67,21 +67,29 @@ class PartedTable:
         self.name = name
         self.parts = tuple(parts)
         self._connection = connection
+        self.view = ""
         self._keys = dict(keys or {})
         self._schema = schema
+        self._whole: ir.Table | None = None
 
     def whole(self) -> ir.Table:
-        """Return all rows, with every column that any file has.
+        """Return all rows, with every column that any file has, as one view.
 
         Raises
         ------
         DataError
             When a file is gone or cannot be read.
         """
+        if self._whole is not None:
+            return self._whole
         table = self._read([part.fetch() for part in self.parts])
         if self._schema is None:
             self._schema = table.schema()
-        return _like(table, self._schema)
+        self.view = ibis.util.gen_name("source")
+        like = ibis.to_sql(_like(table, self._schema), dialect="duckdb")
+        self._connection.con.execute(f'CREATE TEMP VIEW "{self.view}" AS {like}')
+        self._whole = self._connection.table(self.view)
+        return self._whole
 
     def part(self, part: Part) -> ir.Table:
         """Return the rows of one part, with the columns and types of the whole."""
@@ -178,14 +186,26 @@ def file_part(file: Path) -> Part:
 def _state(file: Path) -> str:
     try:
         about = file.stat()
-        with file.open("rb") as stream:
-            ends = hashlib.sha256(stream.read(_EDGE_BYTES))
-            stream.seek(max(about.st_size - _EDGE_BYTES, 0))
-            ends.update(stream.read(_EDGE_BYTES))
+        # The time of the last change of the entry cannot be set back, as that of the contents can.
+        return f"{about.st_mtime_ns}|{about.st_ctime_ns}|{ends_of(file)}"
     except OSError:
         return "gone"
-    # The time of the last change of the entry cannot be set back, as that of the contents can.
-    return f"{about.st_size}|{about.st_mtime_ns}|{about.st_ctime_ns}|{ends.hexdigest()}"
+
+
+def ends_of(file: Path) -> str:
+    """Return a file's size and a digest of both its ends.
+
+    Raises
+    ------
+    OSError
+        When it cannot be read.
+    """
+    with file.open("rb") as stream:
+        ends = hashlib.sha256(stream.read(_EDGE_BYTES))
+        size = stream.seek(0, 2)
+        stream.seek(max(size - _EDGE_BYTES, 0))
+        ends.update(stream.read(_EDGE_BYTES))
+    return f"{size}|{ends.hexdigest()}"
 
 
 def versions_in(query: Mapping[str, str]) -> dict[str, int]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 import ibis
 import ibis.expr.types as ir
 
+from features.sources.engines.engine import NOTHING, Remembered
 from features.tables.mapping.finding import Finding
 
 Keep = Callable[[str, ir.Table], ir.Table]
@@ -20,7 +21,12 @@ _KEY_NAME = re.compile(r"(^|_|[a-z])(id|key|number|uuid|guid|no)$", re.I)
 
 
 def without_copies(
-    name: str, table: ir.Table, mapped: Mapping[str, str], compute: Keep, drop: bool | None
+    name: str,
+    table: ir.Table,
+    mapped: Mapping[str, str],
+    compute: Keep,
+    drop: bool | None,
+    remembered: Remembered = NOTHING,
 ) -> tuple[ir.Table, list[Finding]]:
     """Leave out rows that are alike in every column of the source.
 
@@ -37,6 +43,8 @@ def without_copies(
     drop : bool or None
         Whether copies are left out; by default they are where a row has a key, where a whole export
         was appended, and of accounts.
+    remembered : Remembered
+        What need not be looked at again.
 
     Returns
     -------
@@ -49,7 +57,7 @@ def without_copies(
     if any(kind.is_nested() or kind.is_json() or kind.is_binary() for kind in kinds):
         return table, []
     if name in LARGE and drop is not True:
-        return table, [] if drop is False else _repeated_events(table, mapped)
+        return table, [] if drop is False else _repeated_events(table, mapped, remembered)
     if drop is False:
         return table, []
     # Rows that are alike are alike in the mapped columns: most tables need no look at the others.
@@ -90,13 +98,18 @@ def _copies(table: ir.Table) -> int:
     return int(table.count().execute()) - int(table.distinct().count().execute())
 
 
-def _repeated_events(table: ir.Table, mapped: Mapping[str, str]) -> list[Finding]:
+def _repeated_events(
+    table: ir.Table, mapped: Mapping[str, str], remembered: Remembered
+) -> list[Finding]:
     """Look for copies among the events of a few accounts: a user may do a thing twice a second."""
     account = mapped.get("account_id")
     if account is None:
         return []
-    some = table.select(account).distinct().order_by(account).limit(SAMPLED_ACCOUNTS)
-    events = table.semi_join(some, account)
+    events = _of_first_accounts(
+        # The first accounts of all are among the first of every part that holds them.
+        remembered.each(table, lambda rows: _of_first_accounts(rows, account)),
+        account,
+    )
     rows, copies = int(events.count().execute()), _copies(events)
     if rows < APPENDED_ROWS or copies < 0.01 * rows:
         return []
@@ -105,6 +118,11 @@ def _repeated_events(table: ir.Table, mapped: Mapping[str, str]) -> list[Finding
         ' count; if the export holds them twice, set copies = "drop"'
     )
     return [Finding("events-repeated", text)]
+
+
+def _of_first_accounts(rows: ir.Table, account: str) -> ir.Table:
+    some = rows.select(account).distinct().order_by(account).limit(SAMPLED_ACCOUNTS)
+    return rows.semi_join(some, account)
 
 
 def latest_versions(

@@ -124,7 +124,9 @@ def _without_copies(
 ) -> tuple[ir.Table, list[Finding]]:
     """Count every row once, and every ticket."""
     drop = None if mapping.copies is None else mapping.copies == "drop"
-    table, notes = without_copies(contract.name, table, mapped, source.engine.keep, drop)
+    table, notes = without_copies(
+        *(contract.name, table, mapped, source.engine.keep, drop), source.engine.remembered
+    )
     ticket, account = mapped.get("ticket_id"), mapped.get("account_id")
     # Where rows say when they were recorded each version counts in its own time.
     if ticket and account and "recorded_at" not in mapped and drop is not False:

@@ -15,6 +15,7 @@ import pandas as pd
 from features.catalog import CONTEXT, EVERYBODY, Signal
 from features.errors import EvidenceError
 from models.arrays import Floats
+from models.churn.coded import Rows
 from models.measures.metrics import BandRow
 from models.measures.resampling import TAILS
 from models.scorecard.prior.first_model import (
@@ -168,7 +169,7 @@ def _health_model(
     centres = {EVERYBODY: contributions.mean(axis=0).tolist()}
     centres |= {name: contributions[segment == name].mean(axis=0).tolist() for name in names}
     rows = sampled_rows(code, seed)
-    drawn = _Drawn(first, inputs.iloc[rows], segment[rows], names)
+    drawn = _Drawn(first, inputs.take(rows), segment[rows], names)
     generator = np.random.default_rng(seed)
     told = first.told
     for values in generator.multivariate_normal(
@@ -195,9 +196,7 @@ def _health_model(
 class _Drawn:
     """Reads weights and the spread of margins off draws of what is believed."""
 
-    def __init__(
-        self, first: FirstModel, inputs: pd.DataFrame, segment: Any, names: Sequence[str]
-    ) -> None:
+    def __init__(self, first: FirstModel, inputs: Rows, segment: Any, names: Sequence[str]) -> None:
         classifier = first.classifier
         assert classifier.backbone_ is not None
         self._first, self._backbone, self._names = first, classifier.backbone_, names

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
+from models.churn.coded import Rows
 from models.scoring.timing.decisions import KINDS, Decisions
 
 # Decisions at the rate of all kinds with a renewal date that each of them starts from.
@@ -13,7 +13,7 @@ LEAST_LOSSES = 15
 DIGITS = 3
 
 
-def term_anchors(decisions: Decisions, frame: pd.DataFrame) -> tuple[tuple[float, ...], float]:
+def term_anchors(decisions: Decisions, frame: Rows) -> tuple[tuple[float, ...], float]:
     """Find the rate of losses at decisions of each kind, and that of the kind that lost most.
 
     A decision about a year has a year's risk, one about a month that of a month: only beside

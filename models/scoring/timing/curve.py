@@ -12,6 +12,7 @@ from scipy.special import expit
 
 from features.errors import sample
 from models.arrays import Floats
+from models.churn.coded import Rows
 from models.scoring.timing.decisions import AHEAD, TERM, Decisions, days_of
 
 EDGES = (0, 30, 60, 90, 120, 150, 180, 210, 240, 270, 300, 330, 365)
@@ -156,7 +157,7 @@ class RiskCurve:
         risk = expit(known + np.where(shares[:, :1] < 0, 0.0, self.dated))
         return np.asarray(np.abs(shares) * risk, dtype=float)
 
-    def shares(self, frame: pd.DataFrame) -> Floats:
+    def shares(self, frame: Rows) -> Floats:
         """Share of a decision that falls into each step: (n, steps).
 
         Below zero, for telling them apart, of those that may leave at will.
@@ -165,7 +166,7 @@ class RiskCurve:
         length = np.diff(EDGES) / (self.decisions.closes_days - self.decisions.opens_days)
         shares = np.tile(-np.minimum(length, 1.0), (len(frame), 1))
         if not at_will.all():
-            parts = decided(frame[~at_will], self.lags)
+            parts = decided(frame.take(np.flatnonzero(~at_will)), self.lags)
             shares[~at_will] = parts + (1 - parts) * self.between * np.diff(EDGES) / 30
         return shares
 
@@ -206,7 +207,7 @@ def years() -> Floats:
     return np.asarray((edges[:-1] + edges[1:]) / 2 / LAST_DAYS, dtype=float)
 
 
-def decided(frame: pd.DataFrame, lags: tuple[float, ...]) -> Floats:
+def decided(frame: Rows, lags: tuple[float, ...]) -> Floats:
     """Share of decisions whose losses fall into each step, of contracts with a renewal date.
 
     A term that ends is taken to be followed by one as long.

@@ -7,11 +7,13 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 
 from features.outcomes.churned import DAYS_TO_LOSS
 from models.arrays import Codes, Floats
+from models.churn.coded import Rows
 from models.scoring.timing.curve import EDGES, HORIZONS, LEVEL, RiskCurve, years
 from models.scoring.timing.decisions import AHEAD, TERM, Decisions, days_of
 
@@ -44,20 +46,20 @@ class Seen:
 
     Attributes
     ----------
-    open : ndarray of shape (n, steps)
-        1 where the account was there when the step began and what came of it is known.
-    lost : ndarray of shape (n, steps)
-        1 where it was lost in it.
+    open : ndarray of bool, shape (n, steps)
+        Whether the account was there when the step began and what came of it is known.
+    lost : ndarray of bool, shape (n, steps)
+        Whether it was lost in it.
     loss : ndarray of shape (n,)
         Days to the loss, infinite where none was seen.
     """
 
-    open: Floats
-    lost: Floats
+    open: NDArray[np.bool_]
+    lost: NDArray[np.bool_]
     loss: Floats
 
     @classmethod
-    def of(cls, frame: pd.DataFrame, decisions: Decisions) -> Seen:
+    def of(cls, frame: Rows, decisions: Decisions) -> Seen:
         """Read rows with ``observation_date`` and ``days_to_loss``, null where none is known.
 
         Rows of accounts that were lost before the outcome window opens are not there: a step
@@ -70,7 +72,7 @@ class Seen:
         starts, ends = (np.array(part, dtype=float) for part in (EDGES[:-1], EDGES[1:]))
         there = loss[:, None] >= starts
         open_ = there & (known[:, None] >= ends) & (ends > decisions.opens_days)
-        return cls(open_.astype(float), (open_ & (loss[:, None] < ends)).astype(float), loss)
+        return cls(open_, open_ & (loss[:, None] < ends), loss)
 
     def part(self, rows: Codes) -> Seen:
         """Take some rows."""
@@ -78,7 +80,7 @@ class Seen:
 
 
 def learn_curve(
-    decisions: Decisions, frame: pd.DataFrame, tell: Teller, segment: Any, *, is_dated: bool
+    decisions: Decisions, frame: Rows, tell: Teller, segment: Any, *, is_dated: bool
 ) -> RiskCurve | None:
     """Learn a curve from rows whose accounts were told by models of other accounts.
 
@@ -122,11 +124,11 @@ def learn_curve(
     kept = np.arange(0, len(frame), int(np.ceil(len(frame) / MOST_ROWS)))
     kinds = decisions.kinds(frame) if is_dated else np.zeros(len(frame), dtype=np.intp)
     usual = pd.Series(log_odds).groupby([segment, kinds]).transform("mean").to_numpy()
-    rows = _Rows(start.shares(frame.iloc[kept]), log_odds[kept] - usual[kept], usual[kept])
+    rows = _Rows(start.shares(frame.take(kept)), log_odds[kept] - usual[kept], usual[kept])
     return _fitted(start, rows, seen.part(kept))
 
 
-def told_by_others(frame: pd.DataFrame, tell: Teller) -> tuple[Floats, float]:
+def told_by_others(frame: Rows, tell: Teller) -> tuple[Floats, float]:
     """Let each account be told by a model of the others, and measure how models differ.
 
     Returns
@@ -144,7 +146,7 @@ def told_by_others(frame: pd.DataFrame, tell: Teller) -> tuple[Floats, float]:
     return told[group, np.arange(len(frame))], float(np.sqrt(spread.mean()))
 
 
-def lags_of(frame: pd.DataFrame, loss: Floats) -> tuple[float, ...]:
+def lags_of(frame: Rows, loss: Floats) -> tuple[float, ...]:
     """Deciles of the days from a decision to the loss it led to; all 0 where few were seen.
 
     Each loss counts once, held against the nearest of the decisions known before it.
@@ -185,7 +187,7 @@ class _Rows:
 def _fitted(start: RiskCurve, told: _Rows, seen: Seen) -> RiskCurve:
     """Fit the numbers of a curve by penalised maximum likelihood of the steps that were seen."""
     rows, steps = np.nonzero(seen.open)
-    share, lost = told.shares[rows, steps], seen.lost[rows, steps]
+    share, lost = told.shares[rows, steps], seen.lost[rows, steps].astype(float)
     own, usual = told.own[rows], told.usual[rows] - start.centre
     level, time = np.array(LEVEL)[steps], years()[steps]
     at_will = share < 0

@@ -13,6 +13,7 @@ from features.catalog import Signal
 from features.errors import DataError, sample
 from features.json_values import JsonReady
 from models.arrays import Codes, Floats
+from models.churn.coded import Rows
 
 AHEAD, TERM = "days_to_renewal", "term_days"
 TERMS = (TERM, "billing_period", "auto_renew")
@@ -59,28 +60,28 @@ class Decisions(JsonReady):
     closes_days: int
     settles_days: int = 0
 
-    def due(self, frame: pd.DataFrame) -> NDArray[np.bool_]:
+    def due(self, frame: Rows) -> NDArray[np.bool_]:
         """Tell which rows are due: (n,)."""
         ahead = days_of(frame, AHEAD)
         inside = (ahead >= self.opens_days) & (ahead < self.closes_days - self.settles_days)
         return inside | self.at_will(frame)
 
-    def at_will(self, frame: pd.DataFrame) -> NDArray[np.bool_]:
+    def at_will(self, frame: Rows) -> NDArray[np.bool_]:
         """Tell which rows decide in every window: without a renewal date, or on short terms."""
         return np.isnan(days_of(frame, AHEAD)) | self._is_short(frame)
 
-    def kinds(self, frame: pd.DataFrame) -> Codes:
+    def kinds(self, frame: Rows) -> Codes:
         """Position in :data:`KINDS` of each row's term: (n,); one that is not known is a year."""
         term = days_of(frame, TERM)
         kinds = 1 + np.digitize(np.where(term > 0, term, LONGEST[-1]), LONGEST, right=True)
         return np.where(self.at_will(frame), 0, kinds)
 
-    def _is_short(self, frame: pd.DataFrame) -> NDArray[np.bool_]:
+    def _is_short(self, frame: Rows) -> NDArray[np.bool_]:
         """Whether terms end and begin anew within the window, whenever that is: (n,)."""
         term = days_of(frame, TERM)
         return (term > 0) & (term <= self.closes_days - self.opens_days + MONTHS_DIFFER)
 
-    def settled(self, frame: pd.DataFrame) -> Decisions:
+    def settled(self, frame: Rows) -> Decisions:
         """Find from when on losses would be written down after the window, in quarters of it.
 
         A quarter is left out when decisions in it were followed by fewer than half of the losses of
@@ -112,7 +113,7 @@ class Decisions(JsonReady):
         return tuple(signal for signal in signals if signal.name not in CALENDAR)
 
 
-def days_of(frame: pd.DataFrame, name: str) -> Floats:
+def days_of(frame: Rows, name: str) -> Floats:
     """Read days from a column: (n,), NaN where they are not known.
 
     Raises
@@ -134,7 +135,7 @@ def days_of(frame: pd.DataFrame, name: str) -> Floats:
 
 
 def usable(
-    decisions: Decisions, frame: pd.DataFrame, earlier: Codes, least: int, least_earlier: int
+    decisions: Decisions, frame: Rows, earlier: Codes, least: int, least_earlier: int
 ) -> tuple[Decisions | None, int]:
     """Settle which rows are due, or find that it makes no difference or leaves too little to learn.
 
@@ -159,7 +160,7 @@ def usable(
     """
     if decisions.due(frame).all():
         return None, -1
-    settled = decisions.settled(frame.iloc[earlier])
+    settled = decisions.settled(frame.take(earlier))
     lost = settled.due(frame) & (frame["happened"].to_numpy(dtype=float) > 0)
     for count, needed in ((lost.sum(), least), (lost[earlier].sum(), least_earlier)):
         if count < needed:

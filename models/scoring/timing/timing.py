@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from features.errors import sample
 from features.json_values import JsonReady
 from models.arrays import Codes, Floats
+from models.churn.coded import Rows
 from models.scoring.timing.decisions import AHEAD, Decisions, days_of
 
 # Days after the window closes that part rows by how far their next decision is.
@@ -44,7 +44,7 @@ class Timing(JsonReady):
     decisions: Decisions
     shares: tuple[float, ...]
 
-    def share(self, frame: pd.DataFrame) -> Floats:
+    def share(self, frame: Rows) -> Floats:
         """Share of the risk at a decision that falls into the window: (n,)."""
         return np.where(
             self.decisions.due(frame), 1.0, np.array(self.shares)[_part(self.decisions, frame)]
@@ -62,7 +62,7 @@ class Timing(JsonReady):
             yield f"the timing must speak of days to come, and speaks of {sample([window])}"
 
 
-def learn_timing(decisions: Decisions, frame: pd.DataFrame, risk: Floats) -> Timing:
+def learn_timing(decisions: Decisions, frame: Rows, risk: Floats) -> Timing:
     """Compare losses of rows that were not due with what a decision would have led to expect.
 
     Parameters
@@ -86,7 +86,7 @@ def learn_timing(decisions: Decisions, frame: pd.DataFrame, risk: Floats) -> Tim
     return Timing(decisions, tuple(shares.tolist()))
 
 
-def _part(decisions: Decisions, frame: pd.DataFrame) -> Codes:
+def _part(decisions: Decisions, frame: Rows) -> Codes:
     """Part rows by how far their next decision is, from 0; those without one come last."""
     edges = [decisions.opens_days, *(decisions.closes_days + days for days in BEHIND)]
     return np.digitize(days_of(frame, AHEAD), edges)

@@ -14,20 +14,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from features.errors import SettingsError
-from pipelines.dashboard.access.addresses import is_within, place_of
-from pipelines.dashboard.access.csrf import CsrfTokens
+from pipelines.dashboard.access.guards.addresses import is_within, place_of
+from pipelines.dashboard.access.guards.csrf import CsrfTokens
+from pipelines.dashboard.access.guards.throttle import LoginThrottle
+from pipelines.dashboard.access.passwords import hash_password, outdated, verified
 from pipelines.dashboard.access.sessions import Sessions, new_token
-from pipelines.dashboard.access.throttle import LoginThrottle
-from pipelines.dashboard.access.users import (
-    NAME,
-    User,
-    UsersFile,
-    hash_password,
-    outdated,
-    verified,
-)
+from pipelines.dashboard.access.tokens import PREFIX, TokensFile, tokens_file
+from pipelines.dashboard.access.users import NAME, User, UsersFile
 from pipelines.dashboard.access.visitor import Visitor
 from pipelines.project.settings.serve import LOCAL_NAMES, ServeSettings, is_local
+from pipelines.store.runs import now
 
 if TYPE_CHECKING:
     from pipelines.project.project import Project
@@ -66,6 +62,8 @@ class Gate:
         Who there is.
     clock : callable
         Seconds that never go back.
+    programs : TokensFile or None
+        Tokens of programs; None where none opens anything.
     """
 
     def __init__(
@@ -74,8 +72,10 @@ class Gate:
         mode: Mode,
         users: UsersFile | None,
         clock: Callable[[], float] = time.monotonic,
+        programs: TokensFile | None = None,
     ) -> None:
         self.settings, self.mode, self.users = settings, mode, users
+        self.programs = programs
         idle, longest = 60 * settings.session_idle_minutes, 3600 * settings.session_hours
         self.sessions = Sessions(idle, longest, clock)
         self.throttle = LoginThrottle(clock)
@@ -106,6 +106,9 @@ class Gate:
         SettingsError
             When the users file cannot be read: then nobody is let in.
         """
+        shown = self.token_in(request)
+        if shown is not None:
+            return self._program(shown)
         if self.mode == "local":
             return LOCAL_VISITOR if self._comes_from_here(request) else None
         if self.mode == "proxy":
@@ -120,6 +123,21 @@ class Gate:
             return None
         return logged_in.visitor
 
+    def token_in(self, request: Request) -> str | None:
+        """Return the token that a request bears, whether or not it opens anything (RFC 6750).
+
+        What a proxy sends along of its own is none of ours.
+        """
+        kind, _, shown = request.headers.get("authorization", "").partition(" ")
+        is_ours = kind.lower() == "bearer" and shown.strip().startswith(f"{PREFIX}_")
+        return shown.strip() if is_ours else None
+
+    def _program(self, shown: str) -> Visitor | None:
+        """Recognise a program by its token, with the rights its user has now."""
+        token = None if self.programs is None else self.programs.recognised(shown, now())
+        user = None if token is None else self._user(token.user)
+        return None if token is None or user is None else token.visitor(user)
+
     def log_in(self, name: str, password: str) -> str | None:
         """Log a user in: the token of a new session, or None where name or password is wrong."""
         user = self._user(name)
@@ -132,7 +150,8 @@ class Gate:
     def address(self, request: Request) -> str:
         """Return where a request comes from: the last address that no trusted proxy wrote.
 
-        Of IPv6 it is the network, as :func:`~pipelines.dashboard.access.addresses.place_of` says.
+        Of IPv6 it is the network, as
+        :func:`~pipelines.dashboard.access.guards.addresses.place_of` says.
         """
         address = request.client.host if request.client else "unknown"
         before = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
@@ -238,10 +257,13 @@ def gate_of(project: Project, settings: ServeSettings) -> Gate:
             f"The users file '{path}' limits '{limited[0]}' to the accounts of some owners, and"
             " [serve] owner names no column of the accounts table; name it"
         )
+    programs = tokens_file(project)
+    # A broken file is told at the start, rather than to the first program.
+    programs.tokens()
     if settings.proxy_header is not None:
-        return Gate(settings, "proxy", users)
+        return Gate(settings, "proxy", users, programs=programs)
     if users is not None:
-        return Gate(settings, "login", users)
+        return Gate(settings, "login", users, programs=programs)
     if settings.trusted_proxies:
         raise SettingsError(
             "[serve] trusted_proxies says that visitors come through a proxy, and nobody would be"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -11,13 +11,19 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from features.errors import SettingsError
-from pipelines.dashboard.access.csrf import HEADER, SAFE_METHODS, token_in_form
 from pipelines.dashboard.access.errors import API, problem
 from pipelines.dashboard.access.gate import OPEN_FOLDER, OPEN_PATHS, Gate
+from pipelines.dashboard.access.guards.csrf import HEADER, SAFE_METHODS, token_in_form
+from pipelines.dashboard.access.tokens import IN_ADDRESS
 
 log = logging.getLogger("healthscore.panel")
 SAME_SITE = (None, "same-origin", "none")
 LONGEST_COOKIE = 200
+IN_URL = (
+    "A token was in the address, where logs and histories keep it: revoke it, make another, and"
+    " send that as the header 'Authorization: Bearer'"
+)
+UNKNOWN_TOKEN = "The token is not known, has ended or was revoked; ask an admin for another"
 
 
 def closed(request: Request, error: SettingsError) -> Response:
@@ -66,10 +72,14 @@ class Gatekeeper:
         """Recognise the visitor, and return why a request may not pass, or None if it may."""
         request.state.visitor = None
         path = request.url.path
+        if IN_ADDRESS.search(unquote(f"{path}?{request.url.query}")):
+            return problem(request, 400, IN_URL)
         try:
             request.state.visitor = self.gate.visitor(request)
         except SettingsError as error:
             return closed(request, error)
+        if self.gate.token_in(request) is not None:
+            return self._refused_program(request)
         if request.method not in SAFE_METHODS and not self._is_ours(request):
             return problem(
                 request,
@@ -80,6 +90,18 @@ class Gatekeeper:
         if request.state.visitor is not None or path in OPEN_PATHS or path.startswith(OPEN_FOLDER):
             return None
         return self._stranger(request)
+
+    def _refused_program(self, request: Request) -> Response | None:
+        """Keep a program to the addresses for programs.
+
+        Nothing sends a token on its own, as browsers do with cookies: it needs none of a page's.
+        """
+        if request.state.visitor is None:
+            headers = {"www-authenticate": 'Bearer error="invalid_token"'}
+            return problem(request, 401, UNKNOWN_TOKEN, headers)
+        if not request.url.path.startswith(API):
+            return problem(request, 403, f"A token opens addresses below {API} alone; log in here")
+        return None
 
     def _is_ours(self, request: Request) -> bool:
         if request.headers.get("sec-fetch-site") not in SAME_SITE:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from fastapi import Depends, HTTPException, Request
 
 Role = Literal["viewer", "admin"]
+Scope = Literal["read", "write-state"]
 ROLES: tuple[Role, ...] = ("viewer", "admin")
 
 
@@ -23,16 +24,24 @@ class Visitor:
         What they may do.
     owners : frozenset of str or None
         They see the accounts of these owners alone; None for every account.
+    scopes : frozenset of {"read", "write-state"} or None
+        What a program that asks with a token may do; None for people, who may do what their role
+        allows.
     """
 
     name: str
     role: Role
     owners: frozenset[str] | None = None
+    scopes: frozenset[Scope] | None = None
 
     @property
     def sees_all(self) -> bool:
         """Whether no account is kept from them."""
         return self.owners is None
+
+    def may(self, scope: Scope) -> bool:
+        """Tell whether a token's scopes, if it is one, allow this."""
+        return self.scopes is None or scope in self.scopes
 
 
 def visitor_of(request: Request) -> Visitor:
@@ -41,11 +50,28 @@ def visitor_of(request: Request) -> Visitor:
     Raises
     ------
     HTTPException
-        401 when nobody is known to have.
+        401 when nobody is known to have, 403 when a token may not read.
     """
+    return _within(request, "read")
+
+
+def writer_of(request: Request) -> Visitor:
+    """Return who sent a request that writes what was done.
+
+    Raises
+    ------
+    HTTPException
+        401 when nobody is known to have, 403 when a token may not write.
+    """
+    return _within(request, "write-state")
+
+
+def _within(request: Request, scope: Scope) -> Visitor:
     visitor = getattr(request.state, "visitor", None)
     if not isinstance(visitor, Visitor):
         raise HTTPException(401, "Log in to see this")
+    if not visitor.may(scope):
+        raise HTTPException(403, f"This token lacks the scope '{scope}'; ask an admin for another")
     return visitor
 
 
@@ -80,5 +106,6 @@ def whole_book_of(request: Request) -> Visitor:
 
 
 VisitorOf = Annotated[Visitor, Depends(visitor_of)]
+WriterOf = Annotated[Visitor, Depends(writer_of)]
 AdminOf = Annotated[Visitor, Depends(admin_of)]
 WholeBookOf = Annotated[Visitor, Depends(whole_book_of)]

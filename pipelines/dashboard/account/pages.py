@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Path, Request, Response
 from fastapi.responses import HTMLResponse
 from starlette.concurrency import run_in_threadpool
 
+from models.scoring.scale import BANDS, GOOD_BANDS
 from pipelines.dashboard.access.notes import Note, as_seen_by, led_by
 from pipelines.dashboard.access.visitor import Visitor, VisitorOf
 from pipelines.dashboard.account.address import AccountRoute
@@ -38,9 +40,12 @@ from pipelines.dashboard.panel.registry_reads import BUSY
 from pipelines.dashboard.snapshot.snapshot import Snapshot
 from pipelines.dashboard.web.background import Done, ready
 from pipelines.project.project import Project
+from pipelines.project.records.calls import LONGEST_SNOOZE_DAYS, RESULTS, standing_of
+from pipelines.project.records.overrides import LONGEST_DAYS
 from pipelines.reports.terminal.console import plain
 from pipelines.reports.wording import prior_words, signed_points
 from pipelines.scoring.moves.trend import AccountTrend
+from pipelines.store.runs import now
 
 if TYPE_CHECKING:
     from models.scoring.health_model import HealthModel
@@ -51,11 +56,14 @@ AccountId = Annotated[str, Path(description="The id, percent-encoded, slashes to
 HISTORY_SECONDS, DETAILS_SECONDS, WHOLE_SECONDS = 10.0, 5.0, 120.0
 """So long a page waits for its trend, for a look at its details, and for all of them."""
 
+SHOWN_ENTRIES = 10
+"""So many entries on what was done are shown, the newest first."""
+
 router = APIRouter(route_class=AccountRoute)
 
 
 @dataclass(frozen=True)
-class _Asked:
+class AskedAccount:
     """What a request is about."""
 
     panel: Panel
@@ -66,13 +74,14 @@ class _Asked:
 
     @property
     def account_id(self) -> str:
+        """Its id."""
         return str(self.row["account_id"])
 
 
 @router.get(f"{ACCOUNT}/trend", include_in_schema=False)
 async def trend_part(request: Request, account_id: AccountId, visitor: VisitorOf) -> HTMLResponse:
     """Draw an account's issued scores."""
-    asked = await _asked(request, account_id, visitor)
+    asked = await find_account(request, account_id, visitor)
     trend = await _trend(asked)
     context = _trend_context(trend, visitor, asked.snapshot.model)
     return await _rendered(asked, request, "account_trend.html.j2", 200, **context)
@@ -81,7 +90,7 @@ async def trend_part(request: Request, account_id: AccountId, visitor: VisitorOf
 @router.get(f"{ACCOUNT}/details", include_in_schema=False)
 async def details_part(request: Request, account_id: AccountId, visitor: VisitorOf) -> HTMLResponse:
     """Tell what was computed of an account; 202 as long as that is under way."""
-    asked = await _asked(request, account_id, visitor)
+    asked = await find_account(request, account_id, visitor)
     done = await _details(asked, DETAILS_SECONDS)
     context = _details_context(done, visitor)
     status = 202 if done is None else 200
@@ -93,7 +102,7 @@ async def account_page(
     request: Request, account_id: AccountId, visitor: VisitorOf, whole: bool = False
 ) -> HTMLResponse:
     """Tell of an account; ``whole`` waits for all that scripts would fetch after."""
-    asked = await _asked(request, account_id, visitor)
+    asked = await find_account(request, account_id, visitor)
     view = await _view(asked)
     outcome = asked.project.settings.outcome
     context: dict[str, object] = {
@@ -111,6 +120,7 @@ async def account_page(
         "whole": whole,
         "trend": None,
         "details": None,
+        **_done_context(asked, visitor),
     }
     if whole:
         context["trend"] = _trend_context(await _trend(asked), visitor, asked.snapshot.model)
@@ -127,7 +137,7 @@ async def explanation(
     It is computed from the source tables, which takes some seconds the first time: a 202 says
     that it is under way, and to ask again.
     """
-    asked = await _asked(request, account_id, visitor)
+    asked = await find_account(request, account_id, visitor)
     done = await _details(asked, DETAILS_SECONDS)
     if done is None:
         response.status_code = 202
@@ -142,7 +152,7 @@ async def explanation(
 @router.get(f"{API}/history", tags=["accounts"])
 async def history(request: Request, account_id: AccountId, visitor: VisitorOf) -> HistoryAnswer:
     """List every score of an account as it was issued."""
-    asked = await _asked(request, account_id, visitor)
+    asked = await find_account(request, account_id, visitor)
     trend = await _trend(asked)
     if trend.value is None:
         raise HTTPException(503, trend.why_not(visitor))
@@ -152,7 +162,7 @@ async def history(request: Request, account_id: AccountId, visitor: VisitorOf) -
 @router.get(API, tags=["accounts"])
 async def account(request: Request, account_id: AccountId, visitor: VisitorOf) -> AccountAnswer:
     """Tell of an account in the newest run: its score, its meaning and what it is made of."""
-    asked = await _asked(request, account_id, visitor)
+    asked = await find_account(request, account_id, visitor)
     return account_answer(await _view(asked), asked.snapshot)
 
 
@@ -160,7 +170,7 @@ SLOW = Note("The score store takes long to answer; look again in a minute")
 WORKING = "This is being worked out from the source tables; ask again in a few seconds"
 
 
-async def _asked(request: Request, account_id: str, visitor: Visitor) -> _Asked:
+async def find_account(request: Request, account_id: str, visitor: Visitor) -> AskedAccount:
     """Find the account among those that the visitor may see.
 
     Raises
@@ -170,28 +180,28 @@ async def _asked(request: Request, account_id: str, visitor: Visitor) -> _Asked:
     """
     panel: Panel = request.app.state.panel
 
-    def find() -> _Asked:
+    def find() -> AskedAccount:
         snapshot = panel.snapshot_of(request)
         row = snapshot.account(visitor, account_id)
         if row is None:
             raise HTTPException(
                 404, "There is no such account among these scores; check its id in the list"
             )
-        return _Asked(
+        return AskedAccount(
             panel, request.app.state.account_jobs, panel.project_of(request), snapshot, row
         )
 
     return await run_in_threadpool(find)
 
 
-async def _view(asked: _Asked) -> AccountView:
+async def _view(asked: AskedAccount) -> AccountView:
     snapshot = asked.snapshot
     return await run_in_threadpool(
         account_view, asked.project, asked.row, snapshot.model, snapshot.run.key.as_of
     )
 
 
-async def _trend(asked: _Asked) -> Done[AccountTrend]:
+async def _trend(asked: AskedAccount) -> Done[AccountTrend]:
     """Read the account's history; a sentence where the store cannot be read just then."""
     done = await _outcome_of(
         asked.jobs.history(asked.project, asked.snapshot, asked.account_id), HISTORY_SECONDS
@@ -206,7 +216,7 @@ async def _trend(asked: _Asked) -> Done[AccountTrend]:
     return Done(AccountTrend(asked.account_id, name, done.value, words))
 
 
-async def _details(asked: _Asked, seconds: float) -> Done[Any] | None:
+async def _details(asked: AskedAccount, seconds: float) -> Done[Any] | None:
     return await _outcome_of(
         asked.jobs.details(asked.project, asked.snapshot, asked.account_id), seconds
     )
@@ -214,6 +224,26 @@ async def _details(asked: _Asked, seconds: float) -> Done[Any] | None:
 
 async def _outcome_of(work: Future[Done[Any]] | None, seconds: float) -> Done[Any] | None:
     return Done(failure=BUSY) if work is None else await ready(work, seconds)
+
+
+def _done_context(asked: AskedAccount, visitor: Visitor) -> dict[str, object]:
+    """Tell what was done, and what somebody says instead of the score."""
+    today, calls = now().date(), asked.panel.calls
+    entries = calls.of(asked.account_id)
+    override = asked.panel.overrides.standing(asked.snapshot.outcome, today)
+    outcome = asked.project.settings.outcome
+    bands = [one for one in (GOOD_BANDS if outcome.is_good else BANDS) if one != asked.row["band"]]
+    return {
+        "standing": standing_of(entries[-1], today) if entries else None,
+        "entries": entries[: -SHOWN_ENTRIES - 1 : -1],
+        "override": override.get(asked.account_id),
+        "bands": bands,
+        "results": RESULTS,
+        "tomorrow": today + timedelta(days=1),
+        "usual_end": today + timedelta(days=90),
+        "last_snooze": today + timedelta(days=LONGEST_SNOOZE_DAYS),
+        "last_override": today + timedelta(days=LONGEST_DAYS),
+    }
 
 
 def _trend_context(
@@ -243,7 +273,7 @@ def _details_context(done: Done[Any] | None, visitor: Visitor) -> dict[str, obje
 
 
 async def _rendered(
-    asked: _Asked, request: Request, name: str, status: int = 200, **context: object
+    asked: AskedAccount, request: Request, name: str, status: int = 200, **context: object
 ) -> HTMLResponse:
     values = {"account_id": asked.account_id, "signed": signed_points, **context}
     return await run_in_threadpool(asked.panel.render, request, name, status, **values)

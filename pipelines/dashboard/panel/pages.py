@@ -1,4 +1,4 @@
-"""Login pages: logging in and out, who there is, and what an admin may do."""
+"""Login pages: logging in and out, and what an admin may do."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from urllib.parse import urlsplit
 
 from anyio import to_thread
 from fastapi import APIRouter, Form, Query, Request
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel
 
 from features.errors import SettingsError
 from pipelines.dashboard.access.gatekeeper import closed
-from pipelines.dashboard.access.visitor import AdminOf, Role
+from pipelines.dashboard.access.visitor import AdminOf, Role, Scope
 from pipelines.dashboard.panel.panel import Panel, link_to
 
 router = APIRouter()
@@ -25,6 +25,7 @@ class SessionAnswer(BaseModel):
     name: str | None
     role: Role | None
     owners: list[str] | None
+    scopes: list[Scope] | None
     csrf_token: str
 
 
@@ -86,21 +87,6 @@ def log_out(request: Request) -> Response:
     return response
 
 
-@router.get("/users", include_in_schema=False)
-def users_page(request: Request, admin: AdminOf) -> HTMLResponse:
-    """List who may enter, for admins."""
-    panel = _panel(request)
-    users = panel.gate.users.users() if panel.gate.users is not None else {}
-    return panel.render(
-        request,
-        "users.html.j2",
-        page_title="Users",
-        users=sorted(users.values(), key=lambda user: user.name),
-        mode=panel.gate.mode,
-        proxy_role=panel.settings.proxy_role,
-    )
-
-
 @router.post("/admin/refresh", include_in_schema=False)
 def refresh(request: Request, admin: AdminOf) -> Response:
     """Read the newest scores, names and owners now, although no newer run is known."""
@@ -121,9 +107,15 @@ def session(request: Request) -> SessionAnswer:
     visitor, gate = request.state.visitor, _panel(request).gate
     token = gate.csrf_token(request)
     if visitor is None:
-        return SessionAnswer(name=None, role=None, owners=None, csrf_token=token)
+        return SessionAnswer(name=None, role=None, owners=None, scopes=None, csrf_token=token)
     owners = None if visitor.owners is None else sorted(visitor.owners)
-    return SessionAnswer(name=visitor.name, role=visitor.role, owners=owners, csrf_token=token)
+    return SessionAnswer(
+        name=visitor.name,
+        role=visitor.role,
+        owners=owners,
+        scopes=None if visitor.scopes is None else sorted(visitor.scopes),
+        csrf_token=token,
+    )
 
 
 def safe_path(wanted: str) -> str:

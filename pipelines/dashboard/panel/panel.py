@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pipelines.dashboard.snapshot.snapshot import Snapshot
     from pipelines.dashboard.snapshot.watch import Snapshots
     from pipelines.project.project import Project
+    from pipelines.project.records.calls import CallBook
+    from pipelines.project.records.overrides import OverrideBook
     from pipelines.project.settings.serve import ServeSettings
 
 LONGEST_CHOICE = 60
@@ -44,12 +46,18 @@ class Panel:
         The newest run of each outcome.
     gate : Gate
         Who is let in.
+    calls : CallBook
+        What was done about accounts.
+    overrides : OverrideBook
+        What somebody says instead of scores.
     """
 
     project: Project
     settings: ServeSettings
     snapshots: Snapshots
     gate: Gate
+    calls: CallBook
+    overrides: OverrideBook
     templates: Environment = field(default_factory=lambda: environment())
 
     @property
@@ -204,5 +212,6 @@ def _link(context: Context, path: str, **parameters: object) -> str:
 
 
 @pass_context
-def _account_link(context: Context, account_id: str, **parameters: object) -> str:
-    return link_to(account_path(account_id), context["outcome"], **parameters)
+def _account_link(context: Context, account_id: str, below: str = "", **parameters: object) -> str:
+    path = account_path(account_id)
+    return link_to(f"{path}/{below}" if below else path, context["outcome"], **parameters)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 WHY = "why"
 """The column of reasons and play, by which nothing is sorted."""
+STATE = "state"
+"""The column of what was done, by which nothing is sorted either."""
 
 
 @dataclass(frozen=True)
@@ -59,16 +61,19 @@ class ColumnChoice:
 
 
 def shown_columns(
-    snapshot: Snapshot, query: AccountQuery, outcome: str, words: StakeWords
+    snapshot: Snapshot, query: AccountQuery, outcome: str, words: StakeWords, *, has_calls: bool
 ) -> list[ListColumn]:
-    """List the columns of a view: those asked for, else the usual ones; the account always."""
-    chosen = _chosen(snapshot, query, words)
+    """List the columns of a view: those asked for, else the usual ones; the account always.
+
+    What was done is a usual column where anything was.
+    """
+    chosen = _chosen(snapshot, query, words, has_calls)
     columns = []
     own = {one.name: one.column for one in snapshot.attributes}
     for name, (label, is_number, _) in _every(snapshot, words).items():
         if name not in chosen:
             continue
-        if name == WHY:
+        if name in (WHY, STATE):
             columns.append(ListColumn(name, label, is_number))
             continue
         is_now = query.sort == name
@@ -82,20 +87,22 @@ def shown_columns(
 
 
 def columns_to_choose(
-    snapshot: Snapshot, query: AccountQuery, words: StakeWords
+    snapshot: Snapshot, query: AccountQuery, words: StakeWords, *, has_calls: bool
 ) -> list[ColumnChoice]:
     """List what can be shown beside the account."""
-    chosen = _chosen(snapshot, query, words)
+    chosen = _chosen(snapshot, query, words, has_calls)
     every = list(_every(snapshot, words).items())[1:]
     return [ColumnChoice(name, label, name in chosen) for name, (label, *_) in every]
 
 
-def _chosen(snapshot: Snapshot, query: AccountQuery, words: StakeWords) -> set[str]:
+def _chosen(
+    snapshot: Snapshot, query: AccountQuery, words: StakeWords, has_calls: bool
+) -> set[str]:
     every = _every(snapshot, words)
     first = next(iter(every))
     asked = {name for name in query.shown if name in every}
     usual = {name for name, (_, _, is_usual) in every.items() if is_usual}
-    return {first, *(asked or usual)}
+    return {first, *(asked or (usual | {STATE} if has_calls else usual))}
 
 
 def _every(snapshot: Snapshot, words: StakeWords) -> dict[str, tuple[str, bool, bool]]:
@@ -112,6 +119,7 @@ def _every(snapshot: Snapshot, words: StakeWords) -> dict[str, tuple[str, bool, 
         "stake": (words.stake, True, has_money),
         RENEWAL: ("Renews", False, is_dated),
         WHY: ("Why, and what to do", False, True),
+        STATE: ("What was done", False, False),
         "segment": ("Segment", False, False),
         LIFECYCLE: ("Stage", False, False),
         "coverage": ("Share of signals known", True, False),

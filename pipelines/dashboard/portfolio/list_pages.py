@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated
@@ -34,8 +34,10 @@ from pipelines.dashboard.snapshot.query import AccountPage, AccountQuery
 from pipelines.dashboard.snapshot.schema import LIFECYCLE, LISTED, OWNER
 from pipelines.dashboard.snapshot.snapshot import Snapshot
 from pipelines.portfolio.words import StakeWords, stake_words
+from pipelines.project.records.calls import Standing, told
 from pipelines.reports.wording import BANDS_CHANGE, band_limits
 from pipelines.scoring.export_files import harmless, readable
+from pipelines.store.runs import now
 
 MOST_AT_ONCE = 200
 CSV_ROWS = 8192
@@ -90,6 +92,7 @@ def list_page(request: Request, visitor: VisitorOf, address: Address) -> HTMLRes
     page = page_of(snapshot, visitor, query)
     outcome = panel.outcome_of(request)
     words = stake_words(panel.project_of(request).settings.outcome)
+    standings = panel.calls.standings(now().date())
     return panel.render(
         request,
         "accounts.html.j2",
@@ -100,8 +103,10 @@ def list_page(request: Request, visitor: VisitorOf, address: Address) -> HTMLRes
         bands_change=BANDS_CHANGE,
         words=words,
         sums=[(label, told) for label, told in _sums(page, words) if told is not None],
-        columns=shown_columns(snapshot, query, outcome, words),
-        columns_to_choose=columns_to_choose(snapshot, query, words),
+        columns=shown_columns(snapshot, query, outcome, words, has_calls=bool(standings)),
+        columns_to_choose=columns_to_choose(snapshot, query, words, has_calls=bool(standings)),
+        standings=standings,
+        overrides=panel.overrides.standing(snapshot.outcome, now().date()),
         views=views_of(snapshot, outcome),
         calls=called(snapshot, panel.project_of(request), page.rows),
         spark=spark_line,
@@ -124,7 +129,7 @@ def list_file(request: Request, visitor: VisitorOf, address: Address) -> Streami
     snapshot.predicate(visitor, query)
     name = f"accounts-{snapshot.run.key.as_of}.csv"
     return StreamingResponse(
-        _csv(snapshot, visitor, query),
+        _csv(snapshot, visitor, query, panel.calls.standings(now().date())),
         media_type="text/csv; charset=utf-8",
         headers={"content-disposition": f'attachment; filename="{name}"'},
     )
@@ -200,16 +205,20 @@ def _choices(snapshot: Snapshot, visitor: Visitor, query: AccountQuery) -> list[
     return choices
 
 
-def _csv(snapshot: Snapshot, visitor: Visitor, query: AccountQuery) -> Iterator[bytes]:
+def _csv(
+    snapshot: Snapshot, visitor: Visitor, query: AccountQuery, standings: Mapping[str, Standing]
+) -> Iterator[bytes]:
     """Write a view batch by batch; words of others stay words in every spreadsheet."""
     columns = (*LISTED, *(one.stored for one in snapshot.attributes))
-    headings = [*LISTED, *(one.column for one in snapshot.attributes)]
+    headings = [*LISTED, *(one.column for one in snapshot.attributes), "state", "note"]
     safe = harmless(readable(pa.array(headings, pa.string()))).to_pylist()
     sink, writer = io.BytesIO(), None
     for batch in snapshot.batches(visitor, query, columns, CSV_ROWS):
+        done = [told(standings, account) for account in batch.column("account_id").to_pylist()]
+        both = (pa.array([one[place] for one in done], pa.string()) for place in range(2))
         arrays = [
             harmless(readable(column)) if pa.types.is_string(column.type) else column
-            for column in batch.columns
+            for column in (*batch.columns, *both)
         ]
         written = pa.RecordBatch.from_arrays(arrays, names=safe)
         if writer is None:

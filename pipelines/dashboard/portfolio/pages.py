@@ -21,6 +21,7 @@ from pipelines.dashboard.snapshot.portfolio_view import PortfolioView, portfolio
 from pipelines.portfolio.sums import BandSummary, PartSummary
 from pipelines.portfolio.words import Stake, StakeWords, stake_sentence, stake_words
 from pipelines.reports.wording import band_limits, prior_words
+from pipelines.store.runs import now
 
 if TYPE_CHECKING:
     from features.outcomes.settings import OutcomeSettings
@@ -161,6 +162,8 @@ def portfolio_page(request: Request, visitor: VisitorOf) -> HTMLResponse:
         figures=figures_of(view, words),
         said=None if view.changes is None else view.changes.sentence(words.stake),
         spark=spark_line,
+        standings=panel.calls.standings(now().date()),
+        overrides=panel.overrides.standing(snapshot.outcome, now().date()),
         prior=prior_words(snapshot.model, outcome.words),
         foretells=snapshot.contents.foretells or snapshot.model is None,
         at_decisions=snapshot.model is not None and snapshot.model.timing is not None,

@@ -166,6 +166,10 @@ def _number(
     engine.execute("drop table scores").fetchall()
     first = place_in("account_id")
     join_earlier(engine, earlier, first)
+    engine.execute(
+        "create table others as select distinct on (account_id) account_id, name, owner from"
+        " described where account_id not in (select account_id from joined)"
+    ).fetchall()
     engine.execute("drop table described").fetchall()
     for column in columns[1:]:
         engine.execute(

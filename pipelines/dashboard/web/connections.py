@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from pipelines.dashboard.access.addresses import Network, is_within, place_of
+from pipelines.dashboard.access.guards.addresses import Network, is_within, place_of
 
 # Of connections at once: in all, and from one address that is no trusted proxy.
 MOST, MOST_OF_ONE = 400, 100

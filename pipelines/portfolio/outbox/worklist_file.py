@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -14,9 +14,11 @@ from features.errors import SettingsError
 from pipelines.portfolio.outbox.book import opened_book, reader_of
 from pipelines.portfolio.worklist.calls import SAID, Call
 from pipelines.project.project import Project
+from pipelines.project.records.calls import Standing, call_book, told
 from pipelines.reports.terminal.whole_file import replaced_whole
 from pipelines.scoring import export_files
 from pipelines.scoring.export_rows import Column, export_schema
+from pipelines.store.runs import now
 
 if TYPE_CHECKING:
     from pipelines.store.runs import Run
@@ -41,6 +43,8 @@ COLUMNS: tuple[Column, ...] = (
         for rank in range(1, SAID + 1)
     ),
     Column("play", TEXT, "What the configuration does about the largest of them.", _SENTENCE),
+    Column("state", TEXT, "What was done about it, when and by whom; empty where nothing was."),
+    Column("note", TEXT, "What was noted then.", _SENTENCE),
     Column("as_of", pa.date32(), "Date of the scores."),
     Column("model_version", TEXT, "Version of the model that made them."),
 )
@@ -125,7 +129,8 @@ def write_worklist(
         reader = reader_of(project, book, owner)
         opened = calls_of(book, reader, project, AccountQuery(size=first))
         run = book.run
-    rows = _rows([one.call for one in opened], run)
+    standings = call_book(project.folder).standings(now().date())
+    rows = _rows([one.call for one in opened], run, standings)
     export = export_files.Export(replace(run, rows=rows.num_rows), COLUMNS, [rows], "Worklist")
     with replaced_whole(file) as fresh:
         write[file.suffix.lower()](export, fresh)
@@ -140,7 +145,7 @@ def write_worklist(
     )
 
 
-def _rows(calls: Sequence[Call], run: Run) -> pa.RecordBatch:
+def _rows(calls: Sequence[Call], run: Run, standings: Mapping[str, Standing]) -> pa.RecordBatch:
     """Arrange calls; numbers as people read them, for a cell is no place for fifteen digits."""
     rows = [
         {
@@ -162,6 +167,8 @@ def _rows(calls: Sequence[Call], run: Run) -> pa.RecordBatch:
                 if place <= len(call.sentences)
             },
             "play": call.play,
+            "state": told(standings, call.account_id)[0],
+            "note": told(standings, call.account_id)[1],
             "as_of": run.key.as_of,
             "model_version": run.key.model_version,
         }

@@ -35,6 +35,8 @@ class ServeSettings(Frozen):
     users : str
         The users file, relative to the configuration; ``healthscore user add`` writes it. Where
         it is there, visitors log in.
+    tokens : str
+        The tokens file, relative to the configuration; ``healthscore token add`` writes it.
     proxy_header : str or None
         Header in which a proxy names the visitor it has recognised, such as "X-Forwarded-User".
     trusted_proxies : tuple of network
@@ -62,6 +64,7 @@ class ServeSettings(Frozen):
     key: str | None = None
     secure_cookies: bool = False
     users: str = Field("users.toml", min_length=1)
+    tokens: str = Field("tokens.toml", min_length=1)
     proxy_header: str | None = Field(None, pattern=HEADER)
     trusted_proxies: tuple[Network, ...] = ()
     proxy_role: Literal["viewer", "admin"] | None = None

@@ -59,6 +59,13 @@ class StoreSettings(Frozen):
             )
         return key.encode()
 
+    def kept_folder(self, folder: Path) -> Path:
+        """Return where what was computed of each file of the tables is kept, beside the store."""
+        if "://" in self.url or self.url.startswith("${"):
+            return folder / "panes"
+        store = (folder / self.url).resolve()
+        return store.with_name(f"{store.name}.panes")
+
     def shown(self, folder: Path) -> str:
         """Return the place as it may be printed: a path, starting from a folder, or an address."""
         if "://" in self.url or self.url.startswith("${"):

@@ -52,6 +52,9 @@ class TrainingSettings(Frozen):
         How many of the newest observation dates judge the model; by default about a quarter.
     threads : int
         Threads of the booster; the result does not depend on it.
+    sample_negatives : float
+        Share of the rows without the outcome that the model is taught with; probabilities are
+        corrected for what is left out.
     allowed_signals : tuple of str
         Signals that may know the outcome as well as they do: they were known before it.
     """
@@ -59,6 +62,7 @@ class TrainingSettings(Frozen):
     seed: int = 7
     holdout_dates: int | None = Field(None, ge=1)
     threads: int = Field(2, ge=1)
+    sample_negatives: float = Field(1.0, gt=0, le=1)
     allowed_signals: tuple[str, ...] = ()
 
 

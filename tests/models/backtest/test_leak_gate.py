@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from features.catalog import Signal
-from models.backtest.leak_gate import giveaways
+from models.backtest.leak_gate import _some_accounts, giveaways
+from models.training.coding import code_frame
 
 DATES = pd.date_range("2024-01-01", periods=8, freq="MS")
 N = 200
@@ -88,3 +89,17 @@ def test_too_few_outcomes_say_nothing() -> None:
     frame["happened"] = 0
     frame.loc[:3, "happened"] = 1
     assert found(frame.assign(state=frame["happened"]), "state") == []
+
+
+@pytest.mark.parametrize("coded", [False, True])
+def test_of_many_rows_some_accounts_are_looked_at(monkeypatch, coded: bool) -> None:
+    monkeypatch.setattr("models.backtest.leak_gate.MOST_ROWS", 700)
+    frame = history(3)
+    later = frame.assign(written_later=frame["happened"] * 2.0)
+    rows = code_frame(later) if coded else later
+    some = _some_accounts(rows)
+    assert len(some) == -(-N // 3) * len(DATES)
+    assert set(some["account_id"].value_counts()) == {len(DATES)}
+    signals = [signal("usage"), signal("written_later")]
+    suspects = giveaways(rows, signals, maturity_days=44)
+    assert [each.signal for each in suspects] == ["written_later"]

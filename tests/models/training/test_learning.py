@@ -47,7 +47,7 @@ def test_the_classifier_is_fitted_to_every_row_with_what_was_chosen(learnt, past
 
 
 def test_the_classifier_knows_what_is_declared(signals):
-    settings = classifier_of(signals, seed=7, n_jobs=2).get_params()
+    settings = classifier_of(signals, seed=7, n_jobs=2, negatives=0.5).get_params()
     # A flag is a number; categories and signals without a healthy way are left out.
     assert settings["healthy"] == {
         "usage_28d": "higher",
@@ -60,6 +60,7 @@ def test_the_classifier_knows_what_is_declared(signals):
     assert settings["groups"]["billing_period"] == "contract"
     assert settings["groups"]["usage_28d"] == "usage"
     assert (settings["random_state"], settings["n_jobs"]) == (7, 2)
+    assert settings["negatives"] == 0.5
     assert settings["segment_column"] == "segment"
 
 

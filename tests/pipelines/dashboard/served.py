@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from pipelines.dashboard.access.gate import Gate, gate_of
-from pipelines.dashboard.access.users import User, UsersFile, hash_password
+from pipelines.dashboard.access.passwords import hash_password
+from pipelines.dashboard.access.tokens import tokens_file
+from pipelines.dashboard.access.users import User, UsersFile
 from pipelines.dashboard.app import create_app
 from pipelines.project.project import Project, load_project
 from pipelines.store.opening import open_store
@@ -208,7 +210,7 @@ def served(project: Project, **settings: Any) -> Iterator[Served]:
     clock = Clock()
     given = project.settings.serve.model_copy(update={"refresh_seconds": 3600, **settings})
     gate = gate_of(project, given)
-    gate = Gate(given, gate.mode, gate.users, clock)
+    gate = Gate(given, gate.mode, gate.users, clock, tokens_file(project))
     app = create_app(project, given, gate)
     with Browser(app).client:
         running = Served(app, clock)

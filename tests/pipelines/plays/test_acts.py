@@ -9,18 +9,24 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.outcomes.interventions import left_alone
 from features.tables.company import Company
 from models.drift.performance import matured_performance
+from models.training.coding import code_frame
+from models.training.splits import left_alone
 from pipelines.monitor.findings import success
 from pipelines.project import rows as module
 from pipelines.project.project import load_project
 from pipelines.project.rows import LabelledRows, with_acts
 
 FRAME = pd.DataFrame(
-    {"account_id": list("abcdefgh"), "happened": [1, 1, 1, 1, 0, 0, 0, 0], "value": range(8)}
+    {
+        "account_id": list("abcdefgh"),
+        "observation_date": pd.Timestamp("2024-03-01"),
+        "happened": [1, 1, 1, 1, 0, 0, 0, 0],
+        "value": range(8),
+    }
 )
-ROWS = LabelledRows(FRAME, (), 44, True, date(2024, 1, 1), date(2024, 8, 1), {})
+ROWS = LabelledRows(code_frame(FRAME), (), 44, True, date(2024, 1, 1), date(2024, 8, 1), {})
 
 
 def acts_of(monkeypatch: pytest.MonkeyPatch, acted: Any, small: Any) -> LabelledRows:

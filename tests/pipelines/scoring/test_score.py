@@ -53,6 +53,7 @@ def test_the_answer(scored, run) -> None:
         "store": str(scored.store),
         "seal": None,
         "issued_before": True,
+        "read": [],
         "warnings": [
             "Scores of 2025-07-01 by model version 1 had been issued before and stay as they are;"
             " --force issues a further revision"
@@ -278,3 +279,40 @@ def test_a_run_killed_before_it_commits_leaves_no_row(project, run, spawned) -> 
     answer = run("score", "-c", project.config, "--json").answer
     assert not answer["issued_before"]
     assert project.sql("select count(*) from scores") == [(answer["rows"],)]
+
+
+def test_a_night_reads_the_files_that_are_new(project, run) -> None:
+    """Scores are those of a full night; a configuration elsewhere finds nothing kept."""
+    tables = tomllib.loads(project.config.read_text("utf-8"))["source"]["url"]
+    whole = project.folder / tables / "usage_events.parquet"
+    folder = whole.with_suffix("")
+    folder.mkdir()
+    split = (
+        f"copy (from '{whole}' where {{}} timestamp '2025-06-30') to '{folder}/part-{{}}.parquet'"
+    )
+    with duckdb.connect() as engine:
+        engine.execute(split.format("occurred_at <", 0))
+        engine.execute(split.format("occurred_at >=", 1))
+    whole.unlink()
+    newest = (folder / "part-1.parquet").rename(project.folder / "newest.parquet")
+    with duckdb.connect() as engine:
+        engine.execute(
+            f"copy (from '{folder}/part-0.parquet' limit 0) to '{folder}/part-9.parquet'"
+        )
+    night = ("score", "-c", project.config, "--json", "--as-of")
+    first = run(*night, EARLIER).answer
+    assert first["read"] == ["usage_events: 0 of 2 files as before, 2 read anew"]
+    newest.rename(folder / "part-1.parquet")
+    second = run(*night, "2025-07-01").answer
+    assert second["read"] == ["usage_events: 2 of 3 files as before, 1 read anew"]
+    full = run(*night, "2025-07-01", "--full", "--force").answer
+    assert full["read"] == ["usage_events: all 3 files read"]
+    told = project.sql(
+        "select max(abs(a.score - b.score)), max(abs(a.probability - b.probability)), count(*)"
+        " from score_rows a join score_rows b using (account_id)"
+        " join runs ra on ra.run_id = a.run_id join runs rb on rb.run_id = b.run_id"
+        " where ra.as_of = '2025-07-01' and ra.revision = 1"
+        " and rb.as_of = '2025-07-01' and rb.revision = 2"
+    )
+    assert told[0][:2] == pytest.approx((0, 0), abs=1e-9)
+    assert told[0][2] == full["rows"]

@@ -3,7 +3,12 @@ from __future__ import annotations
 import pytest
 
 from features.errors import SettingsError
-from pipelines.training.memory import BYTES_PER_VALUE, memory_left, refuse_too_large
+from pipelines.training.memory import (
+    memory_left,
+    memory_needed,
+    memory_told,
+    refuse_too_large,
+)
 
 MEMINFO = "MemTotal:       24000000 kB\nMemFree:  10 kB\nMemAvailable:    2097152 kB\n"
 
@@ -23,16 +28,24 @@ def told(tmp_path):
 
 
 def test_what_fits_passes(told):
-    refuse_too_large(2**31 // (10 * BYTES_PER_VALUE), 10, **told())
+    assert memory_needed(500_000, 75) < 2**31
+    refuse_too_large(500_000, 75, 2**40, **told())
 
 
 def test_what_does_not_fit_is_told_in_one_sentence(told):
     with pytest.raises(SettingsError) as caught:
-        refuse_too_large(1_000_000, 100, **told())
+        refuse_too_large(8_000_000, 75, 2**31, **told())
     assert str(caught.value) == (
-        "Training on 1,000,000 rows of 100 signals takes about 16.8 GiB of memory, and 2.0 GiB are"
-        " free; set [outcome] first_observation to a later date, or train on a machine with more"
-        " memory"
+        f"Training takes {memory_told(8_000_000, 75, 2**31)}, and 2.0 GiB more are free; set"
+        " [outcome] first_observation to a later date, or train on a machine with more memory"
+    )
+
+
+def test_what_is_told_counts_the_rows_themselves():
+    whole = (2**31 + memory_needed(8_000_000, 75)) / 2**30
+    assert memory_told(8_000_000, 75, 2**31) == (
+        f"8,000,000 rows of 75 signals in 2.00 GiB of codes, about {whole:.1f} GiB with all that is"
+        " made of them"
     )
 
 
@@ -47,4 +60,4 @@ def test_a_container_has_a_limit_of_its_own(told, limit, used, left):
 def test_where_nobody_can_tell_nothing_is_refused(told):
     paths = told(meminfo="MemAvailable: lots")
     assert memory_left(**paths) is None
-    refuse_too_large(10**9, 10**3, **paths)
+    refuse_too_large(10**9, 10**3, 0, **paths)

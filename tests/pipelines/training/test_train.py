@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from models.registry.models import Registry
+from models.training.coding import code_frame
 from pipelines.project.project import load_project
 from pipelines.project.rows import LabelledRows, labelled_rows
 
@@ -131,7 +132,7 @@ def rows(taught) -> LabelledRows:
 def test_the_fingerprint_is_blind_to_rounding_and_to_nothing_else(rows) -> None:
     def fingerprint(numbers: list[float], texts: list[str]) -> str:
         frame = pd.DataFrame({"number": numbers, "text": texts})
-        return str(replace(rows, frame=frame).description()["fingerprint"])
+        return str(replace(rows, table=code_frame(frame)).description()["fingerprint"])
 
     base = fingerprint([0.0, 0.3, 1e6 / 3], ["a", "b", "c"])
     assert fingerprint([-1e-17, 0.1 + 0.2, 1e6 / 3 * (1 + 2e-16)], ["a", "b", "c"]) == base

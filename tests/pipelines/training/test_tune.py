@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from models.registry.models import Registry
+from models.training.coding import code_frame
 from models.training.tuning_trial import search_space
 from pipelines.project.project import load_project
 from pipelines.project.rows import LabelledRows, segment_settings
@@ -69,14 +70,14 @@ def test_nothing_is_searched_without_time_or_for_what_training_refuses(small, tm
             "happened": [0] * 60 + [1] * 29 + [0] * 181,
         }
     )
-    rows = LabelledRows(frame, (), 44, True, date(2024, 1, 1), date(2024, 8, 1), {})
+    rows = LabelledRows(code_frame(frame), (), 44, True, date(2024, 1, 1), date(2024, 8, 1), {})
     segments = segment_settings(project, ())
     assert search_parameters(project, rows, segments=segments, seconds=0) is None
     # 29 positives, one short of what training asks for: it says so at once, not after the search.
     assert search_parameters(project, rows, segments=segments, seconds=600) is None
-    enough = replace(rows, frame=frame.assign(happened=[0] * 180 + [1] * 40 + [0] * 50))
+    enough = replace(rows, table=code_frame(frame.assign(happened=[0] * 180 + [1] * 40 + [0] * 50)))
     assert search_parameters(project, enough, segments=segments, seconds=600) is None
-    one_date = replace(rows, frame=frame.head(90))
+    one_date = replace(rows, table=code_frame(frame.head(90)))
     assert search_parameters(project, one_date, segments=segments, seconds=600) is None
     assert not (project.registry_folder / JOURNAL).exists()
 

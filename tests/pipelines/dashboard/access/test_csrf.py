@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.dashboard.access.csrf import FORM, CsrfTokens, token_in_form
+from pipelines.dashboard.access.guards.csrf import FORM, CsrfTokens, token_in_form
 from tests.pipelines.dashboard.served import PASSWORD
 
 CHANGES = ("/logout", "/admin/refresh", "/login", "/api/v1/what-if")

@@ -88,18 +88,18 @@ def test_a_wrong_name_and_a_wrong_password_are_told_alike(shared, name, password
 
 
 def test_an_unknown_user_takes_a_verification_too(shared, monkeypatch) -> None:
-    from pipelines.dashboard.access import users
+    from pipelines.dashboard.access import passwords
 
     seen: list[str] = []
-    real = users.hasher()
-    users._nobody()
+    real = passwords.hasher()
+    passwords._nobody()
 
     class Counting:
         def verify(self, known: str, password: bytes) -> bool:
             seen.append(known)
             return bool(real.verify(known, password))
 
-    monkeypatch.setattr(users, "hasher", Counting)
+    monkeypatch.setattr(passwords, "hasher", Counting)
     for name in ("eve", "nobody"):
         assert shared.gate.log_in(name, "wrong password it is") is None
     assert len(seen) == 2

@@ -27,8 +27,13 @@ AUDIENCE = {
     "/accounts/{account_id}/trend": VISITORS,
     "/accounts/{account_id}/details": VISITORS,
     "/api/openapi.json": VISITORS,
+    "/accounts/{account_id}/calls": VISITORS,
+    "/accounts/{account_id}/override": VISITORS,
+    "/api/v1/accounts/{account_id}/calls": VISITORS,
+    "/api/v1/accounts/{account_id}/overrides": VISITORS,
     "/api/v1/portfolio": VISITORS,
     "/api/v1/accounts": VISITORS,
+    "/api/v1/changes": VISITORS,
     "/api/v1/accounts/{account_id}": VISITORS,
     "/api/v1/accounts/{account_id}/explanation": VISITORS,
     "/api/v1/accounts/{account_id}/history": VISITORS,
@@ -43,7 +48,15 @@ AUDIENCE = {
     "/api/v1/forecast": WHOLE_BOOK,
     "/api/v1/plays": WHOLE_BOOK,
     "/users": ADMINS,
+    "/users/remove": ADMINS,
+    "/tokens": ADMINS,
+    "/tokens/revoke": ADMINS,
     "/admin/refresh": ADMINS,
+}
+# What a program needs the scope "write-state" for; all else is read.
+WRITES = {
+    ("POST", "/api/v1/accounts/{account_id}/calls"),
+    ("POST", "/api/v1/accounts/{account_id}/overrides"),
 }
 MAY: dict[str, set[str]] = {
     "nobody": {OPEN},

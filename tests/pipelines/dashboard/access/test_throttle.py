@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.dashboard.access import throttle as login_throttle
-from pipelines.dashboard.access.throttle import FREE, LONGEST_WAIT, SUSPECT, LoginThrottle
+from pipelines.dashboard.access.guards import throttle as login_throttle
+from pipelines.dashboard.access.guards.throttle import FREE, LONGEST_WAIT, SUSPECT, LoginThrottle
 from tests.pipelines.dashboard.served import Clock
 
 

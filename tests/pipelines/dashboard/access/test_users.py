@@ -16,14 +16,13 @@ import pytest
 
 from features.errors import SettingsError
 from pipelines.dashboard.access.gate import gate_of
-from pipelines.dashboard.access.users import (
-    User,
-    UsersFile,
+from pipelines.dashboard.access.passwords import (
     hash_password,
     hasher,
     outdated,
     verified,
 )
+from pipelines.dashboard.access.users import User, UsersFile
 from tests.pipelines.dashboard.served import PASSWORD, Clock, company, users_of
 
 

@@ -1,9 +1,8 @@
-"""The commands of the control panel: serve it, and say who may enter."""
+"""Commands that say who may enter the control panel."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,32 +24,6 @@ user = typer.Typer(
 Name = Annotated[str, typer.Argument(help="The user's name.")]
 
 
-def serve(
-    config: Config = DEFAULT_CONFIG,
-    host: Annotated[
-        str | None, typer.Option(help="Address to listen on; by default as configured.")
-    ] = None,
-    port: Annotated[
-        int | None,
-        typer.Option(min=0, max=65535, help="Port to listen on; 0 for any that is free."),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Serve the control panel until it is interrupted."""
-    from pipelines.dashboard.serving import bound, serve_panel
-
-    project = project_of(config)
-    asked = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    panel = bound(project, project.settings.serve.model_copy(update=asked))
-    with answering(as_json) as answer:
-        answer.give({"url": panel.url, "login": panel.login})
-        answer.say(f"The control panel is at {panel.url} ({panel.login}); end it with Ctrl+C")
-        answer.warn(panel.warnings)
-    # The address is out before the first request comes.
-    sys.stdout.flush()
-    serve_panel(panel)
-
-
 @user.command("add")
 def add(
     name: Name,
@@ -69,9 +42,10 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Add a user, or change the one there is, and ask for the password."""
+    from pipelines.dashboard.access.passwords import hash_password
     from pipelines.dashboard.access.users import (
         User,
-        hash_password,
+        refuse_other_capitals,
         refuse_other_name,
         refuse_other_role,
     )
@@ -91,7 +65,7 @@ def add(
         file = _users_file(project)
         with file.changing() as users:
             was_there = name in users
-            _refuse_other_capitals(name, users)
+            refuse_other_capitals(name, users)
             users[name] = added
         answer.give({**_told(added), "file": str(file.path), "replaced": was_there})
         answer.say(f"{'Changed' if was_there else 'Added'} {role} {name} in {file.path}")
@@ -99,18 +73,23 @@ def add(
 
 @user.command("remove")
 def remove(name: Name, config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
-    """Remove a user, whose logins end at once."""
+    """Remove a user, whose logins and tokens end at once."""
     from features.errors import SettingsError, nearest, sample
+    from pipelines.dashboard.access.tokens import revoke_all_of, tokens_file
 
     with answering(as_json) as answer:
-        file = _users_file(project_of(config))
+        project = project_of(config)
+        file = _users_file(project)
         with file.changing() as users:
             if name not in users:
                 hint = nearest(name, users) or "; 'healthscore user list' names them"
                 raise SettingsError(f"There is no user {sample([name])} in '{file.path}'{hint}")
             del users[name]
-        answer.give({"removed": name, "file": str(file.path)})
+        tokens = revoke_all_of(tokens_file(project), name)
+        answer.give({"removed": name, "file": str(file.path), "tokens": len(tokens)})
         answer.say(f"Removed {name} from {file.path}")
+        if tokens:
+            answer.say(f"Revoked {len(tokens)} tokens that were for {name}")
 
 
 @user.command("list")
@@ -134,18 +113,6 @@ def _users_file(project: Project) -> UsersFile:
     from pipelines.dashboard.access.users import UsersFile
 
     return UsersFile(users_path(project))
-
-
-def _refuse_other_capitals(name: str, users: Mapping[str, User]) -> None:
-    """Refuse a name that differs from that of a user in capitals alone."""
-    from features.errors import SettingsError
-
-    same = [one for one in users if one.lower() == name.lower() and one != name]
-    if same:
-        raise SettingsError(
-            f"There is a user '{same[0]}' already, and names that differ in capitals alone are one:"
-            f" change that user with 'healthscore user add {same[0]}', or choose another name"
-        )
 
 
 def _refuse_lost_owners(project: Project, owners: list[str] | None) -> None:

@@ -1,0 +1,1 @@
+"""What keeps out forged requests and guesses, whoever they are from."""

@@ -1,0 +1,168 @@
+"""What was done, said in the panel: forms, JSON, lists, files, and rights."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from datetime import date, timedelta
+from urllib.parse import quote
+
+import pytest
+
+from pipelines.dashboard.access.tokens import made_token, tokens_file
+from pipelines.store.runs import now
+from tests.pipelines.dashboard.served import (
+    Served,
+    account_id,
+    company,
+    issue_scores,
+    served,
+    users_of,
+)
+
+HOSTILE = '<script>alert(1)</script> =1+1 "x"'
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory) -> Iterator[Served]:
+    project = company(tmp_path_factory.mktemp("done") / "company", 40)
+    issue_scores(project, 40)
+    users_of(project)
+    with served(project) as found:
+        yield found
+
+
+def soon(days: int = 10) -> str:
+    return (now().date() + timedelta(days=days)).isoformat()
+
+
+def path_of(account: str, below: str = "", api: bool = False) -> str:
+    return f"{'/api/v1' if api else ''}/accounts/{quote(account, safe='')}{below}"
+
+
+@pytest.mark.parametrize("number", [0, 10, 12])
+def test_a_call_is_ticked_off_on_the_page(running, number) -> None:
+    account, browser = account_id(number), running.browser("eve")
+    assert "Nothing yet: the call is open." in browser.get(path_of(account)).text
+    form = {"state": "called", "play": "QBR", "result": "will stay", "note": HOSTILE}
+    answer = browser.post(path_of(account, "/calls"), form)
+    assert answer.status_code == 303
+    assert answer.headers["location"] == f"{path_of(account)}#done"
+    page = browser.get(path_of(account)).text
+    assert "by eve: will stay" in page
+    assert "<script>alert" not in page
+    told = browser.get(path_of(account, "/calls", api=True)).json()
+    assert (told["account_id"], told["state"]) == (account, "called")
+    assert told["entries"][0]["note"] == HOSTILE
+    (row,) = [
+        one
+        for one in csv.DictReader(io.StringIO(browser.get("/accounts.csv").content.decode()))
+        if one["account_id"].lstrip("'") == account
+    ]
+    assert row["state"].startswith("called ")
+    assert row["note"] == HOSTILE
+    assert "What was done" in browser.get("/accounts").text
+
+
+def test_a_program_says_it_once_however_often_it_sends(running) -> None:
+    file, users = tokens_file(running.panel.project), running.gate.users.users()
+    text, _ = made_token(
+        file, users["eve"], label="x", scopes=["read", "write-state"], days=1, made_by="root"
+    )
+    reader, _ = made_token(file, users["eve"], label="x", scopes=["read"], days=1, made_by="root")
+    browser, path = running.browser(), path_of("A-0020", "/calls", api=True)
+    headers = {"authorization": f"Bearer {text}", "idempotency-key": "task 17"}
+    said = {"state": "snoozed", "until": soon()}
+    for _ in range(2):
+        answer = browser.client.post(path, json=said, headers=headers)
+        assert answer.status_code == 200
+        assert answer.json()["state"] == "snoozed"
+    assert len(answer.json()["entries"]) == 1
+    refused = browser.client.post(path, json=said, headers={"authorization": f"Bearer {reader}"})
+    assert refused.status_code == 403
+    assert "lacks the scope 'write-state'" in refused.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("below", "form", "sentence"),
+    [
+        ("/calls", {"state": "gone"}, "A call is open, called, snoozed"),
+        ("/calls", {"state": "snoozed"}, "A call is snoozed until a day after today"),
+        ("/calls", {"state": "snoozed", "until": "soon"}, "A day is written like"),
+        ("/override", {"band": "purple"}, "A score is overridden by"),
+    ],
+)
+def test_what_cannot_be_is_told(running, below, form, sentence) -> None:
+    answer = running.browser("eve").post(path_of("A-0021", below), form)
+    assert answer.status_code == 422
+    assert sentence in answer.text
+
+
+def test_a_score_is_disputed_beside_it_and_stays(running) -> None:
+    browser = running.browser("eve")
+    account = "A-0024"
+    before = browser.get(path_of(account, api=True)).json()
+    band = next(one for one in ("at-risk", "watch", "healthy") if one != before["band"])
+    form = {"band": band, "reason": f"they told us {HOSTILE}", "until": soon(30)}
+    assert browser.post(path_of(account, "/override"), form).status_code == 303
+    page = browser.get(path_of(account)).text
+    assert "<strong>Disputed.</strong>" in page
+    assert "<script>alert" not in page
+    assert f"disputed: {band}" in browser.get(f"/accounts?q={account}").text
+    assert browser.get(path_of(account, api=True)).json() == before
+    told = browser.get(path_of(account, "/overrides", api=True)).json()
+    assert told["standing"]["band"] == band
+    assert told["standing"]["probability"] == before["probability"]
+    # Ended by whoever takes it back.
+    answer = browser.client.post(
+        path_of(account, "/overrides", api=True),
+        json={"band": ""},
+        headers={"x-csrf-token": browser.token()},
+    )
+    assert answer.json()["standing"] is None
+    assert [one["band"] for one in answer.json()["overrides"]] == [band, None]
+    assert "Disputed." not in browser.get(path_of(account)).text
+
+
+def test_a_limited_visitor_writes_of_their_own_alone(running) -> None:
+    ann, own, foreign = running.browser("ann"), "A-0028", "A-0029"
+    assert ann.post(path_of(own, "/calls"), {"state": "called"}).status_code == 303
+    for below in ("/calls", "/override"):
+        assert ann.post(path_of(foreign, below), {"state": "called"}).status_code == 404
+    assert running.panel.calls.of(foreign) == []
+    # Nobody says it without a token of a page.
+    assert ann.client.post(path_of(own, "/calls"), data={"state": "called"}).status_code == 403
+
+
+def test_commands_and_worklist_know_of_it(running, run) -> None:
+    project = running.panel.project
+    ran = run(
+        *("calls", "set", "A-0030", "called", "--note", "rang twice", "--by", "ben"),
+        *("-c", project.path),
+    )
+    assert ran.out == f"A-0030: called {date.today():%Y-%m-%d} by ben\n"
+    assert "rang twice" in run("calls", "list", "A-0030", "-c", project.path).out
+    assert run("calls", "list", "-c", project.path, "--json").answer["states"]["A-0030"] == "called"
+    missing = run("calls", "set", "A-9999", "called", "-c", project.path)
+    assert missing.code == 3
+    assert missing.sentence.startswith("Account 'A-9999' is not among the scores of 2025-01-01")
+    issued = running.browser("eve").get(path_of("A-0031", api=True)).json()["band"]
+    band = "watch" if issued != "watch" else "healthy"
+    made = run(
+        *("calls", "override", "A-0031", band, "--reason", "they told us so"),
+        *("--until", soon(), "-c", project.path),
+    )
+    assert made.out == f"A-0031: {band} instead of {issued} until {soon()}\n"
+    back = run("calls", "override", "A-0031", "", "-c", project.path)
+    assert back.out == f"A-0031: the override is taken back; it is {issued} as issued\n"
+    assert run("calls", "measure", "-c", project.path).out.startswith("0 overrides of 1 can be")
+    file = project.folder / "list.csv"
+    run("export", file, "--worklist", "--first", "100", "-c", project.path)
+    listed = csv.DictReader(io.StringIO(file.read_text(encoding="utf-8-sig")))
+    rows = {row["account_id"]: row for row in listed}
+    assert rows["A-0030"]["note"] == "rang twice"
+    assert rows["A-0030"]["state"].startswith("called ")
+    # The panel sees what a command wrote.
+    page = running.browser("eve").get(path_of("A-0030")).text
+    assert "rang twice" in page
