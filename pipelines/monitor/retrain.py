@@ -265,9 +265,9 @@ def _verdict(
     held_out = result.holdout
     first = held_out["observation_date"].min()
     newest = (rows.table["observation_date"] >= first).to_numpy()
-    # Rows that were acted on judge nothing, unless all were.
+    # Rows that were acted on judge nothing, unless all were; of a first model all rows do.
     judging = newest & left_alone(rows.table)
-    unseen = rows.part(judging if judging.any() else newest).frame
+    unseen = rows.part(judging if judging.sum() == len(held_out) else newest).frame
     # By the configuration, so that neither model can hide a segment it is bad at.
     segments = assign_segments(rows.table, segment_settings(project, rows.signals))
     judged = held_out[["account_id", "observation_date", "happened"]].assign(
