@@ -107,12 +107,12 @@ class OpenProject:
     def labelled_rows(self) -> LabelledRows:
         """Build the signals and outcomes of every matured date, as ``train`` reads them.
 
-        Rows that were acted on soon after their date are left out: they tell nothing of what
-        happens if nobody acts.
+        Where somebody acted soon after a date, ``acted_on`` marks the row: it teaches, and judges
+        nothing.
         """
         from pipelines.project.rows import labelled_rows
 
-        return labelled_rows(self.project).left_alone
+        return labelled_rows(self.project)
 
     def events(self) -> pd.DataFrame | None:
         """List ``account_id`` and ``happened_at`` of each churn; None for other outcomes."""

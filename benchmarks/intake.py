@@ -37,8 +37,8 @@ from pipelines.project.company import open_company
 from pipelines.project.project import load_project
 from pipelines.project.rows import labelled_rows
 from pipelines.setup.draft import write_draft
+from pipelines.setup.drafting.vendors import Answers
 from pipelines.setup.simulation.simulate import Simulation, simulate
-from pipelines.setup.vendors import Answers
 
 NEAR, LINKED = 0.02, 0.94
 ANSWERS = Answers(currency="usd", rates={"eur": 1 / EUR})

@@ -1,6 +1,6 @@
 """Does the score tell who is unwell, months before a contract renews?
 
-    python benchmarks/time.py COMPANY [COMPANY ...] [--json]
+    python benchmarks/time.py COMPANY [COMPANY ...] [--json] [--survival PYTHON]
 
 Each ``COMPANY`` is a folder with ``healthscore.toml``, tables and ``truth/rows.parquet``: for each
 account and month ``p_if_due``, the true risk had its contract been up for renewal. A model is
@@ -19,7 +19,9 @@ taught what had matured before the newest six months and speaks of them. Means o
 ``ece_worst_horizon``      largest expected calibration error of them at a horizon, in ten parts
 ``curve_log_loss``         their mean log loss over the horizons
 ``best_peer``              the least mean log loss among peers: Cox with a ridge, a discrete hazard
-                           of plain LightGBM, five separate models; ``peer_`` tells each
+                           of plain LightGBM, five separate models and, where ``--survival``
+                           names an interpreter that has them, Cox of lifelines and SurvivalBoost
+                           of hazardous; ``peer_`` tells each
 ``band_flips``, ``band_flips_before``  changes of band that are taken back within two dates, of 100
                            accounts and dates, as bands are issued and by the score alone
 ``band_auc``, ``band_auc_before``  AUC of the band alone, over due rows
@@ -43,7 +45,7 @@ sys.path.append(sys.path.pop(1))
 
 import numpy as np
 import pandas as pd
-from _hazards import PEERS, task_of
+from _hazards import PEERS, elsewhere, task_of
 from scipy.special import expit, xlogy
 from sklearn.metrics import roc_auc_score
 
@@ -101,7 +103,7 @@ def _renewal(rows: pd.DataFrame) -> pd.Series[Any]:
     return rows["observation_date"] + pd.to_timedelta(rows["days_to_renewal"], unit="D")
 
 
-def measure(folder: Path) -> dict[str, Any]:
+def measure(folder: Path, survival: Path | None = None) -> dict[str, Any]:
     """Judge both readings of a company."""
     project = load_project(folder / "healthscore.toml")
     score = project.settings.score.model_copy(
@@ -120,11 +122,13 @@ def measure(folder: Path) -> dict[str, Any]:
         learnt, later = taught(project, rows, decisions, EARLIER)
         for days, auc in before_renewals(later, np.asarray(learnt.log_odds(later))).items():
             found[f"auc_{days}{name}"] = auc
-    found |= of_curves(project, rows)
+    found |= of_curves(project, rows, survival)
     return found | of_bands(project, rows)
 
 
-def of_curves(project: Project, rows: LabelledRows) -> dict[str, float | None]:
+def of_curves(
+    project: Project, rows: LabelledRows, survival: Path | None
+) -> dict[str, float | None]:
     """Hold curves against what came within each horizon, beside those of others."""
     window = rows.window
     if window is None:
@@ -145,7 +149,9 @@ def of_curves(project: Project, rows: LabelledRows) -> dict[str, float | None]:
     told = curve.within(later, log_odds, middle)
     names = [signal.name for signal in rows.signals]
     task = task_of(known, later, names, window)
-    losses = {name: _log_losses(peer(task), later, rows) for name, peer in PEERS.items()}
+    others = {name: peer(task) for name, peer in PEERS.items()}
+    others |= elsewhere(task, survival) if survival else {}
+    losses = {name: _log_losses(risk, later, rows) for name, risk in others.items()}
     own = _log_losses(told, later, rows)
     return {
         "crossings": float((np.diff(told, axis=1) < 0).any(axis=1).sum()),
@@ -252,10 +258,11 @@ def main() -> None:
     )
     parser.add_argument("companies", nargs="+", type=Path, metavar="COMPANY")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--survival", type=Path, help="python with lifelines and hazardous")
     asked = parser.parse_args()
     each = []
     for folder in asked.companies:
-        each.append(measure(folder))
+        each.append(measure(folder, asked.survival))
         print(json.dumps(each[-1]), file=sys.stderr, flush=True)
     names = [name for name in each[0] if name not in ("company", "decided")]
     table = pd.DataFrame(each).reindex(columns=names).astype(float)

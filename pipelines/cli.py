@@ -26,7 +26,8 @@ INTERRUPTED = 130
 
 PLACES = {
     **dict.fromkeys(
-        ("simulate", "connect", "init", "links", "check", "signals", "features"), "setup"
+        ("simulate", "connect", "init", "links", "layout", "check", "signals", "features"),
+        "setup",
     ),
     **dict.fromkeys(("train", "backtest"), "training"),
     "monitor": "monitor",

@@ -17,6 +17,8 @@ from features.outcomes.settings import OutcomeSettings
 from features.tables.company import Company
 
 Floats = npt.NDArray[np.float64]
+ACTED_ON = "acted_on"
+"""Column that marks rows whose account was acted on soon after their date; absent without acts."""
 UNNAMED = "no name given"
 # Share of the acts that have been made by the day from which outcomes count.
 SOON = 0.9

@@ -41,6 +41,8 @@ class Compiler:
         What amounts are converted to, and from other currencies at what rate.
     external : str or None
         The name under which the vendor keeps the key of another system.
+    trials : bool
+        Whether trials count as contracts.
     """
 
     pack: Pack
@@ -49,6 +51,7 @@ class Compiler:
     currency: str = ""
     rates: Mapping[str, float] = field(default_factory=dict)
     external: str | None = None
+    trials: bool = False
     left_out: dict[str, list[tuple[str, ir.Table]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -102,6 +105,7 @@ class Compiler:
             currency=self.currency,
             rates=self.rates,
             external=(self.external,) if self.external else EXTERNAL_NAMES,
+            trials=self.trials,
         )
         for text in step.keep:
             holds = condition(text, replace(scope, table=table))

@@ -13,7 +13,6 @@ import ibis.expr.types as ir
 
 from features.errors import DataError, SettingsError
 from features.packs.compiling import Compiler
-from features.packs.identity.domains import clean_domain
 from features.packs.identity.linking import (
     hub_links,
     known_as,
@@ -27,11 +26,11 @@ from features.packs.recognition import Recognised, refuse_shared, required_table
 from features.packs.values import text_of, words_of
 from features.packs.vendors import IdentitySettings, Vendor
 from features.packs.verbs import plain
+from features.sources.files.domains import clean_domain, with_letters
 from features.sources.opening import open_source
-from features.sources.source import Source, Tables, same_name
+from features.sources.source import About, Source, Tables, same_name
+from features.tables.mapping.keep import DOMAIN_NAMES
 from features.tables.mapping.mapping import TableMapping
-
-DOMAIN_NAMES = ("domain", "emaildomain", "website", "companydomain", "url", "email")
 
 
 @dataclass
@@ -103,6 +102,7 @@ class Vendors:
                 currency=vendor.currency or "",
                 rates=vendor.rates,
                 external=vendor.external_id,
+                trials=vendor.trials,
             )
         return compilers
 
@@ -110,7 +110,10 @@ class Vendors:
     def handles(self) -> dict[str, ir.Table | None]:
         """How the keys of each vendor may be known elsewhere."""
         tables = {name: compiler.handles() for name, compiler in self.compilers.items()}
-        return {name: self._kept(f"handles_{name}", rows) for name, rows in tables.items()}
+        kept = {name: self._kept(f"handles_{name}", rows) for name, rows in tables.items()}
+        return {
+            n: rows if rows is None else with_letters(rows, "value") for n, rows in kept.items()
+        }
 
     @cached_property
     def raw(self) -> dict[str, dict[str, ir.Table]]:
@@ -151,6 +154,18 @@ class Vendors:
         ]
         return Tables([*self.source.tables, *packed], self._table)
 
+    def about(self, name: str) -> About:
+        """Return what is known of a vendor's table: rows left out, and columns of today alone."""
+        vendor, dot, table = name.partition(".")
+        if not dot or vendor not in self.vendors or name in self.source.tables:
+            return self.source.about(name)
+        self.tables()  # What is left out is known once a table is compiled.
+        rules = self.compilers[vendor].left_out.get(table, []) if vendor in self.raw else []
+        left_out = {f"rows are left out by the pack: {text}": rows for text, rows in rules}
+        pack = self.recognised[vendor].pack
+        today = frozenset(pack.attributes if table == "accounts" else ())
+        return About(today_only=today, left_out=left_out)
+
     def _table(self, name: str) -> ir.Table:
         vendor, dot, table = name.partition(".")
         if not dot or vendor not in self.vendors or name in self.source.tables:
@@ -158,6 +173,7 @@ class Vendors:
         rows = with_accounts(self.raw[vendor][table], self.links[vendor], vendor)
         if table == "accounts" and vendor == self.hub:
             rows = one_row_each(rows)
+            rows = self._with_domain(rows, vendor)
         return self.source.engine.keep(f"{vendor}_{table}", rows)
 
     def _hub_accounts(self) -> tuple[ir.Table, ir.Table | None]:
@@ -187,6 +203,15 @@ class Vendors:
         links = table.select(key=account, account_id=account, rule=ibis.literal("own")).distinct()
         return links, _own_handles(table, account, self.accounts)
 
+    def _with_domain(self, rows: ir.Table, vendor: str) -> ir.Table:
+        """Put the domain beside each account, by which a person may leave it out."""
+        handles = self.handles[vendor]
+        if handles is None or "domain" in rows.columns:
+            return rows
+        known = handles.filter(handles.rule == "domain").inner_join(self.links[vendor], "key")
+        single = known.group_by(__id=known.account_id).aggregate(domain=known["value"].min())
+        return rows.left_join(single, rows.account_id == single["__id"]).drop("__id")
+
     def _overrides(self, own: ir.Table) -> dict[str, dict[str, str]]:
         if self.identity.overrides is None:
             return {}
@@ -213,7 +238,7 @@ def _own_handles(table: ir.Table, account: ir.Value, mapping: TableMapping) -> i
     if not parts:
         return None
     rows = parts[0] if len(parts) == 1 else parts[0].union(parts[1])
-    return rows.filter(rows.value.notnull())
+    return with_letters(rows.filter(rows.value.notnull()), "value")
 
 
 def _pairs(links: Mapping[str, str]) -> ir.Table | None:
@@ -244,4 +269,4 @@ def open_vendors(
     parts = {name: vendor.url for name, vendor in vendors.items() if vendor.url}
     with open_source(url, folder, encoding, parts) as source:
         opened = Vendors(source, vendors, identity, accounts, folder)
-        yield source.with_tables(opened.tables()), opened
+        yield source.with_tables(opened.tables(), opened.about), opened

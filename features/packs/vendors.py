@@ -24,6 +24,8 @@ class Vendor(Frozen):
         Three letters: what amounts are converted to.
     rates : dict of str to float
         What one unit of another currency is worth in it; amounts without a rate are missing.
+    trials : bool
+        Whether trials count as contracts; by default a customer begins when the trial is over.
     external_id : str or None
         The custom field or metadata key that holds your own key of an account.
     """
@@ -35,6 +37,7 @@ class Vendor(Frozen):
     rates: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(
         default_factory=dict
     )
+    trials: bool = False
     external_id: str | None = None
 
 

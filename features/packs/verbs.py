@@ -16,7 +16,6 @@ import ibis
 import ibis.expr.types as ir
 
 from features.errors import DataError, SettingsError, nearest, sample
-from features.packs.identity.domains import clean_domain
 from features.packs.values import (
     WHOLE_UNITS,
     flag,
@@ -27,6 +26,7 @@ from features.packs.values import (
     time,
     words_of,
 )
+from features.sources.files.domains import clean_domain
 from features.sources.files.plain_forms import without_missing_words
 
 EXTERNAL_NAMES: tuple[str, ...] = (
@@ -68,6 +68,8 @@ class Scope:
         What one unit of another currency is worth in it.
     external : tuple of str
         Names under which the key of another system is kept.
+    trials : bool
+        Whether trials count as contracts.
     """
 
     table: ir.Table
@@ -78,6 +80,7 @@ class Scope:
     currency: str = ""
     rates: Mapping[str, float] = field(default_factory=dict)
     external: tuple[str, ...] = EXTERNAL_NAMES
+    trials: bool = False
 
     def origin(self, name: str) -> str | None:
         """Return the table's own spelling of a column, None where it has no such column."""
@@ -310,7 +313,7 @@ _VERBS: dict[str, Callable[..., Any]] = {
     "overall_max": lambda value: value.max().over(ibis.window()),
 }
 # Of these the arguments are names or lists, or what stands for them depends on the table.
-_NAMED = {"first", "maybe", "json", "words", "money", "amount", "external"}
+_NAMED = {"first", "maybe", "json", "words", "money", "amount", "external", "trial", "paid_from"}
 _ALL_VERBS = {*_VERBS, *_NAMED}
 
 
@@ -333,6 +336,13 @@ def _called(verb: str, arguments: list[ast.expr], scope: Scope, text: str) -> An
                 return _translated(scope, values[0], str(literals[-1]))
             case "money" | "amount":
                 return money(scope, values[0], values[1], is_minor=verb == "money")
+            case "trial":
+                # Whether a row is a trial and no contract: never where trials count.
+                return ibis.literal(False) if scope.trials else flag(values[0]).fill_null(False)
+            case "paid_from":
+                # Those who leave in their trial are no customers, so that nobody is one during it.
+                start, end = (time(each) for each in values)
+                return start if scope.trials else ibis.greatest(start, end.fill_null(start))
             case "external":
                 return _external(scope, values[0] if values else None)
         return _VERBS[verb](*values)

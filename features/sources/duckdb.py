@@ -15,6 +15,7 @@ from ibis.backends.duckdb import Backend
 
 from features.errors import DataError, first_line
 from features.sources.engines.engine import Engine
+from features.sources.files.listing import is_packed
 from features.sources.files.plain_forms import TextTable
 from features.sources.lake.parts import PartedTable, versions_in
 from features.sources.lake.place import Folder
@@ -54,7 +55,7 @@ def open_duckdb(
     places = {"": url} if url is not None else {}
     paths = {name: _path_of(place, relative_to, name) for name, place in (places | further).items()}
     shown = url if url is not None else ", ".join(further.values())
-    files = [path for path, _ in paths.values() if path.is_file()]
+    files = [path for path, _ in paths.values() if path.is_file() and not is_packed(path)]
     if further and files:
         raise DataError(
             f"The DuckDB file '{files[0]}' cannot be read beside further folders, as its views must"
@@ -124,11 +125,11 @@ def _path_of(url: str, relative_to: Path, name: str = "") -> tuple[Path, dict[st
         place, _, query = place.partition("?")
         versions = versions_in(query_of(query))
     path = relative_to / place
-    is_file = path.suffix.lower() in DUCKDB_SUFFIXES and path.is_file()
+    is_file = path.is_file() and (path.suffix.lower() in DUCKDB_SUFFIXES or is_packed(path))
     if path.is_dir() or is_file:
         return path, versions
     raise DataError(
-        f"The source '{url}' is neither a folder nor a DuckDB file"
+        f"The source '{url}' is neither a folder, a workbook or archive nor a DuckDB file"
         f" ({', '.join(sorted(DUCKDB_SUFFIXES))}) under '{relative_to}';"
         f" correct source{'.' + name if name else ''}.url"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import ibis.expr.types as ir
 
@@ -40,6 +41,25 @@ class Tables(Mapping[str, ir.Table]):
         return len(self._found)
 
 
+@dataclass(frozen=True)
+class About:
+    """What is known of a table besides its rows.
+
+    Parameters
+    ----------
+    notes : tuple of str
+        What was decided of the file it was written in.
+    today_only : frozenset of str
+        Columns that say what is so today, and are no value of the past.
+    left_out : mapping of str to ibis table
+        What is said of rows that were left out before it was read, and those rows.
+    """
+
+    notes: tuple[str, ...] = ()
+    today_only: frozenset[str] = frozenset()
+    left_out: Mapping[str, ir.Table] = field(default_factory=dict)
+
+
 class Source:
     """The user's own tables, opened for reading.
 
@@ -57,6 +77,8 @@ class Source:
         Returns the parts of a table that lies in Parquet files, None of another.
     unread : sequence of str
         Files that lie beside the tables and hold none that can be read.
+    about : callable, optional
+        Returns what is known of a table that is made from others.
     """
 
     def __init__(
@@ -68,15 +90,19 @@ class Source:
         texts: Callable[[str], TextTable | None] = lambda name: None,
         parted: Callable[[str], PartedTable | None] = lambda name: None,
         unread: Sequence[str] = (),
+        about: Callable[[str], About] | None = None,
     ) -> None:
         self.engine = engine
         self.tables = tables
         self.url = url
         self.unread = tuple(unread)
         self._texts = texts
+        self._about = about
         self._parted = parted
 
-    def with_tables(self, tables: Mapping[str, ir.Table]) -> Source:
+    def with_tables(
+        self, tables: Mapping[str, ir.Table], about: Callable[[str], About] | None = None
+    ) -> Source:
         """Return a source with more tables, which were not written as text."""
         return Source(
             self.engine,
@@ -85,12 +111,23 @@ class Source:
             texts=lambda name: self._texts(name) if name in self.tables else None,
             parted=lambda name: self._parted(name) if name in self.tables else None,
             unread=self.unread,
+            about=about or self._about,
         )
 
     def is_text(self, name: str) -> bool:
         """Whether a table was written as text."""
         found = same_name(name, self.tables)
         return found is not None and self._texts(found) is not None
+
+    def about(self, name: str) -> About:
+        """Return what is known of a table besides its rows."""
+        found = same_name(name, self.tables)
+        if found is None:
+            return About()
+        texts = self._texts(found)
+        if texts is not None or self._about is None:
+            return About(notes=texts.notes if texts is not None else ())
+        return self._about(found)
 
     def parted(self, name: str) -> PartedTable | None:
         """Return the parts of a table that lies in Parquet files, None of another."""

@@ -86,6 +86,11 @@ def folder_tables(
             return None
         if name not in read_before:
             dialect = dialect_of(files[name], encoding)
+            if dialect.skip:
+                raise DataError(
+                    f"The header of the file '{files[name]}' is line {dialect.skip + 1}, and Spark"
+                    " reads it from the first; take out what stands before it"
+                )
             with _named(engine, files[name]):
                 rows = _read_text(engine.connection._session, files[name], dialect)
                 read_before[name] = text_table(_table(engine, name, rows))

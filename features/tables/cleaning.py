@@ -117,7 +117,8 @@ def clean_table(table: MappedTable, forms: Forms, reading: ReadingSettings) -> C
     rows = cleaned.filter(cleaned.account_id.notnull())
     if contract.name != "accounts" and contract.time in expressions:
         rows = rows.filter(rows[contract.time].notnull())
-    decided = [form.note for (name, _), form in forms.items() if name == contract.name]
+    decided = [*table.decided]
+    decided += [form.note for (name, _), form in forms.items() if name == contract.name]
     notes = list(table.notes)
     if contract.name == "subscriptions":
         rows, last_day, doubts = with_last_day(rows, reading.last_day)

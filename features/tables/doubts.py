@@ -32,20 +32,23 @@ def row_doubts(table: CleanTable) -> list[Finding]:
 
 
 def _currencies(table: CleanTable) -> list[Finding]:
-    if table.source is None or not any(table.has(name) for name in MONEY):
+    # A currency that is mapped is one, or amounts were converted.
+    is_settled = table.has("currency") or not any(table.has(name) for name in MONEY)
+    if table.source is None or is_settled:
         return []
     doubts = []
     for name in table.source.columns:
         if not _CURRENCY.search(name) or not table.source[name].type().is_string():
             continue
         code = without_missing_words(table.source[name]).strip().upper()
-        codes = table.source.select(code=code).filter(lambda t: t.code.notnull()).distinct()
+        codes = table.source.group_by(code=code).aggregate(n=table.source.count())
+        codes = codes.filter(codes.code.notnull())
         several = codes.order_by("code").limit(9).execute()["code"].tolist()
         if len(several) > 1:
             money = next(money for money in MONEY if table.has(money))
             text = (
                 f"column {sample([name])} holds several currencies, {sample(several)}, and sums of"
-                f" {money} mix them; convert {money} to one, or keep one currency"
+                f" {money} mix them; map it as currency and give [rates], or keep one currency"
             )
             doubts.append(Finding("currencies-mixed", text))
     return doubts

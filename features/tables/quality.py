@@ -13,7 +13,7 @@ import ibis.expr.types as ir
 from features.errors import DataError, sample
 from features.json_values import Json, JsonReady
 from features.sources.engines.engine import NOTHING, Remembered
-from features.sources.files.plain_forms import without_missing_words
+from features.sources.files.plain_forms import is_open_word, without_missing_words, without_none
 from features.tables.cleaning import (
     CLOCK_PATTERN,
     CREDIT_NOTES,
@@ -220,7 +220,7 @@ def _raw_measures(table: CleanTable, raw: ir.Table, now: datetime | None) -> dic
         form = table.form(name)
         cleaned = clean_value(value, column, table.source_name, form)
         is_text = value.type().is_string()
-        present = _is_present(value)
+        present = _is_present(value, column)
         measures[f"present:{name}"] = present.sum()
         if name == "account_id":
             measures[f"absent:{name}"] = raw.count() - present.sum()
@@ -228,8 +228,10 @@ def _raw_measures(table: CleanTable, raw: ir.Table, now: datetime | None) -> dic
         if column.may_never_come and (moment := read_time(value, form)) is not None:
             # A time that stands for none is read well.
             unread = present & moment.isnull()
-            measures[f"open:{name}"] = is_no_end(moment).sum()
-            measures[f"open_example:{name}"] = value.cast("string").max(where=is_no_end(moment))
+            is_open = is_no_end(moment).fill_null(False)
+            is_open = is_open | is_open_word(value).fill_null(False) if is_text else is_open
+            measures[f"open:{name}"] = is_open.sum()
+            measures[f"open_example:{name}"] = value.cast("string").max(where=is_open)
         if column.kind == "number":
             number = read_number(value, form)
             unread = present & number.isnull()
@@ -248,14 +250,18 @@ def _raw_measures(table: CleanTable, raw: ir.Table, now: datetime | None) -> dic
                 measures[f"zoned:{name}"] = zoned.sum()
                 measures[f"unzoned:{name}"] = (value.re_search(CLOCK_PATTERN) & ~zoned).sum()
     if table.is_dated:
-        timed = ibis.or_(*(_is_present(raw[name]) for name in _own_times(table)))
+        own = [table.contract.column(name) for name in _own_times(table)]
+        timed = ibis.or_(*(_is_present(raw[column.name], column) for column in own))
         measures[f"absent:{table.contract.time}"] = raw.count() - timed.sum()
     return measures
 
 
-def _is_present(value: ir.Value) -> ir.Value:
-    text = value.type().is_string()
-    return without_missing_words(value).notnull() if text else value.notnull()
+def _is_present(value: ir.Value, column: Column) -> ir.Value:
+    if not value.type().is_string():
+        return value.notnull()
+    if column.kind in ("time", "number"):
+        return without_none(value, may_be_open=column.may_never_come).notnull()
+    return without_missing_words(value).notnull()
 
 
 def _own_times(table: CleanTable) -> list[str]:

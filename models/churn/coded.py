@@ -177,13 +177,21 @@ class CodedTable(_SomeRows):
     def with_texts(self, name: str, code: Codes, texts: Sequence[str]) -> CodedTable:
         """Add a column of few texts, given by the position of each row's: (n,)."""
         codes = code.astype(np.min_scalar_type(len(texts)))
+        return self._with(name, np.array(texts, dtype=object), codes)
+
+    def with_flags(self, name: str, flags: NDArray[np.bool_]) -> CodedTable:
+        """Add a column of yes and no: (n,)."""
+        return self._with(name, np.array([False, True]), flags.astype(np.uint8))
+
+    def _with(
+        self, name: str, values: NDArray[np.generic], codes: NDArray[np.unsignedinteger]
+    ) -> CodedTable:
         if self._rows is not None:
             # Of the rows that are left out nothing is known, and nothing is read.
             everywhere = np.zeros(self._count, dtype=codes.dtype)
             everywhere[self._rows] = codes
             codes = everywhere
-        column = CodedColumn(np.array(texts, dtype=object), codes)
-        return CodedTable(self._columns | {name: column}, self._rows)
+        return CodedTable(self._columns | {name: CodedColumn(values, codes)}, self._rows)
 
     def frame(self, names: Sequence[str] | None = None) -> pd.DataFrame:
         """Write out all rows, of all columns or of some."""

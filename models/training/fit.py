@@ -27,7 +27,7 @@ from models.scoring.timing.decisions import KINDS
 from models.training.checks import MIN_EARLIER_POSITIVES, check_evidence, check_labels
 from models.training.holdout import Unseen, doubts, judge, nobody_at_risk, prove, together
 from models.training.learning import Learning, Learnt, learn
-from models.training.splits import Fold, account_folds, later_holdout
+from models.training.splits import Fold, account_folds, later_holdout, left_alone
 from models.weights.certainty import WeightCertainty
 from models.weights.contributions import summed_contributions
 from models.weights.intervals import BestWeights, best_weights
@@ -124,7 +124,8 @@ def fit_health_model(
     ----------
     frame : DataFrame or CodedTable of n rows
         Matured rows: ``account_id``, ``observation_date``, ``happened`` (0 or 1), one column per
-        signal, the columns segments are read from and, where it is known, ``account_age_days``.
+        signal, the columns segments are read from and, where they are known, ``account_age_days``
+        and ``acted_on``: rows that were acted on teach, and judge nothing.
     signals : sequence of Signal
         What the model may read.
     learning : Learning
@@ -163,6 +164,8 @@ def fit_health_model(
         where = "matured before the hold-out dates"
         check_evidence(past["happened"], MIN_EARLIER_POSITIVES, where)
         learnt = learn(past, signals, learning)
+        alone = left_alone(frame)[fold.test]
+        fold = Fold(fold.train, fold.test[alone]) if alone.any() else fold
         tell("testing on dates the model has not seen")
         unseen = judge(learnt, frame, fold.test, float(past["happened"].mean()))
         tell("fitting on every matured row")

@@ -20,9 +20,12 @@ from models.scoring.calibration import LogisticCalibrator
 from models.scoring.health_model import SEGMENT, model_input
 from models.scoring.timing.curve import RiskCurve
 from models.scoring.timing.curve_learning import LEAST_LOSSES, learn_curve
-from models.scoring.timing.decisions import Decisions
+from models.scoring.timing.decisions import TERMS, Decisions
 from models.scoring.timing.timing import Timing, learn_timing
 from models.training.selection import Selection, select_shapes
+
+CONTRACT = "contract"
+"""Terms of contracts, as a group that is shrunk alike."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,13 +146,18 @@ class Learnt(Fitted):
 def classifier_of(
     signals: Sequence[Signal], *, seed: int, n_jobs: int, negatives: float = 1.0
 ) -> ChurnClassifier:
-    """Make an unfitted classifier that knows what the catalogue declares."""
+    """Make an unfitted classifier that knows what the catalogue declares.
+
+    Terms of contracts are shrunk apart from the rest of what an account is: a year's decision holds
+    many times the risk of a month's, and industry or seats, which may say nothing, must not make
+    that look unlikely.
+    """
     return ChurnClassifier(
         segment_column=SEGMENT,
         healthy={
             s.name: s.healthy for s in signals if s.healthy != "none" and not s.is_categorical
         },
-        groups={signal.name: signal.group for signal in signals},
+        groups={s.name: CONTRACT if s.name in TERMS else s.group for s in signals},
         negatives=negatives,
         random_state=seed,
         n_jobs=n_jobs,

@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold, GroupShuffleSplit
 
 from features.errors import EvidenceError
+from features.outcomes.interventions import ACTED_ON
 from models.arrays import Codes, Floats
+from models.churn.coded import Rows
 
 # Seed of the deal of accounts to folds, so that the same rows are always dealt alike.
 DEAL = 0
@@ -152,6 +155,13 @@ def account_folds(clusters: Codes, n_folds: int) -> list[Fold]:
         return []
     folds = GroupKFold(count, shuffle=True, random_state=DEAL)
     return [Fold(*pair) for pair in folds.split(clusters, groups=clusters)]
+
+
+def left_alone(rows: Rows) -> NDArray[np.bool_]:
+    """Tell which rows nobody acted on soon after their date: (n,); all, without the column."""
+    if ACTED_ON not in rows:
+        return np.ones(len(rows), dtype=bool)
+    return ~rows[ACTED_ON].to_numpy(dtype=bool)
 
 
 def learnable(folds: Sequence[Fold], outcome: Floats) -> Iterator[Fold]:

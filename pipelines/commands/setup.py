@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -85,11 +86,23 @@ def init(
     external_id: Annotated[
         str | None, typer.Option(help="The field where vendors keep your key of an account.")
     ] = None,
+    encoding: Annotated[
+        str, typer.Option(help="Of text files: utf-8, utf-16 or latin-1.")
+    ] = "utf-8",
+    leave_out: Annotated[
+        list[str] | None,
+        typer.Option(help="An account that is no customer, by id, name or domain."),
+    ] = None,
+    trials: Annotated[
+        bool | None, typer.Option("--trials/--no-trials", help="Whether trials count as contracts.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing; take every default.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Look at tables and draft a commented configuration."""
+    from features.sources.files.delimited import known_encoding
     from pipelines.setup.draft import write_draft
-    from pipelines.setup.vendors import Answers, rates_of
+    from pipelines.setup.drafting.vendors import Answers, rates_of
 
     with answering(as_json) as answer:
         answers = Answers(
@@ -99,8 +112,18 @@ def init(
             currency=currency,
             rates=rates_of(rate or []),
             external_id=external_id,
+            leave_out=tuple(leave_out or ()),
+            trials=trials,
         )
-        text, doubts = write_draft(folder, config, force=force, answers=answers)
+        asks = sys.stdin.isatty() and not yes and not as_json
+        text, doubts = write_draft(
+            folder,
+            config,
+            force=force,
+            answers=answers,
+            encoding=known_encoding(encoding),
+            ask=(lambda text, default: str(typer.prompt(text, default=default))) if asks else None,
+        )
         answer.give({"config": str(config), "doubts": doubts, "text": text})
         answer.say(f"Wrote {config}; read it, then run: healthscore check -c {config}")
         answer.warn(doubts)
@@ -256,3 +279,54 @@ def links(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
                 )
             if each.examples:
                 answer.say(f"  without an account, such as: {', '.join(each.examples)}")
+
+
+layout = typer.Typer(
+    name="layout",
+    help="Declare how a vendor's tables are laid out that no pack of the program knows.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@layout.command("new")
+def draft_new(
+    name: Annotated[str, typer.Argument(help="The vendor; the pack becomes NAME.toml.")],
+    url: Annotated[str, typer.Argument(help="A folder, a DuckDB file or a server.")],
+    tables: Annotated[list[str], typer.Argument(help="The vendor's tables there.")],
+    folder: Annotated[Path, typer.Option(help="Where to write it.")] = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """Draft a pack from tables of a vendor, with every doubt marked."""
+    from pipelines.setup.drafting.pack import draft_pack
+
+    with answering(as_json) as answer:
+        target = folder / f"{name}.toml"
+        doubts = draft_pack(name, url, tables, target)
+        answer.give({"pack": str(target), "doubts": doubts})
+        answer.say(f"Wrote {target}; read it, then run: healthscore layout test {target} {url}")
+        answer.warn(doubts)
+
+
+@layout.command("test")
+def try_out(
+    file: Annotated[Path, typer.Argument(help="The pack, a TOML file.")],
+    url: Annotated[str, typer.Argument(help="A folder, a DuckDB file or a server.")],
+    currency: Annotated[str, typer.Option(help="What amounts are converted to.")] = "usd",
+    as_json: AsJson = False,
+) -> None:
+    """Read tables with a pack: rows each rule leaves out, the first rows, and median amounts."""
+    from pipelines.setup.drafting.pack import PERHAPS_CENTS, try_pack
+
+    with answering(as_json) as answer:
+        tried = try_pack(file, url, currency)
+        answer.give({"tables": {name: each.to_dict() for name, each in tried.items()}})
+        for name, each in tried.items():
+            answer.say(f"{name}: {each.rows:,} rows")
+            for rule, count in each.left_out.items():
+                answer.say(f"  {count:>10,} left out by {rule}")
+            for column, median in each.medians.items():
+                doubt = ": cents?" if median >= PERHAPS_CENTS else ""
+                answer.say(f"  median {column} {median:,.2f}{doubt}")
+            for row in each.examples:
+                answer.say("  " + ", ".join(f"{key} {value[:30]}" for key, value in row.items()))

@@ -134,8 +134,7 @@ def retrain(project: Project) -> Retrained:
     champion = project.registry.champion()
     model, before = champion.model, champion.version
     taught_until = date.fromisoformat(training_counts(*place, before)["last_date"])
-    observed = _rows(project, model)
-    rows = observed.left_alone
+    rows = _rows(project, model)
     days = max(rows.maturity_days, model.maturity_days)
     dates = _unseen_dates(rows.table, taught_until + timedelta(days=days))
     dates = dates[-settings.retraining.judged_dates :]
@@ -145,7 +144,7 @@ def retrain(project: Project) -> Retrained:
         )
     tuning, result = _challenger(project, rows, dates, _kept_scale(project, model))
     verdict, dates = _verdict(project, rows, model, result)
-    kept = kept_with_model(project, result, observed, tuning)
+    kept = kept_with_model(project, result, rows, tuning)
     kept["params"] |= {"judged_against": before}
     kept["files"] |= {"verdict.json": json.dumps(verdict.to_dict(), indent=1)}
     version = log_challenger(result, folder=place[0], name=place[1], **kept)
@@ -260,11 +259,15 @@ def _verdict(
     """Judge both on the challenger's hold-out, which begins on the first asked date or later."""
     from models.churn.segments import assign_segments
     from models.registry.gate import judge_challenger
+    from models.training.splits import left_alone
 
     settings = project.settings
     held_out = result.holdout
     first = held_out["observation_date"].min()
-    unseen = rows.part((rows.table["observation_date"] >= first).to_numpy()).frame
+    newest = (rows.table["observation_date"] >= first).to_numpy()
+    # Rows that were acted on judge nothing, unless all were; of a first model all rows do.
+    judging = newest & left_alone(rows.table)
+    unseen = rows.part(judging if judging.sum() == len(held_out) else newest).frame
     # By the configuration, so that neither model can hide a segment it is bad at.
     segments = assign_segments(rows.table, segment_settings(project, rows.signals))
     judged = held_out[["account_id", "observation_date", "happened"]].assign(

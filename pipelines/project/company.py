@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from features.errors import DataError
+from features.packs.views import with_views
 from features.sources.opening import open_source, remember
 from features.sources.source import Source
 from features.tables.company import Company, load_company
@@ -49,7 +50,7 @@ def open_project_vendors(project: Project) -> Iterator[tuple[Source, Vendors | N
     source = settings.source
     if not source.vendors:
         with open_source(source.url, project.folder, source.encoding) as opened:
-            yield opened, None
+            yield with_views(opened, settings.views), None
         return
     from features.packs.opening import open_vendors
 
@@ -60,8 +61,8 @@ def open_project_vendors(project: Project) -> Iterator[tuple[Source, Vendors | N
         source.vendors,
         settings.identity,
         settings.tables.accounts,
-    ) as both:
-        yield both
+    ) as (opened, vendors):
+        yield with_views(opened, settings.views), vendors
 
 
 @dataclass

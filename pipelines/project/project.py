@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tomllib
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import pydantic
 from pydantic import Field
@@ -18,7 +18,8 @@ from pydantic import Field
 from features.builders.settings import SignalsSettings
 from features.errors import SettingsError, nearest, sample
 from features.outcomes.settings import OutcomeSettings
-from features.packs.vendors import IdentitySettings, Vendor
+from features.packs.vendors import IdentitySettings
+from features.packs.views import View
 from features.sources.url import HIDDEN, masked, masked_comments
 from features.tables.mapping.finding import CheckSettings
 from features.tables.mapping.mapping import Frozen, TablesSettings
@@ -34,6 +35,7 @@ from pipelines.project.settings.scorecard import (
     ScorecardSettings,
 )
 from pipelines.project.settings.serve import ServeSettings, with_owner
+from pipelines.project.settings.source import SourceSettings, with_rates
 from pipelines.project.settings.store import StoreSettings
 from pipelines.project.settings.training import (
     BacktestSettings,
@@ -50,50 +52,11 @@ if TYPE_CHECKING:
 FILE_NAME = "healthscore.toml"
 
 
-class SourceSettings(Frozen):
-    """The ``[source]`` section: where the tables lie.
-
-    Parameters
-    ----------
-    url : str or None
-        A folder of Parquet and CSV files or a DuckDB file, relative to the configuration file; or
-        an address of a bucket, a server or Spark (see ``docs/reference/engines.md``). It may be
-        left out where every vendor has a folder of its own.
-    data_end : date or None
-        The first day of which nothing is known; by default the day after the last row.
-    encoding : {"utf-8", "utf-16", "latin-1"}
-        Of text files.
-    vendors : dict of str to Vendor
-        The sections ``[source.NAME]``.
-    """
-
-    url: str | None = Field(None, repr=False)
-    data_end: date | None = None
-    encoding: Literal["utf-8", "utf-16", "latin-1"] = "utf-8"
-    vendors: dict[Annotated[str, Field(pattern="^[A-Za-z][A-Za-z0-9_-]*$")], Vendor] = Field({})
-
-    @pydantic.model_validator(mode="before")
-    @classmethod
-    def _gather_vendors(cls, raw: Any) -> Any:
-        """Let vendors stand directly under ``[source]``, as ``[source.stripe]``."""
-        if not isinstance(raw, dict):
-            return raw
-        beside = {key: node for key, node in raw.items() if isinstance(node, dict)}
-        beside.pop("vendors", None)
-        rest = {key: node for key, node in raw.items() if key not in beside}
-        return {**rest, "vendors": {**rest.get("vendors", {}), **beside}}
-
-    @pydantic.model_validator(mode="after")
-    def _is_somewhere(self) -> SourceSettings:
-        if self.url is None and not any(vendor.url for vendor in self.vendors.values()):
-            raise ValueError("[source] url is required and missing; add it")
-        return self
-
-
 class Settings(Frozen):
     """The whole tree."""
 
     source: SourceSettings
+    views: dict[Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$")], View] = Field({})
     tables: TablesSettings
     identity: IdentitySettings = IdentitySettings()
     reading: ReadingSettings = ReadingSettings()
@@ -122,7 +85,7 @@ class Settings(Frozen):
     @pydantic.model_validator(mode="before")
     @classmethod
     def _inherit(cls, raw: Any) -> Any:
-        return with_owner(with_inherited(raw))
+        return with_rates(with_owner(with_inherited(raw)))
 
     @pydantic.model_validator(mode="after")
     def _scores_fit(self) -> Settings:
@@ -300,7 +263,8 @@ def load_project(path: Path) -> Project:
     try:
         settings = Settings.model_validate(raw)
     except pydantic.ValidationError as error:
-        raise SettingsError(f"The configuration '{path}': {_first_problem(error)}") from error
+        problem = _first_problem(error) + _unfinished(error, text)
+        raise SettingsError(f"The configuration '{path}': {problem}") from error
     return Project(path.resolve(), _with_whole_paths(settings, path.resolve().parent), text)
 
 
@@ -335,6 +299,18 @@ def freeze_scale(project: Project, scale: Mapping[str, float | str | dict[str, f
 def _read(path: Path) -> str:
     """Read a text as it is, line ends included, but for the mark some editors put before it."""
     return path.read_bytes().decode("utf-8-sig")
+
+
+def _unfinished(error: pydantic.ValidationError, text: str) -> str:
+    """Say which tables a draft left as comments, where tables are what is missing."""
+    left = re.findall(r"^# \[tables\.(\w+)\]$", text, re.MULTILINE)
+    if not left or not any(each["loc"][:1] == ("tables",) for each in error.errors()):
+        return ""
+    wanted = re.findall(r"^# check: no column looks like (\w+), which is required$", text, re.M)
+    columns = f", as no column looks like {', '.join(dict.fromkeys(wanted))}" if wanted else ""
+    return (
+        f" (the draft left {', '.join(left)} out{columns}: fill in the lines that begin with '# ')"
+    )
 
 
 def _first_problem(error: pydantic.ValidationError) -> str:

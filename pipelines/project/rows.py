@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from models.scoring.timing.decisions import Decisions
     from models.training.learning import Learning
 
-# Share of the outcomes that must be those of accounts left alone, to learn from them.
+# Share of the outcomes that must be those of accounts left alone, for them to judge a model.
 LEAST_LEFT_ALONE = 0.25
 
 
@@ -41,8 +41,9 @@ class LabelledRows:
     Parameters
     ----------
     table : CodedTable of n rows
-        ``account_id``, ``observation_date``, ``happened`` (0 or 1), one column per signal and
-        what segments, ARR and age are read from.
+        ``account_id``, ``observation_date``, ``happened`` (0 or 1), one column per signal, what
+        segments, ARR and age are read from, and ``acted_on`` where somebody acted and enough rows
+        were left alone to judge a model.
     signals : tuple of Signal
         What a model may read.
     maturity_days : int
@@ -60,9 +61,6 @@ class LabelledRows:
         The outcome window, where a curve over a year can be learnt.
     notes : tuple of str
         How the score reads contracts and acts, where that has to be known; one sentence each.
-    acted : ndarray of bool, shape (n,), or None
-        Rows whose account was acted on soon after the date; None where nobody was, or where too few
-        rows would be left to learn from.
     """
 
     table: CodedTable
@@ -75,7 +73,6 @@ class LabelledRows:
     decisions: Decisions | None = None
     window: Decisions | None = None
     notes: tuple[str, ...] = ()
-    acted: NDArray[np.bool_] | None = None
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -84,15 +81,7 @@ class LabelledRows:
 
     def part(self, rows: NDArray[np.bool_]) -> LabelledRows:
         """Keep some rows, given as a mask."""
-        acted = None if self.acted is None else self.acted[rows]
-        return replace(self, table=self.table.take(rows), acted=acted)
-
-    @property
-    def left_alone(self) -> LabelledRows:
-        """The rows that tell what happens if nobody acts, which a model is taught with."""
-        if self.acted is None:
-            return self
-        return replace(self.part(~self.acted), acted=None)
+        return replace(self, table=self.table.take(rows))
 
     @property
     def due(self) -> LabelledRows:
@@ -200,7 +189,9 @@ def labelled_rows(project: Project, company: Company | None = None) -> LabelledR
 
 
 def with_acts(project: Project, company: Company, rows: LabelledRows) -> LabelledRows:
-    """Tell which rows were acted on, where those left alone are enough to learn from."""
+    """Mark the rows that were acted on, where those left alone are enough to judge a model."""
+    from features.outcomes.interventions import ACTED_ON
+
     keys = rows.table.frame(["account_id", "observation_date"])
     acted = acted_soon(project, company, keys)
     if project.settings.outcome.is_good or acted is None or not acted.any():
@@ -210,16 +201,17 @@ def with_acts(project: Project, company: Company, rows: LabelledRows) -> Labelle
     if alone < max(LEAST_LEFT_ALONE * all_of_them, 1):
         note = (
             f"Of {all_of_them:,} rows with the outcome {all_of_them - alone:,} had been acted on,"
-            " too many to learn what happens if nobody acts: the score tells what happens as the"
+            " too many to judge what happens if nobody acts: the score tells what happens as the"
             " team acts now; leave some accounts alone to learn more"
         )
         return replace(rows, notes=(*rows.notes, note))
     note = (
         f"{int(acted.sum()):,} of {len(acted):,} rows were acted on within"
-        f" {project.settings.plays.within_days} days and teach nothing: the score tells the risk if"
-        " nobody acts"
+        f" {project.settings.plays.within_days} days: they teach as all others do, and those left"
+        " alone judge the model"
     )
-    return replace(rows, acted=acted, notes=(*rows.notes, note))
+    table = rows.table.with_flags(ACTED_ON, acted)
+    return replace(rows, table=table, notes=(*rows.notes, note))
 
 
 def acted_soon(project: Project, company: Company, frame: pd.DataFrame) -> NDArray[np.bool_] | None:

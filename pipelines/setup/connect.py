@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from features.json_values import Json
 from features.sources.opening import open_source
-from pipelines.setup.draft import places
-from pipelines.setup.vendors import Found, find_vendors, own_tables
+from pipelines.setup.drafting.place import places
+from pipelines.setup.drafting.vendors import Found, find_vendors, own_tables
 
 if TYPE_CHECKING:
     from features.packs.pack import Pack

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from features.errors import SettingsError
 
-# Measured with 78 signals at 200,000 and 800,000 rows: what is taken beside the coded rows, for
-# each row and for each value, and whatever the rows.
+# What is taken beside the coded rows, worked out from what is held at once: of each value the bins
+# of LightGBM, and room to build them; of each row the margins of all shapes that are tried,
+# outcomes, positions and keys; whatever the rows, the libraries and the design that is kept.
 BYTES_PER_ROW, BYTES_PER_VALUE, BYTES = 500, 3, 700 * 2**20
 GIB = 2**30
 MEMINFO = Path("/proc/meminfo")

@@ -104,8 +104,7 @@ def train(project: Project, *, tune_seconds: float | None = None) -> Trained:
 
     settings = project.settings
     seconds = tuning_seconds(project, tune_seconds)
-    observed = labelled_rows(project)
-    rows = observed.left_alone
+    rows = labelled_rows(project)
     refuse_leaks(project, rows)
     learning = learning_of(project, rows)
     tuning = search_parameters(project, rows.due, segments=learning.segments, seconds=seconds)
@@ -125,7 +124,7 @@ def train(project: Project, *, tune_seconds: float | None = None) -> Trained:
             folder=project.registry_folder,
             name=settings.registry.model_name,
             reasons=["Trained with 'healthscore train', which makes a champion at once."],
-            **kept_with_model(project, result, observed, tuning),
+            **kept_with_model(project, result, rows, tuning),
         )
     _freeze_missing_scale(project, result)
     return Trained(

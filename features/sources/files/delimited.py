@@ -13,7 +13,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
@@ -21,13 +21,14 @@ import ibis
 import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 
-from features.errors import DataError, sample
+from features.errors import DataError, SettingsError, sample
 from features.sources.files.plain_forms import TextTable, text_table
 
 DELIMITERS = (",", ";", "\t", "|")
 NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 ENCODINGS = ("utf-8", "utf-16", "latin-1")
 HEAD_BYTES = 1 << 18
+MOST_TITLES = 20
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}([ T].*)?|\d{1,2}[/.]\d{1,2}[/.]\d{2,4}.*")
 _LENGTHS = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
 _LINE = re.compile(r"CSV Error on Line: (\d+)")
@@ -45,11 +46,33 @@ class Dialect:
         One of :data:`ENCODINGS`.
     names : tuple of str
         The columns, in order, each once.
+    skip : int
+        Lines of other text that stand before the header.
+    notes : tuple of str
+        What was decided of the header, for people.
     """
 
     delimiter: str
     encoding: str
     names: tuple[str, ...]
+    skip: int = 0
+    notes: tuple[str, ...] = ()
+
+
+def known_encoding(name: str) -> str:
+    """Return an encoding that is read.
+
+    Raises
+    ------
+    SettingsError
+        When it is none.
+    """
+    if name.lower() not in ENCODINGS:
+        raise SettingsError(
+            f"--encoding must be one of {sample(ENCODINGS)}, found {sample([name])}; save the files"
+            " as UTF-8 if they are of another"
+        )
+    return name.lower()
 
 
 def read_text_file(connection: Backend, file: Path, encoding: str = "utf-8") -> TextTable:
@@ -63,14 +86,14 @@ def read_text_file(connection: Backend, file: Path, encoding: str = "utf-8") -> 
     dialect = dialect_of(file, encoding)
     texts = _texts(connection, file, dialect, is_strict=True)
     try:
-        return text_table(texts)
+        return replace(text_table(texts), notes=dialect.notes)
     except duckdb.Error as error:
         if "state machine" not in str(error):
             raise DataError(_reason(file, error, dialect)) from error
     # Line ends of two kinds in one file are no fault of its fields.
     texts = _texts(connection, file, dialect, is_strict=False)
     try:
-        return text_table(texts)
+        return replace(text_table(texts), notes=dialect.notes)
     except duckdb.Error as error:
         raise DataError(_reason(file, error, dialect)) from error
 
@@ -88,9 +111,56 @@ def dialect_of(file: Path, encoding: str = "utf-8") -> Dialect:
     text = _decoded(file, head, encoding)
     if not is_whole:
         text = text[: text.rfind("\n") + 1]
+    # A spreadsheet program is told the delimiter in a line of its own.
+    hint = re.match(r"sep=[,;\t|]\r?\n", text, re.I)
+    text = text[hint.end() :] if hint else text
     delimiter, rows = _best_delimiter(text)
+    before, rows = _without_title(rows)
     _refuse_other_header(file, rows)
-    return Dialect(delimiter, encoding, _column_names(rows[0] if rows else []))
+    notes = []
+    if before:
+        skipped = _line_of(text, delimiter, before)
+        line = skipped + bool(hint) + 1
+        notes.append(f"the header is line {line}, below lines of other text")
+    else:
+        skipped = 0
+    names, repeated = _column_names(rows[0] if rows else [])
+    if repeated:
+        notes.append(
+            f"the header names {sample(repeated)} twice, and the second is read as another"
+        )
+    return Dialect(delimiter, encoding, names, skipped + bool(hint), tuple(notes))
+
+
+def _without_title(rows: list[list[str]]) -> tuple[int, list[list[str]]]:
+    """Leave out rows of a title before the header; return how many, and the other rows.
+
+    Titles have few fields; the header has all of them, each with a name of its own.
+    """
+    width = Counter(len(row) for row in rows).most_common(1)[0][0] if rows else 0
+    for place, row in enumerate(rows[:MOST_TITLES]):
+        names = [name.strip().casefold() for name in row]
+        filled = len(list(filter(None, names)))
+        if "\n" in "".join(row):
+            return 0, rows
+        if len(row) == width and filled > width / 2:
+            is_header = width > 2 and filled == width == len(set(names)) and len(rows) > place + 1
+            is_header &= not any(_is_number(name) or _DATE.fullmatch(name) for name in names)
+            return (place, rows[place:]) if is_header else (0, rows)
+    return 0, rows
+
+
+def _line_of(text: str, delimiter: str, before: int) -> int:
+    """Return how many lines lie before a row that is not blank."""
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter)
+    start = 0
+    for row in reader:
+        if row:
+            if not before:
+                break
+            before -= 1
+        start = reader.line_num
+    return start
 
 
 def _head(file: Path) -> tuple[bytes, bool]:
@@ -124,7 +194,8 @@ def _decoded(file: Path, head: bytes, encoding: str) -> str:
 def _not_encoded(file: Path, line: int, encoding: str) -> str:
     return (
         f"The file '{file}' is not {encoding.upper()}: line {line} holds bytes that are no"
-        f" character; save it as UTF-8 or set [source] encoding, one of {sample(ENCODINGS)}"
+        f" character; save it as UTF-8 or set [source] encoding, one of {sample(ENCODINGS)} (init"
+        " takes it as --encoding)"
     )
 
 
@@ -175,19 +246,29 @@ def _is_number(name: str) -> bool:
     return bool(re.fullmatch(r"\s*[+-]?\d+([.,]\d+)?\s*", name))
 
 
-def _column_names(header: Sequence[str]) -> tuple[str, ...]:
-    """Name every column once: a blank name becomes its place, a repeated one gets a number."""
+def _column_names(header: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
+    """Name every column once: a blank name becomes its place, a repeated one gets a number.
+
+    Returns
+    -------
+    tuple of str
+        The names.
+    list of str
+        Those that are written twice.
+    """
     names: list[str] = []
+    repeated: list[str] = []
     taken: set[str] = set()
     for place, written in enumerate(header):
         name = base = written.strip() or f"column{place}"
         number = 0
+        repeated += [base] if name.casefold() in taken else []
         while name.casefold() in taken:
             number += 1
             name = f"{base}_{number}"
         taken.add(name.casefold())
         names.append(name)
-    return tuple(names)
+    return tuple(names), repeated
 
 
 def _texts(connection: Backend, file: Path, dialect: Dialect, *, is_strict: bool) -> ir.Table:
@@ -202,7 +283,7 @@ def _texts(connection: Backend, file: Path, dialect: Dialect, *, is_strict: bool
         quote='"',
         escape='"',
         header=True,
-        skip=0,
+        skip=dialect.skip,
         encoding=dialect.encoding,
         strict_mode=is_strict,
         null_padding=False,

@@ -2,42 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from features.errors import DataError, sample
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 FILE_SUFFIXES = (".parquet", *TEXT_SUFFIXES)
+PACKED_SUFFIXES = (".xlsx", ".xlsm", ".zip")
+"""Of workbooks and archives, which may hold several tables."""
 
 
-def table_files(folder: Path, beside: Collection[str] = ()) -> dict[str, Path]:
+def table_files(
+    folder: Path, beside: Collection[str] = (), *, beside_packed: bool = False
+) -> dict[str, Path]:
     """List a folder's Parquet and text files by the names of the tables they hold.
 
-    ``beside`` are the names of its folders that are tables themselves.
+    ``beside`` are the names of its folders that are tables themselves; with ``beside_packed`` there
+    need be none where workbooks or archives are.
 
     Raises
     ------
     DataError
         When there is none, or one table is there twice.
     """
-    found: dict[str, Path] = {}
-    for file in _visible_files(folder):
-        name = _table_of(file)
-        if name is None:
-            continue
-        if name in found:
-            raise DataError(
-                f"The folder '{folder}' holds table '{name}' twice, as '{found[name].name}' and as"
-                f" '{file.name}'; keep one of them"
-            )
-        if name in beside:
-            raise DataError(
-                f"The folder '{folder}' holds table '{name}' twice, as the folder '{name}' and as"
-                f" '{file.name}'; keep one of them"
-            )
-        found[name] = file
-    if not found and not beside:
+    found = files_by_table(_visible_files(folder), folder)
+    for name in sorted(found.keys() & set(beside)):
+        raise DataError(
+            f"The folder '{folder}' holds table '{name}' twice, as the folder '{name}' and as"
+            f" '{found[name].name}'; keep one of them"
+        )
+    if not found and not beside and not (beside_packed and packed_files(folder)):
         parts = [f"{part.name}/" for part in sorted(folder.iterdir()) if _holds_tables(part)]
         others = unread_files(folder) + parts
         held = f" (it holds {sample(others)})" if others else ""
@@ -47,10 +42,47 @@ def table_files(folder: Path, beside: Collection[str] = ()) -> dict[str, Path]:
     return found
 
 
-def unread_files(folder: Path) -> list[str]:
-    """List the files that may hold tables and are not read, such as spreadsheets."""
-    beside = [file.name for file in _visible_files(folder) if _table_of(file) is None]
-    return [name for name in beside if not name.lower().endswith(_NO_TABLE)]
+def files_by_table(files: Iterable[Path], holder: Path) -> dict[str, Path]:
+    """List Parquet and text files by the names of the tables they hold.
+
+    Raises
+    ------
+    DataError
+        When two hold one table.
+    """
+    tables: dict[str, Path] = {}
+    for file in files:
+        name = _table_of(file)
+        if name is None:
+            continue
+        if name in tables:
+            kind = "folder" if holder.is_dir() else "archive"
+            raise DataError(
+                f"The {kind} '{holder}' holds table '{name}' twice, as '{tables[name].name}' and as"
+                f" '{file.name}'; keep one of them"
+            )
+        tables[name] = file
+    return tables
+
+
+def packed_files(folder: Path) -> list[Path]:
+    """List the workbooks and archives of a folder."""
+    return [file for file in _visible_files(folder) if is_packed(file)]
+
+
+def is_packed(file: Path) -> bool:
+    """Whether a file's name says that it is a workbook or an archive."""
+    return file.suffix.lower() in PACKED_SUFFIXES
+
+
+def unread_files(folder: Path, *, unpacks: bool = False) -> list[str]:
+    """List the files that may hold tables and are not read, such as spreadsheets.
+
+    With ``unpacks`` workbooks and archives are read.
+    """
+    beside = [file for file in _visible_files(folder) if _table_of(file) is None]
+    beside = [file for file in beside if not (unpacks and is_packed(file))]
+    return [file.name for file in beside if not file.name.lower().endswith(_NO_TABLE)]
 
 
 _NO_TABLE = (
@@ -72,13 +104,20 @@ def _holds_tables(folder: Path) -> bool:
     return (
         folder.is_dir()
         and not folder.name.startswith((".", "_"))
-        and any(_table_of(file) is not None for file in folder.iterdir())
+        and any(_table_of(file) is not None or is_packed(file) for file in folder.iterdir())
     )
 
 
 def _visible_files(folder: Path) -> list[Path]:
     files = sorted(folder.iterdir())
-    return [file for file in files if file.is_file() and not file.name.startswith((".", "_"))]
+    # Programs mark with a tilde what they have open.
+    return [
+        file
+        for file in files
+        if file.is_file()
+        and not file.name.startswith((".", "~"))
+        and (not file.name.startswith("_") or file.name.startswith("_airbyte"))
+    ]
 
 
 def _table_of(file: Path) -> str | None:

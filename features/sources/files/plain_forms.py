@@ -15,7 +15,27 @@ import ibis.expr.types as ir
 
 MISSING_WORDS = ("null", "(null)", r"\n", "n/a", "#n/a", "-", "nan", "nat", "<na>")
 """Words that programs write where there is no value, in lower case."""
+NONE_WORDS = (
+    "none",
+    "nil",
+    "na",
+    "n.a.",
+    "n. a.",
+    "undefined",
+    "unknown",
+    "not set",
+    "unset",
+    "blank",
+)
+"""Words that stand for nothing among times and numbers; of texts they may be values."""
+OPEN_WORDS = ("active", "ongoing", "open", "present", "current", "running", "never", "indefinite")
+"""Words for an end that there is not."""
 _MISSING = f"^({'|'.join(map(re.escape, MISSING_WORDS))})?$"
+_SIGNS = r"[(<\[]?[-–—?.]{1,3}[)>\]]?|0000[-/.]00[-/.]00.*|00[-/.]00[-/.]0000.*"
+_NONE = (
+    rf"^[(<\[]?({'|'.join(map(re.escape, (*NONE_WORDS, 'empty', 'null')))})[)>\]]?$|^({_SIGNS})$"
+)
+_OPEN = f"^({'|'.join(OPEN_WORDS)})$"
 _WHOLE = r"^-?(0|[1-9][0-9]{0,17})$"
 _WHOLE_WITH_ZERO = r"^-?(0|[1-9][0-9]{0,14})([.]0)?$"
 # Only programs write the sign of an exponent: 1E4 may be an id.
@@ -38,10 +58,13 @@ class TextTable:
         Every value as it is written.
     types : dict of str to str
         Type per column whose every value is plainly of it.
+    notes : tuple of str
+        What was decided of the file, for people.
     """
 
     texts: ir.Table
     types: dict[str, str]
+    notes: tuple[str, ...] = ()
 
     def typed(self, as_written: Collection[str] = ()) -> ir.Table:
         """Return the table with types; of the named columns, with none that rewrites a value."""
@@ -63,6 +86,29 @@ def without_missing_words(text: ir.StringValue) -> ir.StringValue:
     # A pattern and not a list: joins on what a list decides would try every pair of rows.
     is_missing = text.strip().lower().re_search(_MISSING)
     return ibis.ifelse(is_missing, ibis.null("string"), text)
+
+
+def without_none(text: ir.StringValue, *, may_be_open: bool = False) -> ir.StringValue:
+    """Return a written time or number, or nothing where a word or sign stands for none.
+
+    Parameters
+    ----------
+    text : ibis string
+        What is written.
+    may_be_open : bool
+        Whether it is an end, where ``active`` stands for none too.
+    """
+    bare = without_missing_words(text)
+    lowered = bare.strip().lower()
+    is_none = lowered.re_search(_NONE)
+    if may_be_open:
+        is_none = is_none | lowered.re_search(_OPEN)
+    return ibis.ifelse(is_none, ibis.null("string"), bare)
+
+
+def is_open_word(text: ir.StringValue) -> ir.BooleanValue:
+    """Whether a word says that nothing has ended."""
+    return text.strip().lower().re_search(_OPEN)
 
 
 def plain_types(texts: ir.Table) -> dict[str, str]:

@@ -75,7 +75,8 @@ class Folder:
     def files(self) -> list[Listed]:
         """List every file below its folders; its own files are listed elsewhere."""
         listed = []
-        for top in sorted(self.path.iterdir()):
+        # A workbook or an archive may stand for a folder, and has none in it.
+        for top in sorted(self.path.iterdir()) if self.path.is_dir() else ():
             if top.is_dir() and not top.name.startswith((".", "_")):
                 for file in sorted(top.rglob("*")):
                     if file.is_file():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ import ibis.expr.types as ir
 from features.errors import DataError
 from features.sources.files.delimited import read_text_file
 from features.sources.files.listing import is_text_file, table_files, table_name, unread_files
+from features.sources.files.packed import TableFile, unpacked_in
 from features.sources.files.plain_forms import TextTable
 from features.sources.lake.opening import lake_tables
 from features.sources.lake.parts import PartedTable, file_part
@@ -56,10 +58,17 @@ class PlaceTables:
         listed = place.files()
         self._folders = lake_tables(connection, place, listed, versions, scratch)
         self._files: dict[str, Callable[[], Path]]
+        self._packed: dict[str, TableFile] = {}
         if isinstance(place, Folder):
-            here = table_files(place.path, self._folders)
+            is_folder = place.path.is_dir()
+            here = table_files(place.path, self._folders, beside_packed=True) if is_folder else {}
+            taken = {name: str(file) for name, file in here.items()}
+            taken |= {name: f"{place.path}/{name}" for name in self._folders}
+            self._packed, broken = unpacked_in(place.path, taken, scratch)
+            here |= {name: file.path for name, file in self._packed.items()}
             self._files = {name: partial(Path, file) for name, file in here.items()}
-            self.unread = unread_files(place.path)
+            self.unread = unread_files(place.path, unpacks=True) if is_folder else []
+            self.unread = sorted([*self.unread, *broken])
         else:
             self._files, self.unread = _bucket_files(place, listed, self._folders)
         self.texts = cache(self._texts)
@@ -82,19 +91,34 @@ class PlaceTables:
         """Return the texts of a table that was written as text, None of another."""
         if name not in self._files:
             return None
-        file = self._files[name]()
+        file, packed = self._files[name](), self._packed.get(name)
+        if packed is not None and packed.is_sheet:
+            with _called(packed):
+                return read_text_file(self._connection, file, "utf-8")
         if not is_text_file(file):
             return None
-        return read_text_file(self._connection, file, self._encoding)
+        with _called(packed):
+            return read_text_file(self._connection, file, self._encoding)
 
     def _parted(self, name: str) -> PartedTable | None:
         """Return the parts of a table of Parquet files, None of another."""
         if name in self._folders:
             return self._folders[name]()
         file = self._files[name]()
-        if is_text_file(file):
+        if is_text_file(file) or (name in self._packed and self._packed[name].is_sheet):
             return None
         return PartedTable(self._connection, name, [file_part(file)])
+
+
+@contextmanager
+def _called(file: TableFile | None) -> Iterator[None]:
+    """Name what was unpacked by where it came from."""
+    try:
+        yield
+    except DataError as error:
+        if file is None:
+            raise
+        raise DataError(str(error).replace(str(file.path), file.shown)) from error
 
 
 def _bucket_files(

@@ -13,6 +13,7 @@ from features.tables.mapping.contract import CONTRACT
 from features.tables.mapping.frozen import Frozen
 
 Code = Literal[
+    "attributes-of-today",
     "before-account",
     "contracts-side-by-side",
     "copies-counted",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 from typing import Annotated, Self
 
@@ -10,6 +11,7 @@ import ibis.expr.types as ir
 from pydantic import Field, model_validator
 
 from features.errors import DataError, nearest, sample
+from features.sources.files.domains import clean_domain
 from features.sources.files.plain_forms import without_missing_words
 from features.sources.source import same_name
 from features.tables.mapping.frozen import Frozen
@@ -104,6 +106,40 @@ def kept_rows(
         left_out[f"rows are left out by keep: {condition}"] = table.filter(~holds)
         table = table.filter(holds)
     return table, left_out
+
+
+def without_listed(
+    table: ir.Table, listed: tuple[str, ...], key: str, name: str | None
+) -> tuple[ir.Table, dict[str, ir.Table]]:
+    """Leave out accounts whose id, name or domain is listed, and tell of each entry which rows.
+
+    Parameters
+    ----------
+    table : ibis table
+        The accounts' source.
+    listed : tuple of str
+        What a person wants left out.
+    key, name : str
+        Columns of the id and, if there is one, the name.
+    """
+    domains = [each for each in table.columns if _plain(each) in DOMAIN_NAMES]
+    left_out: dict[str, ir.Table] = {}
+    for entry in listed:
+        bare = entry.strip().lower()
+        tests = [_text(table[each]) == bare for each in (key, name) if each is not None]
+        tests += [clean_domain(table[each].cast("string")) == bare for each in domains]
+        is_listed = ibis.or_(*(test.fill_null(False) for test in tests))
+        left_out[f"rows are left out by leave_out: {sample([entry])}"] = table.filter(is_listed)
+        table = table.filter(~is_listed)
+    return table, left_out
+
+
+DOMAIN_NAMES = ("domain", "emaildomain", "website", "companydomain", "url", "email")
+"""Columns that tell an account's domain, in plain letters."""
+
+
+def _plain(name: str) -> str:
+    return re.sub("[^a-z0-9]", "", name.lower())
 
 
 def _text(value: ir.Value) -> ir.StringValue:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import ibis
@@ -14,7 +14,7 @@ from features.sources.source import Source, same_name
 from features.tables.mapping.contract import ACCOUNT_ID, CONTRACT, Column, Kind, Table
 from features.tables.mapping.copies import latest_versions, without_copies
 from features.tables.mapping.finding import Finding
-from features.tables.mapping.keep import kept_rows
+from features.tables.mapping.keep import kept_rows, without_listed
 from features.tables.mapping.mapping import TableMapping
 
 TYPES: dict[Kind, str] = {
@@ -24,6 +24,9 @@ TYPES: dict[Kind, str] = {
     "number": "float64",
     "flag": "boolean",
 }
+
+
+_TOTAL = "^((grand |sub ?|overall )?totals?|sum|summe|gesamt(summe)?|somme|suma|totale|totaal):?$"
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class MappedTable:
         What is said of rows that do not count, and those rows.
     notes : tuple of Finding
         What is said of copies.
+    decided : tuple of str
+        What was decided of its file.
     """
 
     contract: Table
@@ -55,6 +60,7 @@ class MappedTable:
     attributes: tuple[str, ...] = ()
     left_out: dict[str, ir.Table] = field(default_factory=dict)
     notes: tuple[Finding, ...] = ()
+    decided: tuple[str, ...] = ()
 
     def columns(self) -> list[Column]:
         """List the contract columns that are filled."""
@@ -90,7 +96,17 @@ def map_table(
         spelled.add(mapping.account_via.key)
     table = source.table(source_name, asked, as_written=spelled)
     attributes = _attributes(contract, mapping, mapped, table, source_name)
+    about = source.about(source_name)
+    _refuse_today_only(mapped, about.today_only, contract, source_name)
     table, left_out = kept_rows(table, mapping.keep, source_name, f"tables.{name}")
+    left_out = {**about.left_out, **left_out}
+    if mapping.leave_out:
+        key, named = mapped["account_id"], mapped.get("name")
+        table, listed = without_listed(table, mapping.leave_out, key, named)
+        left_out |= listed
+    if source.is_text(source_name):
+        table = _without_blanks(table)
+        table, left_out = _without_totals(contract, table, mapped, left_out)
     notes: list[Finding] = []
     if may_have_copies:
         table, notes = _without_copies(contract, table, mapped, source, mapping)
@@ -108,7 +124,39 @@ def map_table(
         raw = table.select(**selected)
     columns = _of(contract, [name for name in selected if name not in attributes])
     raw = raw.mutate(**{c.name: _typed_if_empty(raw[c.name], c) for c in columns})
-    return MappedTable(contract, source_name, table, raw, attributes, left_out, tuple(notes))
+    return MappedTable(
+        contract,
+        source_name,
+        table,
+        raw,
+        attributes,
+        left_out,
+        (*notes, *_of_today(attributes, about.today_only)),
+        about.notes,
+    )
+
+
+def _without_blanks(table: ir.Table) -> ir.Table:
+    """Leave out rows that hold nothing but delimiters."""
+    return table.filter(ibis.or_(*(_is_written(table[name]) for name in table.columns)))
+
+
+def _is_written(value: ir.Value) -> ir.BooleanValue:
+    return value.strip() != "" if value.type().is_string() else value.notnull()
+
+
+def _without_totals(
+    contract: Table, table: ir.Table, mapped: dict[str, str], left_out: dict[str, ir.Table]
+) -> tuple[ir.Table, dict[str, ir.Table]]:
+    """Leave out the line under a list that sums it up: it begins with a word and has no time."""
+    time = mapped.get(contract.time)
+    if time is None:
+        return table, left_out
+    first = table[table.columns[0]].cast("string").strip().lower()
+    has_time = without_missing_words(table[time].cast("string")).notnull()
+    is_total = (first.re_search(_TOTAL) & ~has_time).fill_null(False)
+    totals = table.filter(is_total)
+    return table.filter(~is_total), {**left_out, "rows are totals and are left out": totals}
 
 
 def _of(contract: Table, mapped: Iterable[str]) -> list[Column]:
@@ -169,6 +217,30 @@ def _missing_column(
         f"Table '{source_name}' has no column '{origin}', needed as {contract.name}.{name}{hint}"
         f" (set it under [tables.{contract.name}])"
     )
+
+
+def _refuse_today_only(
+    mapped: dict[str, str], today_only: Collection[str], contract: Table, source_name: str
+) -> None:
+    """Let what is so today be a key or a name, and no value of a past date."""
+    for column, origin in mapped.items():
+        if origin in today_only and column not in ("account_id", "name"):
+            raise DataError(
+                f"Column '{origin}' of table '{source_name}' says what is so today and cannot be"
+                f" {column} of {contract.name}, which is read on past dates; map another column, or"
+                " take it off today_only if it never changes"
+            )
+
+
+def _of_today(attributes: Sequence[str], today_only: Collection[str]) -> list[Finding]:
+    named = [name for name in attributes if name in today_only]
+    if not named:
+        return []
+    text = (
+        f"attributes {sample(named, 6)} say what is so today and count on every date, as if they"
+        " had never changed; take them off attributes unless they never do"
+    )
+    return [Finding("attributes-of-today", text)]
 
 
 def _refuse_two_roles(mapped: dict[str, str], contract: Table, source_name: str) -> None:

@@ -48,6 +48,8 @@ class TableMapping(Frozen):
         ``churn_flag`` must never slip in.
     keep : tuple of Condition
         Only rows that pass every one of these count.
+    leave_out : tuple of str
+        For ``accounts``: ids, names or domains of those that are no customers, such as one's own.
     copies : {"drop", "keep"} or None
         Whether rows that are alike in every column count once; by default they do, but for events.
     """
@@ -57,6 +59,7 @@ class TableMapping(Frozen):
     account_via: AccountVia | None = None
     attributes: tuple[str, ...] = ()
     keep: tuple[Condition, ...] = ()
+    leave_out: tuple[str, ...] = ()
     copies: Literal["drop", "keep"] | None = None
 
 
@@ -110,6 +113,7 @@ def _gathered(table: str, node: Any) -> Any:
         return node
     known = [column.name for column in CONTRACT[table].all_columns()]
     options = {"from", "source", "columns", "account_via", "keep", "copies"}
+    options |= {"leave_out"} if table == "accounts" else set()
     options |= {"attributes"} if table == "accounts" or "columns" in node else set()
     named = node.get("columns", {})
     if not isinstance(named, dict):

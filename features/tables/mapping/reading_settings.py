@@ -2,11 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from features.tables.mapping.frozen import Frozen
+
+Code = Annotated[str, Field(pattern="^[A-Za-z]{3}$")]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class RatesSettings(Frozen):
+    """The ``[rates]`` section: what amounts are converted to, and at which rates.
+
+    Parameters
+    ----------
+    currency : str
+        Three letters: the one currency of all amounts.
+    source : str or None
+        A table of rates (in TOML: ``from``): the worth of one unit of a currency on a date.
+    date, code, rate : str
+        Its columns.
+    days : int
+        A rate holds until the next one, and for this many days at most.
+    fixed : dict of str to float
+        Rates that are the same on every date.
+    """
+
+    currency: Code
+    source: Annotated[str | None, Field(alias="from")] = None
+    date: str = "date"
+    code: str = "currency"
+    rate: str = "rate"
+    days: Annotated[int, Field(ge=1)] = 31
+    fixed: dict[Code, Rate] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _has_rates(self) -> Self:
+        if self.source is None and not self.fixed:
+            raise ValueError(
+                "[rates] needs a table of rates, from, or fixed rates, and names neither; add one"
+            )
+        return self
 
 
 class ReadingSettings(Frozen):
@@ -28,6 +65,8 @@ class ReadingSettings(Frozen):
     last_day : {"included", "excluded"} or None
         Whether a contract with an end of a whole day still runs on that day; by default what
         contracts that follow one another show.
+    rates : RatesSettings or None
+        At which amounts of several currencies become amounts of one; the section ``[rates]``.
     """
 
     dates: Literal["day-first", "month-first"] | None = None
@@ -35,3 +74,4 @@ class ReadingSettings(Frozen):
     decimal: Literal[".", ","] | None = None
     numbers_as_times: Literal["unix", "excel"] | None = None
     last_day: Literal["included", "excluded"] | None = None
+    rates: RatesSettings | None = None

@@ -9,16 +9,20 @@ from __future__ import annotations
 import ibis
 import ibis.expr.types as ir
 
-TRUE_WORDS = ("true", "t", "yes", "y", "1", "1.0")
-FALSE_WORDS = ("false", "f", "no", "n", "0", "0.0")
+from features.tables.mapping.month_names import with_numbers
+
+TRUE_WORDS = ("true", "t", "yes", "y", "1", "1.0", "on", "ja", "oui", "sí", "si", "sim", "wahr")
+FALSE_WORDS = ("false", "f", "no", "n", "0", "0.0", "off", "nein", "non", "não", "nee", "falsch")
 _NUMBER = (
     r"^([+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]{1,4})?"
     r"|[+-]?([iI][nN][fF]|[iI][nN][fF][iI][nN][iI][tT][yY])|[nN][aA][nN])$"
 )
-_WITH_COMMAS = r"^[+-]?[0-9]{1,3}(,[0-9]{3})+([.][0-9]*)?$"
+_WITH_COMMAS = r"^[+-]?([0-9]{1,3}(,[0-9]{3})+|[0-9]{1,2}(,[0-9]{2})+,[0-9]{3})([.][0-9]*)?$"
 _WITH_POINTS = r"^[+-]?([0-9]{1,3}([.][0-9]{3})+|[0-9]+)(,[0-9]+)?$"
-# Signs of currencies, and the blanks and apostrophes that some put between thousands.
-_BESIDE = r"^([+-]?) *[$€£¥] *| *[$€£¥]$"
+# Signs and codes of currencies, and the blanks and apostrophes that some put between thousands.
+_SIGN = "([A-Z]{0,3}[$€£¥₹₩₽₺₪฿₫₴]|[A-Z]{3}|[Kk]r[.]?|zł|Fr[.]?)"
+_BEFORE = rf"^([+-]?) *{_SIGN} *([+-]?[0-9.,])"
+_AFTER = rf"([0-9.,]) *{_SIGN}$"
 _BETWEEN = "([0-9])[\u00a0\u202f '’]([0-9]{3})"
 _DATE = r"[0-9]{4}[-/][0-9]{1,2}[-/][0-9]{1,2}"
 _CLOCK = r"([01]?[0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]{1,9})?)?"
@@ -27,7 +31,11 @@ _TIME = f"^{_DATE}([ T]{_CLOCK}{_ZONE})?$"
 PARTS = r"^([0-9]{1,2})[-/.]([0-9]{1,2})[-/.]([0-9]{4}|[0-9]{2})"
 REST = rf"(,?[ T] *{_CLOCK}( ?[AaPp][.]?[Mm][.]?)?( ?{_ZONE})?)?$"
 COMPACT = r"^((?:19|20)[0-9]{2})(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])$"
-PLAIN_TIME, OTHER_TIME = _TIME, f"^{_DATE}{REST}|{COMPACT}"
+COMPACT_TIME = (
+    r"^((?:19|20)[0-9]{2})(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])T?"
+    r"([01][0-9]|2[0-3])([0-5][0-9])([0-5][0-9])(Z?)$"
+)
+PLAIN_TIME, OTHER_TIME = _TIME, f"^{_DATE}{REST}|{COMPACT}|{COMPACT_TIME}"
 
 
 def written_number(
@@ -42,7 +50,7 @@ def written_number(
     decimal : {".", ","}
         What parts the whole from its fraction; the other one may part thousands.
     is_plain : bool
-        False to read ``$1,250.00`` too, with thousands or the sign of a currency.
+        False to read ``$1,250.00``, ``(12.5)`` and ``5 %`` too, with thousands or a sign.
     """
     bare = text.strip()
     if is_plain:
@@ -50,14 +58,31 @@ def written_number(
     bare = bare_number(text)
     if decimal == ",":
         plain = _matching(bare, _WITH_POINTS).replace(".", "").replace(",", ".")
-        return plain.try_cast("float64")
-    without_commas = ibis.ifelse(bare.re_search(_WITH_COMMAS), bare.replace(",", ""), bare)
-    return _matching(without_commas, _NUMBER).try_cast("float64")
+    else:
+        plain = ibis.ifelse(bare.re_search(_WITH_COMMAS), bare.replace(",", ""), bare)
+        plain = _matching(plain, _NUMBER)
+    number = plain.try_cast("float64")
+    return ibis.ifelse(text.strip().endswith("%"), number / 100.0, number)
+
+
+def currency_sign(text: ir.StringValue) -> ir.StringValue:
+    """Return the sign or code of the currency that stands beside a number, or nothing."""
+    bare = text.strip()
+    before, after = bare.re_extract(_BEFORE, 2), bare.re_extract(_AFTER, 2)
+    sign = ibis.ifelse(bare.re_search(_BEFORE), before, after)
+    return ibis.ifelse(sign == "", ibis.null("string"), sign)
 
 
 def bare_number(text: ir.StringValue) -> ir.StringValue:
-    """Take off the sign of a currency, and the blanks or apostrophes between thousands."""
-    bare = text.strip().re_replace(_BESIDE, r"\1")
+    """Take off what stands around a number, and the blanks or apostrophes between thousands.
+
+    Bookkeepers write ``(12.50)`` and ``12.50-`` for less than nothing.
+    """
+    bare = text.strip().replace("−", "-").re_replace(" *%$", "")
+    bare = bare.re_replace(r"^[(] *(.*[0-9].*?) *[)]$", r"-\1").re_replace(
+        "^([^-].*[0-9]) ?-$", r"-\1"
+    )
+    bare = bare.re_replace(_BEFORE, r"\1\3").re_replace(_AFTER, r"\1")
     # A group that ends one match cannot begin the next.
     return bare.re_replace(_BETWEEN, r"\1\2").re_replace(_BETWEEN, r"\1\2")
 
@@ -68,6 +93,7 @@ def written_time(
     is_plain: bool = True,
     is_day_first: bool | None = None,
     century: int | None = None,
+    is_named: bool = False,
 ) -> ir.TimestampValue:
     """Read a date, with a time of day and a zone if they are there, in UTC.
 
@@ -84,8 +110,12 @@ def written_time(
         Read ``1/2/2024`` too, as 1 February or as January 2nd.
     century : int, optional
         Read years of two digits too, within this century (such as 2000).
+    is_named : bool
+        Read months in words too.
     """
     bare = text.strip()
+    if is_named:
+        bare, is_plain = with_numbers(bare, century), False
     if century is not None:
         short = r"^([0-9]{1,2}[-/.][0-9]{1,2}[-/.])([0-9]{2})($|[^0-9])"
         bare = bare.re_replace(short, "\\1" + str(century // 100) + "\\2\\3")
@@ -94,6 +124,7 @@ def written_time(
         bare = bare.re_replace(r"^([0-9]{1,2})[-/.]([0-9]{1,2})[-/.]([0-9]{4})", order)
     if is_plain and is_day_first is None:
         return _moment(bare)
+    bare = bare.re_replace(COMPACT_TIME, r"\1-\2-\3 \4:\5:\6\7")
     bare = bare.re_replace(COMPACT, r"\1-\2-\3").re_replace(",?[ T] *([0-9]{1,2}:)", r" \1")
     bare = bare.re_replace(r"([0-9]) ?([+-][0-9]{2}):?([0-9]{2})$", r"\1\2:\3")
     half = r" ?([AaPp])[.]?[Mm][.]?$"

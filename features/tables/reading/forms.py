@@ -14,17 +14,20 @@ import ibis
 import ibis.expr.types as ir
 
 from features.errors import DataError, sample
-from features.sources.files.plain_forms import without_missing_words
+from features.sources.files.plain_forms import without_none
 from features.tables.mapping.contract import Column
 from features.tables.mapping.mapped import MappedTable
+from features.tables.mapping.month_names import is_named, is_named_short
 from features.tables.mapping.reading_settings import ReadingSettings
 from features.tables.mapping.written import (
     COMPACT,
+    COMPACT_TIME,
     OTHER_TIME,
     PARTS,
     PLAIN_TIME,
     REST,
     bare_number,
+    currency_sign,
     written_number,
 )
 
@@ -63,6 +66,8 @@ class Form:
         For numbers: point or comma.
     number_is : {"unix", "excel", "compact"} or None
         For times: what a number stands for.
+    is_named : bool
+        For times: whether months are words.
     note : str
         What was decided, for people; empty where there was nothing to decide.
     """
@@ -72,6 +77,7 @@ class Form:
     century: int | None = None
     decimal: str = "."
     number_is: str | None = None
+    is_named: bool = False
     note: str = ""
 
 
@@ -139,7 +145,7 @@ def _measures(value: ir.Value, column: Column) -> dict[str, ir.Value]:
     """Count what a column's values show, for those columns that may show anything."""
     kind = value.type()
     if column.kind == "time" and kind.is_numeric() and not kind.is_boolean():
-        compact = value.cast("int64").cast("string").re_search(COMPACT)
+        compact = value.cast("int64").cast("string").re_search(f"{COMPACT}|{COMPACT_TIME}")
         return {
             "numbers": value.count(),
             "compact": compact.sum(),
@@ -147,14 +153,16 @@ def _measures(value: ir.Value, column: Column) -> dict[str, ir.Value]:
         } | _sizes(value.cast("float64"))
     if not kind.is_string() or column.kind not in ("time", "number"):
         return {}
-    text = without_missing_words(value).strip()
+    text = without_none(value, may_be_open=column.may_never_come).strip()
     if column.kind == "time":
         parted = text.re_search(PARTS + REST)
         above_12 = "(1[3-9]|[2-9][0-9])"
         first = text.re_search(f"^{above_12}[-/.]")
         second = text.re_search(f"^[0-9]{{1,2}}[-/.]{above_12}[-/.]")
         short = parted & text.re_search("^[0-9]{1,2}[-/.][0-9]{1,2}[-/.][0-9]{2}($|[^0-9])")
-        number = text.re_search(_DIGITS) & ~text.re_search(COMPACT)
+        number = text.re_search(_DIGITS) & ~text.re_search(f"{COMPACT}|{COMPACT_TIME}")
+        named, named_short = is_named(text), is_named_short(text)
+        short = short | named_short
         return {
             "present": text.count(),
             "parted": parted.sum(),
@@ -162,6 +170,8 @@ def _measures(value: ir.Value, column: Column) -> dict[str, ir.Value]:
             "second": (parted & second).sum(),
             "pointed": (parted & text.re_search("^[0-9]{1,2}[.]")).sum(),
             "other": (text.re_search(OTHER_TIME) & ~text.re_search(PLAIN_TIME)).sum(),
+            "named": named.sum(),
+            "named_example": text.max(where=named),
             "short": short.sum(),
             "short_example": text.max(where=short),
             "numbers": number.sum(),
@@ -175,6 +185,8 @@ def _measures(value: ir.Value, column: Column) -> dict[str, ir.Value]:
         "open_comma": text.re_search(_OPEN_COMMA).sum(),
         "open_point": text.re_search(_OPEN_POINT).sum(),
         "other": (text.notnull() & written_number(value).isnull()).sum(),
+        "sign_first": currency_sign(value).min(),
+        "sign_last": currency_sign(value).max(),
         "example": text.max(where=open_one),
     }
 
@@ -222,7 +234,7 @@ def _time_form(
     example = sample([values.get("example")])
     if row["numbers"]:
         return _numbered_form(named, row, example, settings)
-    if row["parted"] <= row["present"] / 2:
+    if max(row["parted"], row["named"]) <= row["present"] / 2:
         # A few dates of another form in a column of plain ones count as unreadable.
         return Form(is_plain=not row["other"])
     if row["short"] and settings.century is None:
@@ -231,6 +243,10 @@ def _time_form(
             " of which nobody can tell day, month and century; write years in full, or set"
             " [reading] century = 2000 and dates"
         )
+    if row["named"] > row["present"] / 2:
+        named_example = sample([values.get("named_example")])
+        note = f"{row['named']:,} dates such as {named_example} have the month in words"
+        return Form(False, century=settings.century, is_named=True, note=note)
     order = settings.dates or _shown_order(row)
     note = f"{row['parted']:,} dates such as {example} are read {order}"
     if not order and row["first"] and row["second"]:
@@ -276,6 +292,13 @@ def _number_form(
     marks: Iterable[str],
     settings: ReadingSettings,
 ) -> Form:
+    first, last = values.get("sign_first"), values.get("sign_last")
+    if isinstance(first, str) and isinstance(last, str) and first != last:
+        raise DataError(
+            f"{named} holds amounts of several currencies, such as {sample([first, last])}, and"
+            " their sum means nothing; convert them to one, or write the currency in a column of"
+            " its own"
+        )
     open_values = row["open_comma"] + row["open_point"]
     mark = settings.decimal or _shown_mark(row)
     if not mark and row["comma"] and row["point"]:

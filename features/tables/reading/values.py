@@ -23,6 +23,7 @@ def read_time(raw: ir.Value, form: Form) -> ir.TimestampValue | None:
             is_plain=form.is_plain,
             is_day_first=form.is_day_first,
             century=form.century,
+            is_named=form.is_named,
         )
         if form.number_is in (None, "compact"):
             return text

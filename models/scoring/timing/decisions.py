@@ -16,6 +16,8 @@ from models.arrays import Codes, Floats
 from models.churn.coded import Rows
 
 AHEAD, TERM = "days_to_renewal", "term_days"
+TERMS = (TERM, "billing_period", "auto_renew")
+"""Signals that say what kind of contract an account has, whenever it ends."""
 KINDS = ("at_will", "quarter", "half_year", "year", "years")
 """Kinds of terms: as short as the window or without a renewal date, then by their length."""
 LONGEST = (135, 270, 550)

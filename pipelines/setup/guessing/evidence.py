@@ -9,9 +9,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from features.errors import sample
-from features.sources.files.plain_forms import without_missing_words
+from features.sources.files.plain_forms import without_none
 from features.tables.mapping.contract import Column
-from features.tables.mapping.written import COMPACT, OTHER_TIME, PARTS, REST, written_number
+from features.tables.mapping.month_names import is_named
+from features.tables.mapping.written import (
+    COMPACT,
+    COMPACT_TIME,
+    OTHER_TIME,
+    PARTS,
+    REST,
+    bare_number,
+    written_number,
+)
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -20,7 +29,7 @@ MOST_LOOKED_AT = 1000
 READABLE = 0.9
 INCLUDED = 0.5
 _NUMBER_AS_TIME = r"^[0-9]{5}([.][0-9]+)?$|^1[0-9]{9}$|^1[0-9]{12}$|^1[0-9]{15}$"
-_ANY_NUMBER = r"^[-+$€£¥ ]*[0-9][0-9.,' ]*$"
+_ANY_NUMBER = r"^[-+]?[0-9][0-9.,]*$"
 
 
 def can_be(table: ir.Table, origin: str, column: Column) -> bool:
@@ -29,7 +38,9 @@ def can_be(table: ir.Table, origin: str, column: Column) -> bool:
     if column.kind == "time":
         if kind.is_timestamp() or kind.is_date():
             return True
-        return bool(kind.is_string()) and _mostly(table, origin, _reads_as_time)
+        return bool(kind.is_string()) and _mostly(
+            table, origin, _reads_as_time, column.may_never_come
+        )
     if column.kind == "number":
         if kind.is_numeric() and not kind.is_boolean():
             return True
@@ -52,16 +63,19 @@ def why_not(table: ir.Table, origin: str, column: Column) -> str:
 
 
 def is_number_for_time(table: ir.Table, origin: str) -> str | None:
-    """Return what numbers under the name of a time are: ``unix``, ``excel``, or neither."""
+    """Return what numbers under the name of a time are: ``unix``, ``excel`` or ``compact``."""
     if not table[origin].type().is_numeric() or table[origin].type().is_boolean():
         return None
     text = table[origin].cast("int64").cast("string")
     facts = table.aggregate(
         all=table[origin].count(),
         read=text.re_search(_NUMBER_AS_TIME).sum(),
+        compact=text.re_search(f"{COMPACT}|{COMPACT_TIME}").sum(),
         top=table[origin].max(),
     ).execute()
     row = facts.iloc[0]
+    if row["all"] and row["compact"] == row["all"]:
+        return "compact"
     if not row["all"] or row["read"] < READABLE * row["all"]:
         return None
     return "excel" if float(row["top"]) < 1e6 else "unix"
@@ -117,8 +131,8 @@ def own_time(table: ir.Table, times: list[str]) -> str | None:
     return full[0] if len(full) == 1 else None
 
 
-def _mostly(table: ir.Table, origin: str, reads: object) -> bool:
-    text = without_missing_words(table[origin])
+def _mostly(table: ir.Table, origin: str, reads: object, may_be_open: bool = False) -> bool:
+    text = without_none(table[origin], may_be_open=may_be_open)
     texts = table.select(v=text).filter(lambda t: t.v.notnull()).limit(MOST_LOOKED_AT)
     facts = texts.aggregate(all=texts.count(), read=reads(texts.v.strip()).sum())  # type: ignore[operator]
     row = facts.execute().iloc[0]
@@ -129,8 +143,8 @@ def _mostly(table: ir.Table, origin: str, reads: object) -> bool:
 def _reads_as_time(text: ir.StringValue) -> ir.BooleanValue:
     plain = text.try_cast("timestamp('UTC')").notnull() & text.re_search("^[0-9]{4}-")
     other = text.re_search(OTHER_TIME) | text.re_search(PARTS + REST)
-    return plain | other | text.re_search(COMPACT)
+    return plain | other | is_named(text)
 
 
 def _reads_as_number(text: ir.StringValue) -> ir.BooleanValue:
-    return written_number(text).notnull() | text.re_search(_ANY_NUMBER)
+    return written_number(text).notnull() | bare_number(text).re_search(_ANY_NUMBER)

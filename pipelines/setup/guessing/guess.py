@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from features.builders.owners import names_owner
-from features.sources.files.plain_forms import without_missing_words
+from features.sources.files.plain_forms import without_none
 from features.tables.doubts import status_columns
 from features.tables.mapping.contract import CONTRACT, Column
-from features.tables.mapping.ends import is_no_end
+from features.tables.mapping.ends import NO_END, is_no_end
 from pipelines.setup.guessing.evidence import (
     INCLUDED,
     account_key,
@@ -90,6 +90,11 @@ def guess_tables(source: Source) -> tuple[list[TableGuess], list[str]]:
         found = _by_name(free, (name, *synonyms))
         if found is not None:
             chosen[name] = found
+    for name, synonyms in TABLE_NAMES.items():
+        if name not in chosen:
+            free = [table for table in source.tables if table not in chosen.values()]
+            found = _by_ending(free, (name, *synonyms), name, source)
+            chosen |= {name: found} if found is not None else {}
     key = account_key(dict(source.tables))
     if "accounts" not in chosen and key is not None and key[0] not in chosen.values():
         chosen["accounts"] = key[0]
@@ -100,6 +105,33 @@ def guess_tables(source: Source) -> tuple[list[TableGuess], list[str]]:
         _find_account(guess, guesses, source)
     left = sorted(set(source.tables) - set(chosen.values()))
     return guesses, left
+
+
+def _by_ending(
+    tables: Iterable[str], wanted: Iterable[str], name: str, source: Source
+) -> str | None:
+    """Find the only table whose name ends with one of the names, and whose columns fit.
+
+    Loaders, modellers and browsers put words before names and dates after them, as in
+    ``stg_crm__tickets`` and ``invoices_2024-05-01 (1)``.
+    """
+    words = {table: _words_alone(table) for table in tables}
+    for each in wanted:
+        ending = _words_alone(each)
+        alike = [
+            table
+            for table, parts in words.items()
+            if parts[-len(ending) :] in (ending, [*ending[:-1], ending[-1].removesuffix("s")])
+        ]
+        fitting = [t for t in alike if set(guess_table(name, t, source).missing) <= {"account_id"}]
+        if len(fitting) == 1:
+            return fitting[0]
+    return None
+
+
+def _words_alone(name: str) -> list[str]:
+    """Part a name into its words, without numbers."""
+    return [word.lower() for word in _words(name).split("_") if word and not word.isdigit()]
 
 
 def guess_table(name: str, source_name: str, source: Source) -> TableGuess:
@@ -156,7 +188,8 @@ def _explain(guess: TableGuess, table: ir.Table, free: list[str], column: Column
         return
     guess.columns[column.name] = named
     free.remove(named)
-    guess.numbers_as_times = number_is
+    # Days written as 20241231 are read so without being told.
+    guess.numbers_as_times = None if number_is == "compact" else number_is
     if column.name in guess.missing:
         guess.missing.remove(column.name)
     guess.notes.append(f"{named} holds numbers, which are read as times of kind {number_is!r}")
@@ -291,12 +324,15 @@ def _correct_term_ends(guess: TableGuess, table: ir.Table) -> None:
 def _has_open_ends(table: ir.Table, origin: str) -> bool:
     """Whether some ends are written as none: NULL, 9999-12-31, 1970-01-01."""
     kind = table[origin].type()
-    text = without_missing_words(table[origin].cast("string"))
-    moment = text.substr(0, 10).try_cast("timestamp") if kind.is_string() else table[origin]
-    if not (kind.is_string() or kind.is_timestamp() or kind.is_date()):
+    if kind.is_string():
+        text = without_none(table[origin], may_be_open=True)
+        year = text.re_extract("(^|[^0-9])([0-9]{4})($|[^0-9])", 2).try_cast("int64")
+        none = text.isnull() | ~year.between(NO_END[0].year + 1, NO_END[1].year - 1)
+    elif kind.is_timestamp() or kind.is_date():
+        none = table[origin].isnull() | is_no_end(table[origin].cast("timestamp"))
+    else:
         return False
-    none = text.isnull() | is_no_end(moment.cast("timestamp")).fill_null(False)
-    return bool(none.any().execute())
+    return bool(none.fill_null(False).any().execute())
 
 
 def _find_account(guess: TableGuess, guesses: list[TableGuess], source: Source) -> None:

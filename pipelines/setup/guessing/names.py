@@ -52,6 +52,7 @@ COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
     ),
     "renewal_at": ("renewal_date", "renews_at", "next_renewal", "term_end"),
     "mrr": ("mrr_amount", "monthly_revenue", "monthly_price", "mrr_usd"),
+    "currency": ("currency_code", "iso_currency", "ccy", "waehrung"),
     "seats": ("seat_count", "licenses", "quantity"),
     "plan": ("plan_tier", "plan_name", "tier", "product"),
     "billing_period": ("billing_frequency", "billing_cycle", "billing_interval", "term"),
@@ -125,7 +126,7 @@ OUTCOME_WORDS = re.compile(
 """What an account became, or is today: known only after the dates a model learns from."""
 MUTABLE_WORDS = re.compile(
     r"^(updated|modified|changed)(_|$)|(^|_)(last_)?(updated|modified|synced|modstamp)(_at|_on|_date)?$"
-    r"|^_?fivetran_|^_airbyte_|system_?mod_?stamp|resource_version",
+    r"|^_?fivetran_|^_airbyte_|^_sdc_|^_dlt_|system_?mod_?stamp|resource_version",
     re.I,
 )
 """The stamps of a table whose rows are overwritten: its other columns say what is so today."""

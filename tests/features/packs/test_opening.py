@@ -258,3 +258,28 @@ def test_the_future_changes_no_value_of_the_past(load_duckdb) -> None:
         pd.testing.assert_frame_equal(
             *(frame.sort_values(keys, ignore_index=True) for frame in frames)
         )
+
+
+def test_a_domain_in_other_letters_is_one_however_it_is_coded(load_duckdb) -> None:
+    tables = whole()
+    tables["hubspot_company"].loc[1, "property_domain"] = "www.bücher.example"
+    tables["stripe_customer"].loc[2, "email"] = "me@xn--bcher-kva.example"
+    links = opened(load_duckdb(tables)).links["stripe"].execute()
+    assert ("cus_2", "2", "domain") in set(links.itertuples(index=False, name=None))
+
+
+def test_trials_begin_when_they_are_over_unless_they_count(load_duckdb) -> None:
+    tables = stripe() | hubspot()
+    tables["stripe_subscription"].loc[1, "trial_end"] = datetime(2024, 7, 1)
+    starts = []
+    for trials in (False, True):
+        vendor = STRIPE.model_copy(update={"trials": trials})
+        sources = {"stripe": vendor, "hubspot": SOURCES["hubspot"]}
+        rows = listed(
+            opened(load_duckdb(tables), sources), "stripe.subscriptions", "account_id", "started_at"
+        )
+        starts.append(rows)
+    assert ("1", datetime(2024, 7, 1)) in starts[0]
+    assert ("1", LATER) in starts[1]
+    # The trial that ended with its trial is a contract where trials count.
+    assert len(starts[1]) == len(starts[0]) + 1

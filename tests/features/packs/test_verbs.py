@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.errors import DataError, SettingsError
-from features.packs.identity.domains import clean_domain
 from features.packs.verbs import Scope, compiled, condition, names_in, plain
+from features.sources.files.domains import clean_domain
 
 ROW = {
     "amount": [12_50],
@@ -38,6 +38,23 @@ def scope(**options: object) -> Scope:
 def value(text: str, **options: object) -> object:
     rows = scope(**options)
     return ibis.duckdb.connect().execute(rows.table.select(it=compiled(text, rows)))["it"][0]
+
+
+@pytest.mark.parametrize(
+    ("text", "without", "counted"),
+    [
+        ("trial(status == 'past_due')", True, False),
+        ("trial(status == 'other')", False, False),
+        ("paid_from('2024-01-01', '2024-01-15')", datetime(2024, 1, 15), datetime(2024, 1, 1)),
+        ("paid_from('2024-01-01', empty)", datetime(2024, 1, 1), datetime(2024, 1, 1)),
+        ("paid_from('2024-01-01', '2023-12-01')", datetime(2024, 1, 1), datetime(2024, 1, 1)),
+    ],
+)
+def test_trials_are_no_contracts_unless_they_count(
+    text: str, without: object, counted: object
+) -> None:
+    assert value(text) == without
+    assert value(text, trials=True) == counted
 
 
 @pytest.mark.parametrize(

@@ -99,8 +99,8 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["nowhere", "accounts.xlsx", "gone.duckdb", "oracle://a/b"])
 def test_a_source_that_is_not_there_is_refused(name: str, tmp_path: Path) -> None:
     assert failure(name, tmp_path) == (
-        f"The source '{name}' is neither a folder nor a DuckDB file (.db, .ddb, .duckdb) under"
-        f" '{tmp_path}'; correct source.url"
+        f"The source '{name}' is neither a folder, a workbook or archive nor a DuckDB file"
+        f" (.db, .ddb, .duckdb) under '{tmp_path}'; correct source.url"
     )
 
 

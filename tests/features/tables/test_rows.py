@@ -199,13 +199,32 @@ def test_a_table_without_rows_that_must_have_some_is_refused(
 
 
 def test_several_currencies_are_named(company_of: CompanyOf) -> None:
-    terms = TERMS.assign(mrr=[1.0, 2.0], currency=["EUR", "usd"])
+    terms = TERMS.assign(mrr=[1.0, 2.0], ccy=["EUR", "usd"])
     assert company(company_of, subscriptions=terms).quality["subscriptions"].problems == (
-        "column 'currency' holds several currencies, 'EUR', 'USD', and sums of mrr mix them;"
-        " convert mrr to one, or keep one currency",
+        "column 'ccy' holds several currencies, 'EUR', 'USD', and sums of mrr mix them;"
+        " map it as currency and give [rates], or keep one currency",
     )
-    one = terms.assign(currency="EUR")
+    one = terms.assign(ccy="EUR")
     assert company(company_of, subscriptions=one).quality["subscriptions"].problems == ()
+
+
+def test_accounts_are_left_out_by_id_name_and_domain(company_of: CompanyOf) -> None:
+    accounts = pd.DataFrame(
+        {
+            "account_id": ["A", "B", "C", "D"],
+            "created_at": [DAY] * 4,
+            "name": ["Acme", "Test Inc", "Beta", None],
+            "email": ["x@acme.com", "y@acme.com", "qa@OURS.com", None],
+        }
+    )
+    mapping = {"accounts": {"leave_out": ["ours.com", "test inc ", "D", "nobody"]}}
+    found = company(company_of, mapping, accounts=accounts)
+    assert found.tables["accounts"].cleaned.execute()["account_id"].tolist() == ["A"]
+    assert found.quality["accounts"].problems[:3] == (
+        "1 rows are left out by leave_out: 'ours.com'",
+        "1 rows are left out by leave_out: 'test inc '",
+        "1 rows are left out by leave_out: 'D'",
+    )
 
 
 def test_a_stray_row_does_not_move_the_end(company_of: CompanyOf) -> None:

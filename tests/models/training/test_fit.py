@@ -14,6 +14,7 @@ from models.measures.estimate import Estimate
 from models.measures.metrics import evaluate
 from models.scoring.scale import ScaleSettings
 from models.scoring.scorer import Scorer
+from models.training import fit as module
 from models.training.fit import fit_health_model
 from models.training.holdout import judge
 from models.training.learning import Learning, learn
@@ -35,6 +36,28 @@ def test_holdout_is_the_newest_dates_and_the_gap_is_purged(result, frame):
     assert counts["training_rows"] == (frame["observation_date"] < "2025-06-01").sum()
     assert counts["holdout_rows"] == len(result.holdout)
     assert (result.holdout["observation_date"] >= "2025-07-01").all()
+
+
+class JudgedError(Exception):
+    """Ends a training where it would judge."""
+
+
+def test_rows_that_were_acted_on_teach_and_judge_nothing(frame, signals, monkeypatch):
+    acted = np.arange(len(frame)) % 3 == 0
+    taught = []
+    monkeypatch.setattr(module, "learn", lambda past, *how: taught.append(past))
+
+    def judge(learnt, rows, positions, base_rate):
+        raise JudgedError(positions)
+
+    monkeypatch.setattr(module, "judge", judge)
+    held_out = np.flatnonzero(frame["observation_date"] >= "2025-07-01")
+    # Where nobody was left alone, all must judge.
+    for marked, judging in ((acted, held_out[~acted[held_out]]), (True, held_out)):
+        with pytest.raises(JudgedError) as stopped:
+            fit(frame.assign(acted_on=marked), signals)
+        assert stopped.value.args[0].tolist() == judging.tolist()
+        assert len(taught.pop()) == (frame["observation_date"] < "2025-06-01").sum()
 
 
 def test_metrics_are_those_of_the_holdout_rows(result, frame):

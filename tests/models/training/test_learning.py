@@ -56,7 +56,9 @@ def test_the_classifier_knows_what_is_declared(signals):
         "never_known": "higher",
         "always_one": "higher",
     }
-    assert settings["groups"]["billing_period"] == "payments"
+    # Terms of contracts are shrunk apart, whatever group they are shown in.
+    assert settings["groups"]["billing_period"] == "contract"
+    assert settings["groups"]["usage_28d"] == "usage"
     assert (settings["random_state"], settings["n_jobs"]) == (7, 2)
     assert settings["negatives"] == 0.5
     assert settings["segment_column"] == "segment"

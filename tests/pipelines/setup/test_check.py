@@ -172,7 +172,9 @@ def test_a_source_that_is_none_is_named(small, run, url: str) -> None:
     config.write_text(config.read_text("utf-8").replace('"data"', f'"{url}"'), encoding="utf-8")
     ran = run("check", "-c", config)
     assert ran.code == 3
-    assert ran.sentence.startswith(f"The source '{url}' is neither a folder nor a DuckDB file")
+    assert ran.sentence.startswith(
+        f"The source '{url}' is neither a folder, a workbook or archive nor a DuckDB file"
+    )
 
 
 def test_a_broken_parquet_file_is_named(small, run) -> None:

@@ -94,6 +94,49 @@ def test_tables_and_columns_of_other_names_are_found(folder, tmp_path, run) -> N
 
 
 @pytest.mark.parametrize(
+    "spelling",
+    ["tap_crm__{}", "stg_app_{}", "{}_2024-05-01", "Export {} (1)", "{}-2024-05", "dim_{}"],
+)
+def test_words_of_loaders_around_a_name_are_no_obstacle(folder, tmp_path, run, spelling) -> None:
+    data = folder({spelling.format(name): text for name, text in MINIMAL.items()})
+    answer = run("init", data, "-c", tmp_path / "h.toml", "--json").answer
+    assert answer["doubts"] == []
+    tables = load_project(tmp_path / "h.toml").settings.tables
+    assert tables.subscriptions.source == spelling.format("subscriptions")
+
+
+def test_a_name_that_two_tables_end_with_is_nobodys(folder, tmp_path, run) -> None:
+    tables = {"accounts": MINIMAL["accounts"]}
+    tables |= {f"{name}_subscriptions": MINIMAL["subscriptions"] for name in ("old", "new")}
+    answer = run("init", folder(tables), "-c", tmp_path / "h.toml", "--json").answer
+    assert "Tables that fit nothing: 'new_subscriptions', 'old_subscriptions'" in answer["doubts"]
+
+
+def test_values_in_json_are_named_with_the_way_out(folder, tmp_path, run) -> None:
+    raw = {"raw_accounts": '_airbyte_ab_id,_airbyte_data\n1,"{""id"": 1}"\n'}
+    ran = run("init", folder(raw), "-c", tmp_path / "h.toml")
+    assert ran.code == 2
+    assert "keep their values as JSON in '_airbyte_data', take them out with a view" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("end", "read"),
+    [("12/31/2099", ""), ("ongoing", ""), ("n.a.", ""), ("20240301", "ended_at")],
+)
+def test_ends_are_found_however_they_are_written(folder, tmp_path, run, end, read) -> None:
+    plain = "20240201" if read else ("01/31/2024" if "/" in end else "2024-01-31")
+    start = "20240101" if read else ("01/13/2024" if "/" in end else "2024-01-01")
+    terms = f"account_id,started_at,ended_at\nA1,{start},{plain}\nA1,{start},{end}\n"
+    if read:
+        terms += f"A1,{start},\n"
+    data = folder({**MINIMAL, "subscriptions": terms})
+    assert run("init", data, "-c", tmp_path / "h.toml", "--json").code == 0
+    columns = load_project(tmp_path / "h.toml").settings.tables.subscriptions.columns
+    assert columns["ended_at"] == "ended_at"
+    assert "renewal_at" not in columns
+
+
+@pytest.mark.parametrize(
     ("column", "values"),
     [
         *(
@@ -161,7 +204,7 @@ def test_an_empty_folder_and_none_are_refused(tmp_path, run) -> None:
     assert ran.sentence.endswith("holds no Parquet or CSV file; correct source.url")
     ran = run("init", tmp_path / "nowhere", "-c", tmp_path / "h.toml")
     assert ran.code == 3
-    assert "is neither a folder nor a DuckDB file" in ran.sentence
+    assert "is neither a folder, a workbook or archive nor a DuckDB file" in ran.sentence
     assert not (tmp_path / "h.toml").exists()
 
 
@@ -292,3 +335,14 @@ def test_labels_without_dates_beside_dated_tables_are_left_as_a_comment(folder, 
     settings = load_project(tmp_path / "h.toml").settings
     assert doubts == ["labels has no column that looks like observed_at"]
     assert (settings.outcome.kind, settings.tables.labels) == ("churn", None)
+
+
+def test_a_draft_that_lacks_tables_says_which_and_why(folder, tmp_path, run) -> None:
+    data = folder({**MINIMAL, "subscriptions": "account_id,started_at,ended_at\nA1,soon,\n"})
+    assert run("init", data, "-c", tmp_path / "h.toml").code == 0
+    ran = run("check", "-c", tmp_path / "h.toml")
+    assert ran.code == 2
+    assert (
+        "(the draft left subscriptions out, as no column looks like started_at: fill in the lines"
+        " that begin with '# ')"
+    ) in ran.err

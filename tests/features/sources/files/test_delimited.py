@@ -30,6 +30,7 @@ def rows_of(folder: Path, name: str = "rows", encoding: str = "utf-8") -> list[d
         ("rows.csv.gz", gzip.compress(b"a,b\n1,x\n", mtime=0)),
         ("rows.csv", b"a,b\r\n1,x\n"),
         ("rows.csv", b"a,b\n1,x\n\n\n"),
+        ("rows.csv", b"sep=;\r\na;b\r\n1;x\r\n"),
     ],
 )
 def test_a_file_is_read_however_it_is_written(name: str, content: bytes, tmp_path: Path) -> None:
@@ -46,6 +47,7 @@ def test_a_file_is_read_however_it_is_written(name: str, content: bytes, tmp_pat
         (b'a,b\n1,"2\n3,4\n', "Line 2 of the file '{}' opens a quote that never closes"),
         ("a,b\n1,2\n3,Zürich\n".encode("latin-1"), "The file '{}' is not UTF-8: line 3 holds"),
         (b"Report of May\n\na,b\n1,2\n3,4\n", "The first line of the file '{}' must name its col"),
+        (b"Report\n1,2,3\n4,5,6\n", "The first line of the file '{}' must name its columns and"),
         (b"A1,2024-01-01\nA2,2024-01-02\n", "The file '{}' has no header line: its first line"),
         (b"a,b\0\n1,2\n", "The file '{}' must hold text and holds bytes of another kind"),
     ],
@@ -97,13 +99,65 @@ def test_ids_that_a_program_wrote_as_fractions_join_with_whole_ones(tmp_path: Pa
 
 def test_files_that_are_not_read_are_named(tmp_path: Path) -> None:
     (tmp_path / "accounts.csv").write_text("account_id\nA\n")
-    for name in ("tickets.xlsx", "all.zip", "notes.md", "readme.txt"):
+    for name in ("tickets.xlsx", "all.zip", "old.xls", "notes.md", "readme.txt"):
         (tmp_path / name).write_text("words")
     with open_source(str(tmp_path), tmp_path) as source:
-        assert source.unread == ("all.zip", "tickets.xlsx")
+        assert source.unread == ("all.zip", "old.xls", "tickets.xlsx")
 
 
 def test_a_broken_file_that_nobody_maps_stops_nothing(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("a,b\n1,x\n")
     (tmp_path / "broken.csv").write_text("a,b\n1,2,3\n")
     assert rows_of(tmp_path) == [{"a": 1, "b": "x"}]
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"Customers\nas of 2024-05-01\n\na,b,c,d\n1,x,2,4\n3,y,4,5\n", 4),
+        (b"Customers,,,\nGenerated,2024-05-01,,\n,,,\na,b,c,d\n1,x,2,4\n3,y,4,5\n", 4),
+        (b"sep=,\nCustomers\na,b,c,d\n1,x,2,4\n3,y,4,5\n", 3),
+    ],
+)
+def test_a_title_above_the_header_is_passed_over_and_told(
+    content: bytes, line: int, tmp_path: Path
+) -> None:
+    (tmp_path / "rows.csv").write_bytes(content)
+    first, second = {"a": 1, "b": "x", "c": 2, "d": 4}, {"a": 3, "b": "y", "c": 4, "d": 5}
+    assert rows_of(tmp_path) == [first, second]
+    with open_source(str(tmp_path), tmp_path) as source:
+        assert source.about("rows").notes == (
+            f"the header is line {line}, below lines of other text",
+        )
+
+
+def test_a_header_with_a_blank_name_is_no_title(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_bytes(b"a,b,\nx,y,z\nu,v,w\n")
+    assert rows_of(tmp_path)[0] == {"a": "x", "b": "y", "column2": "z"}
+
+
+def test_a_name_that_is_there_twice_is_told(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_bytes(b"a,mrr,MRR\n1,2,3\n")
+    assert rows_of(tmp_path) == [{"a": 1, "mrr": 2, "MRR_1": 3}]
+    with open_source(str(tmp_path), tmp_path) as source:
+        assert source.about("rows").notes == (
+            "the header names 'MRR' twice, and the second is read as another",
+        )
+
+
+def test_lines_of_totals_and_of_delimiters_alone_are_no_rows(tmp_path: Path) -> None:
+    (tmp_path / "accounts.csv").write_text(
+        "account_id,created_at\nA,2023-01-01\n,\nTotal,\nSumme,2023-01-01\n"
+    )
+    (tmp_path / "subscriptions.csv").write_text(
+        "account_id,started_at,mrr\nA,2023-01-01,5\n,,\n,,\nGrand Total:,,5\n"
+    )
+    settings = TablesSettings.model_validate({"accounts": {}, "subscriptions": {}})
+    with open_source(str(tmp_path), tmp_path) as source:
+        company = load_company(source, settings)
+        ids = company.tables["accounts"].cleaned.order_by("account_id").account_id
+        # What has a time is a row, whatever it is called.
+        assert ids.to_pyarrow().to_pylist() == ["A", "Summe"]
+        assert company.quality["subscriptions"].rows == 1
+        for name in ("accounts", "subscriptions"):
+            assert company.quality[name].problems[0] == "1 rows are totals and are left out"

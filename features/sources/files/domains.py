@@ -31,3 +31,24 @@ def clean_domain(text: ir.StringValue) -> ir.StringValue:
     bare = bare.re_replace(r"[/?#:].*$", "").re_replace(r"^www\.", "").re_replace(r"\.+$", "")
     is_domain = bare.re_search(r"^[^ @.]+(\.[^ @.]+)+$") & bare.notin(FREE_MAIL)
     return ibis.ifelse(is_domain, bare, ibis.null("string"))
+
+
+def with_letters(domains: ir.Table, column: str) -> ir.Table:
+    """Write domains of other alphabets with their letters: ``xn--mnchen-3ya.de`` is ``münchen.de``.
+
+    They are few, so they are looked at here and not in the engine.
+    """
+    values = domains.filter(domains[column].contains("xn--")).select(v=column).distinct()
+    written = {str(each): _decoded(str(each)) for each in values.execute()["v"]}
+    written = {coded: letters for coded, letters in written.items() if letters != coded}
+    if not written:
+        return domains
+    value = domains[column].cases(*written.items(), else_=domains[column])
+    return domains.mutate(**{column: value})
+
+
+def _decoded(domain: str) -> str:
+    try:
+        return domain.encode("ascii").decode("idna").lower()
+    except UnicodeError:
+        return domain

@@ -50,6 +50,10 @@ class Answers:
         What one unit of another currency is worth in it.
     external_id : str or None
         The custom field in which vendors keep your key of an account.
+    leave_out : tuple of str
+        Ids, names or domains of accounts that are no customers.
+    trials : bool or None
+        Whether trials count as contracts; they do not by default.
     """
 
     only: tuple[str, ...] = ()
@@ -58,6 +62,8 @@ class Answers:
     currency: str | None = None
     rates: Mapping[str, float] = field(default_factory=dict)
     external_id: str | None = None
+    leave_out: tuple[str, ...] = ()
+    trials: bool | None = None
 
 
 NO_ANSWERS = Answers()
@@ -128,7 +134,7 @@ def parts_of(folder: Path) -> dict[str, str]:
         if not part.is_dir() or part.name.startswith((".", "_")) or not part.name.isidentifier():
             continue
         try:
-            table_files(part)
+            table_files(part, beside_packed=True)
         except DataError:
             continue
         parts[part.name] = str(part.resolve())
@@ -222,7 +228,7 @@ def arrange(source: Source, vendors: Sequence[Found], answers: Answers) -> Arran
     guesses, left = guess_tables(source.with_tables(own)) if own else ([], [])
     complete = {guess.name: guess for guess in guesses if not guess.missing}
     notes: list[str] = []
-    currencies = _currencies(source, vendors)
+    currencies = currencies_of(source, vendors)
     currency = answers.currency or next(iter(currencies), "usd")
     if currencies or answers.currency:
         unpriced = [code for code in currencies if code not in {currency, *answers.rates}]
@@ -239,6 +245,7 @@ def arrange(source: Source, vendors: Sequence[Found], answers: Answers) -> Arran
             currency=currency if each.pack.reads_money else None,
             rates=dict(answers.rates) if each.pack.reads_money else {},
             external_id=answers.external_id,
+            trials=bool(answers.trials),
         )
         for each in vendors
     }
@@ -251,7 +258,9 @@ def arrange(source: Source, vendors: Sequence[Found], answers: Answers) -> Arran
             continue
         chosen.append(guess)
         if name == "accounts":
-            accounts = TableMapping(source=guess.source, columns=guess.columns)
+            accounts = TableMapping(
+                source=guess.source, columns=guess.columns, leave_out=answers.leave_out
+            )
         option = {"accounts": "--accounts", "subscriptions": "--contracts"}.get(name)
         if others:
             hint = f" (else {option} {others[0]})" if option else f", not from {', '.join(others)}"
@@ -263,7 +272,8 @@ def arrange(source: Source, vendors: Sequence[Found], answers: Answers) -> Arran
         if guess.name == "accounts" and "." in guess.source:
             columns = opened.tables()[guess.source].columns
             guess.unused = [name for name in guess.unused if name in columns]
-    return Arranged(chosen, source.with_tables(opened.tables()), sections, notes, left)
+    arranged = source.with_tables(opened.tables(), opened.about)
+    return Arranged(chosen, arranged, sections, notes, left)
 
 
 def _provider(
@@ -291,7 +301,7 @@ def _provider(
     return guess, [each.section for each in able[1:]]
 
 
-def _currencies(source: Source, vendors: Sequence[Found]) -> list[str]:
+def currencies_of(source: Source, vendors: Sequence[Found]) -> list[str]:
     """List the currencies of amounts, the most frequent first."""
     counts: dict[str, int] = {}
     for each in vendors:
@@ -314,7 +324,7 @@ CURRENCY_NAMES = ("currency", "currencycode")
 
 
 def _section(found: Found, vendor: Vendor) -> str:
-    from pipelines.setup.toml_text import comment, quoted
+    from pipelines.setup.drafting.toml_text import comment, quoted
 
     lines = [f"\n[source.{found.section}]", f"# {comment(found.pack.title)}"]
     lines.append(f"pack = {quoted(vendor.pack)}")
@@ -325,6 +335,8 @@ def _section(found: Found, vendor: Vendor) -> str:
         if vendor.rates:
             rates = ", ".join(f"{code} = {rate!r}" for code, rate in vendor.rates.items())
             lines.append(f"rates = {{ {rates} }}")
+    if vendor.trials:
+        lines.append("trials = true")
     if vendor.external_id is not None:
         lines.append(f"external_id = {quoted(vendor.external_id)}")
     return "\n".join(lines) + "\n"

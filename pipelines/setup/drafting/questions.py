@@ -1,0 +1,65 @@
+"""What ``init`` asks a person at a terminal: at most five things, each with a default."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from pipelines.setup.drafting.vendors import Answers, Found, rates_of
+
+Ask = Callable[[str, str], str]
+"""Shows a question and its default, and returns the answer."""
+MOST_QUESTIONS = 5
+
+
+def answered(
+    answers: Answers, vendors: Sequence[Found], currencies: Sequence[str], ask: Ask
+) -> Answers:
+    """Ask what no option has said and several answers are possible to.
+
+    Parameters
+    ----------
+    answers : Answers
+        What options said.
+    vendors : sequence of Found
+        Whose exports are there.
+    currencies : sequence of str
+        Of amounts, the most frequent first.
+    ask : callable
+        Asks a person.
+    """
+    hubs = _able(vendors, "accounts")
+    if answers.accounts is None and len(hubs) > 1:
+        asked = f"Which system says who is an account ({', '.join(hubs)}, own)?"
+        answers = replace(answers, accounts=_chosen(ask(asked, "by itself")))
+    ends = _able(vendors, "subscriptions")
+    if answers.contracts is None and len(ends) > 1:
+        asked = f"Which system says when an account left ({', '.join(ends)}, own)?"
+        answers = replace(answers, contracts=_chosen(ask(asked, "by itself")))
+    if answers.currency is None and not answers.rates and len(currencies) > 1:
+        others = ", ".join(currencies[1:])
+        asked = f"Which currency, and what is one {others} worth in it (such as usd eur=1.08)?"
+        named, *rates = ask(asked, currencies[0]).split() or [currencies[0]]
+        answers = replace(answers, currency=named.lower(), rates=rates_of(rates))
+    if not answers.leave_out:
+        asked = "Which accounts are no customers, by id, name or domain (such as ourcompany.com)?"
+        listed = _chosen(ask(asked, "none"))
+        named_out = [each.strip() for each in (listed or "").split(",")]
+        answers = replace(answers, leave_out=tuple(filter(None, named_out)))
+    if answers.trials is None and any(_knows_trials(each) for each in vendors):
+        said = ask("Do trials count as contracts (yes, no)?", "no").strip().lower()
+        answers = replace(answers, trials=said in ("yes", "y"))
+    return answers
+
+
+def _able(vendors: Sequence[Found], table: str) -> list[str]:
+    return [each.section for each in vendors if table in each.pack.tables and each.makes(table)]
+
+
+def _chosen(answer: str) -> str | None:
+    return None if answer.strip().lower() in ("", "by itself", "none") else answer.strip()
+
+
+def _knows_trials(found: Found) -> bool:
+    texts = [text for _, step in found.pack.places() for text in step.expressions()]
+    return any("trial(" in text or "paid_from(" in text for text in texts)
