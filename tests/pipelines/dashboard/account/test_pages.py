@@ -351,7 +351,7 @@ def test_a_source_that_is_gone_is_a_sentence(played) -> None:
     path = f"/api/v1/accounts/{account_id}/explanation"
     # Whose accounts they are is not known either.
     assert played.get(path, LIMITED).status_code == 404
-    why = "The source 'data' is neither a folder nor a DuckDB file"
+    why = "The source 'data' is neither a folder, a workbook or archive nor a DuckDB file"
     for who, reason in ((EVERYBODY, WITHHELD), (ADMIN, f"{WITHHELD}: {why}")):
         answer = played.ready(path, who).json()
         assert (answer["state"], answer["explanation"]) == ("impossible", None)
