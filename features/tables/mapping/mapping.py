@@ -113,8 +113,9 @@ def _gathered(table: str, node: Any) -> Any:
         return node
     known = [column.name for column in CONTRACT[table].all_columns()]
     options = {"from", "source", "columns", "account_via", "keep", "copies"}
-    options |= {"leave_out"} if table == "accounts" else set()
-    options |= {"attributes"} if table == "accounts" or "columns" in node else set()
+    # Of other tables they are empty, as settings that were written out have them.
+    of_accounts = ("attributes", "leave_out")
+    options |= {name for name in of_accounts if table == "accounts" or node.get(name) in ((), [])}
     named = node.get("columns", {})
     if not isinstance(named, dict):
         return node
