@@ -64,7 +64,9 @@ NOT_RUN = {
     "healthscore connect": "needs vendors' exports; tests/pipelines/setup/test_vendors.py has some",
     "healthscore init exports": "needs vendors' exports, as above",
     "healthscore links": "needs vendors' exports, as above",
-    "healthscore layout": "needs vendors' exports; tests/pipelines/setup/drafting/test_pack.py has some",
+    "healthscore layout": (
+        "needs vendors' exports; tests/pipelines/setup/drafting/test_pack.py has some"
+    ),
     "healthscore export scores.parquet --outcome expansion": (
         "needs a second outcome; tests/pipelines/training/test_outcomes.py teaches one"
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from datetime import date, timedelta
 from urllib.parse import quote
@@ -156,7 +157,9 @@ def test_commands_and_worklist_know_of_it(running, run) -> None:
     assert made.out == f"A-0031: {band} instead of {issued} until {soon()}\n"
     back = run("calls", "override", "A-0031", "", "-c", project.path)
     assert back.out == f"A-0031: the override is taken back; it is {issued} as issued\n"
-    assert run("calls", "measure", "-c", project.path).out.startswith("0 overrides of 1 can be")
+    # Other tests of the company may have disputed scores before.
+    measured = run("calls", "measure", "-c", project.path).out
+    assert re.match(r"0 overrides of [1-9]\d* can be held against what happened", measured)
     file = project.folder / "list.csv"
     run("export", file, "--worklist", "--first", "100", "-c", project.path)
     listed = csv.DictReader(io.StringIO(file.read_text(encoding="utf-8-sig")))

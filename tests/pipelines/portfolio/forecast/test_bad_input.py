@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from features.errors import DataError
 from models.churn.segments import SegmentAssignment, SegmentSettings
 from models.scoring.timing.retention.book import LearntBook, learn_book
 from models.scoring.timing.retention.draws import draw_futures
@@ -84,9 +85,6 @@ CASES: dict[str, Terms] = {
     "money of some": lambda number: [
         {**term, "mrr": None if number % 3 else 50.0} for term in annual(number)
     ],
-    "two currencies": lambda number: [
-        {**term, "currency": "EUR" if number % 2 else "USD"} for term in annual(number)
-    ],
     "nobody leaves": lambda number: annual(number or 1) if number % 10 else annual(number + 1),
 }
 
@@ -145,10 +143,17 @@ def test_every_book_has_a_forecast_that_adds_up(case: str, foretold: Any) -> Non
     assert ("The MRR of 75 of" in said or "accounts is not known: sums" in said) == (
         case == "money of some"
     )
-    assert ("several currencies" in said) == (case == "two currencies")
     undated = (*("no renewal dates", "past renewals of running contracts", "terms of no days"),)
     assert ("No contract has a renewal date to come" in said) == (case in undated)
     assert "hardly more than a guess" in said
+
+
+def test_two_currencies_are_refused_before_they_are_summed(foretold: Any) -> None:
+    def paid(number: int) -> list[dict[str, Any]]:
+        return [{**term, "currency": "EUR" if number % 2 else "USD"} for term in annual(number)]
+
+    with pytest.raises(DataError, match="in several currencies, 'eur', 'usd'"):
+        foretold(paid)
 
 
 def test_a_lapse_within_the_grace_is_no_loss(foretold: Any) -> None:
