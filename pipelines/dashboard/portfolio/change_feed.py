@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 router = APIRouter()
 MOST_AT_ONCE, USUAL = 500, 200
 LONGEST = 4000
+# The date, model version and revision of a run.
 RunMark = tuple[str, str, int]
-"""The date, model version and revision of a run."""
 
 
 class ChangedAccount(BaseModel):

@@ -27,6 +27,8 @@ def test_one_folder_of_all_vendors_is_drafted_and_checks(tmp_path, run) -> None:
     assert ran.answer["doubts"] == [
         "Amounts are in usd (else --currency)",
         "accounts come from hubspot.accounts (else --accounts stripe)",
+        "hubspot.accounts: industry, region say what is so today: add to attributes those that"
+        " never change",
     ]
     tables = load_project(config).settings.tables.mapped()
     assert {name: mapping.source for name, mapping in tables.items()} == {
