@@ -46,7 +46,7 @@ def rows_fingerprint(table: Rows) -> str:
 
     Examples
     --------
-    >>> from models.churn.coded import CodedColumn
+    >>> from models.churn.coded import CodedColumn, CodedTable
     >>> table = CodedTable({"x": CodedColumn(np.array([0.5, 2.0]), np.array([1, 0], np.uint8))})
     >>> rows_fingerprint(table) == fingerprint(table.frame())
     True

@@ -36,6 +36,7 @@ class Timing(JsonReady):
 
     Examples
     --------
+    >>> import pandas as pd
     >>> timing = Timing(Decisions(0, 30), (0.5, 0.2, 0.1, 0.1, 0.04, 0.03))
     >>> timing.share(pd.DataFrame({"days_to_renewal": [10, 45, 300, None]})).tolist()
     [1.0, 0.1, 0.03, 1.0]

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from features.sources.source import About
 from pipelines.project.project import load_project
 from pipelines.setup.draft import draft, write_draft
 from pipelines.setup.guessing.guess import attributes_of, guess_table
@@ -255,6 +256,9 @@ class Columns:
 
     def __init__(self, tables) -> None:
         self.tables = tables
+
+    def about(self, _name: str) -> About:
+        return About()
 
 
 # Anything the engine can hold as a name.
