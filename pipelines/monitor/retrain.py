@@ -259,15 +259,14 @@ def _verdict(
     """Judge both on the challenger's hold-out, which begins on the first asked date or later."""
     from models.churn.segments import assign_segments
     from models.registry.gate import judge_challenger
-    from models.training.splits import left_alone
 
     settings = project.settings
     held_out = result.holdout
     first = held_out["observation_date"].min()
-    newest = (rows.table["observation_date"] >= first).to_numpy()
-    # Rows that were acted on judge nothing, unless all were; of a first model all rows do.
-    judging = newest & left_alone(rows.table)
-    unseen = rows.part(judging if judging.sum() == len(held_out) else newest).frame
+    newest = rows.part((rows.table["observation_date"] >= first).to_numpy()).frame
+    # The very rows that judged the challenger, whichever were left out, in their order.
+    keys = ["account_id", "observation_date"]
+    unseen = held_out[keys].merge(newest, how="left", on=keys, validate="1:1")
     # By the configuration, so that neither model can hide a segment it is bad at.
     segments = assign_segments(rows.table, segment_settings(project, rows.signals))
     judged = held_out[["account_id", "observation_date", "happened"]].assign(
