@@ -28,9 +28,9 @@ class LogisticCalibrator:
 
     ``log-odds = centre + intercept + level + slope (margin - centre)``, where intercept and
     log(slope) are a shared value plus a segment's own, all under normal priors around the identity.
-    The slope is therefore above zero, the order of accounts in a segment never changes, and with
-    few positives the margin passes almost untouched. The level is that of the account's kind of
-    term, so that each kind is told the risk that was seen of it.
+    The slope is therefore above zero, the order of accounts of a segment on terms of a kind never
+    changes, and with few positives the margin passes almost untouched. The level is that of the
+    account's kind of term, so that each kind is told the risk that was seen of it.
 
     Attributes
     ----------

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 # Where the registry keeps a model among the artifacts of its version.
 MODEL_FOLDER = "health_model"
 MODEL_FILE, TREES_FILE, PLAN_FOLDER = "health_model.json", "correction.txt", "shap_plan"
-# A model with timing must not be read by a version that would leave it out.
-FORMAT, TIMED_FORMAT, LEVELLED_FORMAT = 2, 3, 4
+# What timing and kinds of terms add must not be left out by a version that knows them not.
+FORMAT, TIMED_FORMAT, KINDS_FORMAT = 2, 3, 4
 # What comes of files that somebody else wrote.
 BROKEN = (
     *(OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError),
@@ -145,8 +145,8 @@ class HealthModel:
 
     @property
     def _format(self) -> int:
-        if self.calibrator.levels_:
-            return LEVELLED_FORMAT
+        if self.calibrator.levels_ or (self.curve is not None and self.curve.ageing):
+            return KINDS_FORMAT
         return FORMAT if self.timing is None else TIMED_FORMAT
 
     def save(self, folder: Path) -> None:
@@ -207,10 +207,10 @@ class HealthModel:
         try:
             text = (folder / MODEL_FILE).read_text(encoding="utf-8")
             described = json.loads(text, parse_float=finite_json, parse_constant=finite_json)
-            if described["format"] not in (FORMAT, TIMED_FORMAT, LEVELLED_FORMAT):
+            if described["format"] not in (FORMAT, TIMED_FORMAT, KINDS_FORMAT):
                 raise RegistryError(
                     f"The model in {str(folder)!r} has format {described['format']}, but this "
-                    f"version reads formats {FORMAT} to {LEVELLED_FORMAT}; train again or install "
+                    f"version reads formats {FORMAT} to {KINDS_FORMAT}; train again or install "
                     "the version it is of."
                 )
             is_timed = described["format"] != FORMAT

@@ -206,14 +206,14 @@ class Scorer:
         place = self._place(self._labels_of(inputs), frame)
         contributions = self.shap.shap_values(values, segment=self._code[place])
         usual, slope = self._usual[place], self._slope[place]
-        shares = curve.shares(frame)
-        told = curve.told(shares, usual + slope * contributions.sum(axis=1), usual)
+        shares, middle = curve.shares(frame), curve.at_decisions(frame, usual)
+        told = curve.told(shares, usual + slope * contributions.sum(axis=1), middle)
         return ScoredCurves(
             within=told.within,
             low=told.low,
             high=told.high,
-            baseline=curve.told(shares, usual, usual).within,
-            points=curve.points(shares, contributions, usual, slope),
+            baseline=curve.told(shares, usual, middle).within,
+            points=curve.points(shares, contributions, usual, middle, slope),
         )
 
     def inputs(self, batch: pa.RecordBatch) -> tuple[Codes, Floats]:
