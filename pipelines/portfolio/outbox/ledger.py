@@ -6,13 +6,14 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, TextIO
 
 from features.errors import StoreError
+from pipelines.reports.terminal.whole_file import replaced_whole
 
 State = Literal["sending", "sent", "failed"]
 UNREADABLE = "is no record of this file; put the file back from a copy, or move it away"
@@ -79,6 +80,14 @@ class Ledger:
         self._file.flush()
         os.fsync(self._file.fileno())
         self.records.append(record)
+
+    def rewrite(self, path: Path, records: Sequence[Record]) -> None:
+        """Put other lines in the place of all, whole, while the file is held."""
+        with replaced_whole(path) as fresh, fresh.open("w", encoding="utf-8") as file:
+            file.writelines(json.dumps(asdict(one)) + "\n" for one in records)
+            file.flush()
+            os.fsync(file.fileno())
+        self.records[:] = records
 
 
 def delivery_of(*parts: str) -> str:
