@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from pipelines.store.runs import Run
 
 SHOWN = 5
+BESIDE = (
+    "The run fits its seal and what was erased from it, so nobody changed it: without the erased"
+    " rows accounts that are compared with them, as by who rated both, come out otherwise"
+)
 
 
 @dataclass(frozen=True)
@@ -175,6 +179,7 @@ def verify_run(
         said=[
             *_said(run, compared, faults, same_data=same_data, same_config=same_config),
             *erased_words(erasures),
+            *[BESIDE] * bool(erasures and seal and compared.accounts and not faults),
         ],
     )
 
