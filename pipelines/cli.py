@@ -35,7 +35,7 @@ PLACES = {
     **dict.fromkeys(("score", "verify_run", "verify_store", "explain", "curve", "trend"), "scores"),
     "portfolio": "portfolio",
     "plays": "acting.plays",
-    **dict.fromkeys(("digest", "pack", "forecast"), "portfolio"),
+    **dict.fromkeys(("digest", "pack", "forecast", "writeback"), "portfolio"),
     "export": "scores",
     **dict.fromkeys(("recommend", "what_if"), "weights"),
     **dict.fromkeys(("history", "rollback"), "champions"),

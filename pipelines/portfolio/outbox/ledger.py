@@ -104,7 +104,7 @@ def delivery_of(*parts: str) -> str:
 
 
 @contextmanager
-def opened_ledger(path: Path) -> Iterator[Ledger]:
+def opened_ledger(path: Path, what: str = "digests") -> Iterator[Ledger]:
     """Open a ledger and hold it until it is left: two senders at once would both send.
 
     Raises
@@ -117,15 +117,15 @@ def opened_ledger(path: Path) -> Iterator[Ledger]:
         opened = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
     except OSError as error:
         raise StoreError(
-            f"The ledger of digests '{path}' cannot be written: {error.strerror}; set [digest]"
-            " ledger to a file that can"
+            f"The ledger of {what} '{path}' cannot be written: {error.strerror}; correct its rights"
+            " or name a file that can be, as [digest] ledger does"
         ) from error
     with os.fdopen(opened, "a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise StoreError(
-                f"The ledger of digests '{path}' is held by another run that is sending; wait for"
+                f"The ledger of {what} '{path}' is held by another run that is sending; wait for"
                 " it to end"
             ) from error
         file.seek(0)

@@ -109,10 +109,11 @@ class ErasedReport(JsonReady):
 
 _NAMES = {
     "runs": "issued run",
-    "calls": "call entry",
+    "calls": "call",
     "overrides": "override",
     "experiments": "draw",
-    "digests": "digest entry",
+    "digests": "digest record",
+    "writeback": "write-back record",
     "users": "user",
     "tokens": "token",
     "models": "file beside models",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
@@ -13,10 +14,13 @@ from pipelines.dashboard.access.users import UsersFile
 from pipelines.plays.experiment.assign import ledger_of
 from pipelines.plays.experiment.ledger import Assignment, Draw
 from pipelines.portfolio.outbox.ledger import Record, opened_ledger
+from pipelines.portfolio.outbox.writeback.writing import FILE_NAME as WRITEBACK
 from pipelines.project.records.calls import CallEntry, call_book
 from pipelines.project.records.overrides import Override, override_book
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pipelines.project.erase.subject import Subject
     from pipelines.project.project import Project
     from pipelines.project.records.chain import Chain
@@ -50,7 +54,8 @@ def erase_records(project: Project, subject: Subject, *, do: bool) -> Mapping[st
             override_book(project.folder), lambda one: _override(one, subject), do=do
         ),
         "experiments": _in_chain(ledger_of(project), lambda one: _draw(one, subject), do=do),
-        "digests": _in_digests(project, subject, do=do),
+        "digests": _in_ledger(project.folder / project.settings.digest.ledger, subject, do=do),
+        "writeback": _in_ledger(project.folder / WRITEBACK, subject, do=do),
     }
     if subject.kind == "person":
         counted |= {
@@ -100,14 +105,19 @@ def _assigned(one: Assignment, subject: Subject) -> Assignment:
     return one if one.owner is None else replace(one, owner=subject.person(one.owner))
 
 
-def _in_digests(project: Project, subject: Subject, *, do: bool) -> int:
-    path = project.folder / project.settings.digest.ledger
+def _in_ledger(path: Path, subject: Subject, *, do: bool) -> int:
     if subject.kind != "account" or not path.exists():
         return 0
     named, other = f":{subject.name}:", f":{subject.tombstone}:"
+    after, other_after = f", {json.dumps(subject.name)}]", ", null]"
 
     def change(record: Record) -> Record:
-        return replace(record, told=tuple(key.replace(named, other, 1) for key in record.told))
+        # Where a write-back stopped is a place between accounts, whose name need not be one.
+        return replace(
+            record,
+            delivery=record.delivery.replace(after, other_after),
+            told=tuple(key.replace(named, other, 1) for key in record.told),
+        )
 
     with opened_ledger(path) as ledger:
         changed = [change(one) for one in ledger.records]

@@ -248,8 +248,8 @@ def test_killed_at_any_file_it_is_taken_up_again(run, spawned, kept, name) -> No
     command = ("erase", ACCOUNT, "-c", kept.config, "--yes", "--json", "--also", name)
     kills, ended = 0, False
     while not ended:
-        # Each time it is killed one file later.
-        ran = spawned(*command, before=DYING.format(number=1 + kills))
+        # Each time it is killed two files later.
+        ran = spawned(*command, before=DYING.format(number=1 + 2 * kills))
         ended = ran.code == 0
         kills += not ended
         assert kills < 12
