@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from features.errors import SettingsError, StoreError, sample
 from features.json_values import Json, JsonReady
 from pipelines.project.project import Project
-from pipelines.scoring.bands.settled import AFTER
 from pipelines.reports.wording import plural
+from pipelines.scoring.bands.settled import AFTER
 from pipelines.store.base import ScoreStore
 from pipelines.store.opening import open_store
 from pipelines.store.runs import Run
