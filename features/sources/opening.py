@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from features.errors import DataError, HealthscoreError, SettingsError
 from features.sources.engines.compiled import COMPILED_ONLY, refusal
+from features.sources.json_columns import with_json_columns
 from features.sources.source import Source
 from features.sources.url import masked, scheme_of, with_environment
 
@@ -48,7 +49,8 @@ def open_source(
     DataError
         When nothing readable is there, or the engine stops while it is used.
     """
-    source = _opened(url and with_environment(url), relative_to, encoding, parts or {})
+    opened = _opened(url and with_environment(url), relative_to, encoding, parts or {})
+    source = with_json_columns(opened)
     engine = source.engine
     try:
         yield source
