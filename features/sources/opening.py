@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from features.errors import DataError, HealthscoreError, SettingsError
 from features.sources.engines.compiled import COMPILED_ONLY, refusal
-from features.sources.json_columns import with_json_columns
+from features.sources.files.json_columns import json_columns
 from features.sources.source import Source
 from features.sources.url import masked, scheme_of, with_environment
 
@@ -50,7 +50,7 @@ def open_source(
         When nothing readable is there, or the engine stops while it is used.
     """
     opened = _opened(url and with_environment(url), relative_to, encoding, parts or {})
-    source = with_json_columns(opened)
+    source = _with_json_columns(opened)
     engine = source.engine
     try:
         yield source
@@ -63,6 +63,13 @@ def open_source(
         ) from error
     finally:
         engine.close()
+
+
+def _with_json_columns(source: Source) -> Source:
+    """Read what a loader wrote as JSON as columns, where the embedded engine reads."""
+    if source.engine.name != "DuckDB":
+        return source
+    return source.rewritten(json_columns(source.tables, source.engine.keep))
 
 
 def remember(

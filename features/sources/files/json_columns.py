@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import cache
 
 import ibis
@@ -9,7 +10,6 @@ import ibis.expr.types as ir
 
 from features.errors import DataError, sample
 from features.sources.files.plain_forms import TextTable, text_table
-from features.sources.source import Source
 
 HOLDERS = ("_airbyte_data",)
 """Columns that hold all values of a row, as JSON."""
@@ -32,22 +32,27 @@ def _is_json(value: str) -> bool:  # type: ignore[empty-body]
     """Whether a text is JSON."""
 
 
-def with_json_columns(source: Source) -> Source:
-    """Return a source whose tables have the fields of such a column for columns.
+def json_columns(
+    tables: Mapping[str, ir.Table], keep: Callable[[str, ir.Table], ir.Table]
+) -> Callable[[str], TextTable | None]:
+    """Return what reads a table's fields as columns beside its own; None for a table without them.
 
-    Only where the embedded engine reads: servers have views.
+    Parameters
+    ----------
+    tables : mapping of str to ibis table
+        Of the embedded engine.
+    keep : callable
+        Computes a step once.
 
     Raises
     ------
     DataError
         When a row of such a table, once it is read, is no JSON.
     """
-    if source.engine.name != "DuckDB":
-        return source
 
     @cache
     def unpacked(name: str) -> TextTable | None:
-        table = source.tables[name]
+        table = tables[name]
         holder = next((each for each in table.columns if each.lower() in HOLDERS), None)
         if holder is None:
             return None
@@ -58,9 +63,12 @@ def with_json_columns(source: Source) -> Source:
             return None
         fields = [_json_text(written, '$."' + field.replace('"', '""') + '"').name(field)
                   for field in names]  # fmt: skip
-        return text_table(source.engine.keep(f"fields_of_{name}", table.select(fields)))
+        taken = {field.casefold() for field in names}
+        beside = [table[each].cast("string") for each in table.columns
+                  if each.casefold() not in taken]  # fmt: skip
+        return text_table(keep(f"fields_of_{name}", table.select(*fields, *beside)))
 
-    return source.rewritten(unpacked)
+    return unpacked
 
 
 def _refuse_broken(name: str, holder: str, texts: ir.Table) -> None:
