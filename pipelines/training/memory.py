@@ -7,10 +7,11 @@ from pathlib import Path
 
 from features.errors import SettingsError
 
-# What is taken beside the coded rows, worked out from what is held at once: of each value the bins
-# of LightGBM, and room to build them; of each row the margins of all shapes that are tried,
-# outcomes, positions and keys; whatever the rows, the libraries and the design that is kept.
-BYTES_PER_ROW, BYTES_PER_VALUE, BYTES = 500, 3, 700 * 2**20
+# What is taken beside the coded rows: of each value the bins of LightGBM, and room to build them; of
+# each row the margins of all shapes that are tried, outcomes, positions and keys; whatever the rows,
+# the libraries, the design that is kept and the sample that curvature is read from. The last is
+# measured: see docs/measurements.md.
+BYTES_PER_ROW, BYTES_PER_VALUE, BYTES = 500, 3, 950 * 2**20
 GIB = 2**30
 MEMINFO = Path("/proc/meminfo")
 LIMIT, USED = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")

@@ -87,12 +87,21 @@ def _run(*arguments: object) -> Ran:
     return Ran(code, out.getvalue(), err.getvalue())
 
 
+class _Process(subprocess.Popen[str]):
+    """A process that does not outlive a test that fails beside it."""
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: Any) -> None:
+        if kind is not None:
+            self.kill()
+        super().__exit__(kind, *rest)
+
+
 def _spawn(
     *arguments: object, before: str = "", env: dict[str, str] | None = None, **options: Any
 ) -> subprocess.Popen[str]:
     """Start the real command line; ``before`` is Python to run first in the same process."""
     code = f"{before}\nfrom pipelines.cli import main\nmain()"
-    return subprocess.Popen(
+    return _Process(
         [sys.executable, "-c", code, *(str(argument) for argument in arguments)],
         env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
         **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options},

@@ -10,7 +10,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
@@ -104,13 +104,17 @@ def issuing(
 
 
 def issue(
-    project: Project, *batches: pa.RecordBatch, key: RunKey = KEY, force: bool = False
+    project: Project,
+    *batches: pa.RecordBatch,
+    key: RunKey = KEY,
+    force: bool = False,
+    facts: Mapping[str, str] = FACTS,
 ) -> Run:
     """Issue a run from its first batch to its end."""
     with issuing(project, key, force=force) as (_, writer):
         for rows in batches:
             writer.write(rows)
-        return writer.finish(FACTS)
+        return writer.finish(facts)
 
 
 def read(project: Project, key: RunKey = KEY) -> pa.Table:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from features.errors import SettingsError, StoreError, sample
 from features.json_values import Json, JsonReady
 from pipelines.project.project import Project
+from pipelines.scoring.bands.settled import AFTER
 from pipelines.store.base import ScoreStore
 from pipelines.store.opening import open_store
 from pipelines.store.runs import Run
@@ -260,9 +261,16 @@ def _check_key(
 
 
 def _count_unsealed(check: SealCheck, seals: list[Seal], unsealed: list[Run]) -> None:
-    names = sample([f"{run.key}, revision {run.revision}" for run in unsealed], SHOWN)
+    names = _names(unsealed)
     expected = seals[-1].unsealed if seals else len(unsealed)
-    if len(unsealed) != expected:
+    # Only versions that seal every run say which run its bands follow.
+    stripped = [run for run in unsealed if AFTER in run.facts]
+    if stripped and not seals:
+        check.broken.append(
+            f"{len(stripped):,} runs bear no seal, and the version that issued them seals every"
+            f" run: {_names(stripped)}"
+        )
+    elif len(unsealed) != expected:
         named = f": {names}" if unsealed else ""
         check.broken.append(
             f"{len(unsealed):,} runs bear no seal, and there were {expected:,} when sealing began"
@@ -273,3 +281,7 @@ def _count_unsealed(check: SealCheck, seals: list[Seal], unsealed: list[Run]) ->
             f"{len(unsealed):,} runs were issued before there were seals, so whether they changed"
             f" cannot be told: {names}"
         )
+
+
+def _names(runs: list[Run]) -> str:
+    return sample([f"{run.key}, revision {run.revision}" for run in runs], SHOWN)

@@ -8,7 +8,7 @@ import socket
 import ssl
 import subprocess
 import urllib.request
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -73,6 +73,60 @@ def test_half_sent_requests_shut_nobody_out(empty, spawn) -> None:
                 assert response.status == 200
         process.send_signal(signal.SIGTERM)
         assert process.communicate(timeout=60) == ("", "")
+
+
+# Lines that no library would send: of roots, drives, other hosts, other protocols, and none at all.
+LINES = (
+    "GET /../../etc/passwd HTTP/1.1",
+    "GET //etc/passwd HTTP/1.1",
+    "GET /static/../../../../etc/passwd HTTP/1.1",
+    "GET /static/..%2f..%2f..%2f..%2fetc%2fpasswd HTTP/1.1",
+    "GET /static/%2e%2e/%2e%2e/%2e%2e/%2e%2e/etc/passwd HTTP/1.1",
+    "GET /static/..\\..\\healthscore.toml HTTP/1.1",
+    "GET /static//etc/passwd HTTP/1.1",
+    "GET /static/%00 HTTP/1.1",
+    "GET /accounts/../users.toml HTTP/1.1",
+    "GET file:///etc/passwd HTTP/1.1",
+    "GET http://elsewhere.example/accounts HTTP/1.1",
+    "GET * HTTP/1.1",
+    "OPTIONS * HTTP/1.1",
+    "CONNECT elsewhere.example:443 HTTP/1.1",
+    "TRACE / HTTP/1.1",
+    "GET /accounts HTTP/0.9",
+    "GET /accounts",
+    "G\x00T /accounts HTTP/1.1",
+    "GET /accounts?\xff\xfe HTTP/1.1",
+    f"GET /{'a' * 70_000} HTTP/1.1",
+)
+
+
+def test_no_request_line_opens_what_is_not_for_everybody(empty, spawn) -> None:
+    users_of(empty)
+    with spawn("serve", "-c", empty.path, "--port", 0, "--json") as process:
+        port = int(str(first_line(process)["url"]).rpartition(":")[2])
+        for line in LINES:
+            answer = answered(port, f"{line}\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            status = answer.partition(b"\r\n")[0]
+            assert status.split(b" ")[1] in {b"303", b"400", b"403", b"404"}, (line, status)
+            assert b"root:" not in answer, line
+            assert b"[source]" not in answer, line
+        assert b" 200 OK" in answered(port, "GET /login HTTP/1.1\r\nHost: localhost\r\n\r\n", 200)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=60)
+    assert out == ""
+    assert {line.partition(" uvicorn.error: ")[2] for line in err.splitlines()} <= {
+        "Invalid HTTP request received."
+    }
+
+
+def answered(port: int, request: str, most: int = 2**16) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as asked:
+        asked.sendall(request.encode("latin-1"))
+        answer = b""
+        with suppress(ConnectionResetError):
+            while len(answer) < most and (part := asked.recv(4096)):
+                answer += part
+        return answer
 
 
 def test_a_body_that_is_too_long_is_not_waited_for(empty, spawn) -> None:

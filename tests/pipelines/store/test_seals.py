@@ -21,7 +21,7 @@ from pipelines.store.opening import open_store
 from pipelines.store.runs import RunKey
 from pipelines.store.seals import key_id
 from tests.features.servers import PostgresServer, running_postgres
-from tests.pipelines.issued import DAY, KEY, STORES, batch, configured, fresh, issue, read
+from tests.pipelines.issued import DAY, KEY, STORES, batch, configured, fresh, issue
 from tests.pipelines.store.seals_by_hand import (
     checked,
     rewrite_facts,
@@ -363,42 +363,6 @@ def test_a_clock_that_went_back_changes_no_order(
     if kind == "duckdb":
         with duckdb.connect(project.store_shown, read_only=True) as connection:
             assert connection.execute("select score from latest_scores").fetchall() == [(12.5,)]
-
-
-def test_a_store_from_before_seals_is_read_and_goes_on(
-    project: Project, kind: str, used: PostgresServer | None
-) -> None:
-    before_seals(project, kind, used)
-    check = checked(project)
-    assert (check.same, check.sealed) == (True, 0)
-    assert check.notes[0].startswith(
-        "3 runs were issued before there were seals, so whether they changed cannot be told: "
-    )
-    assert read(project, KEYS[1]).num_rows == 6
-    issue(project, batch(["B"]), key=RunKey("main", DAY, "4"))
-    check = checked(project)
-    assert (check.same, check.sealed, len(check.notes)) == (True, 1, 1)
-    assert [key.model_version for key in keys_of(project)] == ["1", "2", "3", "4"]
-    if kind == "parquet":
-        shutil.rmtree(run_file(project, "2").parent)
-    else:
-        sql(project, used, "delete from runs where run_id = 2")
-    assert (
-        checked(project)
-        .broken[0]
-        .startswith("2 runs bear no seal, and there were 3 when sealing began")
-    )
-
-
-def before_seals(project: Project, kind: str, used: PostgresServer | None) -> None:
-    if kind == "parquet":
-        for key in KEYS:
-            rewrite_facts(
-                project, key.model_version, lambda facts: facts.update(version=3, seal=None)
-            )
-            rewrite_facts(project, key.model_version, lambda facts: facts.pop("seal"))
-        return
-    sql(project, used, "drop table run_seals", "update healthscore_store set version = 3")
 
 
 def test_places_follow_the_order_of_issue_not_of_dates(tmp_path: Path) -> None:
