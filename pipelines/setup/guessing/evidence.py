@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 MOST_LOOKED_AT = 1000
+MOST_COLUMNS = 300
+"""Of a wider table, whole numbers are times only where their column is called so."""
 READABLE = 0.9
 INCLUDED = 0.5
 _NUMBER_AS_TIME = r"^[0-9]{5}([.][0-9]+)?$|^1[0-9]{9}$|^1[0-9]{12}$|^1[0-9]{15}$"
@@ -83,7 +85,7 @@ def is_number_for_time(table: ir.Table, origin: str) -> str | None:
 
 def is_compact_day(table: ir.Table, origin: str) -> bool:
     """Whether whole numbers are days written as 20241231."""
-    if not table[origin].type().is_integer():
+    if not table[origin].type().is_integer() or len(table.columns) > MOST_COLUMNS:
         return False
     some = table.select(v=table[origin].cast("string")).filter(lambda t: t.v.notnull())
     facts = some.limit(MOST_LOOKED_AT)

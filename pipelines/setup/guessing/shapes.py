@@ -6,7 +6,12 @@ import re
 from typing import TYPE_CHECKING
 
 from features.tables.mapping.contract import CONTRACT
-from pipelines.setup.guessing.evidence import can_be, is_compact_day, is_number_for_time
+from pipelines.setup.guessing.evidence import (
+    MOST_COLUMNS,
+    can_be,
+    is_compact_day,
+    is_number_for_time,
+)
 from pipelines.setup.guessing.names import MUTABLE_WORDS
 from pipelines.setup.guessing.words import NUMBERS, words_of
 
@@ -38,7 +43,9 @@ def time_columns(table: ir.Table, names: list[str] | None = None) -> list[str]:
 
 def is_epoch(table: ir.Table, name: str) -> bool:
     """Whether whole numbers are seconds since 1970, or finer, and no keys by their name."""
-    if not table[name].type().is_integer() or NUMBERS & set(words_of(name)):
+    if not table[name].type().is_integer() or len(table.columns) > MOST_COLUMNS:
+        return False
+    if NUMBERS & set(words_of(name)):
         return False
     return is_number_for_time(table, name) == "unix"
 
