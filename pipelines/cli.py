@@ -19,7 +19,8 @@ EXIT_CODES = """\
 Exit codes: 0 done · 1 unexpected failure · 2 wrong usage or configuration · 3 the data break the
 contract · 4 too few matured outcomes · 5 no usable champion · 6 the score store is held or full ·
 7 a run is not as it was issued · 10 watch · 11 retrain · 12 a feed is broken · 13 retrained, and
-the champion stayed · 14 a digest was not delivered · 130 interrupted.
+the champion stayed · 14 something was not delivered · 15 something still holds what was erased ·
+130 interrupted.
 """
 
 INTERRUPTED = 130
@@ -34,7 +35,7 @@ PLACES = {
     **dict.fromkeys(("score", "verify_run", "verify_store", "explain", "curve", "trend"), "scores"),
     "portfolio": "portfolio",
     "plays": "acting.plays",
-    **dict.fromkeys(("digest", "pack", "forecast"), "portfolio"),
+    **dict.fromkeys(("digest", "pack", "forecast", "writeback"), "portfolio"),
     "export": "scores",
     **dict.fromkeys(("recommend", "what_if"), "weights"),
     **dict.fromkeys(("history", "rollback"), "champions"),
@@ -45,6 +46,7 @@ PLACES = {
     "token": "panel.token",
     "experiment": "acting.experiment",
     "calls": "acting.calls",
+    **dict.fromkeys(("erase", "export_account"), "erase"),
 }
 """Each command, or group of commands, and the file of ``pipelines/commands`` it is in."""
 

@@ -61,6 +61,10 @@ NOT_RUN = {
     "healthscore mcp": "runs until it is stopped; tests/pipelines/agents starts it",
     "healthscore plays": "needs a team that acts; tests/pipelines/plays/test_command.py has one",
     "healthscore digest --all": "needs owners; tests/pipelines/portfolio/outbox has some",
+    "healthscore erase": "needs tables without the account; tests/pipelines/project/erase has some",
+    "healthscore writeback": (
+        "needs a place to write to; tests/pipelines/portfolio/outbox/writeback has some"
+    ),
     "healthscore connect": "needs vendors' exports; tests/pipelines/setup/test_vendors.py has some",
     "healthscore init exports": "needs vendors' exports, as above",
     "healthscore links": "needs vendors' exports, as above",

@@ -213,9 +213,11 @@ def training_reference(model: HealthModel, frame: Rows) -> Reference:
     inputs = model_input(frame, model.signals, model.segments)
     segment = inputs[SEGMENT].to_numpy(dtype=object)
     # The score alone: what it is made of is not counted, and costs the most.
-    log_odds = model.calibrator.log_odds(model.classifier.decision_function(inputs), segment)
-    if model.timing is not None:
-        log_odds = log_odds - model.scale.shift(model.timing.decisions.kinds(frame))
+    margins = model.classifier.decision_function(inputs)
+    kinds = None if model.timing is None else model.timing.decisions.kinds(frame)
+    log_odds = model.calibrator.log_odds(margins, segment, kinds)
+    if kinds is not None:
+        log_odds = log_odds - model.scale.shift(kinds)
     return fit_reference(frame, model.signals, segment, score=model.scale.score(log_odds))
 
 

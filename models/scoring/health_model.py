@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 # Where the registry keeps a model among the artifacts of its version.
 MODEL_FOLDER = "health_model"
 MODEL_FILE, TREES_FILE, PLAN_FOLDER = "health_model.json", "correction.txt", "shap_plan"
-# A model with timing must not be read by a version that would leave it out.
-FORMAT, TIMED_FORMAT = 2, 3
+# What timing and kinds of terms add must not be left out by a version that knows them not.
+FORMAT, TIMED_FORMAT, KINDS_FORMAT = 2, 3, 4
 # What comes of files that somebody else wrote.
 BROKEN = (
     *(OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError),
@@ -143,11 +143,17 @@ class HealthModel:
         contract = COLUMNS if self.timing is not None else ()
         return tuple(dict.fromkeys([*names, *self.segments.settings.required_columns, *contract]))
 
+    @property
+    def _format(self) -> int:
+        if self.calibrator.levels_ or (self.curve is not None and self.curve.ageing):
+            return KINDS_FORMAT
+        return FORMAT if self.timing is None else TIMED_FORMAT
+
     def save(self, folder: Path) -> None:
         """Write JSON, LightGBM's text where there is a correction, SHAP's plan, and the seal."""
         folder.mkdir(parents=True, exist_ok=True)
         described = {
-            "format": FORMAT if self.timing is None else TIMED_FORMAT,
+            "format": self._format,
             "signals": [signal.to_dict() for signal in self.signals],
             "classifier": self.classifier.to_dict(),
             "calibrator": self.calibrator.to_dict(),
@@ -201,13 +207,13 @@ class HealthModel:
         try:
             text = (folder / MODEL_FILE).read_text(encoding="utf-8")
             described = json.loads(text, parse_float=finite_json, parse_constant=finite_json)
-            if described["format"] not in (FORMAT, TIMED_FORMAT):
+            if described["format"] not in (FORMAT, TIMED_FORMAT, KINDS_FORMAT):
                 raise RegistryError(
                     f"The model in {str(folder)!r} has format {described['format']}, but this "
-                    f"version reads formats {FORMAT} and {TIMED_FORMAT}; train again or install "
+                    f"version reads formats {FORMAT} to {KINDS_FORMAT}; train again or install "
                     "the version it is of."
                 )
-            is_timed = described["format"] == TIMED_FORMAT
+            is_timed = described["format"] != FORMAT
             trees = folder / TREES_FILE
             correction = None
             if described["classifier"]["settings"]["n_rounds"]:

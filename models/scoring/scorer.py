@@ -60,9 +60,10 @@ class Scorer:
         self._code = _codes_of(code, len(encoder.segments) + 1, len(kinds))
         labels = np.tile(np.array(self.labels, dtype=object), len(kinds))
         self._start = self.shap.base_values(self._code, len(self._code))
-        self._usual = model.calibrator.log_odds(self._start, labels)
+        kind = np.repeat(kinds, len(self.labels))
+        self._usual = model.calibrator.log_odds(self._start, labels, kind)
         self._slope = model.calibrator.slope(labels)
-        self._shift = np.repeat(model.scale.shift(kinds), len(self.labels))
+        self._shift = model.scale.shift(kind)
         self._shares = signal_shares(model.signals, self.labels, model.signal_weights)
         self._context = is_context(model.signals)
         self._group = np.array([GROUPS.index(signal.group) for signal in model.signals])
@@ -205,14 +206,14 @@ class Scorer:
         place = self._place(self._labels_of(inputs), frame)
         contributions = self.shap.shap_values(values, segment=self._code[place])
         usual, slope = self._usual[place], self._slope[place]
-        shares = curve.shares(frame)
-        told = curve.told(shares, usual + slope * contributions.sum(axis=1), usual)
+        shares, middle = curve.shares(frame), curve.at_decisions(frame, usual)
+        told = curve.told(shares, usual + slope * contributions.sum(axis=1), middle)
         return ScoredCurves(
             within=told.within,
             low=told.low,
             high=told.high,
-            baseline=curve.told(shares, usual, usual).within,
-            points=curve.points(shares, contributions, usual, slope),
+            baseline=curve.told(shares, usual, middle).within,
+            points=curve.points(shares, contributions, usual, middle, slope),
         )
 
     def inputs(self, batch: pa.RecordBatch) -> tuple[Codes, Floats]:

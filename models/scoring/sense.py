@@ -59,7 +59,10 @@ def _faults(model: Any) -> Iterator[str]:
         yield f"what a score wobbles by must not be below 0, and is {model.noise}"
     if model.curve is not None:
         yield from model.curve.faults()
-    kinds = len(KINDS) if model.scale.term_anchors else 0
+    levels = model.calibrator.levels_
+    if levels and len(levels) != len(KINDS):
+        yield f"the calibration must have {len(KINDS)} levels, and has {len(levels)}"
+    kinds = len(KINDS) if model.scale.term_anchors or levels else 0
     if len(model.term_centres) != kinds or (kinds and model.timing is None):
         yield f"centres must be of {kinds} kinds of terms, and are of {len(model.term_centres)}"
     for centres in (model.centres, *model.term_centres):

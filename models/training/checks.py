@@ -84,8 +84,12 @@ def check_evidence(happened: pd.Series, least: int, where: str) -> None:
     """
     positives, rows = int(happened.sum()), len(happened)
     if not least <= positives < rows:
-        needed = "a row that is not" if positives >= least else f"at least {least} positives"
+        needed, step = (
+            f"at least {least} positives",
+            "use a longer history or a longer outcome window",
+        )
+        if positives >= least:
+            needed, step = "a row without the outcome", "check what counts as the outcome"
         raise EvidenceError(
-            f"Learning needs {needed} {where}, but {positives} of {rows} rows are positive; "
-            "use a longer history or a longer outcome window."
+            f"Learning needs {needed} {where}, but {positives} of {rows} rows are positive; {step}."
         )

@@ -20,7 +20,6 @@ from models.churn.classifier import ChurnClassifier
 from models.churn.coded import Rows
 from models.measures.metrics import BandRow, Metrics
 from models.measures.reversal import reversal
-from models.scoring.calibration import LogisticCalibrator
 from models.scoring.health_model import SEGMENT, HealthModel, model_input
 from models.scoring.scale import POINTS_PER_LOG_ODDS, ScaleSettings, ScoreScale, scale_of
 from models.scoring.timing.decisions import KINDS
@@ -233,17 +232,14 @@ def _cross_validated(
 
 def _refitted(learnt: Learnt, frame: Rows, fold: Fold, unseen: Unseen) -> Learnt:
     """Fit to every row with the choices made on the older ones; the hold-out's margins join in."""
-    happened = frame["happened"].to_numpy(dtype=float)
+    happened = frame["happened"].to_numpy(dtype=int)
     inputs = learnt.inputs(frame)
-    segment = inputs[SEGMENT].to_numpy(dtype=object)
     due = learnt.due(frame)
     rows = np.concatenate([fold.train[learnt.selection.rows], fold.test[unseen.due]])
     margins = np.concatenate([learnt.selection.margins, unseen.margins[unseen.due]])
-    calibrator = LogisticCalibrator().fit(margins, happened[rows], segment[rows])
-    classifier = clone(learnt.classifier).fit(
-        inputs.take(np.flatnonzero(due)), happened[due].astype(int)
-    )
-    return replace(learnt, classifier=classifier, calibrator=calibrator).timed(frame)
+    classifier = clone(learnt.classifier).fit(inputs.take(np.flatnonzero(due)), happened[due])
+    calibrated = learnt.calibrated(frame, rows, margins)
+    return replace(calibrated, classifier=classifier).timed(frame)
 
 
 def _with_weights(
@@ -257,7 +253,8 @@ def _with_weights(
     signals, classifier = learnt.signals, learnt.classifier
     inputs = model_input(frame, signals, learnt.assignment)
     segment = inputs[SEGMENT].to_numpy(dtype=object)
-    kinds = learnt.kinds(frame) if scale.term_anchors else None
+    apart = scale.term_anchors or learnt.calibrator.levels_
+    kinds = learnt.kinds(frame) if apart else None
     centres, term_centres = _centres(classifier, inputs, segment, kinds)
     best = best_weights(
         classifier,

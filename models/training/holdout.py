@@ -87,13 +87,14 @@ def judge(learnt: Fitted, frame: Rows, rows: Codes, base_rate: float) -> Unseen:
     segment = inputs[SEGMENT].to_numpy(dtype=object)
     margins = learnt.classifier.decision_function(inputs)
     context = _context_margins(learnt, inputs, margins)
+    kinds = learnt.kinds(tested)
     return Unseen(
         rows,
         margins,
-        learnt.calibrator.log_odds(margins, segment),
+        learnt.calibrator.log_odds(margins, segment, kinds),
         learnt.due(tested),
         learnt.share(tested),
-        learnt.kinds(tested),
+        kinds,
         segment,
         context,
         margins - context,

@@ -64,7 +64,8 @@ class Fitted:
         """Calibrated log-odds of the outcome at a decision: (n,)."""
         inputs = self.inputs(frame)
         margins = self.classifier.decision_function(inputs)
-        return self.calibrator.log_odds(margins, inputs[SEGMENT].to_numpy(dtype=object))
+        segment = inputs[SEGMENT].to_numpy(dtype=object)
+        return self.calibrator.log_odds(margins, segment, self.kinds(frame))
 
     def probability(self, frame: Rows) -> Floats:
         """Calibrated probability of the outcome in the outcome window: (n,)."""
@@ -103,6 +104,27 @@ class Learnt(Fitted):
 
     selection: Selection
 
+    def calibrated(self, frame: Rows, rows: Codes, margins: Floats) -> Learnt:
+        """Fit the calibration to margins of rows that the models behind them had not seen.
+
+        Parameters
+        ----------
+        frame : DataFrame of n rows
+            As :func:`learn` takes.
+        rows : ndarray of int, shape (m,)
+            Positions of those rows.
+        margins : ndarray of shape (m,)
+            Their margins.
+        """
+        told = frame.take(rows)
+        calibrator = LogisticCalibrator().fit(
+            margins,
+            told["happened"].to_numpy(dtype=float),
+            self.segment(told),
+            self.kinds(told) if self.timing is not None else None,
+        )
+        return replace(self, calibrator=calibrator)
+
     def timed(self, frame: Rows) -> Learnt:
         """Learn the timing anew from rows whose outcomes are known."""
         if self.timing is None:
@@ -129,12 +151,13 @@ class Learnt(Fitted):
         happened = frame["happened"].to_numpy(dtype=int)
         if happened[due].sum() < LEAST_LOSSES:
             return None
-        segment = inputs[SEGMENT].to_numpy(dtype=object)
+        segment, kinds = inputs[SEGMENT].to_numpy(dtype=object), self.kinds(frame)
 
         def tell(taught: Codes) -> Floats:
             rows = taught[due[taught]]
             classifier = clone(self.classifier).fit(inputs.take(rows), happened[rows])
-            return self.calibrator.log_odds(classifier.decision_function(inputs), segment)
+            margins = classifier.decision_function(inputs)
+            return self.calibrator.log_odds(margins, segment, kinds)
 
         return learn_curve(window, frame, tell, segment, is_dated=self.timing is not None)
 
@@ -243,7 +266,8 @@ def learn(frame: Rows, signals: Sequence[Signal], learning: Learning) -> Learnt:
         learnt = learn(frame.take(np.flatnonzero(due)), decisions.signals(signals), every)
         rows = np.flatnonzero(due)[learnt.selection.rows]
         selection = replace(learnt.selection, rows=rows)
-        return replace(learnt, selection=selection, timing=Timing(decisions, ())).timed(frame)
+        dated = replace(learnt, selection=selection, timing=Timing(decisions, ()))
+        return dated.calibrated(frame, rows, selection.margins).timed(frame)
     signals = tuple(signals)
     assignment = assign_segments(frame, learning.segments)
     inputs = model_input(frame, signals, assignment)
@@ -262,15 +286,12 @@ def learn(frame: Rows, signals: Sequence[Signal], learning: Learning) -> Learnt:
         is_dated=learning.is_dated,
     )
     classifier.set_params(**selection.parameters)
-    segment = inputs[SEGMENT].to_numpy(dtype=object)
-    calibrator = LogisticCalibrator().fit(
-        selection.margins, happened[selection.rows], segment[selection.rows]
-    )
     classifier.fit(inputs, happened.astype(int))
-    return Learnt(
+    learnt = Learnt(
         signals=signals,
         assignment=assignment,
         classifier=classifier,
-        calibrator=calibrator,
+        calibrator=LogisticCalibrator(),
         selection=selection,
     )
+    return learnt.calibrated(frame, selection.rows, selection.margins)

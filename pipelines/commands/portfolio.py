@@ -100,6 +100,30 @@ def digest(
         raise typer.Exit(NOT_DELIVERED)
 
 
+def writeback(
+    name: Annotated[
+        str | None, typer.Argument(help="A section [writeback.NAME]; by default all of them.")
+    ] = None,
+    config: Config = DEFAULT_CONFIG,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be written, and do nothing.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write scores that changed to a CRM or another server: each account once, whatever happens."""
+    from pipelines.portfolio.outbox.writeback.writing import write_back
+    from pipelines.reports.terminal.console import plain
+
+    with answering(as_json) as answer:
+        written = write_back(project_of(config), name, dry_run=dry_run)
+        answer.give({"writeback": [one.to_dict() for one in written], "dry_run": dry_run})
+        for one in written:
+            for line in one.said:
+                answer.say(plain(line, 400))
+    if not all(one.is_done for one in written):
+        raise typer.Exit(NOT_DELIVERED)
+
+
 def forecast(
     config: Config = DEFAULT_CONFIG,
     as_of: RunDate = None,

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 
     from features.outcomes.settings import OutcomeSettings
     from features.packs.opening import Vendors
+    from features.tables.cleaning import CleanTable
 
 BEHAVIOUR = ("usage_events", "tickets", "invoices", "surveys", "trainings", "referrals", "ratings")
 """Tables of what accounts do, whose end makes them look silent."""
+ERASURES = "erasures.jsonl"
 SILENCE_DAYS = 7
 """An as-of date this far past the data's last row is refused: every account would look silent."""
 
@@ -140,7 +142,30 @@ def open_company(
                 name: table.without(settings.check.mute) for name, table in company.quality.items()
             }
             company = replace(company, quality=heard)
+        company = replace(company, tables=left_out(project, company.tables))
         yield with_calls(company, call_book(project.folder).entries())
+
+
+def left_out(project: Project, tables: dict[str, CleanTable]) -> dict[str, CleanTable]:
+    """Leave accounts out of tables that were erased although the tables still hold them.
+
+    Raises
+    ------
+    StoreError
+        When the record of erasures was changed.
+    """
+    if not (project.folder / ERASURES).exists() or "accounts" not in tables:
+        return tables
+    from pipelines.project.records.erased import erased_book
+
+    accounts = tables["accounts"].cleaned.select("account_id").distinct().to_pyarrow()
+    blocked = erased_book(project.folder).blocked(accounts.column("account_id").to_pylist())
+    if not blocked:
+        return tables
+    return {
+        name: replace(table, cleaned=table.cleaned.filter(table.cleaned.account_id.notin(blocked)))
+        for name, table in tables.items()
+    }
 
 
 def scoring_date(company: Company, as_of: date | None) -> tuple[date, list[str]]:

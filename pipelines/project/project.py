@@ -26,7 +26,7 @@ from features.tables.mapping.mapping import Frozen, TablesSettings
 from features.tables.mapping.reading_settings import ReadingSettings
 from models.drift.policy import DriftPolicy, PromotionRules
 from models.scoring.timing.retention.settings import ForecastSettings
-from pipelines.project.settings.alert import AlertSettings, DigestSettings
+from pipelines.project.settings.alert import AlertSettings, DigestSettings, WritebackSettings
 from pipelines.project.settings.experiment import NAME, ExperimentSettings
 from pipelines.project.settings.score import MAIN, FurtherOutcome, ScoreSettings, with_inherited
 from pipelines.project.settings.scorecard import (
@@ -80,6 +80,7 @@ class Settings(Frozen):
     monitor: DriftPolicy = DriftPolicy()
     alert: AlertSettings = AlertSettings()
     digest: DigestSettings = DigestSettings()
+    writeback: dict[Annotated[str, Field(pattern=NAME)], WritebackSettings] = Field({})
     serve: ServeSettings = ServeSettings()
 
     @pydantic.model_validator(mode="before")
@@ -174,13 +175,16 @@ class Project:
             document["store"][key] = masked(self.settings.store.url)
         for key in set(document.get("alert", {})) & {"webhook", "command"}:  # often secrets
             document["alert"][key] = HIDDEN
+        for section in document.get("writeback", {}).values():
+            for key in set(section) & {"url"}:
+                section[key] = HIDDEN
         return masked_comments(tomlkit.dumps(document))
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of what shapes a score: not comments, order, passwords or places."""
         beside = {"registry", "store", "scorecard", "plays", "retraining", "monitor", "alert"}
-        beside |= {"serve", "check", "owners", "experiments"}
+        beside |= {"serve", "check", "owners", "experiments", "writeback"}
         said = self.settings.model_dump(mode="json", exclude=beside)
         if self.settings.source.url is not None:
             said["source"]["url"] = masked(self.settings.source.url)

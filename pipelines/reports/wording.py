@@ -92,6 +92,42 @@ def band_kept(scale: ScoreScale, band: str, score: float) -> str | None:
     return None if alone == band else f"{score:.1f} alone is {alone}; a band changes {BANDS_CHANGE}"
 
 
+def usual_words(scale: ScoreScale, score: float, if_due: float | None) -> str | None:
+    r"""Say which risk at a decision scores 50, where kinds of terms are told apart.
+
+    It is told by what was issued: the account's risk, and as many times its odds as the score is
+    from 50.
+
+    Parameters
+    ----------
+    scale : ScoreScale
+        The scale of the model.
+    score : float
+        The account's score.
+    if_due : float or None
+        Its risk at a decision.
+
+    Returns
+    -------
+    str or None
+        None where 50 is the same risk for everybody, or the score is cut off at 0 or 100 and so
+        does not tell.
+
+    Examples
+    --------
+    >>> from models.scoring.scale import ScoreScale
+    >>> scale = ScoreScale(0.05, 0.0952, 0.0452, term_anchors=(0.05, 0.1, 0.1, 0.2, 0.2))
+    >>> usual_words(scale, 40.0, 1 / 3)
+    '50 is the 20.0\u202f% that is usual at decisions about terms of its kind'
+    >>> usual_words(scale, 0.0, 0.99)
+    """
+    if not scale.term_anchors or if_due is None or not (0 < score < 100 and 0 < if_due < 1):
+        return None
+    odds = if_due / (1 - if_due) * math.exp((50 - score) / scale.points_per_log_odds)
+    usual = percent(odds / (1 + odds))
+    return f"50 is the {usual} that is usual at decisions about terms of its kind"
+
+
 def count(number: float | None) -> str:
     """Write how many.
 

@@ -51,6 +51,8 @@ class Explained:
         How people speak of the outcome.
     kept : str or None
         Why the band is not that of the score; None where it is.
+    usual : str or None
+        Which risk at a decision scores 50; None where it is the same for everybody.
     timing : str or None
         When the contract renews; None where the score does not tell it apart, or no date is known.
     prior : PriorShare or None
@@ -66,6 +68,7 @@ class Explained:
     timing: str | None = None
     prior: PriorShare | None = None
     kept: str | None = None
+    usual: str | None = None
 
     def to_dict(self) -> Json:
         """Return what ``explain --json`` prints."""
@@ -76,6 +79,7 @@ class Explained:
             "band_rate": json_value(self.band_rate),
             "band_limits": self.limits,
             "band_kept": self.kept,
+            "usual": self.usual,
             "timing": self.timing,
             "prior": None if self.prior is None else self.prior.to_dict(),
         }
@@ -92,7 +96,7 @@ def explain_account(project: Project, account_id: str, as_of: date | None) -> Ex
         When there is no champion.
     """
     from models.scoring.scorer import Scorer
-    from pipelines.reports.wording import band_kept, band_limits
+    from pipelines.reports.wording import band_kept, band_limits, usual_words
     from pipelines.scoring.bands.account import settled_band
 
     outcome = project.settings.outcome
@@ -142,6 +146,7 @@ def explain_account(project: Project, account_id: str, as_of: date | None) -> Ex
         timing_words(model, frame, day),
         model.prior,
         band_kept(model.scale, account["band"], row["score"]),
+        usual_words(model.scale, row["score"], row["probability_if_due"]),
     )
 
 

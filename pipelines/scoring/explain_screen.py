@@ -36,6 +36,8 @@ def show_explained(console: Console, explained: Explained) -> None:
         )
     )
     console.print(Text(explained.limits))
+    if explained.usual is not None:
+        console.print(Text(f"A score of {explained.usual}"))
     if explained.kept is not None:
         console.print(Text(explained.kept))
     if explained.timing is not None:

@@ -21,9 +21,15 @@ from pipelines.store.schema import (
     RUN_SCHEMA,
     SCORE_SCHEMA,
 )
-from pipelines.store.seals import SEAL_SCHEMA, Seal, seal_run
-from pipelines.store.tables import BEFORE_CURVES, BEFORE_SEALS, STORE_VERSION
-from pipelines.store.writer import RunWriter
+from pipelines.store.seals import (
+    ERASURE_SCHEMA,
+    SEAL_SCHEMA,
+    Erasure,
+    Seal,
+    seal_run,
+)
+from pipelines.store.tables import BEFORE_CURVES, BEFORE_SEALS, ERASURES_TABLE, STORE_VERSION
+from pipelines.store.writer import ErasedRun, RunWriter
 
 # The scores of each run with the run's number, which tells the order of issue.
 _NUMBERED = (
@@ -197,6 +203,44 @@ class ScoreStore(ABC):
         last = next(iter(self._seals("order by place desc limit 1")), None)
         unsealed = 0 if last else len(self.runs())
         return seal_run(run, groups, rows_digest, last=last, unsealed=unsealed, key=self.seal_key)
+
+    def erasures(self) -> list[Erasure]:
+        """List what was erased from runs, in the order of erasing; mostly nothing was."""
+        there = (
+            "select count(*) as place from information_schema.tables where table_schema ="
+            f" current_schema() and table_name = '{ERASURES_TABLE}'"
+        )
+        counted = self._ask(there, [], pa.schema([("place", pa.int64())])).read_all().to_pylist()
+        if not counted[0]["place"]:
+            return []
+        names = ", ".join(ERASURE_SCHEMA.names)
+        query = f"select {names} from {ERASURES_TABLE} order by erased_at, number"
+        return [
+            Erasure(**row) for row in self._ask(query, [], ERASURE_SCHEMA).read_all().to_pylist()
+        ]
+
+    def write_erased(self, changes: Sequence[ErasedRun], account_id: str | None) -> None:
+        """Put other names in the place of erased ones, and leave nothing of what they were.
+
+        Parameters
+        ----------
+        changes : sequence of ErasedRun
+            What becomes of each run.
+        account_id : str or None
+            The account; None where the facts of runs alone named somebody.
+
+        Raises
+        ------
+        StoreError
+            When the store is opened for reading, or cannot be written.
+        """
+        if self.read_only:
+            raise StoreError(f"The score store '{self.shown}' is opened for reading alone")
+        self._write_erased(changes, account_id)
+
+    @abstractmethod
+    def _write_erased(self, changes: Sequence[ErasedRun], account_id: str | None) -> None:
+        """Do what :meth:`write_erased` says."""
 
     def scores(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import tempfile
 import threading
 import time
@@ -22,11 +23,14 @@ from pipelines.store.runs import AlreadyIssued, EarlierStore, NoStore, Run, RunK
 from pipelines.store.schema import SCORE_SCHEMA
 from pipelines.store.tables import (
     BEFORE_SEALS,
+    ERASURES,
     GROUPS_SCHEMA,
     SCORE_COLUMNS,
     STORE_VERSION,
     brought_up,
     carry_over,
+    erase_statements,
+    erasing,
     groups_in,
     groups_of,
     insert_seal,
@@ -34,7 +38,7 @@ from pipelines.store.tables import (
     tables,
     version_of,
 )
-from pipelines.store.writer import RunWriter, twice
+from pipelines.store.writer import ErasedRun, RunWriter, twice
 
 # What DuckDB may hold beside the batch at hand. It writes the rest to the file as it goes, and
 # would otherwise keep a copy of that in most of the machine's memory.
@@ -181,6 +185,42 @@ class DuckdbStore(ScoreStore):
         """Return the group of each signal that may be a reason of a run."""
         return groups_in(self._ask(*groups_of(run), GROUPS_SCHEMA))
 
+    def _write_erased(self, changes: Sequence[ErasedRun], account_id: str | None) -> None:
+        connection, marked = self.connection.cursor(), erase_statements("?")
+        try:
+            with self._speaking():
+                connection.begin()
+                connection.execute(ERASURES)
+                for statement, parameters in erasing(changes, account_id, marked):
+                    connection.execute(statement, parameters)
+                connection.commit()
+        finally:
+            connection.close()
+        self._written_anew()
+
+    def _written_anew(self) -> None:
+        """Copy what the file holds into another in its place: what was deleted stays in a file."""
+        fresh = self.file.with_name(f"{self.file.name}.{secrets.token_hex(4)}.new")
+        try:
+            with self._speaking():
+                (name,) = self.connection.execute("select current_database()").fetchall()[0]
+                self.connection.execute("checkpoint")
+                self.connection.execute(f"attach {quoted(str(fresh))} as fresh")
+                self.connection.execute(f'copy from database "{name}" to fresh')
+                self.connection.execute("detach fresh")
+            shutil.copymode(self.file, fresh)
+            with fresh.open("rb") as written:
+                os.fsync(written.fileno())
+            os.replace(fresh, self.file)
+        except OSError as error:
+            raise StoreError(
+                f"The score store '{self.shown}' cannot be written anew: {error.strerror}; free"
+                " some space and run again, for what was erased may still be in its file"
+            ) from error
+        finally:
+            for left in (fresh, fresh.with_name(f"{fresh.name}.wal")):
+                left.unlink(missing_ok=True)
+
     @contextmanager
     def _issuing(
         self, key: RunKey, groups: Mapping[str, str], *, force: bool
@@ -287,6 +327,11 @@ def _make(file: Path) -> None:
     finally:
         with suppress(OSError):
             draft.unlink()
+
+
+def quoted(text: str) -> str:
+    """Write a text as SQL does."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def spill_folder() -> str:

@@ -22,16 +22,23 @@ import pyarrow.parquet as pq
 
 from features.errors import StoreError, first_line
 from features.json_values import Json
+from pipelines.reports.terminal.whole_file import replaced_whole
 from pipelines.store.base import ScoreStore
 from pipelines.store.duckdb import BATCH_ROWS, MEMORY, REPEATED, batches_of, spill_folder
 from pipelines.store.runs import AlreadyIssued, NoStore, Run, RunKey, now
 from pipelines.store.schema import HISTORY_SCHEMA, RUN_SCHEMA, SCORE_SCHEMA
-from pipelines.store.seals import SEAL_SCHEMA
-from pipelines.store.tables import NEWEST_RUNS, SCORE_COLUMNS, STORE_VERSION, refuse_later
-from pipelines.store.writer import RunWriter, twice
+from pipelines.store.seals import ERASURE_SCHEMA, SEAL_SCHEMA, Erasure
+from pipelines.store.tables import (
+    ERASURES_TABLE,
+    NEWEST_RUNS,
+    SCORE_COLUMNS,
+    STORE_VERSION,
+    refuse_later,
+)
+from pipelines.store.writer import ErasedRun, RunWriter, renamed_rows, twice
 
 ROWS, FACTS = "scores.parquet", "_run.json"
-FILE_DIGEST = "file_sha256"
+FILE_DIGEST, ERASED = "file_sha256", "erasures"
 # Readers of Parquet folders pass over names that begin so.
 _LOCK, _UNFINISHED = "_lock", "_unfinished"
 _PARTS = ("outcome", "as_of", "model_version", "revision")
@@ -124,6 +131,9 @@ class ParquetStore(ScoreStore):
         seals = pa.Table.from_pylist(sealed, SEAL_SCHEMA)  # noqa: F841
         engine.execute("create table runs as select * from runs").fetchall()
         engine.execute("create table run_seals as select * from seals").fetchall()
+        told = [one for run in facts for one in Erasure.rows_of(run, run.get(ERASED))]
+        erasures = pa.Table.from_pylist(told, ERASURE_SCHEMA)  # noqa: F841
+        engine.execute(f"create table {ERASURES_TABLE} as select * from erasures").fetchall()
         engine.execute(NEWEST_RUNS)
         # Files of earlier versions lack columns, which come empty beside a table that has them.
         engine.from_arrow(SCORE_SCHEMA.empty_table()).create("no_rows")
@@ -195,6 +205,36 @@ class ParquetStore(ScoreStore):
                     closing(_ParquetRun(self, draft, key, groups, revision))
                 )
             yield writer
+
+    def _write_erased(self, changes: Sequence[ErasedRun], account_id: str | None) -> None:
+        with ExitStack() as held, self._speaking():
+            self._take(held.enter_context((self.folder / _LOCK).open("a")))
+            shutil.rmtree(self.folder / _UNFINISHED, ignore_errors=True)
+            for one in changes:
+                self._erase_run(one, account_id)
+
+    def _erase_run(self, change: ErasedRun, account_id: str | None) -> None:
+        """Write what is kept of an erasure, and then the rows: what is between is seen."""
+        folder = self.folder_of(change.run.key, change.run.revision)
+        told = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        with ExitStack() as written:
+            if change.row is not None and account_id is not None:
+                fresh = written.enter_context(replaced_whole(folder / ROWS))
+                with pq.ParquetFile(folder / ROWS) as rows, fresh.open("wb") as file:
+                    batches = rows.iter_batches(BATCH_ROWS)
+                    with pq.ParquetWriter(file, rows.schema_arrow, compression="zstd") as parquet:
+                        for batch in renamed_rows(batches, account_id, change.row):
+                            parquet.write_batch(batch)
+                    _to_disk(file)
+                if FILE_DIGEST in told:
+                    told[FILE_DIGEST] = _digest(fresh)
+            if not change.is_known:
+                told[ERASED] = [*told.get(ERASED, []), change.erasure.kept()]
+                told["facts"] = dict(change.facts)
+            with replaced_whole(folder / FACTS) as facts, facts.open("w", encoding="utf-8") as file:
+                json.dump(told, file, indent=1)
+                _to_disk(file)
+        _folder_to_disk(folder)
 
     def _take(self, lock: IO[str]) -> None:
         try:
@@ -301,15 +341,20 @@ def _engine() -> duckdb.DuckDBPyConnection:
 def _typed(told: dict[str, Any]) -> dict[str, Any]:
     """Return the facts of a run, and its seal, in the types of rows of the store's tables."""
     seal = told.get("seal", {})
-    return {name: seal[name] for name in SEAL_SCHEMA.names if name in seal} | {
-        "outcome": str(told["outcome"]),
-        "as_of": date.fromisoformat(told["as_of"]),
-        "model_version": str(told["model_version"]),
-        "revision": int(told["revision"]),
-        "issued_at": datetime.fromisoformat(told["issued_at"]),
-        "rows": int(told["rows"]),
-        "facts": json.dumps(told["facts"]),
-    }
+    erased = {ERASED: told[ERASED]} if ERASED in told else {}
+    return (
+        erased
+        | {name: seal[name] for name in SEAL_SCHEMA.names if name in seal}
+        | {
+            "outcome": str(told["outcome"]),
+            "as_of": date.fromisoformat(told["as_of"]),
+            "model_version": str(told["model_version"]),
+            "revision": int(told["revision"]),
+            "issued_at": datetime.fromisoformat(told["issued_at"]),
+            "rows": int(told["rows"]),
+            "facts": json.dumps(told["facts"]),
+        }
+    )
 
 
 def _texts(values: list[str]) -> str:

@@ -20,10 +20,14 @@ from pipelines.store.runs import AlreadyIssued, NoStore, Run, RunKey, now, run_r
 from pipelines.store.schema import SCORE_SCHEMA
 from pipelines.store.tables import (
     BEFORE_SEALS,
+    ERASURES,
+    ERASURES_TABLE,
     GROUPS_SCHEMA,
     SCORE_COLUMNS,
     STORE_VERSION,
     brought_up,
+    erase_statements,
+    erasing,
     groups_in,
     groups_of,
     insert_seal,
@@ -31,7 +35,7 @@ from pipelines.store.tables import (
     tables,
     version_of,
 )
-from pipelines.store.writer import RunWriter, twice
+from pipelines.store.writer import ErasedRun, RunWriter, twice
 
 if TYPE_CHECKING:
     import psycopg
@@ -52,13 +56,13 @@ SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.
 WHERE n.nspname = %s AND c.relname = 'healthscore_store'"""
 
 
-# Grants seals to everybody who was granted runs, and no more than that.
+# Grants a table to everybody who was granted runs, and no more than that.
 _SAME_RIGHTS = """
 DO $$ DECLARE granted record; BEGIN FOR granted IN
     SELECT r.grantee, r.privilege_type FROM pg_catalog.pg_class c,
         LATERAL aclexplode(c.relacl) AS r
     WHERE c.oid = 'runs'::regclass AND r.grantee <> c.relowner
-LOOP EXECUTE format('GRANT %s ON run_seals TO %s', granted.privilege_type,
+LOOP EXECUTE format('GRANT %s ON {table} TO %s', granted.privilege_type,
     CASE granted.grantee WHEN 0 THEN 'PUBLIC' ELSE granted.grantee::regrole::text END);
 END LOOP; END $$"""
 
@@ -160,7 +164,7 @@ class PostgresStore(ScoreStore):
             for statement in brought_up(version, _TEXT):
                 connection.execute(statement)
             if version <= BEFORE_SEALS:
-                connection.execute(_SAME_RIGHTS)
+                connection.execute(_SAME_RIGHTS.format(table="run_seals"))
         except errors.InsufficientPrivilege as error:
             raise StoreError(
                 f"The score store '{self.shown}' was written by an earlier version, and only the"
@@ -220,6 +224,17 @@ class PostgresStore(ScoreStore):
     def groups_of(self, run: Run) -> dict[str, str]:
         """Return the group of each signal that may be a reason of a run."""
         return groups_in(self._ask(*groups_of(run), GROUPS_SCHEMA))
+
+    def _write_erased(self, changes: Sequence[ErasedRun], account_id: str | None) -> None:
+        with self._speaking():
+            with self.connection.transaction():
+                self.connection.execute(ERASURES)
+                self.connection.execute(_SAME_RIGHTS.format(table=ERASURES_TABLE))
+                for statement, parameters in erasing(changes, account_id, erase_statements("%s")):
+                    self.connection.execute(statement, parameters)
+            # What was replaced is free to be written over; copies of a server are its own affair.
+            self.connection.execute("VACUUM score_rows")
+            self.connection.execute("VACUUM runs")
 
     @contextmanager
     def _issuing(

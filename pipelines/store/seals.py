@@ -6,8 +6,8 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from datetime import date
+from dataclasses import asdict, dataclass, replace
+from datetime import date, datetime
 
 import numpy as np
 import pyarrow as pa
@@ -37,6 +37,21 @@ SEAL_SCHEMA = pa.schema(
     ]
 )
 """One row per sealed run."""
+ERASURE_SCHEMA = pa.schema(
+    [
+        *(SEAL_SCHEMA.field(name) for name in ("outcome", "as_of", "model_version", "revision")),
+        ("number", pa.int32()),
+        ("erased_at", pa.timestamp("us")),
+        ("tombstone", pa.string()),
+        ("rows_before", pa.string()),
+        ("rows_after", pa.string()),
+        ("digest_before", pa.string()),
+        ("digest_after", pa.string()),
+        ("key_id", pa.string()),
+        ("seal", pa.string()),
+    ]
+)
+"""One row per erasure that changed a run."""
 _RUN = ("outcome", "as_of", "model_version", "revision")
 _FLOAT, _LENGTH = np.dtype("<f8"), np.dtype("<i4")
 _MISSING = -1
@@ -154,6 +169,82 @@ class Seal:
     def kept(self) -> Json:
         """Return what a file that tells which run it is of keeps of a seal beside that."""
         return {name: value for name, value in asdict(self).items() if name not in _RUN}
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """What the erasure of an account or a person changed in a run, and that it was meant.
+
+    Attributes
+    ----------
+    outcome, as_of, model_version, revision
+        Which run.
+    number : int
+        Of the erasures of this run, from 1.
+    erased_at : datetime
+        When, UTC without a zone.
+    tombstone : str
+        What stands in the place of the name.
+    rows_before, rows_after : str
+        See :class:`RowsDigest`.
+    digest_before, digest_after : str
+        See :func:`digest_of`; they differ where the facts of the run named what was erased.
+    key_id, seal : str
+        As of a seal: whoever has the key vouches for the change.
+    """
+
+    outcome: str
+    as_of: date
+    model_version: str
+    revision: int
+    number: int
+    erased_at: datetime
+    tombstone: str
+    rows_before: str
+    rows_after: str
+    digest_before: str
+    digest_after: str
+    key_id: str = ""
+    seal: str = ""
+
+    @property
+    def run(self) -> tuple[str, date, str, int]:
+        """Which run it changed."""
+        return self.outcome, self.as_of, self.model_version, self.revision
+
+    def kept(self) -> Json:
+        """Return what a file that tells which run it is of keeps of it."""
+        kept = {name: value for name, value in asdict(self).items() if name not in _RUN}
+        return kept | {"erased_at": self.erased_at.isoformat()}
+
+    @classmethod
+    def rows_of(cls, run: Mapping[str, object], kept: object) -> list[dict[str, object]]:
+        """Return what :meth:`kept` gave of a run as rows of :data:`ERASURE_SCHEMA`."""
+        named = {name: run[name] for name in _RUN}
+        listed = kept if isinstance(kept, list) else []
+        return [
+            named | one | {"erased_at": datetime.fromisoformat(one["erased_at"])} for one in listed
+        ]
+
+    def sealed(self, key: bytes | None) -> Erasure:
+        """Return it with its seal."""
+        named = replace(self, key_id=key_id(key), seal="")
+        return replace(named, seal=signed(named._digest(), key))
+
+    def is_sound(self, key: bytes | None) -> bool:
+        """Whether it is as it was written, as far as the key at hand can tell."""
+        if self.key_id not in ("", key_id(key)):
+            return True
+        expected = signed(replace(self, seal="")._digest(), key if self.key_id else None)
+        return hmac.compare_digest(expected.encode(), self.seal.encode())
+
+    def _digest(self) -> str:
+        text = json.dumps(
+            asdict(self)
+            | {"as_of": self.as_of.isoformat(), "erased_at": self.erased_at.isoformat()},
+            sort_keys=True,
+        )
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 def run_of(run: Run) -> tuple[str, date, str, int]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -11,12 +13,13 @@ from features.catalog import GROUPS
 from features.errors import StoreError, sample
 from pipelines.project.settings.score import MAIN
 from pipelines.store.schema import ADDED_COLUMNS, SCORE_SCHEMA
-from pipelines.store.seals import SEAL_SCHEMA
+from pipelines.store.seals import ERASURE_SCHEMA, SEAL_SCHEMA
 
 if TYPE_CHECKING:
     import duckdb
 
     from pipelines.store.runs import Run
+    from pipelines.store.writer import ErasedRun
 
 STORE_VERSION = 5
 """Form of the store: 1 knew one outcome, 2 outcomes, 3 revisions of runs, 4 seals, 5 curves."""
@@ -40,6 +43,16 @@ create table run_seals (
     seal_before text not null, rows_digest text not null, key_id text not null,
     digest text not null, seal text not null,
     unique (outcome, as_of, model_version, revision)
+)"""
+ERASURES_TABLE = "run_erasures"
+"""A store holds it once something was erased."""
+ERASURES = f"""
+create table if not exists {ERASURES_TABLE} (
+    outcome text not null, as_of date not null, model_version text not null,
+    revision integer not null, number integer not null, erased_at timestamp not null,
+    tombstone text not null, rows_before text not null, rows_after text not null,
+    digest_before text not null, digest_after text not null, key_id text not null,
+    seal text not null, unique (outcome, as_of, model_version, revision, number)
 )"""
 NEWEST_RUNS = """
 create view newest_runs as
@@ -204,6 +217,34 @@ def groups_in(rows: pa.RecordBatchReader) -> dict[str, str]:
 def insert_seal(mark: str) -> str:
     """Return the statement that keeps a seal, its parameters written with a mark."""
     return f"insert into run_seals values ({', '.join([mark] * len(SEAL_SCHEMA))})"
+
+
+def erase_statements(mark: str) -> tuple[str, str, str]:
+    """Return the statements that change a row, the facts of a run, and that keep an erasure."""
+    run = (
+        f"run_id = (select run_id from runs where outcome = {mark} and as_of = {mark}"
+        f" and model_version = {mark} and revision = {mark})"
+    )
+    return (
+        f"update score_rows set account_id = {mark}, reason_values = {mark}"
+        f" where {run} and account_id = {mark}",
+        f"update runs set facts = {mark} where {run}",
+        f"insert into {ERASURES_TABLE} values ({', '.join([mark] * len(ERASURE_SCHEMA))})",
+    )
+
+
+def erasing(
+    changes: Iterable[ErasedRun], account_id: str | None, marked: tuple[str, str, str]
+) -> Iterator[tuple[str, list[object]]]:
+    """Give each of :func:`erase_statements` with its parameters, for what changes of runs."""
+    rows, facts, kept = marked
+    for one in changes:
+        run = [*one.erasure.run]
+        if one.row is not None:
+            yield rows, [one.erasure.tombstone, one.words, *run, account_id]
+        if one.facts != one.run.facts:
+            yield facts, [json.dumps(dict(one.facts)), *run]
+        yield kept, list(asdict(one.erasure).values())
 
 
 def version_of(ask: Callable[[str], Iterable[tuple[object, ...]]], shown: str) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -11,12 +12,44 @@ import pyarrow.compute as pc
 
 from features.errors import StoreError, sample
 from pipelines.store.schema import ADDED_COLUMNS, REASONS, SCORE_SCHEMA
-from pipelines.store.seals import RowsDigest
+from pipelines.store.seals import Erasure, RowsDigest
 
 if TYPE_CHECKING:
     from pipelines.store.runs import Run
 
 _LISTS = ("reason_signals", "reason_points", "reason_values")
+
+
+@dataclass(frozen=True)
+class ErasedRun:
+    """A run, and what becomes of it.
+
+    Parameters
+    ----------
+    run : Run
+        As it is.
+    row : RecordBatch or None
+        The account's row as it becomes; None where the run does not hold it.
+    facts : dict of str to str
+        The facts as they become.
+    erasure : Erasure
+        What is kept of the change.
+    is_known : bool
+        Whether it is kept already: what was stopped is taken up again.
+    """
+
+    run: Run
+    row: pa.RecordBatch | None
+    facts: Mapping[str, str]
+    erasure: Erasure
+    is_known: bool = False
+
+    @property
+    def words(self) -> list[str | None]:
+        """What is left of the words of its reasons."""
+        row = self.row
+        words: list[str | None] = [] if row is None else row.column("reason_values")[0].as_py()
+        return words
 
 
 class RunWriter(ABC):
@@ -91,6 +124,19 @@ class RunWriter(ABC):
             for batch in self._written():
                 self._digest.update(batch)
         return self._digest.hexdigest()
+
+
+def renamed_rows(
+    batches: Iterable[pa.RecordBatch], account_id: str, row: pa.RecordBatch
+) -> Iterator[pa.RecordBatch]:
+    """Return rows in their order, another in the place of an account's."""
+    for batch in batches:
+        place = pc.index(batch.column("account_id"), account_id).as_py()
+        if place < 0:
+            yield batch
+            continue
+        other = row.select(batch.schema.names).cast(batch.schema)
+        yield from (batch[:place], other, batch[place + 1 :])
 
 
 def checked(batch: pa.RecordBatch, groups: Mapping[str, str]) -> pa.RecordBatch:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from features.errors import SettingsError
 
-# What is taken beside the coded rows: of each value the bins of LightGBM, and room to build them; of
-# each row the margins of all shapes that are tried, outcomes, positions and keys; whatever the rows,
-# the libraries, the design that is kept and the sample that curvature is read from. The last is
-# measured: see docs/measurements.md.
+# What is taken beside the coded rows: of each value the bins of LightGBM, and room to build them;
+# of each row the margins of all shapes that are tried, outcomes, positions and keys; whatever the
+# rows, the libraries, the design that is kept and the sample that curvature is read from. The last
+# is measured: see docs/measurements.md.
 BYTES_PER_ROW, BYTES_PER_VALUE, BYTES = 500, 3, 950 * 2**20
 GIB = 2**30
 MEMINFO = Path("/proc/meminfo")

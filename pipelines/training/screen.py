@@ -78,12 +78,12 @@ def shapes_sentence(choice: Mapping[str, Any]) -> str:
     'Shapes: 75 % backbone with 40 rounds of trees, 25 % plain trees with 80; log loss on later
     dates 0.0012 below the better one alone'
     """
-    share = choice["tree_share"]
+    share, gain = choice["tree_share"], choice["gain"]
     backbone = f"{1 - share:.0%} backbone with {choice['n_rounds']} rounds of trees"
     trees = f"{share:.0%} plain trees with {choice['tree_rounds']}"
     return (
         f"Shapes: {backbone}, {trees}; log loss on later dates"
-        f" {figure(choice['gain'], 4)} below the better one alone"
+        f" {figure(abs(gain), 4)} {'below' if gain >= 0 else 'above'} the better one alone"
     ).replace("%", " %")
 
 

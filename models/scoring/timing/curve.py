@@ -13,7 +13,7 @@ from scipy.special import expit
 from features.errors import sample
 from models.arrays import Floats
 from models.churn.coded import Rows
-from models.scoring.timing.decisions import AHEAD, TERM, Decisions, days_of
+from models.scoring.timing.decisions import AHEAD, KINDS, TERM, Decisions, days_of
 
 EDGES = (0, 30, 60, 90, 120, 150, 180, 210, 240, 270, 300, 330, 365)
 """Days from the observation date between which a step of the curve lies."""
@@ -46,8 +46,9 @@ class RiskCurve:
 
     The share of the step is the part of a decision that falls into it by the contract, a matter of
     dates alone. ``q_k`` is the risk at a decision so far ahead: the champion's log-odds ``l``
-    pulled to what is usual in the account's segment as the score grows older, ``logit q_k =
-    level_k + slope (usual - centre + exp(-fade years_k) (l - usual))``. The probability of a loss
+    pulled to what is usual at decisions of the account's segment and kind of term as the score
+    grows older, ``logit q_k = level_k + slope (usual - centre + exp(-fade years_k) (l - usual))``:
+    an account that is young today is not when its first contract ends. The probability of a loss
     within a horizon is ``1 - prod(1 - h_k)`` over its steps (Allison 1982, "Discrete-time methods
     for the analysis of event histories"), so that a later horizon never has a lower one, and rises
     with ``l`` at each.
@@ -70,6 +71,9 @@ class RiskCurve:
         Share of the risk at a decision that falls into 30 days without one.
     wobble : float
         Standard deviation of ``l`` between models taught with other accounts.
+    ageing : tuple of float
+        Log-odds by which accounts of each of :data:`~models.scoring.timing.decisions.KINDS` are
+        usually riskier at their decisions than on any date; empty in curves from before.
 
     Examples
     --------
@@ -90,6 +94,7 @@ class RiskCurve:
     dated: float
     between: float
     wobble: float
+    ageing: tuple[float, ...] = ()
 
     def within(self, frame: pd.DataFrame, log_odds: Floats, usual: Floats) -> Floats:
         """Probability of a loss within each of :data:`HORIZONS`: (n, 5), rising in each row.
@@ -103,17 +108,26 @@ class RiskCurve:
         usual : ndarray of shape (n,)
             The same of the mean of the row's segment, among terms of its kind.
         """
-        return self.losses(self.shares(frame), log_odds, usual)[:, AT]
+        middle = self.at_decisions(frame, usual)
+        return self.losses(self.shares(frame), log_odds, middle)[:, AT]
 
-    def told(self, shares: Floats, log_odds: Floats, usual: Floats) -> ToldCurves:
+    def at_decisions(self, frame: Rows, usual: Floats) -> Floats:
+        """Log-odds that rows are pulled to: what is usual of them when they decide, (n,)."""
+        if not self.ageing:
+            return usual
+        return np.asarray(usual + np.array(self.ageing)[self.decisions.kinds(frame)])
+
+    def told(self, shares: Floats, log_odds: Floats, middle: Floats) -> ToldCurves:
         """Tell :meth:`within` with an interval for what other accounts would have taught."""
         within, low, high = (
-            self.losses(shares, log_odds + side * TAIL * self.wobble, usual)[:, AT]
+            self.losses(shares, log_odds + side * TAIL * self.wobble, middle)[:, AT]
             for side in (0, -1, 1)
         )
         return ToldCurves(within, low, high)
 
-    def points(self, shares: Floats, contributions: Floats, usual: Floats, slope: Floats) -> Floats:
+    def points(
+        self, shares: Floats, contributions: Floats, usual: Floats, middle: Floats, slope: Floats
+    ) -> Floats:
         """Tell what each signal adds to the probability within each horizon: (n, 5, n_signals).
 
         As points of a score are: with ``P`` the map from log-odds to a probability, ``c_i slope
@@ -127,33 +141,35 @@ class RiskCurve:
             Contributions to the margin, from the mean whose log-odds ``l_0`` are usual.
         usual : ndarray of shape (n,)
             As for :meth:`within`.
+        middle : ndarray of shape (n,)
+            As :meth:`at_decisions`.
         slope : ndarray of shape (n,)
             Calibrated log-odds per unit of margin.
         """
         moved = slope * contributions.sum(axis=1)
         step = np.where(np.abs(moved) < STILL, STILL, moved)
-        start = self.losses(shares, usual, usual)[:, AT]
-        rise = (self.losses(shares, usual + step, usual)[:, AT] - start) / step[:, None]
+        start = self.losses(shares, usual, middle)[:, AT]
+        rise = (self.losses(shares, usual + step, middle)[:, AT] - start) / step[:, None]
         return np.asarray(rise[:, :, None] * (slope[:, None] * contributions)[:, None, :])
 
-    def losses(self, shares: Floats, log_odds: Floats, usual: Floats) -> Floats:
+    def losses(self, shares: Floats, log_odds: Floats, middle: Floats) -> Floats:
         """Probability of a loss before each step ends: (n, steps)."""
-        there = np.cumprod(1 - self.hazards(shares, log_odds, usual), axis=1)
+        there = np.cumprod(1 - self.hazards(shares, log_odds, middle), axis=1)
         return np.asarray(1 - there, dtype=float)
 
-    def hazards(self, shares: Floats, log_odds: Floats, usual: Floats) -> Floats:
+    def hazards(self, shares: Floats, log_odds: Floats, middle: Floats) -> Floats:
         """Probability of a loss in each step of an account that is still there: (n, steps).
 
         Parameters
         ----------
         shares : ndarray of shape (n, steps)
             As :meth:`shares`.
-        log_odds, usual : ndarray of shape (n,)
-            As for :meth:`within`.
+        log_odds, middle : ndarray of shape (n,)
+            As for :meth:`within` and :meth:`at_decisions`.
         """
         level = np.array(self.levels)[list(LEVEL)]
-        own = np.exp(-self.fade * years()) * (log_odds - usual)[:, None]
-        known = level + self.slope * (own + (usual - self.centre)[:, None])
+        own = np.exp(-self.fade * years()) * (log_odds - middle)[:, None]
+        known = level + self.slope * (own + (middle - self.centre)[:, None])
         risk = expit(known + np.where(shares[:, :1] < 0, 0.0, self.dated))
         return np.asarray(np.abs(shares) * risk, dtype=float)
 
@@ -177,6 +193,8 @@ class RiskCurve:
                 f"the curve must have {len(HORIZONS)} levels and 11 lags, and has"
                 f" {len(self.levels)} and {len(self.lags)}"
             )
+        if self.ageing and len(self.ageing) != len(KINDS):
+            yield f"the curve must have {len(KINDS)} ageings, and has {len(self.ageing)}"
         if list(self.lags) != sorted(self.lags):
             yield f"the lags of the curve must rise, and are {sample(self.lags, 11)}"
         if not (self.slope > 0 and self.fade >= 0 and 0 <= self.between <= 1 and self.wobble >= 0):
@@ -188,7 +206,9 @@ class RiskCurve:
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready description."""
-        return {**asdict(self), "lags": list(self.lags), "levels": list(self.levels)}
+        described = {**asdict(self), "lags": list(self.lags), "levels": list(self.levels)}
+        del described["ageing"]
+        return described | ({"ageing": list(self.ageing)} if self.ageing else {})
 
     @classmethod
     def from_dict(cls, described: Mapping[str, Any]) -> RiskCurve:
@@ -197,8 +217,16 @@ class RiskCurve:
         decisions = Decisions.from_dict(own.pop("decisions"))
         is_dated = bool(own.pop("is_dated"))
         lags, levels = (tuple(float(one) for one in own.pop(name)) for name in ("lags", "levels"))
+        ageing = tuple(float(one) for one in own.pop("ageing", ()))
         numbers = {name: float(value) for name, value in own.items()}
-        return cls(decisions=decisions, is_dated=is_dated, lags=lags, levels=levels, **numbers)
+        return cls(
+            decisions=decisions,
+            is_dated=is_dated,
+            lags=lags,
+            levels=levels,
+            ageing=ageing,
+            **numbers,
+        )
 
 
 def years() -> Floats:

@@ -15,7 +15,7 @@ from features.outcomes.churned import DAYS_TO_LOSS
 from models.arrays import Codes, Floats
 from models.churn.coded import Rows
 from models.scoring.timing.curve import EDGES, HORIZONS, LEVEL, RiskCurve, years
-from models.scoring.timing.decisions import AHEAD, TERM, Decisions, days_of
+from models.scoring.timing.decisions import AHEAD, KINDS, TERM, Decisions, days_of
 
 # Groups of accounts, each told by a model of the others.
 GROUPS = 3
@@ -26,6 +26,8 @@ MOST_ROWS = 60_000
 # How far from a decision a loss may lie that it led to.
 NEAR_DAYS = 45
 FEWEST_LAGS = 30
+# Decisions at the risk that is usual on any date which each kind of term starts from.
+AGEING_PRIOR = 20.0
 # Standard deviations of the priors: of the first level and of what each differs by from the one
 # before, of the logarithms of slope and of what lies between, and of what decisions at times alone
 # add; the fade a year is exponential with mean 1.
@@ -109,6 +111,9 @@ def learn_curve(
         return None
     log_odds, wobble = told_by_others(frame, tell)
     lags = lags_of(frame, seen.loss) if is_dated else (0.0,) * 11
+    kinds = decisions.kinds(frame) if is_dated else np.zeros(len(frame), dtype=np.intp)
+    usual = pd.Series(log_odds).groupby([segment, kinds]).transform("mean").to_numpy()
+    ageing = ageing_of(kinds, decisions.due(frame), log_odds - usual) if is_dated else ()
     start = RiskCurve(
         decisions=decisions,
         is_dated=is_dated,
@@ -120,11 +125,12 @@ def learn_curve(
         dated=0.0,
         between=BETWEEN,
         wobble=wobble,
+        ageing=ageing,
     )
     kept = np.arange(0, len(frame), int(np.ceil(len(frame) / MOST_ROWS)))
-    kinds = decisions.kinds(frame) if is_dated else np.zeros(len(frame), dtype=np.intp)
-    usual = pd.Series(log_odds).groupby([segment, kinds]).transform("mean").to_numpy()
-    rows = _Rows(start.shares(frame.take(kept)), log_odds[kept] - usual[kept], usual[kept])
+    part = frame.take(kept)
+    middle = start.at_decisions(part, usual[kept])
+    rows = _Rows(start.shares(part), log_odds[kept] - middle, middle)
     return _fitted(start, rows, seen.part(kept))
 
 
@@ -173,6 +179,26 @@ def lags_of(frame: Rows, loss: Floats) -> tuple[float, ...]:
     if len(near) < FEWEST_LAGS:
         return (0.0,) * 11
     return tuple(float(day) for day in np.quantile(near, np.linspace(0, 1, 11)))
+
+
+def ageing_of(kinds: Codes, due: NDArray[np.bool_], above: Floats) -> tuple[float, ...]:
+    """By how much accounts of each kind of term are riskier than usual at their decisions.
+
+    Parameters
+    ----------
+    kinds : ndarray of int, shape (n,)
+        Kinds of terms; those at will decide on every date.
+    due : ndarray of bool, shape (n,)
+        Which rows are due.
+    above : ndarray of shape (n,)
+        Log-odds above what is usual in the segment among terms of the kind, on any date.
+    """
+    dated = due & (kinds > 0)
+    sums, rows = (
+        np.bincount(kinds[dated], values, minlength=len(KINDS))
+        for values in (above[dated], np.ones(int(dated.sum())))
+    )
+    return tuple((sums / (rows + AGEING_PRIOR)).tolist())
 
 
 @dataclass(frozen=True)

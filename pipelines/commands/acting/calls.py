@@ -118,12 +118,17 @@ def import_calls(
 ) -> None:
     """Read calls that were logged elsewhere; what was read before is not read again."""
     from pipelines.project.records.calls import call_book
+    from pipelines.project.records.erased import erased_book
     from pipelines.project.records.importing import calls_in
     from pipelines.store.runs import now
 
     with answering(as_json) as answer:
-        book = call_book(project_of(config).folder)
-        entries = list(calls_in(file, now(), by))
+        project = project_of(config)
+        book = call_book(project.folder)
+        read = list(calls_in(file, now(), by))
+        # What was erased does not come back by another door.
+        erased = set(erased_book(project.folder).blocked({one.account_id for one in read}))
+        entries = [one for one in read if one.account_id not in erased]
         fresh = book.record(entries)
         answer.give({"read": len(entries), "kept": len(fresh), "file": str(book.path)})
         before = len(entries) - len(fresh)

@@ -21,6 +21,7 @@ from pipelines.reports.wording import (
     plural,
     score,
     spell,
+    usual_words,
 )
 from pipelines.scoring.explain import renewal_words
 from pipelines.store.schema import SCORE_SCHEMA
@@ -94,6 +95,8 @@ class AccountView:
         90 % interval of its probability; None where the model is not at hand or knows none.
     kept : str or None
         Why its band is not that of its score; None where it is.
+    usual : str or None
+        Which risk at a decision scores 50; None where it is the same for everybody.
     """
 
     row: dict[str, Any]
@@ -108,6 +111,7 @@ class AccountView:
     money: list[tuple[str, float]]
     interval: tuple[float, float] | None = None
     kept: str | None = None
+    usual: str | None = None
 
     @property
     def called(self) -> str:
@@ -154,7 +158,12 @@ def account_view(
         money=_money(project, held),
         interval=_interval(held, model),
         kept=None if model is None else band_kept(model.scale, held["band"], held["score"]),
+        usual=None if model is None else _usual(held, model),
     )
+
+
+def _usual(row: Mapping[str, Any], model: HealthModel) -> str | None:
+    return usual_words(model.scale, row["score"], row["probability_if_due"])
 
 
 def _interval(row: Mapping[str, Any], model: HealthModel | None) -> tuple[float, float] | None:
@@ -259,7 +268,8 @@ def _sure(view: AccountView) -> str:
 
 def _since(row: Mapping[str, Any], view: AccountView) -> str:
     lasted = f"{row['band']} for {spell(row['band_days'])}; " if row["band_days"] else ""
-    return f"{lasted}{view.limits or 'from 0 to 100'}{f'; {view.kept}' if view.kept else ''}"
+    told = (view.limits or "from 0 to 100", view.usual, view.kept)
+    return lasted + "; ".join(part for part in told if part)
 
 
 def rank_words(share: float, healthy: str) -> str:

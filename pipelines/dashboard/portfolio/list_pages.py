@@ -88,6 +88,7 @@ def list_page(request: Request, visitor: VisitorOf, address: Address) -> HTMLRes
     """Show a page of the list."""
     panel: Panel = request.app.state.panel
     snapshot = panel.snapshot_of(request)
+    model = snapshot.model
     query = address.query(snapshot, panel.settings.page_size)
     page = page_of(snapshot, visitor, query)
     outcome = panel.outcome_of(request)
@@ -99,7 +100,8 @@ def list_page(request: Request, visitor: VisitorOf, address: Address) -> HTMLRes
         page_title="Accounts",
         query=query,
         page=page,
-        limits="" if snapshot.model is None else band_limits(snapshot.model.scale),
+        limits="" if model is None else band_limits(model.scale),
+        by_term=model is not None and bool(model.scale.term_anchors),
         bands_change=BANDS_CHANGE,
         words=words,
         sums=[(label, told) for label, told in _sums(page, words) if told is not None],

@@ -20,6 +20,7 @@ from pipelines.dashboard.snapshot.earlier import earlier_runs
 from pipelines.dashboard.snapshot.portfolio_view import portfolio_of
 from pipelines.dashboard.snapshot.snapshot import Snapshot
 from pipelines.dashboard.snapshot.taking import take
+from pipelines.project.company import ERASURES
 from pipelines.project.settings.score import MAIN
 from pipelines.store.issued import issued_run
 from pipelines.store.opening import open_store
@@ -62,6 +63,7 @@ class Snapshots:
         self._held: dict[str, Snapshot] = {}
         self._failed: dict[str, tuple[datetime, str]] = {}
         self._sizes: dict[str, int] = {}
+        self._erased: dict[str, int] = dict.fromkeys(self.outcomes, self._last_erasure())
         self._refreshing = threading.Lock()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
@@ -143,7 +145,8 @@ class Snapshots:
     def _refresh(self, outcome: str, *, anew: bool) -> None:
         held, size = self._held.get(outcome), self._store_size()
         # A file that lost a part may still tell of its runs, and no longer hold them.
-        anew = anew or size < self._sizes.get(outcome, 0)
+        erased = self._last_erasure()
+        anew = anew or size < self._sizes.get(outcome, 0) or erased != self._erased.get(outcome)
         try:
             fresh = self._newer(outcome, None if anew else held)
         except HealthscoreError as error:
@@ -154,7 +157,14 @@ class Snapshots:
             # Whoever holds the earlier one reads it to the end; then it is gone.
             self._held[outcome] = fresh
         self._failed.pop(outcome, None)
-        self._sizes[outcome] = size
+        self._sizes[outcome], self._erased[outcome] = size, erased
+
+    def _last_erasure(self) -> int:
+        """Tell one erasure from the next: what was erased must not be shown from a copy."""
+        try:
+            return (self.project.folder / ERASURES).stat().st_mtime_ns
+        except OSError:
+            return 0
 
     def _store_size(self) -> int:
         """Return the size of a store that is one file; 0 of any other."""

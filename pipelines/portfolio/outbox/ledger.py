@@ -6,13 +6,14 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, TextIO
 
 from features.errors import StoreError
+from pipelines.reports.terminal.whole_file import replaced_whole
 
 State = Literal["sending", "sent", "failed"]
 UNREADABLE = "is no record of this file; put the file back from a copy, or move it away"
@@ -80,6 +81,14 @@ class Ledger:
         os.fsync(self._file.fileno())
         self.records.append(record)
 
+    def rewrite(self, path: Path, records: Sequence[Record]) -> None:
+        """Put other lines in the place of all, whole, while the file is held."""
+        with replaced_whole(path) as fresh, fresh.open("w", encoding="utf-8") as file:
+            file.writelines(json.dumps(asdict(one)) + "\n" for one in records)
+            file.flush()
+            os.fsync(file.fileno())
+        self.records[:] = records
+
 
 def delivery_of(*parts: str) -> str:
     """Name a delivery by what it is.
@@ -95,7 +104,7 @@ def delivery_of(*parts: str) -> str:
 
 
 @contextmanager
-def opened_ledger(path: Path) -> Iterator[Ledger]:
+def opened_ledger(path: Path, what: str = "digests") -> Iterator[Ledger]:
     """Open a ledger and hold it until it is left: two senders at once would both send.
 
     Raises
@@ -108,15 +117,15 @@ def opened_ledger(path: Path) -> Iterator[Ledger]:
         opened = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
     except OSError as error:
         raise StoreError(
-            f"The ledger of digests '{path}' cannot be written: {error.strerror}; set [digest]"
-            " ledger to a file that can"
+            f"The ledger of {what} '{path}' cannot be written: {error.strerror}; correct its rights"
+            " or name a file that can be, as [digest] ledger does"
         ) from error
     with os.fdopen(opened, "a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise StoreError(
-                f"The ledger of digests '{path}' is held by another run that is sending; wait for"
+                f"The ledger of {what} '{path}' is held by another run that is sending; wait for"
                 " it to end"
             ) from error
         file.seek(0)

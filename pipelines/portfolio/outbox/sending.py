@@ -13,9 +13,10 @@ from email.policy import SMTP as SMTP_POLICY
 from typing import TYPE_CHECKING
 
 from features.errors import SettingsError
-from pipelines.monitor.alert import TryError, deliver, within
+from pipelines.monitor.alert import deliver
 from pipelines.portfolio.outbox.forms import digest_mail, digest_message
 from pipelines.portfolio.outbox.ledger import Ledger, Record, State, delivery_of
+from pipelines.project.delivery.http import TryError, within
 from pipelines.project.settings.alert import AlertSettings, DigestSettings
 from pipelines.reports.terminal.console import plain
 

@@ -60,7 +60,9 @@ def contract_tables(project: Project, source: Source, owner: str | None, day: da
         accounts = settings.accounts.model_copy(update={"attributes": (*listed, owner)})
         settings = settings.model_copy(update={"accounts": accounts})
     tables = clean_tables(source, settings, reading, is_dated=is_dated, names=TABLES)
-    return Company(source.engine, tables, {}, day)
+    from pipelines.project.company import left_out
+
+    return Company(source.engine, left_out(project, tables), {}, day)
 
 
 def described_accounts(

@@ -1,4 +1,4 @@
-"""The ``[alert]`` and ``[digest]`` sections: who is told of a decision, and of a book."""
+"""The sections ``[alert]``, ``[digest]`` and ``[writeback.NAME]``: who is told of what."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ from features.tables.mapping.mapping import Frozen
 
 Told = Literal["ok", "watch", "retrain", "broken-feed"]
 REFERENCE_MARK = "${"
+VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]{0,99}$"
+WrittenField = Literal[
+    "score", "band", "grade", "probability", "change", "reasons", "segment", "as_of", "kind"
+]
+HUBSPOT = "https://api.hubapi.com"
 ADDRESS = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,253}"
 
 
@@ -58,7 +63,7 @@ class AlertSettings(Frozen):
         return self
 
 
-def refuse_other_address(address: str) -> None:
+def refuse_other_address(address: str, key: str = "webhook") -> None:
     """Refuse what cannot be posted to, without saying it: it may be a secret.
 
     Raises
@@ -74,12 +79,12 @@ def refuse_other_address(address: str) -> None:
         usable = has_login = False
     if has_login:
         raise ValueError(
-            "webhook must hold no user and password before its host, which nothing is sent with;"
+            f"{key} must hold no user and password before its host, which nothing is sent with;"
             " take them out and sign messages with secret_env"
         )
     if not usable or any(character.isspace() for character in address):
         raise ValueError(
-            "webhook must be an address that starts with https:// or http:// and a host, or"
+            f"{key} must be an address that starts with https:// or http:// and a host, or"
             " ${NAME} for one in the environment; correct it"
         )
 
@@ -144,3 +149,82 @@ class DigestSettings(Frozen):
                     " correct it"
                 )
         return self
+
+
+class WritebackSettings(Frozen):
+    """A section ``[writeback.NAME]``: where changed scores are written to.
+
+    Parameters
+    ----------
+    kind : {"hubspot", "salesforce", "http"}
+        HubSpot, by batches of its objects; Salesforce, by collections of its objects; or any server
+        that takes JSON.
+    url : str or None
+        Address of the server, HubSpot's own by default; ``${NAME}`` takes it from the environment.
+    object : str or None
+        Which objects have scores: "companies" of HubSpot and "Account" of Salesforce by default.
+    match : str
+        Property or external id of those objects that holds the account's id; it must be unique.
+    fields : dict of str to str
+        What is written ("score", "band", "grade", "probability", "change", "reasons", "segment",
+        "as_of", "kind") to the property that takes it.
+    token_env : str or None
+        Name of the environment variable that holds the token which is sent along.
+    client_id_env, client_secret_env : str or None
+        Names of those that hold the id and the secret of a connected app of Salesforce, which gives
+        a token for them.
+    secret_env : str or None
+        Name of the environment variable that holds the secret that messages to a server of one's
+        own are signed with.
+    version : str
+        Of the interface of Salesforce.
+    outcome : str
+        Whose scores.
+    batch : int
+        Most accounts of one request; HubSpot takes 100, Salesforce 200.
+    retries : int
+        Further tries of a request that failed, each after twice the wait or as the server asks.
+    timeout_seconds : float
+        How long a try may take.
+    """
+
+    kind: Literal["hubspot", "salesforce", "http"]
+    url: str | None = Field(None, repr=False)
+    object: str | None = Field(None, pattern=r"^[A-Za-z0-9_-]{1,100}$")
+    match: str = Field("account_id", pattern=r"^[A-Za-z][A-Za-z0-9_]{0,99}$")
+    fields: dict[WrittenField, str] = Field({}, validate_default=True)
+    token_env: str | None = Field(None, pattern=VARIABLE)
+    client_id_env: str | None = Field(None, pattern=VARIABLE)
+    client_secret_env: str | None = Field(None, pattern=VARIABLE)
+    secret_env: str | None = Field(None, pattern=VARIABLE)
+    version: str = Field("v61.0", pattern=r"^v[0-9]{2,3}\.0$")
+    outcome: str = "main"
+    batch: int = Field(100, ge=1, le=200)
+    retries: int = Field(4, ge=0, le=10)
+    timeout_seconds: float = Field(30.0, gt=0, le=120)
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        if self.url is None and self.kind != "hubspot":
+            raise ValueError("url says where scores are written to, and is missing; add it")
+        if self.url is not None and not self.url.startswith(REFERENCE_MARK):
+            refuse_other_address(self.url, "url")
+        if self.kind == "hubspot" and self.batch > 100:
+            raise ValueError(f"batch is at most 100 for HubSpot, and is {self.batch}; lower it")
+        if self.kind != "http" and not self.fields:
+            raise ValueError(
+                "fields names the properties that take what is written, such as"
+                ' { score = "health_score" }, and is missing; add it'
+            )
+        has_client = self.client_id_env is not None and self.client_secret_env is not None
+        if self.kind != "http" and self.token_env is None and not has_client:
+            raise ValueError(
+                "token_env names the variable that holds the token, and is missing; add it, or"
+                " client_id_env and client_secret_env of an app of Salesforce"
+            )
+        return self
+
+    @property
+    def address(self) -> str:
+        """Where the server is."""
+        return self.url if self.url is not None else HUBSPOT

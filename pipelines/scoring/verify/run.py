@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from features.errors import sample
 from features.json_values import JsonReady
@@ -18,7 +19,7 @@ from pipelines.reports.terminal.progress import show_rows
 from pipelines.scoring.bands.settled import bands_before
 from pipelines.scoring.score import scored_batches
 from pipelines.scoring.verify.rows import Compared, compare_rows
-from pipelines.scoring.verify.seals import changed_parts, key_at_hand
+from pipelines.scoring.verify.seals import changed_parts, erased_words, key_at_hand
 from pipelines.store.issued import issued_run
 from pipelines.store.schema import SCORE_SCHEMA
 from pipelines.store.seals import run_of
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from pipelines.store.runs import Run
 
 SHOWN = 5
+BESIDE = (
+    "The run fits its seal and what was erased from it, so nobody changed it: without the erased"
+    " rows accounts that are compared with them, as by who rated both, come out otherwise"
+)
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,8 @@ class Verified(JsonReady):
         Whether the signals, and the configuration, are what they were.
     is_sealed : bool
         Whether the run bears a seal.
+    erased : int
+        Accounts that were erased, which cannot be made again.
     said : list of str
         The same in sentences.
     """
@@ -74,6 +81,7 @@ class Verified(JsonReady):
     same_data: bool
     same_config: bool
     is_sealed: bool
+    erased: int
     said: list[str]
 
 
@@ -115,12 +123,15 @@ def verify_run(
         issued = store.scores(run).read_all()
         seal = {seal.run: seal for seal in store.seals()}.get(run_of(run))
         groups = store.groups_of(run)
+        erasures = [one for one in store.erasures() if one.run == run_of(run)]
         bands = bands_before(store, run)
     faults = [f"The run says {run.rows:,} rows and holds {len(issued):,}"] * (
         run.rows != len(issued)
     )
     parts = (
-        changed_parts(run, seal, issued.to_batches(), groups, key_at_hand(project)) if seal else []
+        changed_parts(run, seal, issued.to_batches(), groups, key_at_hand(project), erasures)
+        if seal
+        else []
     )
     if parts:
         faults.append(f"The run does not fit its seal ({', '.join(parts)}): the store was changed")
@@ -141,7 +152,11 @@ def verify_run(
                 rebuilt.append(checked(settled, groups))
                 done(rows.num_rows)
     again = pa.Table.from_batches(rebuilt, SCORE_SCHEMA)
-    compared = compare_rows(issued, again)
+    # Nothing is left that an erased account could be made again from.
+    erased = pc.is_in(
+        issued["account_id"], pa.array([one.tombstone for one in erasures], pa.string())
+    )
+    compared = compare_rows(issued.filter(pc.invert(erased)), again)
     same_data = run.facts.get("data_fingerprint") == fingerprint.hexdigest()
     same_config = run.facts.get("config_fingerprint") == project.fingerprint
     return Verified(
@@ -160,7 +175,12 @@ def verify_run(
         same_data=same_data,
         same_config=same_config,
         is_sealed=seal is not None,
-        said=_said(run, compared, faults, same_data=same_data, same_config=same_config),
+        erased=pc.sum(erased).as_py() or 0,
+        said=[
+            *_said(run, compared, faults, same_data=same_data, same_config=same_config),
+            *erased_words(erasures),
+            *[BESIDE] * bool(erasures and seal and compared.accounts and not faults),
+        ],
     )
 
 

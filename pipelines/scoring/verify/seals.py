@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 from features.errors import SettingsError, StoreError, sample
 from features.json_values import Json, JsonReady
 from pipelines.project.project import Project
+from pipelines.reports.wording import plural
 from pipelines.scoring.bands.settled import AFTER
 from pipelines.store.base import ScoreStore
 from pipelines.store.opening import open_store
 from pipelines.store.runs import Run
 from pipelines.store.seals import (
+    Erasure,
     RowsDigest,
     Seal,
     digest_of,
@@ -25,12 +27,13 @@ from pipelines.store.seals import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import date
 
     import pyarrow as pa
 
 SHOWN = 5
+UNFINISHED = "an erasure that was stopped; run 'healthscore erase' again"
 
 
 @dataclass(frozen=True)
@@ -140,11 +143,19 @@ def check_seals(store: ScoreStore, key: bytes | None, noted: str | None = None) 
     for seal in seals:
         refuse_later_seal(seal)
     runs = {run_of(run): run for run in store.runs()}
-    parts = {seal.run: _parts(store, runs.get(seal.run), seal, key) for seal in seals}
+    erased = store.erasures()
+    of_run: dict[object, list[Erasure]] = {}
+    for one in erased:
+        of_run.setdefault(one.run, []).append(one)
+    parts = {
+        seal.run: _parts(store, runs.get(seal.run), seal, key, of_run.get(seal.run, []))
+        for seal in seals
+    }
     check = SealCheck(len(runs), len(seals), newest=seals[-1].seal if seals else None)
     _follow(check, seals, parts)
     _check_key(check, seals, parts, key)
     _count_unsealed(check, seals, [run for name, run in runs.items() if name not in parts])
+    check.notes += erased_words(erased)
     if noted is not None and noted not in {seal.seal for seal in seals}:
         check.broken.append(
             f"The seal {noted[:64]!r} is not in the store: runs were taken off its end, or sealed"
@@ -171,6 +182,7 @@ def changed_parts(
     rows: Iterable[pa.RecordBatch],
     groups: Mapping[str, str],
     key: bytes | None,
+    erasures: Sequence[Erasure] = (),
 ) -> list[str]:
     """Name what of a run does not fit its seal, in words.
 
@@ -186,16 +198,23 @@ def changed_parts(
         Group of each signal that may be a reason.
     key : bytes or None
         The key that runs are sealed with, where it is at hand.
+    erasures : sequence of Erasure
+        What was erased from it, in that order.
     """
     changed = []
+    rows_digest, digest_then, fault = _after(seal, erasures, key)
     digest = RowsDigest(seal.form)
     for batch in rows:
         digest.update(batch)
-    if digest.hexdigest() != seal.rows_digest:
+    if fault:
+        changed.append(fault)
+    elif erasures and digest.hexdigest() == erasures[-1].rows_before != rows_digest:
+        changed.append(UNFINISHED)
+    elif digest.hexdigest() != rows_digest:
         changed.append("its rows")
     if run.rows != digest.rows:
         changed.append(f"it says {run.rows:,} rows and has {digest.rows:,}")
-    if digest_of(seal, run, groups) != seal.digest:
+    if not fault and digest_of(seal, run, groups) != digest_then:
         changed.append("its moment, facts, groups of signals or place in the chain")
     can_tell = seal.key_id in ("", key_id(key))
     used = key if seal.key_id else None
@@ -204,11 +223,46 @@ def changed_parts(
     return changed
 
 
-def _parts(store: ScoreStore, run: Run | None, seal: Seal, key: bytes | None) -> list[str]:
+def _after(
+    seal: Seal, erasures: Sequence[Erasure], key: bytes | None
+) -> tuple[str, str, str | None]:
+    """Follow a run through its erasures, from its seal on: what it must be, or what is wrong."""
+    rows, digest = seal.rows_digest, seal.digest
+    for number, one in enumerate(erasures, start=1):
+        is_vouched = one.is_sound(key) and (one.key_id or not seal.key_id)
+        if not is_vouched or (one.number, one.rows_before, one.digest_before) != (
+            number,
+            rows,
+            digest,
+        ):
+            return rows, digest, "its rows, which no record of an erasure explains"
+        rows, digest = one.rows_after, one.digest_after
+    return rows, digest, None
+
+
+def erased_words(erasures: Sequence[Erasure]) -> list[str]:
+    """Say what was erased, once for each name."""
+    runs: dict[str, list[Erasure]] = {}
+    for one in erasures:
+        runs.setdefault(one.tombstone, []).append(one)
+    return [
+        f"Erased on {each[0].erased_at:%Y-%m-%d}, and {plural(len(each), 'run')} changed for it:"
+        f" what is now called {tombstone}"
+        for tombstone, each in runs.items()
+    ]
+
+
+def _parts(
+    store: ScoreStore,
+    run: Run | None,
+    seal: Seal,
+    key: bytes | None,
+    erasures: Sequence[Erasure],
+) -> list[str]:
     if run is None:
         return ["it is gone"]
     try:
-        changed = changed_parts(run, seal, store.scores(run), store.groups_of(run), key)
+        changed = changed_parts(run, seal, store.scores(run), store.groups_of(run), key, erasures)
         if not changed and store.is_file_changed(run):
             changed.append("its file, beside its rows")
         return changed

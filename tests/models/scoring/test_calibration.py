@@ -10,6 +10,7 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from models.scoring.calibration import LogisticCalibrator
+from models.scoring.timing.decisions import KINDS
 
 
 def draw(rows, seed=0, slope=0.5, intercept=-1.0):
@@ -70,3 +71,44 @@ def test_round_trip_is_exact():
     again = LogisticCalibrator.from_dict(json.loads(json.dumps(found.to_dict())))
     segment = np.tile(["a", "b", "c"], 100)
     assert (again.log_odds(margin, segment) == found.log_odds(margin, segment)).all()
+
+
+def drawn_kinds(lifted, rows=20_000):
+    """Margins that are right at will, and too low for contracts of a year by so much."""
+    margin, _ = draw(rows)
+    kind = np.repeat([KINDS.index("at_will"), KINDS.index("year")], rows // 2)
+    risk = expit(margin + np.where(kind > 0, lifted, 0.0))
+    return margin, (np.random.default_rng(4).random(rows) < risk).astype(float), kind
+
+
+def test_each_kind_of_term_is_told_the_risk_that_was_seen_of_it():
+    margin, happened, kind = drawn_kinds(0.8)
+    everybody = np.repeat("all", len(margin))
+    found = LogisticCalibrator().fit(margin, happened, everybody, kind)
+    told = expit(found.log_odds(margin, everybody, kind))
+    for own in (kind == 0, kind > 0):
+        assert told[own].mean() == pytest.approx(happened[own].mean(), rel=0.03)
+    # A kind of which nothing was seen is as others with a renewal date.
+    levels = dict(zip(KINDS, found.levels_, strict=True))
+    assert levels["at_will"] == 0.0
+    assert levels["year"] == pytest.approx(0.8, abs=0.1)
+    assert 0.4 < levels["years"] < levels["year"]
+    again = LogisticCalibrator.from_dict(json.loads(json.dumps(found.to_dict())))
+    assert again.levels_ == found.levels_
+    at_will = found.log_odds(margin, everybody)
+    assert (at_will == found.log_odds(margin, everybody, np.zeros_like(kind))).all()
+
+
+def test_kinds_are_not_told_apart_by_a_few_losses_or_by_nothing_else():
+    margin, happened, kind = drawn_kinds(0.8)
+    everybody = np.repeat("all", len(margin))
+    lost = np.flatnonzero((happened > 0) & (kind > 0))
+    few = happened.copy()
+    few[lost[14:]] = 0.0
+    for outcome in (few, np.where(kind > 0, 1.0, happened)):
+        found = LogisticCalibrator().fit(margin, outcome, everybody, kind)
+        assert found.levels_ == ()
+        assert found.to_dict() == LogisticCalibrator().fit(margin, outcome, everybody).to_dict()
+    one_more = few.copy()
+    one_more[lost[14]] = 1.0
+    assert LogisticCalibrator().fit(margin, one_more, everybody, kind).levels_

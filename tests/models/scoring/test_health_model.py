@@ -174,7 +174,7 @@ def test_hostile_categories_are_data(model, frame):
         ("{}", "holds no usable model"),
         ("not json", "holds no usable model"),
         ("[1]", "holds no usable model"),
-        ('{"format": 99}', "has format 99, but this version reads formats 2 and 3"),
+        ('{"format": 99}', "has format 99, but this version reads formats 2 to 4"),
     ],
 )
 def test_a_broken_folder_is_one_sentence(tmp_path, text, message):

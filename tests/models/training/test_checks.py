@@ -65,18 +65,18 @@ def test_no_row_at_all():
 @pytest.mark.parametrize(
     ("positives", "rows", "needed"),
     [
-        (29, 100, "at least 30 positives in the matured rows, but 29 of 100 rows are positive"),
-        (0, 100, "at least 30 positives in the matured rows, but 0 of 100 rows are positive"),
-        (29, 29, "at least 30 positives in the matured rows, but 29 of 29 rows are positive"),
-        (50, 50, "a row that is not in the matured rows, but 50 of 50 rows are positive"),
+        (29, 100, "at least 30 positives in the matured rows, but 29 of 100"),
+        (0, 100, "at least 30 positives in the matured rows, but 0 of 100"),
+        (29, 29, "at least 30 positives in the matured rows, but 29 of 29"),
+        (50, 50, "a row without the outcome in the matured rows, but 50 of 50"),
     ],
 )
 def test_too_few_of_either(positives, rows, needed):
     with pytest.raises(EvidenceError) as caught:
         check_labels(labels(positives, rows), [USAGE])
-    assert str(caught.value) == (
-        f"Learning needs {needed}; use a longer history or a longer outcome window."
-    )
+    longer = "use a longer history or a longer outcome window"
+    step = longer if positives < 30 else "check what counts as the outcome"
+    assert str(caught.value) == (f"Learning needs {needed} rows are positive; {step}.")
 
 
 def test_where_it_was_looked_for_is_said():

@@ -12,7 +12,8 @@ from scipy.special import expit, logit
 
 from features.errors import DataError, RegistryError
 from models.registry.serving import signature
-from models.scoring.health_model import HealthModel
+from models.scoring.calibration import LogisticCalibrator
+from models.scoring.health_model import HealthModel, model_input
 from models.scoring.scorer import Scorer
 from models.scoring.timing.decisions import Decisions
 from models.scoring.timing.timing import Timing
@@ -130,6 +131,19 @@ def test_a_score_is_read_beside_the_usual_of_its_kind_of_term(timed, rows):
     assert total.to_numpy() == pytest.approx(table.table["score"].to_numpy(), abs=1e-9)
 
 
+def test_the_level_of_a_kind_is_in_every_reading(timed, rows, tmp_path):
+    model = timed.model
+    assert len(model.calibrator.levels_) == len(model.term_centres) == 5
+    inputs = model_input(rows, model.signals, model.segments)
+    margin, kind = model.classifier.decision_function(inputs), WINDOW.kinds(rows)
+    levels = np.array(model.calibrator.levels_)
+    plain = model.calibrator.log_odds(margin, inputs["segment"])
+    told = logit(Scorer(model).score(rows).table["probability_if_due"])
+    assert told.to_numpy() == pytest.approx(plain + levels[kind], abs=1e-9)
+    model.save(tmp_path)
+    assert '"format": 4' in (tmp_path / "health_model.json").read_text(encoding="utf-8")
+
+
 def test_a_row_without_its_terms_is_refused(timed, rows):
     batch = as_batch(rows.drop(columns=["days_to_renewal"]))
     with pytest.raises(DataError, match="'days_to_renewal' is absent"):
@@ -144,6 +158,15 @@ def test_a_kept_model_says_the_same(timed, rows, tmp_path):
     pd.testing.assert_frame_equal(one, other)
     asked = {column.name: str(column.type) for column in signature(kept).inputs}
     assert asked["days_to_renewal"] == asked["term_days"] == "DataType.double"
+
+
+def test_a_kept_model_with_a_level_too_few_is_refused(timed, tmp_path):
+    calibrator = LogisticCalibrator.from_dict(
+        {**timed.model.calibrator.to_dict(), "levels": [0.0, 0.1]}
+    )
+    replace(timed.model, calibrator=calibrator).save(tmp_path)
+    with pytest.raises(RegistryError, match="must have 5 levels, and has 2"):
+        HealthModel.load(tmp_path)
 
 
 def test_a_kept_model_with_an_impossible_share_is_refused(timed, tmp_path):

@@ -307,7 +307,10 @@ def test_one_dated_snapshot_is_judged_on_other_accounts_and_says_so(frame, signa
     ("label", "message"),
     [
         (0, "needs at least 30 positives in the matured rows, but 0 of 7200 rows are positive"),
-        (1, "needs a row that is not in the matured rows, but 7200 of 7200 rows are positive"),
+        (
+            1,
+            "needs a row without the outcome in the matured rows, but 7200 of 7200",
+        ),
     ],
 )
 def test_one_outcome(frame, signals, label, message):

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.monitor import alert
 from pipelines.monitor.alert import send_alert
+from pipelines.project.delivery import http
 from pipelines.project.settings.alert import AlertSettings
 
 MESSAGE = {"status": "retrain", "as_of": "2026-03-01", "reasons": ["<b>“unit”</b> \u202e changed"]}
@@ -65,7 +65,7 @@ def hook() -> Iterator[Hook]:
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch) -> None:
-    monkeypatch.setattr(alert, "FIRST_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(http, "FIRST_WAIT_SECONDS", 0.0)
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
 

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import StrictUndefined, UndefinedError
+from scipy.special import logit
 
+from models.scoring.scale import ScoreScale
 from pipelines.reports.rendering import environment
-from pipelines.reports.wording import between, money, name, percent, told
+from pipelines.reports.wording import between, money, name, percent, told, usual_words
 from tests.pipelines.reports.page import Page
 
 
@@ -56,3 +61,25 @@ def test_a_share_is_written_as_close_as_it_says(share):
 def test_an_interval_of_one_number_is_that_number():
     assert between(2.0, 2.0) == "about 2"
     assert between(float("nan"), 2.0) == "not known"
+
+
+@pytest.mark.parametrize("good", [False, True])
+@pytest.mark.parametrize("kind", range(5))
+def test_the_risk_that_scores_50_follows_from_what_was_issued(good: bool, kind: int) -> None:
+    anchors = (0.05, 0.08, 0.1, 0.2, 0.3)
+    cuts = (0.03, 0.02) if good else (0.1, 0.04)
+    scale = ScoreScale(0.05, *cuts, good=good, term_anchors=anchors)
+    for risk in (0.06, 0.15):
+        own = float(logit(risk) - scale.shift(np.array([kind]))[0])
+        said = usual_words(scale, float(scale.score(np.array([own]))[0]), risk)
+        assert said is not None
+        assert percent(anchors[kind]) in said
+
+
+@pytest.mark.parametrize(
+    ("score", "risk"), [(0.0, 0.9), (100.0, 0.001), (40.0, None), (40.0, math.nan), (40.0, 1.0)]
+)
+def test_where_the_risk_that_scores_50_cannot_be_told_nothing_is_said(score, risk) -> None:
+    anchors = (0.05, 0.08, 0.1, 0.2, 0.3)
+    assert usual_words(ScoreScale(0.05, 0.1, 0.04, term_anchors=anchors), score, risk) is None
+    assert usual_words(ScoreScale(0.05, 0.1, 0.04), 40.0, 0.1) is None

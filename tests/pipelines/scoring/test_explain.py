@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from datetime import date
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ import duckdb
 import pandas as pd
 import pytest
 
+from pipelines.reports.wording import percent
 from pipelines.scoring.explain import timing_words
 
 EARLIER = "2025-03-15"
@@ -93,6 +95,21 @@ def test_the_renewal_is_told_beside_the_score_and_is_no_reason(scored, run) -> N
     assert told["timing"].startswith(f"renews {renewal.day} {renewal:%B %Y}, in ")
     assert not {"days_to_renewal", "renewal_due"} & {one["signal"] for one in told["signals"]}
     assert told["probability"] < told["probability_if_due"]
+
+
+def test_which_risk_scores_50_is_said_where_kinds_of_terms_differ(scored, run, accounts) -> None:
+    anchors = tomllib.loads(scored.config.read_text(encoding="utf-8"))["score"]["term_anchors"]
+    for account in accounts[:3]:
+        told = run("explain", account, "-c", scored.config, "--json").answer
+        if told["score"] in (0, 100):
+            assert told["usual"] is None
+            continue
+        kinds = {percent(anchor) for anchor in anchors.values()}
+        assert told["usual"] in {
+            f"50 is the {usual} that is usual at decisions about terms of its kind"
+            for usual in kinds
+        }
+        assert f"A score of {told['usual']}" in run("explain", account, "-c", scored.config).out
 
 
 def test_the_text_says_the_same(scored, run, accounts) -> None:

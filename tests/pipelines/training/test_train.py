@@ -187,7 +187,7 @@ def test_everybody_leaving_is_refused(small, run) -> None:
     )
     ran = run("train", "-c", config)
     assert ran.code == 4
-    assert "Learning needs a row that is not in the matured rows, but 60 of 60" in ran.sentence
+    assert "needs a row without the outcome in the matured rows, but 60 of 60" in ran.sentence
 
 
 def test_nobody_active_on_any_date_is_refused(small, run) -> None:

@@ -136,7 +136,7 @@ def test_a_scale_that_was_set_stays(few, signals, card):
 
 
 def test_every_row_positive_is_refused(few, signals, card):
-    with pytest.raises(EvidenceError, match="Learning needs a row that is not"):
+    with pytest.raises(EvidenceError, match="Learning needs a row without the outcome"):
         fit(few.assign(happened=1), signals, card)
 
 

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from models.scoring.timing.curve import AT, EDGES, HORIZONS, RiskCurve
-from models.scoring.timing.curve_learning import Seen, lags_of, learn_curve
-from models.scoring.timing.decisions import Decisions
+from models.scoring.timing.curve_learning import Seen, ageing_of, lags_of, learn_curve
+from models.scoring.timing.decisions import KINDS, Decisions
 
 CURVE = RiskCurve(
     decisions=Decisions(0, 31),
@@ -26,6 +26,7 @@ CURVE = RiskCurve(
     between=0.03,
     wobble=0.3,
 )
+AGEING = (0.0, 0.1, 0.9, 0.3, 0.0)
 HOSTILE = pd.DataFrame(
     {
         "days_to_renewal": [10.0, 31, 59.5, 200, -5, -4000, None, 400, 20, 0, 90, 3650],
@@ -80,10 +81,11 @@ def test_points_sum_at_every_horizon_and_keep_their_signs() -> None:
     contributions = rng.normal(0, 0.5, (len(HOSTILE), 6))
     contributions[0] = 0.0
     usual, slope = rng.normal(-2.5, 0.5, len(HOSTILE)), rng.uniform(0.8, 1.2, len(HOSTILE))
-    shares = CURVE.shares(HOSTILE)
-    points = CURVE.points(shares, contributions, usual, slope)
-    told = CURVE.told(shares, usual + slope * contributions.sum(axis=1), usual).within
-    start = CURVE.told(shares, usual, usual).within
+    curve = replace(CURVE, ageing=AGEING)
+    shares, middle = curve.shares(HOSTILE), curve.at_decisions(HOSTILE, usual)
+    points = curve.points(shares, contributions, usual, middle, slope)
+    told = curve.told(shares, usual + slope * contributions.sum(axis=1), middle).within
+    start = curve.told(shares, usual, middle).within
     assert start + points.sum(axis=2) == pytest.approx(told, abs=1e-9)
     assert (points * contributions[:, None, :] >= 0).all()
 
@@ -95,8 +97,48 @@ def test_an_account_that_may_leave_at_will_is_at_risk_in_every_month() -> None:
     assert (np.diff(told[0]) > 0.01).all()
 
 
+def test_what_is_usual_far_ahead_is_what_is_usual_at_decisions() -> None:
+    rows = pd.DataFrame({"days_to_renewal": [150.0, 150.0], "term_days": [200.0, 365.0]})
+    usual = np.full(2, -2.5)
+    curve = replace(CURVE, fade=50.0, ageing=AGEING)
+    half_year, year = AGEING[KINDS.index("half_year")], AGEING[KINDS.index("year")]
+    for row, ageing in ((0, half_year), (1, year)):
+        plain = replace(curve, ageing=()).within(rows, usual, usual + ageing)
+        assert curve.within(rows, usual, usual)[row] == pytest.approx(plain[row], abs=1e-12)
+    # Of a decision that is near, the account's own risk is told.
+    now = rows.assign(days_to_renewal=5.0)
+    slow = replace(curve, fade=1e-9)
+    assert slow.within(now, usual, usual) == pytest.approx(
+        replace(slow, ageing=()).within(now, usual, usual), abs=1e-6
+    )
+
+
+def test_ageing_is_how_much_riskier_accounts_are_when_they_decide() -> None:
+    kinds = np.array([0, 0, *[2] * 60, *[3] * 40])
+    due = np.array([True, True, *[True] * 20, *[False] * 80])
+    above = np.array([5.0, -5.0, *[0.9] * 20, *[-0.45] * 40, *[0.0] * 40])
+    # Twenty decisions say 0.9, twenty that were not seen say nothing.
+    assert ageing_of(kinds, due, above) == pytest.approx((0.0, 0.0, 0.45, 0.0, 0.0))
+
+
+def test_a_curve_learns_that_accounts_are_riskier_when_they_decide() -> None:
+    frame, truth = drawn(8000)
+    seen = truth - np.where(frame["days_to_renewal"] < 31, 0.0, 1.0)
+    curve = learn_curve(
+        Decisions(0, 31), frame, lambda taught: seen, np.repeat("all", len(frame)), is_dated=True
+    )
+    assert curve is not None
+    share = (frame["days_to_renewal"] < 31).mean()
+    assert curve.ageing[KINDS.index("year")] == pytest.approx(1 - share, abs=0.1)
+
+
 def test_it_is_rebuilt_from_its_description_and_says_what_cannot_be() -> None:
     assert RiskCurve.from_dict(CURVE.to_dict()) == CURVE
+    aged = replace(CURVE, ageing=AGEING)
+    assert RiskCurve.from_dict(aged.to_dict()) == aged
+    assert list(aged.faults()) == []
+    (fault,) = replace(CURVE, ageing=(0.1,)).faults()
+    assert fault == "the curve must have 5 ageings, and has 1"
     assert list(CURVE.faults()) == []
     wrong = replace(CURVE, lags=(1.0, 0.0), slope=-1.0)
     assert [fault.split(",")[0] for fault in wrong.faults()] == [

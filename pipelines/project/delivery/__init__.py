@@ -1,0 +1,1 @@
+"""Handing messages to other servers, which may fail, hang or answer half."""

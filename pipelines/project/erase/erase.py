@@ -1,0 +1,259 @@
+"""Erasing an account or a person from everything that the project keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from features.errors import DataError, sample
+from features.json_values import Json, JsonReady
+from pipelines.project.erase.files import (
+    erase_beside_models,
+    forget_caches,
+    left_in,
+    remove_pages,
+    with_words,
+)
+from pipelines.project.erase.models import Learnt, models_that_learnt
+from pipelines.project.erase.records import erase_records
+from pipelines.project.erase.runs import changes_of, runs_naming
+from pipelines.project.erase.subject import Subject
+from pipelines.project.erase.tables import source_rows
+from pipelines.project.records.erased import Erased, Kind, erased_book
+from pipelines.reports.terminal.console import plain
+from pipelines.reports.wording import plural
+from pipelines.store.opening import open_store
+from pipelines.store.runs import NoStore, now
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipelines.project.project import Project
+
+PREVIEW = "erased-preview"
+
+
+@dataclass(frozen=True)
+class ErasedReport(JsonReady):
+    """What was erased, or would be.
+
+    Parameters
+    ----------
+    kind : {"account", "person"}
+        What of.
+    tombstone : str or None
+        What stands in its place now; None where nothing was done.
+    is_done : bool
+        Whether it was done; False for a rehearsal.
+    source : dict of str to int
+        Rows of the tables that name it, by table, which are not the program's to change.
+    is_blocked : bool
+        Whether the account is left out of the tables from now on.
+    places : dict of str to int
+        Runs, entries and files that named it.
+    pages : list of str
+        Pages that were removed.
+    models : list of Learnt
+        Models that learnt from it, or may have.
+    left, closed : list of str
+        Files that still name it, and those that cannot be looked into.
+    notes : list of str
+        What people should know, a sentence each.
+    """
+
+    kind: Kind
+    tombstone: str | None
+    is_done: bool
+    source: dict[str, int]
+    is_blocked: bool
+    places: dict[str, int]
+    pages: list[str]
+    models: list[Learnt]
+    left: list[str] = field(default_factory=list)
+    closed: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is known to hold it any more."""
+        in_tables = bool(self.source) and not self.is_blocked
+        return self.is_done and not self.left and not in_tables
+
+    def to_dict(self) -> Json:
+        """Return what ``erase --json`` prints."""
+        return super().to_dict() | {"whole": self.is_whole, "said": [*self.said]}
+
+    @property
+    def said(self) -> list[str]:
+        """The same in sentences."""
+        done = "Changed" if self.is_done else "Would change"
+        counted = [f"{plural(count, what)}" for what, count in _named(self.places)]
+        lines = [f"{done} {', '.join(counted)}" if counted else "No run or record named it"]
+        if self.pages:
+            lines.append(f"{'Removed' if self.is_done else 'Would remove'} {', '.join(self.pages)}")
+        if self.source:
+            named = ", ".join(f"{table} ({count:,})" for table, count in self.source.items())
+            after = "left out from now on" if self.is_blocked else "not the program's to change"
+            lines.append(f"Rows of the tables name it: {named}; they are {after}")
+        lines += [one.sentence for one in self.models]
+        if self.left:
+            lines.append(f"These files still name it: {', '.join(self.left)}; delete or mend them")
+        if self.closed:
+            lines.append(f"These cannot be looked into: {', '.join(self.closed)}; look yourself")
+        if self.is_done:
+            lines.append(f"It is {self.tombstone} from now on")
+        return [*lines, *self.notes]
+
+
+_NAMES = {
+    "runs": "issued run",
+    "calls": "call",
+    "overrides": "override",
+    "experiments": "draw",
+    "digests": "digest record",
+    "writeback": "write-back record",
+    "users": "user",
+    "tokens": "token",
+    "models": "file beside models",
+    "caches": "cache file",
+}
+
+
+def _named(places: Mapping[str, int]) -> list[tuple[str, int]]:
+    return [(_NAMES[name], count) for name, count in places.items() if count]
+
+
+def erase(
+    project: Project,
+    name: str,
+    *,
+    kind: Kind = "account",
+    others: Sequence[str] = (),
+    block: bool = False,
+    do: bool = False,
+) -> ErasedReport:
+    """Erase an account or a person; called again after it was stopped, it does what is left.
+
+    Parameters
+    ----------
+    project : Project
+        The configuration.
+    name : str
+        The account's id, or the person's name.
+    kind : {"account", "person"}
+        Which of them.
+    others : sequence of str
+        Further words it is known by.
+    block : bool
+        Whether to erase an account that the tables still hold, and leave it out of them from now
+        on.
+    do : bool
+        Whether to do it; otherwise it is rehearsed.
+
+    Raises
+    ------
+    DataError
+        When nothing is known of it, or the tables hold the account and it is not left out.
+    StoreError
+        When the store or a record cannot be written, or was changed.
+    """
+    book = erased_book(project.folder)
+    before = book.last_of(kind, name)
+    tombstone = PREVIEW if before is None or before.state == "done" else before.tombstone
+    subject = Subject(kind, name, tuple(others), tombstone)
+    source, words, notes = source_rows(project, subject)
+    subject = with_words(subject, *words)
+    is_blocked = block or (before is not None and before.is_blocked)
+    places = _places(project, subject, do=False)
+    if not any(places.values()) and not source and before is None:
+        what = "account" if kind == "account" else "person"
+        raise DataError(f"Nothing is known of the {what} {sample([name])}; correct the name")
+    if source and kind == "account" and not is_blocked:
+        held = ", ".join(f"{table} ({count:,})" for table, count in source.items())
+        raise DataError(
+            f"The tables still hold account {sample([name])}, in {held} rows, and the next run"
+            " would score it again: delete it there first, or leave it out from now on with --block"
+        )
+    is_over = before is not None and before.state == "done"
+    if (
+        before is not None
+        and is_over
+        and not any(places.values())
+        and is_blocked <= before.is_blocked
+    ):
+        notes.append(f"It was erased on {before.at:%Y-%m-%d}, and is {before.tombstone} since")
+        do = False
+    models = models_that_learnt(project, subject)
+    if not do:
+        pages = remove_pages(project, subject, do=False)
+        places |= {"caches": forget_caches(project, do=False)}
+        return ErasedReport(
+            kind, None, False, source, is_blocked, places, pages, models, notes=notes
+        )
+    entry = book.begun(kind, name, now(), is_blocked=is_blocked)
+    return _erased(project, subject, entry, source, models, notes)
+
+
+def _erased(
+    project: Project,
+    subject: Subject,
+    entry: Erased,
+    source: dict[str, int],
+    models: list[Learnt],
+    notes: list[str],
+) -> ErasedReport:
+    subject = replace(subject, tombstone=entry.tombstone)
+    # First what is most: whoever looks meanwhile sees the name in records, never in scores alone.
+    places = _places(project, subject, do=True, entry=entry)
+    places |= {"caches": forget_caches(project, do=True)}
+    pages = remove_pages(project, subject, do=True)
+    left, closed = left_in(project, subject, _source_place(project))
+    book = erased_book(project.folder)
+    with book.adding():
+        book.add(replace(entry, state="done", at=now()))
+    return ErasedReport(
+        kind=subject.kind,
+        tombstone=subject.tombstone,
+        is_done=True,
+        source=source,
+        is_blocked=entry.is_blocked,
+        places=places,
+        pages=pages,
+        models=models,
+        left=[plain(file, 200) for file in left],
+        closed=[plain(file, 200) for file in closed],
+        notes=notes,
+    )
+
+
+def _places(
+    project: Project, subject: Subject, *, do: bool, entry: Erased | None = None
+) -> dict[str, int]:
+    """Count what names a subject, and change it where asked for."""
+    counted = {"runs": _in_store(project, subject, entry)}
+    counted |= erase_records(project, subject, do=do)
+    return counted | {"models": erase_beside_models(project, subject, do=do)}
+
+
+def _in_store(project: Project, subject: Subject, entry: Erased | None) -> int:
+    account = subject.name if subject.kind == "account" else None
+    try:
+        with open_store(project, read_only=True) as store:
+            count = len(runs_naming(store, account, subject.facts_without))
+        if entry is not None:
+            with open_store(project, read_only=False) as store:
+                changes = changes_of(
+                    store, account, subject.tombstone, entry.at, subject.facts_without
+                )
+                # Also where no run changes any more: a file may hold what it was stopped over.
+                store.write_erased(changes, account)
+    except NoStore:
+        return 0
+    return count
+
+
+def _source_place(project: Project) -> Path | None:
+    url = project.settings.source.url
+    return None if url is None or "://" in url else (project.folder / url).resolve()

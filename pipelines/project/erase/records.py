@@ -1,0 +1,161 @@
+"""Records, ledgers, users and tokens without an account or a person."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+from features.json_values import JsonReady
+from pipelines.dashboard.access.gate import users_path
+from pipelines.dashboard.access.tokens import revoke_all_of, tokens_file
+from pipelines.dashboard.access.users import UsersFile
+from pipelines.plays.experiment.assign import ledger_of
+from pipelines.plays.experiment.ledger import Assignment, Draw
+from pipelines.portfolio.outbox.ledger import Record, opened_ledger
+from pipelines.portfolio.outbox.writeback.writing import FILE_NAME as WRITEBACK
+from pipelines.project.records.calls import CallEntry, call_book
+from pipelines.project.records.overrides import Override, override_book
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipelines.project.erase.subject import Subject
+    from pipelines.project.project import Project
+    from pipelines.project.records.chain import Chain
+
+Entry = TypeVar("Entry", bound=JsonReady)
+GONE = "erased"
+
+
+def erase_records(project: Project, subject: Subject, *, do: bool) -> Mapping[str, int]:
+    """Count, and where asked for change, the entries of every record that name a subject.
+
+    Parameters
+    ----------
+    project : Project
+        The configuration.
+    subject : Subject
+        Who.
+    do : bool
+        Whether to change them.
+
+    Raises
+    ------
+    StoreError
+        When a record was changed past the program, or cannot be written.
+    SettingsError
+        When the users or the tokens file cannot be read, or its key is not there.
+    """
+    counted = {
+        "calls": _in_chain(call_book(project.folder), lambda one: _call(one, subject), do=do),
+        "overrides": _in_chain(
+            override_book(project.folder), lambda one: _override(one, subject), do=do
+        ),
+        "experiments": _in_chain(ledger_of(project), lambda one: _draw(one, subject), do=do),
+        "digests": _in_ledger(project.folder / project.settings.digest.ledger, subject, do=do),
+        "writeback": _in_ledger(project.folder / WRITEBACK, subject, do=do),
+    }
+    if subject.kind == "person":
+        counted |= {
+            "users": _users(project, subject, do=do),
+            "tokens": _tokens(project, subject, do=do),
+        }
+    return counted
+
+
+def _in_chain(chain: Chain[Entry], change: Callable[[Entry], Entry], *, do: bool) -> int:
+    """Write a record anew, where an entry changes: every line after it seals another."""
+    if not chain.path.exists():
+        return 0
+    if not do:
+        return _differing(chain.entries(), [change(one) for one in chain.entries()])
+    with chain.adding():
+        changed = [change(one) for one in chain.entries()]
+        count = _differing(chain.entries(), changed)
+        if count:
+            chain.rewrite(changed)
+    return count
+
+
+def _differing(before: Sequence[Entry], after: Sequence[Entry]) -> int:
+    return sum(one != other for one, other in zip(before, after, strict=True))
+
+
+def _call(entry: CallEntry, subject: Subject) -> CallEntry:
+    if subject.is_account(entry.account_id):
+        return replace(entry, account_id=subject.tombstone, note="", key="")
+    return replace(entry, by=subject.person(entry.by), note=subject.without(entry.note))
+
+
+def _override(entry: Override, subject: Subject) -> Override:
+    if subject.is_account(entry.account_id):
+        return replace(entry, account_id=subject.tombstone, reason=GONE)
+    return replace(entry, by=subject.person(entry.by), reason=subject.without(entry.reason))
+
+
+def _draw(entry: Draw, subject: Subject) -> Draw:
+    return replace(entry, assignments=tuple(_assigned(one, subject) for one in entry.assignments))
+
+
+def _assigned(one: Assignment, subject: Subject) -> Assignment:
+    if subject.is_account(one.account_id):
+        return replace(one, account_id=subject.tombstone)
+    return one if one.owner is None else replace(one, owner=subject.person(one.owner))
+
+
+def _in_ledger(path: Path, subject: Subject, *, do: bool) -> int:
+    if subject.kind != "account" or not path.exists():
+        return 0
+    named, other = f":{subject.name}:", f":{subject.tombstone}:"
+    after, other_after = f", {json.dumps(subject.name)}]", ", null]"
+
+    def change(record: Record) -> Record:
+        # Where a write-back stopped is a place between accounts, whose name need not be one.
+        return replace(
+            record,
+            delivery=record.delivery.replace(after, other_after),
+            told=tuple(key.replace(named, other, 1) for key in record.told),
+        )
+
+    with opened_ledger(path) as ledger:
+        changed = [change(one) for one in ledger.records]
+        count = sum(one != was for one, was in zip(changed, ledger.records, strict=True))
+        if do and count:
+            ledger.rewrite(path, changed)
+    return count
+
+
+def _users(project: Project, subject: Subject, *, do: bool) -> int:
+    """Take the person out of the users, and out of whose accounts others see."""
+    path = users_path(project)
+    if not path.exists():
+        return 0
+    count = 0
+    with UsersFile(path).changing() as users:
+        for name, user in list(users.items()):
+            owners = user.owners and frozenset(subject.person(one) for one in user.owners)
+            is_gone = subject.person(name) != name
+            count += is_gone or owners != user.owners
+            if do and is_gone:
+                del users[name]
+            elif do:
+                users[name] = replace(user, owners=owners)
+    return count
+
+
+def _tokens(project: Project, subject: Subject, *, do: bool) -> int:
+    file = tokens_file(project)
+    if not file.path.exists():
+        return 0
+    theirs = [one for one in file.tokens().values() if subject.person(one.user) != one.user]
+    made = [one for one in file.tokens().values() if subject.person(one.made_by) != one.made_by]
+    if do:
+        for name in {one.user for one in theirs}:
+            revoke_all_of(file, name)
+        with file.changing() as held:
+            for one in made:
+                if one.id in held:
+                    held[one.id] = replace(one, made_by=subject.tombstone)
+    return len({one.id for one in (*theirs, *made)})
