@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -159,13 +160,13 @@ def _prefixes(pack: Pack, names: Sequence[str]) -> list[str]:
     for wanted in pack.inputs.values():
         for name in names:
             for known in wanted.names:
-                if plain(name).endswith(plain(known)):
-                    prefixes.add(plain(name)[: -len(plain(known))])
+                if _bare(name).endswith(plain(known)):
+                    prefixes.add(_bare(name)[: -len(plain(known))])
     return sorted(prefixes, key=lambda prefix: (len(prefix), prefix))
 
 
 def _named(wanted: Input, prefix: str, names: Sequence[str]) -> str | None:
-    by_plain = {plain(name): name for name in reversed(names)}
+    by_plain = {_bare(name): name for name in reversed(names)}
     for known in wanted.names:
         table = by_plain.get(prefix + plain(known))
         if table is not None:
@@ -174,4 +175,9 @@ def _named(wanted: Input, prefix: str, names: Sequence[str]) -> str | None:
 
 
 def _ends_with(name: str, wanted: Input) -> bool:
-    return any(plain(name).endswith(plain(known)) for known in wanted.names)
+    return any(_bare(name).endswith(plain(known)) for known in wanted.names)
+
+
+def _bare(name: str) -> str:
+    """Return a name in plain letters, without the day or the number that a browser puts behind."""
+    return plain(re.sub(r"[\s_-]*([(]\d+[)]|\d{4}[\d_-]*)$", "", name))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from features.errors import DataError, HealthscoreError, SettingsError
 from features.sources.engines.compiled import COMPILED_ONLY, refusal
+from features.sources.files.json_columns import json_columns
 from features.sources.source import Source
 from features.sources.url import masked, scheme_of, with_environment
 
@@ -48,7 +49,8 @@ def open_source(
     DataError
         When nothing readable is there, or the engine stops while it is used.
     """
-    source = _opened(url and with_environment(url), relative_to, encoding, parts or {})
+    opened = _opened(url and with_environment(url), relative_to, encoding, parts or {})
+    source = _with_json_columns(opened)
     engine = source.engine
     try:
         yield source
@@ -61,6 +63,13 @@ def open_source(
         ) from error
     finally:
         engine.close()
+
+
+def _with_json_columns(source: Source) -> Source:
+    """Read what a loader wrote as JSON as columns, where the embedded engine reads."""
+    if source.engine.name != "DuckDB":
+        return source
+    return source.rewritten(json_columns(source.tables, source.engine.keep))
 
 
 def remember(

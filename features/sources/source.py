@@ -114,6 +114,23 @@ class Source:
             about=about or self._about,
         )
 
+    def rewritten(self, read: Callable[[str], TextTable | None]) -> Source:
+        """Return a source some of whose tables are read in another way, as texts."""
+
+        def table(name: str) -> ir.Table:
+            texts = read(name)
+            return self.tables[name] if texts is None else texts.typed()
+
+        return Source(
+            self.engine,
+            Tables(self.tables, table),
+            self.url,
+            texts=lambda name: read(name) or self._texts(name),
+            parted=lambda name: self._parted(name) if read(name) is None else None,
+            unread=self.unread,
+            about=self._about,
+        )
+
     def is_text(self, name: str) -> bool:
         """Whether a table was written as text."""
         found = same_name(name, self.tables)

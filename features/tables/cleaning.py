@@ -6,7 +6,7 @@ counts it. Nothing is ever guessed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import ibis
@@ -18,6 +18,7 @@ from features.tables.mapping.contract import Column, Table
 from features.tables.mapping.ends import is_no_end, with_last_day
 from features.tables.mapping.finding import Finding
 from features.tables.mapping.mapped import MappedTable, clean_id
+from features.tables.mapping.month_names import with_numbers
 from features.tables.mapping.reading_settings import ReadingSettings
 from features.tables.mapping.written import FALSE_WORDS, TRUE_WORDS
 from features.tables.reading.forms import PLAIN, Form, Forms
@@ -95,7 +96,8 @@ def clean_table(table: MappedTable, forms: Forms, reading: ReadingSettings) -> C
     DataError
         When a column's type cannot be converted.
     """
-    contract, raw = table.contract, table.raw
+    raw, forms = _with_numbered_months(table, forms)
+    contract = table.contract
     expressions: dict[str, ir.Value] = {}
     for column in table.columns():
         form = forms.get((contract.name, column.name), PLAIN)
@@ -136,6 +138,19 @@ def clean_table(table: MappedTable, forms: Forms, reading: ReadingSettings) -> C
         notes=tuple(notes),
         decided=tuple(note for note in decided if note),
     )
+
+
+def _with_numbered_months(table: MappedTable, forms: Forms) -> tuple[ir.Table, Forms]:
+    """Write months in words as numbers, in a step of its own: its text is long and read often."""
+    name = table.contract.name
+    named = {column: form for (owner, column), form in forms.items()
+             if owner == name and form.is_named}  # fmt: skip
+    if not named:
+        return table.raw, forms
+    numbers = {column: with_numbers(table.raw[column].strip(), form.century)
+               for column, form in named.items()}  # fmt: skip
+    numbered = {(name, column): replace(form, is_named=False) for column, form in named.items()}
+    return table.raw.mutate(**numbers), {**forms, **numbered}
 
 
 def clean_value(raw: ir.Value, column: Column, source_name: str, form: Form = PLAIN) -> ir.Value:

@@ -18,6 +18,11 @@ VOID_WORDS = (
     *("void", "voided", "draft", "deleted", "cancelled", "canceled", "uncollectible"),
     *("written_off", "write-off", "credited", "reversed"),
 )
+NEVER_PAID_WORDS = (
+    *("incomplete", "incomplete_expired", "trial", "trialing", "trialling", "in_trial"),
+    *("on_trial", "draft", "pending", "future", "failed"),
+)
+"""Of a contract: it never began."""
 MONEY = ("mrr", "amount")
 
 
@@ -54,14 +59,14 @@ def _currencies(table: CleanTable) -> list[Finding]:
     return doubts
 
 
-def status_columns(source: ir.Table) -> dict[str, list[str]]:
+def status_columns(source: ir.Table, refused: tuple[str, ...] = VOID_WORDS) -> dict[str, list[str]]:
     """Find columns that say that a row is void, and the words they say it with."""
     found: dict[str, list[str]] = {}
     for name in source.columns:
         if not _STATUS.search(name) or not source[name].type().is_string():
             continue
         word = without_missing_words(source[name]).strip().lower()
-        words = source.select(word=word).filter(lambda t: t.word.isin(VOID_WORDS)).distinct()
+        words = source.select(word=word).filter(lambda t: t.word.isin(refused)).distinct()
         listed = words.order_by("word").execute()["word"].tolist()
         if listed:
             found[name] = listed

@@ -81,6 +81,7 @@ def _converted(
                 open_rows[time] < dated.until,
             ],
         )
+        # Of a currency and moment there is one rate.
         found = met.group_by("__n").aggregate(__dated=met.rate.max())
         rows = rows.left_join(found, "__n").drop("__n_right")
         rows = rows.mutate(__rate=rows["__rate"].fill_null(rows["__dated"])).drop("__dated")
@@ -109,10 +110,24 @@ def _dated_rates(settings: RatesSettings, source: Source) -> ir.Table:
     number = written_number(rate) if rate.type().is_string() else rate.cast("float64")
     rates = table.select(code=clean_id(columns["code"]).strip().lower(), since=since, rate=number)
     rates = rates.filter(rates.code.notnull() & rates.since.notnull() & (rates.rate > 0))
+    rates = rates.distinct()
+    _refuse_two_of_a_day(rates, settings.source)
     following = rates.since.lead().over(ibis.window(group_by="code", order_by="since"))
     longest = rates.since + ibis.interval(days=settings.days)
     until = ibis.least(following.fill_null(longest), longest)
     return source.engine.keep("rates", rates.mutate(until=until))
+
+
+def _refuse_two_of_a_day(rates: ir.Table, source_name: str) -> None:
+    each = rates.group_by("code", "since").aggregate(n=rates.count(), low=rates.rate.min(),
+                                                     high=rates.rate.max())  # fmt: skip
+    twice = each.filter(each.n > 1).order_by("since", "code").limit(1).execute()
+    if len(twice):
+        code, since, low, high = twice[["code", "since", "low", "high"]].iloc[0]
+        raise DataError(
+            f"Table '{source_name}', named by [rates], holds two rates of {sample([code])} on"
+            f" {since.date()}, {low:g} and {high:g}; keep one of a currency and day"
+        )
 
 
 def _refuse_missing(table: CleanTable, rows: ir.Table, money: str, settings: RatesSettings) -> None:

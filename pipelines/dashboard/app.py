@@ -21,6 +21,7 @@ from pipelines.dashboard.model import plays
 from pipelines.dashboard.model.jobs import ModelJobs
 from pipelines.dashboard.panel import pages as login
 from pipelines.dashboard.panel import users_pages as users
+from pipelines.dashboard.panel.oidc import Oidc
 from pipelines.dashboard.panel.panel import Panel
 from pipelines.dashboard.panel.registry_reads import RegistryReads
 from pipelines.dashboard.portfolio import change_feed
@@ -97,6 +98,7 @@ def create_app(
         gate,
         call_book(project.folder),
         override_book(project.folder),
+        None if settings.oidc is None else Oidc(settings.oidc),
     )
 
     reads = RegistryReads()

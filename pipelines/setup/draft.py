@@ -24,7 +24,7 @@ from pipelines.setup.drafting.vendors import (
 
 if TYPE_CHECKING:
     from features.sources.source import Source
-    from pipelines.setup.guessing.guess import TableGuess
+    from pipelines.setup.guessing.columns import TableGuess
 
 
 def write_draft(
@@ -126,7 +126,9 @@ def draft(
     answers: Answers = NO_ANSWERS,
 ) -> tuple[str, list[str]]:
     """Compose the configuration's text and the list of doubts."""
-    from pipelines.setup.guessing.guess import attributes_of, common_features, guess_tables
+    from features.packs.views import View, with_views
+    from pipelines.setup.guessing.attributes import attributes_of, common_features
+    from pipelines.setup.guessing.guess import guess_tables
 
     sections: list[str] = []
     notes: list[str] = []
@@ -136,6 +138,9 @@ def draft(
         sections, notes = arranged.sections, arranged.notes
     else:
         guesses, left = guess_tables(source)
+    views = {guess.source: View(sql=guess.view) for guess in guesses if guess.view is not None}
+    sections += [f"\n[views.{name}]\nsql = {quoted(view.sql)}\n" for name, view in views.items()]
+    source = with_views(source, views)
     by_name = {guess.name: guess for guess in guesses}
     if "accounts" not in by_name:
         raise SettingsError(
@@ -219,13 +224,14 @@ def _table_section(
     lines += [f"# check: {comment(note)}" for note in guess.notes]
     lines += [f"{mark}{name} = {quoted(origin)}" for name, origin in guess.columns.items()]
     lines += [f"# check: no column looks like {name}, which is required" for name in guess.missing]
-    for column, words in guess.keep:
-        condition = f"{{ column = {quoted(column)}, not_in = {quoted(words)} }}"
-        lines.append(f"{mark}keep = [{condition}]")
+    rules = [f"{{ column = {quoted(column)}, {test} = {quoted(value)} }}"
+             for column, test, value in guess.keep]  # fmt: skip
+    lines += [f"{mark}keep = [{', '.join(rules)}]"] if rules else []
     if guess.account_via is not None:
-        table, key, account = guess.account_via
+        table, key, account, own = guess.account_via
+        on = "" if own == key else f" on = {quoted(own)},"
         lines.append(
-            f"{mark}account_via = {{ table = {quoted(table)}, key = {quoted(key)},"
+            f"{mark}account_via = {{ table = {quoted(table)}, key = {quoted(key)},{on}"
             f" account_id = {quoted(account)} }}"
         )
     if guess.name == "accounts":

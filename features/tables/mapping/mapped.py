@@ -93,7 +93,7 @@ def map_table(
     mapped = _mapped_columns(contract, mapping, table, source_name, optional)
     spelled = {mapped[c.name] for c in _of(contract, mapped) if c.kind in ("id", "text")}
     if mapping.account_via is not None:
-        spelled.add(mapping.account_via.key)
+        spelled.add(mapping.account_via.own)
     table = source.table(source_name, asked, as_written=spelled)
     attributes = _attributes(contract, mapping, mapped, table, source_name)
     about = source.about(source_name)
@@ -309,7 +309,7 @@ def _join_account(
     assert via is not None
     asked = f"[tables.{name}] account_via"
     owner = source.table(via.table, asked, as_written=(via.key, via.account_id))
-    for holder, column in ((table, via.key), (owner, via.key), (owner, via.account_id)):
+    for holder, column in ((table, via.own), (owner, via.key), (owner, via.account_id)):
         if column not in holder.columns:
             held = via.table if holder is owner else mapping.source or name
             raise DataError(
@@ -321,5 +321,5 @@ def _join_account(
     owners = owner.group_by(__key=key).aggregate(__account=account.min(), __n=account.nunique())
     # A key of two accounts belongs to neither: the row is counted as one without an account.
     owners = owners.filter(owners["__n"] == 1).drop("__n")
-    joined = table.left_join(owners, clean_id(table[via.key]) == owners["__key"])
+    joined = table.left_join(owners, clean_id(table[via.own]) == owners["__key"])
     return joined, joined["__account"].name(ACCOUNT_ID.name)

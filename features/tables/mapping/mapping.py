@@ -20,14 +20,22 @@ class AccountVia(Frozen):
     table : str
         Source table that holds both the key and the account, by its name in the source.
     key : str
-        Column that both tables share.
+        Column of ``table`` that names its rows.
+    on : str or None
+        Column here that holds such keys; it is called as ``key`` when left out.
     account_id : str
         The account's column in ``table``.
     """
 
     table: str
     key: str
+    on: str | None = None
     account_id: str = "account_id"
+
+    @property
+    def own(self) -> str:
+        """The column here that holds keys of the other table."""
+        return self.on or self.key
 
 
 class TableMapping(Frozen):

@@ -67,8 +67,11 @@ def add(
             was_there = name in users
             refuse_other_capitals(name, users)
             users[name] = added
-        answer.give({**_told(added), "file": str(file.path), "replaced": was_there})
+        marked = _marked(project, owner or [])
+        told = {**_told(added), "file": str(file.path), "replaced": was_there}
+        answer.give({**told, "warnings": marked})
         answer.say(f"{'Changed' if was_there else 'Added'} {role} {name} in {file.path}")
+        answer.warn(marked)
 
 
 @user.command("remove")
@@ -123,6 +126,23 @@ def _refuse_lost_owners(project: Project, owners: list[str] | None) -> None:
             "--owner limits a user to accounts of an owner, and [serve] owner names no column of"
             " the accounts table; name it in the configuration first"
         )
+
+
+def _marked(project: Project, owners: list[str]) -> list[str]:
+    """Say which owners look after nobody: a name that is misspelt shows an empty panel."""
+    from features.errors import DataError, sample
+    from pipelines.project.account_texts import lost_owners
+
+    try:
+        lost = lost_owners(project, owners)
+    except DataError as error:
+        return [f"Whether the owners look after accounts could not be read: {error}"]
+    if not lost:
+        return []
+    return [
+        f"Nobody named {sample(lost)} looks after an account, so that owner shows none; correct the"
+        " name, or wait until the accounts table has it"
+    ]
 
 
 def _password(from_stdin: bool) -> str:

@@ -45,7 +45,7 @@ OLD_HTTP = "1.0"
 # they wait for each other, the threads of the pages.
 CHECKED_AT_ONCE = 2
 # Where a login page may be asked for, nobody need be logged in.
-OPEN_PATHS = ("/login", "/health", "/api/v1/session")
+OPEN_PATHS = ("/login", "/login/oidc", "/login/oidc/back", "/health", "/api/v1/session")
 OPEN_FOLDER = "/static/"
 
 
@@ -118,7 +118,8 @@ class Gate:
         if logged_in is None:
             return None
         # Whoever was removed or changed meanwhile has to log in again.
-        if self._user(logged_in.name) != logged_in:
+        expected = self._user(logged_in.name) or (logged_in if logged_in.is_external else None)
+        if expected != logged_in:
             self.sessions.end(cookie)
             return None
         return logged_in.visitor
@@ -262,7 +263,7 @@ def gate_of(project: Project, settings: ServeSettings) -> Gate:
     programs.tokens()
     if settings.proxy_header is not None:
         return Gate(settings, "proxy", users, programs=programs)
-    if users is not None:
+    if users is not None or settings.oidc is not None:
         return Gate(settings, "login", users, programs=programs)
     if settings.trusted_proxies:
         raise SettingsError(

@@ -29,12 +29,15 @@ class User:
         Argon2id hash of the password; empty where a proxy alone lets them in.
     owners : frozenset of str or None
         They see the accounts of these owners alone; None for every account.
+    is_external : bool
+        Whether a provider of identities alone says who they are; the file holds none of them.
     """
 
     name: str
     role: Role
     hash: str = field(default="", repr=False)
     owners: frozenset[str] | None = None
+    is_external: bool = False
 
     @property
     def visitor(self) -> Visitor:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from anyio import to_thread
-from fastapi import APIRouter, Form, Query, Request
+from fastapi import APIRouter, Form, HTTPException, Query, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel
 
 from features.errors import SettingsError
 from pipelines.dashboard.access.gatekeeper import closed
 from pipelines.dashboard.access.visitor import AdminOf, Role, Scope
+from pipelines.dashboard.panel.oidc import RefusedLogin
 from pipelines.dashboard.panel.panel import Panel, link_to
 
+log = logging.getLogger("healthscore.panel")
 router = APIRouter()
+NO_PROVIDER = "This panel knows no provider of identities; log in with a password"
+LOGIN_PATHS = ("/login", "/login/oidc", "/login/oidc/back")
 WRONG = "The name or the password is wrong."
 
 
@@ -68,6 +73,45 @@ async def log_in(
     response = RedirectResponse(safe_path(next), 303)
     gate.set_cookie(request, response, token)
     return response
+
+
+@router.get("/login/oidc", include_in_schema=False)
+def begin_oidc(request: Request, next: Annotated[str, Query(max_length=4000)] = "/") -> Response:
+    """Send a browser to the provider of identities."""
+    oidc = _panel(request).oidc
+    if oidc is None:
+        raise HTTPException(404, NO_PROVIDER)
+    try:
+        place = oidc.begin(_panel(request).gate.cookie(request), safe_path(next))
+    except RefusedLogin as refused:
+        return _refused(request, next, refused)
+    return RedirectResponse(place, 303)
+
+
+@router.get("/login/oidc/back", include_in_schema=False)
+def end_oidc(request: Request) -> Response:
+    """Take the provider's answer, and begin a session."""
+    panel = _panel(request)
+    oidc, gate = panel.oidc, panel.gate
+    if oidc is None:
+        raise HTTPException(404, NO_PROVIDER)
+    before = request.cookies.get(gate.cookie_name(request), "")
+    try:
+        user, wanted = oidc.finish(before, dict(request.query_params), gate.users)
+    except RefusedLogin as refused:
+        return _refused(request, "/", refused)
+    except SettingsError as error:
+        return closed(request, error)
+    gate.sessions.end(before)
+    response = RedirectResponse(wanted, 303)
+    gate.set_cookie(request, response, gate.sessions.begin(user))
+    return response
+
+
+def _refused(request: Request, wanted: str, refused: RefusedLogin) -> Response:
+    """Say that a login came to nothing; why is for the log."""
+    log.warning("a login by the provider of identities was refused: %s", refused)
+    return _form(request, wanted, refused.said, 401)
 
 
 @router.post("/logout", include_in_schema=False)
@@ -135,7 +179,7 @@ def safe_path(wanted: str) -> str:
         parts = urlsplit(wanted)
     except ValueError:
         return "/"
-    is_own = not parts.scheme and not parts.netloc and parts.path not in ("/login", "/logout")
+    is_own = not parts.scheme and not parts.netloc and parts.path not in (*LOGIN_PATHS, "/logout")
     return wanted if is_own else "/"
 
 
@@ -156,6 +200,8 @@ def _form(
         wanted=safe_path(wanted),
         said=said,
         user=user[:100],
+        oidc=panel.settings.oidc.label if panel.settings.oidc is not None else None,
+        has_passwords=panel.gate.users is not None,
     )
     page.headers.update(headers or {})
     return page

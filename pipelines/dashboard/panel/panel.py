@@ -20,6 +20,7 @@ from pipelines.reports.terminal.console import plain
 
 if TYPE_CHECKING:
     from pipelines.dashboard.access.gate import Gate
+    from pipelines.dashboard.panel.oidc import Oidc
     from pipelines.dashboard.snapshot.snapshot import Snapshot
     from pipelines.dashboard.snapshot.watch import Snapshots
     from pipelines.project.project import Project
@@ -50,6 +51,8 @@ class Panel:
         What was done about accounts.
     overrides : OverrideBook
         What somebody says instead of scores.
+    oidc : Oidc or None
+        The provider of identities that visitors may log in with.
     """
 
     project: Project
@@ -58,6 +61,7 @@ class Panel:
     gate: Gate
     calls: CallBook
     overrides: OverrideBook
+    oidc: Oidc | None = None
     templates: Environment = field(default_factory=lambda: environment())
 
     @property

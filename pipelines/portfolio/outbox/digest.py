@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,10 @@ from pipelines.dashboard.snapshot.schema import RENEWAL
 from pipelines.portfolio.words import stake_words
 from pipelines.portfolio.worklist.calls import Call
 from pipelines.portfolio.worklist.ranking import ranked_by
+from pipelines.project.records.calls import call_book, told
 from pipelines.reports.freshness import freshness_of
 from pipelines.reports.wording import day, money, percent, plural, short_day, signed_points
+from pipelines.store.runs import now
 
 if TYPE_CHECKING:
     from pipelines.dashboard.access.visitor import Visitor
@@ -89,6 +91,8 @@ class Digest:
         Entered, worse, better and renewals; those without lines are left out.
     calls : list of Call
         Whom to call first.
+    done : dict of str to str
+        What was done about those of them that something was done about, in words, by account.
     """
 
     owner: str | None
@@ -100,6 +104,7 @@ class Digest:
     outdated: str | None
     parts: list[Part]
     calls: list[Call]
+    done: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -154,6 +159,7 @@ class Digest:
                     "expected_loss": call.stake,
                     "reasons": call.sentences,
                     "play": call.play,
+                    "done": self.done.get(call.account_id),
                 }
                 for call in self.calls
             ],
@@ -195,6 +201,9 @@ def digest_of(project: Project, book: Snapshot, reader: Visitor, owner: str | No
     stake = f", {words.stake.lower()} {money(page.stake)}" if page.stake is not None else ""
     arr = f", ARR {money(page.arr)}" if page.arr is not None else ""
     opened = calls_of(book, reader, project, AccountQuery(wanted={"band": (band,)}, size=CALLS))
+    standings = call_book(project.folder).standings(now().date())
+    calls = [one.call for one in opened]
+    done = {one.account_id: told(standings, one.account_id)[0] for one in calls}
     return Digest(
         owner=owner,
         outcome=key.outcome,
@@ -204,7 +213,8 @@ def digest_of(project: Project, book: Snapshot, reader: Visitor, owner: str | No
         since=None if changes is None else changes.sentence(words.stake),
         outdated=fresh.note,
         parts=[part for part in parts if part.items],
-        calls=[one.call for one in opened],
+        calls=calls,
+        done={account: words for account, words in done.items() if words not in ("", "open")},
     )
 
 

@@ -40,6 +40,8 @@ def digest_text(digest: Digest) -> str:
         lines.append(f"- {call.name or call.account_id} ({call.account_id}){stake}")
         lines += [f"  {sentence}" for sentence in call.sentences]
         lines += [f"  → {call.play}"] if call.play else []
+        done = digest.done.get(call.account_id)
+        lines += [f"  ({done})"] if done else []
     return "\n".join(_line(line, LINE) for line in lines) + "\n"
 
 

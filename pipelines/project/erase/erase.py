@@ -116,8 +116,8 @@ _NAMES = {
     "writeback": "write-back record",
     "users": "user",
     "tokens": "token",
-    "models": "file beside models",
-    "caches": "cache file",
+    "models": "model file",
+    "caches": "kept file",
 }
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pipelines.project.project import Project
 
 PAGES = ("portfolio", "forecast", "pack", "trend", "drift", "weights")
+WITHOUT_ACCOUNTS = ("drift", "weights", "trend")
 PAGE_SUFFIXES = (".html", ".pdf", ".xlsx")
 CLOSED = (".pdf", ".duckdb", ".db-wal", ".gz", ".zst")
 BLOCK = 1 << 22
@@ -90,7 +91,8 @@ def remove_pages(project: Project, subject: Subject, *, do: bool) -> list[str]:
         for file in sorted(project.folder.glob(f"{name}*")):
             if file.suffix not in PAGE_SUFFIXES or not file.is_file():
                 continue
-            if file.suffix == ".pdf" or names_in(file, subject):
+            is_closed = file.suffix == ".pdf" and name not in WITHOUT_ACCOUNTS
+            if is_closed or names_in(file, subject):
                 gone.append(str(file))
                 if do:
                     file.unlink()
@@ -113,7 +115,7 @@ def left_in(project: Project, subject: Subject, source: Path | None) -> tuple[li
     for file in _files(project, source):
         if names_in(file, subject):
             left.append(str(file))
-        elif file.suffix in CLOSED and not _is_store(project, file):
+        elif file.suffix in CLOSED and not _is_own(project, file):
             closed.append(str(file))
     return left, closed
 
@@ -132,8 +134,10 @@ def names_in(file: Path, subject: Subject) -> bool:
         return False
 
 
-def _is_store(project: Project, file: Path) -> bool:
-    return str(file) == project.store_shown
+def _is_own(project: Project, file: Path) -> bool:
+    """Whether the program wrote a file, and knows that it names no account."""
+    is_page = file.parent == project.folder and file.name.startswith(WITHOUT_ACCOUNTS)
+    return is_page or str(file) == project.store_shown
 
 
 def _files(project: Project, source: Path | None) -> Iterator[Path]:

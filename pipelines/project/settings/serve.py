@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
@@ -14,6 +15,65 @@ Network = IPv4Network | IPv6Network
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 HEADER = r"^[A-Za-z][A-Za-z0-9-]{0,99}$"
 HOST_NAME = r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$"
+
+
+class OidcSettings(Frozen):
+    """The ``[serve.oidc]`` section: logging in with a provider of identities (OpenID Connect).
+
+    Parameters
+    ----------
+    issuer : str
+        Address of the provider, as its tokens name it; its description is asked for below it.
+    client_id : str
+        Name by which the provider knows the panel.
+    client_secret_env : str or None
+        Name of the environment variable that holds the panel's secret; None for a client without
+        one, which PKCE protects.
+    redirect_url : str
+        Address that the provider sends browsers back to: that of the panel, ending in
+        ``/login/oidc/back``.
+    label : str
+        What the login page calls it.
+    scopes : tuple of str
+        What the provider is asked for.
+    name_claim : str
+        Claim that names the user; "email" counts only where the provider verified it. Whoever is
+        in the users file has the rights that are written there.
+    groups_claim : str
+        Claim that names groups of everybody else.
+    admins, viewers : tuple of str
+        Groups whose members are admins, or see every account.
+    owners : dict of str to tuple of str
+        Groups whose members see the accounts of these owners alone.
+    owners_claim : str or None
+        Claim that names owners whose accounts somebody sees.
+    """
+
+    issuer: str = Field(pattern=r"^https?://[^\s?#]+$")
+    client_id: str = Field(min_length=1)
+    client_secret_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$")
+    redirect_url: str = Field(pattern=r"^https?://[^\s?#]+/login/oidc/back$")
+    label: str = Field("Log in with your company's account", min_length=1, max_length=60)
+    scopes: tuple[str, ...] = ("openid", "profile", "email")
+    name_claim: str = "preferred_username"
+    groups_claim: str = "groups"
+    admins: tuple[str, ...] = ()
+    viewers: tuple[str, ...] = ()
+    owners: dict[str, tuple[str, ...]] = Field({})
+    owners_claim: str | None = None
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        for name in ("issuer", "redirect_url"):
+            parts = urlsplit(getattr(self, name))
+            if parts.scheme != "https" and not is_local(parts.hostname or ""):
+                raise ValueError(
+                    f"{name} must begin with https://, for who listens on the way could log in as"
+                    " anybody; plain http is for this machine alone"
+                )
+        if "openid" not in self.scopes:
+            raise ValueError('scopes must hold "openid", by which the provider says who it is')
+        return self
 
 
 class ServeSettings(Frozen):
@@ -47,6 +107,8 @@ class ServeSettings(Frozen):
     owner : str or None
         Column of the accounts table that names who looks after an account. Users may be limited
         to their own accounts by it.
+    oidc : section
+        Logging in with a provider of identities, beside passwords; None for passwords alone.
     session_idle_minutes, session_hours : int
         A login ends after so long without a request, and after so long in any case.
     refresh_seconds : int
@@ -69,6 +131,7 @@ class ServeSettings(Frozen):
     trusted_proxies: tuple[Network, ...] = ()
     proxy_role: Literal["viewer", "admin"] | None = None
     owner: str | None = Field(None, min_length=1)
+    oidc: OidcSettings | None = None
     session_idle_minutes: int = Field(60, ge=1, le=1440)
     session_hours: int = Field(12, ge=1, le=168)
     refresh_seconds: int = Field(30, ge=1, le=86_400)
@@ -83,6 +146,14 @@ class ServeSettings(Frozen):
             raise ValueError(
                 "proxy_header is believed from trusted_proxies alone, and none is named; add the"
                 " address of the proxy"
+            )
+        if self.oidc is not None and self.proxy_header is not None:
+            raise ValueError("oidc and proxy_header both say who a visitor is; take one out")
+        limits = self.oidc is not None and (self.oidc.owners or self.oidc.owners_claim)
+        if limits and self.owner is None:
+            raise ValueError(
+                "owner names the column of the accounts table that oidc limits users by, and is"
+                " missing; add it"
             )
         if self.proxy_header is None and self.proxy_role is not None:
             raise ValueError(

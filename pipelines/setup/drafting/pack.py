@@ -18,7 +18,8 @@ from features.tables.mapping.contract import CONTRACT
 from pipelines.reports.terminal.whole_file import replaced_whole
 from pipelines.setup.drafting.place import places
 from pipelines.setup.drafting.toml_text import comment, quoted
-from pipelines.setup.guessing.guess import TableGuess, guess_table, guess_tables
+from pipelines.setup.guessing.columns import TableGuess, guess_table
+from pipelines.setup.guessing.guess import guess_tables
 from pipelines.setup.guessing.names import MUTABLE_WORDS, OUTCOME_WORDS
 
 if TYPE_CHECKING:

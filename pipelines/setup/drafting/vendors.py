@@ -17,7 +17,8 @@ from features.packs.verbs import plain
 from features.sources.files.listing import table_files
 from features.tables.mapping.contract import CONTRACT
 from features.tables.mapping.mapping import TableMapping
-from pipelines.setup.guessing.guess import TableGuess, guess_tables
+from pipelines.setup.guessing.columns import TableGuess
+from pipelines.setup.guessing.guess import guess_tables
 
 if TYPE_CHECKING:
     from features.sources.source import Source

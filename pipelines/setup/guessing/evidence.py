@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 MOST_LOOKED_AT = 1000
+MOST_COLUMNS = 300
+"""Of a wider table, whole numbers are times only where their column is called so."""
 READABLE = 0.9
 INCLUDED = 0.5
 _NUMBER_AS_TIME = r"^[0-9]{5}([.][0-9]+)?$|^1[0-9]{9}$|^1[0-9]{12}$|^1[0-9]{15}$"
@@ -81,54 +83,23 @@ def is_number_for_time(table: ir.Table, origin: str) -> str | None:
     return "excel" if float(row["top"]) < 1e6 else "unix"
 
 
+def is_compact_day(table: ir.Table, origin: str) -> bool:
+    """Whether whole numbers are days written as 20241231."""
+    if not table[origin].type().is_integer() or len(table.columns) > MOST_COLUMNS:
+        return False
+    some = table.select(v=table[origin].cast("string")).filter(lambda t: t.v.notnull())
+    facts = some.limit(MOST_LOOKED_AT)
+    facts = facts.aggregate(all=facts.count(), read=facts.v.re_search(COMPACT).sum()).execute()
+    row = facts.iloc[0]
+    return bool(row["all"]) and int(row["read"]) == int(row["all"])
+
+
 def is_key(table: ir.Table, origin: str) -> bool:
     """Whether a column names each row: never missing, never twice."""
     value = table[origin]
     row = table.aggregate(rows=table.count(), n=value.nunique(), present=value.count()).execute()
     rows = int(row["rows"].iloc[0])
     return rows > 0 and rows == int(row["n"].iloc[0]) == int(row["present"].iloc[0])
-
-
-def share_included(table: ir.Table, origin: str, owner: ir.Table, key: str) -> float:
-    """Return the share of a column's different values that are keys of another table."""
-    ids = table.select(v=table[origin].cast("string")).filter(lambda t: t.v.notnull()).distinct()
-    ids = ids.limit(MOST_LOOKED_AT)
-    known = owner.select(k=owner[key].cast("string")).distinct()
-    total = int(ids.count().execute())
-    return int(ids.semi_join(known, ids.v == known.k).count().execute()) / total if total else 0.0
-
-
-def account_key(tables: dict[str, ir.Table]) -> tuple[str, str] | None:
-    """Find the table and column that most other tables point at by the same column name.
-
-    Returns
-    -------
-    tuple of str or None
-        The table that holds each value once, and the column.
-    """
-    best: tuple[int, str, str] | None = None
-    for name, table in tables.items():
-        for origin in table.columns:
-            kind = table[origin].type()
-            if not (kind.is_string() or kind.is_integer()):
-                continue
-            others = [o for n, o in tables.items() if n != name and origin in o.columns]
-            if not others or not is_key(table, origin):
-                continue
-            pointing = sum(
-                share_included(other, origin, table, origin) >= INCLUDED
-                and not is_key(other, origin)
-                for other in others
-            )
-            if pointing and (best is None or pointing > best[0]):
-                best = (pointing, name, origin)
-    return None if best is None else best[1:]
-
-
-def own_time(table: ir.Table, times: list[str]) -> str | None:
-    """Return the only time that every row has, where one of several says when a row began."""
-    full = [name for name in times if not int(table[name].isnull().sum().execute() or 0)]
-    return full[0] if len(full) == 1 else None
 
 
 def _mostly(table: ir.Table, origin: str, reads: object, may_be_open: bool = False) -> bool:

@@ -1,77 +1,29 @@
-"""Guess which of a stranger's tables and columns fill the contract, from names and values."""
+"""Guess which of a stranger's tables fill the contract, from names, keys and what rows are like."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from functools import cache
 from typing import TYPE_CHECKING
 
-from features.builders.owners import names_owner
-from features.sources.files.plain_forms import without_none
-from features.tables.doubts import status_columns
-from features.tables.mapping.contract import CONTRACT, Column
-from features.tables.mapping.ends import NO_END, is_no_end
-from pipelines.setup.guessing.evidence import (
-    INCLUDED,
-    account_key,
-    can_be,
-    is_key,
-    is_number_for_time,
-    own_time,
-    share_included,
-    why_not,
-)
-from pipelines.setup.guessing.names import (
-    COLUMN_NAMES,
-    MUTABLE_WORDS,
-    OUTCOME_WORDS,
-    SENSITIVE_WORDS,
-    TABLE_NAMES,
-)
+import sqlglot.expressions as sge
+
+from features.tables.mapping.contract import CONTRACT
+from pipelines.setup.guessing.columns import TableGuess, guess_table
+from pipelines.setup.guessing.evidence import INCLUDED
+from pipelines.setup.guessing.keys import SURELY_INCLUDED, Keys, Reference
+from pipelines.setup.guessing.names import TABLE_NAMES
+from pipelines.setup.guessing.shapes import role_of
+from pipelines.setup.guessing.words import by_name, table_words
 
 if TYPE_CHECKING:
-    import ibis.expr.types as ir
-
     from features.sources.source import Source
 
-MOST_LEVELS = 50
-PERIOD_ENDS = ("currentperiodend", "currenttermend", "currentperiodendsat", "nextbillingat")
 
-
-@dataclass
-class TableGuess:
-    """What one source table seems to be.
-
-    Parameters
-    ----------
-    name, source : str
-        Contract name and the table's own.
-    columns : dict of str to str
-        Contract column to source column, where the names differ.
-    missing : list of str
-        Required contract columns for which nothing fits.
-    account_via : tuple of str or None
-        Source table, key and account column, where the account is found through another table.
-    unused : list of str
-        Columns left over.
-    notes : list of str
-        What a person should check.
-    keep : list of (str, list of str)
-        Columns that say that a row is void, and with which words.
-    numbers_as_times : str or None
-        What numbers under the name of a time are.
-    """
-
-    name: str
-    source: str
-    columns: dict[str, str] = field(default_factory=dict)
-    missing: list[str] = field(default_factory=list)
-    account_via: tuple[str, str, str] | None = None
-    unused: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    keep: list[tuple[str, list[str]]] = field(default_factory=list)
-    numbers_as_times: str | None = None
+WHO = ("account", "customer", "company", "client", "organization", "name")
+"""What a table of accounts may call the account itself."""
+Guess = Callable[[str, str], TableGuess]
+"""Guesses the columns of a contract table in a source table."""
 
 
 def guess_tables(source: Source) -> tuple[list[TableGuess], list[str]]:
@@ -84,275 +36,239 @@ def guess_tables(source: Source) -> tuple[list[TableGuess], list[str]]:
     list of str
         Source tables that fit nothing.
     """
+    keys = Keys(source.tables)
+
+    @cache
+    def guessed(name: str, table: str) -> TableGuess:
+        return guess_table(name, table, source)
+
+    chosen = _named(source, keys, guessed)
+    if "accounts" not in chosen:
+        free = [table for table in source.tables if table not in chosen.values()]
+        pointed = [table for table in free if keys.main_key(table) is not None]
+        if pointed:
+            chosen["accounts"] = max(pointed, key=keys.reach)
+        elif "subscriptions" not in chosen:
+            chosen |= _one_table_of_all(free, keys, guessed)
+    if "accounts" in chosen:
+        contracts = chosen.get("subscriptions")
+        named = None if contracts is None else guessed("subscriptions", contracts)
+        if named is not None and not {"ended_at", "renewal_at"} & set(named.columns):
+            # Called so, and nobody ever leaves it: another table may be what is meant.
+            del chosen["subscriptions"]
+        _choose_by_shape(chosen, keys, source)
+        if named is not None:
+            chosen.setdefault("subscriptions", named.source)
+    guesses = {name: guessed(name, chosen[name]) for name in CONTRACT if name in chosen}
+    if "accounts" in guesses:
+        _find_account_key(guesses["accounts"], keys)
+        for guess in guesses.values():
+            if guess.name != "accounts":
+                _find_account(guess, guesses["accounts"], keys)
+        _find_contracts_in_accounts(guesses, source)
+    else:
+        _make_accounts(guesses, source)
+    left = sorted(set(source.tables) - set(chosen.values()))
+    return [guesses[name] for name in CONTRACT if name in guesses], left
+
+
+def _named(source: Source, keys: Keys, guessed: Guess) -> dict[str, str]:
+    """Choose tables that are called as a table of the contract."""
     chosen: dict[str, str] = {}
     for name, synonyms in TABLE_NAMES.items():
         free = [table for table in source.tables if table not in chosen.values()]
-        found = _by_name(free, (name, *synonyms))
+        found = by_name(free, (name, *synonyms))
+        if name == "accounts" and found is not None:
+            # Of several that are called so, the one that the others point at.
+            alike = [table for table in free if by_name([table], (name, *synonyms))]
+            found = max(alike, key=lambda table: (keys.reach(table), table == found))
         if found is not None:
             chosen[name] = found
     for name, synonyms in TABLE_NAMES.items():
         if name not in chosen:
             free = [table for table in source.tables if table not in chosen.values()]
-            found = _by_ending(free, (name, *synonyms), name, source)
+            found = _by_ending(free, (name, *synonyms), name, guessed)
             chosen |= {name: found} if found is not None else {}
-    key = account_key(dict(source.tables))
-    if "accounts" not in chosen and key is not None and key[0] not in chosen.values():
-        chosen["accounts"] = key[0]
-    guesses = [guess_table(name, chosen[name], source) for name in CONTRACT if name in chosen]
-    for guess in guesses:
-        _find_key(guess, key, source)
-    for guess in guesses:
-        _find_account(guess, guesses, source)
-    left = sorted(set(source.tables) - set(chosen.values()))
-    return guesses, left
+    return chosen
+
+
+def _one_table_of_all(free: list[str], keys: Keys, guessed: Guess) -> dict[str, str]:
+    """Find the only table that names each account once and says when it began and ended."""
+    fitting = [
+        table
+        for table in free
+        if by_name(keys.keys[table], ("id", *WHO))
+        and {"started_at", "ended_at"} <= set(guessed("subscriptions", table).columns)
+    ]
+    return {"accounts": fitting[0]} if len(fitting) == 1 else {}
 
 
 def _by_ending(
-    tables: Iterable[str], wanted: Iterable[str], name: str, source: Source
+    tables: Iterable[str], wanted: Iterable[str], name: str, guessed: Guess
 ) -> str | None:
     """Find the only table whose name ends with one of the names, and whose columns fit.
 
     Loaders, modellers and browsers put words before names and dates after them, as in
     ``stg_crm__tickets`` and ``invoices_2024-05-01 (1)``.
     """
-    words = {table: _words_alone(table) for table in tables}
+    words = {table: table_words(table) for table in tables}
     for each in wanted:
-        ending = _words_alone(each)
+        ending = table_words(each)
         alike = [
             table
             for table, parts in words.items()
             if parts[-len(ending) :] in (ending, [*ending[:-1], ending[-1].removesuffix("s")])
         ]
-        fitting = [t for t in alike if set(guess_table(name, t, source).missing) <= {"account_id"}]
+        fitting = [t for t in alike if set(guessed(name, t).missing) <= {"account_id"}]
         if len(fitting) == 1:
             return fitting[0]
     return None
 
 
-def _words_alone(name: str) -> list[str]:
-    """Part a name into its words, without numbers."""
-    return [word.lower() for word in _words(name).split("_") if word and not word.isdigit()]
+def _choose_by_shape(chosen: dict[str, str], keys: Keys, source: Source) -> None:
+    """Give a table that points at the accounts the role that its rows are like."""
+    owner = chosen["accounts"]
+    alike: dict[str, list[str]] = {}
+    for table in source.tables:
+        pointing = [] if table in chosen.values() else _pointing(table, owner, keys)
+        role = _role(source, table, pointing[0].column) if pointing else None
+        if role is not None and role not in chosen:
+            alike.setdefault(role, []).append(table)
+    if "usage_events" in alike:
+        # What happens most often is use; the others are lists of people and the like.
+        counts = {table: _rows(source, table) for table in alike["usage_events"]}
+        alike["usage_events"] = [max(counts, key=lambda table: counts[table])]
+    # Of two that are alike nobody knows which is meant.
+    chosen |= {role: tables[0] for role, tables in alike.items() if len(tables) == 1}
 
 
-def guess_table(name: str, source_name: str, source: Source) -> TableGuess:
-    """Guess the columns of one table."""
-    table = source.tables[source_name]
-    guess = TableGuess(name, source_name)
-    free = list(table.columns)
-    for column in CONTRACT[name].all_columns():
-        fitting = [origin for origin in free if can_be(table, origin, column)]
-        origin = _by_name(fitting, (column.name, *COLUMN_NAMES.get(column.name, ())))
-        if origin is not None:
-            guess.columns[column.name] = origin
-            free.remove(origin)
-        elif column.required:
-            guess.missing.append(column.name)
-        if origin is None:
-            _explain(guess, table, free, column)
-    guess.unused = free
-    _find_own_time(guess, table)
-    _correct_term_ends(guess, table)
-    _note_period_end(guess)
-    _drop_void_rows(guess, table)
-    return guess
+def _pointing(table: str, owner: str, keys: Keys) -> list[Reference]:
+    """List how a table points at accounts: itself, else through one other table."""
+    through = {each.table for each in keys.references if each.owner == owner}
+    direct = keys.between(table, owner)
+    return direct or [each for other in sorted(through) for each in keys.between(table, other)]
 
 
-def _find_key(guess: TableGuess, key: tuple[str, str] | None, source: Source) -> None:
+def _role(source: Source, table: str, column: str) -> str | None:
+    return role_of(source.tables[table], column, table)
+
+
+def _rows(source: Source, table: str) -> int:
+    return int(source.tables[table].count().execute())
+
+
+def _find_account_key(guess: TableGuess, keys: Keys) -> None:
     """Take the column that the other tables point at for the account's, whatever its name."""
-    if key is None or "account_id" not in guess.missing or key[1] not in guess.unused:
+    key = keys.main_key(guess.source)
+    named = guess.columns.get("account_id")
+    if key is None and named is None:
+        key = by_name(keys.keys[guess.source], ("id", *WHO))
+    pointed = {each.key for each in keys.references if each.owner == guess.source}
+    if key is None or key == named or named in pointed or key in _roles(guess):
         return
-    owner, origin = key
-    if guess.name == "accounts" and guess.source != owner:
-        return
-    table = source.tables[guess.source]
-    if (
-        guess.source == owner
-        or share_included(table, origin, source.tables[owner], origin) >= INCLUDED
-    ):
-        guess.columns["account_id"] = origin
-        guess.missing.remove("account_id")
-        guess.unused.remove(origin)
-        guess.notes.append(
-            f"{origin} is unique in {owner} and found in other tables, so it is account_id"
-        )
-
-
-def _explain(guess: TableGuess, table: ir.Table, free: list[str], column: Column) -> None:
-    """Name a column that is there by name and cannot be read, and why; numbers may be times."""
-    named = _by_name(free, (column.name, *COLUMN_NAMES.get(column.name, ())))
-    if named is None or (guess.name == "accounts" and column.name == "name"):
-        return
-    number_is = is_number_for_time(table, named) if column.kind == "time" else None
-    if number_is is None:
-        guess.notes.append(why_not(table, named, column))
-        return
-    guess.columns[column.name] = named
-    free.remove(named)
-    # Days written as 20241231 are read so without being told.
-    guess.numbers_as_times = None if number_is == "compact" else number_is
-    if column.name in guess.missing:
-        guess.missing.remove(column.name)
-    guess.notes.append(f"{named} holds numbers, which are read as times of kind {number_is!r}")
-
-
-def _find_own_time(guess: TableGuess, table: ir.Table) -> None:
-    """Take the only complete time for when a row happened, whatever its name."""
-    contract = CONTRACT[guess.name]
-    if contract.time not in guess.missing:
-        return
-    column = contract.column(contract.time)
-    times = [name for name in guess.unused if can_be(table, name, column)]
-    found = own_time(table, times)
-    if found is None:
-        return
-    guess.columns[contract.time] = found
-    guess.missing.remove(contract.time)
-    guess.unused.remove(found)
-    guess.notes.append(f"{found} is the only time that every row has, so it is {contract.time}")
-    _find_end(guess, table, [name for name in times if name != found])
-
-
-def _find_end(guess: TableGuess, table: ir.Table, times: list[str]) -> None:
-    if guess.name != "subscriptions" or len(times) != 1 or "ended_at" in guess.columns:
-        return
-    end = times[0]
-    guess.columns["ended_at"] = end
-    guess.unused.remove(end)
-    guess.notes.append(f"{end} is the other time, which some rows lack, so it is ended_at")
-
-
-def _note_period_end(guess: TableGuess) -> None:
-    """Say that a cancelled contract runs to the end of its period, which no history dates."""
-    period = next((name for name in guess.unused if _plain(name) in PERIOD_ENDS), None)
-    if guess.name != "subscriptions" or period is None:
+    _move(guess, key)
+    if not pointed:
+        guess.notes.append(f"{key} is never twice in {guess.source}, so it is account_id")
         return
     guess.notes.append(
-        f"{period} says when the period of today ends and is no renewal of the past: it is left out"
+        f"{key} is unique in {guess.source} and found in other tables, so it is account_id"
     )
-    end = guess.columns.get("ended_at", "")
-    if "cancel" in end.lower():
-        guess.notes.append(
-            f"{end} may be the day of the request, and the contract run until {period}: map a"
-            " column that says when it ended, if there is one"
-        )
 
 
-def _drop_void_rows(guess: TableGuess, table: ir.Table) -> None:
-    """Leave out invoices that a status calls void, draft or the like."""
-    if guess.name != "invoices":
+def _roles(guess: TableGuess) -> set[str]:
+    return {origin for name, origin in guess.columns.items() if name not in ("account_id", "name")}
+
+
+def _move(guess: TableGuess, origin: str) -> None:
+    """Make a column the account's, and free the one that was taken by its name."""
+    before = guess.columns.pop("account_id", None)
+    guess.unused += [before] if before is not None else []
+    guess.columns = {name: each for name, each in guess.columns.items() if each != origin}
+    guess.columns = {"account_id": origin, **guess.columns}
+    if origin in guess.unused:
+        guess.unused.remove(origin)
+    if "account_id" in guess.missing:
+        guess.missing.remove("account_id")
+
+
+def _find_account(guess: TableGuess, accounts: TableGuess, keys: Keys) -> None:
+    """Find by values how a table points at the accounts: itself, or through one other table."""
+    key = accounts.columns.get("account_id")
+    pointing = keys.between(guess.source, accounts.source)
+    direct = [each for each in pointing if each.key == key]
+    named = guess.columns.get("account_id")
+    if any(each.column == named for each in direct):
         return
-    for name, words in status_columns(table).items():
-        guess.keep.append((name, words))
-        guess.notes.append(f"rows whose {name} is {', '.join(words)} are left out")
+    if named is not None and not (direct and direct[0].share >= SURELY_INCLUDED):
+        return
+    if direct:
+        _move(guess, direct[0].column)
+        guess.notes.append(
+            f"{direct[0].column} holds values of {key} in {accounts.source}, so it is account_id"
+        )
+        return
+    for through in [*pointing, *_others(guess.source, accounts.source, keys)]:
+        account = key if through.owner == accounts.source else _account_in(through, accounts, keys)
+        if account is not None:
+            guess.account_via = (through.owner, through.key, account, through.column)
+            guess.missing = [name for name in guess.missing if name != "account_id"]
+            return
 
 
-def attributes_of(guess: TableGuess, table: ir.Table) -> tuple[list[str], list[str], list[str]]:
-    """Sort left-over account columns into attributes, sensitive ones, and those left out."""
-    attributes: list[str] = []
-    sensitive: list[str] = []
-    left: list[str] = []
-    stamps = [name for name in guess.unused if MUTABLE_WORDS.search(_words(name))]
-    for origin in guess.unused:
-        words = _words(origin)
-        if origin in stamps or _plain(origin) == "id":
-            left.append(origin)
-        elif SENSITIVE_WORDS.search(words):
-            attributes.append(origin)
-            sensitive.append(origin)
-        elif names_owner(origin) or OUTCOME_WORDS.search(words) or not _describes(table, origin):
-            left.append(origin)
-        else:
-            attributes.append(origin)
-    if stamps:
-        # What is overwritten says what is so today; a person knows which of it never changes.
-        left += [name for name in attributes if name not in sensitive]
-        attributes = list(sensitive)
-    return attributes, sensitive, left
+def _others(table: str, owner: str, keys: Keys) -> list[Reference]:
+    found = [each for each in keys.references if each.table == table and each.owner != owner]
+    return sorted(found, key=lambda each: -each.share)
 
 
-def common_features(guess: TableGuess, table: ir.Table, most: int = 8) -> list[str]:
-    """List the most used product features, if the table names them."""
-    if "feature" not in guess.columns:
-        return []
-    feature = table[guess.columns["feature"]].cast("string")
-    counted = table.select(feature=feature).group_by("feature").aggregate(n=lambda t: t.count())
-    top = counted.filter(counted.feature.notnull()).order_by(counted.n.desc(), counted.feature)
-    names = [str(name) for name in top.limit(most).execute()["feature"]]
-    return [name for name in names if len(name) <= 60]
-
-
-def _describes(table: ir.Table, origin: str) -> bool:
-    """Whether a column is a number or a category rather than free text, a flag or a date."""
-    kind = table[origin].type()
-    if kind.is_string():
-        return int(table[origin].nunique().execute()) <= MOST_LEVELS
-    return bool(kind.is_numeric() and not kind.is_boolean())
-
-
-def _by_name(candidates: Iterable[str], wanted: Iterable[str]) -> str | None:
-    plain = {_plain(candidate): candidate for candidate in reversed(list(candidates))}
-    for name in wanted:
-        found = plain.get(_plain(name)) or plain.get(_plain(name).removesuffix("s"))
-        if found is not None:
-            return found
+def _account_in(through: Reference, accounts: TableGuess, keys: Keys) -> str | None:
+    key = accounts.columns.get("account_id")
+    for each in keys.between(through.owner, accounts.source):
+        if each.key == key and each.share >= INCLUDED:
+            return each.column
     return None
 
 
-def _words(name: str) -> str:
-    """Part a name into words, as in ``Senior_Citizen`` for "SeniorCitizen"."""
-    return re.sub(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])", "_", name)
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
-
-
-def _correct_term_ends(guess: TableGuess, table: ir.Table) -> None:
-    """Take an end that every row has for the end of a term, not of the relationship."""
-    origin = guess.columns.get("ended_at")
-    if guess.name != "subscriptions" or origin is None or "renewal_at" in guess.columns:
+def _find_contracts_in_accounts(guesses: dict[str, TableGuess], source: Source) -> None:
+    """Read contracts from the accounts' own table where it says when each began and ended."""
+    accounts = guesses["accounts"]
+    told = {"subscriptions", "churn_events", "labels"} & set(guesses)
+    if told or "account_id" not in accounts.columns:
         return
-    if int(table[origin].isnull().sum().execute() or 0) == 0 and not _has_open_ends(table, origin):
-        # An empty text switches a column of the contract's own name off.
-        guess.columns["ended_at"] = ""
-        guess.columns["renewal_at"] = origin
-        guess.notes.append(
-            f"every row has an {origin}, so it is taken as the end of a term (renewal_at)"
-        )
+    found = guess_table("subscriptions", accounts.source, source)
+    found.columns = {"account_id": accounts.columns["account_id"]} | {
+        name: origin for name, origin in found.columns.items() if name != "account_id"
+    }
+    if "ended_at" in found.columns and found.columns["ended_at"] and "started_at" in found.columns:
+        found.missing, found.keep = [], list(accounts.keep)
+        found.notes.append(f"{accounts.source} says when each account began and ended")
+        guesses["subscriptions"] = found
+        taken = set(found.columns.values())
+        if "created_at" in accounts.missing:
+            # Where nothing else does, the contract says since when an account is one.
+            accounts.missing.remove("created_at")
+            accounts.columns["created_at"] = found.columns["started_at"]
+        accounts.unused = [name for name in accounts.unused if name not in taken]
 
 
-def _has_open_ends(table: ir.Table, origin: str) -> bool:
-    """Whether some ends are written as none: NULL, 9999-12-31, 1970-01-01."""
-    kind = table[origin].type()
-    if kind.is_string():
-        text = without_none(table[origin], may_be_open=True)
-        year = text.re_extract("(^|[^0-9])([0-9]{4})($|[^0-9])", 2).try_cast("int64")
-        none = text.isnull() | ~year.between(NO_END[0].year + 1, NO_END[1].year - 1)
-    elif kind.is_timestamp() or kind.is_date():
-        none = table[origin].isnull() | is_no_end(table[origin].cast("timestamp"))
-    else:
-        return False
-    return bool(none.fill_null(False).any().execute())
-
-
-def _find_account(guess: TableGuess, guesses: list[TableGuess], source: Source) -> None:
-    if "account_id" not in guess.missing:
+def _make_accounts(guesses: dict[str, TableGuess], source: Source) -> None:
+    """Make the accounts of the contracts, where no table holds them: each since its first."""
+    contracts = guesses.get("subscriptions")
+    if contracts is None or contracts.missing:
         return
-    table = source.tables[guess.source]
-    for owner in guesses:
-        account = owner.columns.get("account_id")
-        owners = source.tables[owner.source]
-        # Two tables' own keys have nothing to do with each other, though both are called id.
-        shared = [
-            key
-            for key in guess.unused
-            if owner is not guess
-            and key in owners.columns
-            and key.lower().endswith("id")
-            and not (is_key(table, key) and is_key(owners, key) and _plain(key) == "id")
-            and share_included(table, key, owners, key) >= INCLUDED
-        ]
-        if account is not None and shared:
-            guess.account_via = (owner.source, shared[0], account)
-            guess.missing.remove("account_id")
-            return
+    account, start = (contracts.columns[name] for name in ("account_id", "started_at"))
+    if not (source.tables[contracts.source][start].type().is_timestamp()
+            or source.tables[contracts.source][start].type().is_date()):  # fmt: skip
+        return
+    ids, times, table = (
+        sge.to_identifier(name, quoted=True).sql() for name in (account, start, contracts.source)
+    )
+    made = TableGuess("accounts", "accounts_of_contracts")
+    made.columns = {"account_id": "account_id", "created_at": "created_at"}
+    made.view = (
+        f"SELECT {ids} AS account_id, MIN({times}) AS created_at FROM {table}"
+        f" WHERE {ids} IS NOT NULL GROUP BY {ids}"
+    )
+    made.notes.append(
+        f"no table holds the accounts: each begins with its first row of {contracts.source}"
+    )
+    guesses["accounts"] = made

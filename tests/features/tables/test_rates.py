@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -35,14 +36,20 @@ def load(request: pytest.FixtureRequest) -> Load:
     return loaded
 
 
-def company(load: Load, rates: Any = None, codes: Any = CODES, starts: Any = STARTS) -> Company:
+def company(
+    load: Load,
+    rates: Any = None,
+    codes: Any = CODES,
+    starts: Any = STARTS,
+    fx: pd.DataFrame = FX,
+) -> Company:
     accounts = [f"A{n}" for n in range(len(codes))]
     tables = {
         "accounts": pd.DataFrame({"account_id": accounts, "created_at": DAY}),
         "subscriptions": pd.DataFrame(
             {"account_id": accounts, "started_at": starts, "mrr": 10.0, "ccy": codes}
         ),
-        "fx": FX,
+        "fx": fx,
     }
     settings = TablesSettings.model_validate({"accounts": {}, "subscriptions": {"currency": "ccy"}})
     reading = ReadingSettings(rates=rates and RatesSettings.model_validate(rates))
@@ -99,3 +106,15 @@ def test_several_currencies_without_rates_are_refused_and_one_is_not(load: Load)
 def test_rates_need_a_table_or_rates() -> None:
     with pytest.raises(ValidationError, match="needs a table of rates, from, or fixed rates"):
         RatesSettings(currency="usd")
+
+
+def test_two_rates_of_one_day_are_refused_and_one_written_twice_is_not(load: Load) -> None:
+    rates = {"currency": "USD", "from": "fx"}
+    again = FX.iloc[[1]]
+    assert amounts(company(load, rates, fx=pd.concat([FX, again]))) == amounts(company(load, rates))
+    message = (
+        "Table 'fx', named by [rates], holds two rates of 'eur' on 2024-01-10, 3 and 4; keep one of"
+        " a currency and day"
+    )
+    with pytest.raises(DataError, match=re.escape(message)):
+        company(load, rates, fx=pd.concat([FX, again.assign(rate=4.0)]))

@@ -54,6 +54,7 @@ def test_users_are_added_changed_listed_and_removed(typed, project) -> None:
         "password": True,
         "file": str(file),
         "replaced": False,
+        "warnings": [],
     }
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     ran = typed("add", "root", "--role", "admin", "--password-stdin")
@@ -103,6 +104,20 @@ def test_what_cannot_be_a_user_is_refused(typed, project, arguments, password, s
     assert ran.code == 2
     assert ran.sentence.startswith(sentence)
     assert not (project.folder / "users.toml").exists()
+
+
+def test_an_owner_who_looks_after_nobody_is_marked(typed, project) -> None:
+    added = typed(
+        "add", "ann", "--password-stdin", "--owner", "Ann Lee", "--owner", "An Lee", "--json"
+    ).answer
+    assert added["owners"] == ["An Lee", "Ann Lee"]
+    assert added["warnings"] == [
+        "Nobody named 'An Lee' looks after an account, so that owner shows none; correct the name,"
+        " or wait until the accounts table has it"
+    ]
+    (project.folder / "data" / "accounts.csv").unlink()
+    ran = typed("add", "bob", "--password-stdin", "--owner", "Ann Lee", "--json")
+    assert ran.answer["warnings"][0].startswith("Whether the owners look after accounts could not")
 
 
 def test_owners_need_a_column(typed, project) -> None:

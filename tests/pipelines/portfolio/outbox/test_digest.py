@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from dataclasses import replace
 from datetime import date
@@ -20,6 +21,8 @@ from pipelines.portfolio.outbox.forms import digest_html, digest_mail, digest_me
 from pipelines.portfolio.outbox.handing import hand_out
 from pipelines.portfolio.outbox.ledger import Record, opened_ledger
 from pipelines.project.project import load_project
+from pipelines.project.records.calls import call_book, call_entry
+from pipelines.store.runs import now
 from tests.pipelines.dashboard.served import HOSTILE, OWNERS, company, issue_scores
 from tests.pipelines.portfolio.outbox.mail_server import mail_server
 from tests.pipelines.reports.page import Page
@@ -109,6 +112,23 @@ def test_an_owner_hears_of_their_accounts_alone(project, digests) -> None:
     told += [call.account_id for call in digests[ANN].calls]
     assert told
     assert {owner[account] for account in told} == {ANN}
+
+
+def test_what_was_done_about_a_call_stands_beside_it(project, digests, tmp_path) -> None:
+    shutil.copytree(project.folder, tmp_path / "company")
+    copied = load_project(tmp_path / "company" / project.path.name)
+    first, second = digests[None].calls[:2]
+    moment = now()
+    entry = call_entry(first.account_id, "called", by="b<e>n", moment=moment, result="reached")
+    other = call_entry(second.account_id, "open", by="ben", moment=moment)
+    call_book(copied.folder).record([entry, other])
+    with opened_book(copied) as book:
+        digest = digest_of(copied, book, reader_of(copied, book, None), None)
+    said = f"called {moment:%Y-%m-%d} by b<e>n: reached"
+    assert digest.done == {first.account_id: said}
+    assert f"({said})" in digest_text(digest)
+    assert said.replace("<", "&lt;").replace(">", "&gt;") in digest_html(digest)
+    assert [one["done"] for one in digest.to_dict()["calls"][:2]] == [said, None]
 
 
 def test_renewals_are_those_of_the_next_sixty_days(project, digests) -> None:

@@ -1,0 +1,63 @@
+"""Which columns of the accounts describe one, and which tell of today or of how it ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from features.builders.owners import names_owner
+from pipelines.setup.guessing.names import MUTABLE_WORDS, OUTCOME_WORDS, SENSITIVE_WORDS
+from pipelines.setup.guessing.words import plain, words_of
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+    from pipelines.setup.guessing.columns import TableGuess
+
+MOST_LEVELS = 50
+
+
+def attributes_of(guess: TableGuess, table: ir.Table) -> tuple[list[str], list[str], list[str]]:
+    """Sort left-over account columns into attributes, sensitive ones, and those left out."""
+    attributes: list[str] = []
+    sensitive: list[str] = []
+    left: list[str] = []
+    stamps = [name for name in guess.unused if MUTABLE_WORDS.search(_parted(name))]
+    for origin in guess.unused:
+        words = _parted(origin)
+        if origin in stamps or plain(origin) == "id":
+            left.append(origin)
+        elif SENSITIVE_WORDS.search(words):
+            attributes.append(origin)
+            sensitive.append(origin)
+        elif names_owner(origin) or OUTCOME_WORDS.search(words) or not _describes(table, origin):
+            left.append(origin)
+        else:
+            attributes.append(origin)
+    if stamps:
+        # What is overwritten says what is so today; a person knows which of it never changes.
+        left += [name for name in attributes if name not in sensitive]
+        attributes = list(sensitive)
+    return attributes, sensitive, left
+
+
+def common_features(guess: TableGuess, table: ir.Table, most: int = 8) -> list[str]:
+    """List the most used product features, if the table names them."""
+    if "feature" not in guess.columns:
+        return []
+    feature = table[guess.columns["feature"]].cast("string")
+    counted = table.select(feature=feature).group_by("feature").aggregate(n=lambda t: t.count())
+    top = counted.filter(counted.feature.notnull()).order_by(counted.n.desc(), counted.feature)
+    names = [str(name) for name in top.limit(most).execute()["feature"]]
+    return [name for name in names if len(name) <= 60]
+
+
+def _describes(table: ir.Table, origin: str) -> bool:
+    """Whether a column is a number or a category rather than free text, a flag or a date."""
+    kind = table[origin].type()
+    if kind.is_string():
+        return int(table[origin].nunique().execute()) <= MOST_LEVELS
+    return bool(kind.is_numeric() and not kind.is_boolean())
+
+
+def _parted(name: str) -> str:
+    return "_".join(words_of(name))

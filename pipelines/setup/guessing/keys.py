@@ -1,0 +1,171 @@
+"""Which columns name the rows of a table, and which columns of others point at them.
+
+Values decide; a name counts where values say little, as small whole numbers are found in every key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from pipelines.setup.guessing.evidence import INCLUDED, is_key
+from pipelines.setup.guessing.words import NUMBERS, plain, words_of
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    import pandas as pd
+
+MOST_ROWS = 20_000
+MOST_COLUMNS = 60
+MOST_VALUES = 500
+FEWEST_VALUES = 5
+LONGEST = 80
+SURELY_INCLUDED = 0.9
+SHORTEST_TELLING = 5
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A column whose values are keys of another table.
+
+    Parameters
+    ----------
+    table, column : str
+        Which points.
+    owner, key : str
+        At what.
+    share : float
+        Of its different values, those that are there.
+    """
+
+    table: str
+    column: str
+    owner: str
+    key: str
+    share: float
+
+
+class Keys:
+    """The keys of some tables, and what points at them.
+
+    Parameters
+    ----------
+    tables : mapping of str to ibis table
+        By name.
+    """
+
+    def __init__(self, tables: Mapping[str, ir.Table]) -> None:
+        self._tables = tables
+        self._values = {name: _texts(table) for name, table in tables.items()}
+
+    @cached_property
+    def keys(self) -> dict[str, list[str]]:
+        """Columns that are never missing and never twice, by table."""
+        return {
+            name: [column for column in texts.columns if self._is_key(name, column)]
+            for name, texts in self._values.items()
+        }
+
+    @cached_property
+    def references(self) -> list[Reference]:
+        """Every column that points at a key of another table."""
+        listed = []
+        for owner, keys in self.keys.items():
+            for key in keys:
+                known = set(self._values[owner][key])
+                for table in self._values:
+                    if table != owner:
+                        listed += self._pointing(table, owner, key, known)
+        return listed
+
+    def between(self, table: str, owner: str) -> list[Reference]:
+        """List how one table points at another, the surest first."""
+        found = [each for each in self.references if (each.table, each.owner) == (table, owner)]
+        return sorted(found, key=lambda each: (-each.share, not _is_named(each)))
+
+    def reach(self, owner: str) -> int:
+        """Count the tables that point at one, directly or through others."""
+        reached = {owner}
+        while True:
+            more = {each.table for each in self.references if each.owner in reached} - reached
+            if not more:
+                return len(reached) - 1
+            reached |= more
+
+    def main_key(self, owner: str) -> str | None:
+        """Return the key of a table that most others point at; of several one that is called so."""
+        counts = {
+            key: len(
+                {each.table for each in self.references if (each.owner, each.key) == (owner, key)}
+            )
+            for key in self.keys.get(owner, [])
+        }
+        best = sorted(counts, key=lambda key: (-counts[key], not _is_called_key(key)))
+        return best[0] if best and counts[best[0]] else None
+
+    def _is_key(self, table: str, column: str) -> bool:
+        texts = self._values[table]
+        if not len(texts) or texts[column].isna().any() or texts[column].duplicated().any():
+            return False
+        return len(texts) < MOST_ROWS or is_key(self._tables[table], column)
+
+    def _pointing(self, table: str, owner: str, key: str, known: set[str]) -> list[Reference]:
+        listed = []
+        for column in self._values[table].columns:
+            values = self._values[table][column].dropna().unique()[:MOST_VALUES]
+            if not len(values) or (column in self.keys[table] and plain(column) == "id"):
+                continue
+            share = sum(value in known for value in values) / len(values)
+            if share < SURELY_INCLUDED and len(known) >= MOST_ROWS:
+                share = self._share_in_whole(owner, key, list(values))
+            found = Reference(table, column, owner, key, share)
+            telling = len(values) >= FEWEST_VALUES and all(map(_is_telling, values))
+            if (share >= INCLUDED and _is_named(found)) or (share >= SURELY_INCLUDED and telling):
+                listed.append(found)
+        return listed
+
+    def _share_in_whole(self, owner: str, key: str, values: list[str]) -> float:
+        rows = self._tables[owner]
+        found = rows.filter(rows[key].cast("string").isin(values))[key].nunique().execute()
+        return int(found) / len(values)
+
+
+def _texts(table: ir.Table) -> pd.DataFrame:
+    """Return the first rows of the columns that may be keys, as texts."""
+    kinds = {name: table[name].type() for name in table.columns}
+    able = [name for name, kind in kinds.items() if kind.is_string() or kind.is_integer()]
+    if len(able) > MOST_COLUMNS:
+        able = [name for name in able if _is_called_key(name)][:MOST_COLUMNS]
+    # A column of a stranger's may be called anything, as what the engine makes itself is.
+    rows = table.select([table[name].cast("string").name(f"c{n}") for n, name in enumerate(able)])
+    texts: pd.DataFrame = rows.limit(MOST_ROWS).execute() if able else rows_of_none()
+    texts.columns = able
+    return texts[[name for name in able if not (texts[name].str.len() > LONGEST).any()]]
+
+
+def rows_of_none() -> pd.DataFrame:
+    """Return no rows of no columns."""
+    import pandas as pd
+
+    return pd.DataFrame()
+
+
+def _is_telling(value: str) -> bool:
+    """Whether a value is hardly another table's by chance: a short number is found in every key."""
+    return not value.isdigit() or len(value) >= SHORTEST_TELLING
+
+
+def _is_called_key(name: str) -> bool:
+    return bool(NUMBERS & set(words_of(name)))
+
+
+def _is_named(found: Reference) -> bool:
+    """Whether a column is called as what it points at."""
+    if plain(found.column) == plain(found.key) != "id":
+        return True
+    words = {word.removesuffix("s") for word in words_of(found.column)} - NUMBERS
+    owner = {word.removesuffix("s") for word in words_of(found.owner)}
+    key = {word.removesuffix("s") for word in words_of(found.key)} - NUMBERS
+    return bool(words & (owner | key))

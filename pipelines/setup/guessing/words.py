@@ -1,0 +1,110 @@
+"""The words of a name, and what is left of it without those that say nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+
+NUMBERS = frozenset(
+    {"id", "ids", "key", "no", "nr", "number", "num", "ref", "code", "uuid", "guid"}
+)
+"""What columns are called that name something."""
+_TIMES = frozenset({
+    "at", "on", "date", "time", "timestamp", "datetime", "ts", "dt", "day", "utc", "gmt", "key",
+    "the", "of",
+})  # fmt: skip
+_AMOUNTS = frozenset({
+    "usd", "eur", "gbp", "chf", "in", "the", "of", "cents", "cent", "pence", "minor",
+})  # fmt: skip
+_AROUND = frozenset({
+    "report", "reports", "export", "exports", "list", "table", "data", "daily", "raw", "all",
+    "view", "current", "latest", "v1", "v2", "fct", "fact", "facts",
+})  # fmt: skip
+"""Words around the name of a table."""
+OWN = {
+    "accounts": "account customer company client organization organisation tenant workspace",
+    "subscriptions": "subscription contract license membership plan customer account",
+    "usage_events": "event usage activity",
+    "tickets": "ticket case issue conversation request support",
+    "invoices": "invoice bill",
+    "surveys": "survey response",
+    "churn_events": "customer account",
+}
+"""Words that a column may carry of what its table is about."""
+
+
+def words_of(name: str) -> list[str]:
+    """Part a name into words, in lower case.
+
+    Examples
+    --------
+    >>> words_of("Senior_CitizenId (UTC)")
+    ['senior', 'citizen', 'id', 'utc']
+    """
+    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
+    return [word for word in re.split(r"[\W_]+", parted.lower()) if word]
+
+
+def plain(name: str) -> str:
+    """Return a name without case, blanks and signs."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def core(name: str, kind: str, own: Collection[str] = ()) -> tuple[str, ...]:
+    """Return the words of a column's name that say what it is of its table.
+
+    Parameters
+    ----------
+    name : str
+        Of the column.
+    kind : str
+        Of the contract's column: of times "at" and "(UTC)" say nothing, of numbers a currency.
+    own : collection of str
+        Words of what the table is about.
+
+    Examples
+    --------
+    >>> core("Subscription Start (UTC)", "time", {"subscription"}) == core("start_date", "time")
+    True
+    """
+    words = words_of(name)
+    empty = _TIMES if kind == "time" else _AMOUNTS if kind == "number" else frozenset()
+    left = [word for word in words if word not in empty and word.removesuffix("s") not in own]
+    return tuple(left or words)
+
+
+def own_words(contract: str, table: str) -> frozenset[str]:
+    """Return the words that columns of a table may carry of it."""
+    named = {word.removesuffix("s") for word in words_of(table)} - {"start", "end", "created"}
+    return frozenset({*OWN.get(contract, "").split(), *named})
+
+
+def table_words(name: str) -> list[str]:
+    """Part a table's name into its words, without numbers and what exports write around it."""
+    words = [word for word in words_of(name) if not word.isdigit()]
+    while len(words) > 1 and words[-1] in _AROUND:
+        words.pop()
+    return words
+
+
+def by_name(candidates: Iterable[str], wanted: Iterable[str]) -> str | None:
+    """Return the candidate that is called as one of some names, the first of them first."""
+    known = {plain(candidate): candidate for candidate in reversed(list(candidates))}
+    for name in wanted:
+        found = known.get(plain(name)) or known.get(plain(name).removesuffix("s"))
+        if found is not None:
+            return found
+    return None
+
+
+def by_core(
+    candidates: Iterable[str], wanted: Iterable[str], kind: str, own: Collection[str]
+) -> str | None:
+    """Return the only candidate whose words say what one of some names says."""
+    listed = list(candidates)
+    for name in wanted:
+        asked = core(name, kind)
+        found = [each for each in listed if core(each, kind, own) == asked]
+        if len(found) == 1:
+            return found[0]
+    return None
