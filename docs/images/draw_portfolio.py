@@ -22,7 +22,7 @@ def draw(config: Path, as_of: date | None = None) -> str:
     """Render the portfolio of a configuration as SVG that fetches no font."""
     project = load_project(config)
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
-        console = Console(record=True, width=140, file=nowhere, highlight=False)
+        console = Console(record=True, width=170, file=nowhere, highlight=False)
         show_portfolio(console, portfolio(project, score_accounts(project, as_of)))
     drawn = console.export_svg(title="healthscore score", theme=DIMMED_MONOKAI)
     return re.sub(r"@font-face\s*{[^}]*}", "", drawn)
