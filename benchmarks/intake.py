@@ -135,7 +135,7 @@ def one(truth: duckdb.DuckDBPyConnection, query: str) -> tuple[Any, ...]:
 
 
 def near(value: float, true: float, tolerance: float = NEAR) -> bool:
-    return abs(value - true) <= tolerance * abs(true)
+    return bool(abs(value - true) <= tolerance * abs(true))
 
 
 def summed(figures: dict[str, dict[str, Any]]) -> dict[str, Any]:
