@@ -161,7 +161,8 @@ class Vendors:
             return self.source.about(name)
         self.tables()  # What is left out is known once a table is compiled.
         rules = self.compilers[vendor].left_out.get(table, []) if vendor in self.raw else []
-        left_out = {f"rows are left out by the pack: {text}": rows for text, rows in rules}
+        said = "rows are left out by the pack, which keeps"
+        left_out = {f"{said}: {text}": rows for text, rows in rules}
         pack = self.recognised[vendor].pack
         today = frozenset(pack.attributes if table == "accounts" else ())
         return About(today_only=today, left_out=left_out)

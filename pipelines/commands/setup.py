@@ -102,14 +102,14 @@ def init(
     """Look at tables and draft a commented configuration."""
     from features.sources.files.delimited import known_encoding
     from pipelines.setup.draft import write_draft
-    from pipelines.setup.drafting.vendors import Answers, rates_of
+    from pipelines.setup.drafting.vendors import Answers, currency_of, rates_of
 
     with answering(as_json) as answer:
         answers = Answers(
             only=tuple(name.strip() for name in (only or "").split(",") if name.strip()),
             accounts=accounts,
             contracts=contracts,
-            currency=currency,
+            currency=None if currency is None else currency_of(currency),
             rates=rates_of(rate or []),
             external_id=external_id,
             leave_out=tuple(leave_out or ()),

@@ -78,7 +78,7 @@ def write_draft(
             f"The configuration '{target}' exists already; pass --force to replace it or name"
             " another with -c"
         )
-    unfinished = None
+    unfinished, asking = None, False
     url, parts = places(str(place))
     written = None if url is None else as_written(str(place), target)
     shown = Place(written, encoding)
@@ -90,10 +90,13 @@ def write_draft(
                 for each in find_vendors(source, parts, only=answers.only)
             ]
             if ask is not None and vendors:
+                asking = True
                 answers = answered(answers, vendors, currencies_of(source, vendors), ask)
+                asking = False
             text, doubts = draft(source, shown, models, vendors, answers)
         except SettingsError as error:
-            if answers != NO_ANSWERS:
+            # What was said wrongly is said again: a file left behind would be in the way.
+            if asking or answers != NO_ANSWERS:
                 raise
             unfinished, text, doubts = error, _skeleton(source, shown, models), []
     with replaced_whole(target) as fresh:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from pipelines.setup.drafting.vendors import Answers, Found, rates_of
+from features.errors import SettingsError, sample
+from pipelines.setup.drafting.vendors import Answers, Found, currency_of, rates_of
 
 Ask = Callable[[str, str], str]
 """Shows a question and its default, and returns the answer."""
@@ -27,6 +28,11 @@ def answered(
         Of amounts, the most frequent first.
     ask : callable
         Asks a person.
+
+    Raises
+    ------
+    SettingsError
+        When a currency or a rate cannot be read, or trials are neither yes nor no.
     """
     hubs = _able(vendors, "accounts")
     if answers.accounts is None and len(hubs) > 1:
@@ -38,9 +44,15 @@ def answered(
         answers = replace(answers, contracts=_chosen(ask(asked, "by itself")))
     if answers.currency is None and not answers.rates and len(currencies) > 1:
         others = ", ".join(currencies[1:])
-        asked = f"Which currency, and what is one {others} worth in it (such as usd eur=1.08)?"
+        asked = (
+            f"Which currency, and what is one {others} worth in it (such as usd eur=1.08; amounts"
+            " without a rate are missing)?"
+        )
         named, *rates = ask(asked, currencies[0]).split() or [currencies[0]]
-        answers = replace(answers, currency=named.lower(), rates=rates_of(rates))
+        if "=" in named:
+            # Rates alone leave the currency as it was offered.
+            named, rates = currencies[0], [named, *rates]
+        answers = replace(answers, currency=currency_of(named), rates=rates_of(rates))
     if not answers.leave_out:
         asked = "Which accounts are no customers, by id, name or domain (such as ourcompany.com)?"
         listed = _chosen(ask(asked, "none"))
@@ -48,6 +60,11 @@ def answered(
         answers = replace(answers, leave_out=tuple(filter(None, named_out)))
     if answers.trials is None and any(_knows_trials(each) for each in vendors):
         said = ask("Do trials count as contracts (yes, no)?", "no").strip().lower()
+        if said not in ("yes", "y", "no", "n", ""):
+            raise SettingsError(
+                f"Whether trials count as contracts is yes or no, found {sample([said])};"
+                " run it again, or pass --trials or --no-trials"
+            )
         answers = replace(answers, trials=said in ("yes", "y"))
     return answers
 

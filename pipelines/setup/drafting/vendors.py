@@ -95,6 +95,28 @@ def rates_of(written: Sequence[str]) -> dict[str, float]:
     return rates
 
 
+def currency_of(written: str) -> str:
+    """Read the code of a currency.
+
+    Raises
+    ------
+    SettingsError
+        When it is no code of three letters.
+
+    Examples
+    --------
+    >>> currency_of("USD")
+    'usd'
+    """
+    code = written.strip().lower()
+    if not re.fullmatch("[a-z]{3}", code):
+        raise SettingsError(
+            f"--currency needs the three letters of a currency, such as usd, found"
+            f" {sample([written])}; correct it"
+        )
+    return code
+
+
 @dataclass(frozen=True)
 class Found:
     """A vendor's tables in a source.

@@ -111,6 +111,7 @@ def test_a_person_may_say_otherwise(tmp_path, run) -> None:
         (("--from", "strip"), "holds no tables of 'strip'; did you mean 'stripe'"),
         (("--from", "segment"), "holds no tables of 'segment'; healthscore connect lists"),
         (("--accounts", "zendesk"), "No source 'zendesk' fills accounts; known are 'hubspot'"),
+        (("--currency", "dollars"), "--currency needs the three letters of a currency"),
         (("--rate", "eur"), "--rate needs a currency and what one unit of it is worth"),
     ],
 )

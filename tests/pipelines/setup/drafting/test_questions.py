@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import duckdb
 import ibis
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from features.errors import SettingsError
 from features.sources.duckdb import duckdb_engine
 from features.sources.source import Source
+from pipelines.setup.draft import write_draft
 from pipelines.setup.drafting.questions import MOST_QUESTIONS, answered
 from pipelines.setup.drafting.vendors import NO_ANSWERS, Answers, Found, find_vendors
 from tests.features.packs.small_company import whole
@@ -67,6 +70,34 @@ def test_a_rate_that_is_none_is_refused(vendors: list[Found]) -> None:
         asked(vendors, {"currency": "usd jpy"})
 
 
+@pytest.mark.parametrize(
+    ("replies", "sentence"),
+    [
+        ({"currency": "?"}, "--currency needs the three letters of a currency, such as usd, found"),
+        ({"trials": "maybe"}, "Whether trials count as contracts is yes or no, found 'maybe'"),
+    ],
+)
+def test_an_answer_that_is_none_is_refused(
+    vendors: list[Found], replies: dict[str, str], sentence: str
+) -> None:
+    with pytest.raises(SettingsError, match=re.escape(sentence)):
+        asked(vendors, replies)
+
+
+def test_rates_alone_leave_the_currency_as_offered(vendors: list[Found]) -> None:
+    answers = asked(vendors, {"currency": "jpy=0.006 eur=1.1"})[0]
+    assert (answers.currency, answers.rates) == ("usd", {"jpy": 0.006, "eur": 1.1})
+
+
+def test_a_wrong_answer_leaves_no_file(tmp_path) -> None:
+    for name, frame in whole().items():
+        frame.to_parquet(tmp_path / f"{name}.parquet")
+    config = tmp_path / "h.toml"
+    with pytest.raises(SettingsError, match="--currency needs"):
+        write_draft(tmp_path, config, ask=lambda text, default: "??" if "currency" in text else "")
+    assert not config.exists()
+
+
 def test_without_a_terminal_nothing_is_asked(tmp_path, run) -> None:
     with duckdb.connect(str(tmp_path / "all.duckdb")) as connection:
         for name, frame in whole().items():
@@ -81,7 +112,8 @@ def test_without_a_terminal_nothing_is_asked(tmp_path, run) -> None:
     answer = run("check", "-c", config, "--json").answer
     findings = [each["text"] for each in answer["tables"]["accounts"]["findings"]]
     assert "1 rows are left out by leave_out: 'beta.io'" in findings
-    assert any(text.startswith("1 rows are left out by the pack: ") for text in findings)
+    kept = "1 rows are left out by the pack, which keeps: "
+    assert any(text.startswith(kept) for text in findings)
     # What is so today is no attribute until a person adds it, and is told then.
     assert "attributes = []" in text
     config.write_text(text.replace("attributes = []", 'attributes = ["industry"]'))
