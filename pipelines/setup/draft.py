@@ -20,6 +20,7 @@ from pipelines.setup.drafting.vendors import (
     arrange,
     currencies_of,
     find_vendors,
+    without_others,
 )
 
 if TYPE_CHECKING:
@@ -89,6 +90,8 @@ def write_draft(
                 replace(each, url=each.url and relative(Path(each.url), target))
                 for each in find_vendors(source, parts, only=answers.only)
             ]
+            if answers.only:
+                source = without_others(source, parts, vendors)
             if ask is not None and vendors:
                 asking = True
                 answers = answered(answers, vendors, currencies_of(source, vendors), ask)

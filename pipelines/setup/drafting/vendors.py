@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from features.errors import DataError, SettingsError, nearest, sample
 from features.packs.opening import Vendors
 from features.packs.pack import Pack, known_packs
-from features.packs.recognition import Recognised, recognise_all
+from features.packs.recognition import Recognised, recognise, recognise_all
 from features.packs.vendors import IdentitySettings, Vendor
 from features.packs.verbs import plain
 from features.sources.files.listing import table_files
@@ -177,9 +177,7 @@ def find_vendors(
     known = [*known_packs().values(), *packs]
     asked = [pack for pack in known if not only or {pack.name, pack.vendor} & set(only)]
     vendors = []
-    for place in ("", *parts):
-        names = [name for name in source.tables if name.partition("/")[0] == place or (
-            not place and name.partition("/")[0] not in parts)]  # fmt: skip
+    for place, names in _places(source, parts):
         found = recognise_all(asked, names, lambda name: tuple(source.tables[name].columns))
         for each in found:
             section = place if place and len(found) == 1 else each.pack.vendor
@@ -194,6 +192,27 @@ def find_vendors(
             f"{hint or '; healthscore connect lists what is recognised'}"
         )
     return vendors
+
+
+def without_others(source: Source, parts: Mapping[str, str], vendors: Sequence[Found]) -> Source:
+    """Leave out the tables of vendors that were not asked for: they are nobody's own."""
+    claimed = {table for each in vendors for table in each.recognised.tables.values()}
+    others = []
+    for _, names in _places(source, parts):
+        rest = [name for name in names if name not in claimed]
+        for pack in known_packs().values():
+            found = recognise(pack, rest, lambda name: tuple(source.tables[name].columns))
+            if found is not None:
+                others.append(Found(pack.vendor, None, found))
+    kept = claimed | own_tables(source, [*vendors, *others]).keys()
+    return source.with_tables({name: source.tables[name] for name in source.tables if name in kept})
+
+
+def _places(source: Source, parts: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
+    """List the tables in each folder, those in none first."""
+    for place in ("", *parts):
+        yield place, [name for name in source.tables if name.partition("/")[0] == place or (
+            not place and name.partition("/")[0] not in parts)]  # fmt: skip
 
 
 def own_tables(source: Source, vendors: Sequence[Found]) -> dict[str, str]:

@@ -105,6 +105,17 @@ def test_a_person_may_say_otherwise(tmp_path, run) -> None:
     assert load_project(config).settings.tables.accounts.source == "stripe.accounts"
 
 
+def test_a_vendor_that_was_not_asked_for_fills_nothing(tmp_path, run) -> None:
+    folder, config = write(tmp_path / "data", whole()), tmp_path / "healthscore.toml"
+    run("init", folder, "-c", config, "--from", "stripe", *RATE, "--json").answer  # noqa: B018
+    tables = load_project(config).settings.tables.mapped()
+    assert {mapping.source for mapping in tables.values()} <= {
+        "stripe.accounts",
+        "stripe.subscriptions",
+        "stripe.invoices",
+    }
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
