@@ -152,13 +152,15 @@ class Hubspot(Target):
         path = f"/crm/v3/objects/{self.settings.object or 'companies'}/batch/upsert"
         answer = _json(self._ask(path, "POST", body, self._headers(body, delivery)))
         failed: dict[str, str] = {}
+        numbered = {str(number): row for number, row in enumerate(rows)}
         for error in _list(answer, "errors"):
             context = error.get("context")
             marks = context.get("objectWriteTraceId", []) if isinstance(context, dict) else []
             why = str(error.get("message", error.get("category", UNKNOWN)))
             for mark in marks if isinstance(marks, list) else [marks]:
-                if str(mark).isdigit() and int(str(mark)) < len(rows):
-                    failed[rows[int(str(mark))].account_id] = why
+                row = numbered.get(str(mark))
+                if row is not None:
+                    failed[row.account_id] = why
         told = len(_list(answer, "results")) + len(failed)
         if told < len(rows):
             raise TryError(f"answered for {told} of {len(rows)} accounts", status=LACKING)

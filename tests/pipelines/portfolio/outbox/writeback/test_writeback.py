@@ -11,8 +11,10 @@ import pytest
 
 from features.errors import SettingsError, StoreError
 from pipelines.portfolio.outbox.writeback import writing
+from pipelines.portfolio.outbox.writeback.targets import Hubspot
 from pipelines.portfolio.outbox.writeback.writing import write_back
 from pipelines.project.delivery import http
+from pipelines.project.delivery.http import Answer
 from pipelines.project.project import load_project
 from pipelines.store.issued import issued_run
 from pipelines.store.opening import open_store
@@ -196,6 +198,17 @@ def test_a_setting_that_is_wrong_is_not_taken_for_two_hundred_wrong_accounts(rea
         'the server was tried once and answered with status 400: no property "hs_score"'
     )
     assert len(crm.requests) < 25
+
+
+@pytest.mark.parametrize("mark", ["²", "9" * 5000, "-1", None, [], {}])
+def test_answers_that_name_no_row_are_no_fault_of_ours(ready, monkeypatch, mark) -> None:
+    project = ready("hubspot")
+    told = {"results": [], "errors": [{"message": "no", "context": {"objectWriteTraceId": [mark]}}]}
+    answer = Answer(200, json.dumps(told).encode())
+    monkeypatch.setattr(Hubspot, "_ask", lambda *_: answer)
+    (report,) = write_back(project)
+    assert report.written == 0
+    assert str(report.stopped).endswith("answered for 0 of 60 accounts")
 
 
 def test_an_app_is_given_a_token_and_another_when_it_ends(ready, crm, monkeypatch) -> None:
