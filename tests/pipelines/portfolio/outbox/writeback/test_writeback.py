@@ -211,6 +211,15 @@ def test_answers_that_name_no_row_are_no_fault_of_ours(ready, monkeypatch, mark)
     assert str(report.stopped).endswith("answered for 0 of 60 accounts")
 
 
+def test_a_server_that_repeats_a_secret_gets_it_into_no_report(ready, crm) -> None:
+    project = ready("hubspot")
+    crm.is_strict = True
+    crm.bad = dict.fromkeys(expected(project), f"bad header Bearer {TOKEN}")
+    (report,) = write_back(project)
+    assert str(report.stopped).endswith("status 400: bad header Bearer (hidden)")
+    assert TOKEN not in json.dumps(report.to_dict())
+
+
 def test_an_app_is_given_a_token_and_another_when_it_ends(ready, crm, monkeypatch) -> None:
     monkeypatch.setenv("APP", "id")
     monkeypatch.setenv("APP_SECRET", "secret")
