@@ -56,7 +56,7 @@ def erase(
         answer.give(report.to_dict())
         for line in report.said:
             answer.say(line)
-    if report.is_done and not report.is_whole:
+    if report.left or (report.is_done and not report.is_whole):
         raise typer.Exit(NOT_WHOLE)
 
 

@@ -176,21 +176,36 @@ def erase(
             f"The tables still hold account {sample([name])}, in {held} rows, and the next run"
             " would score it again: delete it there first, or leave it out from now on with --block"
         )
-    is_over = before is not None and before.state == "done"
-    if (
+    pages = remove_pages(project, subject, do=False)
+    if subject.short:
+        notes.append(f"Too short to be looked for in notes: {sample(subject.short)}; read them")
+    is_over = (
         before is not None
-        and is_over
+        and before.state == "done"
         and not any(places.values())
+        and not pages
         and is_blocked <= before.is_blocked
-    ):
+    )
+    left: list[str] = []
+    closed: list[str] = []
+    if before is not None and is_over:
         notes.append(f"It was erased on {before.at:%Y-%m-%d}, and is {before.tombstone} since")
-        do = False
+        left, closed = left_in(project, subject, _source_place(project))
     models = models_that_learnt(project, subject)
-    if not do:
-        pages = remove_pages(project, subject, do=False)
+    if not do or is_over:
         places |= {"caches": forget_caches(project, do=False)}
         return ErasedReport(
-            kind, None, False, source, is_blocked, places, pages, models, notes=notes
+            kind=kind,
+            tombstone=None,
+            is_done=False,
+            source=source,
+            is_blocked=is_blocked,
+            places=places,
+            pages=pages,
+            models=models,
+            left=[plain(file, 200) for file in left],
+            closed=[plain(file, 200) for file in closed],
+            notes=notes,
         )
     entry = book.begun(kind, name, now(), is_blocked=is_blocked)
     return _erased(project, subject, entry, source, models, notes)

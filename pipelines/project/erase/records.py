@@ -108,7 +108,6 @@ def _assigned(one: Assignment, subject: Subject) -> Assignment:
 def _in_ledger(path: Path, subject: Subject, *, do: bool) -> int:
     if subject.kind != "account" or not path.exists():
         return 0
-    named, other = f":{subject.name}:", f":{subject.tombstone}:"
     after, other_after = f", {json.dumps(subject.name)}]", ", null]"
 
     def change(record: Record) -> Record:
@@ -116,7 +115,7 @@ def _in_ledger(path: Path, subject: Subject, *, do: bool) -> int:
         return replace(
             record,
             delivery=record.delivery.replace(after, other_after),
-            told=tuple(key.replace(named, other, 1) for key in record.told),
+            told=tuple(_key(key, subject) for key in record.told),
         )
 
     with opened_ledger(path) as ledger:
@@ -125,6 +124,13 @@ def _in_ledger(path: Path, subject: Subject, *, do: bool) -> int:
         if do and count:
             ledger.rewrite(path, changed)
     return count
+
+
+def _key(key: str, subject: Subject) -> str:
+    """Rename the account of what was told, as "entered:A-1:2025-05-01"; ids may hold colons."""
+    kind, _, rest = key.partition(":")
+    account, *others = rest.rsplit(":", 2 if kind == "renewal" else 1)
+    return ":".join([kind, subject.tombstone, *others]) if subject.is_account(account) else key
 
 
 def _users(project: Project, subject: Subject, *, do: bool) -> int:

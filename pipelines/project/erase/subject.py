@@ -60,7 +60,14 @@ class Subject:
     def _pattern(self) -> re.Pattern[str] | None:
         long = sorted({one for one in self.words if len(one) >= LEAST}, key=len, reverse=True)
         alternatives = "|".join(map(re.escape, long))
-        return re.compile(rf"(?<!\w)(?:{alternatives})(?!\w)", re.IGNORECASE) if long else None
+        # What a hyphen continues is another name: "A-1" does not stand in "A-1-b".
+        alone = rf"(?<!\w)(?<!\w-)(?:{alternatives})(?!\w)(?!-\w)"
+        return re.compile(alone, re.IGNORECASE) if long else None
+
+    @property
+    def short(self) -> list[str]:
+        """The words that no text is searched for."""
+        return [word for word in self.words if len(word) < LEAST]
 
     def facts_without(self, facts: Mapping[str, str]) -> Mapping[str, str]:
         """Return the facts of a run without the name where its configuration says it."""

@@ -138,9 +138,11 @@ def _texts(table: ir.Table) -> pd.DataFrame:
     able = [name for name, kind in kinds.items() if kind.is_string() or kind.is_integer()]
     if len(able) > MOST_COLUMNS:
         able = [name for name in able if _is_called_key(name)][:MOST_COLUMNS]
+    if not able:
+        return rows_of_none()
     # A column of a stranger's may be called anything, as what the engine makes itself is.
     rows = table.select([table[name].cast("string").name(f"c{n}") for n, name in enumerate(able)])
-    texts: pd.DataFrame = rows.limit(MOST_ROWS).execute() if able else rows_of_none()
+    texts: pd.DataFrame = rows.limit(MOST_ROWS).execute()
     texts.columns = able
     return texts[[name for name in able if not (texts[name].str.len() > LONGEST).any()]]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from pipelines.project.settings.alert import WritebackSettings
 
 LONGEST = 200
+SECRETS = ("token_env", "client_id_env", "client_secret_env", "secret_env")
+HIDDEN = "(hidden)"
 UNKNOWN = "the server did not say that it took it"
 
 
@@ -48,6 +50,8 @@ class Target(ABC):
     settings : WritebackSettings
         The section.
     """
+
+    _given: str | None = None
 
     def __init__(self, name: str, settings: WritebackSettings) -> None:
         self.name, self.settings = name, settings
@@ -82,8 +86,20 @@ class Target(ABC):
         SettingsError
             Naming the variable that is not.
         """
-        for key in ("token_env", "client_id_env", "client_secret_env", "secret_env"):
+        for key in SECRETS:
             self._secret(key)
+
+    def _failures(self, failed: Mapping[str, str]) -> list[Failed]:
+        shown = {account: plain(self._hidden(why), LONGEST) for account, why in failed.items()}
+        return [Failed(account, why) for account, why in shown.items()]
+
+    def _hidden(self, text: str) -> str:
+        """Return what a server said without our secrets, which some servers repeat."""
+        named = (getattr(self.settings, key) for key in SECRETS)
+        secrets = (*(os.environ.get(one) for one in named if one is not None), self._given)
+        for secret in sorted(filter(None, secrets), key=len, reverse=True):
+            text = text.replace(secret, HIDDEN)
+        return text
 
     def _secret(self, key: str) -> str | None:
         variable = getattr(self.settings, key)
@@ -122,7 +138,7 @@ class Target(ABC):
         try:
             return again_and_again(settings.retries, settings.timeout_seconds, once)
         except TryError as failed:
-            raise _explained(failed) from failed
+            raise _explained(failed, self._hidden) from failed
 
 
 class Hubspot(Target):
@@ -152,23 +168,23 @@ class Hubspot(Target):
         path = f"/crm/v3/objects/{self.settings.object or 'companies'}/batch/upsert"
         answer = _json(self._ask(path, "POST", body, self._headers(body, delivery)))
         failed: dict[str, str] = {}
+        numbered = {str(number): row for number, row in enumerate(rows)}
         for error in _list(answer, "errors"):
             context = error.get("context")
             marks = context.get("objectWriteTraceId", []) if isinstance(context, dict) else []
             why = str(error.get("message", error.get("category", UNKNOWN)))
             for mark in marks if isinstance(marks, list) else [marks]:
-                if str(mark).isdigit() and int(str(mark)) < len(rows):
-                    failed[rows[int(str(mark))].account_id] = why
+                row = numbered.get(str(mark))
+                if row is not None:
+                    failed[row.account_id] = why
         told = len(_list(answer, "results")) + len(failed)
         if told < len(rows):
             raise TryError(f"answered for {told} of {len(rows)} accounts", status=LACKING)
-        return _failures(failed)
+        return self._failures(failed)
 
 
 class Salesforce(Target):
     """Objects of Salesforce, by ``PATCH /composite/sobjects/{object}/{external id}``."""
-
-    _given: str | None = None
 
     def body(self, rows: Sequence[Written]) -> bytes:
         """Write accounts as records that succeed and fail one by one."""
@@ -205,7 +221,7 @@ class Salesforce(Target):
                 errors = _list(one, "errors")
                 said = [str(error.get("message", error.get("statusCode"))) for error in errors]
                 failed_rows[row.account_id] = "; ".join(said) or UNKNOWN
-        return _failures(failed_rows)
+        return self._failures(failed_rows)
 
     def _with_token(self, body: bytes, delivery: str) -> dict[str, str]:
         headers = self._headers(body, delivery)
@@ -264,7 +280,7 @@ class Server(Target):
             str(one.get("account_id")): str(one.get("message", UNKNOWN))
             for one in _list(told, "failed")
         }
-        return _failures({name: why for name, why in failed.items() if name in known})
+        return self._failures({name: why for name, why in failed.items() if name in known})
 
 
 LACKING = -1
@@ -281,11 +297,7 @@ def target_of(name: str, settings: WritebackSettings) -> Target:
     return kinds[settings.kind](name, settings)
 
 
-def _failures(failed: Mapping[str, str]) -> list[Failed]:
-    return [Failed(account, plain(why, LONGEST)) for account, why in failed.items()]
-
-
-def _explained(failed: TryError) -> TryError:
+def _explained(failed: TryError, hidden: Callable[[str], str]) -> TryError:
     """Add what a server said of a refusal, which is why nothing came of it."""
     try:
         told = json.loads(failed.body)
@@ -293,7 +305,7 @@ def _explained(failed: TryError) -> TryError:
         told = None
     told = told[0] if isinstance(told, list) and told else told
     said = told.get("message") if isinstance(told, dict) else None
-    why = f"{failed}: {plain(said, LONGEST)}" if isinstance(said, str) else str(failed)
+    why = f"{failed}: {plain(hidden(said), LONGEST)}" if isinstance(said, str) else str(failed)
     explained = TryError(why, again=failed.again, status=failed.status, wait=failed.wait)
     explained.tries = failed.tries
     return explained

@@ -13,6 +13,9 @@ import pytest
 
 from pipelines.plays.experiment.ledger import Assignment, Draw, Ledger
 from pipelines.portfolio.outbox.ledger import Record, opened_ledger
+from pipelines.project.erase.records import erase_records
+from pipelines.project.erase.subject import Subject
+from pipelines.project.project import load_project
 from pipelines.project.records.calls import call_book, call_entry
 from pipelines.project.records.erased import erased_book
 from pipelines.project.records.overrides import Override, override_book
@@ -174,6 +177,42 @@ def test_what_still_holds_it_is_named(run, kept, name) -> None:
     told = erased(run, kept, "--also", name, code=15)
     assert [Path(file).name for file in sorted(told["left"])] == ["healthscore.toml", "notes.csv"]
     assert not told["whole"]
+
+
+def test_asked_again_it_still_names_what_holds_it(run, kept, name) -> None:
+    take_out(kept)
+    notes = kept.folder / "notes.csv"
+    notes.write_text(f"a,{ACCOUNT}\n", "utf-8")
+    erased(run, kept, "--also", name, code=15)
+    assert erased(run, kept, "--also", name, code=15)["left"] == [str(notes)]
+    notes.unlink()
+    assert erased(run, kept, "--also", name)["left"] == []
+    assert len(erased_book(kept.folder).entries()) == 2
+
+
+def test_accounts_with_longer_names_keep_theirs(kept) -> None:
+    subject = Subject("account", ACCOUNT, (), "erased-1")
+    text = f"{ACCOUNT}-b and b-{ACCOUNT} met ({ACCOUNT}) and {ACCOUNT}."
+    assert subject.without(text) == f"{ACCOUNT}-b and b-{ACCOUNT} met (erased-1) and erased-1."
+    others = (
+        f"entered:org:{ACCOUNT}:2025-05-01", f"renewal:org:{ACCOUNT}:2025-06-01:60",
+        f"entered:{ACCOUNT}:b:2025-05-01", f"failed:{ACCOUNT}:b:2025-05-01",
+    )  # fmt: skip
+    theirs = (f"renewal:{ACCOUNT}:2025-06-01:60", f"failed:{ACCOUNT}:2025-05-01")
+    path = kept.folder / "digests.jsonl"
+    with opened_ledger(path) as digests:
+        digests.add(Record("e", "sent", "2025-05-01", "b", (*others, *theirs)))
+    erase_records(load_project(kept.config), subject, do=True)
+    with opened_ledger(path) as digests:
+        assert digests.records[-1].told == (
+            *others, "renewal:erased-1:2025-06-01:60", "failed:erased-1:2025-05-01"
+        )  # fmt: skip
+
+
+def test_short_words_are_said_to_be_passed_over(run, kept) -> None:
+    take_out(kept)
+    told = erased(run, kept, "--also", "ab")
+    assert told["notes"] == ["Too short to be looked for in notes: 'ab'; read them"]
 
 
 def test_what_is_known_is_shown(run, kept) -> None:

@@ -11,8 +11,10 @@ import pytest
 
 from features.errors import SettingsError, StoreError
 from pipelines.portfolio.outbox.writeback import writing
+from pipelines.portfolio.outbox.writeback.targets import Hubspot
 from pipelines.portfolio.outbox.writeback.writing import write_back
 from pipelines.project.delivery import http
+from pipelines.project.delivery.http import Answer
 from pipelines.project.project import load_project
 from pipelines.store.issued import issued_run
 from pipelines.store.opening import open_store
@@ -196,6 +198,26 @@ def test_a_setting_that_is_wrong_is_not_taken_for_two_hundred_wrong_accounts(rea
         'the server was tried once and answered with status 400: no property "hs_score"'
     )
     assert len(crm.requests) < 25
+
+
+@pytest.mark.parametrize("mark", ["²", "9" * 5000, "-1", None, [], {}])
+def test_answers_that_name_no_row_are_no_fault_of_ours(ready, monkeypatch, mark) -> None:
+    project = ready("hubspot")
+    told = {"results": [], "errors": [{"message": "no", "context": {"objectWriteTraceId": [mark]}}]}
+    answer = Answer(200, json.dumps(told).encode())
+    monkeypatch.setattr(Hubspot, "_ask", lambda *_: answer)
+    (report,) = write_back(project)
+    assert report.written == 0
+    assert str(report.stopped).endswith("answered for 0 of 60 accounts")
+
+
+def test_a_server_that_repeats_a_secret_gets_it_into_no_report(ready, crm) -> None:
+    project = ready("hubspot")
+    crm.is_strict = True
+    crm.bad = dict.fromkeys(expected(project), f"bad header Bearer {TOKEN}")
+    (report,) = write_back(project)
+    assert str(report.stopped).endswith("status 400: bad header Bearer (hidden)")
+    assert TOKEN not in json.dumps(report.to_dict())
 
 
 def test_an_app_is_given_a_token_and_another_when_it_ends(ready, crm, monkeypatch) -> None:
