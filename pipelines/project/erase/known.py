@@ -11,6 +11,7 @@ from features.errors import DataError, RegistryError, SettingsError, sample
 from features.json_values import json_records
 from pipelines.plays.experiment.assign import ledger_of
 from pipelines.portfolio.outbox.ledger import opened_ledger
+from pipelines.project.erase.records import told_parts
 from pipelines.project.erase.subject import Subject
 from pipelines.project.erase.tables import source_texts
 from pipelines.project.records.calls import call_book
@@ -132,7 +133,7 @@ def _digests(project: Project, account_id: str) -> Iterator[dict[str, object]]:
     if path.exists():
         with opened_ledger(path) as ledger:
             for one in ledger.records:
-                told = [key for key in one.told if f":{account_id}:" in key]
+                told = [key for key in one.told if told_parts(key)[1] == account_id]
                 if told:
                     yield {"at": one.at, "state": one.state, "told": told}
 

@@ -126,10 +126,20 @@ def _in_ledger(path: Path, subject: Subject, *, do: bool) -> int:
     return count
 
 
-def _key(key: str, subject: Subject) -> str:
-    """Rename the account of what was told, as "entered:A-1:2025-05-01"; ids may hold colons."""
+def told_parts(key: str) -> list[str]:
+    """Split what was told into its kind, its account, whose id may hold colons, and the rest.
+
+    Examples
+    --------
+    >>> told_parts("entered:org:A-1:2025-05-01")
+    ['entered', 'org:A-1', '2025-05-01']
+    """
     kind, _, rest = key.partition(":")
-    account, *others = rest.rsplit(":", 2 if kind == "renewal" else 1)
+    return [kind, *rest.rsplit(":", 2 if kind == "renewal" else 1)]
+
+
+def _key(key: str, subject: Subject) -> str:
+    kind, account, *others = told_parts(key)
     return ":".join([kind, subject.tombstone, *others]) if subject.is_account(account) else key
 
 
