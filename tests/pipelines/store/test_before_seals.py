@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 
 import pytest
 
@@ -11,27 +10,11 @@ from pipelines.project.project import Project
 from pipelines.scoring.bands.settled import AFTER
 from pipelines.store.opening import open_store
 from pipelines.store.runs import RunKey
-from tests.features.servers import PostgresServer, running_postgres
-from tests.pipelines.issued import DAY, STORES, batch, fresh, issue, read
+from tests.features.servers import PostgresServer
+from tests.pipelines.issued import DAY, batch, fresh, issue, read
 from tests.pipelines.store.seals_by_hand import checked, rewrite_facts, run_file, sql
 
 KEYS = [RunKey("main", DAY, version) for version in ("1", "2", "3")]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    with running_postgres() as server:
-        yield server
-
-
-@pytest.fixture(params=STORES)
-def kind(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def used(kind: str, request: pytest.FixtureRequest) -> PostgresServer | None:
-    return request.getfixturevalue("server") if kind == "postgres" else None
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
@@ -11,16 +10,9 @@ import pytest
 
 from pipelines.store.opening import open_store
 from pipelines.store.runs import RunKey
-from tests.features.servers import PostgresServer, running_postgres
 from tests.pipelines.issued import STORES, batch, fresh, issue
 
 TOLD = ("segment", "band", "score", "probability", "mrr")
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    with running_postgres() as running:
-        yield running
 
 
 @pytest.fixture(scope="module", params=STORES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import duckdb
@@ -16,18 +15,11 @@ from pipelines.store.parquet import FILE_DIGEST
 from pipelines.store.runs import RunKey
 from pipelines.store.schema import ADDED_COLUMNS, SCORE_SCHEMA
 from pipelines.store.seals import RowsDigest
-from tests.features.servers import PostgresServer, running_postgres
 from tests.pipelines.issued import DAY, KEY, STORES, batch, fresh, issue, read
 from tests.pipelines.store.seals_by_hand import checked, rewrite_facts, run_file, sql
 
 EARLIER = [name for name in SCORE_SCHEMA.names if name not in ADDED_COLUMNS]
 ACCOUNTS = ["A", "B", "C"]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    with running_postgres() as server:
-        yield server
 
 
 @pytest.fixture(params=STORES)

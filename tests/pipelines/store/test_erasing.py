@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -16,8 +15,8 @@ from pipelines.project.project import Project
 from pipelines.scoring.verify.seals import UNFINISHED
 from pipelines.store.opening import open_store
 from pipelines.store.runs import RunKey
-from tests.features.servers import PostgresServer, running_postgres
-from tests.pipelines.issued import DAY, STORES, batch, fresh, issue, read
+from tests.features.servers import PostgresServer
+from tests.pipelines.issued import DAY, batch, fresh, issue, read
 from tests.pipelines.store.seals_by_hand import checked, sql
 from tests.pipelines.store.test_seals import keyed
 
@@ -25,22 +24,6 @@ NAME, TOMBSTONE = "A very 'odd' \"name\"", "erased-00ff"
 ACCOUNTS = ["A0", NAME, "b", "z"]
 KEYS = [RunKey("main", DAY, version) for version in ("1", "2")]
 MOMENT = datetime(2025, 3, 1, 9, 30)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    with running_postgres() as server:
-        yield server
-
-
-@pytest.fixture(params=STORES)
-def kind(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def used(kind: str, request: pytest.FixtureRequest) -> PostgresServer | None:
-    return request.getfixturevalue("server") if kind == "postgres" else None
 
 
 @pytest.fixture

@@ -18,10 +18,9 @@ from features.errors import StoreError
 from pipelines.project.project import Project
 from pipelines.store.opening import open_store
 from pipelines.store.runs import AlreadyIssued, RunKey
-from tests.features.servers import PostgresServer, running_postgres
+from tests.features.servers import PostgresServer
 from tests.pipelines.issued import (
     KEY,
-    STORES,
     Nursery,
     batch,
     contents,
@@ -37,21 +36,10 @@ Said = Callable[[Project], str]
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    with running_postgres() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def nursery() -> Iterator[Nursery]:
     nursery = Nursery()
     yield nursery
     nursery.close()
-
-
-@pytest.fixture(params=STORES)
-def kind(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ from pipelines.project.project import Project
 from pipelines.store.opening import open_store
 from pipelines.store.runs import AlreadyIssued, NoStore, RunKey
 from pipelines.store.schema import HISTORY_SCHEMA, PORTFOLIO_SCHEMA, SCORE_SCHEMA
-from tests.features.servers import PostgresServer, running_postgres
 from tests.pipelines.issued import (
     DAY,
     FACTS,
@@ -53,12 +52,6 @@ HOSTILE = [
     "../../etc",
 ]
 Place = Callable[[], Project]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    with running_postgres() as server:
-        yield server
 
 
 @pytest.fixture(scope="module", params=STORES)

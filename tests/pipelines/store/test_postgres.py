@@ -14,16 +14,10 @@ from features.errors import SettingsError, StoreError
 from pipelines.project.project import Project
 from pipelines.store.opening import open_store
 from pipelines.store.runs import NoStore
-from tests.features.servers import PostgresServer, running_postgres
+from tests.features.servers import PostgresServer
 from tests.pipelines.issued import VIEWS, batch, configured, issue, issue_for_views, read
 
 pytestmark = [pytest.mark.postgres, pytest.mark.xdist_group("postgres")]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    with running_postgres() as server:
-        yield server
 
 
 @pytest.fixture

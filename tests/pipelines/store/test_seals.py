@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -20,8 +19,8 @@ from pipelines.store.issued import issued_run
 from pipelines.store.opening import open_store
 from pipelines.store.runs import RunKey
 from pipelines.store.seals import key_id
-from tests.features.servers import PostgresServer, running_postgres
-from tests.pipelines.issued import DAY, KEY, STORES, batch, configured, fresh, issue
+from tests.features.servers import PostgresServer
+from tests.pipelines.issued import DAY, KEY, batch, configured, fresh, issue
 from tests.pipelines.store.seals_by_hand import (
     checked,
     rewrite_facts,
@@ -32,22 +31,6 @@ from tests.pipelines.store.seals_by_hand import (
 
 ACCOUNTS = [f"A{number}" for number in range(6)]
 KEYS = [RunKey("main", DAY, version) for version in ("1", "2", "3")]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    with running_postgres() as server:
-        yield server
-
-
-@pytest.fixture(params=STORES)
-def kind(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def used(kind: str, request: pytest.FixtureRequest) -> PostgresServer | None:
-    return request.getfixturevalue("server") if kind == "postgres" else None
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from pipelines.portfolio.outbox.book import opened_book, owners_of, reader_of
 from pipelines.portfolio.outbox.digest import digest_of
 from pipelines.portfolio.outbox.forms import digest_html, digest_mail, digest_message, digest_text
 from pipelines.portfolio.outbox.handing import hand_out
-from pipelines.portfolio.outbox.ledger import Record, opened_ledger
+from pipelines.portfolio.outbox.ledger import opened_ledger
 from pipelines.project.project import load_project
 from pipelines.project.records.calls import call_book, call_entry
 from pipelines.store.runs import now
@@ -338,29 +338,6 @@ def test_two_senders_at_once_are_one(project, tmp_path, server) -> None:
     ):
         send(ready)
     assert server.mails == []
-
-
-def test_a_ledger_survives_a_torn_line_and_refuses_another_file(tmp_path) -> None:
-    path = tmp_path / "ledger.jsonl"
-    with opened_ledger(path) as ledger:
-        ledger.add(Record("a", "sending", "2025-01-01T00:00:00", "b", ("k",)))
-        ledger.add(Record("a", "sent", "2025-01-01T00:00:01", "b", ("k",)))
-    whole = path.read_text()
-    path.write_text(whole[:-20])
-    with opened_ledger(path) as ledger:
-        assert ledger.state_of("a") == "sending"
-        ledger.add(Record("c", "failed", "2025-01-01T00:00:02", "b", ("l",)))
-    with opened_ledger(path) as ledger:
-        assert [one.delivery for one in ledger.records] == ["a", "c"]
-        # What certainly failed was not told.
-        assert ledger.told("b") == {"k"}
-    path.write_text("hello\n")
-    with (
-        pytest.raises(StoreError, match=r"Line 1 of the ledger .* is no record of this file"),
-        opened_ledger(path),
-    ):
-        pass
-    assert (path.stat().st_mode & 0o077) == 0
 
 
 @pytest.mark.parametrize(
