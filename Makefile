@@ -57,7 +57,7 @@ lint: setup ## Check style, formatting and types
 lock: setup ## Pin what pyproject.toml asks for in requirements*.txt
 	$(PIP) install uv
 	$(COMPILE) pyproject.toml --extra dev --fork-strategy fewest --output-file requirements.txt $(LOCK_ARGS)
-	echo hatchling | $(COMPILE) pyproject.toml - --extra postgres $(AS_PINNED) --output-file requirements-image.txt $(LOCK_ARGS)
+	echo hatchling | $(COMPILE) pyproject.toml - --extra postgres --extra oidc $(AS_PINNED) --output-file requirements-image.txt $(LOCK_ARGS)
 	echo hatchling | $(COMPILE) pyproject.toml - --extra postgres --extra server $(AS_PINNED) --output-file requirements-server.txt $(LOCK_ARGS)
 	$(call EXTRA,spark) | $(COMPILE) - --output-file requirements-spark.txt $(LOCK_ARGS)
 	$(call EXTRA,bench) | $(COMPILE) - --constraint requirements.txt --output-file requirements-bench.txt $(LOCK_ARGS)
