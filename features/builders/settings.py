@@ -64,6 +64,9 @@ class OwnSignal(Frozen):
         Short noun phrase; the column's name when left out.
     sentence : str or None
         Template of a reason, with ``{value}``.
+    over_time : bool
+        Whether it is a number that is measured again and again: the signal is then its mean over
+        35 days, with its means over 91 and 182 days and its change beside it.
     """
 
     group: Group
@@ -71,6 +74,7 @@ class OwnSignal(Frozen):
     unit: Unit | None = None
     label: str | None = Field(None, max_length=60)
     sentence: str | None = Field(None, max_length=200)
+    over_time: bool = False
 
 
 class SignalsSettings(Frozen):

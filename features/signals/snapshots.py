@@ -1,10 +1,10 @@
-"""Snapshots: signals that the user computes already, joined as of the observation date."""
+"""Snapshots: what the user measures or computes already, joined as of the observation date."""
 
 from __future__ import annotations
 
 import ibis.expr.types as ir
 
-from features.builders.builder import Request, all_history, fill_rows
+from features.builders.builder import Request, all_history, fill_rows, relative_change
 from features.builders.settings import OwnSignal, SignalsSettings
 from features.catalog import Signal, Unit, signal_label, signal_name
 from features.errors import DataError, SettingsError, nearest
@@ -12,7 +12,11 @@ from features.sources.source import same_name
 from features.tables.cleaning import CleanTable, clean_value
 from features.tables.company import Company
 from features.tables.mapping.contract import Column, Kind
-from features.windows.panes import Measure
+from features.windows.panes import Measure, Window
+
+# A month's row is known when the month is over: 35 days hold one on every date.
+RECENT, LONG, HALF = Window("35d", 35), Window("91d", 91), Window("182d", 182)
+BEFORE = Window("before", 91, ends_days_before=35)
 
 
 class SnapshotsBuilder:
@@ -54,25 +58,52 @@ class SnapshotsBuilder:
                 )
             names.add(name)
         table = company.tables["snapshots"]
-        return tuple(_signal(table, column, settings.own[column]) for column in own)
+        listed = tuple(
+            signal for column in own for signal in _signals(table, column, settings.own[column])
+        )
+        _refuse_doubled(listed)
+        return listed
 
     def build(self, request: Request) -> ir.Table:
-        """Read the latest snapshot known on each date; of equal times, mean or last text."""
-        signals = self.signals(request.company, request.settings)
+        """Read the latest snapshot known on each date, and what is measured again over windows."""
+        signals = {each.name: each for each in self.signals(request.company, request.settings)}
         table = request.company.tables["snapshots"]
-        values = {
-            signal.name: _value(table, column, signal.unit)
-            for column, signal in zip(request.settings.own, signals, strict=True)
-        }
-        rows = _latest(request, table, values) if table.is_dated else _undated(request, values)
-        one = {
-            signal.name: rows[signal.name].max()
-            if signal.is_categorical
-            else rows[signal.name].mean()
-            for signal in signals
-        }
-        found = rows.group_by("account_id", "observation_date").aggregate(**one)
-        return fill_rows(request.keys, found, [])
+        states: dict[str, ir.Value] = {}
+        measures: dict[str, ir.Value] = {}
+        for column, own in request.settings.own.items():
+            signal = signals[signal_name(column)]
+            chosen = measures if own.over_time else states
+            chosen[signal.name] = _value(table, column, signal.unit)
+        built = request.keys
+        if states:
+            categories = {name for name in states if signals[name].is_categorical}
+            built = fill_rows(built, _states(request, table, states, categories), [])
+        if measures:
+            built = fill_rows(built, _means(request, measures), [])
+        return built
+
+
+def _states(
+    request: Request, table: CleanTable, values: dict[str, ir.Value], categories: set[str]
+) -> ir.Table:
+    """Read the latest snapshot known on each date; of equal times, mean or last text."""
+    rows = _latest(request, table, values) if table.is_dated else _undated(request, values)
+    one = {name: rows[name].max() if name in categories else rows[name].mean() for name in values}
+    return rows.group_by("account_id", "observation_date").aggregate(**one)
+
+
+def _means(request: Request, values: dict[str, ir.Value]) -> ir.Table:
+    """Average what is measured again and again over three windows, and compare with before."""
+    measures = {name: Measure("mean", name) for name in values}
+    windows = [RECENT, BEFORE, LONG, HALF]
+    means = request.over_windows(request.events("snapshots", **values), windows, measures)
+    found = {}
+    for name in values:
+        recent, before = means[f"{name}_{RECENT.name}"], means[f"{name}_{BEFORE.name}"]
+        found[name] = recent
+        found |= {f"{name}_{each.name}": means[f"{name}_{each.name}"] for each in (LONG, HALF)}
+        found[f"{name}_change"] = relative_change(recent, before)
+    return means.select("account_id", "observation_date", **found)
 
 
 def _undated(request: Request, values: dict[str, ir.Value]) -> ir.Table:
@@ -98,19 +129,57 @@ def _latest(request: Request, table: CleanTable, values: dict[str, ir.Value]) ->
     return joined.filter(joined["_recorded"] < joined.observation_date)
 
 
-def _signal(table: CleanTable, column: str, own: OwnSignal) -> Signal:
+def _signals(table: CleanTable, column: str, own: OwnSignal) -> tuple[Signal, ...]:
     unit = own.unit or _unit(table, _source_column(table, column))
-    label = signal_label(own.label or column)
+    name, label = signal_name(column), signal_label(own.label or column)
     _value(table, column, unit)
-    return Signal(
-        signal_name(column),
-        own.group,
-        unit,
-        own.healthy,
-        label,
-        None,
-        own.sentence or f"{label} is {{value}}",
+    if not own.over_time:
+        sentence = own.sentence or f"{label} is {{value}}"
+        return (Signal(name, own.group, unit, own.healthy, label, None, sentence),)
+    if unit in ("category", "flag", "change") or not table.is_dated:
+        what = "rows without observed_at" if not table.is_dated else f"unit '{unit}'"
+        raise SettingsError(
+            f"[signals.own] says over_time of {column[:60]!r}, which needs numbers with the time"
+            f" they were measured at, and finds {what}; take over_time off"
+        )
+
+    def mean(window: Window, words: str) -> Signal:
+        known = own.sentence if window is RECENT else None
+        return Signal(
+            name if window is RECENT else f"{name}_{window.name}",
+            own.group,
+            unit,
+            own.healthy,
+            f"{label}{words}",
+            window.days,
+            known or f"{label} averaged {{value}} in {window.days} days",
+        )
+
+    return (
+        mean(RECENT, ""),
+        mean(LONG, ", long"),
+        mean(HALF, ", half a year"),
+        Signal(
+            f"{name}_change",
+            own.group,
+            "change",
+            own.healthy,
+            f"{label}, change",
+            RECENT.days,
+            f"{label} {{value}} against the {BEFORE.days} days before",
+        ),
     )
+
+
+def _refuse_doubled(signals: tuple[Signal, ...]) -> None:
+    """Refuse two signals of one name: a mean over a window may be called as another column."""
+    names = [signal.name for signal in signals]
+    doubled = next((name for name in names if names.count(name) > 1), None)
+    if doubled is not None:
+        raise SettingsError(
+            f"[signals.own] makes two signals called {doubled[:60]!r}, one of them of over_time;"
+            " rename one of the columns"
+        )
 
 
 def _source_column(table: CleanTable, column: str) -> str:

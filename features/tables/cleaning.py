@@ -15,7 +15,7 @@ import ibis.expr.types as ir
 from features.errors import DataError
 from features.sources.files.plain_forms import without_missing_words
 from features.tables.mapping.contract import Column, Table
-from features.tables.mapping.ends import is_no_end, with_last_day
+from features.tables.mapping.ends import is_no_end, last_day_of, with_last_day
 from features.tables.mapping.finding import Finding
 from features.tables.mapping.mapped import MappedTable, clean_id
 from features.tables.mapping.month_names import with_numbers
@@ -106,6 +106,8 @@ def clean_table(table: MappedTable, forms: Forms, reading: ReadingSettings) -> C
     if contract.time_else in expressions:
         own = expressions.get(contract.time, ibis.null("timestamp"))
         expressions[contract.time] = own.fill_null(expressions[contract.time_else])
+    if table.covers is not None and contract.time in expressions:
+        expressions[contract.time] = last_day_of(expressions[contract.time], table.covers)
     if contract.name == "accounts" and contract.time not in expressions:
         expressions[contract.time] = ibis.null("timestamp")
     cleaned = raw.select(**expressions)

@@ -133,17 +133,20 @@ def draft(
 ) -> tuple[str, list[str]]:
     """Compose the configuration's text and the list of doubts."""
     from features.packs.views import View, with_views
+    from pipelines.setup.drafting.measures import draft_measures
     from pipelines.setup.guessing.attributes import attributes_of, common_features
     from pipelines.setup.guessing.guess import guess_tables
 
     sections: list[str] = []
     notes: list[str] = []
+    measured = ""
     if vendors:
         arranged = arrange(source, vendors, answers)
         guesses, left, source = arranged.guesses, arranged.left, arranged.source
         sections, notes = arranged.sections, arranged.notes
     else:
         guesses, left = guess_tables(source)
+        guesses, left, measured = draft_measures(guesses, left, source)
     views = {guess.source: View(sql=guess.view) for guess in guesses if guess.view is not None}
     sections += [f"\n[views.{name}]\nsql = {quoted(view.sql)}\n" for name, view in views.items()]
     source = with_views(source, views)
@@ -195,7 +198,7 @@ def draft(
     parts.append(OUTCOME if tells_of_churn else OUTCOME.replace(_CHURN, _LABEL))
     usage = by_name.get("usage_events")
     features = common_features(usage, source.tables[usage.source]) if usage else []
-    parts.append(_signals_section(features, sensitive))
+    parts.append(_signals_section(features, sensitive) + measured)
     parts.append(_segments_section(by_name, attributes))
     parts.append(TAIL.format(registry=quoted(registry)))
     return "".join(parts), doubts
@@ -233,6 +236,7 @@ def _table_section(
     rules = [f"{{ column = {quoted(column)}, {test} = {quoted(value)} }}"
              for column, test, value in guess.keep]  # fmt: skip
     lines += [f"{mark}keep = [{', '.join(rules)}]"] if rules else []
+    lines += [f"{mark}covers = {quoted(guess.covers)}"] if guess.covers is not None else []
     if guess.account_via is not None:
         table, key, account, own = guess.account_via
         on = "" if own == key else f" on = {quoted(own)},"

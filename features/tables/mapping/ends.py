@@ -1,4 +1,4 @@
-"""Ends of contracts: the last day included or not, and dates that mean that there is no end."""
+"""Ends of contracts and of what a row sums up: last days, and dates that mean there is no end."""
 
 from __future__ import annotations
 
@@ -14,11 +14,22 @@ NO_END = (datetime(1970, 1, 2), datetime(2090, 1, 1))
 """An end up to the first, or from the second on, is a way to write that there is none."""
 FEWEST, TIMES_AS_MANY = 5, 4
 LastDay = Literal["included", "excluded"]
+Period = Literal["week", "month", "quarter"]
 
 
 def is_no_end(moment: ir.TimestampValue) -> ir.BooleanValue:
     """Whether a time is written where nothing has ended: 9999-12-31, 1970-01-01 and the like."""
     return (moment < ibis.timestamp(NO_END[0])) | (moment >= ibis.timestamp(NO_END[1]))
+
+
+def last_day_of(start: ir.TimestampValue, period: Period) -> ir.TimestampValue:
+    """Return the last day of the week, the month or the three months that begin at a time."""
+    after = {
+        "week": ibis.interval(days=7),
+        "month": ibis.interval(months=1),
+        "quarter": ibis.interval(months=3),
+    }[period]
+    return start + after - ibis.interval(days=1)
 
 
 def with_last_day(

@@ -13,6 +13,7 @@ from features.sources.files.plain_forms import without_missing_words
 from features.sources.source import Source, same_name
 from features.tables.mapping.contract import ACCOUNT_ID, CONTRACT, Column, Kind, Table
 from features.tables.mapping.copies import latest_versions, without_copies
+from features.tables.mapping.ends import Period
 from features.tables.mapping.finding import Finding
 from features.tables.mapping.keep import kept_rows, without_listed
 from features.tables.mapping.mapping import TableMapping
@@ -51,6 +52,8 @@ class MappedTable:
         What is said of copies.
     decided : tuple of str
         What was decided of its file.
+    covers : {"week", "month", "quarter"} or None
+        What a row sums up, from its own time on.
     """
 
     contract: Table
@@ -61,6 +64,7 @@ class MappedTable:
     left_out: dict[str, ir.Table] = field(default_factory=dict)
     notes: tuple[Finding, ...] = ()
     decided: tuple[str, ...] = ()
+    covers: Period | None = None
 
     def columns(self) -> list[Column]:
         """List the contract columns that are filled."""
@@ -133,6 +137,7 @@ def map_table(
         left_out,
         (*notes, *_of_today(attributes, about.today_only)),
         about.notes,
+        mapping.covers,
     )
 
 

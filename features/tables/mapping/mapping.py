@@ -8,8 +8,12 @@ from pydantic import Field, model_validator
 
 from features.errors import nearest
 from features.tables.mapping.contract import CONTRACT
+from features.tables.mapping.ends import Period
 from features.tables.mapping.frozen import Frozen as Frozen
 from features.tables.mapping.keep import Condition
+
+SUMMED_UP = ("usage_events", "snapshots")
+"""Tables whose rows may sum up a time."""
 
 
 class AccountVia(Frozen):
@@ -60,6 +64,9 @@ class TableMapping(Frozen):
         For ``accounts``: ids, names or domains of those that are no customers, such as one's own.
     copies : {"drop", "keep"} or None
         Whether rows that are alike in every column count once; by default they do, but for events.
+    covers : {"week", "month", "quarter"} or None
+        For ``usage_events`` and ``snapshots``: that a row sums up the time that begins with its
+        own. It is dated by the last day of it, as nobody knew the sum before that was over.
     """
 
     source: Annotated[str | None, Field(alias="from")] = None
@@ -69,6 +76,7 @@ class TableMapping(Frozen):
     keep: tuple[Condition, ...] = ()
     leave_out: tuple[str, ...] = ()
     copies: Literal["drop", "keep"] | None = None
+    covers: Period | None = None
 
 
 class TablesSettings(Frozen):
@@ -124,6 +132,7 @@ def _gathered(table: str, node: Any) -> Any:
     # Of other tables they are empty, as settings that were written out have them.
     of_accounts = ("attributes", "leave_out")
     options |= {name for name in of_accounts if table == "accounts" or node.get(name) in ((), [])}
+    options |= {"covers"} if table in SUMMED_UP or node.get("covers", "") is None else set()
     named = node.get("columns", {})
     if not isinstance(named, dict):
         return node

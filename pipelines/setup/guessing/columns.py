@@ -11,7 +11,7 @@ from features.packs.values import words_of as words_of_value
 from features.sources.files.plain_forms import without_none
 from features.tables.doubts import NEVER_PAID_WORDS, VOID_WORDS, status_columns
 from features.tables.mapping.contract import CONTRACT, Column, Kind
-from features.tables.mapping.ends import NO_END, is_no_end
+from features.tables.mapping.ends import NO_END, Period, is_no_end
 from pipelines.setup.guessing.evidence import (
     can_be,
     is_compact_day,
@@ -58,6 +58,8 @@ class TableGuess:
         What numbers under the name of a time are.
     view : str or None
         The query it is made by, where no table of the source holds it.
+    covers : {"week", "month", "quarter"} or None
+        What a row sums up, from its own time on.
     """
 
     name: str
@@ -70,6 +72,7 @@ class TableGuess:
     keep: list[tuple[str, str, bool | list[str]]] = field(default_factory=list)
     numbers_as_times: str | None = None
     view: str | None = None
+    covers: Period | None = None
 
 
 def guess_table(name: str, source_name: str, source: Source) -> TableGuess:
