@@ -191,6 +191,11 @@ class Project:
         if not self.settings.source.vendors:
             # A project without vendors scores as one did before there were any.
             del said["source"]["vendors"], said["identity"]
+        # Nor does an option that is not taken make another project of it.
+        for option, tables in (("covers", said["tables"]), ("over_time", said["signals"]["own"])):
+            for table in filter(None, tables.values()):
+                if not table[option]:
+                    del table[option]
         named = [vendor.pack for vendor in self.settings.source.vendors.values()]
         named += filter(None, [self.settings.identity.overrides])
         files = [file for name in named if (file := self.folder / name).is_file()]
