@@ -314,7 +314,8 @@ def _seal_notes(
 ) -> list[str]:
     seals = {str(version.version): version.tags.get(SEAL) for version in versions}
     notes = []
-    if serving in seals and seals[serving] is None:
+    recorded = {record.version for record in records if record.seal is not None}
+    if serving in seals and serving not in recorded and seals[serving] is None:
         notes.append(
             f"Version {serving} was registered before the files of models were sealed, so that "
             "changes of its files are not noticed; train again to seal them."

@@ -36,6 +36,16 @@ where name = ? and current_stage is not 'Deleted_Internal' and cast(version as t
 """
 
 
+_RECORDED_SEAL = """
+select seal.value from tags as seal
+join runs using (run_uuid) join experiments using (experiment_id)
+join tags as about on about.run_uuid = seal.run_uuid and about.key = 'healthscore.version'
+join tags as number on number.run_uuid = seal.run_uuid and number.key = 'healthscore.number'
+where seal.key = ? and seal.value <> '' and experiments.name = ? and about.value = ?
+order by cast(number.value as integer) desc limit 1
+"""
+
+
 @dataclass(frozen=True)
 class Registered:
     """A registered version, before its model is loaded.
@@ -54,6 +64,8 @@ class Registered:
         Digest of its files; None of versions from before files were sealed.
     files : Path
         Folder of what was logged as the model.
+    recorded_seal : str or None
+        The digest that stands in the newest record of what was decided about it.
     """
 
     version: str
@@ -63,6 +75,7 @@ class Registered:
     metrics: dict[str, float]
     seal: str | None
     files: Path
+    recorded_seal: str | None
 
 
 def is_elsewhere() -> bool:
@@ -125,6 +138,7 @@ def kept_version(folder: Path, name: str, version: str | None = None) -> Registe
                 "select value from model_version_tags where name = ? and version = ? and key = ?",
                 [name, number, SEAL],
             ).fetchall()
+            recorded = kept.execute(_RECORDED_SEAL, [SEAL, name, str(number)]).fetchone()
             return Registered(
                 version=str(number),
                 run_id=str(run),
@@ -140,6 +154,7 @@ def kept_version(folder: Path, name: str, version: str | None = None) -> Registe
                 },
                 seal=tags[0][0] if tags else None,
                 files=Path(url2pathname(parts.path)),
+                recorded_seal=recorded[0] if recorded else None,
             )
     except sqlite3.Error:
         return None

@@ -202,8 +202,15 @@ class Registry:
 def _loaded(registered: Registered) -> Champion:
     """Load the files of a registered version."""
     created = datetime.fromtimestamp(registered.created_ms / 1000, UTC)
+    recorded = registered.recorded_seal
+    if recorded is not None and registered.seal not in (None, recorded):
+        raise RegistryError(
+            f"Version {registered.version} bears another seal than its record: its files or its"
+            " tag were changed since; roll back to another version or train again."
+        )
+    files = registered.files / "artifacts" / MODEL_FOLDER
     return Champion(
-        model=HealthModel.load(registered.files / "artifacts" / MODEL_FOLDER, registered.seal),
+        model=HealthModel.load(files, recorded or registered.seal),
         version=registered.version,
         run_id=registered.run_id,
         created_at=created.isoformat(timespec="seconds"),

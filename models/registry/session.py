@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import mlflow
 from mlflow import MlflowClient
+from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -139,7 +140,26 @@ def fetched_version(name: str, version: str | None, into: Path) -> Registered | 
         metrics=dict(run.data.metrics),
         seal=registered.tags.get(SEAL),
         files=Path(files),
+        recorded_seal=_recorded_seal(client, str(registered.name), str(registered.version)),
     )
+
+
+def _recorded_seal(client: MlflowClient, name: str, version: str) -> str | None:
+    """Read the seal in the newest record of what was decided about a version."""
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        return None
+    records = client.search_runs(
+        [experiment.experiment_id],
+        f"tags.`healthscore.version` = '{version}'",
+        run_view_type=ViewType.ALL,
+    )
+    seals = {
+        int(run.data.tags["healthscore.number"]): run.data.tags[SEAL]
+        for run in records
+        if run.data.tags.get(SEAL) and run.data.tags.get("healthscore.number", "").isdecimal()
+    }
+    return seals[max(seals)] if seals else None
 
 
 def has_alias(name: str) -> bool:

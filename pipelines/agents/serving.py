@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-import uvicorn
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.requests import Request
@@ -20,9 +18,11 @@ from pipelines.agents.asking import Pages
 from pipelines.agents.tools import Agents
 from pipelines.dashboard.access.gate import Gate, gate_of, users_path
 from pipelines.dashboard.access.gatekeeper import IN_URL, UNKNOWN_TOKEN
+from pipelines.dashboard.access.guards.addresses import Network
 from pipelines.dashboard.access.tokens import IN_ADDRESS
 from pipelines.dashboard.access.users import UsersFile
 from pipelines.dashboard.access.visitor import Visitor
+from pipelines.dashboard.serving import serve_app
 
 if TYPE_CHECKING:
     from pipelines.project.project import Project
@@ -107,11 +107,14 @@ class HttpServer:
         Where it listens.
     url : str
         How it is called from this machine.
+    trusted_proxies : tuple of network
+        Who may open as many connections as all their visitors.
     """
 
     app: ASGIApp
     listening: socket.socket
     url: str
+    trusted_proxies: tuple[Network, ...]
 
 
 def http_app(project: Project) -> ASGIApp:
@@ -169,21 +172,10 @@ def http_server(project: Project, host: str, port: int) -> HttpServer:
             " and --port"
         ) from error
     name = f"[{host}]" if ":" in host else host
-    return HttpServer(app, listening, f"http://{name}:{listening.getsockname()[1]}{PATH}")
+    url = f"http://{name}:{listening.getsockname()[1]}{PATH}"
+    return HttpServer(app, listening, url, project.settings.serve.trusted_proxies)
 
 
 def serve_http(server: HttpServer) -> None:
     """Answer requests until the process is asked to end."""
-    config = uvicorn.Config(
-        server.app,
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-    )
-    try:
-        asyncio.run(uvicorn.Server(config).serve(sockets=[server.listening]))
-    except KeyboardInterrupt:
-        return
+    serve_app(server.app, server.listening, server.trusted_proxies)

@@ -21,6 +21,7 @@ from pipelines.project.settings.serve import is_local
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+    from starlette.types import ASGIApp
 
     from pipelines.project.project import Project
     from pipelines.project.settings.serve import ServeSettings
@@ -103,10 +104,40 @@ def bound(project: Project, settings: ServeSettings) -> BoundPanel:
 def serve_panel(panel: BoundPanel) -> None:
     """Answer requests until the process is asked to end."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
-    config = uvicorn.Config(
+    serve_app(
         panel.app,
+        panel.listening,
+        panel.trusted_proxies,
+        certificate=panel.certificate,
+        key=panel.key,
+    )
+
+
+def serve_app(
+    app: ASGIApp,
+    listening: socket.socket,
+    trusted_proxies: tuple[Network, ...],
+    *,
+    certificate: str | None = None,
+    key: str | None = None,
+) -> None:
+    """Answer requests at a socket until the process is asked to end.
+
+    Parameters
+    ----------
+    app : ASGIApp
+        The application.
+    listening : socket
+        Where it listens.
+    trusted_proxies : tuple of network
+        Who may open as many connections as all their visitors.
+    certificate, key : str or None
+        Files for https.
+    """
+    config = uvicorn.Config(
+        app,
         # Where they come from, and how many they may be, is for connections to say.
-        http=connections_behind(panel.trusted_proxies),
+        http=connections_behind(trusted_proxies),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -115,13 +146,13 @@ def serve_panel(panel: BoundPanel) -> None:
         # Who is behind a proxy is for the gate to say.
         proxy_headers=False,
         server_header=False,
-        ssl_certfile=panel.certificate,
-        ssl_keyfile=panel.key,
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
         timeout_graceful_shutdown=LAST_SECONDS,
     )
     try:
         with asyncio.Runner(loop_factory=PatientLoop) as runner:
-            runner.run(uvicorn.Server(config).serve(sockets=[panel.listening]))
+            runner.run(uvicorn.Server(config).serve(sockets=[listening]))
     except KeyboardInterrupt:
         return
 

@@ -7,11 +7,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import pyarrow as pa
 
-from features.errors import StoreError, nearest, sample
+from features.errors import StoreError, first_line, nearest, sample
 from pipelines.store.runs import Run, RunKey
 from pipelines.store.schema import (
     ADDED_COLUMNS,
@@ -171,8 +171,28 @@ class ScoreStore(ABC):
                 row["rows"],
                 self._facts_in(row),
             )
-            for row in self._ask(query, parameters, RUN_SCHEMA).read_all().to_pylist()
+            for row in self._listed(query, parameters, RUN_SCHEMA)
         ]
+
+    def _listed(
+        self, query: str, parameters: Sequence[object], schema: pa.Schema
+    ) -> list[dict[str, Any]]:
+        """Answer a query about runs, of whose columns none is ever empty or beyond a calendar."""
+        try:
+            table = self._ask(query, parameters, schema).read_all()
+            rows: list[dict[str, Any]] = table.to_pylist()
+        except (ValueError, OverflowError) as error:
+            raise self._described(first_line(error)) from error
+        empty = [name for name in schema.names if table[name].null_count]
+        if empty:
+            raise self._described(f"{sample(empty)} must be known and are empty")
+        return rows
+
+    def _described(self, why: str) -> StoreError:
+        return StoreError(
+            f"What the score store '{self.shown}' says of its runs cannot be read: {why}; it was"
+            " changed since they were issued, so put the store back from a copy"
+        )
 
     def _facts_in(self, row: Mapping[str, object]) -> dict[str, str]:
         try:
@@ -195,8 +215,7 @@ class ScoreStore(ABC):
         if self.form <= BEFORE_SEALS:
             return []
         query = f"select {', '.join(SEAL_SCHEMA.names)} from run_seals {order}"
-        rows = self._ask(query, [], SEAL_SCHEMA).read_all().to_pylist()
-        return [Seal(**row) for row in rows]
+        return [Seal(**row) for row in self._listed(query, [], SEAL_SCHEMA)]
 
     def seal_of(self, run: Run, groups: Mapping[str, str], rows_digest: str) -> Seal:
         """Seal a run at the end of the chain, which nobody else may lengthen meanwhile."""
@@ -215,9 +234,7 @@ class ScoreStore(ABC):
             return []
         names = ", ".join(ERASURE_SCHEMA.names)
         query = f"select {names} from {ERASURES_TABLE} order by erased_at, number"
-        return [
-            Erasure(**row) for row in self._ask(query, [], ERASURE_SCHEMA).read_all().to_pylist()
-        ]
+        return [Erasure(**row) for row in self._listed(query, [], ERASURE_SCHEMA)]
 
     def write_erased(self, changes: Sequence[ErasedRun], account_id: str | None) -> None:
         """Put other names in the place of erased ones, and leave nothing of what they were.

@@ -376,10 +376,17 @@ def batches_of(
         try:
             with speaking():
                 for batch in answer:
-                    yield batch.cast(schema)
+                    yield _cast(batch, schema)
         finally:
             unread.discard(answer)
             answer.close()
             connection.close()
 
     return pa.RecordBatchReader.from_batches(schema, batches())
+
+
+def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    try:
+        return batch.cast(schema)
+    except ValueError as error:
+        raise duckdb.ConversionException(first_line(error)) from error

@@ -55,13 +55,15 @@ ERASURE_SCHEMA = pa.schema(
 _RUN = ("outcome", "as_of", "model_version", "revision")
 _FLOAT, _LENGTH = np.dtype("<f8"), np.dtype("<i4")
 _MISSING = -1
+_NONE = np.copysign(np.nan, -1)
 
 
 class RowsDigest:
     """SHA-256 of rows in order of ``account_id``, however they are cut into batches.
 
     Each column is hashed by itself, a text as its length and its bytes, so that equal digests mean
-    equal values in equal places. What is missing counts as a number of its own.
+    equal values in equal places. What is missing counts as a number of its own; what is no number
+    is never issued, and counts as another.
 
     Parameters
     ----------
@@ -356,6 +358,7 @@ def _numbers(column: pa.Array, dtype: np.dtype[np.generic]) -> memoryview:
     numbers = known.to_numpy(zero_copy_only=False)
     if dtype == _FLOAT:
         numbers = np.where(np.isnan(numbers), np.nan, numbers + 0.0)
+        numbers[np.asarray(pc.is_nan(column).fill_null(False))] = _NONE
     return np.ascontiguousarray(numbers, dtype).data.cast("B")
 
 

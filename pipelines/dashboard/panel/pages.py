@@ -22,6 +22,7 @@ router = APIRouter()
 NO_PROVIDER = "This panel knows no provider of identities; log in with a password"
 LOGIN_PATHS = ("/login", "/login/oidc", "/login/oidc/back")
 WRONG = "The name or the password is wrong."
+BUSY = "Too many log in at this moment: wait a few seconds and try again."
 
 
 class SessionAnswer(BaseModel):
@@ -50,11 +51,18 @@ async def log_in(
     next: Annotated[str, Form()] = "/",
 ) -> Response:
     """Check a name and a password, and begin a session."""
-    panel = _panel(request)
-    gate = panel.gate
+    gate = _panel(request).gate
     if not gate.has_sessions:
         return RedirectResponse("/", 303)
     address = gate.address(request)
+    with gate.throttle.place(user, address) as has_place:
+        if not has_place:
+            return _form(request, next, BUSY, 503, {"retry-after": "5"}, user)
+        return await _checked(request, user, password, next, address)
+
+
+async def _checked(request: Request, user: str, password: str, next: str, address: str) -> Response:
+    gate = _panel(request).gate
     wait = gate.throttle.begin(user, address)
     if wait > 0:
         seconds = int(wait) + 1

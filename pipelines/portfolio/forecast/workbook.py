@@ -35,6 +35,8 @@ def write_workbook(report: RetentionReport, file: Path) -> None:
     options = {"strings_to_formulas": False, "strings_to_urls": False}
     with replaced_whole(file) as fresh, xlsxwriter.Workbook(fresh, options) as book:
         heading = book.add_format({"bold": True, "bottom": 1})
+        # As text, so that editing a cell does not make a formula of it either.
+        text = book.add_format({"num_format": "@"})
         formats = {kind: book.add_format({"num_format": kind}) for kind in _KINDS}
         for title, columns, rows in _sheets(report):
             sheet = book.add_worksheet(title)
@@ -45,11 +47,17 @@ def write_workbook(report: RetentionReport, file: Path) -> None:
                 for line, row in enumerate(rows, start=1):
                     value = row[place]
                     if isinstance(value, str):
-                        sheet.write_string(line, place, plain(value, LONGEST))
+                        sheet.write_string(line, place, _text(value), text)
                     elif isinstance(value, date):
                         sheet.write_datetime(line, place, value, formats[DAY])
                     elif value is not None:
                         sheet.write_number(line, place, value, formats[kind])
+
+
+def _text(value: str) -> str:
+    text = plain(value, LONGEST)
+    # XlsxWriter takes <r>...</r> for its own markup and would write it out as it is.
+    return f"{text} " if text.startswith("<r>") else text
 
 
 _KINDS = (MONEY, SHARE, DAY, COUNT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SHOWN = 5
+_SEAL = re.compile(r"[0-9a-f]{64}")
 UNFINISHED = "an erasure that was stopped; run 'healthscore erase' again"
 
 
@@ -138,6 +140,8 @@ def check_seals(store: ScoreStore, key: bytes | None, noted: str | None = None) 
     ------
     StoreError
         When the store cannot be read, or a later version sealed a run.
+    SettingsError
+        When what was kept is no seal.
     """
     seals = store.seals()
     for seal in seals:
@@ -155,7 +159,19 @@ def check_seals(store: ScoreStore, key: bytes | None, noted: str | None = None) 
     _follow(check, seals, parts)
     _check_key(check, seals, parts, key)
     _count_unsealed(check, seals, [run for name, run in runs.items() if name not in parts])
+    check.notes += _order_words(list(runs.values()), {seal.run: seal.place for seal in seals})
     check.notes += erased_words(erased)
+    unknown = [one for one in erased if key is not None and one.key_id != key_id(key)]
+    if unknown:
+        check.notes.append(
+            f"{len(unknown):,} erasures were written down without the key at hand, so who did it"
+            f" cannot be told: {sample(dict.fromkeys(one.tombstone for one in unknown), SHOWN)}"
+        )
+    if noted is not None and not _SEAL.fullmatch(noted):
+        raise SettingsError(
+            f"A seal is 64 hexadecimal digits, and {sample([noted])} is none; give one that"
+            " 'healthscore score' or 'healthscore verify-store' told"
+        )
     if noted is not None and noted not in {seal.seal for seal in seals}:
         check.broken.append(
             f"The seal {noted[:64]!r} is not in the store: runs were taken off its end, or sealed"
@@ -229,7 +245,11 @@ def _after(
     """Follow a run through its erasures, from its seal on: what it must be, or what is wrong."""
     rows, digest = seal.rows_digest, seal.digest
     for number, one in enumerate(erasures, start=1):
-        is_vouched = one.is_sound(key) and (one.key_id or not seal.key_id)
+        # Whoever has no key cannot write down an erasure of what was sealed with one.
+        is_foreign = bool(one.key_id) and seal.key_id != key_id(key)
+        is_vouched = one.is_sound(key) and (
+            one.key_id == seal.key_id or is_foreign or not seal.key_id
+        )
         if not is_vouched or (one.number, one.rows_before, one.digest_before) != (
             number,
             rows,
@@ -285,6 +305,21 @@ def _follow(
             # This seal is sound, so the one before is no longer what it was.
             parts[seals[max(number - 1, 0)].run].append("it was sealed anew")
         before, place = seal.seal, seal.place
+
+
+def _order_words(runs: list[Run], places: Mapping[object, int]) -> list[str]:
+    """Say which runs of a date stand in another order than that of issue, by which one is latest.
+
+    Where two jobs issued at the same time nothing need be wrong.
+    """
+    of_outcome = sorted(runs, key=lambda run: run.key.outcome)
+    return [
+        f"The store holds {run.key} before {later.key}, which was sealed earlier: they were issued"
+        " at the same time, or somebody changed which is the newest"
+        for run, later in pairwise(of_outcome)
+        if (run.key.outcome, run.key.as_of) == (later.key.outcome, later.key.as_of)
+        and places.get(run_of(later), 0) < places.get(run_of(run), 0)
+    ]
 
 
 def _check_key(

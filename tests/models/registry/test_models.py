@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -13,9 +15,9 @@ import pytest
 from features.errors import RegistryError
 from models.registry.champions import history
 from models.registry.files import log_champion
-from models.registry.folder import SEAL
+from models.registry.folder import SEAL, kept_version
 from models.registry.models import AskedOutcome, Registry
-from models.registry.session import tracking
+from models.registry.session import fetched_version, tracking
 from models.scoring.file_seal import seal_files, seal_of
 from models.scoring.scorer import Scorer
 from pipelines.reports.figures.tested_rows import reliability_plot
@@ -268,16 +270,29 @@ def test_a_model_whose_files_changed_is_not_loaded(result, tmp_path):
     with tracking(tmp_path, "health", create=False):
         seal = seal_of(file.parent)
         mlflow.MlflowClient().set_model_version_tag("health", version, SEAL, seal)
+    # And who changes that one, by the record of its promotion; also on a server.
+    with pytest.raises(RegistryError, match=r"Version 1 bears another seal than its record"):
+        kept.champion()
+    with tracking(tmp_path, "health", create=False):
+        told = fetched_version("health", version, tmp_path / "fetched")
+    assert told == replace(kept_version(tmp_path, "health"), files=told.files)
+    assert told.recorded_seal not in (None, told.seal)
     assert history(tmp_path, "health").notes == (
         "Version 1 bears another seal than its record: its files or its tag were changed since; "
         "roll back to another version or train again.",
     )
-    file.write_text(text, "utf-8")
-    seal_files(file.parent)
     with tracking(tmp_path, "health", create=False):
         mlflow.MlflowClient().delete_model_version_tag("health", version, SEAL)
+    with pytest.raises(RegistryError, match=r"'seal.json' has changed since the model was"):
+        kept.champion()
+    file.write_text(text, "utf-8")
+    seal_files(file.parent)
     assert kept.champion().model.centres == model.centres
-    assert history(tmp_path, "health").notes[0] == (
+    assert history(tmp_path, "health").notes[0].startswith("Version 1 bears another seal than its")
+    with sqlite3.connect(tmp_path / "mlflow.db") as database:
+        database.execute("update tags set value = '' where key = ?", [SEAL])
+    assert kept.champion().model.centres == model.centres
+    assert history(tmp_path, "health").notes == (
         "Version 1 was registered before the files of models were sealed, so that changes of its "
-        "files are not noticed; train again to seal them."
+        "files are not noticed; train again to seal them.",
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 import pytest
+import uvicorn
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 pytest.importorskip("mcp", reason="needs the extra mcp")
@@ -20,11 +21,12 @@ from mcp.client.streamable_http import streamable_http_client
 from features.errors import SettingsError
 from pipelines.agents.asking import MOST, PREFACE, Pages
 from pipelines.agents.reading import sections_of, text_of
-from pipelines.agents.serving import EVERYBODY, caller_of, http_app, http_server
+from pipelines.agents.serving import EVERYBODY, caller_of, http_app, http_server, serve_http
 from pipelines.agents.tools import Agents
 from pipelines.dashboard.access.tokens import made_token, tokens_file
 from pipelines.dashboard.access.users import UsersFile
 from pipelines.dashboard.access.visitor import Visitor
+from pipelines.dashboard.web.connections import GuardedConnection
 from tests.pipelines.dashboard.served import (
     HOSTILE_IDS,
     account_id,
@@ -304,6 +306,19 @@ def test_an_address_that_is_taken_is_told(project) -> None:
         port = int(first.url.split(":")[2].split("/")[0])
         with pytest.raises(SettingsError, match=f"cannot listen on '127.0.0.1' port {port}"):
             http_server(project, "127.0.0.1", port)
+
+
+def test_over_http_half_sent_requests_are_cut_as_in_the_panel(project, monkeypatch) -> None:
+    configs = []
+
+    async def serve(self: uvicorn.Server, sockets: object) -> None:
+        configs.append(self.config)
+
+    monkeypatch.setattr(uvicorn.Server, "serve", serve)
+    server = http_server(project, "127.0.0.1", 0)
+    with server.listening:
+        serve_http(server)
+    assert issubclass(configs[0].http, GuardedConnection)
 
 
 def test_over_standard_input(project) -> None:

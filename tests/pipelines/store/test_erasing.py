@@ -126,9 +126,26 @@ def test_without_the_key_nobody_writes_an_erasure(
     assert checked(own, b"secret").same
     sql(own, used, "update run_erasures set tombstone = 'erased-other' where model_version = '5'")
     assert [one.model_version for one in checked(own, b"secret").changed] == ["5"]
-    forged = "update run_erasures set key_id = '', seal = '' where model_version = '5'"
-    sql(own, used, forged)
-    assert [one.model_version for one in checked(own, b"secret").changed] == ["5"]
+    # Neither without a key, nor with the name of one that nobody has at hand.
+    for name in ("", "0123456789abcdef"):
+        sql(
+            own,
+            used,
+            "update score_rows set score = 99",
+            f"update run_erasures set key_id = '{name}', seal = '' where model_version = '5'",
+        )
+        assert "5" in [one.model_version for one in checked(own, b"secret").changed]
+
+
+def test_an_erasure_that_the_key_at_hand_does_not_vouch_for_is_said(project: Project) -> None:
+    erase(project)
+    issue(project, batch(["A0"]), key=RunKey("main", DAY, "4"))
+    check = checked(project, b"secret")
+    assert check.same
+    assert check.notes[-1] == (
+        "2 erasures were written down without the key at hand, so who did it cannot be told:"
+        " 'erased-00ff'"
+    )
 
 
 def test_a_store_for_reading_erases_nothing(project: Project) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pyarrow as pa
@@ -48,5 +49,10 @@ def test_values_that_move_between_neighbours_have_another_digest() -> None:
         digest(**reasons | {"segment": ["smalll", "arge"]}),
         digest(**reasons | {"mrr": [None, 0.0]}),
         digest(**reasons | {"mrr": [0.0, None]}),
+        # What is no number is not what is missing, with missing values beside it and without.
+        digest(**reasons | {"mrr": [0.0, math.nan]}),
+        digest(**reasons | {"mrr": [None, None]}),
+        digest(**reasons | {"mrr": [math.nan, None]}),
+        digest(**reasons | {"mrr": [math.nan, math.nan]}),
     ]
     assert len(set(seen)) == len(seen)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections import OrderedDict
-from collections.abc import Callable
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 # Failures that cost no wait: of one user from one address, and of one user from anywhere.
@@ -16,6 +17,8 @@ SUSPECT, FREE_OF_SUSPECT = 50, 2
 LONGEST_WAIT = 300.0
 FORGET_AFTER = 3600.0
 MOST = 50_000
+# Logins that are being checked or wait for it: in all, and from one address.
+MOST_UNDER_WAY, MOST_OF_ONE = 100, 10
 Key = tuple[str, str]
 
 
@@ -42,7 +45,28 @@ class LoginThrottle:
         self.clock = clock
         self._failed: OrderedDict[Key, _Failures] = OrderedDict()
         self._known: OrderedDict[Key, None] = OrderedDict()
+        self._under_way: Counter[str] = Counter()
         self._lock = threading.Lock()
+
+    @contextmanager
+    def place(self, user: str, address: str) -> Iterator[bool]:
+        """Hold one of the places for logins under way; give whether there was one.
+
+        A flood of slow checks would otherwise hold every connection of an address, or of the
+        panel. Whoever has logged in at the address before needs no place.
+        """
+        with self._lock:
+            taken = self._under_way[address] < MOST_OF_ONE
+            taken = taken and self._under_way.total() < MOST_UNDER_WAY
+            is_known = _keys(user, address)["pair"] in self._known
+            self._under_way[address] += taken
+        try:
+            yield taken or is_known
+        finally:
+            with self._lock:
+                self._under_way[address] -= taken
+                if not self._under_way[address]:
+                    del self._under_way[address]
 
     def begin(self, user: str, address: str) -> float:
         """Begin a login: return the seconds it has to wait yet, or count it as failed and return 0.

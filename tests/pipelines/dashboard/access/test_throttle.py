@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import pytest
 
 from pipelines.dashboard.access.guards import throttle as login_throttle
-from pipelines.dashboard.access.guards.throttle import FREE, LONGEST_WAIT, SUSPECT, LoginThrottle
+from pipelines.dashboard.access.guards.throttle import (
+    FREE,
+    LONGEST_WAIT,
+    MOST_OF_ONE,
+    MOST_UNDER_WAY,
+    SUSPECT,
+    LoginThrottle,
+)
 from tests.pipelines.dashboard.served import Clock
 
 
@@ -86,6 +95,24 @@ def test_a_login_takes_back_what_was_counted(clock, throttle) -> None:
         assert throttle.begin("bob", "b") == 0
         throttle.unchecked("bob", "b")
     assert [throttle.begin("sue", "b") for _ in range(4)] == [0, 0, 0, 0]
+
+
+def test_logins_under_way_are_few_and_leave_their_places(throttle) -> None:
+    with ExitStack() as held:
+        taken = [held.enter_context(throttle.place(f"{n}", "a")) for n in range(MOST_OF_ONE + 2)]
+        assert taken == [True] * MOST_OF_ONE + [False] * 2
+        for number in range(MOST_UNDER_WAY - MOST_OF_ONE):
+            assert held.enter_context(throttle.place("eve", f"b{number // MOST_OF_ONE}"))
+        with throttle.place("eve", "elsewhere") as has_place:
+            assert not has_place
+        # A flood does not keep out who has been there before.
+        throttle.begin("ann", "a")
+        throttle.succeeded("ann", "a")
+        with throttle.place("ann", "a") as has_place:
+            assert has_place
+    assert not throttle._under_way
+    with throttle.place("eve", "a") as has_place:
+        assert has_place
 
 
 def test_memory_is_bounded(monkeypatch, throttle) -> None:

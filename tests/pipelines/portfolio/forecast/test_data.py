@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import duckdb
+import openpyxl
 import pytest
 
 from features.errors import EvidenceError, SettingsError
@@ -30,7 +31,13 @@ from pipelines.store.opening import open_store
 from tests.pipelines.reports.page import Page
 
 DAY, EARLIER = date(2025, 7, 1), date(2025, 3, 15)
-HOSTILE = ["<script>alert(1)</script>", '=HYPERLINK("http://x","y")', "\u202eRTL", "L" * 300]
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '=HYPERLINK("http://x","y")',
+    "\u202eRTL",
+    "<r><t>rich</t></r>",
+    "L" * 300,
+]
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +57,7 @@ def attacked(report):
     week = report.weeks[0]
     first = [
         replace(week.first[0], account_id=text, name=name)
-        for text, name in zip(HOSTILE, [*HOSTILE[:3], None], strict=True)
+        for text, name in zip(HOSTILE, [*HOSTILE[:4], None], strict=True)
     ]
     return replace(
         report,
@@ -255,6 +262,9 @@ def test_names_are_text_wherever_they_are_told(attacked, tmp_path, capsys) -> No
         texts = [archive.read(name).decode() for name in sheets]
     assert len(sheets) == 6
     assert not any("<f>" in text or "hyperlink" in text.lower() for text in texts)
+    names = openpyxl.load_workbook(file)["Segments"]["A"]
+    assert {HOSTILE[1], f"{HOSTILE[3]} "} <= {cell.value for cell in names}
+    assert {(cell.data_type, cell.number_format) for cell in names[1:]} == {("s", "@")}
 
 
 def test_accounts_without_money_are_counted(bare, tmp_path) -> None:
