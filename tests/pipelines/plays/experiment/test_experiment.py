@@ -158,6 +158,26 @@ def test_arms_are_compared_as_they_were_drawn(small, run) -> None:
     assert "2 owners looked after accounts of both kinds" in shown
 
 
+def test_who_was_called_after_all_is_known_by_any_name_of_the_play(small, run) -> None:
+    rows = ("C0,2024-01-10,Phone", "C2,2024-01-11, CALL", "C4,2024-01-12,visit")
+    acts = "\n".join(["account_id,occurred_at,play", *rows, ""])
+    config = small(churned=30, days=300, config=READ, interventions=acts)
+    drawn(config)
+    renamed = '[plays.renamed]\nphone = "call"\n'
+    config.write_text(config.read_text("utf-8") + renamed, encoding="utf-8")
+    answer = run("experiment", "read", "call", "-c", config, "--json").answer
+    assert (answer["left_alone_acted"], answer["acted_missed"]) == (2, 30)
+
+
+def test_a_play_that_nobody_logs_is_told(small, run) -> None:
+    acts = ACTS.replace(",call", ",workshop")
+    config = small(churned=30, days=300, config=READ, interventions=acts)
+    drawn(config)
+    shown = " ".join(run("experiment", "read", "call", "-c", config).out.split())
+    assert "No intervention is called 'call', so that nobody knows who was acted on" in shown
+    assert "on record are 'visit', 'workshop'" in shown
+
+
 def test_what_is_not_known_yet_is_waited_for(small, run) -> None:
     config = small(churned=30, config=READ, interventions=ACTS)
     drawn(config, as_of=date(2024, 10, 20))
