@@ -108,7 +108,8 @@ def savable_first(project: Project, report: PlaysReport, calls: int) -> SavableF
                 rows["arr"] = MONTHS * rows["mrr"].fillna(0.0) if known.any() else 1.0
                 segments = sorted(set(rows["segment"]))
                 hours = project.settings.plays.hours
-                ranked = kept_per_hour(rows, levers(report.plays, segments, hours))
+                plays = levers(report.plays, segments, hours, report.trials)
+                ranked = kept_per_hour(rows, plays)
                 for standing, number in ranked["standing"].value_counts().items():
                     standings[str(standing)] = standings.get(str(standing), 0) + int(number)
                 parts = [_best(pd.concat([*parts, ranked]))]

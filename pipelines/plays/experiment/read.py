@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from features.errors import DataError, EvidenceError, SettingsError, sample
+from features.errors import DataError, EvidenceError, SettingsError, StoreError, sample
 from features.json_values import JsonReady
 from pipelines.plays.experiment.assign import ledger_of, settings_of
 from pipelines.plays.experiment.ledger import Assignment, Draw, owners_of_both
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from features.tables.company import Company
     from models.arrays import Floats
     from models.plays.experiment import Reading
+    from models.plays.savable import Trial
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,50 @@ def read(project: Project, name: str) -> ExperimentReading:
         plays_on_record=() if acts is None else tuple(sorted(set(acts["play"]))),
         is_on_record=own is None or not own.empty,
     )
+
+
+def settled(project: Project) -> tuple[tuple[Trial, ...], list[str]]:
+    """Read what the experiments of the configuration have settled.
+
+    Returns
+    -------
+    trials : tuple of Trial
+        Of those whose reading says that the play helps or harms.
+    notes : list of str
+        Experiments that cannot be read, one sentence each.
+    """
+    from features.outcomes.interventions import play_name
+    from models.plays.savable import Trial
+
+    trials: list[Trial] = []
+    notes: list[str] = []
+    drawn = {draw.experiment for draw in _draws(project, notes)}
+    for name, settings in project.settings.experiments.items():
+        if name not in drawn:
+            continue
+        try:
+            reading = read(project, name).reading
+        except EvidenceError:
+            continue
+        except DataError as error:
+            notes.append(str(error))
+            continue
+        change = reading.change
+        if reading.verdict in ("helps", "harms") and None not in (change.low, change.high):
+            play = play_name(settings.play, project.settings.plays.renamed)
+            without = reading.churned_left_alone / reading.left_alone
+            ends = float(change.value or 0), float(change.low or 0), float(change.high or 0)
+            trials.append(Trial(play, settings.segments, without, *ends))
+    return tuple(trials), notes
+
+
+def _draws(project: Project, notes: list[str]) -> list[Draw]:
+    try:
+        return ledger_of(project).draws()
+    except StoreError as error:
+        # A ledger that somebody changed proves nothing, and stops nothing else.
+        notes.append(str(error))
+        return []
 
 
 def _refuse_unreadable(project: Project, name: str, draws: list[Draw]) -> None:

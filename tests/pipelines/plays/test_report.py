@@ -18,7 +18,7 @@ from pipelines.plays.effects import PlaysReport, kept_report
 from pipelines.plays.report import plays_html
 from pipelines.plays.savable import Savable, SavableFirst
 from pipelines.plays.screen import bar, show_calls, show_report
-from pipelines.plays.words import doubts, headline, range_words, sentence, settling
+from pipelines.plays.words import doubts, headline, places, range_words, sentence, settling
 from pipelines.project.project import Project
 
 HOSTILE = "<script>alert(1)</script> \u202e[red]"
@@ -107,6 +107,24 @@ def test_what_would_settle_it_is_said() -> None:
     assert settling(enough).startswith("A change by a fifth of the churn would have shown by now")
 
 
+def test_segments_read_together_are_not_taken_for_all_accounts(capsys) -> None:
+    small = replace(GROWTH, segment="all")
+    play = replace(CALL, segments=(effect("plan=free"), small))
+    assert [place for place, _ in places(play)] == [
+        "all accounts",
+        "plan=free",
+        "the smaller segments",
+    ]
+    assert settling(play) == "About 60 more would settle it for the smaller segments"
+    assert "the smaller segments" in plays_html(replace(REPORT, plays=(play,)), CALLS)
+    # Where there are no segments their one line would say the same twice.
+    assert [place for place, _ in places(replace(CALL, segments=(small,)))] == ["all accounts"]
+    console = Console(width=160, highlight=False, markup=False)
+    show_report(console, replace(REPORT, plays=(play,)))
+    shown = capsys.readouterr().out
+    assert (shown.count("all accounts"), shown.count("the smaller segments")) == (1, 2)
+
+
 def test_doubts_are_told() -> None:
     told = doubts(CALL)
     assert "200 dates on which an account was given it with as good as 321" in told[0]
@@ -154,11 +172,18 @@ def test_the_screen_holds_all_of_it(capsys) -> None:
 
 def test_a_bar_shows_no_change_in_its_middle() -> None:
     drawn = bar(effect(low=-0.1, high=0.0, effect=-0.05), 0.1).plain
-    assert len(drawn) == 25
-    assert drawn[12] == "│"
-    assert drawn[6] == "●"
-    assert drawn[:6] == "─" * 6
-    assert drawn[13:].strip() == ""
+    assert len(drawn) == 17
+    assert drawn[8] == "│"
+    assert drawn[4] == "●"
+    assert drawn[:4] == "─" * 4
+    assert drawn[9:].strip() == ""
+
+
+def test_bars_are_whole_on_a_narrow_terminal(capsys) -> None:
+    whole = effect(low=-0.1, high=0.1, effect=0.05)
+    play = replace(CALL, everywhere=whole, segments=(replace(GROWTH, segment="plan=enterprise"),))
+    show_report(Console(width=80, highlight=False), replace(REPORT, plays=(play,)))
+    assert bar(whole, 0.1).plain in capsys.readouterr().out
 
 
 def test_a_reading_is_kept_and_a_broken_one_is_told(tmp_path: Path) -> None:
