@@ -33,7 +33,7 @@ KINDS = {
     "begins": "the team acts on the true risk, from the second year on",
 }
 SEEDS = tuple(range(1, 11))
-# Where the confounders are measured: the intervals claim to hold here.
+# Where all that the team goes by is on record.
 MEASURED = ("tables", "null")
 # The slowest peer takes half of the time of a company.
 WITH_PEERS = ("tables", "null", "risk")
@@ -73,23 +73,26 @@ def summary(companies: list[Figures]) -> Figures:
             for one in c.get("effects", [])[1:]
         ]
 
-    measured, everything = cells(MEASURED), cells(tuple(KINDS))
+    everything = cells(tuple(KINDS))
+    beside = [one for one in everything if one["of"]]
     null = [one for one in everything if one["true"] == 0]
     real = [one for one in everything if one["true"] < 0]
     states = [c["untreated"] for c in companies if "untreated" in c]
     ranked = [s for s in states if s["kept_at_best"] > 0]
     watched = [c["watched"] for c in companies if "watched" in c]
     return {
-        "effect_coverage": _covered(measured),
+        "effect_coverage": _covered(everything),
+        "effect_coverage_where_measured": _covered(cells(MEASURED)),
         "effect_coverage_by_kind": {kind: _covered(cells((kind,))) for kind in KINDS},
-        "effect_error": _error(measured, "effect"),
+        "effect_error": _error(everything, "effect"),
+        "effect_error_beside_peers": _errors(beside),
         "effect_error_by_kind": {kind: _errors(cells((kind,))) for kind in KINDS},
         "false_effects": _share(null, "helps"),
         "false_effects_of": len(null),
         "called_harmful": _share(everything, "harms"),
         "true_effects_found": _share(real, "helps"),
         "true_effects_of": len(real),
-        "naive_error": _error(measured, "naive"),
+        "naive_error": _error(everything, "naive"),
         "refused": sum("refused" in c for c in companies),
         "untreated_gap": _mean(states, "gap_now"),
         "untreated_gap_before": _mean(states, "gap_left_out"),
@@ -124,7 +127,8 @@ def _errors(cells: list[Figures]) -> Figures:
         name: _error(cells, key) for name, key in (("healthscore", "effect"), ("naive", "naive"))
     }
     for name in sorted({name for one in cells for name in one["of"]}):
-        off = [abs(one["of"][name][one["segment"]] - one["true"]) for one in cells if one["of"]]
+        held = [one for one in cells if name in one["of"]]
+        off = [abs(one["of"][name][one["segment"]] - one["true"]) for one in held]
         told[name] = float(100 * np.mean(off))
     return told
 

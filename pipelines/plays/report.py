@@ -74,9 +74,15 @@ def basis(report: PlaysReport) -> str:
 
 def answers(report: PlaysReport) -> list[tuple[str, str, str]]:
     """List per play its name, what it does, and what would settle it."""
-    told = []
+    told = [
+        (one.play, range_words(one.low, one.high, 100), "settled by an experiment")
+        for one in report.trials
+    ]
+    tried = {one.play for one in report.trials}
     for play in report.plays:
         whole = play.everywhere
+        if play.play in tried:
+            continue
         if whole is None:
             told.append((play.play, "not enough to compare", play.why_not))
             continue

@@ -116,7 +116,7 @@ def settling(found: PlayResult) -> str:
     if not known:
         return (
             "More of the same would not settle it: who gets it is chosen too much by risk; leave a"
-            " few accounts alone on purpose and compare ('healthscore experiment')"
+            " few accounts alone on purpose and compare"
         )
     if not any(one.more_needed for _, one in known):
         return (
@@ -130,15 +130,20 @@ def settling(found: PlayResult) -> str:
 def headline(report: PlaysReport) -> str:
     """Say what was found of all plays."""
     told = [play for play in report.plays if play.everywhere is not None]
-    helps = [play for play in told if _any(play, "helps")]
-    harms = [play for play in told if _any(play, "harms")]
-    if not report.plays:
+    tried = {one.play: "harms" if one.low > 0 else "helps" for one in report.trials}
+    if not report.plays and not tried:
         return "Nobody acted within the days after a date"
-    if not told:
+    if not told and not tried:
         return "Not enough was done to compare"
-    parts = [f"{len(helps)} of {plural(len(told), 'play')} shown to prevent churn"]
-    if harms:
-        parts.append(f"{len(harms)} shown to do harm")
+    names = {play.play for play in told} | tried.keys()
+    shown = {
+        verdict: {play.play for play in told if _any(play, verdict) and play.play not in tried}
+        | {play for play, settled in tried.items() if settled == verdict}
+        for verdict in ("helps", "harms")
+    }
+    parts = [f"{len(shown['helps'])} of {plural(len(names), 'play')} shown to prevent churn"]
+    if shown["harms"]:
+        parts.append(f"{len(shown['harms'])} shown to do harm")
     return ", ".join(parts)
 
 
@@ -181,7 +186,8 @@ def doubts(found: PlayResult) -> list[str]:
         _unseen(whole),
     ]
     if found.with_others:
-        said.append(f"{count(found.with_others)} more dates had another play too and are left out")
+        others = plural(found.with_others, "more date")
+        said.append(f"{others} had another play too and count for nothing")
     placebo = found.placebo
     if placebo is not None:
         span = f"{percent(placebo.low, 2)} to {percent(placebo.high, 2)}"

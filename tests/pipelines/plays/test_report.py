@@ -14,8 +14,9 @@ from rich.console import Console
 
 from features.errors import RegistryError
 from models.plays.result import Placebo, PlayEffect, PlayResult, Verdict
+from models.plays.savable import Trial
 from pipelines.plays.effects import PlaysReport, kept_report
-from pipelines.plays.report import plays_html
+from pipelines.plays.report import answers, plays_html
 from pipelines.plays.savable import Savable, SavableFirst
 from pipelines.plays.screen import bar, show_calls, show_report
 from pipelines.plays.words import doubts, headline, places, range_words, sentence, settling
@@ -129,7 +130,7 @@ def test_doubts_are_told() -> None:
     told = doubts(CALL)
     assert "200 dates on which an account was given it with as good as 321" in told[0]
     assert "2.0 times as likely" in told[1]
-    assert told[2] == "7 more dates had another play too and are left out"
+    assert told[2] == "7 more dates had another play too and count for nothing"
     assert told[3].endswith("as it should be")
     failing = replace(CALL, placebo=Placebo(0.02, 0.01, 0.03, False))
     assert doubts(failing)[3].endswith("so nothing is claimed")
@@ -144,6 +145,25 @@ def test_the_headline_counts_what_was_shown() -> None:
     )
     assert headline(replace(REPORT, plays=())) == "Nobody acted within the days after a date"
     assert headline(replace(REPORT, plays=REPORT.plays[1:])) == "Not enough was done to compare"
+
+
+def test_what_an_experiment_settled_is_said_first(capsys) -> None:
+    helps = Trial("mail", (), 0.2, -0.05, -0.08, -0.02)
+    harms = Trial("call", ("plan=free",), 0.2, 0.05, 0.02, 0.08)
+    report = replace(REPORT, trials=(helps, harms))
+    assert headline(report) == "1 of 2 plays shown to prevent churn, 1 shown to do harm"
+    assert headline(replace(report, plays=(), trials=(helps,))) == (
+        "1 of 1 play shown to prevent churn"
+    )
+    assert answers(report)[:2] == [
+        ("mail", "2 to 8 of 100 fewer churn", "settled by an experiment"),
+        ("call", "2 to 8 of 100 more churn", "settled by an experiment"),
+    ]
+    said = "By an experiment call harms in plan=free: 2 to 8 of 100 more churn"
+    assert said in plays_html(report, CALLS)
+    show_report(Console(width=160, highlight=False, markup=False), report)
+    assert said in capsys.readouterr().out
+    assert PlaysReport.from_dict(json.loads(json.dumps(report.to_dict()))) == report
 
 
 def test_the_page_holds_all_of_it_and_nobodys_markup() -> None:
