@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from features.catalog import EVERYBODY
+from features.errors import sample
 from pipelines.reports.wording import count, percent, plural
 
 if TYPE_CHECKING:
@@ -171,7 +172,17 @@ def standing_words(first: SavableFirst) -> str:
         for standing, words in STANDINGS.items()
         if first.standings.get(standing)
     ]
-    return ", ".join(said)
+    return ", ".join(said) + idle_words(first)
+
+
+def idle_words(first: SavableFirst) -> str:
+    """Say which hours are spent on nobody, or nothing."""
+    if not first.idle:
+        return ""
+    return (
+        f"; {sample(first.idle, 8)} of [owners.capacity] look after none of them: whoever took over"
+        " their accounts is given as many hours as it takes"
+    )
 
 
 def doubts(found: PlayResult) -> list[str]:

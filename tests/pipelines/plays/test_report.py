@@ -19,7 +19,15 @@ from pipelines.plays.effects import PlaysReport, kept_report
 from pipelines.plays.report import answers, plays_html
 from pipelines.plays.savable import Savable, SavableFirst
 from pipelines.plays.screen import bar, show_calls, show_report
-from pipelines.plays.words import doubts, headline, places, range_words, sentence, settling
+from pipelines.plays.words import (
+    doubts,
+    headline,
+    places,
+    range_words,
+    sentence,
+    settling,
+    standing_words,
+)
 from pipelines.project.project import Project
 
 HOSTILE = "<script>alert(1)</script> \u202e[red]"
@@ -188,6 +196,16 @@ def test_the_screen_holds_all_of_it(capsys) -> None:
     for text in ("3 to 9 of 100 fewer churn", "plan=growth", "not enough evidence", "[red]"):
         assert text in shown
     assert "80 (40 to 120)" in shown
+
+
+def test_hours_of_owners_who_left_are_told() -> None:
+    assert standing_words(CALLS) == "3 can be saved, 10 stay anyway"
+    gone = replace(CALLS, idle=("ann", HOSTILE))
+    assert "'ann'" in standing_words(gone)
+    assert "look after none of them: whoever took over" in standing_words(gone)
+    page = plays_html(REPORT, gone)
+    assert "look after none of them" in page
+    assert "<script>" not in page
 
 
 def test_a_bar_shows_no_change_in_its_middle() -> None:
