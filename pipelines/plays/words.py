@@ -180,8 +180,8 @@ def idle_words(first: SavableFirst) -> str:
     if not first.idle:
         return ""
     return (
-        f"; {sample(first.idle, 8)} of [owners.capacity] look after none of them: whoever took over"
-        " their accounts is given as many hours as it takes"
+        f"; [owners.capacity] has hours of {sample(first.idle, 8)}, with none of these accounts:"
+        " whoever took them over is given as many hours as it takes"
     )
 
 

@@ -202,9 +202,9 @@ def test_hours_of_owners_who_left_are_told() -> None:
     assert standing_words(CALLS) == "3 can be saved, 10 stay anyway"
     gone = replace(CALLS, idle=("ann", HOSTILE))
     assert "'ann'" in standing_words(gone)
-    assert "look after none of them: whoever took over" in standing_words(gone)
+    assert "with none of these accounts: whoever took" in standing_words(gone)
     page = plays_html(REPORT, gone)
-    assert "look after none of them" in page
+    assert "with none of these accounts" in page
     assert "<script>" not in page
 
 
