@@ -7,7 +7,7 @@ begins after a year of quiet, the champion of that year is watched. Experiments 
 read every week; public studies are read where causaldata is installed. Peers are those of DoubleML,
 EconML and causalml that are installed:
 
-    pip install doubleml econml causalml causaldata
+    pip install -r requirements-bench.txt causalml
 
     python benchmarks/acting.py [--quick] [--json] [--accounts N] [--seeds S ...] [--kinds K ...]
                                 [--no-peers] [--runs N]
