@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,11 @@ from _drawn import live, nature
 from _drawn_company import account_names, write_life
 from scipy.special import xlogy
 
+from models.arrays import Floats
+from models.plays.effects import play_effects
+from models.plays.result import PlayResult
+from models.plays.savable import kept_per_hour, levers
+
 KEYS = ["account_id", "observation_date"]
 WITHIN = "[plays]\nwithin_days = 1\n"
 # Share of the accounts that the team has the hours to call.
@@ -21,35 +25,39 @@ HOURS = 0.1
 
 @dataclass(frozen=True)
 class Acted:
-    """A company's labelled rows with the truth beside them."""
+    """A company's labelled rows, with the truth beside them in the frame."""
 
-    frame: pd.DataFrame
-    rows: Any
+    project: Any
     labelled: Any
-    segments: Any
+    rows: Any
+    frame: pd.DataFrame
 
 
-def draw(folder: Path, kind: str, seed: int, accounts: int) -> Acted:
-    """Draw a company, write it, and read it as the product does."""
-    from pipelines.plays.rows import acted_rows
+def draw(folder: Path, kind: str, seed: int, accounts: int, begins: int = 0) -> Acted:
+    """Draw a company whose team acts from a month on, write it, and read it as the product does."""
+    from pipelines.plays.rows import acted_of
+    from pipelines.project.company import open_company
     from pipelines.project.project import load_project
-    from pipelines.project.rows import labelled_rows, segment_settings
+    from pipelines.project.rows import labelled_rows
 
     of = nature(seed)
     # A play that differs by segment, none and strong among them, and a team that is not lazy.
-    play = np.zeros_like(of.play) if kind == "null" else of.play
-    team = "tables" if kind == "null" else kind
-    frailty = max(of.frailty, 0.4) if kind == "frailty" else of.frailty
-    life = live(
-        seed,
-        accounts,
-        replace(of, acts=(0.3, 0.7)[seed % 2], play=play, team=team, frailty=frailty),
+    of = replace(
+        of,
+        acts=(0.3, 0.7)[seed % 2],
+        begins=begins,
+        play=np.zeros_like(of.play) if kind == "null" else of.play,
+        team="tables" if kind == "null" else kind,
+        frailty=max(of.frailty, 0.4) if kind == "frailty" else of.frailty,
     )
+    life = live(seed, accounts, of=of)
     write_life(folder, life)
     file = folder / "healthscore.toml"
     file.write_text(file.read_text(encoding="utf-8") + WITHIN, encoding="utf-8")
     project = load_project(file)
-    labelled = labelled_rows(project)
+    with open_company(project) as company:
+        labelled = labelled_rows(project, company)
+        rows = acted_of(project, company, labelled)
     truth = pd.concat(life.rows)
     truth = pd.DataFrame(
         {
@@ -61,162 +69,104 @@ def draw(folder: Path, kind: str, seed: int, accounts: int) -> Acted:
         }
     )
     frame = labelled.frame.merge(truth, on=KEYS, how="left", validate="1:1")
-    return Acted(frame, acted_rows(project), labelled, segment_settings(project, labelled.signals))
+    if len(frame) != len(rows.rows.happened):
+        raise RuntimeError(f"{rows.gone_before} rows were gone before anybody could act")
+    return Acted(project, labelled, rows, frame)
 
 
-def effects(company: Acted) -> dict[str, Any]:
+def effects(company: Acted) -> tuple[dict[str, Any], PlayResult | None]:
     """Find the play's effect: ours with intervals, the plain difference, and the truth."""
-    from models.plays.effects import play_effects
-
     rows, frame = company.rows.rows, company.frame
-    found = play_effects(rows)
-    effect = found[0] if found else None
+    results = play_effects(rows)
+    effect = results[0] if results else None
     if effect is None or effect.everywhere is None:
-        return {"refused": "" if effect is None else effect.why_not}
-    settled = frame["treated"].notna().to_numpy()
-    acted = settled & (frame["treated"] == True).to_numpy()  # noqa: E712
+        return {"refused": "nobody acted" if effect is None else effect.why_not}, None
+    acted = frame["treated"].eq(True).to_numpy()
     segment = rows.inputs["segment"].to_numpy(dtype=object)
     change = (frame["helped"] - frame["untreated"]).to_numpy(dtype=float)
-    told = []
-    for one in (effect.everywhere, *effect.segments):
-        inside = acted if one.segment == "all" else acted & (segment == one.segment)
+    told = [effect.everywhere.to_dict() | {"true": float(change[acted].mean())}]
+    for one in effect.segments:
+        inside = acted & (segment == one.segment)
         told.append(one.to_dict() | {"true": float(change[inside].mean())})
-    return {"effects": told, "effect": effect}
+    return {"effects": told}, effect
 
 
-def peers(company: Acted, names: list[str]) -> dict[str, float]:
-    """Estimate the effect on those acted on with some peers."""
-    rows = company.rows.rows
-    inputs = rows.inputs.copy()
-    for column in inputs.columns:
-        if not pd.api.types.is_numeric_dtype(inputs[column]):
-            inputs[column] = pd.factorize(inputs[column])[0]
-    matrix = inputs.fillna(inputs.median(numeric_only=True)).fillna(0).to_numpy(dtype=float)
-    acted = next(iter(rows.acted.values())).astype(float)
-    return {name: _PEERS[name](matrix, acted, rows.happened) for name in names}
-
-
-def _doubleml(matrix: np.ndarray, acted: np.ndarray, happened: np.ndarray) -> float:
-    import doubleml
-    from lightgbm import LGBMClassifier
-
-    data = doubleml.DoubleMLData.from_arrays(matrix, happened, acted)
-    learner = LGBMClassifier(n_estimators=80, learning_rate=0.05, num_leaves=8, verbose=-1)
-    model = doubleml.DoubleMLIRM(data, learner, learner, score="ATTE", n_folds=5)
-    return float(model.fit().coef[0])
-
-
-def _econml(matrix: np.ndarray, acted: np.ndarray, happened: np.ndarray) -> float:
-    from econml.dml import CausalForestDML
-    from lightgbm import LGBMClassifier, LGBMRegressor
-
-    settings = {"n_estimators": 80, "learning_rate": 0.05, "num_leaves": 8, "verbose": -1}
-    forest = CausalForestDML(
-        model_y=LGBMRegressor(**settings),
-        model_t=LGBMClassifier(**settings),
-        discrete_treatment=True,
-        n_estimators=200,
-        random_state=0,
-        n_jobs=1,
-    )
-    forest.fit(happened, acted.astype(int), X=matrix)
-    return float(forest.effect(matrix[acted > 0]).mean())
-
-
-def _causalml(matrix: np.ndarray, acted: np.ndarray, happened: np.ndarray) -> float:
-    from causalml.inference.meta import BaseXRegressor
-    from lightgbm import LGBMRegressor
-
-    learner = BaseXRegressor(
-        LGBMRegressor(n_estimators=80, learning_rate=0.05, num_leaves=8, verbose=-1)
-    )
-    change = learner.fit_predict(matrix, acted.astype(int), happened)
-    return float(np.asarray(change).ravel()[acted > 0].mean())
-
-
-_PEERS = {"DoubleML": _doubleml, "EconML": _econml, "causalml": _causalml}
-
-
-def untreated(company: Acted, effect: Any) -> dict[str, float]:
-    """Hold the risk if nobody acts, learnt with and without regard to acts, against the truth.
-
-    Losses are beyond those of the truth, in nats a row, on the held-out dates; and the ARR truly
-    kept by calling a tenth of the newest date's accounts, ours over probability times ARR.
-    """
-    from models.plays.savable import kept_per_hour, levers
+def teach(company: Acted, frame: pd.DataFrame) -> Any:
+    """Teach a model as the product does."""
     from models.training.learning import learn
+    from pipelines.project.rows import learning_of
+
+    return learn(frame, company.labelled.signals, learning_of(company.project, company.labelled))
+
+
+def untreated(
+    company: Acted, effect: PlayResult | None, *, had_nobody_acted: bool
+) -> dict[str, float]:
+    """Hold the risk if nobody acts against the truth, and the order of calls that follows from it.
+
+    Losses are beyond those of the truth, in nats a row, on the held-out dates: of the product,
+    which lets rows acted on teach; of the same without them; and, where asked for, of the same on
+    rows whose outcomes are drawn anew as if nobody had acted, which no company has. The ARR is
+    what is truly kept by calling a tenth of the newest date's accounts.
+    """
     from models.training.splits import time_holdout
 
-    frame, labelled = company.frame, company.labelled
-    fold = time_holdout(frame["observation_date"], labelled.maturity_days)
-    acted = labelled.acted if labelled.acted is not None else np.zeros(len(frame), dtype=bool)
+    frame = company.frame
+    fold = time_holdout(frame["observation_date"], company.labelled.maturity_days)
+    acted = frame["treated"].eq(True).to_numpy()
     test = fold.test[frame["untreated"].notna().to_numpy()[fold.test]]
-    true = frame["untreated"].to_numpy(dtype=float)[test]
+    alone = frame["untreated"].to_numpy(dtype=float)
     figures: dict[str, float] = {}
-    said = {}
-    for name, rows in (("before", fold.train), ("now", fold.train[~acted[fold.train]])):
-        learnt = learn(
-            frame.iloc[rows],
-            labelled.signals,
-            maturity_days=labelled.maturity_days,
-            segments=company.segments,
-            decisions=labelled.decisions,
-        )
-        risk = np.clip(learnt.probability(frame.iloc[test]), 1e-6, 1 - 1e-6)
-        said[name] = risk
-        beyond = xlogy(true, true / risk) + xlogy(1 - true, (1 - true) / (1 - risk))
+    learnt = teach(company, frame.iloc[fold.train])
+    risk = learnt.probability(frame.iloc[test])
+    teachings = {"now": learnt}
+    if acted[fold.train].any():
+        teachings["left_out"] = teach(company, frame.iloc[fold.train[~acted[fold.train]]])
+    if had_nobody_acted:
+        teachings["nobody_acted"] = teach(company, _had_nobody_acted(frame.iloc[fold.train]))
+    for name, taught in teachings.items():
+        beyond = loss_beyond(alone[test], taught.probability(frame.iloc[test]))
         figures[f"gap_{name}"] = float(beyond.mean())
-        was = acted[test]
-        figures[f"gap_{name}_acted_on"] = float(beyond[was].mean()) if was.any() else float("nan")
-    newest = frame["observation_date"].to_numpy()[test] == frame["observation_date"].max()
+        if acted[test].any():
+            figures[f"gap_{name}_acted_on"] = float(beyond[acted[test]].mean())
+    newest = (frame["observation_date"] == frame["observation_date"].max()).to_numpy()[test]
     last = frame.iloc[test[newest]]
-    segment = company.rows.rows.inputs["segment"]
-    calls = pd.DataFrame(
-        {
-            "segment": learnt.segment(last),
-            "probability": said["now"][newest],
-            "arr": 12 * last["mrr"].to_numpy(dtype=float),
-        }
-    )
-    truly = calls["arr"].to_numpy() * (last["untreated"] - last["helped"]).to_numpy(dtype=float)
+    return figures | _kept(last, learnt.segment(last), risk[newest], effect)
+
+
+def loss_beyond(true: Floats, risk: Floats) -> Floats:
+    """Loss of a probability beyond that of the truth, in nats a row: (n,)."""
+    risk = np.clip(risk, 1e-6, 1 - 1e-6)
+    return np.asarray(xlogy(true, true / risk) + xlogy(1 - true, (1 - true) / (1 - risk)))
+
+
+def _had_nobody_acted(frame: pd.DataFrame) -> pd.DataFrame:
+    """Draw the outcome of rows acted on anew, as far as acting changed it."""
+    helped, alone = frame["helped"].to_numpy(float), frame["untreated"].to_numpy(float)
+    stayed = frame["treated"].eq(True).to_numpy() & (frame["happened"].to_numpy() == 0)
+    # Whoever stayed with a play that helps had left without it with this probability.
+    saved = np.where(stayed, (alone - helped) / (1 - helped), 0.0)
+    drawn = np.random.default_rng(len(frame)).random(len(frame)) < np.nan_to_num(saved)
+    return frame.assign(happened=np.where(drawn, 1, frame["happened"]))
+
+
+def _kept(
+    last: pd.DataFrame, segment: Any, risk: Floats, effect: PlayResult | None
+) -> dict[str, float]:
+    """ARR truly kept by the same hours: ours, the largest expected loss, and any accounts."""
+    arr = 12 * last["mrr"].to_numpy(dtype=float)
+    truly = arr * (last["untreated"] - last["helped"]).to_numpy(dtype=float)
+    calls = pd.DataFrame({"segment": segment, "probability": risk, "arr": arr})
+    results = [] if effect is None else [effect]
+    ranked = kept_per_hour(calls, levers(results, sorted(set(segment)), {}))
+    loss = risk * arr
+    harmed = (ranked["standing"] == "better left alone").to_numpy()
+    ours = np.lexsort((-loss, -ranked["kept_per_hour"].to_numpy(), harmed))
     few = max(int(HOURS * len(last)), 1)
-    by_segment = levers([effect] if effect is not None else [], sorted(set(segment)), {})
-    ranked = kept_per_hour(calls, by_segment)
-    loss = (calls["probability"] * calls["arr"]).to_numpy()
-    ours = np.lexsort(
-        (-loss, -ranked["kept_per_hour"].to_numpy(), ranked["standing"] == "better left alone")
-    )
-    figures["kept_ours"] = float(truly[ours[:few]].sum())
-    figures["kept_by_loss"] = float(truly[np.argsort(-loss, kind="stable")[:few]].sum())
-    figures["kept_random"] = float(truly.mean() * few)
-    return figures
-
-
-def lalonde() -> dict[str, Any] | None:
-    """Compare the job training's effect on having work with the experiment's; None without data.
-
-    Dehejia and Wahba 1999: those trained of the National Supported Work experiment beside people of
-    the Current Population Survey, held against the experiment's own controls.
-    """
-    if importlib.util.find_spec("causaldata") is None:
-        return None
-    from causaldata import cps_mixtape, nsw_mixtape
-
-    from models.plays.effects import PlayRows, play_effects
-
-    trial, survey = nsw_mixtape.load_pandas().data, cps_mixtape.load_pandas().data
-    work = (trial["re78"] > 0).astype(float)
-    experiment = float(work[trial.treat == 1].mean() - work[trial.treat == 0].mean())
-    everybody = pd.concat([trial[trial.treat == 1], survey], ignore_index=True)
-    controls = everybody[["age", "educ", "black", "hisp", "marr", "nodegree", "re74", "re75"]]
-    controls = controls.astype(float).assign(segment="all")
-    rows = PlayRows(
-        inputs=controls,
-        accounts=np.arange(len(everybody)).astype(object),
-        days=np.zeros(len(everybody), dtype=np.intp),
-        happened=(everybody["re78"] <= 0).to_numpy(dtype=float),
-        acted={"training": (everybody["treat"] == 1).to_numpy()},
-    )
-    found = play_effects(rows)[0].everywhere
-    told = None if found is None else found.to_dict()
-    return {"experiment": -experiment, "found": told}
+    return {
+        "kept_ours": float(truly[ours[:few]].sum()),
+        "kept_by_loss": float(truly[np.argsort(-loss, kind="stable")[:few]].sum()),
+        "kept_random": float(truly.mean() * few),
+        "kept_at_best": float(np.sort(truly)[::-1][:few].sum()),
+        "by_evidence": float((ranked["kept"] > 0).any()),
+    }

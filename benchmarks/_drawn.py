@@ -57,6 +57,8 @@ class Nature:
     team: str = "risk"
     """What the team acts on: the risk of what is on record, that and the "frailty" that no table
     shows, or what anybody reads off the "tables"."""
+    begins: int = 0
+    """Month from which it acts."""
 
 
 def nature(seed: int) -> Nature:
@@ -205,6 +207,7 @@ class Life:
                     0, 1, self.accounts
                 )
             treated = judged & (self.chance.random(self.accounts) < of.acts * expit(2 * looks - 2))
+            treated &= month >= of.begins
             self.record("interventions", account=np.flatnonzero(treated), day=DAYS[month] + 0.4)
             margin = of.base[self.segment] + total + self.frail + ANNUAL_SHIFT * self.annual
             margin = margin + self.shared

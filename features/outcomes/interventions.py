@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.errors import sample
 from features.observations import dates_table
 from features.outcomes.settings import OutcomeSettings
 from features.tables.company import Company
@@ -22,6 +23,8 @@ ACTED_ON = "acted_on"
 UNNAMED = "no name given"
 # Share of the acts that have been made by the day from which outcomes count.
 SOON = 0.9
+# A play that was made less often is not asked whether it had another name.
+FEW_ACTS = 10
 MONTH_DAYS, YEAR_DAYS, DAY_SECONDS = 31, 365, 86_400
 
 
@@ -124,8 +127,9 @@ def acts_after(
     """
     if "interventions" not in company.tables or not company.is_dated:
         return None
-    logged = _logged(company, renamed or {})
-    notes = _unusable(company, logged, frame)
+    made = acts_of(company, renamed)
+    logged = made[~made["again"]].dropna(subset=["occurred_at"])
+    notes = (*_unusable(company, logged, frame), *_doubtful(made))
     rows = frame[["account_id", "observation_date"]].reset_index(drop=True)
     rows["observation_date"] = rows["observation_date"].astype("datetime64[us]")
     pairs = rows.reset_index(names="row").merge(
@@ -145,8 +149,22 @@ def acts_after(
     return Acts(days, before, notes)
 
 
-def _logged(company: Company, renamed: Mapping[str, str]) -> pd.DataFrame:
-    """Fetch each play once an account and day, with its two times."""
+def acts_of(company: Company, renamed: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """Fetch what was done, with the names of plays as they are called now.
+
+    Parameters
+    ----------
+    company : Company
+        The tables, with dated interventions.
+    renamed : mapping of str to str, or None
+        Earlier name of a play to its name of now.
+
+    Returns
+    -------
+    DataFrame
+        ``account_id``, ``occurred_at``, ``recorded_at``, ``play`` and ``again`` (whether the same
+        was logged before for that account and day).
+    """
     table = company.tables["interventions"].cleaned
     recorded = table.recorded_at if "recorded_at" in table.columns else table.occurred_at
     columns = table.select("account_id", "occurred_at", "play", recorded_at=recorded)
@@ -154,15 +172,25 @@ def _logged(company: Company, renamed: Mapping[str, str]) -> pd.DataFrame:
     for name in ("occurred_at", "recorded_at"):
         logged[name] = logged[name].astype("datetime64[us]")
     logged["recorded_at"] = logged["recorded_at"].fillna(logged["occurred_at"])
-    now = {_plain(old): _plain(new) for old, new in renamed.items()}
     # Not named at all is a name too: something was done.
-    names = logged["play"].astype(object).where(logged["play"].notna(), UNNAMED).map(_plain)
-    logged["play"] = names.map(lambda name: now.get(name, name))
-    day = logged["occurred_at"].dt.floor("D")
-    doubled = (
-        logged.assign(day=day).sort_values("occurred_at").duplicated(["account_id", "play", "day"])
-    )
-    return logged[~doubled.sort_index()].dropna(subset=["occurred_at"])
+    names = logged["play"].astype(object).where(logged["play"].notna(), UNNAMED)
+    logged["play"] = names.map(lambda name: play_name(name, renamed))
+    logged["day"] = logged["occurred_at"].dt.floor("D")
+    logged = logged.sort_values("occurred_at", kind="stable")
+    logged["again"] = logged.duplicated(["account_id", "play", "day"])
+    return logged.drop(columns="day").sort_index()
+
+
+def play_name(name: str, renamed: Mapping[str, str] | None = None) -> str:
+    """Return what a play is called now, whatever its case and spaces.
+
+    Examples
+    --------
+    >>> play_name(" Phone  Call", {"phone call": "Call"})
+    'call'
+    """
+    now = {_plain(old): _plain(new) for old, new in (renamed or {}).items()}
+    return now.get(_plain(name), _plain(name))
 
 
 def _plain(name: str) -> str:
@@ -190,6 +218,34 @@ def _unusable(company: Company, logged: pd.DataFrame, frame: pd.DataFrame) -> tu
         for why, number in reasons.items()
         if number
     )
+
+
+def _doubtful(made: pd.DataFrame) -> tuple[str, ...]:
+    """Say what was logged twice, and which plays may be one under two names."""
+    notes = []
+    if again := int(made["again"].sum()):
+        notes.append(
+            f"{again:,} of {len(made):,} interventions say again what was logged of the account for"
+            " that day, and count once"
+        )
+    plays = made[~made["again"]].groupby("play")["occurred_at"].agg(["min", "max", "size"])
+    plays = plays[(plays["size"] >= FEW_ACTS) & (plays.index != UNNAMED)]
+    month = pd.Timedelta(days=MONTH_DAYS)
+    for old, ended in plays["max"].items():
+        begun = plays["min"] - ended
+        heirs = plays.index[(begun > pd.Timedelta(0)) & (begun <= month)]
+        # Which of several took the place of a play nobody can tell.
+        if len(heirs) == 1:
+            notes.append(
+                f"{_quoted(old)} was last made on {ended:%Y-%m-%d} and {_quoted(heirs[0])} first on"
+                f" {plays['min'][heirs[0]]:%Y-%m-%d}: if it is one play under two names, say so"
+                " under [plays.renamed]"
+            )
+    return tuple(notes)
+
+
+def _quoted(play: object) -> str:
+    return sample([str(play)])
 
 
 def _before(apart: pd.Series[Any], row: pd.Series[Any], count: int) -> pd.DataFrame:

@@ -25,6 +25,8 @@ LEAST_TREATED, LEAST_OUTCOMES = 30, 20
 # With fewer in a segment it is told together with the others.
 LEAST_IN_SEGMENT = 10
 LEAST_OVERLAP = 0.5
+# With less, more of the same would bring more that nothing is like.
+OVERLAP_TO_SETTLE = 0.75
 # Deviates of a test that finds an effect of the size at hand in 8 of 10 cases.
 POWER_DEVIATE = 0.84
 # A rate cannot fall by more than nearly all of it.
@@ -326,9 +328,11 @@ def _ends(seen: Floats, unseen: Floats, hidden: float) -> tuple[float, float]:
 def _more_needed(found: Comparison, ratio: float) -> int | None:
     """Rows acted on that would settle it, to two digits, if the effect is what it seems.
 
-    None where no number would, as unseen reasons could still have made the effect; 0 where one
-    worth knowing of would have shown by now.
+    None where no number would, as unseen reasons could still have made the effect or too many of
+    those acted on have no like account; 0 where one worth knowing of would have shown by now.
     """
+    if found.overlap < OVERLAP_TO_SETTLE:
+        return None
     size = max(abs(ratio), -float(np.log1p(-WORTH_KNOWING)))
     left = (size / (REACH + POWER_DEVIATE)) ** 2
     if ratio * found.hidden > 0:

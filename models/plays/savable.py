@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from features.catalog import EVERYBODY
+from features.json_values import JsonReady
 from models.plays.result import PlayEffect, PlayResult
 
 SURE, LOST = 0.02, 0.8
@@ -42,17 +43,56 @@ class Lever:
     harms: bool
 
 
+@dataclass(frozen=True)
+class Trial(JsonReady):
+    """What an experiment settled.
+
+    Attributes
+    ----------
+    play : str
+        Which play.
+    segments : tuple of str
+        Where it was tried; everywhere where empty.
+    without : float
+        Share that churned of those left alone.
+    change, low, high : float
+        Change of that share by acting, with an interval that lies on one side of zero.
+    """
+
+    play: str
+    segments: tuple[str, ...]
+    without: float
+    change: float
+    low: float
+    high: float
+
+    def is_of(self, segment: str) -> bool:
+        """Whether it was tried in a segment."""
+        return not self.segments or segment in self.segments
+
+
 def levers(
-    plays: Sequence[PlayResult], segments: Sequence[str], hours: Mapping[str, float]
+    plays: Sequence[PlayResult],
+    segments: Sequence[str],
+    hours: Mapping[str, float],
+    trials: Sequence[Trial] = (),
 ) -> dict[str, tuple[Lever, ...]]:
     """List, per segment, the plays that were shown to help or to harm there.
 
-    A segment without a verdict of its own goes by that of all accounts.
+    A segment without a verdict of its own goes by that of all accounts. Where an experiment settled
+    what a play does, it stands in the place of what comparing like accounts says.
     """
     found: dict[str, tuple[Lever, ...]] = {}
     for segment in segments:
-        own = []
+        tried: dict[str, Trial] = {}
+        for trial in sorted(trials, key=lambda one: one.low - one.high):
+            if trial.is_of(segment):
+                # The narrowest comes last.
+                tried[trial.play] = trial
+        own = [_tried(one, hours.get(one.play, HOUR)) for one in tried.values()]
         for play in plays:
+            if play.play in tried:
+                continue
             by_name = {one.segment: one for one in play.segments}
             whole = play.everywhere
             effect = by_name.get(segment, whole)
@@ -66,6 +106,15 @@ def levers(
                 own.append(_lever(effect, hours.get(play.play, HOUR), verdict == "harms"))
         found[segment] = tuple(own)
     return found
+
+
+def _tried(trial: Trial, hours: float) -> Lever:
+    base = float(np.clip(trial.without, 1e-4, 1 - 1e-4))
+    shift, low, high = (
+        float(logit(np.clip(base + change, 1e-6, 1 - 1e-6)) - logit(base))
+        for change in (trial.change, trial.low, trial.high)
+    )
+    return Lever(trial.play, shift, low, high, hours, trial.low > 0)
 
 
 def _lever(effect: PlayEffect, hours: float, harms: bool) -> Lever:

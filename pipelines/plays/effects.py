@@ -10,6 +10,8 @@ from pathlib import Path
 from features.errors import RegistryError
 from features.json_values import JsonReady
 from models.plays.result import PlayResult
+from models.plays.savable import Trial
+from pipelines.plays.experiment.read import settled
 from pipelines.plays.rows import acted_rows
 from pipelines.project.project import Project
 from pipelines.project.settings.score import MAIN
@@ -43,6 +45,8 @@ class PlaysReport(JsonReady):
         The play made most often first.
     notes : list of str
         What counts for nothing, one sentence each.
+    trials : tuple of Trial
+        What experiments have settled.
     """
 
     outcome: str
@@ -57,6 +61,7 @@ class PlaysReport(JsonReady):
     later: int
     plays: tuple[PlayResult, ...]
     notes: list[str]
+    trials: tuple[Trial, ...] = ()
 
 
 def plays_report(project: Project) -> PlaysReport:
@@ -76,6 +81,7 @@ def plays_report(project: Project) -> PlaysReport:
     with show_progress("Plays") as step:
         found = play_effects(acted.rows, lambda stage: step(stage, next(number, STEPS), STEPS))
     settings = project.settings
+    trials, unread = settled(project)
     report = PlaysReport(
         outcome=project.outcome_name,
         made_at=datetime.now(UTC),
@@ -88,7 +94,8 @@ def plays_report(project: Project) -> PlaysReport:
         gone_before=acted.gone_before,
         later=acted.later,
         plays=found,
-        notes=acted.notes,
+        notes=[*acted.notes, *unread],
+        trials=trials,
     )
     kept = kept_file(project)
     kept.parent.mkdir(parents=True, exist_ok=True)

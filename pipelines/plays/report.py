@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from features.catalog import EVERYBODY
 from pipelines.plays.words import (
+    ALL_ACCOUNTS,
+    OTHERS,
     VERDICTS,
     base_of,
     calls_words,
     doubts,
     headline,
+    places,
     range_words,
     sentence,
     settling,
     standing_words,
+    trial_words,
 )
 from pipelines.project.settings.score import MAIN
 from pipelines.reports.pieces import Figure, Section, Table, Text
@@ -26,7 +29,7 @@ from pipelines.reports.wording import UNKNOWN, count, day, money, name, percent,
 from pipelines.weights.report.words import segment_name
 
 if TYPE_CHECKING:
-    from models.plays.result import PlayEffect, PlayResult
+    from models.plays.result import PlayResult
     from pipelines.plays.effects import PlaysReport
     from pipelines.plays.savable import SavableFirst
     from pipelines.project.project import Project
@@ -71,9 +74,15 @@ def basis(report: PlaysReport) -> str:
 
 def answers(report: PlaysReport) -> list[tuple[str, str, str]]:
     """List per play its name, what it does, and what would settle it."""
-    told = []
+    told = [
+        (one.play, range_words(one.low, one.high, 100), "settled by an experiment")
+        for one in report.trials
+    ]
+    tried = {one.play for one in report.trials}
     for play in report.plays:
         whole = play.everywhere
+        if play.play in tried:
+            continue
         if whole is None:
             told.append((play.play, "not enough to compare", play.why_not))
             continue
@@ -127,9 +136,10 @@ def _play(report: PlaysReport, play: PlayResult, key: str) -> Section:
         return Section(key, name(play.play), f"Not enough to compare: {play.why_not}.")
     from pipelines.reports.figures.plays import effects_plot
 
-    lines = [whole, *play.segments]
+    told = places(play)
+    lines = [one for _, one in told]
     base = base_of(lines)
-    labels = [_place(one) for one in lines]
+    labels = [ALL_ACCOUNTS, *(_label(place) for place, _ in told[1:])]
     drawn = effects_plot(
         [str(Markup(label).striptags()) for label in labels],
         [(base * one.low, base * one.effect, base * one.high) for one in lines],
@@ -180,12 +190,13 @@ def _play(report: PlaysReport, play: PlayResult, key: str) -> Section:
     )
 
 
-def _place(effect: PlayEffect) -> str:
-    return "all accounts" if effect.segment == EVERYBODY else segment_name(effect.segment)
+def _label(place: str) -> str:
+    return place if place == OTHERS else segment_name(place)
 
 
 def _method(report: PlaysReport) -> Section:
     texts = [
+        *(f"{trial_words(trial)}; that stands before any comparison." for trial in report.trials),
         "Each date on which an account was given a play is held against dates on which accounts of"
         " like signals, contract, history of plays and risk were left alone. Both the risk had"
         " nobody acted and the chance of being given the play are learnt from other accounts, and"

@@ -62,8 +62,6 @@ def acted_rows(project: Project) -> ActedRows:
     DataError, EvidenceError
         When the tables break the contract, or nothing has matured.
     """
-    from features.outcomes.interventions import acts_after, treated_rows
-
     settings = project.settings
     if settings.outcome.kind != "churn":
         raise SettingsError(
@@ -76,14 +74,29 @@ def acted_rows(project: Project) -> ActedRows:
                 "What plays do is learnt from the table interventions (account_id, occurred_at,"
                 " play), which is not mapped; add [tables.interventions] to the configuration"
             )
-        labelled = labelled_rows(project, company)
-        acts = acts_after(
-            company, labelled.frame, settings.plays.within_days, settings.plays.renamed
-        )
-        treated = treated_rows(company, settings.outcome, labelled.frame)
-        assert acts is not None, "the table is there and dated"
-        assert treated is not None, "the table is there and dated"
-        here = _still_there(project, company, labelled.frame, acts.landmark)
+        return acted_of(project, company, labelled_rows(project, company))
+
+
+def acted_of(project: Project, company: Company, labelled: LabelledRows) -> ActedRows:
+    """Bring together labelled rows and what was done about them.
+
+    Parameters
+    ----------
+    project : Project
+        The configuration.
+    company : Company
+        Its opened tables, with dated interventions.
+    labelled : LabelledRows
+        Its rows.
+    """
+    from features.outcomes.interventions import acts_after, treated_rows
+
+    settings = project.settings
+    acts = acts_after(company, labelled.frame, settings.plays.within_days, settings.plays.renamed)
+    treated = treated_rows(company, settings.outcome, labelled.frame)
+    assert acts is not None, "the table is there and dated"
+    assert treated is not None, "the table is there and dated"
+    here = _still_there(project, company, labelled.frame, acts.landmark)
     return _arranged(project, labelled, acts, treated, here)
 
 

@@ -72,12 +72,16 @@ class SavableFirst(JsonReady):
         The best first, within the owners' hours.
     standings : dict of str to int
         Accounts by standing.
+    idle : tuple of str
+        Owners with hours who look after none of the accounts that were ranked: gone, or spelled
+        otherwise.
     """
 
     as_of: date
     by_evidence: bool
     calls: tuple[Savable, ...]
     standings: dict[str, int]
+    idle: tuple[str, ...] = ()
 
 
 def savable_first(project: Project, report: PlaysReport, calls: int) -> SavableFirst | None:
@@ -108,7 +112,8 @@ def savable_first(project: Project, report: PlaysReport, calls: int) -> SavableF
                 rows["arr"] = MONTHS * rows["mrr"].fillna(0.0) if known.any() else 1.0
                 segments = sorted(set(rows["segment"]))
                 hours = project.settings.plays.hours
-                ranked = kept_per_hour(rows, levers(report.plays, segments, hours))
+                plays = levers(report.plays, segments, hours, report.trials)
+                ranked = kept_per_hour(rows, plays)
                 for standing, number in ranked["standing"].value_counts().items():
                     standings[str(standing)] = standings.get(str(standing), 0) + int(number)
                 parts = [_best(pd.concat([*parts, ranked]))]
@@ -120,12 +125,14 @@ def savable_first(project: Project, report: PlaysReport, calls: int) -> SavableF
     owners = account_texts(project, ranked["account_id"].tolist(), project.settings.serve.owner)
     ranked["owner"] = [owners.get(account) for account in ranked["account_id"]]
     capacity = project.settings.owners.capacity
+    idle = tuple(sorted(capacity.keys() - set(ranked["owner"])))
     ranked = ranked[within_capacity(ranked, ranked["owner"].to_numpy(dtype=object), capacity)]
     return SavableFirst(
         as_of=run.key.as_of,
         by_evidence=bool((ranked["kept"] > 0).any()),
         calls=tuple(_call(row) for row in ranked.head(calls).to_dict("records")),
         standings=standings,
+        idle=idle,
     )
 
 

@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from features.catalog import EVERYBODY
 from pipelines.plays.words import (
     VERDICTS,
     calls_words,
     doubts,
     headline,
+    places,
     sentence,
     settling,
     standing_words,
+    trial_words,
 )
 from pipelines.reports.terminal.console import money, plain, table_of
 
@@ -26,14 +27,16 @@ if TYPE_CHECKING:
     from pipelines.plays.savable import SavableFirst
 
 # Characters either side of no change.
-HALF_BAR = 12
+HALF_BAR = 8
 STYLES = {"helps": "green", "harms": "red"}
 
 
 def show_report(console: Console, report: PlaysReport) -> None:
     """Print each play's effect as a sentence, a bar per segment, and what speaks against it."""
     console.print(Text(headline(report), style="bold"), soft_wrap=True)
-    lines = [one for play in report.plays for one in (play.everywhere, *play.segments) if one]
+    for trial in report.trials:
+        console.print(Text(f"{plain(trial_words(trial), 300)}.", style="bold"), soft_wrap=True)
+    lines = [one for play in report.plays for _, one in places(play)]
     most = max((max(abs(one.low), abs(one.high)) for one in lines), default=1.0) or 1.0
     for play in report.plays:
         console.print()
@@ -47,10 +50,11 @@ def show_report(console: Console, report: PlaysReport) -> None:
         table = table_of(
             "Segment", ">given it", ">churned", ">without it", "fewer | more churn", ""
         )
-        for one in (play.everywhere, *play.segments):
-            name = "all accounts" if one.segment == EVERYBODY else plain(one.segment, 40)
+        # A bar that is cut off says nothing: on a narrow terminal the words around it wrap.
+        table.columns[4].no_wrap = True
+        for place, one in places(play):
             table.add_row(
-                name,
+                plain(place, 40),
                 f"{one.treated:,}",
                 f"{one.with_play:.1%}",
                 f"{one.without:.1%}",

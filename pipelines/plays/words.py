@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from features.catalog import EVERYBODY
+from features.errors import sample
 from pipelines.reports.wording import count, percent, plural
 
 if TYPE_CHECKING:
     from models.plays.result import PlayEffect, PlayResult
+    from models.plays.savable import Trial
     from pipelines.plays.effects import PlaysReport
     from pipelines.plays.savable import SavableFirst
 
@@ -19,6 +21,7 @@ STANDINGS = {
     "better left alone": "are better left alone",
     "no evidence": "are of segments where no play was shown to help",
 }
+ALL_ACCOUNTS, OTHERS = "all accounts", "the smaller segments"
 VERDICTS = {
     "helps": "helps",
     "harms": "harms",
@@ -56,6 +59,19 @@ def _accounts(share: float, base: int) -> str:
     return f"{number:.1f}" if 0 < round(number, 1) < 1 else f"{number:.0f}"
 
 
+def places(found: PlayResult) -> list[tuple[str, PlayEffect]]:
+    """Name all accounts and, where there are any, each segment, with the effect there."""
+    if found.everywhere is None:
+        return []
+    told = [(ALL_ACCOUNTS, found.everywhere)]
+    if [one.segment for one in found.segments] == [EVERYBODY]:
+        return told
+    # Segments too small for a word of their own are read together.
+    return told + [
+        (OTHERS if one.segment == EVERYBODY else one.segment, one) for one in found.segments
+    ]
+
+
 def sentence(effect: PlayEffect, report: PlaysReport, where: str = "") -> str:
     """Say what a play does in one sentence."""
     within = f"within {plural(report.within_days, 'day')} of the score's date"
@@ -72,45 +88,63 @@ def sentence(effect: PlayEffect, report: PlaysReport, where: str = "") -> str:
     )
 
 
+def trial_words(trial: Trial) -> str:
+    """Say what an experiment settled.
+
+    Examples
+    --------
+    >>> from models.plays.savable import Trial
+    >>> trial_words(Trial("call", (), 0.2, -0.05, -0.08, -0.02))
+    'By an experiment call helps: 2 to 8 of 100 fewer churn'
+    """
+    verdict = VERDICTS["harms" if trial.low > 0 else "helps"]
+    place = f" in {' and '.join(trial.segments)}" if trial.segments else ""
+    span = range_words(trial.low, trial.high, 100)
+    return f"By an experiment {trial.play} {verdict}{place}: {span}"
+
+
 def settling(found: PlayResult) -> str:
     """Say what would settle what is open, or nothing."""
     if found.everywhere is None:
         return ""
+    told = places(found)
     open_ones = [
-        one
-        for one in (found.segments if len(found.segments) > 1 else (found.everywhere,))
-        if one.verdict == "not enough evidence"
+        (place, one) for place, one in (told[1:] or told) if one.verdict == "not enough evidence"
     ]
     if not open_ones:
         return ""
-    known = [one for one in open_ones if one.more_needed is not None]
+    known = [(place, one) for place, one in open_ones if one.more_needed is not None]
     if not known:
         return (
             "More of the same would not settle it: who gets it is chosen too much by risk; leave a"
             " few accounts alone on purpose and compare"
         )
-    if not any(one.more_needed for one in known):
+    if not any(one.more_needed for _, one in known):
         return (
             "A change by a fifth of the churn would have shown by now; a smaller one may be there"
         )
-    known = [one for one in known if one.more_needed]
-    nearest = min(known, key=lambda one: one.more_needed or 0)
-    place = "" if nearest.segment == EVERYBODY else f" for {nearest.segment}"
-    return f"About {count(nearest.more_needed)} more would settle it{place}"
+    least, place = min((one.more_needed, place) for place, one in known if one.more_needed)
+    where = "" if place == ALL_ACCOUNTS else f" for {place}"
+    return f"About {count(least)} more would settle it{where}"
 
 
 def headline(report: PlaysReport) -> str:
     """Say what was found of all plays."""
     told = [play for play in report.plays if play.everywhere is not None]
-    helps = [play for play in told if _any(play, "helps")]
-    harms = [play for play in told if _any(play, "harms")]
-    if not report.plays:
+    tried = {one.play: "harms" if one.low > 0 else "helps" for one in report.trials}
+    if not report.plays and not tried:
         return "Nobody acted within the days after a date"
-    if not told:
+    if not told and not tried:
         return "Not enough was done to compare"
-    parts = [f"{len(helps)} of {plural(len(told), 'play')} shown to prevent churn"]
-    if harms:
-        parts.append(f"{len(harms)} shown to do harm")
+    names = {play.play for play in told} | tried.keys()
+    shown = {
+        verdict: {play.play for play in told if _any(play, verdict) and play.play not in tried}
+        | {play for play, settled in tried.items() if settled == verdict}
+        for verdict in ("helps", "harms")
+    }
+    parts = [f"{len(shown['helps'])} of {plural(len(names), 'play')} shown to prevent churn"]
+    if shown["harms"]:
+        parts.append(f"{len(shown['harms'])} shown to do harm")
     return ", ".join(parts)
 
 
@@ -138,7 +172,17 @@ def standing_words(first: SavableFirst) -> str:
         for standing, words in STANDINGS.items()
         if first.standings.get(standing)
     ]
-    return ", ".join(said)
+    return ", ".join(said) + idle_words(first)
+
+
+def idle_words(first: SavableFirst) -> str:
+    """Say which hours are spent on nobody, or nothing."""
+    if not first.idle:
+        return ""
+    return (
+        f"; [owners.capacity] has hours of {sample(first.idle, 8)}, with none of these accounts:"
+        " whoever took them over is given as many hours as it takes"
+    )
 
 
 def doubts(found: PlayResult) -> list[str]:
@@ -153,7 +197,8 @@ def doubts(found: PlayResult) -> list[str]:
         _unseen(whole),
     ]
     if found.with_others:
-        said.append(f"{count(found.with_others)} more dates had another play too and are left out")
+        others = plural(found.with_others, "more date")
+        said.append(f"{others} had another play too and count for nothing")
     placebo = found.placebo
     if placebo is not None:
         span = f"{percent(placebo.low, 2)} to {percent(placebo.high, 2)}"

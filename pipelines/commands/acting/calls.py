@@ -71,7 +71,9 @@ def set_state(
         book = call_book(project.folder)
         book.record([entry])
         answer.give({**entry.to_dict(), "file": str(book.path)})
-        answer.say(f"{account}: {standing_of(entry, moment.date()).words}")
+        standing = standing_of(book.of(account), moment.date())
+        kept = "" if standing.state == state else f"; the call of {entry.done_at:%Y-%m-%d} is kept"
+        answer.say(f"{account}: {standing.words}{kept}")
 
 
 @calls.command("list")

@@ -218,7 +218,7 @@ def _calls(asked: AskedAccount) -> CallsAnswer:
     entries = asked.panel.calls.of(asked.account_id)
     state: State = "open"
     if entries:
-        state = standing_of(entries[-1], now().date()).state
+        state = standing_of(entries, now().date()).state
     told = [ToldCall.model_validate(_told(one)) for one in entries]
     return CallsAnswer(account_id=asked.account_id, state=state, entries=told)
 

@@ -234,7 +234,7 @@ def _done_context(asked: AskedAccount, visitor: Visitor) -> dict[str, object]:
     outcome = asked.project.settings.outcome
     bands = [one for one in (GOOD_BANDS if outcome.is_good else BANDS) if one != asked.row["band"]]
     return {
-        "standing": standing_of(entries[-1], today) if entries else None,
+        "standing": standing_of(entries, today) if entries else None,
         "entries": entries[: -SHOWN_ENTRIES - 1 : -1],
         "override": override.get(asked.account_id),
         "bands": bands,

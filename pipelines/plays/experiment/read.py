@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from features.errors import DataError, EvidenceError, SettingsError, sample
+from features.errors import DataError, EvidenceError, SettingsError, StoreError, sample
 from features.json_values import JsonReady
 from pipelines.plays.experiment.assign import ledger_of, settings_of
 from pipelines.plays.experiment.ledger import Assignment, Draw, owners_of_both
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from features.tables.company import Company
     from models.arrays import Floats
     from models.plays.experiment import Reading
+    from models.plays.savable import Trial
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,10 @@ class ExperimentReading(JsonReady):
         Accounts to be acted on that were not.
     owners_of_both : int
         Owners of accounts of both arms, who may treat them alike.
+    plays_on_record : tuple of str
+        Plays that the interventions know.
+    is_on_record : bool
+        Whether the play is one of them, or nobody records any.
     """
 
     experiment: str
@@ -63,6 +68,8 @@ class ExperimentReading(JsonReady):
     left_alone_acted: int | None
     acted_missed: int | None
     owners_of_both: int
+    plays_on_record: tuple[str, ...] = ()
+    is_on_record: bool = True
 
 
 def read(project: Project, name: str) -> ExperimentReading:
@@ -79,6 +86,7 @@ def read(project: Project, name: str) -> ExperimentReading:
     """
     import numpy as np
 
+    from features.outcomes.interventions import play_name
     from models.plays.experiment import read_experiment
 
     settings = settings_of(project, name)
@@ -88,7 +96,7 @@ def read(project: Project, name: str) -> ExperimentReading:
     with open_company(project) as company:
         until = company.data_end - timedelta(days=days)
         churns = dated_events(company, project.settings.outcome)
-        acts = _acts(company, settings.play)
+        acts = _acts(project, company)
     matured = [
         (one, draw.as_of) for draw in draws if draw.as_of <= until for one in draw.assignments
     ]
@@ -103,7 +111,9 @@ def read(project: Project, name: str) -> ExperimentReading:
     reading = read_experiment(
         alone, _within(matured, churns, days), risk, draws[0].share, planned or len(matured)
     )
-    acted = None if acts is None else _within(matured, acts, days)
+    play = play_name(settings.play, project.settings.plays.renamed)
+    own = None if acts is None else acts[acts["play"] == play]
+    acted = None if own is None else _within(matured, own, days)
     return ExperimentReading(
         experiment=name,
         play=settings.play,
@@ -117,7 +127,53 @@ def read(project: Project, name: str) -> ExperimentReading:
         left_alone_acted=None if acted is None else int(acted[alone].sum()),
         acted_missed=None if acted is None else int((~alone).sum() - acted[~alone].sum()),
         owners_of_both=owners_of_both([one for one, _ in matured]),
+        plays_on_record=() if acts is None else tuple(sorted(set(acts["play"]))),
+        is_on_record=own is None or not own.empty,
     )
+
+
+def settled(project: Project) -> tuple[tuple[Trial, ...], list[str]]:
+    """Read what the experiments of the configuration have settled.
+
+    Returns
+    -------
+    trials : tuple of Trial
+        Of those whose reading says that the play helps or harms.
+    notes : list of str
+        Experiments that cannot be read, one sentence each.
+    """
+    from features.outcomes.interventions import play_name
+    from models.plays.savable import Trial
+
+    trials: list[Trial] = []
+    notes: list[str] = []
+    drawn = {draw.experiment for draw in _draws(project, notes)}
+    for name, settings in project.settings.experiments.items():
+        if name not in drawn:
+            continue
+        try:
+            reading = read(project, name).reading
+        except EvidenceError:
+            continue
+        except DataError as error:
+            notes.append(str(error))
+            continue
+        change = reading.change
+        if reading.verdict in ("helps", "harms") and None not in (change.low, change.high):
+            play = play_name(settings.play, project.settings.plays.renamed)
+            without = reading.churned_left_alone / reading.left_alone
+            ends = float(change.value or 0), float(change.low or 0), float(change.high or 0)
+            trials.append(Trial(play, settings.segments, without, *ends))
+    return tuple(trials), notes
+
+
+def _draws(project: Project, notes: list[str]) -> list[Draw]:
+    try:
+        return ledger_of(project).draws()
+    except StoreError as error:
+        # A ledger that somebody changed proves nothing, and stops nothing else.
+        notes.append(str(error))
+        return []
 
 
 def _refuse_unreadable(project: Project, name: str, draws: list[Draw]) -> None:
@@ -148,15 +204,14 @@ def _planned(settings: ExperimentSettings, risk: float) -> int | None:
     return accounts_needed(risk, settings.share, settings.smallest_change)
 
 
-def _acts(company: Company, play: str) -> pd.DataFrame | None:
-    """List ``account_id`` and ``happened_at`` of each time that a play was made."""
+def _acts(project: Project, company: Company) -> pd.DataFrame | None:
+    """List ``account_id``, ``happened_at`` and ``play`` of all that was done."""
+    from features.outcomes.interventions import acts_of
+
     if "interventions" not in company.tables or not company.is_dated:
         return None
-    rows = company.tables["interventions"].cleaned
-    if "play" in rows.columns:
-        rows = rows.filter(rows.play == play)
-    acts: pd.DataFrame = rows.select("account_id", happened_at="occurred_at").execute()
-    return acts
+    acts = acts_of(company, project.settings.plays.renamed).dropna(subset=["occurred_at"])
+    return acts.rename(columns={"occurred_at": "happened_at"})
 
 
 def _within(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from features.errors import sample
 from pipelines.reports.terminal.console import plain, table_of
 from pipelines.reports.wording import plural
 
@@ -122,6 +123,12 @@ def doubts(said: ExperimentReading) -> list[str]:
         lines.append(f"{total:,} of the {said.planned:,} accounts that were planned are known")
     if said.left_alone_acted is None:
         lines.append("No table of interventions says who was acted on")
+    elif not said.is_on_record:
+        lines.append(
+            f"No intervention is called {sample([said.play])}, so that nobody knows who was acted"
+            f" on; on record are {sample(said.plays_on_record, 8)}: correct the name under"
+            " [experiments], or say under [plays.renamed] what it was called"
+        )
     else:
         lines.append(
             f"{said.left_alone_acted:,} of {both.left_alone:,} to be left alone were acted on, and"

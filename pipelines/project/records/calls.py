@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -128,20 +128,32 @@ class CallBook(Chain[CallEntry]):
 
     def standings(self, day: date) -> dict[str, Standing]:
         """Say what every account that has an entry is on a day."""
-        newest = {one.account_id: one for one in self.entries()}
-        return {account: standing_of(entry, day) for account, entry in newest.items()}
+        by_account: dict[str, list[CallEntry]] = {}
+        for one in self.entries():
+            by_account.setdefault(one.account_id, []).append(one)
+        return {account: standing_of(told, day) for account, told in by_account.items()}
 
 
-def standing_of(entry: CallEntry, day: date) -> Standing:
-    """Say what an entry means on a day.
+def standing_of(entries: Sequence[CallEntry], day: date) -> Standing:
+    """Say what the entries of an account, at least one and oldest first, mean on a day.
+
+    The newest counts; but what is written down afterwards, such as an import of old calls, does
+    not undo what was done later.
 
     Examples
     --------
-    >>> moment = datetime(2025, 1, 2)
+    >>> moment, later = datetime(2025, 1, 2), datetime(2025, 3, 2)
     >>> called = CallEntry("A", "called", "ben", moment, moment)
-    >>> [standing_of(called, date(2025, month, 20)).state for month in (1, 2)]
+    >>> [standing_of([called], date(2025, month, 20)).state for month in (1, 2)]
     ['called', 'open']
+    >>> now, late = (CallEntry("A", "called", "ben", later, at) for at in (later, moment))
+    >>> standing_of([now, late], date(2025, 3, 3)).words
+    'called 2025-03-02 by ben'
     """
+    entry = entries[0]
+    for one in entries[1:]:
+        if one.done_at >= one.written_at or one.done_at >= entry.done_at:
+            entry = one
     state = entry.state
     if state == "snoozed" and (entry.until is None or day >= entry.until):
         state = "open"

@@ -6,7 +6,7 @@ import csv
 import hashlib
 import json
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from features.errors import DataError, SettingsError, sample
@@ -67,17 +67,23 @@ def _entry(row: dict[str, str | None], moment: datetime, by: str, where: str) ->
             said["state"] or "called",
             by=said["by"] or by,
             moment=moment,
-            done_at=_moment(said["done_at"]),
+            done_at=_moment("done_at", said["done_at"]),
             play=said["play"],
             result=said["result"].lower(),
-            until=date.fromisoformat(said["until"]) if said["until"] else None,
+            until=_moment("until", said["until"]).date() if said["until"] else None,
             note=said["note"],
             key=key,
         )
-    except (SettingsError, ValueError) as error:
+    except SettingsError as error:
         raise DataError(f"{where} cannot be read: {error}") from error
 
 
-def _moment(text: str) -> datetime:
-    made = datetime.fromisoformat(text)
+def _moment(name: str, text: str) -> datetime:
+    try:
+        made = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise SettingsError(
+            f"{name} must be a date or a time such as 2026-03-31 or 2026-03-31T14:05, and is"
+            f" {sample([text])}; correct it, or take the row out"
+        ) from error
     return made if made.tzinfo is None else made.astimezone(UTC).replace(tzinfo=None)

@@ -145,6 +145,21 @@ def test_what_cannot_count_is_told(company_quick) -> None:
     assert np.flatnonzero(~np.isnan(found.days["call"])).tolist() == [0]
 
 
+def test_doubles_and_a_likely_rename_are_told(company_quick) -> None:
+    days = [DATES[0] + timedelta(days=7 * number) for number in range(24)]
+    rows = [("A", day, "Phone" if place < 12 else "call") for place, day in enumerate(days)]
+    seldom = [("A", days[20] + timedelta(days=1), "visit")]
+    told = acts(company_quick(logged(rows + rows[:3] + seldom)), frame_of(["A"])).notes
+    assert told[-2:] == (
+        "3 of 28 interventions say again what was logged of the account for that day, and count"
+        " once",
+        f"'phone' was last made on {days[11]:%Y-%m-%d} and 'call' first on {days[12]:%Y-%m-%d}:"
+        " if it is one play under two names, say so under [plays.renamed]",
+    )
+    renamed = acts(company_quick(logged(rows)), frame_of(["A"]), renamed={"phone": "call"})
+    assert not any("[plays.renamed]" in note for note in renamed.notes)
+
+
 def test_a_landmark_is_the_day_by_which_nine_of_ten_acts_were_made() -> None:
     days = np.append(np.linspace(0.1, 2.9, 95), [6.5, np.nan])
     assert Acts({"call": days}, pd.DataFrame(), ()).landmark == 3

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from models.plays.result import PlayEffect, PlayResult, Verdict
-from models.plays.savable import kept_per_hour, levers, within_capacity
+from models.plays.savable import Trial, kept_per_hour, levers, within_capacity
 
 
 def effect(play: str, segment: str, ratio: float, verdict: Verdict) -> PlayEffect:
@@ -76,6 +76,22 @@ def test_an_open_segment_goes_by_what_is_known_of_all() -> None:
     assert levers([open_one], ["small"], {})["small"][0].play == "call"
     no_comparison = replace(CALL, segments=(effect("call", "small", -0.3, "no comparison"),))
     assert levers([no_comparison], ["small"], {})["small"] == ()
+
+
+def test_an_experiment_stands_before_a_comparison() -> None:
+    hope = Trial("hope", (), 0.2, -0.05, -0.09, -0.01)
+    wide = replace(hope, change=-0.1, low=-0.19, high=-0.005)
+    harm = Trial("call", ("small",), 0.2, 0.1, 0.02, 0.2)
+    found = levers([CALL, HOPE], ["small", "large"], {"hope": 2.0}, [hope, wide, harm])
+    shift = math.log(0.15 / 0.85) - math.log(0.2 / 0.8)
+    by_play = {one.play: one for one in found["small"]}
+    assert by_play["hope"].shift == pytest.approx(shift)
+    assert by_play["hope"].hours == 2.0
+    assert by_play["hope"].low < shift < by_play["hope"].high < 0
+    assert [one.harms for one in (by_play["hope"], by_play["call"])] == [False, True]
+    # In the other segment the call goes by what was compared.
+    assert [(one.play, one.harms) for one in found["large"]] == [("hope", False), ("call", True)]
+    assert levers([], ["large"], {}, [harm])["large"] == ()
 
 
 def test_hours_are_spent_once() -> None:

@@ -14,11 +14,20 @@ from rich.console import Console
 
 from features.errors import RegistryError
 from models.plays.result import Placebo, PlayEffect, PlayResult, Verdict
+from models.plays.savable import Trial
 from pipelines.plays.effects import PlaysReport, kept_report
-from pipelines.plays.report import plays_html
+from pipelines.plays.report import answers, plays_html
 from pipelines.plays.savable import Savable, SavableFirst
 from pipelines.plays.screen import bar, show_calls, show_report
-from pipelines.plays.words import doubts, headline, range_words, sentence, settling
+from pipelines.plays.words import (
+    doubts,
+    headline,
+    places,
+    range_words,
+    sentence,
+    settling,
+    standing_words,
+)
 from pipelines.project.project import Project
 
 HOSTILE = "<script>alert(1)</script> \u202e[red]"
@@ -107,11 +116,29 @@ def test_what_would_settle_it_is_said() -> None:
     assert settling(enough).startswith("A change by a fifth of the churn would have shown by now")
 
 
+def test_segments_read_together_are_not_taken_for_all_accounts(capsys) -> None:
+    small = replace(GROWTH, segment="all")
+    play = replace(CALL, segments=(effect("plan=free"), small))
+    assert [place for place, _ in places(play)] == [
+        "all accounts",
+        "plan=free",
+        "the smaller segments",
+    ]
+    assert settling(play) == "About 60 more would settle it for the smaller segments"
+    assert "the smaller segments" in plays_html(replace(REPORT, plays=(play,)), CALLS)
+    # Where there are no segments their one line would say the same twice.
+    assert [place for place, _ in places(replace(CALL, segments=(small,)))] == ["all accounts"]
+    console = Console(width=160, highlight=False, markup=False)
+    show_report(console, replace(REPORT, plays=(play,)))
+    shown = capsys.readouterr().out
+    assert (shown.count("all accounts"), shown.count("the smaller segments")) == (1, 2)
+
+
 def test_doubts_are_told() -> None:
     told = doubts(CALL)
     assert "200 dates on which an account was given it with as good as 321" in told[0]
     assert "2.0 times as likely" in told[1]
-    assert told[2] == "7 more dates had another play too and are left out"
+    assert told[2] == "7 more dates had another play too and count for nothing"
     assert told[3].endswith("as it should be")
     failing = replace(CALL, placebo=Placebo(0.02, 0.01, 0.03, False))
     assert doubts(failing)[3].endswith("so nothing is claimed")
@@ -126,6 +153,25 @@ def test_the_headline_counts_what_was_shown() -> None:
     )
     assert headline(replace(REPORT, plays=())) == "Nobody acted within the days after a date"
     assert headline(replace(REPORT, plays=REPORT.plays[1:])) == "Not enough was done to compare"
+
+
+def test_what_an_experiment_settled_is_said_first(capsys) -> None:
+    helps = Trial("mail", (), 0.2, -0.05, -0.08, -0.02)
+    harms = Trial("call", ("plan=free",), 0.2, 0.05, 0.02, 0.08)
+    report = replace(REPORT, trials=(helps, harms))
+    assert headline(report) == "1 of 2 plays shown to prevent churn, 1 shown to do harm"
+    assert headline(replace(report, plays=(), trials=(helps,))) == (
+        "1 of 1 play shown to prevent churn"
+    )
+    assert answers(report)[:2] == [
+        ("mail", "2 to 8 of 100 fewer churn", "settled by an experiment"),
+        ("call", "2 to 8 of 100 more churn", "settled by an experiment"),
+    ]
+    said = "By an experiment call harms in plan=free: 2 to 8 of 100 more churn"
+    assert said in plays_html(report, CALLS)
+    show_report(Console(width=160, highlight=False, markup=False), report)
+    assert said in capsys.readouterr().out
+    assert PlaysReport.from_dict(json.loads(json.dumps(report.to_dict()))) == report
 
 
 def test_the_page_holds_all_of_it_and_nobodys_markup() -> None:
@@ -152,13 +198,30 @@ def test_the_screen_holds_all_of_it(capsys) -> None:
     assert "80 (40 to 120)" in shown
 
 
+def test_hours_of_owners_who_left_are_told() -> None:
+    assert standing_words(CALLS) == "3 can be saved, 10 stay anyway"
+    gone = replace(CALLS, idle=("ann", HOSTILE))
+    assert "'ann'" in standing_words(gone)
+    assert "with none of these accounts: whoever took" in standing_words(gone)
+    page = plays_html(REPORT, gone)
+    assert "with none of these accounts" in page
+    assert "<script>" not in page
+
+
 def test_a_bar_shows_no_change_in_its_middle() -> None:
     drawn = bar(effect(low=-0.1, high=0.0, effect=-0.05), 0.1).plain
-    assert len(drawn) == 25
-    assert drawn[12] == "│"
-    assert drawn[6] == "●"
-    assert drawn[:6] == "─" * 6
-    assert drawn[13:].strip() == ""
+    assert len(drawn) == 17
+    assert drawn[8] == "│"
+    assert drawn[4] == "●"
+    assert drawn[:4] == "─" * 4
+    assert drawn[9:].strip() == ""
+
+
+def test_bars_are_whole_on_a_narrow_terminal(capsys) -> None:
+    whole = effect(low=-0.1, high=0.1, effect=0.05)
+    play = replace(CALL, everywhere=whole, segments=(replace(GROWTH, segment="plan=enterprise"),))
+    show_report(Console(width=80, highlight=False), replace(REPORT, plays=(play,)))
+    assert bar(whole, 0.1).plain in capsys.readouterr().out
 
 
 def test_a_reading_is_kept_and_a_broken_one_is_told(tmp_path: Path) -> None:

@@ -58,7 +58,17 @@ def test_the_newest_entry_says_what_an_account_is(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("days", "state"), [(0, "called"), (30, "called"), (31, "open")])
 def test_a_call_counts_for_a_month(days: int, state: str) -> None:
-    assert standing_of(entry(), NOW.date() + timedelta(days=days)).state == state
+    assert standing_of([entry()], NOW.date() + timedelta(days=days)).state == state
+
+
+def test_what_is_written_down_afterwards_undoes_nothing(tmp_path: Path) -> None:
+    book, earlier = CallBook(tmp_path / "calls.jsonl"), NOW - timedelta(days=400)
+    book.record([entry(done_at=NOW - timedelta(days=2)), entry(done_at=earlier, by="the import")])
+    told = book.standings(NOW.date())["A"]
+    assert (told.state, told.entry.by) == ("called", "ben")
+    # A clock that was set back still says what is so now.
+    book.record([entry("A", "open", moment=earlier)])
+    assert book.standings(NOW.date())["A"].state == "open"
 
 
 def test_the_same_entry_sent_twice_is_kept_once(tmp_path: Path) -> None:
@@ -150,6 +160,8 @@ def test_a_file_read_twice_is_kept_once(tmp_path: Path) -> None:
         ([["account", "done_at"]], "Calls are read from the columns account_id, state, done_at"),
         ([["account_id", "done_at"], ["", "2025-01-02"]], "names no account; write its"),
         ([["account_id", "done_at"], ["A", "soon"]], "Line 2 of "),
+        ([["account_id", "done_at"], ["A", ""]], "done_at must be a date or a time such as 2026"),
+        ([["account_id", "done_at", "until"], ["A", "2025-01-02", "x"]], "until must be a date"),
         ([["account_id", "done_at", "state"], ["A", "2025-01-02", "x"]], "A call is open, called"),
         ([["account_id", "done_at"], ["A", "2026-01-02"]], "What was done lies in the past"),
     ],

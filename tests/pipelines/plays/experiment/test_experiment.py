@@ -6,10 +6,16 @@ import csv
 import shutil
 from datetime import UTC, date, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+import pipelines.plays.experiment.read as reading_of
+from models.measures.estimate import Estimate
+from models.plays.experiment import Reading
+from models.plays.savable import Trial
 from pipelines.plays.experiment.ledger import Assignment, Draw, Ledger
+from pipelines.plays.experiment.read import settled
 from pipelines.project.project import load_project
 from pipelines.store.issued import issued_run
 from pipelines.store.opening import open_store
@@ -156,6 +162,48 @@ def test_arms_are_compared_as_they_were_drawn(small, run) -> None:
     assert "'call': not settled" in shown
     assert "2 of 30 to be left alone were acted on, and 30 of 30 to be acted on were not" in shown
     assert "2 owners looked after accounts of both kinds" in shown
+
+
+def test_who_was_called_after_all_is_known_by_any_name_of_the_play(small, run) -> None:
+    rows = ("C0,2024-01-10,Phone", "C2,2024-01-11, CALL", "C4,2024-01-12,visit")
+    acts = "\n".join(["account_id,occurred_at,play", *rows, ""])
+    config = small(churned=30, days=300, config=READ, interventions=acts)
+    drawn(config)
+    renamed = '[plays.renamed]\nphone = "call"\n'
+    config.write_text(config.read_text("utf-8") + renamed, encoding="utf-8")
+    answer = run("experiment", "read", "call", "-c", config, "--json").answer
+    assert (answer["left_alone_acted"], answer["acted_missed"]) == (2, 30)
+
+
+def test_a_play_that_nobody_logs_is_told(small, run) -> None:
+    acts = ACTS.replace(",call", ",workshop")
+    config = small(churned=30, days=300, config=READ, interventions=acts)
+    drawn(config)
+    shown = " ".join(run("experiment", "read", "call", "-c", config).out.split())
+    assert "No intervention is called 'call', so that nobody knows who was acted on" in shown
+    assert "on record are 'visit', 'workshop'" in shown
+
+
+def test_what_was_settled_is_handed_on_and_an_edited_ledger_stops_nothing(
+    small, monkeypatch
+) -> None:
+    config = small(churned=30, config=READ, interventions=ACTS)
+    project = load_project(config)
+    assert settled(project) == ((), [])
+    drawn(config)
+    for change, trials in (
+        (Estimate(-0.15, -0.2, -0.1), (Trial("call", (), 0.2, -0.15, -0.2, -0.1),)),
+        (Estimate(-0.15, -0.3, 0.1), ()),
+        (Estimate(), ()),
+    ):
+        said = SimpleNamespace(reading=Reading(100, 100, 5, 20, change))
+        monkeypatch.setattr(reading_of, "read", lambda *_, said=said: said)
+        assert settled(project) == (trials, [])
+    ledger = config.with_name("experiments.jsonl")
+    ledger.write_text(ledger.read_text("utf-8").replace("Ana", "Eve"), encoding="utf-8")
+    trials, notes = settled(project)
+    assert trials == ()
+    assert "is not as it was written" in notes[0]
 
 
 def test_what_is_not_known_yet_is_waited_for(small, run) -> None:
