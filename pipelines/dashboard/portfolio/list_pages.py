@@ -30,7 +30,7 @@ from pipelines.dashboard.portfolio.list_columns import (
 from pipelines.dashboard.portfolio.spark_line import spark_line
 from pipelines.dashboard.snapshot.calls import called
 from pipelines.dashboard.snapshot.paging import page_of
-from pipelines.dashboard.snapshot.query import AccountPage, AccountQuery
+from pipelines.dashboard.snapshot.query import STATES, AccountPage, AccountQuery
 from pipelines.dashboard.snapshot.schema import LIFECYCLE, LISTED, OWNER
 from pipelines.dashboard.snapshot.snapshot import Snapshot
 from pipelines.portfolio.words import StakeWords, stake_words
@@ -89,11 +89,11 @@ def list_page(request: Request, visitor: VisitorOf, address: Address) -> HTMLRes
     panel: Panel = request.app.state.panel
     snapshot = panel.snapshot_of(request)
     model = snapshot.model
-    query = address.query(snapshot, panel.settings.page_size)
+    standings = panel.calls.standings(now().date())
+    query = address.query(snapshot, panel.settings.page_size, standings)
     page = page_of(snapshot, visitor, query)
     outcome = panel.outcome_of(request)
     words = stake_words(panel.project_of(request).settings.outcome)
-    standings = panel.calls.standings(now().date())
     return panel.render(
         request,
         "accounts.html.j2",
@@ -109,7 +109,8 @@ def list_page(request: Request, visitor: VisitorOf, address: Address) -> HTMLRes
         columns_to_choose=columns_to_choose(snapshot, query, words, has_calls=bool(standings)),
         standings=standings,
         overrides=panel.overrides.standing(snapshot.outcome, now().date()),
-        views=views_of(snapshot, outcome),
+        views=views_of(snapshot, outcome, has_calls=bool(standings)),
+        states=STATES,
         calls=called(snapshot, panel.project_of(request), page.rows),
         spark=spark_line,
         choices=_choices(snapshot, visitor, query),
@@ -125,13 +126,14 @@ def list_file(request: Request, visitor: VisitorOf, address: Address) -> Streami
     """Send every account of a view as a file that spreadsheets open without running anything."""
     panel: Panel = request.app.state.panel
     snapshot = panel.snapshot_of(request)
-    query = address.query(snapshot, MOST_AT_ONCE)
+    standings = panel.calls.standings(now().date())
+    query = address.query(snapshot, MOST_AT_ONCE, standings)
     # Before the answer begins: what cannot be asked is refused.
     snapshot.order_of(query)
     snapshot.predicate(visitor, query)
     name = f"accounts-{snapshot.run.key.as_of}.csv"
     return StreamingResponse(
-        _csv(snapshot, visitor, query, panel.calls.standings(now().date())),
+        _csv(snapshot, visitor, query, standings),
         media_type="text/csv; charset=utf-8",
         headers={"content-disposition": f'attachment; filename="{name}"'},
     )
@@ -148,7 +150,8 @@ def list_answer(
     """List accounts: search, pick, sort, and turn pages with ``after`` and ``before``."""
     panel: Panel = request.app.state.panel
     snapshot = panel.snapshot_of(request)
-    page = page_of(snapshot, visitor, address.query(snapshot, size))
+    standings = panel.calls.standings(now().date())
+    page = page_of(snapshot, visitor, address.query(snapshot, size, standings))
     run, rows = snapshot.run, page.rows
     return AccountsAnswer(
         outcome=run.key.outcome,
