@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 from urllib.parse import quote
 
@@ -207,3 +208,24 @@ def test_the_list_is_picked_by_the_state_of_calls(tmp_path) -> None:
         refused = browser.get("/api/v1/accounts?state=done")
         assert refused.status_code == 422
         assert "Accounts are not picked by 'done'" in refused.json()["detail"]
+
+
+def test_who_was_erased_is_called_by_nobody(tmp_path) -> None:
+    project = company(tmp_path / "company", 40)
+    issue_scores(project, 40)
+    users_of(project)
+    with served(project) as found:
+        snapshot, browser = found.snapshots.current("main"), found.browser("root")
+
+        def called() -> list[str]:
+            calls = browser.get("/api/v1/portfolio").json()["calls"]
+            return [one["account"]["account_id"] for one in calls]
+
+        first = called()[0]
+        assert "<strong>Erased.</strong>" not in browser.get(path_of(first)).text
+        snapshot.contents = replace(snapshot.contents, erased=(first,))
+        snapshot._results.clear()
+        assert first not in called()
+        assert "<strong>Erased.</strong>" in browser.get(path_of(first)).text
+        # The numbers that were issued stay.
+        assert browser.get("/api/v1/accounts").json()["total"] == 40
