@@ -2,8 +2,8 @@
 
 Every order was numbered once, when the snapshot was made. Where nothing is picked, a page is a
 range of those numbers; else one scan counts what matches, finds where the page begins, and keeps
-which rows are on it. Neither sorts anything, and a page begins after an account, not after so many
-rows: it is right whatever came or went above it.
+the numbers of its rows. Neither sorts anything, and a page begins after an account, not after so
+many rows: it is right whatever came or went above it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pipelines.dashboard.snapshot.query import AccountPage, AccountQuery
+from pipelines.dashboard.snapshot.schema import place_in
 
 if TYPE_CHECKING:
     from pipelines.dashboard.access.visitor import Visitor
@@ -38,15 +39,15 @@ def page_of(snapshot: Snapshot, visitor: Visitor, query: AccountQuery) -> Accoun
         total = snapshot.run.rows
         arr, stake = snapshot.contents.sums
         first = _first_of_all(query, start, total, backwards)
-        rows = _between(snapshot, order, first, min(first + query.size, total + 1) - 1)
+        places = list(range(first, min(first + query.size, total + 1)))
     else:
-        total, first, rows, arr, stake = _scanned(
+        total, first, places, arr, stake = _scanned(
             snapshot, query, order, where, values, start, backwards
         )
-    if backwards and first == 1 and len(rows) < min(query.size, total):
+    if backwards and first == 1 and len(places) < min(query.size, total):
         # A whole first page, rather than the few rows before the account.
         return page_of(snapshot, visitor, replace(query, before=None, at_end=False))
-    return AccountPage(_told(snapshot, rows), total, first if rows else 0, arr, stake)
+    return AccountPage(_rows(snapshot, query, places), total, first if places else 0, arr, stake)
 
 
 def _place_of(snapshot: Snapshot, visitor: Visitor, query: AccountQuery, order: str) -> int | None:
@@ -83,45 +84,39 @@ def _scanned(
     start: int | None,
     backwards: bool,
 ) -> tuple[int, int, list[int], float | None, float | None]:
-    """Count and add up what matches, and find which rows are on the page, in one scan."""
+    """Count and add up what matches, and find the places of the page's rows in one scan."""
     size = query.size
     if backwards:
         bound = snapshot.run.rows + 1 if start is None else start
-        chosen = f"arg_max(row, place, {size}) filter (where place < {bound})"
+        chosen = f"max(place, {size}) filter (where place < {bound})"
         before = f"count(*) filter (where place < {bound})"
     else:
         bound = start or 0
-        chosen = f"arg_min(row, place, {size}) filter (where place > {bound})"
+        chosen = f"min(place, {size}) filter (where place > {bound})"
         before = f"count(*) filter (where place <= {bound})"
     (row,) = snapshot.ask(
-        f"select count(*) as total, {before} as earlier, {chosen} as rows, sum(arr) as arr,"
-        f" sum(stake) as stake from (select {order} as place, rowid as row, arr, stake"
-        f" from accounts where {where})",
+        f"select count(*) as total, {before} as earlier, {chosen} as places, sum(arr) as arr,"
+        f" sum(stake) as stake from (select {order} as place, arr, stake from accounts"
+        f" where {where})",
         values,
     )
-    rows = row["rows"] or []
-    first = row["earlier"] - len(rows) + 1 if backwards else row["earlier"] + 1
-    return row["total"], first, rows[::-1] if backwards else rows, row["arr"], row["stake"]
+    places = sorted(row["places"] or [])
+    first = row["earlier"] - len(places) + 1 if backwards else row["earlier"] + 1
+    return row["total"], first, places, row["arr"], row["stake"]
 
 
-def _between(snapshot: Snapshot, order: str, first: int, last: int) -> list[int]:
-    """Find the rows of some places that follow each other, in their order."""
-    rows = snapshot.ask(
-        f"select {order} as place, rowid as row from accounts"
-        f" where place between {first} and {last} order by place"
-    )
-    return [row["row"] for row in rows]
-
-
-def _told(snapshot: Snapshot, rows: list[int]) -> list[dict[str, Any]]:
-    """Read rows of a page, in their order."""
-    if not rows:
+def _rows(snapshot: Snapshot, query: AccountQuery, places: list[int]) -> list[dict[str, Any]]:
+    if not places:
         return []
-    listed = ", ".join(str(row) for row in rows)
-    held = snapshot.ask(
-        f"select {', '.join(snapshot.listed)}, rowid as place_here from accounts"
-        f" where rowid in ({listed})"
+    column = snapshot.sorts[query.sort]
+    known = snapshot.contents.known[column]
+    held = [known + 1 - place if query.descending and place <= known else place for place in places]
+    here, listed = place_in(column), ", ".join(str(place) for place in held)
+    # Without the inner query the engine would read every column of every row.
+    rows = snapshot.ask(
+        f"select {', '.join(snapshot.listed)}, {here} as place_here from accounts"
+        f" where rowid in (select rowid from accounts where {here} in ({listed}))"
     )
-    turn = {row: number for number, row in enumerate(rows)}
-    held.sort(key=lambda row: turn[row["place_here"]])
-    return [snapshot.told(row) for row in held]
+    turn = {place: number for number, place in enumerate(held)}
+    rows.sort(key=lambda row: turn[row["place_here"]])
+    return [snapshot.told(row) for row in rows]
