@@ -316,9 +316,7 @@ class Snapshot:
 
 def _one_of(column: str, wanted: Sequence[str]) -> tuple[str, list[str]]:
     named = [one for one in wanted if one != NOT_KNOWN]
-    # An engine reads less for a value than for a list of one.
-    one = "= ?" if len(named) == 1 else f"in ({', '.join('?' * len(named))})"
-    terms = [f"{column} {one}"] if named else []
+    terms = [f"{column} in ({', '.join('?' * len(named))})"] if named else []
     terms += [f"{column} is null"] if NOT_KNOWN in wanted else []
     return f"({' or '.join(terms) or 'false'})", named
 
