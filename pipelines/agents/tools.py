@@ -100,6 +100,9 @@ class Agents:
         moved: Annotated[
             str, Field(max_length=20, description="down, up, entered, left or new.")
         ] = "",
+        call: Annotated[
+            str, Field(max_length=20, description="State of the call: open, called or snoozed.")
+        ] = "",
         renews_within_days: Annotated[int, Field(ge=0, le=366, description="0 for any.")] = 0,
         after: Annotated[
             str, Field(max_length=500, description="Begin after this account_id.")
@@ -114,6 +117,7 @@ class Agents:
             "owner": owner,
             "band": band,
             "moved": moved,
+            "state": call,
             "renews": renews_within_days or None,
             "after": after,
             "order": "desc",

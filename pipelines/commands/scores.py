@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -63,6 +64,12 @@ def score(
             workers=threads,
             full=full,
         )
+        alerted = None
+        if project.settings.alert.bands:
+            from pipelines.portfolio.outbox.fallen import alert_of_bands
+
+            alerted = alert_of_bands(project, issued.as_of)
+        warnings = [*issued.warnings, *(alerted.warnings if alerted else [])]
         answer.give(
             {
                 "outcome": issued.outcome,
@@ -74,7 +81,8 @@ def score(
                 "issued_before": not issued.fresh,
                 "seal": issued.seal,
                 "read": issued.read,
-                "warnings": issued.warnings,
+                "alerts": [asdict(one) for one in alerted.sent] if alerted else [],
+                "warnings": warnings,
             }
         )
         if answer.console is not None:
@@ -83,9 +91,9 @@ def score(
 
             show_portfolio(answer.console, portfolio(project, issued))
             answer.say(f"{issued.rows:,} scores in {project.store_shown}")
-            for sentence in issued.read:
+            for sentence in (*issued.read, *(alerted.said if alerted else [])):
                 answer.say(sentence)
-            answer.warn(issued.warnings)
+            answer.warn(warnings)
 
 
 def verify_run(

@@ -27,6 +27,7 @@ from pipelines.dashboard.panel.registry_reads import RegistryReads
 from pipelines.dashboard.portfolio import change_feed
 from pipelines.dashboard.portfolio import forecast_pages as forecast
 from pipelines.dashboard.portfolio import list_pages as account_list
+from pipelines.dashboard.portfolio import pack_pages as pack
 from pipelines.dashboard.portfolio import pages as portfolio
 from pipelines.dashboard.portfolio.forecast_jobs import ForecastJobs
 from pipelines.dashboard.snapshot.watch import Snapshots
@@ -48,6 +49,7 @@ ROUTERS = (
     account_list.router,
     change_feed.router,
     forecast.router,
+    pack.router,
     calls.router,
     account.router,
     weights.router,
@@ -104,13 +106,16 @@ def create_app(
     reads = RegistryReads()
     account_jobs, weights_benches = AccountJobs(reads), WeightsBenches(reads)
     model_jobs = ModelJobs(len(panel.outcomes))
-    forecast_jobs = ForecastJobs(len(panel.outcomes))
+    forecast_jobs, pack_jobs = ForecastJobs(len(panel.outcomes)), pack.PackJobs()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with panel.snapshots:
             yield
-        for work in (reads, account_jobs, weights_benches, model_jobs, forecast_jobs):
+        for work in (
+            *(reads, account_jobs, weights_benches),
+            *(model_jobs, forecast_jobs, pack_jobs),
+        ):
             work.close()
 
     app = FastAPI(
@@ -130,6 +135,7 @@ def create_app(
     app.state.weights_benches = weights_benches
     app.state.model_jobs = model_jobs
     app.state.forecast_jobs = forecast_jobs
+    app.state.pack_jobs = pack_jobs
     errors.register(app)
     for router in ROUTERS:
         app.include_router(router)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from pipelines.project.delivery.http import (
     TryError,
@@ -16,6 +17,22 @@ from pipelines.project.delivery.http import (
     signed_headers,
 )
 from pipelines.project.settings.alert import AlertSettings
+
+
+@dataclass(frozen=True)
+class Undelivered:
+    """What did not arrive, or may not have.
+
+    Parameters
+    ----------
+    said : str
+        What went wrong, in a sentence without a full stop.
+    is_certain : bool
+        Whether it is certain that nothing arrived.
+    """
+
+    said: str
+    is_certain: bool
 
 
 def send_alert(settings: AlertSettings, message: Mapping[str, object], delivery: str) -> list[str]:
@@ -40,10 +57,18 @@ def send_alert(settings: AlertSettings, message: Mapping[str, object], delivery:
     """
     if message["status"] not in settings.on:
         return []
-    return deliver(settings, json.dumps(message, allow_nan=False).encode(), delivery)
+    body = json.dumps(message, allow_nan=False).encode()
+    return [one.said for one in deliver(settings, body, delivery)]
 
 
-def deliver(settings: AlertSettings, body: bytes, delivery: str, what: str = "alert") -> list[str]:
+def deliver(
+    settings: AlertSettings,
+    body: bytes,
+    delivery: str,
+    what: str = "alert",
+    *,
+    at_most_once: bool = False,
+) -> list[Undelivered]:
     """Hand a message to the webhook and the command, and never raise.
 
     Parameters
@@ -56,32 +81,42 @@ def deliver(settings: AlertSettings, body: bytes, delivery: str, what: str = "al
         The same for every try.
     what : str
         What it is, as its section of the configuration is called.
+    at_most_once : bool
+        Whether nothing is tried again that may have arrived.
 
     Returns
     -------
-    list of str
-        What could not be told, one sentence each.
+    list of Undelivered
+        What could not be told.
     """
     tries: dict[str, Callable[[], None]] = {}
     if settings.webhook is not None:
         tries["webhook"] = lambda: _post(settings, body, delivery)
     if settings.command:
         tries["command"] = lambda: _run(settings, body)
-    return [said for way, once in tries.items() if (said := _tried(settings, (what, way), once))]
+    tried = (
+        _tried(settings, (what, way), once, at_most_once=at_most_once)
+        for way, once in tries.items()
+    )
+    return [one for one in tried if one is not None]
 
 
-def _tried(settings: AlertSettings, named: tuple[str, str], once: Callable[[], None]) -> str | None:
+def _tried(
+    settings: AlertSettings,
+    named: tuple[str, str],
+    once: Callable[[], None],
+    *,
+    at_most_once: bool,
+) -> Undelivered | None:
     """Try until it works or the tries are used up; what went wrong, if it did."""
     what, way = named
     try:
-        again_and_again(settings.retries, settings.timeout_seconds, once)
+        again_and_again(settings.retries, settings.timeout_seconds, once, at_most_once=at_most_once)
     except TryError as failed:
         kept = "; the decision stands," if what == "alert" else ";"
         often = "once" if failed.tries == 1 else f"{failed.tries} times"
-        return (
-            f"The {what} was not delivered: its {way} was tried {often} and {failed}{kept}"
-            f" check [{what}]"
-        )
+        said = f"The {what} was not delivered: its {way} was tried {often} and {failed}{kept}"
+        return Undelivered(f"{said} check [{what}]", failed.is_certain)
     return None
 
 
@@ -117,6 +152,7 @@ def _run(settings: AlertSettings, body: bytes) -> None:
     except subprocess.TimeoutExpired as late:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        raise TryError(f"did not end within {settings.timeout_seconds:g} seconds") from late
+        why = f"did not end within {settings.timeout_seconds:g} seconds"
+        raise TryError(why, is_certain=False) from late
     if process.returncode:
         raise TryError(f"ended with exit code {process.returncode}")

@@ -26,6 +26,19 @@ def write_pdf(html: str, file: Path) -> None:
     SettingsError
         When the system's libraries that set text cannot be loaded.
     """
+    written = pdf_of(html)
+    with replaced_whole(file) as fresh:
+        fresh.write_bytes(written)
+
+
+def pdf_of(html: str) -> bytes:
+    """Set a self-contained page as PDF.
+
+    Raises
+    ------
+    SettingsError
+        When the system's libraries that set text cannot be loaded.
+    """
     try:
         from weasyprint import HTML, URLFetcher  # type: ignore[import-untyped]
     except OSError as error:
@@ -34,9 +47,10 @@ def write_pdf(html: str, file: Path) -> None:
             f" ({str(error).splitlines()[0][:120]}); install it with 'apt install libpango-1.0-0"
             " libpangoft2-1.0-0 libharfbuzz-subset0' or 'brew install pango', or write .html"
         ) from error
-    with _quiet(), replaced_whole(file) as fresh:
+    with _quiet():
         # Nothing but what is in the page: no protocol is asked.
-        HTML(string=html, url_fetcher=URLFetcher(allowed_protocols=())).write_pdf(fresh)
+        page = HTML(string=html, url_fetcher=URLFetcher(allowed_protocols=()))
+        return bytes(page.write_pdf())
 
 
 @contextmanager

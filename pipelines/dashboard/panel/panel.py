@@ -121,13 +121,15 @@ class Panel:
         **context : object
             What the template asks for beside what every page is given: ``request``, ``visitor``
             (None on pages for everybody), ``outcome`` and ``outcomes``, ``snapshot`` (None where
-            there is none), ``stale`` (a sentence, or None), ``csrf_token`` and the functions
-            ``link(path, **parameters)``, which keeps the outcome, and ``account_link(account_id)``.
+            there is none), ``currency`` (of all amounts, where known), ``stale`` (a sentence, or
+            None), ``csrf_token`` and the functions ``link(path, **parameters)``, which keeps the
+            outcome, and ``account_link(account_id)``.
         """
         visitor = getattr(request.state, "visitor", None)
         asked = request.query_params.get(OUTCOME) or MAIN
         outcome = asked if asked in self.outcomes else MAIN
         snapshot = self.snapshots.current(outcome) if visitor else None
+        rates = self.project.settings.reading.rates
         values = {
             "request": request,
             "visitor": visitor,
@@ -135,6 +137,7 @@ class Panel:
             "outcomes": self.outcomes,
             "snapshot": snapshot,
             "outdated": None if snapshot is None else self.freshness_of(snapshot).note,
+            "currency": None if rates is None else rates.currency,
             "stale": self.snapshots.stale(outcome, visitor) if visitor else None,
             "can_log_out": self.gate.has_sessions,
             "csrf_token": self.gate.csrf_token(request),

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import Query, Request
 from pydantic import BeforeValidator, Field
 
 from pipelines.dashboard.panel.panel import link_to
-from pipelines.dashboard.snapshot.query import MOVES, AccountQuery
+from pipelines.dashboard.snapshot.query import MOVES, OPEN, STATES, AccountQuery
 from pipelines.dashboard.snapshot.snapshot import LONGEST_SEARCH, NOT_KNOWN, Snapshot
 from pipelines.portfolio.worklist.ranking import ranked_by
+
+if TYPE_CHECKING:
+    from pipelines.project.records.calls import Standing
 
 PATH = "/accounts"
 MOST_VALUES = 50
@@ -73,6 +76,10 @@ class ListAddress:
             list[str],
             Query(max_length=MOST_VALUES, description=f"Any of {', '.join(MOVES)}, since before."),
         ] = [],  # noqa: B006
+        state: Annotated[
+            list[str],
+            Query(max_length=MOST_VALUES, description=f"Of the call: any of {', '.join(STATES)}."),
+        ] = [],  # noqa: B006
         renews: Days = None,
         show: Annotated[
             list[str], Query(max_length=MOST_VALUES, description="Columns of the page.")
@@ -91,12 +98,25 @@ class ListAddress:
         self.unknown = unknown
         self.moved, self.renews = tuple(one for one in moved if one), renews
         self.shown = tuple(one for one in show if one)
+        self.states = tuple(one for one in state if one)
         self.score_from, self.score_to = score_from, score_to
         self.sort, self.order = sort, order
         self.after, self.before, self.at_end = after or None, before or None, end
 
-    def query(self, snapshot: Snapshot, size: int) -> AccountQuery:
-        """Return what is asked of a snapshot."""
+    def query(
+        self, snapshot: Snapshot, size: int, standings: Mapping[str, Standing]
+    ) -> AccountQuery:
+        """Return what is asked of a snapshot.
+
+        Parameters
+        ----------
+        snapshot : Snapshot
+            Where accounts are.
+        size : int
+            Most accounts of a page.
+        standings : mapping of str to Standing
+            What was done about accounts, as of today.
+        """
         sort = self.sort or ranked_by(has_money=snapshot.has_money)
         wanted = {name: [one for one in values if one] for name, values in self.picked.items()}
         for attribute in snapshot.attributes:
@@ -120,6 +140,12 @@ class ListAddress:
             at_end=self.at_end,
             size=size,
             shown=self.shown,
+            states=self.states,
+            called={
+                account: standing.state
+                for account, standing in standings.items()
+                if self.states and standing.state != OPEN
+            },
         )
 
 
@@ -143,6 +169,7 @@ def address_of(
         "moved": list(query.moved),
         "renews": query.renews_days,
         "show": list(query.shown),
+        "state": list(query.states),
         "score_from": _number(query.score_from),
         "score_to": _number(query.score_to),
         "sort": query.sort,
@@ -169,6 +196,9 @@ def chips_of(query: AccountQuery, outcome: str) -> Iterator[Chip]:
     for value in query.moved:
         rest = [one for one in query.moved if one != value]
         yield Chip("since before", MOVED[value], address_of(query, outcome, {"moved": rest}))
+    for value in query.states:
+        rest = [one for one in query.states if one != value]
+        yield Chip("call", STATES[value], address_of(query, outcome, {"state": rest}))
     if query.renews_days is not None:
         days = f"within {query.renews_days} days"
         yield Chip("renews", days, address_of(query, outcome, {"renews": None}))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pipelines.dashboard.portfolio.list_address import address_of, is_descending
-from pipelines.dashboard.snapshot.query import AccountQuery
+from pipelines.dashboard.snapshot.query import OPEN, AccountQuery
 from pipelines.dashboard.snapshot.schema import CHANGE, LIFECYCLE, NAME, OWNER, RENEWAL
 from pipelines.portfolio.worklist.ranking import ranked_by
 
@@ -136,10 +136,16 @@ def _every(snapshot: Snapshot, words: StakeWords) -> dict[str, tuple[str, bool, 
     return {name: column for name, column in {**columns, **own}.items() if not absent.get(name)}
 
 
-def views_of(snapshot: Snapshot, outcome: str) -> list[tuple[str, str]]:
-    """List views that come ready made: what each is called, and its address."""
+def views_of(snapshot: Snapshot, outcome: str, *, has_calls: bool) -> list[tuple[str, str]]:
+    """List views that come ready made: what each is called, and its address.
+
+    Where anything was done, those of the first band whose call is open are one.
+    """
     rank, band = ranked_by(has_money=snapshot.has_money), snapshot.contents.first_band
     views = [(f"All {band}", AccountQuery(wanted={"band": (band,)}, sort=rank))]
+    if has_calls:
+        left = AccountQuery(wanted={"band": (band,)}, states=(OPEN,), sort=rank)
+        views.append((f"Open calls, {band}", left))
     if snapshot.contents.since is not None:
         views += [
             (f"Entered {band}", AccountQuery(moved=("entered",), sort=rank)),

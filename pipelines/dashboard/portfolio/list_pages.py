@@ -30,10 +30,12 @@ from pipelines.dashboard.portfolio.list_columns import (
 from pipelines.dashboard.portfolio.spark_line import spark_line
 from pipelines.dashboard.snapshot.calls import called
 from pipelines.dashboard.snapshot.paging import page_of
-from pipelines.dashboard.snapshot.query import AccountPage, AccountQuery
+from pipelines.dashboard.snapshot.query import STATES, AccountPage, AccountQuery
 from pipelines.dashboard.snapshot.schema import LIFECYCLE, LISTED, OWNER
 from pipelines.dashboard.snapshot.snapshot import Snapshot
 from pipelines.portfolio.words import StakeWords, stake_words
+from pipelines.portfolio.worklist.calls import SAID
+from pipelines.project.project import Project
 from pipelines.project.records.calls import Standing, told
 from pipelines.reports.wording import BANDS_CHANGE, band_limits
 from pipelines.scoring.export_files import harmless, readable
@@ -41,6 +43,10 @@ from pipelines.store.runs import now
 
 MOST_AT_ONCE = 200
 CSV_ROWS = 8192
+MOST_WORKED = 5000
+"""So many accounts of a file, the first, have play and reasons beside them."""
+REASONS = ("reason_signals", "reason_points", "reason_values")
+WORKED = ("state", "note", "play", *(f"reason_{rank}" for rank in range(1, SAID + 1)))
 Address = Annotated[ListAddress, Depends(ListAddress)]
 
 router = APIRouter()
@@ -89,11 +95,11 @@ def list_page(request: Request, visitor: VisitorOf, address: Address) -> HTMLRes
     panel: Panel = request.app.state.panel
     snapshot = panel.snapshot_of(request)
     model = snapshot.model
-    query = address.query(snapshot, panel.settings.page_size)
+    standings = panel.calls.standings(now().date())
+    query = address.query(snapshot, panel.settings.page_size, standings)
     page = page_of(snapshot, visitor, query)
     outcome = panel.outcome_of(request)
     words = stake_words(panel.project_of(request).settings.outcome)
-    standings = panel.calls.standings(now().date())
     return panel.render(
         request,
         "accounts.html.j2",
@@ -109,7 +115,8 @@ def list_page(request: Request, visitor: VisitorOf, address: Address) -> HTMLRes
         columns_to_choose=columns_to_choose(snapshot, query, words, has_calls=bool(standings)),
         standings=standings,
         overrides=panel.overrides.standing(snapshot.outcome, now().date()),
-        views=views_of(snapshot, outcome),
+        views=views_of(snapshot, outcome, has_calls=bool(standings)),
+        states=STATES,
         calls=called(snapshot, panel.project_of(request), page.rows),
         spark=spark_line,
         choices=_choices(snapshot, visitor, query),
@@ -125,13 +132,14 @@ def list_file(request: Request, visitor: VisitorOf, address: Address) -> Streami
     """Send every account of a view as a file that spreadsheets open without running anything."""
     panel: Panel = request.app.state.panel
     snapshot = panel.snapshot_of(request)
-    query = address.query(snapshot, MOST_AT_ONCE)
+    standings = panel.calls.standings(now().date())
+    query = address.query(snapshot, MOST_AT_ONCE, standings)
     # Before the answer begins: what cannot be asked is refused.
     snapshot.order_of(query)
     snapshot.predicate(visitor, query)
     name = f"accounts-{snapshot.run.key.as_of}.csv"
     return StreamingResponse(
-        _csv(snapshot, visitor, query, panel.calls.standings(now().date())),
+        _csv(snapshot, visitor, query, panel.project_of(request), standings),
         media_type="text/csv; charset=utf-8",
         headers={"content-disposition": f'attachment; filename="{name}"'},
     )
@@ -148,7 +156,8 @@ def list_answer(
     """List accounts: search, pick, sort, and turn pages with ``after`` and ``before``."""
     panel: Panel = request.app.state.panel
     snapshot = panel.snapshot_of(request)
-    page = page_of(snapshot, visitor, address.query(snapshot, size))
+    standings = panel.calls.standings(now().date())
+    page = page_of(snapshot, visitor, address.query(snapshot, size, standings))
     run, rows = snapshot.run, page.rows
     return AccountsAnswer(
         outcome=run.key.outcome,
@@ -208,19 +217,30 @@ def _choices(snapshot: Snapshot, visitor: Visitor, query: AccountQuery) -> list[
 
 
 def _csv(
-    snapshot: Snapshot, visitor: Visitor, query: AccountQuery, standings: Mapping[str, Standing]
+    snapshot: Snapshot,
+    visitor: Visitor,
+    query: AccountQuery,
+    project: Project,
+    standings: Mapping[str, Standing],
 ) -> Iterator[bytes]:
     """Write a view batch by batch; words of others stay words in every spreadsheet."""
-    columns = (*LISTED, *(one.stored for one in snapshot.attributes))
-    headings = [*LISTED, *(one.column for one in snapshot.attributes), "state", "note"]
+    own = (*LISTED, *(one.stored for one in snapshot.attributes))
+    headings = [*LISTED, *(one.column for one in snapshot.attributes), *WORKED]
     safe = harmless(readable(pa.array(headings, pa.string()))).to_pylist()
-    sink, writer = io.BytesIO(), None
-    for batch in snapshot.batches(visitor, query, columns, CSV_ROWS):
+    sink, writer, met = io.BytesIO(), None, 0
+    for batch in snapshot.batches(visitor, query, (*own, *REASONS), CSV_ROWS):
+        named = batch[: max(0, MOST_WORKED - met)]
+        met += batch.num_rows
         done = [told(standings, account) for account in batch.column("account_id").to_pylist()]
-        both = (pa.array([one[place] for one in done], pa.string()) for place in range(2))
+        lines = [*_said(snapshot, project, named), *[()] * (batch.num_rows - named.num_rows)]
+        worked = [(*both, *line) for both, line in zip(done, lines, strict=True)]
+        beside = (
+            pa.array([line[place] if place < len(line) else "" for line in worked], pa.string())
+            for place in range(len(WORKED))
+        )
         arrays = [
             harmless(readable(column)) if pa.types.is_string(column.type) else column
-            for column in (*batch.columns, *both)
+            for column in (*batch.columns[: len(own)], *beside)
         ]
         written = pa.RecordBatch.from_arrays(arrays, names=safe)
         if writer is None:
@@ -232,3 +252,9 @@ def _csv(
         sink.truncate()
     if writer is None:
         yield (",".join(f'"{heading}"' for heading in safe) + "\n").encode()
+
+
+def _said(snapshot: Snapshot, project: Project, batch: pa.RecordBatch) -> list[tuple[str, ...]]:
+    """Say of each account the play and the reasons, as the page does."""
+    calls = called(snapshot, project, batch.to_pylist())
+    return [(one.call.play or "", *one.call.sentences[:SAID]) for one in calls]

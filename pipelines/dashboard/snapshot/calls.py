@@ -42,7 +42,7 @@ class OpenedCall:
 def calls_of(
     snapshot: Snapshot, visitor: Visitor, project: Project, query: AccountQuery
 ) -> list[OpenedCall]:
-    """Return the first accounts of a view in the order of the worklist.
+    """Return the first accounts of a view in the order of the worklist, none that was erased.
 
     Parameters
     ----------
@@ -55,7 +55,12 @@ def calls_of(
     query : AccountQuery
         The view; its own order does not matter.
     """
-    ranked = replace(query, sort=ranked_by(has_money=snapshot.has_money), descending=True)
+    ranked = replace(
+        query,
+        sort=ranked_by(has_money=snapshot.has_money),
+        descending=True,
+        without=snapshot.contents.erased,
+    )
     return called(snapshot, project, page_of(snapshot, visitor, ranked).rows)
 
 

@@ -18,6 +18,14 @@ MOVES: Mapping[str, str] = {
 }
 """How accounts moved since the run before, as conditions; ``?`` is the first band."""
 
+OPEN = "open"
+STATES: Mapping[str, str] = {
+    OPEN: "open",
+    "called": "called in the last 30 days",
+    "snoozed": "snoozed",
+}
+"""States of a call, and what people read; whose call nobody wrote of is open."""
+
 
 @dataclass(frozen=True)
 class AccountQuery:
@@ -50,6 +58,12 @@ class AccountQuery:
         Accounts whose contract renews within so many days of the date of the scores.
     shown : tuple of str
         Columns that are shown; the usual ones where there are none.
+    states : tuple of str
+        Keys of :data:`STATES`: accounts whose call is in any of these.
+    called : mapping of str to str
+        Account to the state of its call, of those whose call is not open.
+    without : tuple of str
+        Accounts that are not in the view.
     """
 
     search: str = ""
@@ -65,6 +79,9 @@ class AccountQuery:
     moved: tuple[str, ...] = ()
     renews_days: int | None = None
     shown: tuple[str, ...] = ()
+    states: tuple[str, ...] = ()
+    called: Mapping[str, str] = field(default_factory=dict)
+    without: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -61,8 +61,8 @@ FACETS = ("band", "segment", OWNER, LIFECYCLE)
 """Columns by which accounts are picked, beside attributes."""
 RESERVED = frozenset({*SCORED, *FIXED, *MONEY, "q", "sort", "after", "before", "end", "outcome"})
 RESERVED_TOO = frozenset(
-    {"score_from", "score_to", "size", "by", "order", "moved", "renews", "show", RENEWAL}
-) | {*EARLIER, *MOVED}
+    {"score_from", "score_to", "size", "by", "order", "moved", "renews", "show", "state", "why"}
+) | {RENEWAL, *EARLIER, *MOVED}
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import duckdb
 
 from features.errors import SettingsError, StoreError, first_line, nearest, sample
 from models.scoring.scale import BANDS
-from pipelines.dashboard.snapshot.query import MOVES, AccountQuery
+from pipelines.dashboard.snapshot.query import MOVES, OPEN, STATES, AccountQuery
 from pipelines.dashboard.snapshot.schema import (
     ALIKE,
     BESIDE,
@@ -73,6 +73,8 @@ class Contents:
         The run of the date before, beside which changes are told.
     earlier : tuple of (RunKey, int)
         Every run before that counts, with its revision.
+    erased : tuple of str
+        Names that stand for accounts that were erased: they count in sums and nobody is called.
     """
 
     run: Run
@@ -88,6 +90,7 @@ class Contents:
     first_band: str = BANDS[0]
     since: Run | None = None
     earlier: tuple[tuple[RunKey, int], ...] = ()
+    erased: tuple[str, ...] = ()
 
 
 class Snapshot:
@@ -245,6 +248,12 @@ class Snapshot:
             ]
             terms.append(f"({' or '.join(f'({move})' for move in moves)})")
             values += [self.contents.first_band for move in moves if "?" in move]
+        if query.states:
+            terms.append(_in_states(query))
+            values.append(_accounts_of(query))
+        if query.without:
+            terms.append("account_id not in (select unnest(?::text[]))")
+            values.append([*query.without])
         if query.renews_days is not None:
             terms.append("renewal between ? and ?")
             day = self.run.key.as_of
@@ -310,6 +319,20 @@ def _one_of(column: str, wanted: Sequence[str]) -> tuple[str, list[str]]:
     terms = [f"{column} in ({', '.join('?' * len(named))})"] if named else []
     terms += [f"{column} is null"] if NOT_KNOWN in wanted else []
     return f"({' or '.join(terms) or 'false'})", named
+
+
+def _in_states(query: AccountQuery) -> str:
+    """Write the condition of states, beside the list of :func:`_accounts_of`."""
+    for one in query.states:
+        _known(one, STATES, "picked")
+    sense = "not in" if OPEN in query.states else "in"
+    return f"account_id {sense} (select unnest(?::text[]))"
+
+
+def _accounts_of(query: AccountQuery) -> list[str]:
+    """List the accounts that are looked for, or where open calls are, those that are left out."""
+    is_open = OPEN in query.states
+    return [name for name, state in query.called.items() if (state in query.states) is not is_open]
 
 
 def _known(name: str, known: Mapping[str, str], what: str) -> str:

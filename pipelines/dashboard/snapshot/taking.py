@@ -77,6 +77,7 @@ def take(
             fill(engine, "scores", store.scores(run))
             history = store.portfolio_history(run.key.outcome).to_pylist()
             earlier = copy_earlier(engine, store, run)
+            erased = tuple(dict.fromkeys(one.tombstone for one in store.erasures()))
             store.close()
             attributes, notes = _copy_attributes(engine, project, owner, run)
             known = _number(engine, attributes, earlier)
@@ -111,6 +112,7 @@ def take(
             first_band=(GOOD_BANDS if project.settings.outcome.is_good else BANDS)[0],
             since=earlier.run,
             earlier=earlier.known,
+            erased=erased,
         ),
     )
 

@@ -193,7 +193,7 @@ def digest_of(project: Project, book: Snapshot, reader: Visitor, owner: str | No
             ("worse", "Worse", ("worse",)),
             ("better", "Better", ("left", "up")),
         ):
-            query = AccountQuery(moved=move, sort=rank, size=SHOWN)
+            query = AccountQuery(moved=move, sort=rank, size=SHOWN, without=book.contents.erased)
             parts.append(_part(book, reader, query, name, title))
     if book.has_renewals:
         parts.append(_renewals(book, reader))
@@ -232,7 +232,13 @@ def _part(book: Snapshot, reader: Visitor, query: AccountQuery, name: str, title
 
 
 def _renewals(book: Snapshot, reader: Visitor) -> Part:
-    query = AccountQuery(renews_days=RENEWS_DAYS, sort=RENEWAL, descending=False, size=SHOWN)
+    query = AccountQuery(
+        renews_days=RENEWS_DAYS,
+        sort=RENEWAL,
+        descending=False,
+        size=SHOWN,
+        without=book.contents.erased,
+    )
     page, as_of = page_of(book, reader, query), book.run.key.as_of
     items = []
     for row in page.rows:

@@ -14,7 +14,8 @@ from pipelines.portfolio.outbox.book import opened_book, owners_of, reader_of
 from pipelines.portfolio.outbox.digest import Digest, digest_of
 from pipelines.portfolio.outbox.forms import digest_html, digest_text
 from pipelines.portfolio.outbox.ledger import opened_ledger
-from pipelines.portfolio.outbox.sending import FAILED, UNCERTAIN, Sent, send_digest
+from pipelines.portfolio.outbox.once import FAILED, UNCERTAIN, Sent
+from pipelines.portfolio.outbox.sending import send_digest
 from pipelines.project.project import Project
 from pipelines.reports.terminal.console import plain
 from pipelines.reports.terminal.whole_file import replaced_whole

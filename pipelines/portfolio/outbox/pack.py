@@ -141,21 +141,47 @@ def pack_of(
         When there is no such run, or the store cannot be read.
     """
     with opened_book(project, as_of) as book:
-        reader = reader_of(project, book, owner)
-        digest = None if len(accounts) == 1 else digest_of(project, book, reader, owner)
-        if accounts:
-            opened = called(book, project, [_row(book, reader, one) for one in accounts])
-        else:
-            opened = calls_of(book, reader, project, AccountQuery(size=first))
-        today = now().date()
-        standings = call_book(project.folder).standings(today)
-        overrides = override_book(project.folder).standing(project.outcome_name, today)
-        sheets = []
-        for one in opened:
-            row = _row(book, reader, one.call.account_id)
-            sheets.append(_sheet(project, book, row, one.call, standings, overrides))
-        run = book.run
-        outdated = freshness_of(project.settings.outcome, run.key.as_of).note
+        return pack_from(project, book, reader_of(project, book, owner), accounts, owner, first)
+
+
+def pack_from(
+    project: Project,
+    book: Snapshot,
+    reader: Visitor,
+    accounts: Sequence[str],
+    owner: str | None,
+    first: int,
+) -> Pack:
+    """Put a pack of an opened book together, of what its reader may see.
+
+    Parameters
+    ----------
+    project, accounts, owner, first
+        As in :func:`pack_of`.
+    book : Snapshot
+        The scores.
+    reader : Visitor
+        Whose accounts there are.
+
+    Raises
+    ------
+    DataError
+        When an account is not among the reader's.
+    """
+    digest = None if len(accounts) == 1 else digest_of(project, book, reader, owner)
+    if accounts:
+        opened = called(book, project, [_row(book, reader, one) for one in accounts])
+    else:
+        opened = calls_of(book, reader, project, AccountQuery(size=first))
+    today = now().date()
+    standings = call_book(project.folder).standings(today)
+    overrides = override_book(project.folder).standing(project.outcome_name, today)
+    sheets = []
+    for one in opened:
+        row = _row(book, reader, one.call.account_id)
+        sheets.append(_sheet(project, book, row, one.call, standings, overrides))
+    run = book.run
+    outdated = freshness_of(project.settings.outcome, run.key.as_of).note
     return Pack(
         digest=digest,
         sheets=sheets,

@@ -7,15 +7,14 @@ import os
 import smtplib
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from email.policy import SMTP as SMTP_POLICY
 from typing import TYPE_CHECKING
 
 from features.errors import SettingsError
 from pipelines.monitor.alert import deliver
 from pipelines.portfolio.outbox.forms import digest_mail, digest_message
-from pipelines.portfolio.outbox.ledger import Ledger, Record, State, delivery_of
+from pipelines.portfolio.outbox.ledger import Ledger, delivery_of
+from pipelines.portfolio.outbox.once import NOTHING_NEW, Delivery, Sent, hand_over
 from pipelines.project.delivery.http import TryError, within
 from pipelines.project.settings.alert import AlertSettings, DigestSettings
 from pipelines.reports.terminal.console import plain
@@ -24,40 +23,6 @@ if TYPE_CHECKING:
     from email.message import EmailMessage
 
     from pipelines.portfolio.outbox.digest import Digest
-
-BEFORE, NOW, NOTHING_NEW, FAILED, UNCERTAIN = (
-    "sent before",
-    "sent",
-    "nothing new",
-    "failed",
-    "uncertain",
-)
-
-
-@dataclass(frozen=True)
-class Sent:
-    """What became of one digest on one way.
-
-    Parameters
-    ----------
-    owner : str or None
-        Whose digest.
-    way : {"mail", "webhook"}
-        How.
-    became : str
-        "sent", "sent before", "nothing new", "failed" or "uncertain".
-    why : str
-        What went wrong, in a sentence without a full stop; empty where nothing did.
-    """
-
-    owner: str | None
-    way: str
-    became: str
-    why: str = ""
-
-
-class _NotSentError(Exception):
-    """It is certain that nothing arrived."""
 
 
 def send_digest(
@@ -102,30 +67,13 @@ def _once(
 ) -> Sent:
     book = delivery_of(digest.outcome, json.dumps(digest.owner), way, to)
     key = delivery_of(book, digest.as_of.isoformat(), digest.model_version)
-    state = ledger.state_of(key)
-    if state == "sent":
-        return Sent(digest.owner, way, BEFORE)
-    if state == "sending" and not again:
-        why = f"an earlier run was stopped while it sent this by {way}, so it may have arrived"
-        return Sent(digest.owner, way, UNCERTAIN, f"{why}; look, and send it with --again")
     own = digest.without(ledger.told(book, key))
-    if own.is_empty and digest.parts:
+    delivery = Delivery(digest.owner, way, book, key)
+    state = ledger.state_of(key)
+    if own.is_empty and digest.parts and (state in (None, "failed") or (again and state != "sent")):
         return Sent(digest.owner, way, NOTHING_NEW)
-
-    def note(what: State) -> None:
-        at = datetime.now(UTC).isoformat(timespec="seconds")
-        ledger.add(Record(key, what, at, book, tuple(own.keys)))
-
-    note("sending")
-    try:
-        send(own, key)
-    except _NotSentError as error:
-        note("failed")
-        return Sent(digest.owner, way, FAILED, str(error))
-    except TryError as error:
-        return Sent(digest.owner, way, UNCERTAIN, str(error))
-    note("sent")
-    return Sent(digest.owner, way, NOW)
+    hint = "look, and send it with --again"
+    return hand_over(ledger, delivery, own.keys, lambda: send(own, key), hint=hint, again=again)
 
 
 def _post(settings: DigestSettings, digest: Digest, delivery: str) -> None:
@@ -135,8 +83,7 @@ def _post(settings: DigestSettings, digest: Digest, delivery: str) -> None:
     body = json.dumps(digest_message(digest), allow_nan=False).encode()
     failures = deliver(hook, body, delivery, "digest")
     if failures:
-        said = failures[0]
-        raise (TryError if "did not answer" in said or "broke off" in said else _NotSentError)(said)
+        raise TryError(failures[0].said, is_certain=failures[0].is_certain)
 
 
 def _mail(settings: DigestSettings, digest: Digest, recipient: str, delivery: str) -> None:
@@ -153,9 +100,10 @@ def _mail(settings: DigestSettings, digest: Digest, recipient: str, delivery: st
             return
         problem = f"{server} {late}"
         if not given.body:
-            raise _NotSentError(f"{problem}; check [digest]") from late
+            raise TryError(f"{problem}; check [digest]") from late
         said = f"{problem} after it was given the mail, which may have arrived"
-        raise TryError(f"{said}; look, and send it with --again") from late
+        why = f"{said}; look, and send it with --again"
+        raise TryError(why, is_certain=False) from late
 
 
 class _Given:

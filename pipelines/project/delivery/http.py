@@ -44,6 +44,8 @@ class TryError(Exception):
         What it said.
     wait : float or None
         After how many seconds it may be asked again, where it says so.
+    is_certain : bool
+        Whether it is certain that nothing arrived.
 
     Attributes
     ----------
@@ -59,9 +61,11 @@ class TryError(Exception):
         status: int | None = None,
         body: bytes = b"",
         wait: float | None = None,
+        is_certain: bool = True,
     ) -> None:
         super().__init__(why)
         self.again, self.status, self.body, self.wait = again, status, body, wait
+        self.is_certain = is_certain
         self.tries = 1
 
 
@@ -128,13 +132,15 @@ def ask(
     except urllib.error.URLError as error:
         raise TryError(f"could not be reached ({str(error.reason)[:LONGEST]})") from error
     except (OSError, HTTPException) as error:
-        raise TryError(f"broke off ({type(error).__name__})") from error
+        raise TryError(f"broke off ({type(error).__name__})", is_certain=False) from error
     except ValueError as error:
         why = f"cannot be asked ({type(error).__name__}: a header or the address is none)"
         raise TryError(why, again=False) from error
 
 
-def again_and_again(retries: int, seconds: float, once: Callable[[], Value]) -> Value:
+def again_and_again(
+    retries: int, seconds: float, once: Callable[[], Value], *, at_most_once: bool = False
+) -> Value:
     """Try until it works or the tries are used up, each after twice the wait, or as asked for.
 
     Parameters
@@ -145,6 +151,8 @@ def again_and_again(retries: int, seconds: float, once: Callable[[], Value]) -> 
         How long each may take, whatever the other side does.
     once : callable
         One try.
+    at_most_once : bool
+        Whether to stop where something may have arrived.
 
     Raises
     ------
@@ -159,7 +167,8 @@ def again_and_again(retries: int, seconds: float, once: Callable[[], Value]) -> 
         except TryError as failed:
             failed.tries = tries
             wait = FIRST_WAIT_SECONDS * 2 ** (tries - 1) if failed.wait is None else failed.wait
-            if not failed.again or tries > retries or wait > LONGEST_WAIT_SECONDS:
+            is_over = tries > retries or wait > LONGEST_WAIT_SECONDS
+            if is_over or not failed.again or (at_most_once and not failed.is_certain):
                 raise
             time.sleep(wait)
 
@@ -186,7 +195,7 @@ def within(seconds: float, work: Callable[[], Value]) -> Value:
     try:
         came = ended.get(timeout=seconds)
     except queue.Empty:
-        raise TryError(f"did not answer within {seconds:g} seconds") from None
+        raise TryError(f"did not answer within {seconds:g} seconds", is_certain=False) from None
     if not isinstance(came, _Raised):
         return came
     if isinstance(came.error, TryError | SettingsError):

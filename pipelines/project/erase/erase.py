@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from features.errors import DataError, sample
+from features.errors import DataError, StoreError, sample
 from features.json_values import Json, JsonReady
 from pipelines.project.erase.files import (
     erase_beside_models,
@@ -17,7 +17,7 @@ from pipelines.project.erase.files import (
     with_words,
 )
 from pipelines.project.erase.models import Learnt, models_that_learnt
-from pipelines.project.erase.records import erase_records
+from pipelines.project.erase.records import erase_records, notes_naming
 from pipelines.project.erase.runs import changes_of, runs_naming
 from pipelines.project.erase.subject import Subject
 from pipelines.project.erase.tables import source_rows
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pipelines.project.project import Project
 
 PREVIEW = "erased-preview"
+SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,10 @@ class ErasedReport(JsonReady):
         Whether the account is left out of the tables from now on.
     places : dict of str to int
         Runs, entries and files that named it.
+    texts : list of str
+        Notes about others that named it and are changed: whose, when, and what they said.
+    doubtful : list of str
+        Notes about others that hold a word which it is called by and everybody uses; left alone.
     pages : list of str
         Pages that were removed.
     models : list of Learnt
@@ -74,6 +79,8 @@ class ErasedReport(JsonReady):
     left: list[str] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    doubtful: list[str] = field(default_factory=list)
 
     @property
     def is_whole(self) -> bool:
@@ -91,6 +98,12 @@ class ErasedReport(JsonReady):
         done = "Changed" if self.is_done else "Would change"
         counted = [f"{plural(count, what)}" for what, count in _named(self.places)]
         lines = [f"{done} {', '.join(counted)}" if counted else "No run or record named it"]
+        lines += _listed(f"{done} these notes about others", self.texts)
+        lines += _listed(
+            "These notes hold a word that everybody uses and are left; say it with --also to take"
+            " it out",
+            self.doubtful,
+        )
         if self.pages:
             lines.append(f"{'Removed' if self.is_done else 'Would remove'} {', '.join(self.pages)}")
         if self.source:
@@ -119,6 +132,14 @@ _NAMES = {
     "models": "model file",
     "caches": "kept file",
 }
+
+
+def _listed(what: str, texts: Sequence[str]) -> list[str]:
+    if not texts:
+        return []
+    more = len(texts) - SHOWN
+    beyond = [f"  and {more:,} more"] if more > 0 else []
+    return [f"{what}:", *(f"  {text}" for text in texts[:SHOWN]), *beyond]
 
 
 def _named(places: Mapping[str, int]) -> list[tuple[str, int]]:
@@ -162,7 +183,7 @@ def erase(
     book = erased_book(project.folder)
     before = book.last_of(kind, name)
     tombstone = PREVIEW if before is None or before.state == "done" else before.tombstone
-    subject = Subject(kind, name, tuple(others), tombstone)
+    subject = Subject(kind, name, tuple(others), tombstone, tuple(others))
     source, words, notes = source_rows(project, subject)
     subject = with_words(subject, *words)
     is_blocked = block or (before is not None and before.is_blocked)
@@ -191,7 +212,7 @@ def erase(
     if before is not None and is_over:
         notes.append(f"It was erased on {before.at:%Y-%m-%d}, and is {before.tombstone} since")
         left, closed = left_in(project, subject, _source_place(project))
-    models = models_that_learnt(project, subject)
+    models, noted = models_that_learnt(project, subject), notes_naming(project, subject)
     if not do or is_over:
         places |= {"caches": forget_caches(project, do=False)}
         return ErasedReport(
@@ -206,9 +227,12 @@ def erase(
             left=[plain(file, 200) for file in left],
             closed=[plain(file, 200) for file in closed],
             notes=notes,
+            texts=noted.changed,
+            doubtful=noted.doubtful,
         )
     entry = book.begun(kind, name, now(), is_blocked=is_blocked)
-    return _erased(project, subject, entry, source, models, notes)
+    report = _erased(project, subject, entry, source, models, notes)
+    return replace(report, texts=noted.changed, doubtful=noted.doubtful)
 
 
 def _erased(
@@ -266,6 +290,9 @@ def _in_store(project: Project, subject: Subject, entry: Erased | None) -> int:
                 store.write_erased(changes, account)
     except NoStore:
         return 0
+    except StoreError as error:
+        begun = "Nothing was erased" if entry is None else "The erasure was begun and is not done"
+        raise StoreError(f"{begun}: {error}; then say the same again, and it goes on") from error
     return count
 
 

@@ -28,6 +28,9 @@ WITHOUT_ACCOUNTS = ("drift", "weights", "trend")
 PAGE_SUFFIXES = (".html", ".pdf", ".xlsx")
 CLOSED = (".pdf", ".duckdb", ".db-wal", ".gz", ".zst")
 BLOCK = 1 << 22
+TEXTS = (".html", ".csv", ".txt", ".json", ".md", ".xlsx")
+"""Files in which a word that everybody uses is looked for, where it is all that a field says."""
+NAMING = ("account_id", "name")
 PASSED_OVER = {".venv", "node_modules", "__pycache__"}
 
 
@@ -113,19 +116,33 @@ def left_in(project: Project, subject: Subject, source: Path | None) -> tuple[li
     """
     left, closed = [], []
     for file in _files(project, source):
-        if names_in(file, subject):
+        # A word that everybody uses stands in settings, models and records as what it means.
+        is_others = file.suffix in TEXTS and project.registry_folder not in file.parents
+        if names_in(file, subject, with_common=is_others):
             left.append(str(file))
         elif file.suffix in CLOSED and not _is_own(project, file):
             closed.append(str(file))
     return left, closed
 
 
-def names_in(file: Path, subject: Subject) -> bool:
-    """Whether a file names a subject, as far as its form can be read."""
-    pattern = _pattern(subject)
+def names_in(file: Path, subject: Subject, *, with_common: bool = True) -> bool:
+    """Whether a file names a subject, as far as its form can be read.
+
+    Parameters
+    ----------
+    file : Path
+        The file.
+    subject : Subject
+        Who.
+    with_common : bool
+        Whether to look for words that everybody uses, where they are all that a field says; in a
+        table they are looked for among ids and names.
+    """
+    own = [word for word in subject.words if word not in subject.common]
+    pattern = _any_of(own, subject.common if with_common else [])
     try:
         if file.suffix == ".parquet":
-            return _in_table(file, subject)
+            return _in_table(file, own, subject.common)
         if zipfile.is_zipfile(file):
             with zipfile.ZipFile(file) as archive:
                 return any(pattern.search(archive.read(name)) for name in archive.namelist())
@@ -159,10 +176,11 @@ def _files(project: Project, source: Path | None) -> Iterator[Path]:
                     yield file
 
 
-def _in_table(file: Path, subject: Subject) -> bool:
-    wanted = pa.array(subject.words)
+def _in_table(file: Path, own: Sequence[str], common: Sequence[str]) -> bool:
     for batch in pq.ParquetFile(file).iter_batches():
-        for column in batch.columns:
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            words = [*own, *(common if name in NAMING else ())]
+            wanted = pa.array(words, pa.string())
             if pa.types.is_list(column.type):
                 column = column.flatten()
             is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
@@ -180,22 +198,23 @@ def _blocks(file: Path) -> Iterator[bytes]:
             kept = block[-1024:]
 
 
-def _pattern(subject: Subject) -> re.Pattern[bytes]:
-    """Match the words as text, JSON and HTML write them; short ones where they stand alone."""
-    return _any_of(subject.words)
-
-
-def _any_of(words: Sequence[str]) -> re.Pattern[bytes]:
+def _any_of(own: Sequence[str], common: Sequence[str]) -> re.Pattern[bytes]:
+    """Match words as text, JSON and HTML write them; short and common ones standing alone."""
     import json
 
     parts = []
-    for word in words:
+    for word in (*own, *common):
         forms = {word, json.dumps(word)[1:-1], json.dumps(word, ensure_ascii=False)[1:-1]}
         forms |= {escape(word), escape(word, quote=False)}
         written = b"|".join(re.escape(form.encode("utf-8", "replace")) for form in sorted(forms))
-        before, after = (b"(?<!\\w)", b"(?!\\w)") if len(word) >= LEAST else _ALONE
+        before, after = (b"(?<!\\w)", b"(?!\\w)") if _is_long(word, own) else _ALONE
         parts.append(before + b"(?:" + written + b")" + after)
-    return re.compile(b"|".join(parts))
+    # Nothing is looked for where there is no word.
+    return re.compile(b"|".join(parts) or b"(?!)")
+
+
+def _is_long(word: str, own: Sequence[str]) -> bool:
+    return len(word) >= LEAST and word in own
 
 
 _ALONE = (b"(?<=[\"',;>:])", b"(?=[\"',;<:])")

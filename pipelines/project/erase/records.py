@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
+from features.errors import sample
 from features.json_values import JsonReady
 from pipelines.dashboard.access.gate import users_path
 from pipelines.dashboard.access.tokens import revoke_all_of, tokens_file
@@ -17,6 +18,7 @@ from pipelines.portfolio.outbox.ledger import Record, opened_ledger
 from pipelines.portfolio.outbox.writeback.writing import FILE_NAME as WRITEBACK
 from pipelines.project.records.calls import CallEntry, call_book
 from pipelines.project.records.overrides import Override, override_book
+from pipelines.reports.terminal.console import plain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 Entry = TypeVar("Entry", bound=JsonReady)
 GONE = "erased"
+LONGEST_SHOWN = 100
 
 
 def erase_records(project: Project, subject: Subject, *, do: bool) -> Mapping[str, int]:
@@ -63,6 +66,43 @@ def erase_records(project: Project, subject: Subject, *, do: bool) -> Mapping[st
             "tokens": _tokens(project, subject, do=do),
         }
     return counted
+
+
+@dataclass(frozen=True)
+class Noted:
+    """Notes of others that an erasure changes, and those that hold a word which may be meant.
+
+    Parameters
+    ----------
+    changed, doubtful : list of str
+        One sentence each.
+    """
+
+    changed: list[str]
+    doubtful: list[str]
+
+
+def notes_naming(project: Project, subject: Subject) -> Noted:
+    """List notes about others that name a subject: the newest last, without what they say of it."""
+    texts = [
+        (one.account_id, one.done_at.date(), one.note)
+        for one in call_book(project.folder).entries()
+    ]
+    texts += [
+        (one.account_id, one.written_at.date(), one.reason)
+        for one in override_book(project.folder).entries()
+    ]
+    noted = Noted([], [])
+    for account, day, text in texts:
+        if subject.is_account(account):
+            continue
+        whose = f"{plain(account, 60)}, {day}"
+        if subject.without(text) != text:
+            noted.changed.append(f"{whose}: {plain(text, LONGEST_SHOWN)}")
+        words = subject.doubtful_in(text)
+        if words:
+            noted.doubtful.append(f"{whose}: {plain(text, LONGEST_SHOWN)} ({sample(words)})")
+    return noted
 
 
 def _in_chain(chain: Chain[Entry], change: Callable[[Entry], Entry], *, do: bool) -> int:

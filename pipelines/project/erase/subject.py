@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -30,12 +30,15 @@ class Subject:
         Further words it is known by, such as an account's name.
     tombstone : str
         What stands in their place.
+    certain : tuple of str
+        Words that somebody said are its own, although they are letters alone.
     """
 
     kind: Kind
     name: str
     others: tuple[str, ...]
     tombstone: str
+    certain: tuple[str, ...] = ()
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -58,11 +61,29 @@ class Subject:
 
     @cached_property
     def _pattern(self) -> re.Pattern[str] | None:
-        long = sorted({one for one in self.words if len(one) >= LEAST}, key=len, reverse=True)
-        alternatives = "|".join(map(re.escape, long))
-        # What a hyphen continues is another name: "A-1" does not stand in "A-1-b".
-        alone = rf"(?<!\w)(?<!\w-)(?:{alternatives})(?!\w)(?!-\w)"
-        return re.compile(alone, re.IGNORECASE) if long else None
+        own = {one for one in self.words if len(one) >= LEAST} - set(self.common)
+        return _any_of(own)
+
+    @cached_property
+    def _common_pattern(self) -> re.Pattern[str] | None:
+        return _any_of(self.common)
+
+    def doubtful_in(self, text: str) -> list[str]:
+        """List words of a text that may stand for it, or mean what they mean to everybody."""
+        met = [] if self._common_pattern is None else self._common_pattern.findall(text)
+        return list(dict.fromkeys(met))
+
+    @property
+    def common(self) -> list[str]:
+        """The words that others use too: letters alone, such as "Networks".
+
+        Unless somebody said that they are its own, they are taken out where they stand for it, as
+        an id does, and of no text.
+        """
+        words = dict.fromkeys(self.words)
+        return [
+            one for one in words if len(one) >= LEAST and one.isalpha() and one not in self.certain
+        ]
 
     @property
     def short(self) -> list[str]:
@@ -96,6 +117,13 @@ class Subject:
             return tomlkit.dumps(document) if is_changed else text
         except (TOMLKitError, AttributeError, TypeError, KeyError):
             return text
+
+
+def _any_of(words: Collection[str]) -> re.Pattern[str] | None:
+    alternatives = "|".join(map(re.escape, sorted(words, key=len, reverse=True)))
+    # What a hyphen continues is another name: "A-1" does not stand in "A-1-b".
+    alone = rf"(?<!\w)(?<!\w-)(?:{alternatives})(?!\w)(?!-\w)"
+    return re.compile(alone, re.IGNORECASE) if words else None
 
 
 def _exclusions(document: Any) -> list[tuple[Any, int]]:

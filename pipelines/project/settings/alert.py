@@ -11,17 +11,29 @@ from pydantic import Field, model_validator
 from features.tables.mapping.mapping import Frozen
 
 Told = Literal["ok", "watch", "retrain", "broken-feed"]
+FallenInto = Literal["at-risk", "watch", "likely", "possible"]
 REFERENCE_MARK = "${"
 VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]{0,99}$"
 WrittenField = Literal[
-    "score", "band", "grade", "probability", "change", "reasons", "segment", "as_of", "kind"
+    "score",
+    "band",
+    "grade",
+    "probability",
+    "probability_if_due",
+    "change",
+    "reasons",
+    "segment",
+    "as_of",
+    "kind",
 ]
 HUBSPOT = "https://api.hubapi.com"
 ADDRESS = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,253}"
 
 
 class AlertSettings(Frozen):
-    """The ``[alert]`` section: who is told of a decision. Nobody is by default.
+    """The ``[alert]`` section: who is told of decisions and of accounts that fall into a band.
+
+    Nobody is by default.
 
     Parameters
     ----------
@@ -36,6 +48,11 @@ class AlertSettings(Frozen):
         with; the secret itself is never in a file.
     on : tuple of str
         Decisions that are told.
+    bands : tuple of str
+        Bands ("at-risk", "watch"; of a good outcome "likely", "possible") that accounts which fall
+        into them are told of, after ``healthscore score``; none by default.
+    mute_days : int
+        An account that was told is not told again of the same band for so many days.
     retries : int
         Further tries after one that failed, each after twice the wait.
     timeout_seconds : float
@@ -46,6 +63,8 @@ class AlertSettings(Frozen):
     command: tuple[str, ...] = Field((), repr=False)
     secret_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$")
     on: tuple[Told, ...] = ("watch", "retrain", "broken-feed")
+    bands: tuple[FallenInto, ...] = ()
+    mute_days: int = Field(30, ge=0, le=366)
     retries: int = Field(3, ge=0, le=10)
     timeout_seconds: float = Field(10.0, gt=0, le=120)
 
@@ -57,6 +76,11 @@ class AlertSettings(Frozen):
             raise ValueError(
                 "secret_env signs what is posted to a webhook, and there is none; add webhook or"
                 " take secret_env out"
+            )
+        if self.bands and self.webhook is None and not self.command:
+            raise ValueError(
+                "bands are told to a webhook or a command, and there is neither; add one or take"
+                " bands out"
             )
         if self.command and not self.command[0].strip():
             raise ValueError("command must begin with a program, and its first word is empty")
@@ -166,8 +190,9 @@ class WritebackSettings(Frozen):
     match : str
         Property or external id of those objects that holds the account's id; it must be unique.
     fields : dict of str to str
-        What is written ("score", "band", "grade", "probability", "change", "reasons", "segment",
-        "as_of", "kind") to the property that takes it.
+        What is written ("score", "band", "grade", "probability", "probability_if_due", "change",
+        "reasons", "segment", "as_of", "kind") to the property that takes it. The score is made of
+        "probability_if_due"; "probability" is that of the outcome window.
     token_env : str or None
         Name of the environment variable that holds the token which is sent along.
     client_id_env, client_secret_env : str or None

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 Mark = tuple[str, str, int]
 Value = str | float | None
-REASONS = ("account_id", "grade", "reason_signals", "reason_points", "reason_values")
+REASONS = (
+    *("account_id", "grade", "probability_if_due"),
+    *("reason_signals", "reason_points", "reason_values"),
+)
 LONGEST = 1000
 
 
@@ -37,8 +40,13 @@ class Written(JsonReady):
         What became of it since it was last told.
     as_of : str
         Date of the scores.
-    score, probability : float or None
-        As issued.
+    score : float or None
+        As issued, from 0 to 100: how the account stands at a decision about its contract.
+    probability : float or None
+        As issued, from 0 to 1: chance within the outcome window, whether a decision falls into it
+        or not.
+    probability_if_due : float or None
+        Chance had the account to decide now: what the score is made of.
     band, grade, segment : str or None
         As issued.
     change : float or None
@@ -54,6 +62,7 @@ class Written(JsonReady):
     band: str | None = None
     grade: str | None = None
     probability: float | None = None
+    probability_if_due: float | None = None
     segment: str | None = None
     change: float | None = None
     reasons: str = ""
@@ -66,7 +75,8 @@ class Written(JsonReady):
             "score": None if self.score is None else round(self.score, 2),
             "band": self.band,
             "grade": self.grade,
-            "probability": None if self.probability is None else round(self.probability, 6),
+            "probability": _rounded(self.probability),
+            "probability_if_due": _rounded(self.probability_if_due),
             "segment": self.segment,
             "change": None if self.change is None else round(self.change, 2),
             "reasons": self.reasons or None,
@@ -190,10 +200,15 @@ def _written(
         band=str(row["band"]),
         grade=str(why["grade"]),
         probability=_number(row["probability"]),
+        probability_if_due=_number(why["probability_if_due"]),
         segment=str(row["segment"]),
         change=None if score is None or before is None else score - before,
         reasons=said[:LONGEST],
     )
+
+
+def _rounded(chance: float | None) -> float | None:
+    return None if chance is None else round(chance, 6)
 
 
 def _number(value: object) -> float | None:

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 from urllib.parse import quote
 
@@ -169,3 +170,62 @@ def test_commands_and_worklist_know_of_it(running, run) -> None:
     # The panel sees what a command wrote.
     page = running.browser("eve").get(path_of("A-0030")).text
     assert "rang twice" in page
+
+
+def test_the_list_is_picked_by_the_state_of_calls(tmp_path) -> None:
+    project = company(tmp_path / "company", 40)
+    issue_scores(project, 40)
+    users_of(project)
+    with served(project) as found:
+        browser = found.browser("root")
+        assert "Open calls" not in browser.get("/accounts").text
+        browser.post(path_of(account_id(0), "/calls"), {"state": "called"})
+        browser.post(path_of(account_id(10), "/calls"), {"state": "snoozed", "until": soon()})
+        browser.post(path_of(account_id(12), "/calls"), {"state": "called"})
+        browser.post(path_of(account_id(12), "/calls"), {"state": "open"})
+
+        def listed(asked: str, who: str = "root") -> set[str]:
+            answer = found.browser(who).get(f"/api/v1/accounts?size=200{asked}").json()
+            assert answer["total"] == len(answer["accounts"])
+            return {one["account_id"] for one in answer["accounts"]}
+
+        every = listed("")
+        assert listed("&state=called") == {account_id(0)}
+        assert listed("&state=snoozed") == {account_id(10)}
+        assert listed("&state=open") == every - {account_id(0), account_id(10)}
+        assert listed("&state=open&state=called") == every - {account_id(10)}
+        assert listed("&state=") == every
+        # Ann looks after accounts 0, 4, 8, ... and no filter shows her another's.
+        mine = {account_id(number) for number in range(0, 40, 4)}
+        assert listed("&state=open", "ann") == mine - {account_id(0)}
+        assert listed("&state=snoozed", "ann") == set()
+        rows = csv.DictReader(io.StringIO(browser.get("/accounts.csv?state=snoozed").text))
+        assert [row["account_id"] for row in rows] == [account_id(10)]
+        page = browser.get("/accounts?state=snoozed").text
+        assert "1 to 1 of 1 account" in page
+        assert '<span class="muted">call</span> <bdi>snoozed</bdi>' in page
+        assert re.search(r'href="[^"]*state=open[^"]*">Open calls, at-risk<', page)
+        refused = browser.get("/api/v1/accounts?state=done")
+        assert refused.status_code == 422
+        assert "Accounts are not picked by 'done'" in refused.json()["detail"]
+
+
+def test_who_was_erased_is_called_by_nobody(tmp_path) -> None:
+    project = company(tmp_path / "company", 40)
+    issue_scores(project, 40)
+    users_of(project)
+    with served(project) as found:
+        snapshot, browser = found.snapshots.current("main"), found.browser("root")
+
+        def called() -> list[str]:
+            calls = browser.get("/api/v1/portfolio").json()["calls"]
+            return [one["account"]["account_id"] for one in calls]
+
+        first = called()[0]
+        assert "<strong>Erased.</strong>" not in browser.get(path_of(first)).text
+        snapshot.contents = replace(snapshot.contents, erased=(first,))
+        snapshot._results.clear()
+        assert first not in called()
+        assert "<strong>Erased.</strong>" in browser.get(path_of(first)).text
+        # The numbers that were issued stay.
+        assert browser.get("/api/v1/accounts").json()["total"] == 40

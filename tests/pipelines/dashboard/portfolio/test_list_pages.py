@@ -11,6 +11,7 @@ import pytest
 
 from pipelines.dashboard.access.visitor import Visitor
 from pipelines.dashboard.portfolio.list_address import address_of
+from pipelines.dashboard.snapshot.calls import called
 from pipelines.dashboard.snapshot.paging import page_of
 from pipelines.dashboard.snapshot.query import AccountQuery
 from tests.pipelines.dashboard.served import HOSTILE, HOSTILE_IDS
@@ -173,7 +174,7 @@ def test_a_csm_sees_their_accounts_alone(shared, snapshot) -> None:
 # The file.
 
 
-def test_the_file_holds_the_whole_view_and_no_formula(browser, snapshot) -> None:
+def test_the_file_holds_the_whole_view_and_no_formula(browser, snapshot, shared) -> None:
     response = browser.get("/accounts.csv?sort=account_id&order=asc")
     assert response.headers["content-type"] == "text/csv; charset=utf-8"
     assert response.headers["content-disposition"] == (
@@ -186,6 +187,13 @@ def test_the_file_holds_the_whole_view_and_no_formula(browser, snapshot) -> None
         assert float(written["score"]) == row["score"]
         assert written["plan"] == (row["attributes"]["plan"] or "")
         assert written["mrr"] == ("" if row["mrr"] is None else written["mrr"])
+    # A file to work from: what the page says of each account.
+    for call in called(snapshot, shared.panel.project, held.rows):
+        (line,) = [row for row in rows if row["account_id"].lstrip("'") == call.row["account_id"]]
+        said = [line[f"reason_{rank}"] for rank in (1, 2, 3)]
+        assert [one.lstrip("'") for one in said if one] == call.call.sentences[:3]
+        assert line["play"] == (call.call.play or "")
+    assert any(row["reason_1"] for row in rows)
     by_id = {row["account_id"]: row for row in rows}
     assert by_id["A-0004"]["name"] == "'" + HOSTILE[4]
     assert "'=1+1" in by_id

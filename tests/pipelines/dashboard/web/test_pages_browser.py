@@ -25,6 +25,21 @@ pytestmark = [
 ]
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 HOSTILE = "<img src=x onerror=alert(1)>/../%2F " + "W" * 120
+WIDTHS = (320, 768, 1200, 1920)
+PAGES = (
+    "/",
+    "/accounts",
+    "/accounts?state=open&show=state",
+    "/weights",
+    "/model",
+    "/plays",
+    "/forecast",
+)
+LONELY = """() => [...document.querySelectorAll(".key-figures")].filter(one => {
+    const tops = [...one.children].map(tile => tile.offsetTop);
+    const rows = tops.filter(top => top === Math.max(...tops)).length;
+    return rows === 1 && new Set(tops).size < tops.length;
+}).map(one => one.textContent.slice(0, 60))"""
 STICKS_OUT = """() => [...document.querySelectorAll("body *:not(.skip):not(svg *):not(.hidden)")]
     .filter(one => one.getBoundingClientRect().right > innerWidth + 1)
     .map(one => one.tagName + " " + one.textContent.trim().slice(0, 40))"""
@@ -135,6 +150,23 @@ def test_an_account_fills_itself_in(browser, account) -> None:
         page.goto(account)
         page.locator("#signals").wait_for()
         refuse_barriers(page)
+
+
+def test_every_page_fits_every_width_zoom_scheme_and_paper(browser, address, account) -> None:
+    """Zooming to 200 % is half the width."""
+    widths = {one // zoom for one in WIDTHS for zoom in (1, 2) if one // zoom >= min(WIDTHS)}
+    for path in (*PAGES, f"{account.removeprefix(address)}?whole=1"):
+        with page_in(browser, DESKTOP) as page:
+            page.goto(f"{address}{path}")
+            for width in sorted(widths, reverse=True):
+                page.set_viewport_size({"width": width, "height": 900})
+                assert page.evaluate(STICKS_OUT) == [], (path, width)
+                assert width < 600 or page.evaluate(LONELY) == [], (path, width)
+            page.emulate_media(color_scheme="dark")
+            refuse_barriers(page)
+            page.set_viewport_size({"width": 794, "height": 1123})
+            page.emulate_media(media="print")
+            assert page.evaluate(STICKS_OUT) == [], (path, "paper")
 
 
 def test_a_hostile_account_is_shown_as_it_is_called(browser, address) -> None:

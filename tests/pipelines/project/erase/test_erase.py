@@ -11,8 +11,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from features.errors import StoreError
 from pipelines.plays.experiment.ledger import Assignment, Draw, Ledger
 from pipelines.portfolio.outbox.ledger import Record, opened_ledger
+from pipelines.project.erase import erase as module
 from pipelines.project.erase.records import erase_records
 from pipelines.project.erase.subject import Subject
 from pipelines.project.project import load_project
@@ -298,3 +300,69 @@ def test_killed_at_any_file_it_is_taken_up_again(run, spawned, kept, name) -> No
     begun, done = erased_book(kept.folder).entries()
     assert begun.tombstone == done.tombstone
     assert [begun.state, done.state] == ["begun", "done"]
+
+
+def test_a_word_that_everybody_uses_is_left_in_the_notes_of_others(run, kept) -> None:
+    calls = call_book(kept.folder)
+    notes = ["Networks are down again", "see A-00042", "nothing"]
+    calls.record(
+        call_entry(OTHER, "called", by="ann", moment=MOMENT, note=note, key=str(number))
+        for number, note in enumerate(notes)
+    )
+    take_out(kept)
+    subject = Subject("account", ACCOUNT, ("Networks", "plan"), "erased-1")
+    assert (
+        subject.without("the plan of Networks and A-00042") == "the plan of Networks and erased-1"
+    )
+    assert subject.doubtful_in("A PLAN for networks") == ["PLAN", "networks"]
+    # Said to be its own, it is.
+    said = replace(subject, certain=("Networks",))
+    assert said.without("the plan of Networks") == "the plan of erased-1"
+    before = calls.path.read_bytes()
+    rehearsed = run("erase", ACCOUNT, "-c", kept.config, "--dry-run", "--json").answer
+    assert rehearsed["texts"] == [f"{OTHER}, 2025-05-01: see A-00042"]
+    assert "Would change these notes about others:" in rehearsed["said"]
+    assert calls.path.read_bytes() == before
+    told = erased(run, kept, "--also", "Networks")
+    assert told["texts"] == [
+        f"{OTHER}, 2025-05-01: Networks are down again",
+        f"{OTHER}, 2025-05-01: see A-00042",
+    ]
+
+
+@pytest.mark.parametrize("word", ["plan", "Networks"])
+def test_an_account_whose_id_is_a_word_is_erased_and_the_word_stays(run, kept, word) -> None:
+    moment = MOMENT
+    calls = call_book(kept.folder)
+    calls.record(
+        [
+            call_entry(word, "called", by="ben", moment=moment, note="theirs", key="w1"),
+            call_entry(OTHER, "called", by="ann", moment=moment, note=f"No {word} yet", key="w2"),
+        ]
+    )
+    told = erased(run, kept, account=word)
+    assert (told["whole"], told["left"], told["texts"]) == (True, [], [])
+    assert told["doubtful"] == [f"{OTHER}, 2025-05-01: No {word} yet ('{word}')"]
+    assert any(line.startswith("These notes hold a word that everybody") for line in told["said"])
+    entries = calls.entries()
+    assert [one.account_id for one in entries[-2:]] == [told["tombstone"], OTHER]
+    assert entries[-1].note == f"No {word} yet"
+
+
+def test_a_store_that_is_held_says_what_to_do(run, kept, monkeypatch) -> None:
+    take_out(kept)
+    real, said = module.open_store, "The score store 'x' is held by another job; wait for it to end"
+
+    def held(project, *, read_only):
+        if read_only:
+            return real(project, read_only=True)
+        raise StoreError(said)
+
+    monkeypatch.setattr(module, "open_store", held)
+    ran = run("erase", ACCOUNT, "-c", kept.config, "--yes")
+    assert ran.code == 6
+    assert ran.sentence == (
+        f"The erasure was begun and is not done: {said}; then say the same again, and it goes on"
+    )
+    monkeypatch.setattr(module, "open_store", real)
+    assert erased(run, kept)["whole"]
