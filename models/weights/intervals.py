@@ -28,9 +28,9 @@ from models.weights.refit_noise import RefitNoise
 
 # Days at which ages are cut, finer where an account is so young that its windows are half empty.
 AGE_BANDS = (30, 61, 91, 122, 183, 365, 730)
-# Which of the groups that go together a change of risk is owed to is settled by no refit. Unlike what
-# a shape cannot bend to it leaves margins as they are: the standard deviation of the logarithm by
-# which a group's weight may be too high or too low for it.
+# To which of the groups that go together a change of risk is owed is settled by no refit. Unlike
+# what a shape cannot bend to it leaves margins as they are: the standard deviation of the logarithm
+# by which a group's weight may be too high or too low for it.
 CREDIT_SD = 0.35
 # Into how many spans dates are cut at most: two years of months.
 MOST_SPANS = 24
