@@ -127,20 +127,27 @@ def _regressed(
 ) -> tuple[Floats, Floats, Floats]:
     """Bayesian logistic regression around factors of one: mean, root and information."""
     groups = seen.shape[1]
-    columns = sparse.hstack([sparse.csr_array(seen), *map(_levels, alike.T)]).tocsr()
-    is_factor = np.arange(columns.shape[1]) < groups
+    levels = sparse.hstack([_levels(codes) for codes in alike.T]).tocsr()
+    is_factor = np.arange(groups + levels.shape[1]) < groups
     precision = np.where(is_factor, STRESS_SD**-2, LEVEL_SD**-2)
     centre = is_factor.astype(float)
 
+    def margin_of(factors: Floats) -> Floats:
+        return np.asarray(base + seen @ factors[:groups] + levels @ factors[groups:])
+
     def curvature(factors: Floats) -> Floats:
-        risk = expit(base + columns @ factors)
-        weighed = columns.multiply((risk * (1 - risk))[:, None])
-        return np.asarray((columns.T @ weighed).toarray())
+        risk = expit(margin_of(factors))
+        told = (risk * (1 - risk))[:, None]
+        weighed = seen * told
+        across = levels.T @ weighed
+        own = (levels.T @ levels.multiply(told)).toarray()
+        return np.block([[seen.T @ weighed, across.T], [across, own]])
 
     def objective(factors: Floats) -> tuple[float, Floats]:
-        margin, apart = base + columns @ factors, factors - centre
+        margin, apart = margin_of(factors), factors - centre
         value = np.logaddexp(0, margin).sum() - happened @ margin + precision @ apart**2 / 2
-        return float(value), columns.T @ (expit(margin) - happened) + precision * apart
+        missed = expit(margin) - happened
+        return float(value), np.concatenate([missed @ seen, levels.T @ missed]) + precision * apart
 
     factors = minimize(
         objective,
