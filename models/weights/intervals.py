@@ -127,7 +127,7 @@ def best_weights(
     if not read:
         return None
     generator = np.random.default_rng([seed, 1])
-    group_shares, signal_shares, agreement, slopes = reader.together(read, generator)
+    group_shares, noisy, signal_shares, agreement, slopes = reader.together(read, generator)
     low, high = np.quantile(group_shares, TAILS, axis=0)
     signal_low, signal_high = np.quantile(signal_shares, TAILS, axis=0)
     agrees = np.quantile(agreement, TAILS[0], axis=0) > 0
@@ -136,6 +136,8 @@ def best_weights(
         agrees &= refitted.z > norm.ppf(TAILS[1])
     # The mean size of noise is above zero in every refit, so only evidence can rule zero out.
     low = np.where(agrees, low, 0.0)
+    # Nor can what refits move be told from noise there, so that all of it may be true.
+    high = np.where(agrees, high, np.maximum(high, np.quantile(noisy, TAILS[1], axis=0)))
     falls, rises = np.quantile(slopes, TAILS, axis=0)
     places = list(enumerate([*segments, EVERYBODY]))
     kept = [(i, name) for i, name in enumerate(names) if name != CONTEXT]
@@ -242,7 +244,7 @@ class _Reader:
     def together(
         self, read: Sequence[tuple[Floats, ...]], generator: np.random.Generator
     ) -> tuple[Floats, ...]:
-        """Shares of groups and of signals, agreement of groups, slopes of signals.
+        """Shares of groups, without noise and with it, and of signals, agreement and slopes.
 
         Each is (n_draws, n_segments + 1, ...), the last over all rows.
         """
@@ -252,13 +254,14 @@ class _Reader:
         kept = np.stack(
             [noise.kept(squares[:, place]) for place, noise in enumerate(self._noise)], axis=1
         )
-        kept *= np.exp(CREDIT_SD * generator.normal(size=kept.shape))
+        groups *= np.exp(CREDIT_SD * generator.normal(size=kept.shape))
         of_signals = kept @ self._membership.T
-        groups, signals, agreement, slopes = (
+        groups, noisy, signals, agreement, slopes = (
             np.concatenate([part, np.tensordot(part, self._size, (1, 0))[:, None]], axis=1)
-            for part in (groups * kept, signals * of_signals, agreement, slopes)
+            for part in (groups * kept, groups, signals * of_signals, agreement, slopes)
         )
-        return _to_hundred(groups * self._weighed), _to_hundred(signals), agreement, slopes
+        noisy, groups = (_to_hundred(part * self._weighed) for part in (noisy, groups))
+        return groups, noisy, _to_hundred(signals), agreement, slopes
 
 
 def _spans(dates: Any) -> Codes:
