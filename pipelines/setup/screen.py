@@ -60,8 +60,7 @@ def show_report(console: Console, report: DataReport) -> None:
     console.print(Text(f"Matured observation dates: {span}"))
     if report.never_full:
         listed = plain(", ".join(report.never_full), 400)
-        sentence = f"Look back further than that on every date, and count what there is: {listed}"
-        print_warnings(console, [sentence])
+        console.print(Text(f"Look back further than that on every date: {listed}"))
     for name, outcome in report.outcomes.items():
         if outcome.problem is not None:
             print_warnings(console, [f"outcome {name}: {outcome.problem}"])

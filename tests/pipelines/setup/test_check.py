@@ -102,8 +102,8 @@ def test_windows_that_are_never_full_are_named(small, run) -> None:
     assert {"usage_180d (180 days)", "usage_365d (365 days)"} <= set(report["never_full"])
     assert not any("90d" in name or "28d" in name for name in report["never_full"])
     shown = run("check", "-c", config)
-    assert "! Look back further than that on every date, and count what there is: " in shown.out
-    assert "usage_365d (365 days)" in shown.out
+    assert "Look back further than that on every date: " in shown.out
+    assert "usage_365d (365 days)" in " ".join(shown.out.split())
 
 
 @pytest.mark.parametrize(
