@@ -1,4 +1,4 @@
-"""What may make rows wrong business: several currencies, void invoices, contracts side by side."""
+"""What may make rows wrong business: currencies, void invoices, odd or overlapping contracts."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ NEVER_PAID_WORDS = (
 )
 """Of a contract: it never began."""
 MONEY = ("mrr", "amount")
+# Nobody signs for so long; such dates stand for a contract without an end.
+LONGEST_TERM_DAYS = 3650
 
 
 def row_doubts(table: CleanTable) -> list[Finding]:
@@ -32,7 +34,7 @@ def row_doubts(table: CleanTable) -> list[Finding]:
     if table.contract.name == "invoices":
         doubts += _void_invoices(table)
     if table.contract.name == "subscriptions":
-        doubts += _side_by_side(table)
+        doubts += _side_by_side(table) + _odd_terms(table)
     return doubts
 
 
@@ -104,3 +106,28 @@ def _side_by_side(table: CleanTable) -> list[Finding]:
         " is added; if they are versions of one, keep the last"
     )
     return [Finding("contracts-side-by-side", text)]
+
+
+def _odd_terms(table: CleanTable) -> list[Finding]:
+    """Count contracts that renew as they begin, or so late that the date stands for none."""
+    if not table.has("renewal_at", "started_at"):
+        return []
+    rows = table.cleaned
+    seconds = rows.renewal_at.epoch_seconds() - rows.started_at.epoch_seconds()
+    counted = rows.aggregate(
+        empty=(seconds <= 0).sum(), endless=(seconds >= LONGEST_TERM_DAYS * 86_400).sum()
+    ).execute()
+    # A sum over nothing is missing.
+    empty, endless = (int(n) for n in counted.iloc[0].fillna(0))
+    said = [
+        (
+            empty,
+            "renew on the day they begin or before: accounts count as free to leave at any time",
+        ),
+        (endless, "run for ten years or more: accounts count as bound until then"),
+    ]
+    return [
+        Finding("terms-unlikely", f"{n:,} contracts {what}; correct renewal_at or leave it empty")
+        for n, what in said
+        if n
+    ]

@@ -264,6 +264,7 @@ def _with_weights(
         segment,
         signals,
         age_days=frame[AGE].to_numpy(dtype=float, na_value=np.nan) if AGE in frame else None,
+        dates=frame["observation_date"] if learning.is_dated else None,
         good=scale.good,
         seed=learning.seed,
     ) or _own_weights(classifier, inputs, segment, centres, signals)

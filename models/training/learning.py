@@ -161,10 +161,6 @@ class Learnt(Fitted):
 
         return learn_curve(window, frame, tell, segment, is_dated=self.timing is not None)
 
-    def contributions(self, frame: pd.DataFrame) -> Floats:
-        """SHAP value of each signal on the margin: (n, n_signals)."""
-        return self.classifier.contributions(self.inputs(frame))
-
 
 def classifier_of(
     signals: Sequence[Signal], *, seed: int, n_jobs: int, negatives: float = 1.0
@@ -260,14 +256,19 @@ def learn(frame: Rows, signals: Sequence[Signal], learning: Learning) -> Learnt:
     DataError
         When a column is absent or holds what it must not.
     """
-    if (decisions := learning.decisions) is not None:
-        due = decisions.due(frame)
-        every = replace(learning, decisions=None)
-        learnt = learn(frame.take(np.flatnonzero(due)), decisions.signals(signals), every)
-        rows = np.flatnonzero(due)[learnt.selection.rows]
-        selection = replace(learnt.selection, rows=rows)
-        dated = replace(learnt, selection=selection, timing=Timing(decisions, ()))
-        return dated.calibrated(frame, rows, selection.margins).timed(frame)
+    decisions = learning.decisions
+    if decisions is None:
+        learnt = _uncalibrated(frame, signals, learning)
+        return learnt.calibrated(frame, learnt.selection.rows, learnt.selection.margins)
+    due = np.flatnonzero(decisions.due(frame))
+    learnt = _uncalibrated(frame.take(due), decisions.signals(signals), learning)
+    selection = replace(learnt.selection, rows=due[learnt.selection.rows])
+    dated = replace(learnt, selection=selection, timing=Timing(decisions, ()))
+    return dated.calibrated(frame, selection.rows, selection.margins).timed(frame)
+
+
+def _uncalibrated(frame: Rows, signals: Sequence[Signal], learning: Learning) -> Learnt:
+    """Choose shapes and fit to rows that are all due."""
     signals = tuple(signals)
     assignment = assign_segments(frame, learning.segments)
     inputs = model_input(frame, signals, assignment)
@@ -287,11 +288,10 @@ def learn(frame: Rows, signals: Sequence[Signal], learning: Learning) -> Learnt:
     )
     classifier.set_params(**selection.parameters)
     classifier.fit(inputs, happened.astype(int))
-    learnt = Learnt(
+    return Learnt(
         signals=signals,
         assignment=assignment,
         classifier=classifier,
         calibrator=LogisticCalibrator(),
         selection=selection,
     )
-    return learnt.calibrated(frame, selection.rows, selection.margins)

@@ -98,6 +98,7 @@ def refits(
     group: Codes,
     rows: Codes,
     *,
+    alike: Codes,
     seed: int,
     draws: int = DRAWS,
 ) -> Refits:
@@ -117,6 +118,8 @@ def refits(
         Group of each signal, counted from zero.
     rows : ndarray of int
         Positions of the rows whose contributions are wanted.
+    alike : ndarray of int, shape (n, k)
+        What rows are alike in, as :func:`models.weights.stress.cross_fitted_stress` takes it.
     seed : int
         Of the resampling.
     draws : int
@@ -145,7 +148,7 @@ def refits(
         for some, contributions in contribution_blocks(model, unseen):
             yield some, contributions, base[some]
 
-    stress = cross_fitted_stress(without, data.segment, happened, cluster, group, generator)
+    stress = cross_fitted_stress(without, data.segment, happened, cluster, group, alike, generator)
     sampled = data.take(rows)
     share = 1 - classifier.tree_share
     trees = classifier.tree_contributions(sampled)

@@ -28,6 +28,12 @@ from models.weights.refit_noise import RefitNoise
 
 # Days at which ages are cut, finer where an account is so young that its windows are half empty.
 AGE_BANDS = (30, 61, 91, 122, 183, 365, 730)
+# To which of the groups that go together a change of risk is owed is settled by no refit. Unlike
+# what a shape cannot bend to it leaves margins as they are: the standard deviation of the logarithm
+# by which a group's weight may be too high or too low for it.
+CREDIT_SD = 0.35
+# Into how many spans dates are cut at most: two years of months.
+MOST_SPANS = 24
 TAILS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
 
 
@@ -60,6 +66,7 @@ def best_weights(
     signals: Sequence[Signal],
     *,
     age_days: Floats | None = None,
+    dates: Any = None,
     good: bool = False,
     seed: int = 0,
     draws: int = DRAWS,
@@ -84,6 +91,9 @@ def best_weights(
     age_days : ndarray of shape (n,), or None
         Days since the account began, NaN where unknown. Weights are about what sets accounts of
         like age apart: a window that reaches back before an account was there measures its age.
+    dates : array of shape (n,), or None
+        Observation dates, by which rows are told apart as by age: a window that reaches back before
+        anything was recorded measures the date.
     good : bool
         Whether the outcome is good news.
     seed, draws : int
@@ -100,14 +110,24 @@ def best_weights(
     code = np.searchsorted(np.array(segments, dtype=object), segment)
     rows = sampled_rows(code, seed)
     band = np.zeros(len(X), np.intp) if age_days is None else np.digitize(age_days, AGE_BANDS)
+    span = np.zeros(len(X), np.intp) if dates is None else _spans(dates)
     reader = _Reader(classifier, X, code, band, group, rows, signals)
     refitted = refits(
-        classifier, X, happened, pd.factorize(accounts)[0], group, rows, seed=seed, draws=draws
+        classifier,
+        X,
+        happened,
+        pd.factorize(accounts)[0],
+        group,
+        rows,
+        alike=np.column_stack([band, span]),
+        seed=seed,
+        draws=draws,
     )
     read = [reader.read(draw) for draw in refitted.draws]
     if not read:
         return None
-    group_shares, signal_shares, agreement, slopes = reader.together(read)
+    generator = np.random.default_rng([seed, 1])
+    group_shares, noisy, signal_shares, agreement, slopes = reader.together(read, generator)
     low, high = np.quantile(group_shares, TAILS, axis=0)
     signal_low, signal_high = np.quantile(signal_shares, TAILS, axis=0)
     agrees = np.quantile(agreement, TAILS[0], axis=0) > 0
@@ -116,6 +136,8 @@ def best_weights(
         agrees &= refitted.z > norm.ppf(TAILS[1])
     # The mean size of noise is above zero in every refit, so only evidence can rule zero out.
     low = np.where(agrees, low, 0.0)
+    # Nor can what refits move be told from noise there, so that all of it may be true.
+    high = np.where(agrees, high, np.maximum(high, np.quantile(noisy, TAILS[1], axis=0)))
     falls, rises = np.quantile(slopes, TAILS, axis=0)
     places = list(enumerate([*segments, EVERYBODY]))
     kept = [(i, name) for i, name in enumerate(names) if name != CONTEXT]
@@ -219,8 +241,10 @@ class _Reader:
         """Tell how far the refits that were read are apart on single accounts."""
         return spread_of(groups, segments, self._spread, (self._size * 1e6).tolist())
 
-    def together(self, read: Sequence[tuple[Floats, ...]]) -> tuple[Floats, ...]:
-        """Shares of groups and of signals, agreement of groups, slopes of signals.
+    def together(
+        self, read: Sequence[tuple[Floats, ...]], generator: np.random.Generator
+    ) -> tuple[Floats, ...]:
+        """Shares of groups, without noise and with it, and of signals, agreement and slopes.
 
         Each is (n_draws, n_segments + 1, ...), the last over all rows.
         """
@@ -230,12 +254,20 @@ class _Reader:
         kept = np.stack(
             [noise.kept(squares[:, place]) for place, noise in enumerate(self._noise)], axis=1
         )
+        groups *= np.exp(CREDIT_SD * generator.normal(size=kept.shape))
         of_signals = kept @ self._membership.T
-        groups, signals, agreement, slopes = (
+        groups, noisy, signals, agreement, slopes = (
             np.concatenate([part, np.tensordot(part, self._size, (1, 0))[:, None]], axis=1)
-            for part in (groups * kept, signals * of_signals, agreement, slopes)
+            for part in (groups * kept, groups, signals * of_signals, agreement, slopes)
         )
-        return _to_hundred(groups * self._weighed), _to_hundred(signals), agreement, slopes
+        noisy, groups = (_to_hundred(part * self._weighed) for part in (noisy, groups))
+        return groups, noisy, _to_hundred(signals), agreement, slopes
+
+
+def _spans(dates: Any) -> Codes:
+    """Cut dates into spans of about as many distinct ones, numbered in order."""
+    place, distinct = pd.factorize(np.asarray(dates), sort=True)
+    return np.asarray(place * min(len(distinct), MOST_SPANS) // len(distinct), dtype=np.intp)
 
 
 def _from_mean(values: Floats) -> Floats:

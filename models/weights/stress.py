@@ -5,6 +5,10 @@ priors like it. Contributions of accounts that a fit has not seen show both: reg
 on them, group by group, gives the factor by which a group ought to be stressed, and how uncertain
 that is (Breiman 1996, "Stacked regressions"; van Houwelingen 2001, "Shrinkage and penalized
 likelihood as methods to improve predictive accuracy").
+
+Rows are compared with their like: each age and each date has a level of its own. Windows that reach
+back before an account was there, or before anything was recorded, tell the age and the date, so a
+group would be credited with what accounts of an age, or all of them at a time, do anyway.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 from scipy.optimize import minimize
 from scipy.special import expit
 
@@ -25,7 +30,8 @@ Without = Callable[[NDArray[np.bool_], Codes], Blocks]
 FOLDS = 3
 # Standard deviation of the prior of a factor around one.
 STRESS_SD = 0.6
-INTERCEPT_SD = 0.5
+# The same of a level around zero, in log-odds: hardly held.
+LEVEL_SD = 3.0
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,7 @@ def cross_fitted_stress(
     happened: Floats,
     cluster: Codes,
     group: Codes,
+    alike: Codes,
     generator: np.random.Generator,
 ) -> Stress:
     """Regress outcomes on contributions from fits without the account.
@@ -87,6 +94,8 @@ def cross_fitted_stress(
         Account of each row, counted from zero.
     group : ndarray of int, shape (n_signals,)
         Group of each signal, counted from zero.
+    alike : ndarray of int, shape (n, k)
+        Codes of which each has a level of its own in each segment: what rows are alike in.
     generator : Generator
         Deals accounts to folds.
 
@@ -107,28 +116,38 @@ def cross_fitted_stress(
             base[rows[some]] = margins
             seen[rows[some]] = contributions @ membership
     found = [
-        _regressed(seen[own], happened[own], base[own])
+        _regressed(seen[own], happened[own], base[own], alike[own])
         for own in (segment == place for place in range(int(segment.max()) + 1))
     ]
     return Stress(*(np.array(part) for part in zip(*found, strict=True)))
 
 
-def _regressed(seen: Floats, happened: Floats, base: Floats) -> tuple[Floats, Floats, Floats]:
+def _regressed(
+    seen: Floats, happened: Floats, base: Floats, alike: Codes
+) -> tuple[Floats, Floats, Floats]:
     """Bayesian logistic regression around factors of one: mean, root and information."""
-    columns = np.column_stack([seen, np.ones(len(seen))])
-    precision = np.full(columns.shape[1], STRESS_SD**-2)
-    precision[-1] = INTERCEPT_SD**-2
-    centre = np.ones(columns.shape[1])
-    centre[-1] = 0
+    groups = seen.shape[1]
+    levels = sparse.hstack([_levels(codes) for codes in alike.T]).tocsr()
+    is_factor = np.arange(groups + levels.shape[1]) < groups
+    precision = np.where(is_factor, STRESS_SD**-2, LEVEL_SD**-2)
+    centre = is_factor.astype(float)
+
+    def margin_of(factors: Floats) -> Floats:
+        return np.asarray(base + seen @ factors[:groups] + levels @ factors[groups:])
 
     def curvature(factors: Floats) -> Floats:
-        risk = expit(base + columns @ factors)
-        return np.asarray((columns * (risk * (1 - risk))[:, None]).T @ columns)
+        risk = expit(margin_of(factors))
+        told = (risk * (1 - risk))[:, None]
+        weighed = seen * told
+        across = levels.T @ weighed
+        own = (levels.T @ levels.multiply(told)).toarray()
+        return np.block([[seen.T @ weighed, across.T], [across, own]])
 
     def objective(factors: Floats) -> tuple[float, Floats]:
-        margin, apart = base + columns @ factors, factors - centre
+        margin, apart = margin_of(factors), factors - centre
         value = np.logaddexp(0, margin).sum() - happened @ margin + precision @ apart**2 / 2
-        return float(value), columns.T @ (expit(margin) - happened) + precision * apart
+        missed = expit(margin) - happened
+        return float(value), np.concatenate([missed @ seen, levels.T @ missed]) + precision * apart
 
     factors = minimize(
         objective,
@@ -138,9 +157,17 @@ def _regressed(seen: Floats, happened: Floats, base: Floats) -> tuple[Floats, Fl
         method="trust-exact",
     ).x
     information = curvature(factors)
-    covariance = np.linalg.inv(information + np.diag(precision))[:-1, :-1]
-    # What the rows alone say: the posterior with the prior taken out again.
-    alone = np.linalg.pinv(information + 1e-9 * np.eye(len(factors)), hermitian=True)
-    estimate = factors + alone @ (precision * (factors - centre))
-    evidence = np.column_stack([estimate, np.sqrt(np.maximum(np.diag(alone), 0))])[:-1]
-    return factors[:-1], np.linalg.cholesky(covariance), evidence
+    covariance = np.linalg.inv(information + np.diag(precision))[:groups, :groups]
+    # What the rows alone say: the posterior with the prior of the factors taken out again.
+    held = np.where(is_factor, 1e-9, precision)
+    alone = np.linalg.pinv(information + np.diag(held), hermitian=True)
+    estimate = factors + alone @ (precision * is_factor * (factors - centre))
+    evidence = np.column_stack([estimate, np.sqrt(np.maximum(np.diag(alone), 0))])[:groups]
+    return factors[:groups], np.linalg.cholesky(covariance), evidence
+
+
+def _levels(codes: Codes) -> sparse.csr_array:
+    """Make indicators of the codes that occur: (n, m)."""
+    place = np.unique(codes, return_inverse=True)[1]
+    rows = np.arange(len(codes))
+    return sparse.csr_array((np.ones(len(codes)), (rows, place)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from pipelines.project.project import Project
 from pipelines.project.settings.score import MAIN
 
 if TYPE_CHECKING:
+    from features.builders.builder import Builder
+    from features.catalog import Signal
     from features.tables.company import Company
     from features.tables.quality import TableQuality
 
@@ -56,6 +59,8 @@ class DataReport:
         Matured observation dates of the main outcome.
     outcomes : dict of str to OutcomeReport
         Per name of an outcome, whether it can be read.
+    never_full : list of str
+        Signals whose window is longer than all that is known, and for how many days it looks back.
     muted : int
         Findings that ``[check] mute`` leaves out.
     engine : str
@@ -72,6 +77,7 @@ class DataReport:
     data_end: str
     observation_dates: list[str]
     outcomes: dict[str, OutcomeReport]
+    never_full: list[str]
     muted: int
     engine: str
     read: list[str]
@@ -92,6 +98,7 @@ class DataReport:
             "data_end": self.data_end,
             "observation_dates": self.observation_dates,
             "outcomes": {name: asdict(outcome) for name, outcome in self.outcomes.items()},
+            "never_full": self.never_full,
             "problems": self.problems,
             "muted": self.muted,
             "engine": self.engine,
@@ -135,12 +142,24 @@ def check_data(project: Project, *, full: bool = False) -> DataReport:
             data_end=company.data_end.isoformat(),
             observation_dates=outcomes[MAIN].observation_dates,
             outcomes=outcomes,
+            never_full=_never_full(company, builders),
             muted=sum(len(table.findings) for table in tables)
             - sum(len(table.findings) for table in heard),
             engine=f"{company.engine.name} ({label_of(company.engine.name)})",
             # Filled when the tables close.
             read=keeping.told,
         )
+
+
+def _never_full(company: Company, builders: Mapping[Builder, tuple[Signal, ...]]) -> list[str]:
+    """Name signals whose window reaches back before the first row on every date there is."""
+    known = (company.data_end - company.data_start).days
+    return [
+        f"{signal.name} ({signal.window_days:,} days)"
+        for signals in builders.values()
+        for signal in signals
+        if signal.window_days is not None and signal.window_days > known
+    ]
 
 
 def _with_early_end(company: Company, quality: TableQuality) -> TableQuality:

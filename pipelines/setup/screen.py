@@ -58,6 +58,9 @@ def show_report(console: Console, report: DataReport) -> None:
     span = f"{len(dates)} from {dates[0]} to {dates[-1]}" if dates else "none"
     console.print(Text(f"Behaviour is known from {report.data_start} until {report.data_end}"))
     console.print(Text(f"Matured observation dates: {span}"))
+    if report.never_full:
+        listed = plain(", ".join(report.never_full), 400)
+        console.print(Text(f"Look back further than that on every date: {listed}"))
     for name, outcome in report.outcomes.items():
         if outcome.problem is not None:
             print_warnings(console, [f"outcome {name}: {outcome.problem}"])

@@ -35,6 +35,7 @@ Code = Literal[
     "rows-left-out",
     "stray-rows",
     "table-ends-early",
+    "terms-unlikely",
     "ticket-versions",
     "undated-repeats",
     "undated-values",

@@ -144,6 +144,21 @@ def test_negative_amounts_written_as_text_are_no_reading_error(company_of: Compa
     )
 
 
+def test_terms_of_nothing_and_of_ten_years_are_counted(company_of: CompanyOf) -> None:
+    renewals = ["2024-01-01", "2023-12-01", "2034-01-01", "2034-06-01", "2025-01-01", None]
+    contracts = pd.DataFrame(
+        {"account_id": "A", "started_at": "2024-01-01", "renewal_at": renewals}
+    )
+    assert problems(company_with(company_of, subscriptions=contracts), "subscriptions") == (
+        "2 contracts renew on the day they begin or before: accounts count as free to leave at any "
+        "time; correct renewal_at or leave it empty",
+        "2 contracts run for ten years or more: accounts count as bound until then; correct "
+        "renewal_at or leave it empty",
+    )
+    usual = contracts.iloc[4:].reset_index(drop=True)
+    assert problems(company_with(company_of, subscriptions=usual), "subscriptions") == ()
+
+
 def test_accounts_twice_are_refused(company_of: CompanyOf) -> None:
     ids = ["A", "B", "C", "D", "E"] * 2
     days = [datetime(2023, 1, 1)] * 5 + [datetime(2023, 1, 2)] * 5

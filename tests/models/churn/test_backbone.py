@@ -304,3 +304,18 @@ def test_owners_name_the_signal_of_each_column(backbone):
     assert owners[:-1].argmax(axis=1).tolist() == backbone.design_.owner.tolist()
     assert (owners[:-1].sum(axis=1) == 1).all()
     assert (owners[-1] == 0).all()
+
+
+def test_exact_copies_of_a_signal_share_what_one_has(data, backbone):
+    rows, happened = data
+    values = rows.values.copy()
+    values[:, ALWAYS] = values[:, USAGE]
+    doubled = Encoded(values, rows.segment)
+    both = fit((doubled, happened))
+    alone, parts = backbone.contributions(rows), both.contributions(doubled)
+    assert parts[:, USAGE] == pytest.approx(parts[:, ALWAYS], abs=1e-9)
+    # A prior that allows two of them to be half as large lets their sum go a little further.
+    assert np.corrcoef(parts[:, USAGE] + parts[:, ALWAYS], alone[:, USAGE])[0, 1] > 0.99
+    assert both.margin(doubled) == pytest.approx(backbone.margin(rows), abs=0.25)
+    split = both.base_margin(doubled) + parts.sum(axis=1)
+    assert split == pytest.approx(both.margin(doubled), abs=1e-9)

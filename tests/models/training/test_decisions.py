@@ -105,10 +105,19 @@ def test_bands_and_scale_are_of_decisions(timed, rows):
     assert sum(band["rows"] for band in band_table(before, timed.model.scale)) == len(held_out)
 
 
-def test_the_calendar_is_no_input(rows, signals):
+def test_the_calendar_is_no_input_and_one_calibration_is_fitted(rows, signals, monkeypatch):
+    fitted, fit = [], LogisticCalibrator.fit
+
+    def counted(calibrator, margin, *args):
+        fitted.append(len(margin))
+        return fit(calibrator, margin, *args)
+
+    monkeypatch.setattr(LogisticCalibrator, "fit", counted)
     calendar = replace(signals[0], name="days_to_renewal", group="profile", healthy="none")
     learnt = learn(rows, (*signals, calendar), Learning(maturity_days=44, decisions=WINDOW, seed=3))
     assert learnt.signals == signals
+    assert fitted == [len(learnt.selection.rows)]
+    assert WINDOW.due(rows.iloc[learnt.selection.rows]).all()
 
 
 def test_batches_and_frames_are_scored_alike(timed, rows):

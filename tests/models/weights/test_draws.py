@@ -33,7 +33,8 @@ def classifier(rows):
 
 
 def drawn(classifier, rows, wanted, seed=0, draws=20):
-    return list(refits(classifier, *rows, GROUP, wanted, seed=seed, draws=draws).draws)
+    alike = np.zeros((len(rows[2]), 1), dtype=int)
+    return list(refits(classifier, *rows, GROUP, wanted, alike=alike, seed=seed, draws=draws).draws)
 
 
 @given(

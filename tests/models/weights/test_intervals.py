@@ -20,7 +20,7 @@ NOT_ENOUGH = "not enough evidence"
 NOISE = Signal("noise", "adoption", "count", "none", "Noise", None, "{value}")
 
 
-def best_of(frame, signals, age_days=None, good=False, seed=0, **settings):
+def best_of(frame, signals, age_days=None, dates=None, good=False, seed=0, **settings):
     """Fit one classifier and ask what its signals weigh."""
     X = frame[[signal.name for signal in signals]].assign(segment=frame["plan"])
     happened = frame["happened"].to_numpy(dtype=float)
@@ -34,6 +34,7 @@ def best_of(frame, signals, age_days=None, good=False, seed=0, **settings):
         X["segment"].to_numpy(dtype=object),
         signals,
         age_days=age_days,
+        dates=dates,
         good=good,
         seed=seed,
         draws=20,
@@ -89,6 +90,20 @@ def test_evidence_is_found_where_there_is_some(found):
         assert not found.groups[place]["adoption"].enough_evidence
         for silent in ("surveys", "referrals"):
             assert found.groups[place][silent] == GroupCertainty(0.0, 0.0, False)
+
+
+def test_what_only_tells_the_date_is_credited_with_nothing(make_company, declared):
+    frame = make_company(seed=1)
+    place = frame["observation_date"].rank(method="dense").to_numpy() - 1
+    # Nothing is on record of the first dates, and a window fills up meanwhile.
+    filling = np.minimum(place, 4) + np.random.default_rng(9).normal(size=len(frame))
+    young = frame.assign(noise=filling, happened=frame["happened"].where(place > 3, 0))
+    told = best_of(young, declared, dates=young["observation_date"])
+    untold = best_of(young, declared)
+    for segment in ("starter", "growth", "enterprise"):
+        assert told.groups[segment]["adoption"] < untold.groups[segment]["adoption"] / 2
+    assert untold.certainty.groups["all"]["adoption"].enough_evidence
+    assert not told.certainty.groups["all"]["adoption"].enough_evidence
 
 
 def test_directions_are_learnt(found):

@@ -7,7 +7,7 @@ from scipy.special import expit
 
 from models.churn.backbone import LinearBackbone
 from models.churn.encoding import Encoded
-from models.weights.stress import FOLDS, INTERCEPT_SD, STRESS_SD, cross_fitted_stress
+from models.weights.stress import FOLDS, LEVEL_SD, STRESS_SD, cross_fitted_stress
 
 ACCOUNTS, ROWS = 800, 5
 GROUP = np.array([0, 1, 1])
@@ -49,7 +49,7 @@ def backbone(rows):
     )
 
 
-def stress_of(fits, rows, seed=0):
+def stress_of(fits, rows, seed=0, alike=None):
     data, happened, cluster = rows
     generator = np.random.default_rng(seed)
 
@@ -60,7 +60,9 @@ def stress_of(fits, rows, seed=0):
         for some in (slice(0, half), slice(half, len(rows))):
             yield some, contributions[some], base[some]
 
-    return cross_fitted_stress(without, data.segment, happened, cluster, GROUP, generator)
+    if alike is None:
+        alike = np.zeros((len(happened), 1), dtype=int)
+    return cross_fitted_stress(without, data.segment, happened, cluster, GROUP, alike, generator)
 
 
 def scaled(backbone, signal, factor):
@@ -134,7 +136,7 @@ def test_mean_and_root_against_a_general_optimiser(backbone, rows):
     fitted = backbone.with_theta(theta)
     seen = fitted.contributions(data) @ np.eye(2)[GROUP]
     base = fitted.base_margin(data)
-    spread = np.array([STRESS_SD, STRESS_SD, INTERCEPT_SD])
+    spread = np.array([STRESS_SD, STRESS_SD, LEVEL_SD])
     for segment in (0, 1):
         own = data.segment == segment
         columns = np.column_stack([seen[own], np.ones(own.sum())])
@@ -150,6 +152,29 @@ def test_mean_and_root_against_a_general_optimiser(backbone, rows):
         curvature = (columns * (risk * (1 - risk))[:, None]).T @ columns + np.diag(spread**-2)
         covariance = found.root[segment] @ found.root[segment].T
         assert covariance == pytest.approx(np.linalg.inv(curvature)[:2, :2], rel=1e-2, abs=1e-5)
+
+
+def test_a_group_that_only_tells_the_date_counts_nothing_among_its_like(rows):
+    data, _, cluster = rows
+    rng = np.random.default_rng(13)
+    date = np.tile(np.arange(ROWS), ACCOUNTS)
+    # A window that fills up as history begins stands for a risk that rises meanwhile.
+    filled = np.minimum(date, 2) - 1 + 0.3 * rng.normal(size=len(date))
+    values = np.column_stack([data.values[:, 0], filled, np.zeros(len(date))])
+    margin = -1.5 + data.values[:, 0] + np.minimum(date, 2)
+    happened = (rng.random(len(date)) < expit(margin)).astype(float)
+    mixed = (Encoded(values, data.segment), happened, cluster)
+    fit = LinearBackbone().fit(
+        mixed[0], happened, categorical=[], segments=["a", "b"], group=GROUP.tolist()
+    )
+    given = Given(fit, fit.theta_)
+    everybody = stress_of(given, mixed)
+    among_like = stress_of(given, mixed, alike=np.column_stack([date, cluster % 3]))
+    assert (everybody.mean[:, 1] > 0.8).all()
+    assert (np.abs(among_like.mean[:, 1]) < 0.35).all()
+    assert among_like.mean[:, 0] == pytest.approx(1, abs=0.2)
+    assert (everybody.z[:, 1] > 10).all()
+    assert (among_like.z[:, 1] < 3).all()
 
 
 def test_draws_have_the_mean_and_covariance(backbone, rows):

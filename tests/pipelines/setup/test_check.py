@@ -93,6 +93,19 @@ def test_findings_are_muted_and_the_serious_come_first(small, run, mute, codes, 
     assert (early in shown.out) == ("table-ends-early" in codes)
 
 
+def test_windows_that_are_never_full_are_named(small, run) -> None:
+    tables = '[source]\nurl = "data"\n[tables.accounts]\n[tables.subscriptions]\n'
+    config = small(days=100, config=f"{tables}[tables.usage_events]\n")
+    report = run("check", "-c", config, "--json").answer
+    assert report["data_start"] == "2024-01-01"
+    assert report["data_end"] == "2024-04-10"
+    assert {"usage_180d (180 days)", "usage_365d (365 days)"} <= set(report["never_full"])
+    assert not any("90d" in name or "28d" in name for name in report["never_full"])
+    shown = run("check", "-c", config)
+    assert "Look back further than that on every date: " in shown.out
+    assert "usage_365d (365 days)" in " ".join(shown.out.split())
+
+
 @pytest.mark.parametrize(
     ("mute", "message"),
     [
