@@ -20,6 +20,7 @@ from pipelines.setup.drafting.vendors import (
     arrange,
     currencies_of,
     find_vendors,
+    hints_of,
     without_others,
 )
 
@@ -143,7 +144,7 @@ def draft(
         guesses, left, source = arranged.guesses, arranged.left, arranged.source
         sections, notes = arranged.sections, arranged.notes
     else:
-        guesses, left = guess_tables(source)
+        guesses, left = guess_tables(source, hints_of(answers))
     views = {guess.source: View(sql=guess.view) for guess in guesses if guess.view is not None}
     sections += [f"\n[views.{name}]\nsql = {quoted(view.sql)}\n" for name, view in views.items()]
     source = with_views(source, views)
@@ -174,6 +175,7 @@ def draft(
     numbers = {guess.numbers_as_times for guess in guesses if guess.numbers_as_times}
     if numbers:
         parts.append(f"\n[reading]\nnumbers_as_times = {quoted(sorted(numbers)[0])}  # check\n")
+    parts += [_rates_section(by_name, vendors, answers)]
     packed = [name for name in left if "_airbyte_data" in source.tables[name].columns]
     if packed:
         doubts.append(
@@ -186,9 +188,10 @@ def draft(
         )
     for guess in guesses:
         parts.append(_table_section(guess, attributes, skipped, answers.leave_out))
-        doubts += [f"{guess.source} has no column that looks like {name}" for name in guess.missing]
-        said = [*source.about(guess.source).notes, *guess.notes]
-        doubts += [f"{guess.source}: {note}" for note in said]
+        table = guess.made_from or guess.source
+        doubts += [f"{table} has no column that looks like {name}" for name in guess.missing]
+        said = [*source.about(table).notes, *guess.notes]
+        doubts += [f"{table}: {note}" for note in said]
     if left:
         parts.append(f"\n# Not mapped: {', '.join(comment(name) for name in left)}\n")
         doubts.append(f"Tables that fit nothing: {sample(left, 8)}")
@@ -199,6 +202,19 @@ def draft(
     parts.append(_segments_section(by_name, attributes))
     parts.append(TAIL.format(registry=quoted(registry)))
     return "".join(parts), doubts
+
+
+def _rates_section(
+    guesses: dict[str, TableGuess], vendors: Sequence[Found], answers: Answers
+) -> str:
+    """Write the rates of amounts in one's own tables; those of vendors stand under their own."""
+    own = [each for each in guesses.values()
+           if each.columns.get("currency") and each.source.partition(".")[0] not in
+           {vendor.section for vendor in vendors}]  # fmt: skip
+    if not own or not answers.rates or answers.currency is None:
+        return ""
+    rates = ", ".join(f"{code} = {rate!r}" for code, rate in answers.rates.items())
+    return f"\n[rates]\ncurrency = {quoted(answers.currency)}\nfixed = {{ {rates} }}\n"
 
 
 def _hint_of_json(source: Source) -> str:

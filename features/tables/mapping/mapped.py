@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -232,8 +233,15 @@ def _refuse_today_only(
             )
 
 
+_RECENCY = re.compile(
+    r"(days|weeks|months|hours)_?since|since_?last|recency|(^|_)last_?(login|seen|activ)|_ago$",
+    re.I,
+)
+"""What an attribute is called that is counted back from the day of an extract."""
+
+
 def _of_today(attributes: Sequence[str], today_only: Collection[str]) -> list[Finding]:
-    named = [name for name in attributes if name in today_only]
+    named = [name for name in attributes if name in today_only or _RECENCY.search(name)]
     if not named:
         return []
     text = (
