@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from features.packs.values import WHOLE_UNITS
 from features.tables.mapping.contract import Column
-from pipelines.setup.guessing.evidence import can_be
+from pipelines.setup.guessing.evidence import MOST_COLUMNS, can_be
 from pipelines.setup.guessing.keys import Keys, Reference
 from pipelines.setup.guessing.sql import literal, named
 from pipelines.setup.guessing.words import words_of
@@ -298,8 +298,9 @@ def _interval(source: Source, parts: tuple[Part, ...]) -> tuple[str, str] | None
     """Find a column that says how long an amount is of, and return its months in SQL."""
     for part in reversed(parts):
         table = source.tables[part.table]
+        wide = len(table.columns) > MOST_COLUMNS
         for name in table.columns:
-            if not table[name].type().is_string():
+            if not table[name].type().is_string() or (wide and not _CYCLE.search(name)):
                 continue
             words = _words(table, name)
             if words and words <= MONTHS.keys():

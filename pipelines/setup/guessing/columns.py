@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from features.tables.doubts import NEVER_PAID_WORDS, VOID_WORDS, status_columns
 from features.tables.mapping.contract import CONTRACT, Column, Kind
 from features.tables.mapping.ends import NO_END, is_no_end
 from pipelines.setup.guessing.evidence import (
+    MOST_COLUMNS,
     can_be,
     is_compact_day,
     is_number_for_time,
@@ -110,8 +112,9 @@ def guess_table(name: str, source_name: str, source: Source, hints: Hints = NO_H
     def fits(origin: str, kind: Kind, may_never_come: bool) -> bool:
         return _fits(table, origin, Column("", kind, may_never_come=may_never_come))
 
+    listed = _looked_at(table, contract)
     fitting = {
-        each.name: [o for o in table.columns if fits(o, each.kind, each.may_never_come)]
+        each.name: [o for o in listed if fits(o, each.kind, each.may_never_come)]
         for each in contract
     }
     # What is called so goes before what is called alike, in whatever column.
@@ -142,6 +145,14 @@ def guess_table(name: str, source_name: str, source: Source, hints: Hints = NO_H
     _leave_out_mixed(guess, table, hints.rated)
     _drop_rows(guess, table)
     return guess
+
+
+def _looked_at(table: ir.Table, contract: Sequence[Column]) -> list[str]:
+    """List the columns whose values are looked at: of a very wide table those of known words."""
+    if len(table.columns) <= MOST_COLUMNS:
+        return list(table.columns)
+    known = {word for column in contract for name in _called(column) for word in words_of(name)}
+    return [name for name in table.columns if known & set(words_of(name))][:MOST_COLUMNS]
 
 
 def _called(column: Column) -> tuple[str, ...]:
