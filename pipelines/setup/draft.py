@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from features.errors import SettingsError, sample
 from pipelines.reports.terminal.whole_file import replaced_whole
 from pipelines.setup.drafting.place import Place, as_written, places, relative
-from pipelines.setup.drafting.questions import Ask, answered
+from pipelines.setup.drafting.questions import Ask, answered, answered_of_own
 from pipelines.setup.drafting.template import HEAD, OUTCOME, SIGNAL_OPTIONS, TAIL
 from pipelines.setup.drafting.toml_text import comment, quoted
 from pipelines.setup.drafting.vendors import (
@@ -98,6 +98,12 @@ def write_draft(
                 answers = answered(answers, vendors, currencies_of(source, vendors), ask)
                 asking = False
             text, doubts = draft(source, shown, models, vendors, answers)
+            if ask is not None and not vendors:
+                asking = True
+                said = answered_of_own(answers, doubts, ask)
+                asking = False
+                if said != answers:
+                    text, doubts = draft(source, shown, models, vendors, said)
         except SettingsError as error:
             # What was said wrongly is said again: a file left behind would be in the way.
             if asking or answers != NO_ANSWERS:

@@ -10,6 +10,7 @@ import ibis
 import ibis.expr.types as ir
 
 from features.errors import DataError, nearest, sample
+from features.sources.files.json_columns import HOLDERS
 from features.sources.files.plain_forms import without_missing_words
 from features.sources.source import Source, same_name
 from features.tables.mapping.contract import ACCOUNT_ID, CONTRACT, Column, Kind, Table
@@ -211,9 +212,15 @@ def _mapped_columns(
 
 
 def _missing_column(
-    origin: str, name: str, contract: Table, columns: Iterable[str], source_name: str
+    origin: str, name: str, contract: Table, columns: Sequence[str], source_name: str
 ) -> DataError:
     hint = nearest(origin, columns) or f"; its columns are {sample(columns, 12)}"
+    holder = next((each for each in columns if each.lower() in HOLDERS), None)
+    if holder is not None:
+        hint = (
+            f"; its values are JSON in '{holder}', which only files and DuckDB are read from as"
+            " columns: take them out in a view, [views.NAME] sql"
+        )
     return DataError(
         f"Table '{source_name}' has no column '{origin}', needed as {contract.name}.{name}{hint}"
         f" (set it under [tables.{contract.name}])"

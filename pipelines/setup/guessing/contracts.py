@@ -123,7 +123,7 @@ def make_contracts(
     if not guess.columns.get("mrr"):
         price, doubts = find_price(source, guess.source, keys, taken, hundredths=hints.hundredths)
         if price is not None and len(price.codes) > 1 and not hints.rated.issuperset(price.codes):
-            if "currency" not in guess.columns:
+            if not any("several currencies" in note for note in guess.notes):
                 doubts.append(
                     f"prices are in several currencies, {', '.join(price.codes)}, and are left out:"
                     f" give their rates, as in --currency {price.codes[0]} --rate"
