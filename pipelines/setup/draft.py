@@ -207,8 +207,8 @@ def draft(
         doubts.append(f"Not read, as neither Parquet nor delimited text: {sample(files, 8)}")
     if folders:
         doubts.append(
-            f"Folders that are not read: {sample(folders, 8)}; name one as [source.NAME] url, or put"
-            " what are parts of one table into one file beside the others"
+            f"Folders that are not read: {sample(folders, 8)}; name one as [source.NAME] url, or"
+            " put what are parts of one table into one file beside the others"
         )
     for guess in guesses:
         parts.append(_table_section(guess, attributes, skipped, answers.leave_out))
