@@ -11,7 +11,14 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from features.packs.values import flag
-from pipelines.setup.guessing.amounts import Part, Price, find_price, has_items, plain_month
+from pipelines.setup.guessing.amounts import (
+    Part,
+    Price,
+    find_price,
+    has_items,
+    may_be_amounts,
+    plain_month,
+)
 from pipelines.setup.guessing.keys import Keys
 from pipelines.setup.guessing.shapes import first_times, is_epoch
 from pipelines.setup.guessing.sql import in_language_of, named, same_text, table_named
@@ -131,8 +138,11 @@ def make_contracts(
                 )
             price = None
         known = any("currencies" in note for note in [*guess.notes, *doubts])
-        if price is None and not doubts and not known:
-            doubts = ["no column is a contract's amount for a known period, so no report has money"]
+        perhaps = may_be_amounts(table, [*guess.columns.values(), *keys.keys[guess.source]])
+        if price is None and not doubts and not known and perhaps:
+            doubts = [
+                f"{', '.join(perhaps[:4])} may be an amount: map it as mrr if it is one of a month"
+            ]
         guess.notes += doubts
     trial = None if hints.trials else _trial(source, guess, price, keys, taken)
     if price is None and trial is None:

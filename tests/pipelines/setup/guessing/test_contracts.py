@@ -180,7 +180,8 @@ def test_folders_beside_tables_are_named_and_too_many_tables_refused(tmp_path: P
         data.mkdir(exist_ok=True)
         (data / f"{name}.csv").write_text("\n".join(",".join(map(str, each)) for each in lines))
     (data / "usage").mkdir()
-    (data / "usage" / "part-0.csv").write_text("a,b\n1,2\n")
+    for number in range(2):
+        (data / "usage" / f"part-{number}.csv").write_text("a,b\n1,2\n")
     _, doubts = write_draft(data, tmp_path / "h.toml")
     assert any(each.startswith("Folders that are not read: 'usage/'; name") for each in doubts)
     for number in range(1000):
