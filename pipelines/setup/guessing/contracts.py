@@ -42,6 +42,7 @@ CURRENT_VERSIONS = {
     "current_flag": ("is", True),
 }
 """What marks the newest version of a row, and the test that it passes."""
+LOADERS_VERSIONS = ("dbt_valid_to", "_fivetran_active")
 _ISO = r"^\d{4}-\d{2}-\d{2}"
 LONGEST_TRIAL_DAYS = 62
 MOSTLY = 0.9
@@ -56,6 +57,9 @@ def drop_what_is_none(guess: TableGuess, table: ir.Table, *, trials: bool) -> No
     for name in table.columns:
         words = "_".join(words_of(name))
         version = CURRENT_VERSIONS.get(name.lower())
+        if guess.name != "accounts" and name.lower() not in LOADERS_VERSIONS:
+            # Of contracts it may say which run: the others are those that ended.
+            version = None
         if version is not None and _has_versions(table, name, version[0]):
             guess.keep.append((name, *version))
             guess.notes.append(f"older versions of a row are left out, by {name}")
