@@ -20,7 +20,7 @@ VOID_WORDS = (
 )
 NEVER_PAID_WORDS = (
     *("incomplete", "incomplete_expired", "trial", "trialing", "trialling", "in_trial"),
-    *("on_trial", "draft", "pending", "future", "failed"),
+    *("on_trial", "trial_ended", "trial_expired", "draft", "pending", "future", "failed"),
 )
 """Of a contract: it never began."""
 MONEY = ("mrr", "amount")

@@ -7,12 +7,14 @@ likely written after the outcome: a model that learnt from it foretells the past
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from features.catalog import Signal
-from features.errors import EvidenceError
+from features.errors import EvidenceError, sample
+from models.arrays import Codes, Floats
 from models.backtest.leakage import LEAST_POSITIVES, UNSPLIT
 from models.backtest.single_signal import (
     CERTAIN_ROWS,
@@ -20,6 +22,7 @@ from models.backtest.single_signal import (
     TOO_GOOD,
     TOO_GOOD_FOR_LUCK,
     Suspect,
+    halves,
     leak_suspects,
 )
 from models.churn.coded import Rows
@@ -88,8 +91,9 @@ def giveaways(
     missing = np.isnan(values[split.test])
     gaps = np.abs(missing[tested == 1].mean(axis=0) - missing[tested == 0].mean(axis=0))
     by_outcome = {name for name, gap in zip(encoder.names, gaps, strict=True) if gap >= GIVEN_AWAY}
+    found_at_end = _known_at_the_end(encoder.names, values, outcome, accounts, seed)
     honest = TIMING if _renewals_may_go_well(frame) else ()
-    return [
+    at_once = [
         suspect
         for suspect in found
         if suspect.signal in by_outcome
@@ -98,6 +102,47 @@ def giveaways(
             and suspect.low >= TOO_GOOD_FOR_LUCK
             and suspect.signal not in honest
         )
+    ]
+    named = {suspect.signal for suspect in at_once}
+    return at_once + [suspect for suspect in found_at_end if suspect.signal not in named]
+
+
+def _known_at_the_end(
+    names: Sequence[str], values: Floats, outcome: Floats, accounts: Codes, seed: int
+) -> list[Suspect]:
+    """Find values that never change and tell who will have left by the end of the data.
+
+    What is so on the day of an extract, as days since the last login, ranks the outcome of one
+    window only so well: most of those who will have left stay in it. Of accounts, whenever they
+    left, it knows nearly all.
+    """
+    _, first, account = np.unique(accounts, return_index=True, return_inverse=True)
+    once = values[first]
+    same = (values == once[account]) | (np.isnan(values) & np.isnan(once[account]))
+    still = np.flatnonzero(same.all(axis=0))
+    left = np.zeros(len(first))
+    np.maximum.at(left, account, outcome)
+    if not len(still) or min(left.sum(), len(left) - left.sum()) < LEAST_POSITIVES:
+        return []
+    found = leak_suspects(
+        [names[int(place)] for place in still],
+        once[:, still],
+        left,
+        accounts=np.arange(len(first)),
+        folds=halves(np.arange(len(first)), seed),
+        seed=seed,
+    )
+    return [
+        replace(
+            suspect,
+            why=(
+                f"Signal {sample([suspect.signal])} never changes and tells with an AUC of"
+                f" {suspect.auc:.2f} which accounts will have left by the end of the data: does it"
+                " say what was so on the day of the extract, as days since the last login do?"
+            ),
+        )
+        for suspect in found
+        if suspect.auc >= TOO_GOOD and suspect.low >= TOO_GOOD_FOR_LUCK
     ]
 
 

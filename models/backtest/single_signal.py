@@ -81,7 +81,7 @@ def leak_suspects(
         Highest AUC first.
     """
     rows = np.concatenate([fold.test for fold in folds])
-    older = _halves(folds[0].train, seed)
+    older = halves(folds[0].train, seed)
     claimed_rows = np.concatenate([fold.test for fold in older])
     bootstrap = AccountBootstrap(accounts[rows], seed=seed)
     # Other accounts are drawn than above: the two AUCs are of different rows.
@@ -169,7 +169,7 @@ class _Alone:
         return float(self.missing[self.happened == outcome].mean())
 
 
-def _halves(rows: Codes, seed: int) -> list[Fold]:
+def halves(rows: Codes, seed: int) -> list[Fold]:
     """Test each half of some rows, drawn by chance, on the other."""
     first, second = np.array_split(np.random.default_rng(seed).permutation(rows), 2)
     return [Fold(first, second), Fold(second, first)]

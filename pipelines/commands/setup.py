@@ -96,6 +96,12 @@ def init(
     trials: Annotated[
         bool | None, typer.Option("--trials/--no-trials", help="Whether trials count as contracts.")
     ] = None,
+    hundredths: Annotated[
+        bool | None,
+        typer.Option(
+            "--hundredths/--no-hundredths", help="Whether whole numbers of prices are hundredths."
+        ),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Ask nothing; take every default.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -114,6 +120,7 @@ def init(
             external_id=external_id,
             leave_out=tuple(leave_out or ()),
             trials=trials,
+            hundredths=hundredths,
         )
         asks = sys.stdin.isatty() and not yes and not as_json
         text, doubts = write_draft(
@@ -253,7 +260,7 @@ def connect(
         if connection.others:
             answer.say(f"Not recognised: {', '.join(connection.others[:20])}")
         if connection.unread:
-            answer.say(f"Neither Parquet nor text: {', '.join(connection.unread[:20])}")
+            answer.say(f"Not read: {', '.join(connection.unread[:20])}")
         if connection.vendors:
             answer.say(f"Next: healthscore init {url}")
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
-from features.errors import SettingsError
+from features.errors import SettingsError, sample
 from features.json_values import Json
 from pipelines.project.company import Keeping, open_company
 from pipelines.project.project import Project
@@ -131,7 +131,12 @@ def check_data(project: Project, *, full: bool = False) -> DataReport:
             for name in (MAIN, *project.settings.outcomes)
         }
         counts = Counter(signal.group for signals in builders.values() for signal in signals)
-        tables = [_with_early_end(company, each) for each in company.quality.values()]
+        tables = [
+            _without_amount(
+                company, _without_contract(company, _with_early_end(company, each)), project
+            )
+            for each in company.quality.values()
+        ]
         heard = [table.without(mute) for table in tables]
         return DataReport(
             tables=heard,
@@ -162,6 +167,46 @@ def _never_full(company: Company, builders: Mapping[Builder, tuple[Signal, ...]]
     ]
 
 
+def _without_contract(company: Company, quality: TableQuality) -> TableQuality:
+    """Say how many accounts no contract is of: they are active on no date."""
+    from features.tables.mapping.finding import Finding
+
+    contracts = company.tables.get("subscriptions")
+    if quality.name != "accounts" or contracts is None:
+        return quality
+    accounts = company.tables["accounts"].cleaned.select("account_id")
+    rows = contracts.cleaned.select("account_id")
+    without = int(accounts.anti_join(rows, "account_id").count().execute())
+    if not without:
+        return quality
+    text = (
+        f"{without:,} of {quality.accounts:,} accounts have no contract and count on no date: if"
+        " they are customers, their contracts are missing"
+    )
+    return replace(quality, findings=(*quality.findings, Finding("without-contract", text)))
+
+
+def _without_amount(company: Company, quality: TableQuality, project: Project) -> TableQuality:
+    """Say that contracts have no amount where a number of theirs may be one."""
+    from features.tables.mapping.finding import Finding
+    from pipelines.setup.guessing.amounts import may_be_amounts
+
+    mapping = project.settings.tables.subscriptions
+    if quality.name != "subscriptions" or mapping is None:
+        return quality
+    table = company.tables["subscriptions"]
+    if table.has("mrr") or table.source is None:
+        return quality
+    perhaps = may_be_amounts(table.source, [*mapping.columns.values(), *mapping.columns])
+    if not perhaps:
+        return quality
+    text = (
+        "no column is mapped as mrr, so no report says what is at stake; it may be in"
+        f" {sample(perhaps, 4)}"
+    )
+    return replace(quality, findings=(*quality.findings, Finding("no-amount", text)))
+
+
 def _with_early_end(company: Company, quality: TableQuality) -> TableQuality:
     """Say when a table's rows stop so long before the data's end as they never have."""
     from features.tables.last_rows import freshness
@@ -170,7 +215,15 @@ def _with_early_end(company: Company, quality: TableQuality) -> TableQuality:
     table = company.tables[quality.name]
     if quality.name == "labels" or not table.is_dated or quality.last is None:
         return quality
-    fresh = freshness(quality.source_name, table.cleaned, table.contract.time, company.data_end)
+    if quality.name == "accounts" and not _others_know_more(company):
+        # Who wins no customer has no new account; an account that is missing has rows elsewhere.
+        return quality
+    rows, moment = table.cleaned, table.contract.time
+    if quality.name == "subscriptions" and table.has("ended_at"):
+        # A contract that ends is news of the table as one that begins is.
+        ends = rows.select(ended_at=rows.ended_at).filter(lambda t: t.ended_at.notnull())
+        rows = rows.select(moment).union(ends.rename({moment: "ended_at"}))
+    fresh = freshness(quality.source_name, rows, moment, company.data_end)
     if not fresh.has_stopped or fresh.newest is None:
         return quality
     text = (
@@ -179,6 +232,12 @@ def _with_early_end(company: Company, quality: TableQuality) -> TableQuality:
         " days before: load what is missing, or set [source] data_end to the day after it"
     )
     return replace(quality, findings=(*quality.findings, Finding("table-ends-early", text)))
+
+
+def _others_know_more(company: Company) -> bool:
+    """Whether a table has rows of accounts that the table of accounts lacks."""
+    findings = (each for quality in company.quality.values() for each in quality.findings)
+    return any(each.code == "unknown-accounts" for each in findings)
 
 
 def _outcome_report(company: Company, project: Project) -> OutcomeReport:

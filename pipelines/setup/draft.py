@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from features.errors import SettingsError, sample
 from pipelines.reports.terminal.whole_file import replaced_whole
 from pipelines.setup.drafting.place import Place, as_written, places, relative
-from pipelines.setup.drafting.questions import Ask, answered
+from pipelines.setup.drafting.questions import Ask, answered, answered_of_own
 from pipelines.setup.drafting.template import HEAD, OUTCOME, SIGNAL_OPTIONS, TAIL
 from pipelines.setup.drafting.toml_text import comment, quoted
 from pipelines.setup.drafting.vendors import (
@@ -20,6 +20,7 @@ from pipelines.setup.drafting.vendors import (
     arrange,
     currencies_of,
     find_vendors,
+    hints_of,
     without_others,
 )
 
@@ -68,7 +69,8 @@ def write_draft(
     Raises
     ------
     SettingsError
-        When the file exists already, no table looks like accounts, or an address holds a password.
+        When the file exists already, no table looks like accounts, an address holds a password, or
+        there are more than a thousand tables.
     DataError
         When the source cannot be read.
     """
@@ -84,6 +86,7 @@ def write_draft(
     written = None if url is None else as_written(str(place), target)
     shown = Place(written, encoding)
     with open_source(url, Path(), encoding, parts=parts) as source:
+        _refuse_many(source)
         models = "mlruns" if registry is None else relative(registry, target)
         try:
             vendors = [
@@ -97,6 +100,12 @@ def write_draft(
                 answers = answered(answers, vendors, currencies_of(source, vendors), ask)
                 asking = False
             text, doubts = draft(source, shown, models, vendors, answers)
+            if ask is not None and not vendors:
+                asking = True
+                said = answered_of_own(answers, doubts, ask)
+                asking = False
+                if said != answers:
+                    text, doubts = draft(source, shown, models, vendors, said)
         except SettingsError as error:
             # What was said wrongly is said again: a file left behind would be in the way.
             if asking or answers != NO_ANSWERS:
@@ -107,6 +116,17 @@ def write_draft(
     if unfinished is not None:
         raise SettingsError(f"{unfinished}; '{target}' lists the columns to fill in")
     return text, doubts
+
+
+def _refuse_many(source: Source) -> None:
+    """Refuse a source of so many tables that their files must be parts of a few."""
+    if len(source.tables) > MOST_TABLES:
+        raise SettingsError(
+            f"The source '{source.url}' holds {len(source.tables):,} tables, such as"
+            f" {sample(sorted(source.tables), 3)}, and init looks at no more than {MOST_TABLES:,};"
+            " put files that are parts of one table into one, or in Parquet into a folder of the"
+            " table's name"
+        )
 
 
 def _skeleton(source: Source, place: Place, registry: str) -> str:
@@ -145,7 +165,7 @@ def draft(
         guesses, left, source = arranged.guesses, arranged.left, arranged.source
         sections, notes = arranged.sections, arranged.notes
     else:
-        guesses, left = guess_tables(source)
+        guesses, left = guess_tables(source, hints_of(answers))
         guesses, left, measured = draft_measures(guesses, left, source)
     views = {guess.source: View(sql=guess.view) for guess in guesses if guess.view is not None}
     sections += [f"\n[views.{name}]\nsql = {quoted(view.sql)}\n" for name, view in views.items()]
@@ -177,21 +197,28 @@ def draft(
     numbers = {guess.numbers_as_times for guess in guesses if guess.numbers_as_times}
     if numbers:
         parts.append(f"\n[reading]\nnumbers_as_times = {quoted(sorted(numbers)[0])}  # check\n")
+    parts += [_rates_section(by_name, vendors, answers)]
     packed = [name for name in left if "_airbyte_data" in source.tables[name].columns]
     if packed:
         doubts.append(
             f"Tables keep their values as JSON in '_airbyte_data': {sample(packed, 8)}; take them"
             " out with a view, [views.NAME] sql"
         )
-    if source.unread:
+    folders = [name for name in source.unread if name.endswith("/")]
+    files = [name for name in source.unread if name not in folders]
+    if files:
+        doubts.append(f"Not read, as neither Parquet nor delimited text: {sample(files, 8)}")
+    if folders:
         doubts.append(
-            f"Not read, as neither Parquet nor delimited text: {sample(source.unread, 8)}"
+            f"Folders that are not read: {sample(folders, 8)}; name one as [source.NAME] url, or"
+            " put what are parts of one table into one file beside the others"
         )
     for guess in guesses:
         parts.append(_table_section(guess, attributes, skipped, answers.leave_out))
-        doubts += [f"{guess.source} has no column that looks like {name}" for name in guess.missing]
-        said = [*source.about(guess.source).notes, *guess.notes]
-        doubts += [f"{guess.source}: {note}" for note in said]
+        table = guess.made_from or guess.source
+        doubts += [f"{table} has no column that looks like {name}" for name in guess.missing]
+        said = [*source.about(table).notes, *guess.notes]
+        doubts += [f"{table}: {note}" for note in said]
     if left:
         parts.append(f"\n# Not mapped: {', '.join(comment(name) for name in left)}\n")
         doubts.append(f"Tables that fit nothing: {sample(left, 8)}")
@@ -202,6 +229,19 @@ def draft(
     parts.append(_segments_section(by_name, attributes))
     parts.append(TAIL.format(registry=quoted(registry)))
     return "".join(parts), doubts
+
+
+def _rates_section(
+    guesses: dict[str, TableGuess], vendors: Sequence[Found], answers: Answers
+) -> str:
+    """Write the rates of amounts in one's own tables; those of vendors stand under their own."""
+    own = [each for each in guesses.values()
+           if each.columns.get("currency") and each.source.partition(".")[0] not in
+           {vendor.section for vendor in vendors}]  # fmt: skip
+    if not own or not answers.rates or answers.currency is None:
+        return ""
+    rates = ", ".join(f"{code} = {rate!r}" for code, rate in answers.rates.items())
+    return f"\n[rates]\ncurrency = {quoted(answers.currency)}\nfixed = {{ {rates} }}\n"
 
 
 def _hint_of_json(source: Source) -> str:
@@ -215,6 +255,7 @@ def _hint_of_json(source: Source) -> str:
 
 
 MOST_LISTED = 100
+MOST_TABLES = 1000
 _NO_OUTCOME = "No table tells of churn: map subscriptions (with ended_at), churn_events or labels"
 _CHURN = 'kind = "churn"\n'
 _LABEL = """\

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import ibis
 import ibis.expr.types as ir
+import ibis.selectors as s
 
 MISSING_WORDS = ("null", "(null)", r"\n", "n/a", "#n/a", "-", "nan", "nat", "<na>")
 """Words that programs write where there is no value, in lower case."""
@@ -120,23 +121,45 @@ def plain_types(texts: ir.Table) -> dict[str, str]:
         ``int64``, ``float64``, ``boolean``, ``date`` or ``timestamp`` per column; columns that are
         to stay texts are left out.
     """
-    measures: dict[str, ir.Value] = {}
-    for place, name in enumerate(texts.columns):
-        value = without_missing_words(texts[name])
-        measures[f"{place} present"] = value.count()
-        for kind, pattern in _PATTERNS.items():
-            measures[f"{place} {kind}"] = value.re_search(pattern).sum().fill_null(0)
-        measures[f"{place} decimal"] = value.re_search(_SURELY_DECIMAL).sum().fill_null(0)
-        measures[f"{place} thousands"] = value.re_search(_PERHAPS_THOUSANDS).sum().fill_null(0)
-        for kind, pattern in (("date", _DATE), ("timestamp", f"{_DATE}|{_TIME}")):
-            is_read = value.re_search(pattern) & value.try_cast("timestamp").notnull()
-            measures[f"{place} {kind}"] = is_read.sum().fill_null(0)
-    counts = texts.aggregate(**measures).execute().iloc[0].to_dict()
-    types = {
-        name: _type({kind: int(counts[f"{place} {kind}"]) for kind in _KINDS})
-        for place, name in enumerate(texts.columns)
-    }
-    return {name: kind for name, kind in types.items() if kind}
+    counts: dict[str, dict[str, int]] = {}
+    if len(texts.columns) > MANY_COLUMNS:
+        # An expression for every column takes longer to write than its values to read.
+        places = texts.select(
+            **{f"c{place}": texts[name] for place, name in enumerate(texts.columns)}
+        )
+        rows = places.pivot_longer(s.all(), names_to="place", values_to="value")
+        each = rows.group_by("place").aggregate(**_measures(rows.value)).execute()
+        for counted in each.to_dict("records"):
+            counts[texts.columns[int(str(counted["place"])[1:])]] = counted
+    else:
+        measures = {
+            f"{place} {kind}": measure
+            for place, name in enumerate(texts.columns)
+            for kind, measure in _measures(texts[name]).items()
+        }
+        row = texts.aggregate(**measures).execute().iloc[0].to_dict() if measures else {}
+        for place, name in enumerate(texts.columns):
+            counts[name] = {kind: row[f"{place} {kind}"] for kind in _KINDS}
+    types = {name: _type({kind: int(counted[kind]) for kind in _KINDS})
+             for name, counted in counts.items()}  # fmt: skip
+    return {name: types[name] for name in texts.columns if types.get(name)}
+
+
+MANY_COLUMNS = 200
+
+
+def _measures(text: ir.StringValue) -> dict[str, ir.Value]:
+    """Count the values of a column that are of each form."""
+    value = without_missing_words(text)
+    measures: dict[str, ir.Value] = {"present": value.count()}
+    for kind, pattern in _PATTERNS.items():
+        measures[kind] = value.re_search(pattern).sum().fill_null(0)
+    measures["decimal"] = value.re_search(_SURELY_DECIMAL).sum().fill_null(0)
+    measures["thousands"] = value.re_search(_PERHAPS_THOUSANDS).sum().fill_null(0)
+    for kind, pattern in (("date", _DATE), ("timestamp", f"{_DATE}|{_TIME}")):
+        is_read = value.re_search(pattern) & value.try_cast("timestamp").notnull()
+        measures[kind] = is_read.sum().fill_null(0)
+    return measures
 
 
 _KINDS = ("present", *_PATTERNS, "decimal", "thousands", "date", "timestamp")

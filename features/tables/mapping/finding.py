@@ -30,6 +30,7 @@ Code = Literal[
     "levels-many",
     "negative-values",
     "no-account",
+    "no-amount",
     "no-end-written",
     "no-time",
     "rows-left-out",
@@ -42,6 +43,7 @@ Code = Literal[
     "unknown-accounts",
     "unreadable-values",
     "void-invoices",
+    "without-contract",
     "zones-mixed",
 ]
 CODES: tuple[str, ...] = get_args(Code)

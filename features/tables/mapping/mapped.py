@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -9,6 +10,7 @@ import ibis
 import ibis.expr.types as ir
 
 from features.errors import DataError, nearest, sample
+from features.sources.files.json_columns import HOLDERS
 from features.sources.files.plain_forms import without_missing_words
 from features.sources.source import Source, same_name
 from features.tables.mapping.contract import ACCOUNT_ID, CONTRACT, Column, Kind, Table
@@ -215,9 +217,15 @@ def _mapped_columns(
 
 
 def _missing_column(
-    origin: str, name: str, contract: Table, columns: Iterable[str], source_name: str
+    origin: str, name: str, contract: Table, columns: Sequence[str], source_name: str
 ) -> DataError:
     hint = nearest(origin, columns) or f"; its columns are {sample(columns, 12)}"
+    holder = next((each for each in columns if each.lower() in HOLDERS), None)
+    if holder is not None:
+        hint = (
+            f"; its values are JSON in '{holder}', which only files and DuckDB are read from as"
+            " columns: take them out in a view, [views.NAME] sql"
+        )
     return DataError(
         f"Table '{source_name}' has no column '{origin}', needed as {contract.name}.{name}{hint}"
         f" (set it under [tables.{contract.name}])"
@@ -237,8 +245,15 @@ def _refuse_today_only(
             )
 
 
+_RECENCY = re.compile(
+    r"(days|weeks|months|hours)_?since|since_?last|recency|(^|_)last_?(login|seen|activ)|_ago$",
+    re.I,
+)
+"""What an attribute is called that is counted back from the day of an extract."""
+
+
 def _of_today(attributes: Sequence[str], today_only: Collection[str]) -> list[Finding]:
-    named = [name for name in attributes if name in today_only]
+    named = [name for name in attributes if name in today_only or _RECENCY.search(name)]
     if not named:
         return []
     text = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -59,14 +60,53 @@ def answered(
         named_out = [each.strip() for each in (listed or "").split(",")]
         answers = replace(answers, leave_out=tuple(filter(None, named_out)))
     if answers.trials is None and any(_knows_trials(each) for each in vendors):
-        said = ask("Do trials count as contracts (yes, no)?", "no").strip().lower()
-        if said not in ("yes", "y", "no", "n", ""):
-            raise SettingsError(
-                f"Whether trials count as contracts is yes or no, found {sample([said])};"
-                " run it again, or pass --trials or --no-trials"
-            )
-        answers = replace(answers, trials=said in ("yes", "y"))
+        answers = replace(answers, trials=_asked_of_trials(ask))
     return answers
+
+
+def answered_of_own(answers: Answers, doubts: Sequence[str], ask: Ask) -> Answers:
+    """Ask what a draft of tables that no vendor writes has left open, by the options it names.
+
+    Raises
+    ------
+    SettingsError
+        When a rate cannot be read, or an answer is neither yes nor no.
+    """
+    mixed = next((re.search(r"--currency (\S+) --rate (\S+)=1.1", each) for each in doubts
+                  if "--rate" in each), None)  # fmt: skip
+    if mixed is not None and not answers.rates:
+        asked = (
+            f"Which currency, and what is one of another worth in it (such as {mixed[1]}"
+            f" {mixed[2]}=1.08; amounts are left out without)?"
+        )
+        named, *rates = ask(asked, "none").split() or ["none"]
+        if named.lower() != "none":
+            answers = replace(answers, currency=currency_of(named), rates=rates_of(rates))
+    if answers.hundredths is None and any("--no-hundredths" in each for each in doubts):
+        asked = "Whole numbers of prices look like hundredths: are they (yes, no)?"
+        answers = replace(answers, hundredths=_yes(ask(asked, "yes"), "--no-hundredths"))
+    if answers.trials is None and any("--trials" in each for each in doubts):
+        answers = replace(answers, trials=_asked_of_trials(ask))
+    return answers
+
+
+def _asked_of_trials(ask: Ask) -> bool:
+    said = ask("Do trials count as contracts (yes, no)?", "no").strip().lower()
+    if said not in ("yes", "y", "no", "n", ""):
+        raise SettingsError(
+            f"Whether trials count as contracts is yes or no, found {sample([said])};"
+            " run it again, or pass --trials or --no-trials"
+        )
+    return said in ("yes", "y")
+
+
+def _yes(answer: str, option: str) -> bool:
+    said = answer.strip().lower()
+    if said not in ("yes", "y", "no", "n", ""):
+        raise SettingsError(
+            f"The answer is yes or no, found {sample([said])}; run it again, or pass {option}"
+        )
+    return said in ("yes", "y", "")
 
 
 def _able(vendors: Sequence[Found], table: str) -> list[str]:

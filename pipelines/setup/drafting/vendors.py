@@ -17,7 +17,7 @@ from features.packs.verbs import plain
 from features.sources.files.listing import table_files
 from features.tables.mapping.contract import CONTRACT
 from features.tables.mapping.mapping import TableMapping
-from pipelines.setup.guessing.columns import TableGuess
+from pipelines.setup.guessing.columns import Hints, TableGuess
 from pipelines.setup.guessing.guess import guess_tables
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ class Answers:
         Ids, names or domains of accounts that are no customers.
     trials : bool or None
         Whether trials count as contracts; they do not by default.
+    hundredths : bool or None
+        Whether whole numbers of a price are hundredths; concluded from them by default.
     """
 
     only: tuple[str, ...] = ()
@@ -65,9 +67,16 @@ class Answers:
     external_id: str | None = None
     leave_out: tuple[str, ...] = ()
     trials: bool | None = None
+    hundredths: bool | None = None
 
 
 NO_ANSWERS = Answers()
+
+
+def hints_of(answers: Answers) -> Hints:
+    """Return what answers say of tables that no vendor writes."""
+    rated = {*answers.rates, *([answers.currency] if answers.currency else [])}
+    return Hints(bool(answers.trials), answers.hundredths, frozenset(rated))
 
 
 def rates_of(written: Sequence[str]) -> dict[str, float]:
@@ -267,7 +276,7 @@ class Arranged:
 def arrange(source: Source, vendors: Sequence[Found], answers: Answers) -> Arranged:
     """Choose who fills which table, and link the vendors to the accounts."""
     own = {name: source.tables[name] for name in own_tables(source, vendors)}
-    guesses, left = guess_tables(source.with_tables(own)) if own else ([], [])
+    guesses, left = guess_tables(source.with_tables(own), hints_of(answers)) if own else ([], [])
     complete = {guess.name: guess for guess in guesses if not guess.missing}
     notes: list[str] = []
     currencies = currencies_of(source, vendors)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from features.builders.owners import names_owner
+from pipelines.setup.guessing.evidence import MOST_COLUMNS
 from pipelines.setup.guessing.names import MUTABLE_WORDS, OUTCOME_WORDS, SENSITIVE_WORDS
 from pipelines.setup.guessing.words import plain, words_of
 
@@ -21,6 +22,13 @@ def attributes_of(guess: TableGuess, table: ir.Table) -> tuple[list[str], list[s
     attributes: list[str] = []
     sensitive: list[str] = []
     left: list[str] = []
+    if len(table.columns) > MOST_COLUMNS:
+        sensitive = [name for name in guess.unused if SENSITIVE_WORDS.search(_parted(name))]
+        guess.notes.append(
+            f"it has {len(table.columns):,} columns: list those that describe an account under"
+            " attributes"
+        )
+        return list(sensitive), sensitive, []
     stamps = [name for name in guess.unused if MUTABLE_WORDS.search(_parted(name))]
     for origin in guess.unused:
         words = _parted(origin)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from features.tables.doubts import NEVER_PAID_WORDS, VOID_WORDS, status_columns
 from features.tables.mapping.contract import CONTRACT, Column, Kind
 from features.tables.mapping.ends import NO_END, Period, is_no_end
 from pipelines.setup.guessing.evidence import (
+    MOST_COLUMNS,
     can_be,
     is_compact_day,
     is_number_for_time,
@@ -20,7 +22,7 @@ from pipelines.setup.guessing.evidence import (
 )
 from pipelines.setup.guessing.names import COLUMN_NAMES, LOADERS_DELETIONS
 from pipelines.setup.guessing.shapes import earliest, first_times, is_epoch, time_columns
-from pipelines.setup.guessing.words import by_core, by_name, own_words, plain
+from pipelines.setup.guessing.words import by_core, by_name, own_words, plain, words_of
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -29,8 +31,31 @@ if TYPE_CHECKING:
     from features.sources.source import Source
 
 MOST_CODES = 9
+FEWEST_ENDED, FEW_KNOWN = 5, 0.1
 PERIOD_ENDS = ("currentperiodend", "currenttermend", "currentperiodendsat", "nextbillingat")
 _CENTS = re.compile(r"(^|_)(cents?|minor|pence|in_cents|minor_units?)(_|$)", re.I)
+
+
+@dataclass(frozen=True)
+class Hints:
+    """What a person said of tables that no vendor writes.
+
+    Parameters
+    ----------
+    trials : bool
+        Whether trials count as contracts.
+    hundredths : bool or None
+        Whether whole numbers of a price are hundredths; concluded from them where None.
+    rated : frozenset of str
+        Currencies whose rates are known.
+    """
+
+    trials: bool = False
+    hundredths: bool | None = None
+    rated: frozenset[str] = frozenset()
+
+
+NO_HINTS = Hints()
 
 
 @dataclass
@@ -57,9 +82,11 @@ class TableGuess:
     numbers_as_times : str or None
         What numbers under the name of a time are.
     view : str or None
-        The query it is made by, where no table of the source holds it.
+        The query it is made by, where no table of the source holds it as it must be.
     covers : {"week", "month", "quarter"} or None
         What a row sums up, from its own time on.
+    made_from : str or None
+        The table that such a query reads in the first place.
     """
 
     name: str
@@ -73,9 +100,10 @@ class TableGuess:
     numbers_as_times: str | None = None
     view: str | None = None
     covers: Period | None = None
+    made_from: str | None = None
 
 
-def guess_table(name: str, source_name: str, source: Source) -> TableGuess:
+def guess_table(name: str, source_name: str, source: Source, hints: Hints = NO_HINTS) -> TableGuess:
     """Guess the columns of one table."""
     table = source.tables[source_name]
     guess = TableGuess(name, source_name)
@@ -87,8 +115,9 @@ def guess_table(name: str, source_name: str, source: Source) -> TableGuess:
     def fits(origin: str, kind: Kind, may_never_come: bool) -> bool:
         return _fits(table, origin, Column("", kind, may_never_come=may_never_come))
 
+    listed = _looked_at(table, contract)
     fitting = {
-        each.name: [o for o in table.columns if fits(o, each.kind, each.may_never_come)]
+        each.name: [o for o in listed if fits(o, each.kind, each.may_never_come)]
         for each in contract
     }
     # What is called so goes before what is called alike, in whatever column.
@@ -112,12 +141,21 @@ def guess_table(name: str, source_name: str, source: Source) -> TableGuess:
             guess.numbers_as_times = "unix"
             guess.notes.append(f"{origin} holds numbers, which are read as times of kind 'unix'")
     _correct_term_ends(guess, table)
+    _leave_out_todays_renewal(guess, table)
     _note_period_end(guess)
     _note_trials(guess)
     _leave_out_cents(guess)
-    _leave_out_mixed(guess, table)
+    _leave_out_mixed(guess, table, hints.rated)
     _drop_rows(guess, table)
     return guess
+
+
+def _looked_at(table: ir.Table, contract: Sequence[Column]) -> list[str]:
+    """List the columns whose values are looked at: of a very wide table those of known words."""
+    if len(table.columns) <= MOST_COLUMNS:
+        return list(table.columns)
+    known = {word for column in contract for name in _called(column) for word in words_of(name)}
+    return [name for name in table.columns if known & set(words_of(name))][:MOST_COLUMNS]
 
 
 def _called(column: Column) -> tuple[str, ...]:
@@ -178,13 +216,38 @@ def _find_times(guess: TableGuess, table: ir.Table) -> None:
         return
     if "due_at" in guess.missing and full:
         _say(guess, full[0], "due_at", "is another time")
-    if end is not None and wanted[1]:
-        later = [name for name in left if name not in full and _lies_after(rows, name, began)]
-        if len(later) == 1 and wanted[0]:
-            guess.notes.append(
-                f"{later[0]} is the other time, which some rows lack, so it is {end}"
-            )
-            _take(guess, end, later[0])
+    if end is None or not wanted[1]:
+        return
+    later = [name for name in left if name not in full and _lies_after(rows, name, began)]
+    if guess.name == "subscriptions":
+        later = [name for name in later if not _NO_END.search("_".join(words_of(name)))]
+        # Where the start is called so, an end is too: another time may be of anything.
+        _take_end(guess, rows, later, must_be_called=not wanted[0])
+    elif len(later) == 1 and wanted[0]:
+        guess.notes.append(f"{later[0]} is the other time, which some rows lack, so it is {end}")
+        _take(guess, end, later[0])
+
+
+_NO_END = re.compile("trial|renew|next|period|bill|paid|pause|due|request|notice|sign|first", re.I)
+"""Times of a contract that say nothing of its end."""
+_AN_END = re.compile(
+    "(?<![lpv])end(?!er|or|ar)|cancel|terminat|expir|churn|until|clos|stop|revok|valid_to", re.I
+)
+
+
+def _take_end(
+    guess: TableGuess, rows: pd.DataFrame, later: list[str], *, must_be_called: bool
+) -> None:
+    """Take the time that some rows lack for the end: of several the one called so, and latest."""
+    called = [name for name in later if _AN_END.search(name)]
+    listed = called or ([] if must_be_called else later)
+    if not listed or (len(listed) > 1 and not called):
+        return
+    best = max(listed, key=lambda name: (rows[name].median(), -listed.index(name)))
+    others = [name for name in listed if name != best]
+    why = f"the latest of {', '.join([best, *others])}" if others else "the other time"
+    guess.notes.append(f"{best} is {why}, which some rows lack, so it is ended_at")
+    _take(guess, "ended_at", best)
 
 
 def _say(guess: TableGuess, origin: str, name: str, why: str) -> None:
@@ -196,6 +259,26 @@ def _say(guess: TableGuess, origin: str, name: str, why: str) -> None:
 def _lies_after(rows: pd.DataFrame, name: str, began: str) -> bool:
     both = rows[[name, began]].dropna()
     return bool(len(both) and (both[name] >= both[began]).mean() >= 0.9)
+
+
+def _leave_out_todays_renewal(guess: TableGuess, table: ir.Table) -> None:
+    """Leave out a renewal that no contract has once it has ended: it was overwritten until then."""
+    renewal, end = guess.columns.get("renewal_at"), guess.columns.get("ended_at")
+    if guess.name != "subscriptions" or not renewal or not end:
+        return
+    rows = first_times(table, [renewal, end])
+    ended, running = rows[rows[end].notna()], rows[rows[end].isna()]
+    if len(ended) < FEWEST_ENDED or not len(running):
+        return
+    if ended[renewal].notna().mean() < FEW_KNOWN < running[renewal].notna().mean():
+        guess.columns.pop("renewal_at")
+        guess.unused.append(renewal)
+        if plain(renewal) == "renewalat":
+            guess.columns["renewal_at"] = ""
+        guess.notes.append(
+            f"{renewal} is known of running contracts alone, so it says what is so today and is no"
+            " renewal of the past: it is left out"
+        )
 
 
 def _note_period_end(guess: TableGuess) -> None:
@@ -237,7 +320,7 @@ def _leave_out_cents(guess: TableGuess) -> None:
             )
 
 
-def _leave_out_mixed(guess: TableGuess, table: ir.Table) -> None:
+def _leave_out_mixed(guess: TableGuess, table: ir.Table, rated: frozenset[str]) -> None:
     """Leave out amounts in several currencies, which mean nothing together without rates."""
     money = next((name for name in ("mrr", "amount") if name in guess.columns), None)
     currency = guess.columns.get("currency")
@@ -246,7 +329,7 @@ def _leave_out_mixed(guess: TableGuess, table: ir.Table) -> None:
     code = words_of_value(table[currency])
     codes = table.select(code=code).filter(lambda t: t.code.notnull()).distinct().order_by("code")
     listed = codes.limit(MOST_CODES).execute()["code"].tolist()
-    if len(listed) > 1:
+    if len(listed) > 1 and not rated.issuperset(listed):
         origin = guess.columns.pop(money)
         del guess.columns["currency"]
         guess.unused += [origin, currency]
@@ -254,7 +337,7 @@ def _leave_out_mixed(guess: TableGuess, table: ir.Table) -> None:
         guess.columns |= {name: "" for name in (money, "currency") if name in (origin, currency)}
         guess.notes.append(
             f"{origin} is in several currencies, {', '.join(listed)}, and is left out: give their"
-            f" rates under [rates], and map {money} and currency"
+            f" rates, as in --currency {listed[0]} --rate {listed[1]}=1.1, and draft again"
         )
 
 

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from typing import TYPE_CHECKING
 
-import sqlglot.expressions as sge
-
 from features.tables.mapping.contract import CONTRACT
-from pipelines.setup.guessing.columns import TableGuess, guess_table
+from pipelines.setup.guessing.columns import NO_HINTS, Hints, TableGuess, guess_table
+from pipelines.setup.guessing.contracts import drop_what_is_none, make_contracts
 from pipelines.setup.guessing.evidence import INCLUDED
 from pipelines.setup.guessing.keys import SURELY_INCLUDED, Keys, Reference
 from pipelines.setup.guessing.names import TABLE_NAMES
 from pipelines.setup.guessing.shapes import role_of
+from pipelines.setup.guessing.sql import in_language_of, named, table_named
 from pipelines.setup.guessing.words import by_name, table_words
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ Guess = Callable[[str, str], TableGuess]
 """Guesses the columns of a contract table in a source table."""
 
 
-def guess_tables(source: Source) -> tuple[list[TableGuess], list[str]]:
+def guess_tables(source: Source, hints: Hints = NO_HINTS) -> tuple[list[TableGuess], list[str]]:
     """Guess the contract table of every source table.
 
     Returns
@@ -40,7 +40,7 @@ def guess_tables(source: Source) -> tuple[list[TableGuess], list[str]]:
 
     @cache
     def guessed(name: str, table: str) -> TableGuess:
-        return guess_table(name, table, source)
+        return guess_table(name, table, source, hints)
 
     chosen = _named(source, keys, guessed)
     if "accounts" not in chosen:
@@ -68,7 +68,15 @@ def guess_tables(source: Source) -> tuple[list[TableGuess], list[str]]:
         _find_contracts_in_accounts(guesses, source)
     else:
         _make_accounts(guesses, source)
-    left = sorted(set(source.tables) - set(chosen.values()))
+    for guess in guesses.values():
+        if guess.view is None:
+            drop_what_is_none(guess, source.tables[guess.source], trials=hints.trials)
+    used: list[str] = []
+    paid = guesses.get("subscriptions")
+    if paid is not None and not paid.missing:
+        others = [table for table in chosen.values() if table != paid.source]
+        used = make_contracts(paid, source, keys, others, hints)
+    left = sorted(set(source.tables) - set(chosen.values()) - set(used))
     return [guesses[name] for name in CONTRACT if name in guesses], left
 
 
@@ -259,14 +267,13 @@ def _make_accounts(guesses: dict[str, TableGuess], source: Source) -> None:
     if not (source.tables[contracts.source][start].type().is_timestamp()
             or source.tables[contracts.source][start].type().is_date()):  # fmt: skip
         return
-    ids, times, table = (
-        sge.to_identifier(name, quoted=True).sql() for name in (account, start, contracts.source)
-    )
+    ids, times, table = named(account), named(start), table_named(contracts.source)
     made = TableGuess("accounts", "accounts_of_contracts")
     made.columns = {"account_id": "account_id", "created_at": "created_at"}
-    made.view = (
+    made.view = in_language_of(
+        source,
         f"SELECT {ids} AS account_id, MIN({times}) AS created_at FROM {table}"
-        f" WHERE {ids} IS NOT NULL GROUP BY {ids}"
+        f" WHERE NOT {ids} IS NULL GROUP BY {ids}",
     )
     made.notes.append(
         f"no table holds the accounts: each begins with its first row of {contracts.source}"

@@ -134,7 +134,7 @@ class Keys:
 
 def _texts(table: ir.Table) -> pd.DataFrame:
     """Return the first rows of the columns that may be keys, as texts."""
-    kinds = {name: table[name].type() for name in table.columns}
+    kinds = dict(table.schema().items())
     able = [name for name, kind in kinds.items() if kind.is_string() or kind.is_integer()]
     if len(able) > MOST_COLUMNS:
         able = [name for name in able if _is_called_key(name)][:MOST_COLUMNS]

@@ -136,10 +136,10 @@ def test_a_list_of_those_who_left_tells_of_churn(drafted) -> None:
 def test_amounts_that_would_be_wrong_are_left_out_and_named(drafted) -> None:
     rows = {"accounts": company()["accounts"], "subscriptions": company()["contracts"]}
     rows["subscriptions"] = [[*line, extra] for line, extra in zip(
-        rows["subscriptions"], ["mrr_cents", *[900] * ROWS], strict=True)]  # fmt: skip
+        rows["subscriptions"], ["price", *[900] * ROWS], strict=True)]  # fmt: skip
     settings, doubts = drafted(rows)
     assert "mrr" not in settings.tables.subscriptions.columns
-    assert any("mrr_cents holds hundredths and is left out" in doubt for doubt in doubts)
+    assert any("price in subscriptions may be the amount of a month or" in each for each in doubts)
     rows["subscriptions"] = [[*line[:3], *extra] for line, extra in zip(
         rows["subscriptions"], [["mrr", "currency"], *[[9, "usd"], [9, "eur"]] * 12],
         strict=True)]  # fmt: skip
