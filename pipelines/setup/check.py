@@ -166,9 +166,15 @@ def _without_contract(company: Company, quality: TableQuality) -> TableQuality:
 
 
 def _without_amount(company: Company, quality: TableQuality) -> TableQuality:
-    """Say that contracts have no amount, so that no report has money."""
+    """Say that contracts have no amount, and that nothing says when invoices are due."""
     from features.tables.mapping.finding import Finding
 
+    if quality.name == "invoices" and not company.tables["invoices"].has("due_at"):
+        text = (
+            "no column is mapped as due_at, so signals of overdue invoices are off: amounts count"
+            " by the day of the row; map one if there is one"
+        )
+        return replace(quality, findings=(*quality.findings, Finding("no-due-date", text)))
     if quality.name != "subscriptions" or company.tables["subscriptions"].has("mrr"):
         return quality
     text = "no column is mapped as mrr, so no report says what is at stake; map one if there is one"

@@ -49,7 +49,7 @@ def drop_what_is_none(guess: TableGuess, table: ir.Table, *, trials: bool) -> No
     for name in table.columns:
         words = "_".join(words_of(name))
         version = CURRENT_VERSIONS.get(name.lower())
-        if version is not None and _has_versions(table, name, version[0]):
+        if version is not None and _has_versions(guess, table, name, version[0]):
             guess.keep.append((name, *version))
             guess.notes.append(f"older versions of a row are left out, by {name}")
         elif _LIVE.match(words) and _flagged(table, name, of=False):
@@ -62,11 +62,23 @@ def drop_what_is_none(guess: TableGuess, table: ir.Table, *, trials: bool) -> No
             _drop_flagged_trials(guess, table, name)
 
 
-def _has_versions(table: ir.Table, name: str, test: str) -> bool:
+def _has_versions(guess: TableGuess, table: ir.Table, name: str, test: str) -> bool:
     if test == "is":
-        return _flagged(table, name, of=False)
+        return _flagged(table, name, of=False) and _have_newer(guess, table, name)
     missing = int(table[name].isnull().sum().execute() or 0)
     return 0 < missing < int(table.count().execute())
+
+
+def _have_newer(guess: TableGuess, table: ir.Table, name: str) -> bool:
+    """Whether most accounts of older rows have a newest: a contract that is over has none."""
+    account = guess.columns.get("account_id")
+    if not account:
+        return True
+    is_newest = flag(table[name]).fill_null(False)
+    older = table.filter(~is_newest).select(account).distinct()
+    newest = table.filter(is_newest).select(account).distinct()
+    alone = int(older.anti_join(newest, account).count().execute())
+    return alone <= (1 - MOSTLY) * int(older.count().execute())
 
 
 def _flagged(table: ir.Table, name: str, *, of: bool) -> bool:
@@ -90,6 +102,8 @@ def _drop_flagged_trials(guess: TableGuess, table: ir.Table, name: str) -> None:
     rows = first_times(table.filter(flag(table[name])), [start, end])
     days = (rows[end] - rows[start]).dt.days
     short = float((days <= LONGEST_TRIAL_DAYS).mean()) if len(rows) else 0.0
+    if short < MOSTLY and _is_free(guess, table, name):
+        short = 1.0
     if short >= MOSTLY:
         guess.keep.append((name, "is_not", True))
         guess.notes.append(f"rows that {name} calls a trial are left out (else --trials)")
@@ -97,6 +111,18 @@ def _drop_flagged_trials(guess: TableGuess, table: ir.Table, name: str) -> None:
         guess.notes.append(
             f"{name} marks contracts of which {1 - short:.0%} ran on, so that all of them count"
         )
+
+
+def _is_free(guess: TableGuess, table: ir.Table, name: str) -> bool:
+    """Whether what is flagged costs nothing, and the others something: nobody ended it."""
+    price = guess.columns.get("mrr")
+    if not price or not table[price].type().is_numeric():
+        return False
+    is_flagged = flag(table[name]).fill_null(False)
+    facts = table.aggregate(
+        free=table[price].max(where=is_flagged), paid=table[price].min(where=~is_flagged)
+    ).execute().iloc[0]  # fmt: skip
+    return bool(facts["free"] == 0 and facts["paid"] > 0)
 
 
 def make_contracts(
