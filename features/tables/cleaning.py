@@ -166,7 +166,7 @@ def clean_value(raw: ir.Value, column: Column, source_name: str, form: Form = PL
             moment = ibis.ifelse(is_no_end(moment), ibis.null("timestamp"), moment)
         return moment
     if column.kind == "number" and (kind.is_numeric() or kind.is_string() or kind.is_boolean()):
-        number = read_number(raw, form)
+        number = number_of_column(raw, column, form)
         impossible = number.isinf() | number.isnan()
         if column.nonnegative:
             impossible = impossible | (number < 0)
@@ -185,6 +185,18 @@ def clean_value(raw: ir.Value, column: Column, source_name: str, form: Form = PL
                 else_=ibis.null("boolean"),
             )
     raise _wrong_type(raw, column, source_name)
+
+
+NO_SHARES = ("mrr", "amount", "seats", "quantity", "errors", "failed_attempts")
+"""Sums and counts, of which a percent says nothing."""
+
+
+def number_of_column(raw: ir.Value, column: Column, form: Form) -> ir.FloatingValue:
+    """Read numbers; a percent is a share, and none of money or of a count."""
+    number = read_number(raw, form)
+    if not raw.type().is_string() or column.name not in NO_SHARES:
+        return number
+    return ibis.ifelse(raw.strip().endswith("%"), ibis.null("float64"), number)
 
 
 def _wrong_type(raw: ir.Value, column: Column, source_name: str) -> DataError:

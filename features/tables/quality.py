@@ -20,6 +20,7 @@ from features.tables.cleaning import (
     ZONE_PATTERN,
     CleanTable,
     clean_value,
+    number_of_column,
 )
 from features.tables.counted_parts import LATEST_TIME, counted_by_parts, is_counted_by_parts
 from features.tables.doubts import row_doubts
@@ -29,7 +30,7 @@ from features.tables.mapping.contract import Column
 from features.tables.mapping.ends import is_no_end
 from features.tables.mapping.finding import Code, Finding
 from features.tables.reading.forms import Counts
-from features.tables.reading.values import read_number, read_time
+from features.tables.reading.values import read_time
 
 MOSTLY = 0.5
 """A column of which more than this share cannot be read is mapped wrongly, not merely dirty."""
@@ -233,7 +234,7 @@ def _raw_measures(table: CleanTable, raw: ir.Table, now: datetime | None) -> dic
             measures[f"open:{name}"] = is_open.sum()
             measures[f"open_example:{name}"] = value.cast("string").max(where=is_open)
         if column.kind == "number":
-            number = read_number(value, form)
+            number = number_of_column(value, column, form)
             unread = present & number.isnull()
             measures[f"infinite:{name}"] = number.isinf().sum()
             if column.nonnegative:

@@ -260,7 +260,7 @@ def connect(
         if connection.others:
             answer.say(f"Not recognised: {', '.join(connection.others[:20])}")
         if connection.unread:
-            answer.say(f"Neither Parquet nor text: {', '.join(connection.unread[:20])}")
+            answer.say(f"Not read: {', '.join(connection.unread[:20])}")
         if connection.vendors:
             answer.say(f"Next: healthscore init {url}")
 

@@ -69,7 +69,8 @@ def write_draft(
     Raises
     ------
     SettingsError
-        When the file exists already, no table looks like accounts, or an address holds a password.
+        When the file exists already, no table looks like accounts, an address holds a password, or
+        there are more than a thousand tables.
     DataError
         When the source cannot be read.
     """
@@ -85,6 +86,7 @@ def write_draft(
     written = None if url is None else as_written(str(place), target)
     shown = Place(written, encoding)
     with open_source(url, Path(), encoding, parts=parts) as source:
+        _refuse_many(source)
         models = "mlruns" if registry is None else relative(registry, target)
         try:
             vendors = [
@@ -114,6 +116,17 @@ def write_draft(
     if unfinished is not None:
         raise SettingsError(f"{unfinished}; '{target}' lists the columns to fill in")
     return text, doubts
+
+
+def _refuse_many(source: Source) -> None:
+    """Refuse a source of so many tables that their files must be parts of a few."""
+    if len(source.tables) > MOST_TABLES:
+        raise SettingsError(
+            f"The source '{source.url}' holds {len(source.tables):,} tables, such as"
+            f" {sample(sorted(source.tables), 3)}, and init looks at no more than {MOST_TABLES:,};"
+            " put files that are parts of one table into one, or in Parquet into a folder of the"
+            " table's name"
+        )
 
 
 def _skeleton(source: Source, place: Place, registry: str) -> str:
@@ -191,9 +204,14 @@ def draft(
             f"Tables keep their values as JSON in '_airbyte_data': {sample(packed, 8)}; take them"
             " out with a view, [views.NAME] sql"
         )
-    if source.unread:
+    folders = [name for name in source.unread if name.endswith("/")]
+    files = [name for name in source.unread if name not in folders]
+    if files:
+        doubts.append(f"Not read, as neither Parquet nor delimited text: {sample(files, 8)}")
+    if folders:
         doubts.append(
-            f"Not read, as neither Parquet nor delimited text: {sample(source.unread, 8)}"
+            f"Folders that are not read: {sample(folders, 8)}; name one as [source.NAME] url, or"
+            " put what are parts of one table into one file beside the others"
         )
     for guess in guesses:
         parts.append(_table_section(guess, attributes, skipped, answers.leave_out))
@@ -237,6 +255,7 @@ def _hint_of_json(source: Source) -> str:
 
 
 MOST_LISTED = 100
+MOST_TABLES = 1000
 _NO_OUTCOME = "No table tells of churn: map subscriptions (with ended_at), churn_events or labels"
 _CHURN = 'kind = "churn"\n'
 _LABEL = """\

@@ -83,11 +83,15 @@ def read_text_file(connection: Backend, file: Path, encoding: str = "utf-8") -> 
     DataError
         When the file is not of that encoding, has no header line or a line of another length.
     """
+    before = file.stat().st_size
     dialect = dialect_of(file, encoding)
     texts = _texts(connection, file, dialect, is_strict=True)
     try:
-        return replace(text_table(texts), notes=dialect.notes)
+        table = replace(text_table(texts), notes=dialect.notes)
+        _refuse_growing(file, before)
+        return table
     except duckdb.Error as error:
+        _refuse_growing(file, before)
         if "state machine" not in str(error):
             raise DataError(_reason(file, error, dialect)) from error
     # Line ends of two kinds in one file are no fault of its fields.
@@ -269,6 +273,16 @@ def _column_names(header: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
         taken.add(name.casefold())
         names.append(name)
     return tuple(names), repeated
+
+
+def _refuse_growing(file: Path, before: int) -> None:
+    """Refuse a file that somebody writes: its last line may be half of one."""
+    after = file.stat().st_size
+    if after != before:
+        raise DataError(
+            f"The file '{file}' had {before:,} bytes and has {after:,}: it is written while it is"
+            " read; run again when it is complete"
+        )
 
 
 def _texts(connection: Backend, file: Path, dialect: Dialect, *, is_strict: bool) -> ir.Table:

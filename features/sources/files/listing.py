@@ -85,6 +85,12 @@ def unread_files(folder: Path, *, unpacks: bool = False) -> list[str]:
     return [file.name for file in beside if not file.name.lower().endswith(_NO_TABLE)]
 
 
+def unread_folders(folder: Path, read: Collection[str]) -> list[str]:
+    """List the folders beside tables that hold tables too and are not read."""
+    return [f"{part.name}/" for part in sorted(folder.iterdir())
+            if part.name not in read and _holds_tables(part)]  # fmt: skip
+
+
 _NO_TABLE = (
     ".md",
     ".txt",

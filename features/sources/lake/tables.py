@@ -13,7 +13,13 @@ from ibis.util import gen_name
 
 from features.errors import DataError
 from features.sources.files.delimited import read_text_file
-from features.sources.files.listing import is_text_file, table_files, table_name, unread_files
+from features.sources.files.listing import (
+    is_text_file,
+    table_files,
+    table_name,
+    unread_files,
+    unread_folders,
+)
 from features.sources.files.packed import TableFile, unpacked_in
 from features.sources.files.plain_forms import MANY_COLUMNS, TextTable
 from features.sources.lake.opening import lake_tables
@@ -69,7 +75,8 @@ class PlaceTables:
             here |= {name: file.path for name, file in self._packed.items()}
             self._files = {name: partial(Path, file) for name, file in here.items()}
             self.unread = unread_files(place.path, unpacks=True) if is_folder else []
-            self.unread = sorted([*self.unread, *broken])
+            others = unread_folders(place.path, self._folders) if is_folder and self._files else []
+            self.unread = sorted([*self.unread, *broken, *others])
         else:
             self._files, self.unread = _bucket_files(place, listed, self._folders)
         self.texts = cache(self._texts)

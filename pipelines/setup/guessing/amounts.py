@@ -29,22 +29,27 @@ MONTHS = {
     "monatlich": 1.0, "mensuel": 1.0, "mensual": 1.0, "quarter": 3.0, "quarterly": 3.0,
     "quarters": 3.0, "quartal": 3.0, "trimestral": 3.0, "trimestriel": 3.0, "semiannual": 6.0,
     "semi_annual": 6.0, "half-yearly": 6.0, "year": 12.0, "years": 12.0, "yearly": 12.0,
+    "every_30_days": 1.0, "every 30 days": 1.0, "30 days": 1.0, "1 month": 1.0, "3 months": 3.0,
+    "12 months": 12.0, "1 year": 12.0, "p1d": 12 / 365, "p1w": 12 / 52, "p1m": 1.0, "p3m": 3.0,
+    "p6m": 6.0, "p12m": 12.0, "p1y": 12.0, "maand": 1.0, "maandelijks": 1.0, "jaar": 12.0,
+    "jaarlijks": 12.0, "mensile": 1.0, "annuale": 12.0,
     "annual": 12.0, "annually": 12.0, "jahr": 12.0, "jährlich": 12.0, "annuel": 12.0, "anual": 12.0,
 }  # fmt: skip
 """Words for an interval, in months."""
 _PERIODS = (
-    (12.0, re.compile("annual|annuel|anual|year|jahr|jaehr|(^|_)(arr|acv)(_|$)", re.I)),
+    (12.0, re.compile("annual|annuel|anual|year|jahr|jaehr|jaar|(^|_)(arr|acv)(_|$)", re.I)),
     (3.0, re.compile("quarter|quartal|trimest", re.I)),
-    (1.0, re.compile("month|monat|mens|mtl|(^|_)mrr(_|$)", re.I)),
+    (1.0, re.compile("month|monat|maand|mens|mtl|(^|_)mrr(_|$)", re.I)),
 )
 _MONEY = re.compile(
-    "amount|price|preis|precio|prix|fee|value|revenue|charge|cost|betrag|importe|montant|umsatz"
+    "amount|(^|_)amt(_|$)|bedrag|prijs|prezzo|importo|price|preis|precio|prix|fee|value|revenue"
+    "|charge|cost|betrag|importe|montant|umsatz"
     "|gebuehr|tarif|(^|_)(mrr|arr|acv|mt|rate)(_|$)",
     re.I,
 )
 _NO_PRICE = re.compile(
     "balance|discount|tax|vat|refund|credit|paid|due|remain|lifetime|setup|percent|share|count|"
-    "interval|frequency|attempt|users|days|hours|total_rev|(^|_)(id|key|no|ltv|tcv)(_|$)",
+    "interval|frequency|attempt|users|days|hours|total_rev|ref(_|$)|(^|_)(id|key|no|ltv|tcv)(_|$)",
     re.I,
 )
 _TOTAL = re.compile("(^|_)(mrr|arr|acv|total|recurring)(_|$)", re.I)
@@ -134,7 +139,9 @@ def find_price(
     """
     doubts: list[str] = []
     for parts in _ways(contracts, keys, taken):
-        amounts = _amounts(source.tables[parts[-1].table])
+        points = {each.column for each in keys.references if each.table == parts[-1].table}
+        listed = _amounts(source.tables[parts[-1].table])
+        amounts = [each for each in listed if each not in points]
         for column in amounts:
             price = _price(source, parts, column, hundredths)
             if price is not None:

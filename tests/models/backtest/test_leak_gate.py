@@ -103,3 +103,20 @@ def test_of_many_rows_some_accounts_are_looked_at(monkeypatch, coded: bool) -> N
     signals = [signal("usage"), signal("written_later")]
     suspects = giveaways(rows, signals, maturity_days=44)
     assert [each.signal for each in suspects] == ["written_later"]
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_what_was_so_on_the_day_of_the_extract_is_named_though_no_window_shows_it(apart) -> None:
+    frame = history(4)
+    account = frame["account_id"].str[1:].astype(int)
+    left = frame.groupby("account_id")["happened"].max()
+    rest = 30 + account % 300
+    days = np.where(frame["account_id"].map(left) == 1, rest, account % 9 if apart else rest)
+    frame["days_since_login"] = days.astype(float)
+    suspects = giveaways(frame, [signal("days_since_login")], maturity_days=44)
+    assert [each.signal for each in suspects] == (["days_since_login"] if apart else [])
+    if apart:
+        assert "never changes and tells with an AUC of 1.00 which accounts" in suspects[0].why
+        month = frame["observation_date"].dt.month
+        changing = frame.assign(days_since_login=days + month % 2)
+        assert found(changing, "days_since_login") == []

@@ -90,7 +90,7 @@ def test_connect_lists_what_is_recognised_and_what_is_not(tmp_path, run) -> None
     out = run("connect", folder).out
     assert "4 of 7 tables, which give accounts, subscriptions, invoices" not in out
     assert "Not recognised: notes" in out
-    assert "Neither Parquet nor text: notes.xlsx" in out
+    assert "Not read: notes.xlsx" in out
 
 
 def test_a_person_may_say_otherwise(tmp_path, run) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from features.errors import DataError
+from features.sources.files import delimited
+from features.sources.files.plain_forms import MANY_COLUMNS
 from features.sources.opening import open_source
 from features.tables.company import load_company
 from features.tables.mapping.mapping import TablesSettings
@@ -161,3 +163,41 @@ def test_lines_of_totals_and_of_delimiters_alone_are_no_rows(tmp_path: Path) -> 
         assert company.quality["subscriptions"].rows == 1
         for name in ("accounts", "subscriptions"):
             assert company.quality[name].problems[0] == "1 rows are totals and are left out"
+
+
+VALUES = ["1", "007", "1.5", "1.250", "true", "2024-01-05", "2024-01-05 10:00", "x", "NULL", ""]
+
+
+def test_a_wide_file_has_the_types_of_a_narrow_one(tmp_path: Path) -> None:
+    rows = [[VALUES[(place + shift) % 10] if place % 2 else VALUES[place % 10]
+             for place in range(MANY_COLUMNS + 20)] for shift in (0, 8)]  # fmt: skip
+    names = [f"c{place}" for place in range(MANY_COLUMNS + 20)]
+    for name, width in (("wide", len(names)), ("narrow", 20)):
+        lines = [names[:width], *(row[:width] for row in rows)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(",".join(line) for line in lines) + "\n")
+    with open_source(str(tmp_path), tmp_path, "utf-8") as source:
+        wide, narrow = (source.tables[name] for name in ("wide", "narrow"))
+        kinds = [[type(kind) for kind in table.schema().types][:20] for table in (wide, narrow)]
+        assert kinds[0] == kinds[1]
+        assert (
+            wide.select(narrow.columns).to_pyarrow().to_pylist() == narrow.to_pyarrow().to_pylist()
+        )
+
+
+def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path: Path, monkeypatch) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_bytes(b"a,b\n1,2\n")
+    read = delimited.text_table
+
+    def slowly(texts):
+        with file.open("ab") as more:
+            more.write(b"3,")
+        return read(texts)
+
+    monkeypatch.setattr(delimited, "text_table", slowly)
+    with pytest.raises(DataError) as caught:
+        rows_of(tmp_path)
+    assert str(caught.value) == (
+        f"The file '{file}' had 8 bytes and has 10: it is written while it is read; run again when"
+        " it is complete"
+    )

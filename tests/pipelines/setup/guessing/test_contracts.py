@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from features.errors import DataError, SettingsError
 from pipelines.project.company import open_company
 from pipelines.project.project import load_project
 from pipelines.setup.draft import write_draft
@@ -171,3 +172,39 @@ def test_an_amount_of_an_unknown_period_is_named_and_not_taken(read, tmp_path, r
     }
     assert codes["no-amount"].startswith("no column is mapped as mrr")
     assert codes["without-contract"].startswith("6 of 30 accounts have no contract")
+
+
+def test_folders_beside_tables_are_named_and_too_many_tables_refused(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    for name, lines in company(["mrr"], lambda n: [50]).items():
+        data.mkdir(exist_ok=True)
+        (data / f"{name}.csv").write_text("\n".join(",".join(map(str, each)) for each in lines))
+    (data / "usage").mkdir()
+    (data / "usage" / "part-0.csv").write_text("a,b\n1,2\n")
+    _, doubts = write_draft(data, tmp_path / "h.toml")
+    assert any(each.startswith("Folders that are not read: 'usage/'; name") for each in doubts)
+    for number in range(1000):
+        (data / f"log_{number}.csv").touch()
+    with pytest.raises(SettingsError, match="holds 1,002 tables, such as 'accounts', 'contracts'"):
+        write_draft(data, tmp_path / "h.toml", force=True)
+
+
+def test_a_percent_is_no_amount(read, tmp_path) -> None:
+    with pytest.raises(DataError, match="Column mrr of table 'contracts' must hold a number and"):
+        read(company(["mrr"], lambda n: [f"{n}%"]))
+    assert read(company(["mrr", "discount"], lambda n: [50, "5%"]))[:3] == RIGHT
+
+
+@pytest.mark.parametrize(("stranger", "tells"), [(False, False), (True, True)])
+def test_winning_no_customer_is_no_early_end(tmp_path, run, stranger: bool, tells: bool) -> None:
+    rows = company(["mrr"], lambda n: [50])
+    ids = [f"K{n % PAID:03}" for n in range(700)] + (["K999"] if stranger else [])
+    rows["events"] = [["account", "at"], *([each, day(n)] for n, each in enumerate(ids))]
+    (tmp_path / "data").mkdir()
+    for name, lines in rows.items():
+        text = "\n".join(",".join(map(str, line)) for line in lines)
+        (tmp_path / "data" / f"{name}.csv").write_text(text + "\n")
+    write_draft(tmp_path / "data", tmp_path / "h.toml")
+    tables = run("check", "-c", tmp_path / "h.toml", "--json").answer["tables"]
+    codes = [each["code"] for each in tables["accounts"]["findings"]]
+    assert ("table-ends-early" in codes) == tells
