@@ -179,6 +179,9 @@ def make_contracts(
         guess.columns |= {"mrr": AMOUNT} | ({"currency": CURRENCY} if price.currency else {})
         doubt = "; whole numbers are taken for hundredths (else --no-hundredths)"
         guess.notes.append(f"mrr is {price.said}{doubt if price.is_guessed else ''}")
+        off = [name for name in table.columns if "discount" in words_of(name)]
+        if off and len(price.parts) > 1:
+            guess.notes.append(f"{off[0]} is not taken off mrr, as nothing says how long it holds")
     if f"AS {FROM}" in sql:
         guess.columns["started_at"] = FROM
     used = [part.table for part in parts[1:]]
