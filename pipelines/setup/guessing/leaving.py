@@ -38,6 +38,7 @@ def find_leaving(guesses: dict[str, TableGuess], source: Source, keys: Keys) -> 
     """Read churn from a date of it, else from a status beside the ends of contracts."""
     contracts = guesses.get("subscriptions")
     if contracts is not None and not contracts.missing and contracts.columns.get("ended_at"):
+        _prefer_ends(guesses, contracts, source)
         _end_what_is_over(contracts, source)
         return
     if not {"churn_events", "labels"} & set(guesses) and "accounts" in guesses:
@@ -49,6 +50,25 @@ def find_leaving(guesses: dict[str, TableGuess], source: Source, keys: Keys) -> 
                 return
     if contracts is not None and not contracts.missing and "churn_events" not in guesses:
         _end_what_is_over(contracts, source)
+
+
+def _prefer_ends(guesses: dict[str, TableGuess], contracts: TableGuess, source: Source) -> None:
+    """Leave out churns that are of single contracts, where their ends are known.
+
+    An account with another contract that runs has not left, nor one that came back to it.
+    """
+    churns, own = guesses.get("churn_events"), contracts.made_from or contracts.source
+    if churns is None or churns.account_via is None or churns.account_via[0] != own:
+        return
+    end, table = contracts.columns["ended_at"], source.tables[own]
+    ends = int(table[end].count().execute()) if end in table.columns else 0
+    if ends < OFTEN * int(source.tables[churns.source].count().execute()):
+        return
+    del guesses["churn_events"]
+    contracts.notes.append(
+        f"{churns.source} says when single contracts ended, and so does {end}: an account leaves"
+        " with the last of them"
+    )
 
 
 def _reaching(

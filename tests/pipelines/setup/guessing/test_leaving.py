@@ -129,7 +129,7 @@ def test_nobody_who_leaves_is_said(drafted: Draft) -> None:
 
 
 def test_tables_of_a_contract_find_its_account_although_rows_are_copied(drafted: Draft) -> None:
-    paid = contracts(end_date=ended)
+    paid = contracts(renewal_date=lambda n: day(n + 360))
     settings, _ = drafted({
         "customers": people(),
         "subscriptions": [*paid, paid[-1]],
@@ -196,3 +196,16 @@ def test_a_month_is_worth_what_the_only_account_of_a_contract_says(drafted: Draf
         "subscriptions": contracts(end_date=ended),
     })  # fmt: skip
     assert settings.tables.subscriptions.columns["mrr"] == "monthly_amount"
+
+
+def test_an_account_leaves_with_the_last_of_its_contracts(drafted: Draft) -> None:
+    settings, doubts = drafted({
+        "customers": people(),
+        "subscriptions": contracts(end_date=ended),
+        "cancellations": [
+            ["cancellation_id", "subscription_id", "cancellation_date"],
+            *([f"C{n:03}", f"S{n:03}", ended(n)] for n in range(ROWS) if left(n)),
+        ],
+    })  # fmt: skip
+    assert settings.tables.churn_events is None
+    assert any("cancellations says when single contracts ended" in doubt for doubt in doubts)
