@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
-from features.errors import SettingsError
+from features.errors import SettingsError, sample
 from features.json_values import Json
 from pipelines.project.company import Keeping, open_company
 from pipelines.project.project import Project
@@ -125,9 +125,12 @@ def check_data(project: Project, *, full: bool = False) -> DataReport:
         }
         counts = Counter(signal.group for signals in builders.values() for signal in signals)
         tables = [
-            _without_amount(company, _without_contract(company, _with_early_end(company, each)))
+            _without_amount(
+                company, _without_contract(company, _with_early_end(company, each)), project
+            )
             for each in company.quality.values()
         ]
+        tables = [_without_due_date(company, each) for each in tables]
         heard = [table.without(mute) for table in tables]
         return DataReport(
             tables=heard,
@@ -165,20 +168,38 @@ def _without_contract(company: Company, quality: TableQuality) -> TableQuality:
     return replace(quality, findings=(*quality.findings, Finding("without-contract", text)))
 
 
-def _without_amount(company: Company, quality: TableQuality) -> TableQuality:
-    """Say that contracts have no amount, and that nothing says when invoices are due."""
+def _without_amount(company: Company, quality: TableQuality, project: Project) -> TableQuality:
+    """Say that contracts have no amount where a number of theirs may be one."""
+    from features.tables.mapping.finding import Finding
+    from pipelines.setup.guessing.amounts import may_be_amounts
+
+    mapping = project.settings.tables.subscriptions
+    if quality.name != "subscriptions" or mapping is None:
+        return quality
+    table = company.tables["subscriptions"]
+    if table.has("mrr") or table.source is None:
+        return quality
+    perhaps = may_be_amounts(table.source, [*mapping.columns.values(), *mapping.columns])
+    if not perhaps:
+        return quality
+    text = (
+        "no column is mapped as mrr, so no report says what is at stake; it may be in"
+        f" {sample(perhaps, 4)}"
+    )
+    return replace(quality, findings=(*quality.findings, Finding("no-amount", text)))
+
+
+def _without_due_date(company: Company, quality: TableQuality) -> TableQuality:
+    """Say that nothing tells when invoices are due, and what that switches off."""
     from features.tables.mapping.finding import Finding
 
-    if quality.name == "invoices" and not company.tables["invoices"].has("due_at"):
-        text = (
-            "no column is mapped as due_at, so signals of overdue invoices are off: amounts count"
-            " by the day of the row; map one if there is one"
-        )
-        return replace(quality, findings=(*quality.findings, Finding("no-due-date", text)))
-    if quality.name != "subscriptions" or company.tables["subscriptions"].has("mrr"):
+    if quality.name != "invoices" or company.tables["invoices"].has("due_at"):
         return quality
-    text = "no column is mapped as mrr, so no report says what is at stake; map one if there is one"
-    return replace(quality, findings=(*quality.findings, Finding("no-amount", text)))
+    text = (
+        "no column is mapped as due_at, so signals of overdue invoices are off: amounts count by"
+        " the day of the row; map one if there is one"
+    )
+    return replace(quality, findings=(*quality.findings, Finding("no-due-date", text)))
 
 
 def _with_early_end(company: Company, quality: TableQuality) -> TableQuality:

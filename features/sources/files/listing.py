@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
@@ -86,9 +87,15 @@ def unread_files(folder: Path, *, unpacks: bool = False) -> list[str]:
 
 
 def unread_folders(folder: Path, read: Collection[str]) -> list[str]:
-    """List the folders beside tables that hold tables too and are not read."""
+    """List the folders beside tables whose files look like parts of one table, and are not read."""
     return [f"{part.name}/" for part in sorted(folder.iterdir())
-            if part.name not in read and _holds_tables(part)]  # fmt: skip
+            if part.name not in read and _holds_tables(part) and _holds_parts(part)]  # fmt: skip
+
+
+def _holds_parts(folder: Path) -> bool:
+    """Whether files differ by a number alone, as in ``part-00001.csv``."""
+    names = [re.sub(r"\d+", "", file.name) for file in folder.iterdir() if _table_of(file)]
+    return len(names) > 1 and len(set(names)) == 1
 
 
 _NO_TABLE = (

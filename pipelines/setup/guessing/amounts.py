@@ -15,27 +15,15 @@ from features.packs.values import WHOLE_UNITS
 from features.tables.mapping.contract import Column
 from pipelines.setup.guessing.evidence import MOST_COLUMNS, can_be
 from pipelines.setup.guessing.keys import Keys, Reference
+from pipelines.setup.guessing.shapes import is_epoch
 from pipelines.setup.guessing.sql import literal, named
-from pipelines.setup.guessing.words import words_of
+from pipelines.setup.guessing.words import MONTHS, words_of
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
     from features.sources.source import Source
 
-MONTHS = {
-    "day": 12 / 365, "days": 12 / 365, "daily": 12 / 365, "week": 12 / 52, "weeks": 12 / 52,
-    "weekly": 12 / 52, "month": 1.0, "months": 1.0, "monthly": 1.0, "monat": 1.0,
-    "monatlich": 1.0, "mensuel": 1.0, "mensual": 1.0, "quarter": 3.0, "quarterly": 3.0,
-    "quarters": 3.0, "quartal": 3.0, "trimestral": 3.0, "trimestriel": 3.0, "semiannual": 6.0,
-    "semi_annual": 6.0, "half-yearly": 6.0, "year": 12.0, "years": 12.0, "yearly": 12.0,
-    "every_30_days": 1.0, "every 30 days": 1.0, "30 days": 1.0, "1 month": 1.0, "3 months": 3.0,
-    "12 months": 12.0, "1 year": 12.0, "p1d": 12 / 365, "p1w": 12 / 52, "p1m": 1.0, "p3m": 3.0,
-    "p6m": 6.0, "p12m": 12.0, "p1y": 12.0, "maand": 1.0, "maandelijks": 1.0, "jaar": 12.0,
-    "jaarlijks": 12.0, "mensile": 1.0, "annuale": 12.0,
-    "annual": 12.0, "annually": 12.0, "jahr": 12.0, "jährlich": 12.0, "annuel": 12.0, "anual": 12.0,
-}  # fmt: skip
-"""Words for an interval, in months."""
 _PERIODS = (
     (12.0, re.compile("annual|annuel|anual|year|jahr|jaehr|jaar|(^|_)(arr|acv)(_|$)", re.I)),
     (3.0, re.compile("quarter|quartal|trimest", re.I)),
@@ -167,8 +155,19 @@ def plain_month(table: ir.Table) -> str | None:
     return listed[0] if len(listed) == 1 else None
 
 
+def may_be_amounts(table: ir.Table, known: Collection[str]) -> list[str]:
+    """List the numbers of contracts that nothing else says what they are."""
+    return [
+        name
+        for name, kind in table.schema().items()
+        if kind.is_numeric() and not kind.is_boolean() and name not in known
+        and not _NO_PRICE.search("_".join(words_of(name)))
+        and not _QUANTITY.search("_".join(words_of(name))) and not is_epoch(table, name)
+    ]  # fmt: skip
+
+
 def _ways(contracts: str, keys: Keys, taken: Collection[str]) -> Iterator[tuple[Part, ...]]:
-    """List the tables a price may come from: the own, the plan's, the items', the items' plans'."""
+    """List whence a price may come: the row itself, its plan, its items, the items' plans."""
     own = Part("s", contracts)
     yield (own,)
     up = {contracts, *taken}
@@ -314,7 +313,7 @@ def _interval(source: Source, parts: tuple[Part, ...]) -> tuple[str, str] | None
                 cases = " ".join(
                     f"WHEN {literal(word)} THEN {MONTHS[word]!r}" for word in sorted(words)
                 )
-                months = f"(CASE LOWER({part.alias}.{named(name)}) {cases} END)"
+                months = f"(CASE LOWER(TRIM({part.alias}.{named(name)})) {cases} END)"
                 count = _count_of(table, part.alias, name)
                 return (f"({months} * {count})" if count else months), name
         for name in table.columns:
@@ -355,20 +354,22 @@ def _quantity(source: Source, part: Part) -> str | None:
     return None
 
 
+def _currency_column(source: Source, part: Part) -> str | None:
+    columns = source.tables[part.table].columns
+    return next((name for name in columns if _CURRENCY.search("_".join(words_of(name)))), None)
+
+
 def _currency(source: Source, part: Part) -> str | None:
-    for name in source.tables[part.table].columns:
-        if _CURRENCY.search("_".join(words_of(name))):
-            return f"{part.alias}.{named(name)}"
-    return None
+    name = _currency_column(source, part)
+    return None if name is None else f"{part.alias}.{named(name)}"
 
 
 def _codes(source: Source, parts: tuple[Part, ...]) -> set[str]:
     """Return the currencies that are there, in small letters."""
     for part in reversed(parts):
-        table = source.tables[part.table]
-        for name in table.columns:
-            if _CURRENCY.search("_".join(words_of(name))):
-                return _words(table, name)
+        name = _currency_column(source, part)
+        if name is not None:
+            return _words(source.tables[part.table], name)
     return set()
 
 

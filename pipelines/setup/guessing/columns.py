@@ -220,7 +220,8 @@ def _find_times(guess: TableGuess, table: ir.Table) -> None:
     later = [name for name in left if name not in full and _lies_after(rows, name, began)]
     if guess.name == "subscriptions":
         later = [name for name in later if not _NO_END.search("_".join(words_of(name)))]
-        _take_end(guess, rows, later)
+        # Where the start is called so, an end is too: another time may be of anything.
+        _take_end(guess, rows, later, must_be_called=not wanted[0])
     elif len(later) == 1 and wanted[0]:
         guess.notes.append(f"{later[0]} is the other time, which some rows lack, so it is {end}")
         _take(guess, end, later[0])
@@ -228,13 +229,17 @@ def _find_times(guess: TableGuess, table: ir.Table) -> None:
 
 _NO_END = re.compile("trial|renew|next|period|bill|paid|pause|due|request|notice|sign|first", re.I)
 """Times of a contract that say nothing of its end."""
-_AN_END = re.compile("end|cancel|terminat|expir|churn|until|clos|stop|valid_to", re.I)
+_AN_END = re.compile(
+    "(?<![lpv])end(?!er|or|ar)|cancel|terminat|expir|churn|until|clos|stop|revok|valid_to", re.I
+)
 
 
-def _take_end(guess: TableGuess, rows: pd.DataFrame, later: list[str]) -> None:
+def _take_end(
+    guess: TableGuess, rows: pd.DataFrame, later: list[str], *, must_be_called: bool
+) -> None:
     """Take the time that some rows lack for the end: of several the one called so, and latest."""
     called = [name for name in later if _AN_END.search(name)]
-    listed = called or later
+    listed = called or ([] if must_be_called else later)
     if not listed or (len(listed) > 1 and not called):
         return
     best = max(listed, key=lambda name: (rows[name].median(), -listed.index(name)))

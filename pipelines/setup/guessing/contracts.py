@@ -11,7 +11,14 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from features.packs.values import flag
-from pipelines.setup.guessing.amounts import Part, Price, find_price, has_items, plain_month
+from pipelines.setup.guessing.amounts import (
+    Part,
+    Price,
+    find_price,
+    has_items,
+    may_be_amounts,
+    plain_month,
+)
 from pipelines.setup.guessing.keys import Keys
 from pipelines.setup.guessing.shapes import first_times, is_epoch
 from pipelines.setup.guessing.sql import in_language_of, named, same_text, table_named
@@ -35,6 +42,7 @@ CURRENT_VERSIONS = {
     "current_flag": ("is", True),
 }
 """What marks the newest version of a row, and the test that it passes."""
+LOADERS_VERSIONS = ("dbt_valid_to", "_fivetran_active")
 _ISO = r"^\d{4}-\d{2}-\d{2}"
 LONGEST_TRIAL_DAYS = 62
 MOSTLY = 0.9
@@ -49,7 +57,10 @@ def drop_what_is_none(guess: TableGuess, table: ir.Table, *, trials: bool) -> No
     for name in table.columns:
         words = "_".join(words_of(name))
         version = CURRENT_VERSIONS.get(name.lower())
-        if version is not None and _has_versions(guess, table, name, version[0]):
+        if guess.name != "accounts" and name.lower() not in LOADERS_VERSIONS:
+            # Of contracts it may say which run: the others are those that ended.
+            version = None
+        if version is not None and _has_versions(table, name, version[0]):
             guess.keep.append((name, *version))
             guess.notes.append(f"older versions of a row are left out, by {name}")
         elif _LIVE.match(words) and _flagged(table, name, of=False):
@@ -62,23 +73,11 @@ def drop_what_is_none(guess: TableGuess, table: ir.Table, *, trials: bool) -> No
             _drop_flagged_trials(guess, table, name)
 
 
-def _has_versions(guess: TableGuess, table: ir.Table, name: str, test: str) -> bool:
+def _has_versions(table: ir.Table, name: str, test: str) -> bool:
     if test == "is":
-        return _flagged(table, name, of=False) and _have_newer(guess, table, name)
+        return _flagged(table, name, of=False)
     missing = int(table[name].isnull().sum().execute() or 0)
     return 0 < missing < int(table.count().execute())
-
-
-def _have_newer(guess: TableGuess, table: ir.Table, name: str) -> bool:
-    """Whether most accounts of older rows have a newest: a contract that is over has none."""
-    account = guess.columns.get("account_id")
-    if not account:
-        return True
-    is_newest = flag(table[name]).fill_null(False)
-    older = table.filter(~is_newest).select(account).distinct()
-    newest = table.filter(is_newest).select(account).distinct()
-    alone = int(older.anti_join(newest, account).count().execute())
-    return alone <= (1 - MOSTLY) * int(older.count().execute())
 
 
 def _flagged(table: ir.Table, name: str, *, of: bool) -> bool:
@@ -157,8 +156,11 @@ def make_contracts(
                 )
             price = None
         known = any("currencies" in note for note in [*guess.notes, *doubts])
-        if price is None and not doubts and not known:
-            doubts = ["no column is a contract's amount for a known period, so no report has money"]
+        perhaps = may_be_amounts(table, [*guess.columns.values(), *keys.keys[guess.source]])
+        if price is None and not doubts and not known and perhaps:
+            doubts = [
+                f"{', '.join(perhaps[:4])} may be an amount: map it as mrr if it is one of a month"
+            ]
         guess.notes += doubts
     trial = None if hints.trials else _trial(source, guess, price, keys, taken)
     if price is None and trial is None:

@@ -21,6 +21,19 @@ _AROUND = frozenset({
     "view", "current", "latest", "v1", "v2", "fct", "fact", "facts",
 })  # fmt: skip
 """Words around the name of a table."""
+MONTHS = {
+    "day": 12 / 365, "days": 12 / 365, "daily": 12 / 365, "week": 12 / 52, "weeks": 12 / 52,
+    "weekly": 12 / 52, "month": 1.0, "months": 1.0, "monthly": 1.0, "monat": 1.0,
+    "monatlich": 1.0, "mensuel": 1.0, "mensual": 1.0, "quarter": 3.0, "quarterly": 3.0,
+    "quarters": 3.0, "quartal": 3.0, "trimestral": 3.0, "trimestriel": 3.0, "semiannual": 6.0,
+    "semi_annual": 6.0, "half-yearly": 6.0, "year": 12.0, "years": 12.0, "yearly": 12.0,
+    "every_30_days": 1.0, "every 30 days": 1.0, "30 days": 1.0, "1 month": 1.0, "3 months": 3.0,
+    "12 months": 12.0, "1 year": 12.0, "p1d": 12 / 365, "p1w": 12 / 52, "p1m": 1.0, "p3m": 3.0,
+    "p6m": 6.0, "p12m": 12.0, "p1y": 12.0, "maand": 1.0, "maandelijks": 1.0, "jaar": 12.0,
+    "jaarlijks": 12.0, "mensile": 1.0, "annuale": 12.0,
+    "annual": 12.0, "annually": 12.0, "jahr": 12.0, "jährlich": 12.0, "annuel": 12.0, "anual": 12.0,
+}  # fmt: skip
+"""Words for an interval, in months."""
 OWN = {
     "accounts": "account customer company client organization organisation tenant workspace",
     "subscriptions": "subscription contract license membership plan customer account",

@@ -180,7 +180,8 @@ def test_folders_beside_tables_are_named_and_too_many_tables_refused(tmp_path: P
         data.mkdir(exist_ok=True)
         (data / f"{name}.csv").write_text("\n".join(",".join(map(str, each)) for each in lines))
     (data / "usage").mkdir()
-    (data / "usage" / "part-0.csv").write_text("a,b\n1,2\n")
+    for number in range(2):
+        (data / "usage" / f"part-{number}.csv").write_text("a,b\n1,2\n")
     _, doubts = write_draft(data, tmp_path / "h.toml")
     assert any(each.startswith("Folders that are not read: 'usage/'; name") for each in doubts)
     for number in range(1000):
@@ -208,3 +209,20 @@ def test_winning_no_customer_is_no_early_end(tmp_path, run, stranger: bool, tell
     tables = run("check", "-c", tmp_path / "h.toml", "--json").answer["tables"]
     codes = [each["code"] for each in tables["accounts"]["findings"]]
     assert ("table-ends-early" in codes) == tells
+
+
+def test_a_time_that_is_called_no_end_is_none_where_the_start_is_known(read, tmp_path) -> None:
+    rows = company(["mrr"], lambda n: [50])
+    rows["contracts"][0][2:4] = ["start_date", "upgraded_at"]
+    write = tmp_path / "data"
+    write.mkdir()
+    for name, lines in rows.items():
+        text = "\n".join(",".join(map(str, line)) for line in lines)
+        (write / f"{name}.csv").write_text(text + "\n")
+    text, _ = write_draft(write, tmp_path / "h.toml")
+    assert "upgraded_at" not in text.partition("[outcome]")[0]
+
+
+def test_a_mark_of_what_runs_keeps_those_that_ended(read) -> None:
+    rows = company(["mrr", "is_current"], lambda n: [50, "false" if ends(n) else "true"])
+    assert read(rows)[:3] == RIGHT
