@@ -11,6 +11,7 @@ import pytest
 
 from features.tables.mapping.keep import Condition
 from pipelines.project.project import load_project
+from pipelines.setup.check import check_data
 from pipelines.setup.draft import write_draft
 
 Lines = list[list[Any]]
@@ -22,7 +23,7 @@ def day(number: int) -> str:
     return (date(2023, 1, 1) + timedelta(days=number)).isoformat()
 
 
-def people(*more: str, **columns: Callable[[int], object]) -> Lines:
+def people(**columns: Callable[[int], object]) -> Lines:
     """Return accounts K000 to K029, with further columns."""
     head = ["customer_id", "signup_date", *columns]
     return [head, *([f"K{n:03}", day(n), *(f(n) for f in columns.values())] for n in range(ROWS))]
@@ -173,7 +174,7 @@ def payments(name: str, date_column: str, status: str) -> dict[str, Lines]:
     }
 
 
-def test_a_payment_that_failed_did_so_on_its_day(drafted: Draft) -> None:
+def test_a_payment_that_failed_did_so_on_its_day(drafted: Draft, tmp_path: Path) -> None:
     settings, doubts = drafted(payments("payments", "payment_date", "status"))
     invoices = settings.tables.invoices
     assert invoices.columns["issued_at"] == "payment_date"
@@ -181,6 +182,9 @@ def test_a_payment_that_failed_did_so_on_its_day(drafted: Draft) -> None:
     assert "paid_at" not in invoices.columns
     assert any("a payment whose status is failed failed on the day" in each for each in doubts)
     assert any("so nothing is said of overdue ones" in doubt for doubt in doubts)
+    report = check_data(load_project(tmp_path / "h.toml"))
+    texts = {each.code: each.text for table in report.tables for each in table.findings}
+    assert texts["no-due-date"].startswith("no column is mapped as due_at, so signals of overdue")
 
 
 def test_what_an_invoice_became_is_so_today(drafted: Draft) -> None:
