@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from features.packs.values import flag
+from features.sources.files.plain_forms import without_none
 from features.tables.doubts import is_own_status
 from pipelines.setup.guessing.columns import PERIOD_ENDS, TableGuess
 from pipelines.setup.guessing.keys import Keys
-from pipelines.setup.guessing.shapes import first_times, time_columns
+from pipelines.setup.guessing.shapes import MOST_ROWS, first_times, time_columns
 from pipelines.setup.guessing.sql import in_language_of, literal, named, table_named
 from pipelines.setup.guessing.words import plain, words_of
 
@@ -226,15 +227,27 @@ def churn_doubts(guesses: Mapping[str, TableGuess], source: Source) -> list[str]
     if accounts is None or told is None or told.missing or "labels" in guesses:
         return []
     moment = told.columns.get("churned_at" if churns else "ended_at")
-    table = source.tables[told.source]
-    if not moment or not int(first_times(table, [moment]).notna().sum().iloc[0]):
+    table, named_so = source.tables[told.source], told.made_from or told.source
+    rows = int(table.count().execute())
+    ends = _count_of_times(table, moment, rows) if moment else 0
+    if not ends:
         return [
-            f"No account ever leaves in {told.made_from or told.source}: map when contracts ended"
-            " (ended_at), churn_events or labels, or set another kind under [outcome]"
+            f"No account ever leaves in {named_so}: map when contracts ended (ended_at),"
+            " churn_events or labels, or set another kind under [outcome]"
         ]
-    if churns is None and int(table[moment].isnull().sum().execute() or 0) == 0:
+    if churns is None and ends == rows:
         return [
-            f"Every contract in {told.made_from or told.source} has ended by {moment}: if it is"
-            " planned, map it as renewal_at, and say in churn_events who left"
+            f"Every contract in {named_so} has ended by {moment}: if it is planned, map it as"
+            " renewal_at, and say in churn_events who left"
         ]
     return []
+
+
+def _count_of_times(table: ir.Table, name: str, rows: int) -> int:
+    """Count the rows that have a time; what stands for none is seen in tables that are small."""
+    if rows <= MOST_ROWS:
+        return int(first_times(table, [name])[name].notna().sum())
+    value = table[name]
+    if value.type().is_string():
+        value = without_none(value, may_be_open=True)
+    return int(value.count().execute())

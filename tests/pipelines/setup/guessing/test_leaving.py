@@ -213,3 +213,21 @@ def test_an_account_leaves_with_the_last_of_its_contracts(drafted: Draft) -> Non
     })  # fmt: skip
     assert settings.tables.churn_events is None
     assert any("cancellations says when single contracts ended" in doubt for doubt in doubts)
+
+
+def test_an_end_of_every_contract_that_is_written_for_none_is_said(drafted: Draft) -> None:
+    _, doubts = drafted({
+        "customers": people(),
+        "subscriptions": contracts(end_date=lambda n: "9999-12-31"),
+    })  # fmt: skip
+    assert any("No account ever leaves in subscriptions" in doubt for doubt in doubts)
+
+
+def test_contracts_that_have_all_ended_are_said(drafted: Draft) -> None:
+    _, doubts = drafted({
+        "customers": people(),
+        "subscriptions": contracts(
+            end_date=lambda n: day(n + 300), renewal_date=lambda n: day(n + 360)
+        ),
+    })  # fmt: skip
+    assert any("Every contract in subscriptions has ended by end_date" in each for each in doubts)
