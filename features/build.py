@@ -119,7 +119,13 @@ def every_signal() -> tuple[Signal, ...]:
     # Labels are for data without dates, in which there is no tenure.
     tables = {name: _empty(table) for name, table in CONTRACT.items() if name != "labels"}
     company = Company(cast("Engine", None), tables, {}, date.today())
-    return signals_of(company, NAMED_BY_USER)
+    listed = signals_of(company, NAMED_BY_USER)
+    # Without a due date invoices say something else.
+    bare = tables["invoices"]
+    tables["invoices"] = replace(bare, cleaned=bare.cleaned.drop("due_at"))
+    names = {signal.name for signal in listed}
+    others = signals_of(company, NAMED_BY_USER)
+    return (*listed, *(signal for signal in others if signal.name not in names))
 
 
 def _empty(contract: Table) -> CleanTable:

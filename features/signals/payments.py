@@ -15,7 +15,7 @@ from features.tables.company import Company, days_between, without_doubled_keys
 from features.windows.panes import Measure, Window
 
 _BY_INVOICE_COLUMNS: dict[tuple[str, ...], tuple[Signal, ...]] = {
-    ("paid_at",): (
+    ("due_at", "paid_at"): (
         Signal(
             "overdue_invoices",
             "payments",
@@ -44,7 +44,7 @@ _BY_INVOICE_COLUMNS: dict[tuple[str, ...], tuple[Signal, ...]] = {
             "Invoices due in 180 days were {value} late on average",
         ),
     ),
-    ("paid_at", "amount"): (
+    ("due_at", "paid_at", "amount"): (
         Signal(
             "overdue_amount",
             "payments",
@@ -64,6 +64,17 @@ _BY_INVOICE_COLUMNS: dict[tuple[str, ...], tuple[Signal, ...]] = {
             "Failed payment attempts",
             180,
             "{value} failed payment attempt{s} on invoices paid in 180 days",
+        ),
+    ),
+    ("failed",): (
+        Signal(
+            "payments_failed_90d",
+            "payments",
+            "count",
+            "lower",
+            "Failed payments",
+            90,
+            "{value} payment{s} failed in 90 days",
         ),
     ),
     ("refunded_at",): (
@@ -184,6 +195,28 @@ _BY_SUBSCRIPTION_COLUMNS: dict[tuple[str, ...], tuple[Signal, ...]] = {
         ),
     ),
 }
+_OF_ISSUED_AMOUNTS = (
+    Signal(
+        "invoiced_90d",
+        "payments",
+        "money",
+        "none",
+        "Invoiced lately",
+        90,
+        "An amount of {value} was invoiced, or paid, in 90 days",
+    ),
+    Signal(
+        "invoiced_change_90d",
+        "payments",
+        "change",
+        "higher",
+        "Invoiced amount, lately",
+        90,
+        "The amount invoiced in 90 days {value} against the 90 days before",
+    ),
+)
+"""Where invoices have no due date: all that is known with the row."""
+_QUARTERS = (Window("90d", 90), Window("180d", 180))
 _ZERO_WHERE_ABSENT = ("overdue_invoices", "overdue_days", "overdue_amount")
 _HALF_YEAR = (Window("180d", 180),)
 
@@ -196,7 +229,8 @@ class PaymentsBuilder:
     def signals(self, company: Company, settings: SignalsSettings) -> tuple[Signal, ...]:
         """List the signals that the mapped columns can fill."""
         by_table = {"invoices": _BY_INVOICE_COLUMNS, "subscriptions": _BY_SUBSCRIPTION_COLUMNS}
-        return tuple(
+        issued = _OF_ISSUED_AMOUNTS if _tells_amounts_alone(company) else ()
+        return issued + tuple(
             signal
             for table, by_columns in by_table.items()
             for columns, signals in by_columns.items()
@@ -208,12 +242,14 @@ class PaymentsBuilder:
         """Read the invoices known before each observation and the contract running on it."""
         wanted = [signal.name for signal in self.signals(request.company, request.settings)]
         rows, has = request.observations, request.company.has
-        if has("invoices", "paid_at"):
+        if has("invoices", "due_at", "paid_at"):
             due = _due(request)
             zeros = [name for name in _ZERO_WHERE_ABSENT if name in due.columns]
             rows = fill_rows(rows, due, zeros)
         if has("invoices", "paid_at", "failed_attempts"):
             rows = fill_rows(rows, _failed(request), [])
+        if has("invoices", "failed") or _tells_amounts_alone(request.company):
+            rows = _with_issued(request, rows)
         if has("invoices", "refunded_at"):
             rows = fill_rows(rows, _refunded(request), [])
         if has("subscriptions", "renewal_at"):
@@ -250,6 +286,31 @@ def _failed(request: Request) -> ir.Table:
     invoices = request.company.tables["invoices"].cleaned
     paid = request.events("invoices", at="paid_at", attempts=invoices.failed_attempts)
     return request.over_windows(paid, _HALF_YEAR, {"failed_payments": Measure("sum", "attempts")})
+
+
+def _tells_amounts_alone(company: Company) -> bool:
+    return company.has("invoices", "amount") and not company.has("invoices", "due_at")
+
+
+def _with_issued(request: Request, rows: ir.Table) -> ir.Table:
+    """Sum what was invoiced, and count the payments that failed, by the day of the row."""
+    invoices = request.company.tables["invoices"].cleaned
+    columns: dict[str, ir.Value] = {}
+    measures = {}
+    failed = invoices.failed.fill_null(False) if "failed" in invoices.columns else None
+    if failed is not None:
+        columns["failed"] = failed.cast("float64")
+        measures["payments_failed"] = Measure("sum", "failed")
+    if _tells_amounts_alone(request.company):
+        amount = invoices.amount
+        columns["amount"] = amount if failed is None else ibis.ifelse(failed, 0.0, amount)
+        measures["invoiced"] = Measure("sum", "amount")
+    sums = request.over_windows(request.events("invoices", **columns), _QUARTERS, measures)
+    rows = fill_rows(rows, sums, [f"{name}_90d" for name in measures])
+    if "invoiced" not in measures:
+        return rows
+    before = rows.invoiced_180d.fill_null(0.0) - rows.invoiced_90d
+    return rows.mutate(invoiced_change_90d=relative_change(rows.invoiced_90d, before))
 
 
 def _refunded(request: Request) -> ir.Table:

@@ -15,14 +15,19 @@ from features.tables.mapping.finding import Finding
 _CURRENCY = re.compile(r"(^|_)(currency|ccy|iso_currency|currency_code)(_|$)", re.I)
 _STATUS = re.compile(r"(^|_)(status|state)$", re.I)
 VOID_WORDS = (
-    *("void", "voided", "draft", "deleted", "cancelled", "canceled", "uncollectible"),
-    *("written_off", "write-off", "credited", "reversed"),
+    *("void", "voided", "draft", "deleted", "cancelled", "canceled", "credited", "reversed"),
 )
+"""Of an invoice: nobody owes it. One that was given up was owed, and is no such."""
 NEVER_PAID_WORDS = (
     *("incomplete", "incomplete_expired", "trial", "trialing", "trialling", "in_trial"),
-    *("on_trial", "trial_ended", "trial_expired", "draft", "pending", "future", "failed"),
+    *("on_trial", "trial_ended", "trial_expired", "draft", "pending", "future"),
 )
 """Of a contract: it never began."""
+_ROWS_OWN = frozenset({
+    "status", "state", "subscription", "contract", "license", "membership", "sub", "invoice",
+    "bill", "row", "record",
+})  # fmt: skip
+"""Words of a column that says what a row itself is, and not how paying, health or risk stand."""
 MONEY = ("mrr", "amount")
 # Nobody signs for so long; such dates stand for a contract without an end.
 LONGEST_TERM_DAYS = 3650
@@ -62,10 +67,13 @@ def _currencies(table: CleanTable) -> list[Finding]:
 
 
 def status_columns(source: ir.Table, refused: tuple[str, ...] = VOID_WORDS) -> dict[str, list[str]]:
-    """Find columns that say that a row is void, and the words they say it with."""
+    """Find columns that say that a row is void, and the words they say it with.
+
+    Only what a row itself is leaves it out: whose last payment failed is about to leave.
+    """
     found: dict[str, list[str]] = {}
     for name in source.columns:
-        if not _STATUS.search(name) or not source[name].type().is_string():
+        if not is_own_status(name) or not source[name].type().is_string():
             continue
         word = without_missing_words(source[name]).strip().lower()
         words = source.select(word=word).filter(lambda t: t.word.isin(refused)).distinct()
@@ -73,6 +81,18 @@ def status_columns(source: ir.Table, refused: tuple[str, ...] = VOID_WORDS) -> d
         if listed:
             found[name] = listed
     return found
+
+
+def is_own_status(name: str) -> bool:
+    """Whether a column is called as the status of its row.
+
+    Examples
+    --------
+    >>> is_own_status("subscriptionStatus"), is_own_status("last_payment_status")
+    (True, False)
+    """
+    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    return bool(_STATUS.search(parted)) and {*re.findall("[a-z]+", parted)} <= _ROWS_OWN
 
 
 def _void_invoices(table: CleanTable) -> list[Finding]:

@@ -137,6 +137,7 @@ def check_data(project: Project, *, full: bool = False) -> DataReport:
             )
             for each in company.quality.values()
         ]
+        tables = [_without_due_date(company, each) for each in tables]
         heard = [table.without(mute) for table in tables]
         return DataReport(
             tables=heard,
@@ -205,6 +206,19 @@ def _without_amount(company: Company, quality: TableQuality, project: Project) -
         f" {sample(perhaps, 4)}"
     )
     return replace(quality, findings=(*quality.findings, Finding("no-amount", text)))
+
+
+def _without_due_date(company: Company, quality: TableQuality) -> TableQuality:
+    """Say that nothing tells when invoices are due, and what that switches off."""
+    from features.tables.mapping.finding import Finding
+
+    if quality.name != "invoices" or company.tables["invoices"].has("due_at"):
+        return quality
+    text = (
+        "no column is mapped as due_at, so signals of overdue invoices are off: amounts count by"
+        " the day of the row; map one if there is one"
+    )
+    return replace(quality, findings=(*quality.findings, Finding("no-due-date", text)))
 
 
 def _with_early_end(company: Company, quality: TableQuality) -> TableQuality:

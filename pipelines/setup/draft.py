@@ -153,9 +153,10 @@ def draft(
 ) -> tuple[str, list[str]]:
     """Compose the configuration's text and the list of doubts."""
     from features.packs.views import View, with_views
+    from pipelines.setup.drafting.attributes import attributes_of, common_features
     from pipelines.setup.drafting.measures import draft_measures
-    from pipelines.setup.guessing.attributes import attributes_of, common_features
     from pipelines.setup.guessing.guess import guess_tables
+    from pipelines.setup.guessing.leaving import churn_doubts
 
     sections: list[str] = []
     notes: list[str] = []
@@ -191,6 +192,8 @@ def draft(
     tells_of_churn = bool({"subscriptions", "churn_events"} & set(by_name))
     labels = by_name.get("labels")
     doubts = notes + ([] if tells_of_churn or labels is not None else [_NO_OUTCOME])
+    if not vendors:
+        doubts += churn_doubts(by_name, source)
     if tells_of_churn and labels is not None and "observed_at" not in labels.columns:
         # Beside tables with dates a label must name its own.
         labels.missing.append("observed_at")

@@ -89,8 +89,8 @@ def _later(name: str) -> Column:
     return Column(name, "time", known_at=name, may_never_come=True)
 
 
-def _planned(name: str, *, required: bool = False) -> Column:
-    return Column(name, "time", required=required, planned=True)
+def _planned(name: str) -> Column:
+    return Column(name, "time", planned=True)
 
 
 def _amount(name: str, known_at: str | None = None) -> Column:
@@ -147,11 +147,13 @@ _TABLES = (
         "issued_at",
         (
             _own_time("issued_at"),
-            _planned("due_at", required=True),
+            _planned("due_at"),
             _later("paid_at"),
             _amount("amount"),
             Column("currency", "text"),
             _amount("failed_attempts", known_at="paid_at"),
+            # Of a table of payments: what failed, failed when it was tried.
+            Column("failed", "flag"),
             _later("refunded_at"),
         ),
     ),

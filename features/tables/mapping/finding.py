@@ -31,6 +31,7 @@ Code = Literal[
     "negative-values",
     "no-account",
     "no-amount",
+    "no-due-date",
     "no-end-written",
     "no-time",
     "rows-left-out",

@@ -214,8 +214,10 @@ def _find_times(guess: TableGuess, table: ir.Table) -> None:
         _say(guess, began, own, "is the only time" if not full else "is the first of the times")
     if began is None:
         return
-    if "due_at" in guess.missing and full:
-        _say(guess, full[0], "due_at", "is another time")
+    if guess.name == "invoices" and "due_at" not in guess.columns:
+        full = [name for name in full if _lies_after(rows, name, began)]
+        if full:
+            _say(guess, full[0], "due_at", "is another time")
     if end is None or not wanted[1]:
         return
     later = [name for name in left if name not in full and _lies_after(rows, name, began)]
@@ -252,7 +254,8 @@ def _take_end(
 
 def _say(guess: TableGuess, origin: str, name: str, why: str) -> None:
     guess.notes.append(f"{origin} {why} that every row has, so it is {name}")
-    guess.missing.remove(name)
+    if name in guess.missing:
+        guess.missing.remove(name)
     _take(guess, name, origin)
 
 

@@ -101,6 +101,8 @@ def _drop_flagged_trials(guess: TableGuess, table: ir.Table, name: str) -> None:
     rows = first_times(table.filter(flag(table[name])), [start, end])
     days = (rows[end] - rows[start]).dt.days
     short = float((days <= LONGEST_TRIAL_DAYS).mean()) if len(rows) else 0.0
+    if short < MOSTLY and _is_free(guess, table, name):
+        short = 1.0
     if short >= MOSTLY:
         guess.keep.append((name, "is_not", True))
         guess.notes.append(f"rows that {name} calls a trial are left out (else --trials)")
@@ -108,6 +110,18 @@ def _drop_flagged_trials(guess: TableGuess, table: ir.Table, name: str) -> None:
         guess.notes.append(
             f"{name} marks contracts of which {1 - short:.0%} ran on, so that all of them count"
         )
+
+
+def _is_free(guess: TableGuess, table: ir.Table, name: str) -> bool:
+    """Whether what is flagged costs nothing, and the others something: nobody ended it."""
+    price = guess.columns.get("mrr")
+    if not price or not table[price].type().is_numeric():
+        return False
+    is_flagged = flag(table[name]).fill_null(False)
+    facts = table.aggregate(
+        free=table[price].max(where=is_flagged), paid=table[price].min(where=~is_flagged)
+    ).execute().iloc[0]  # fmt: skip
+    return bool(facts["free"] == 0 and facts["paid"] > 0)
 
 
 def make_contracts(
@@ -167,6 +181,9 @@ def make_contracts(
         guess.columns |= {"mrr": AMOUNT} | ({"currency": CURRENCY} if price.currency else {})
         doubt = "; whole numbers are taken for hundredths (else --no-hundredths)"
         guess.notes.append(f"mrr is {price.said}{doubt if price.is_guessed else ''}")
+        off = [name for name in table.columns if "discount" in words_of(name)]
+        if off and len(price.parts) > 1:
+            guess.notes.append(f"{off[0]} is not taken off mrr, as nothing says how long it holds")
     if f"AS {FROM}" in sql:
         guess.columns["started_at"] = FROM
     used = [part.table for part in parts[1:]]

@@ -7,11 +7,14 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from features.tables.mapping.contract import CONTRACT
+from pipelines.setup.guessing.amounts import plain_month
 from pipelines.setup.guessing.columns import NO_HINTS, Hints, TableGuess, guess_table
 from pipelines.setup.guessing.contracts import drop_what_is_none, make_contracts
 from pipelines.setup.guessing.evidence import INCLUDED
 from pipelines.setup.guessing.keys import SURELY_INCLUDED, Keys, Reference
+from pipelines.setup.guessing.leaving import find_leaving
 from pipelines.setup.guessing.names import TABLE_NAMES
+from pipelines.setup.guessing.payments import tell_failed_payments
 from pipelines.setup.guessing.shapes import role_of
 from pipelines.setup.guessing.sql import in_language_of, named, table_named
 from pipelines.setup.guessing.words import by_name, table_words
@@ -75,9 +78,27 @@ def guess_tables(source: Source, hints: Hints = NO_HINTS) -> tuple[list[TableGue
     paid = guesses.get("subscriptions")
     if paid is not None and not paid.missing:
         others = [table for table in chosen.values() if table != paid.source]
+        if "accounts" in chosen and _pays_by_account(paid, chosen["accounts"], source, keys):
+            others.remove(chosen["accounts"])
         used = make_contracts(paid, source, keys, others, hints)
+    find_leaving(guesses, source, keys)
+    if "invoices" in guesses:
+        tell_failed_payments(guesses["invoices"], source)
     left = sorted(set(source.tables) - set(chosen.values()) - set(used))
     return [guesses[name] for name in CONTRACT if name in guesses], left
+
+
+def _pays_by_account(paid: TableGuess, accounts: str, source: Source, keys: Keys) -> bool:
+    """Whether each account has one contract at most, and says itself what a month of it is worth.
+
+    An amount of none, as that of who has left, would be today's.
+    """
+    month = plain_month(source.tables[accounts])
+    account = paid.columns.get("account_id")
+    if month is None or account not in keys.keys.get(paid.source, []):
+        return False
+    amount = source.tables[accounts][month]
+    return bool(amount.type().is_numeric() and (amount.min() > 0).execute())
 
 
 def _named(source: Source, keys: Keys, guessed: Guess) -> dict[str, str]:

@@ -24,6 +24,7 @@ FEWEST_VALUES = 5
 LONGEST = 80
 SURELY_INCLUDED = 0.9
 SHORTEST_TELLING = 5
+MOSTLY_SINGLE = 0.95
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ class Keys:
 
 
 def _texts(table: ir.Table) -> pd.DataFrame:
-    """Return the first rows of the columns that may be keys, as texts."""
+    """Return the first rows of the columns that may be keys, as texts; few copies count once."""
     kinds = dict(table.schema().items())
     able = [name for name, kind in kinds.items() if kind.is_string() or kind.is_integer()]
     if len(able) > MOST_COLUMNS:
@@ -141,8 +142,12 @@ def _texts(table: ir.Table) -> pd.DataFrame:
     if not able:
         return rows_of_none()
     # A column of a stranger's may be called anything, as what the engine makes itself is.
-    rows = table.select([table[name].cast("string").name(f"c{n}") for n, name in enumerate(able)])
-    texts: pd.DataFrame = rows.limit(MOST_ROWS).execute()
+    others = [name for name in table.columns if name not in able and not kinds[name].is_nested()]
+    kept = [*able, *others[:MOST_COLUMNS]]
+    rows = table.select([table[name].cast("string").name(f"c{n}") for n, name in enumerate(kept)])
+    whole: pd.DataFrame = rows.limit(MOST_ROWS).execute()
+    single = whole.drop_duplicates()
+    texts = (single if len(single) >= MOSTLY_SINGLE * len(whole) else whole).iloc[:, : len(able)]
     texts.columns = able
     return texts[[name for name in able if not (texts[name].str.len() > LONGEST).any()]]
 

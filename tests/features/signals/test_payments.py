@@ -189,3 +189,31 @@ def test_contract_facts_are_those_of_the_newest_term(company_of: CompanyOf) -> N
         "unknown": (None, None, None),
     }
     assert "mrr_change_90d" not in found["one"]
+
+
+def test_without_a_due_date_amounts_and_failures_count_by_the_day_of_the_row(
+    company_of: CompanyOf,
+) -> None:
+    def paid(days: float, amount: float, failed: bool = False, **other: object) -> Row:
+        return {"issued_at": ago(days), "amount": amount, "failed": failed, **other}
+
+    found = signals_by_account(
+        company_of,
+        "payments",
+        invoices={
+            "less": [paid(10, 30.0), paid(60, 20.0), paid(100, 100.0), paid(200, 900.0)],
+            "failed": [paid(10, 30.0, failed=True), paid(100, 60.0, failed=True), paid(20, 5.0)],
+            "on the day": [{**paid(0, 9.0), "issued_at": MIDNIGHT}],
+            "recorded late": [paid(10, 9.0, failed=True, recorded_at=MIDNIGHT)],
+            "none": [],
+        },
+    )
+    names = ("invoiced_90d", "invoiced_change_90d", "payments_failed_90d")
+    assert {account: tuple(row[name] for name in names) for account, row in found.items()} == {
+        "less": (50, pytest.approx(-0.5), 0),
+        "failed": (5, None, 1),
+        "on the day": (0, None, 0),
+        "recorded late": (0, None, 0),
+        "none": (0, None, 0),
+    }
+    assert "overdue_invoices" not in found["none"]

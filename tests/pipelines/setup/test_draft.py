@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from features.sources.source import About
 from pipelines.project.project import load_project
 from pipelines.setup.draft import draft, write_draft
-from pipelines.setup.guessing.attributes import attributes_of
+from pipelines.setup.drafting.attributes import attributes_of
 from pipelines.setup.guessing.columns import guess_table
 from pipelines.setup.guessing.names import OUTCOME_WORDS, SENSITIVE_WORDS
 

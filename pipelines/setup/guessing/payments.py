@@ -1,0 +1,76 @@
+"""Invoices and payments of which little is said: no due date, and attempts to pay that failed."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from pipelines.setup.guessing.sql import in_language_of, literal, named, table_named
+from pipelines.setup.guessing.words import words_of
+
+if TYPE_CHECKING:
+    from features.sources.source import Source
+    from pipelines.setup.guessing.columns import TableGuess
+
+FAILED_WORDS = ("failed", "failure", "declined", "rejected", "unsuccessful", "returned", "error")
+"""Of an attempt to pay."""
+ATTEMPTS = frozenset({"payment", "payments", "charge", "charges", "attempt", "attempts"})
+_STATUS = re.compile("(^|_)(status|state|result|outcome)$", re.I)
+MADE, FAILED = "payments_tried", "payment_failed"
+
+
+def tell_failed_payments(guess: TableGuess, source: Source) -> None:
+    """Let a payment's day stand for an invoice's, and read from its status whether it failed.
+
+    An attempt fails when it is made. What an invoice has become since is so today, and counts for
+    no day of the past.
+    """
+    table = source.tables[guess.source]
+    paid = guess.columns.get("paid_at", "")
+    rows = int(table.count().execute())
+    if "issued_at" in guess.missing and paid and int(table[paid].count().execute()) == rows:
+        guess.missing.remove("issued_at")
+        guess.columns = {"issued_at": paid} | {
+            name: origin for name, origin in guess.columns.items() if name != "paid_at"
+        }
+        guess.notes.append(f"each row is a payment of the day {paid}, which stands for issued_at")
+    if guess.missing:
+        return
+    if "due_at" not in guess.columns:
+        guess.notes.append(
+            "no column says when an invoice is due (due_at), so nothing is said of overdue ones"
+        )
+    states = [name for name in table.columns if _STATUS.search("_".join(words_of(name)))]
+    states = [name for name in states if table[name].type().is_string() and name in guess.unused]
+    failing = {name: _failures(source, guess.source, name) for name in states}
+    state = next((name for name in states if failing[name]), None)
+    if state is None or guess.columns.get("failed"):
+        return
+    issued = set(words_of(guess.columns["issued_at"]))
+    of_attempts = bool(ATTEMPTS & (issued | set(words_of(guess.source))))
+    if not of_attempts or {"due_at", "paid_at"} & set(guess.columns):
+        guess.notes.append(
+            f"{state} says how an invoice stands today, and no column says since when: it is left"
+            " out"
+        )
+        return
+    words = ", ".join(map(literal, failing[state]))
+    sql = (
+        f"SELECT s.*, COALESCE(LOWER(TRIM(s.{named(state)})) IN ({words}), FALSE) AS {FAILED}"
+        f" FROM {table_named(guess.source)} AS s"
+    )
+    guess.view = in_language_of(source, sql)
+    guess.made_from, guess.source = guess.source, MADE
+    while guess.source in source.tables:
+        guess.source += "_"
+    guess.columns["failed"] = FAILED
+    guess.notes.append(
+        f"a payment whose {state} is {', '.join(failing[state])} failed on the day it was tried"
+    )
+
+
+def _failures(source: Source, table: str, name: str) -> list[str]:
+    rows = source.tables[table]
+    word = rows[name].strip().lower()
+    words = rows.select(w=word).filter(lambda t: t.w.isin(FAILED_WORDS)).distinct()
+    return sorted(str(each) for each in words.execute()["w"])
