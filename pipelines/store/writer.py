@@ -189,6 +189,8 @@ def with_decimals(batch: pa.RecordBatch) -> pa.RecordBatch:
         exact = batch.column(name).to_numpy(zero_copy_only=False)
         cut = exact - _cut(exact, DECIMALS[name])
         lost += cut if name in POINT_COLUMNS else -cut
+    # A number that somebody took out of a store has nothing to add.
+    lost = np.nan_to_num(lost)
     for place, field in enumerate(SCORE_SCHEMA):
         decimals, column = DECIMALS.get(field.name), batch.column(place)
         if decimals is None:
