@@ -96,3 +96,8 @@ def test_a_parquet_file_holds_decimals_in_as_few_bits_as_they_need(
         assert packed == (name in DECIMALS)
         assert (column.physical_type == "INT64") == packed
     assert file.schema_arrow.names == SCORE_SCHEMA.names
+
+
+def test_a_score_that_is_no_number_leaves_the_baseline() -> None:
+    rows = batch(["a", "b"], score=[float("nan"), 40.0], baseline_score=[51.5, 50.0])
+    assert with_decimals(rows)["baseline_score"].to_pylist() == [51.5, 50.0]
