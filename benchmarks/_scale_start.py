@@ -1,4 +1,7 @@
-"""Starting up: what a night of few accounts takes, which is little but loading."""
+"""Starting up: what a night and an explanation of few accounts take, which is little but loading.
+
+Beside them what Python itself takes, and what it takes to import the libraries of tables.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import os
 import statistics
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 ACCOUNTS, REPEATS = 1_000, 5
@@ -21,23 +24,31 @@ def measure(folder: Path, *, quick: bool) -> dict[str, float | None]:
     run("init", str(folder / "tables"), *config)
     run("train", *config)
     run("score", *config, "--json")
-    wall, used = [], []
+    jobs = {
+        "start_seconds": ("score", *config, "--json", "--force", "--full"),
+        "start_again_seconds": ("score", *config, "--json", "--force"),
+        "start_check_seconds": ("check", *config, "--json", "--full"),
+    }
+    bare = {"start_pass_seconds": "pass", "start_import_seconds": "import duckdb, ibis, pandas"}
+    used: dict[str, list[float]] = {name: [] for name in (*jobs, *bare)}
     for _ in range(QUICK_REPEATS if quick else REPEATS):
-        began, before = time.perf_counter(), os.times()
-        run("score", *config, "--json", "--force")
-        after = os.times()
-        wall.append(time.perf_counter() - began)
-        used.append(
-            after.children_user
-            + after.children_system
-            - before.children_user
-            - before.children_system
-        )
-    return {"start_seconds": statistics.median(used), "start_wall": statistics.median(wall)}
+        for name, arguments in jobs.items():
+            used[name].append(processor(lambda given=arguments: run(*given)))
+        for name, code in bare.items():
+            used[name].append(processor(lambda said=code: run(start=said)))
+    return {name: statistics.median(seconds) for name, seconds in used.items()}
 
 
-def run(*arguments: str) -> None:
-    start = "from pipelines.cli import main; main()"
+def processor(work: Callable[[], None]) -> float:
+    """Return the seconds of processor time that processes take which some work starts."""
+    before = os.times()
+    work()
+    after = os.times()
+    spent = after.children_user + after.children_system
+    return spent - before.children_user - before.children_system
+
+
+def run(*arguments: str, start: str = "from pipelines.cli import main; main()") -> None:
     root = Path(__file__).resolve().parents[1]
     subprocess.run(
         [sys.executable, "-c", start, *arguments],

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.errors import HealthscoreError
@@ -133,9 +135,10 @@ def _change_facts(file: Path, random: Random) -> None:
 def _change_rows(file: Path, random: Random) -> None:
     rows = pq.ParquetFile(file).read()
     place, column = random.randrange(len(rows)), random.choice((*NUMBERS, *TEXTS))
-    values = rows[column].to_pylist()
-    values[place] = f"{values[place]}x" if column in TEXTS else (values[place] or 0) + 1.5
-    field = rows.schema.field(column)
+    values, field = rows[column].to_pylist(), rows.schema.field(column)
+    kind = Decimal if pa.types.is_decimal(field.type) else float
+    is_text = column in TEXTS
+    values[place] = f"{values[place]}x" if is_text else (values[place] or kind(0)) + kind("1.5")
     changed = rows.set_column(rows.schema.get_field_index(column), field, [values])
     pq.write_table(changed.cast(rows.schema), file)
 

@@ -14,7 +14,9 @@
 ``captured``              share of the true risk of later dates that is captured by all rows, and
                           ``captured_lost_by_a_tenth`` what is lost where a tenth of the rows
                           without the outcome is learnt from
-``start_seconds``         seconds of processor time of a night of 1,000 accounts
+``start_seconds``         seconds of processor time of a night of 1,000 accounts; beside it those
+                          of one whose files were checked before, of
+                          a check, of ``python -c pass`` and of importing duckdb, ibis and pandas
 ``store_mb_per_million``  megabytes that a run adds to a DuckDB store, for a million accounts
 
 Each part is a module ``_scale_NAME.py`` whose ``measure(folder, quick)`` returns figures by their

@@ -83,6 +83,7 @@ def load_company(
     *,
     reading: ReadingSettings = READ_AS_SHOWN,
     known_until: date | None = None,
+    told: tuple[Mapping[str, TableQuality], date] | None = None,
     progress: Progress | None = None,
 ) -> Company:
     """Map, clean and count every table of a source.
@@ -98,6 +99,9 @@ def load_company(
     known_until : date, optional
         The first day of which nothing is known; when left out, the day after the last row, or
         today where no table has a date.
+    told : tuple of a mapping and a date, optional
+        What was counted of the very same tables before, and the first day of which nothing is
+        known: they are not counted again.
     progress : callable, optional
         Told of each table.
 
@@ -108,6 +112,8 @@ def load_company(
     """
     is_dated = labels_are_dated(source, settings)
     tables = clean_tables(source, settings, reading, is_dated=is_dated)
+    if told is not None:
+        return Company(source.engine, tables, dict(told[0]), told[1])
     quality: dict[str, TableQuality] = {}
     for number, (name, table) in enumerate(tables.items(), start=1):
         if progress is not None:

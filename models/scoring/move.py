@@ -61,8 +61,8 @@ KINDS: tuple[PartKind, ...] = get_args(PartKind)
 NOT_KNOWN = "not known"
 # What the order of sums leaves behind; sixty signals of it stay far below the promised 1e-9.
 ROUNDING = 1e-12
-# Two engines may differ by this much on the same rows.
-SAME_SCORE = 1e-10
+# An issued score has nine decimals, and two engines differ by less on the same rows.
+SAME_SCORE = 1e-9
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from features.packs.views import with_views
 from features.sources.opening import open_source, remember
 from features.sources.source import Source
 from features.tables.company import Company, load_company
+from pipelines.project.kept_checks import kept_checks
 from pipelines.project.project import Project
 from pipelines.project.records.calls import call_book
 from pipelines.project.records.interventions import with_calls
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from features.outcomes.settings import OutcomeSettings
     from features.packs.opening import Vendors
     from features.tables.cleaning import CleanTable
+    from features.tables.company import Progress
 
 BEHAVIOUR = ("usage_events", "tickets", "invoices", "surveys", "trainings", "referrals", "ratings")
 """Tables of what accounts do, whose end makes them look silent."""
@@ -130,13 +132,7 @@ def open_company(
         _kept(project, source, keeping),
         show_progress("Check") as step,
     ):
-        company = load_company(
-            source,
-            settings.tables,
-            reading=settings.reading,
-            known_until=settings.source.data_end,
-            progress=step,
-        )
+        company = _checked(project, source, keeping, step)
         if not with_muted:
             heard = {
                 name: table.without(settings.check.mute) for name, table in company.quality.items()
@@ -144,6 +140,25 @@ def open_company(
             company = replace(company, quality=heard)
         company = replace(company, tables=left_out(project, company.tables))
         yield with_calls(company, call_book(project.folder).entries())
+
+
+def _checked(project: Project, source: Source, keeping: Keeping | None, step: Progress) -> Company:
+    """Map the tables, and check them unless that was told of the very same files before."""
+    settings = project.settings
+    place = None if keeping is not None and keeping.is_full else kept_checks(project, source)
+    told = None if place is None else place.read()
+    company = load_company(
+        source,
+        settings.tables,
+        reading=settings.reading,
+        known_until=settings.source.data_end,
+        told=told,
+        progress=step,
+    )
+    # Commands that only ask leave nothing behind.
+    if place is not None and told is None and keeping is not None:
+        place.keep(company)
+    return company
 
 
 def left_out(project: Project, tables: dict[str, CleanTable]) -> dict[str, CleanTable]:

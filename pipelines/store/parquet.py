@@ -26,7 +26,7 @@ from pipelines.reports.terminal.whole_file import replaced_whole
 from pipelines.store.base import ScoreStore
 from pipelines.store.duckdb import BATCH_ROWS, MEMORY, REPEATED, batches_of, spill_folder
 from pipelines.store.runs import AlreadyIssued, NoStore, Run, RunKey, now
-from pipelines.store.schema import HISTORY_SCHEMA, RUN_SCHEMA, SCORE_SCHEMA
+from pipelines.store.schema import DECIMALS, HISTORY_SCHEMA, RUN_SCHEMA, SCORE_SCHEMA
 from pipelines.store.seals import ERASURE_SCHEMA, SEAL_SCHEMA, Erasure
 from pipelines.store.tables import (
     ERASURES_TABLE,
@@ -42,6 +42,21 @@ FILE_DIGEST, ERASED = "file_sha256", "erasures"
 # Readers of Parquet folders pass over names that begin so.
 _LOCK, _UNFINISHED = "_lock", "_unfinished"
 _PARTS = ("outcome", "as_of", "model_version", "revision")
+_ROWS = "select * from read_parquet(?) union all by name select * from no_rows"
+DIGITS = 18
+"""Of a decimal: as many as eight bytes hold."""
+
+
+def _in_file(field: pa.Field) -> pa.Field:
+    decimals = DECIMALS.get(field.name)
+    if decimals is None:
+        return field
+    kind = pa.decimal128(DIGITS, decimals)
+    return field.with_type(pa.list_(kind) if pa.types.is_list(field.type) else kind)
+
+
+FILE_SCHEMA = pa.schema([_in_file(field) for field in SCORE_SCHEMA])
+"""The columns of an issued score as its file holds them."""
 _HIVE = "{'outcome': varchar, 'as_of': date, 'model_version': varchar, 'revision': integer}"
 
 
@@ -135,8 +150,6 @@ class ParquetStore(ScoreStore):
         erasures = pa.Table.from_pylist(told, ERASURE_SCHEMA)  # noqa: F841
         engine.execute(f"create table {ERASURES_TABLE} as select * from erasures").fetchall()
         engine.execute(NEWEST_RUNS)
-        # Files of earlier versions lack columns, which come empty beside a table that has them.
-        engine.from_arrow(SCORE_SCHEMA.empty_table()).create("no_rows")
         files = engine.execute("select folder from newest_runs").fetchall()
         if files:
             listed = [f"{glob.escape(folder)}/{ROWS}" for (folder,) in files]
@@ -182,8 +195,7 @@ class ParquetStore(ScoreStore):
         file = self.folder_of(run.key, run.revision) / ROWS
         if not file.exists():
             raise StoreError(f"The score store '{self.shown}' holds no scores of {run.key}")
-        rows = "select * from read_parquet(?) union all by name select * from no_rows"
-        return rows, [glob.escape(str(file))]
+        return _ROWS, [glob.escape(str(file))]
 
     @contextmanager
     def _issuing(
@@ -222,7 +234,7 @@ class ParquetStore(ScoreStore):
                 fresh = written.enter_context(replaced_whole(folder / ROWS))
                 with pq.ParquetFile(folder / ROWS) as rows, fresh.open("wb") as file:
                     batches = rows.iter_batches(BATCH_ROWS)
-                    with pq.ParquetWriter(file, rows.schema_arrow, compression="zstd") as parquet:
+                    with _rows_writer(file, rows.schema_arrow) as parquet:
                         for batch in renamed_rows(batches, account_id, change.row):
                             parquet.write_batch(batch)
                     _to_disk(file)
@@ -267,15 +279,15 @@ class _ParquetRun(RunWriter):
         super().__init__(groups)
         self.store, self.draft, self.key, self.revision = store, draft, key, revision
         self.file = draft.joinpath(ROWS).open("wb")
-        self.parquet = pq.ParquetWriter(self.file, SCORE_SCHEMA, compression="zstd")
+        self.parquet = _rows_writer(self.file, FILE_SCHEMA)
 
     def _write(self, batch: pa.RecordBatch) -> None:
         with self.store._speaking():
-            self.parquet.write_batch(batch)
+            self.parquet.write_batch(batch.cast(FILE_SCHEMA))
 
     def _written(self) -> Iterable[pa.RecordBatch]:
         with _engine() as engine:
-            query = f"select {SCORE_COLUMNS} from read_parquet(?) order by account_id"
+            query = f"select {SCORE_COLUMNS} from ({_ROWS}) as held order by account_id"
             file = glob.escape(str(self.draft / ROWS))
             for batch in engine.sql(query, params=[file]).to_arrow_reader(BATCH_ROWS):
                 yield batch.cast(SCORE_SCHEMA)
@@ -335,7 +347,31 @@ class _ParquetRun(RunWriter):
 
 
 def _engine() -> duckdb.DuckDBPyConnection:
-    return duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": spill_folder()})
+    engine = duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": spill_folder()})
+    # Beside a table that has them, columns that earlier files lack come empty, and decimals as the
+    # doubles nearest to them.
+    engine.from_arrow(SCORE_SCHEMA.empty_table()).create("no_rows")
+    return engine
+
+
+def _rows_writer(file: IO[bytes], schema: pa.Schema) -> pq.ParquetWriter:
+    """Write rows so that a decimal takes as many bits as its digits need."""
+    packed, named = {}, []
+    for field in schema:
+        is_list = pa.types.is_list(field.type)
+        leaf = f"{field.name}.list.element" if is_list else field.name
+        if pa.types.is_decimal(field.type.value_type if is_list else field.type):
+            packed[leaf] = "DELTA_BINARY_PACKED"
+        else:
+            named.append(leaf)
+    return pq.ParquetWriter(
+        file,
+        schema,
+        compression="zstd",
+        use_dictionary=named,
+        column_encoding=packed,
+        store_decimal_as_integer=True,
+    )
 
 
 def _typed(told: dict[str, Any]) -> dict[str, Any]:

@@ -34,6 +34,17 @@ SCORE_SCHEMA = pa.schema(
 )
 """One row per account of a run, in the order in which stores and exports show the columns."""
 
+DECIMALS: dict[str, int] = {
+    "score": 9,
+    "baseline_score": 9,
+    "coverage": 4,
+    "mrr": 4,
+    **dict.fromkeys(("probability", "probability_if_due", *LOSS_COLUMNS), 9),
+    **dict.fromkeys(POINT_COLUMNS, 4),
+    "reason_points": 3,
+}
+"""Decimals that a score is issued with, in each column that has fewer than a double holds."""
+
 RUN_SCHEMA = pa.schema(
     [
         ("outcome", pa.string()),

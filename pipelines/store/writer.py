@@ -7,14 +7,22 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.errors import StoreError, sample
-from pipelines.store.schema import ADDED_COLUMNS, REASONS, SCORE_SCHEMA
+from pipelines.store.schema import (
+    ADDED_COLUMNS,
+    DECIMALS,
+    POINT_COLUMNS,
+    REASONS,
+    SCORE_SCHEMA,
+)
 from pipelines.store.seals import Erasure, RowsDigest
 
 if TYPE_CHECKING:
+    from models.arrays import Floats
     from pipelines.store.runs import Run
 
 _LISTS = ("reason_signals", "reason_points", "reason_values")
@@ -163,7 +171,48 @@ def checked(batch: pa.RecordBatch, groups: Mapping[str, str]) -> pa.RecordBatch:
         if field.nullable:
             column = batch.column(place)
             batch = batch.set_column(place, field, pc.if_else(pc.is_finite(column), column, None))
+    return with_decimals(batch)
+
+
+def with_decimals(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Cut numbers to the decimals that a score is issued with; baseline and points still add up.
+
+    What points of groups lose is put to the baseline. Twice cut is cut once.
+
+    Parameters
+    ----------
+    batch : RecordBatch of n rows
+        In the columns and types of an issued score.
+    """
+    lost = np.zeros(batch.num_rows)
+    for name in ("score", *POINT_COLUMNS):
+        exact = batch.column(name).to_numpy(zero_copy_only=False)
+        cut = exact - _cut(exact, DECIMALS[name])
+        lost += cut if name in POINT_COLUMNS else -cut
+    # A number that somebody took out of a store has nothing to add.
+    lost = np.nan_to_num(lost)
+    for place, field in enumerate(SCORE_SCHEMA):
+        decimals, column = DECIMALS.get(field.name), batch.column(place)
+        if decimals is None:
+            continue
+        values = column.values if pa.types.is_list(field.type) else column
+        exact = values.to_numpy(zero_copy_only=False)
+        added = lost if field.name == "baseline_score" else 0.0
+        mask = None if not values.null_count else values.is_null().to_numpy(zero_copy_only=False)
+        fresh = pa.array(_cut(exact + added, decimals), pa.float64(), mask=mask)
+        if pa.types.is_list(field.type):
+            fresh = pa.ListArray.from_arrays(column.offsets, fresh)
+        batch = batch.set_column(place, field, fresh)
     return batch
+
+
+def _cut(numbers: Floats, decimals: int) -> Floats:
+    """Round to decimals; a quotient of whole numbers is the double nearest to the decimal."""
+    unit = 10.0**decimals
+    with np.errstate(over="ignore", invalid="ignore"):
+        whole = np.rint(numbers * unit)
+        # What has no decimals left, or no number, stays.
+        return np.where(np.abs(whole) < 2.0**53, whole / unit, numbers)
 
 
 def _in_schema(batch: pa.RecordBatch) -> pa.RecordBatch:

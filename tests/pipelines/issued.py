@@ -27,7 +27,7 @@ from pipelines.project.project import Project, load_project
 from pipelines.store.base import ScoreStore
 from pipelines.store.opening import open_store
 from pipelines.store.runs import AlreadyIssued, Run, RunKey
-from pipelines.store.schema import ADDED_COLUMNS, POINT_COLUMNS, SCORE_SCHEMA
+from pipelines.store.schema import ADDED_COLUMNS, DECIMALS, POINT_COLUMNS, SCORE_SCHEMA
 from pipelines.store.writer import RunWriter
 from tests.features.servers import PostgresServer
 
@@ -43,7 +43,10 @@ STORES = [
 
 
 def batch(accounts: Sequence[str], seed: int = 0, **given: Any) -> pa.RecordBatch:
-    """Scores of some accounts, with 0 to 3 reasons each and gaps where there may be some."""
+    """Scores of some accounts, with 0 to 3 reasons each and gaps where there may be some.
+
+    Numbers have no more decimals than a store keeps, so that they come back as they are.
+    """
     random = np.random.default_rng(seed)
     count = len(accounts)
     named = random.integers(0, 4, count)
@@ -51,16 +54,19 @@ def batch(accounts: Sequence[str], seed: int = 0, **given: Any) -> pa.RecordBatc
     columns: dict[str, Any] = {
         "account_id": list(accounts),
         "segment": ["small", "large"] * (count // 2) + ["small"] * (count % 2),
-        "score": random.random(count) * 100,
+        "score": np.round(random.random(count) * 100, DECIMALS["score"]),
         "band": random.choice(["at-risk", "watch", "healthy"], count).tolist(),
         "grade": ["C"] * count,
-        "probability": random.random(count),
-        "coverage": random.random(count),
+        "probability": np.round(random.random(count), DECIMALS["probability"]),
+        "coverage": np.round(random.random(count), DECIMALS["coverage"]),
         "baseline_score": [50.0] * count,
-        **{column: random.standard_normal(count) for column in POINT_COLUMNS},
+        **{name: np.round(random.standard_normal(count), DECIMALS[name]) for name in POINT_COLUMNS},
         "mrr": [None if row % 3 == 0 else 10.0 * row for row in range(count)],
         "reason_signals": signals,
-        "reason_points": [random.standard_normal(len(row)).tolist() for row in signals],
+        "reason_points": [
+            np.round(random.standard_normal(len(row)), DECIMALS["reason_points"]).tolist()
+            for row in signals
+        ],
         "reason_values": [[None, "1.5", 'a "b", \\c\n{d}'][: len(row)] for row in signals],
         **{name: [None if row % 4 == 3 else 0.5 for row in range(count)] for name in ADDED_COLUMNS},
     }

@@ -9,13 +9,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.store.schema import ADDED_COLUMNS, SCORE_SCHEMA
+from pipelines.store.schema import ADDED_COLUMNS, DECIMALS, POINT_COLUMNS, SCORE_SCHEMA
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TOLERANCE = 1e-9
 """By how much a rebuilt number may differ, in points of score: engines sum in any order."""
+VALUE_TOLERANCE = 1e-3
+"""The same of what a reason was seen with, which is told with four digits."""
 REASONS = ("reason_signals", "reason_points", "reason_values")
 Reasons = tuple[list[str], list[float], list[str | None]]
 
@@ -84,6 +86,13 @@ def compare_rows(issued: pa.Table, again: pa.Table) -> Compared:
     )
 
 
+def _room(column: str) -> float:
+    """By how much a number may differ: what is at the middle of two decimals is cut to either."""
+    # What points lose when they are cut is put to the baseline.
+    decimals = DECIMALS.get(POINT_COLUMNS[0] if column == "baseline_score" else column)
+    return TOLERANCE + (0.0 if decimals is None else 10.0**-decimals)
+
+
 def _repeated(accounts: pa.ChunkedArray) -> NDArray[np.bool_]:
     values = accounts.to_pandas()
     return np.asarray(values.duplicated().to_numpy(), dtype=bool)
@@ -94,7 +103,7 @@ def _equal(left: pa.ChunkedArray, right: pa.ChunkedArray, name: str) -> NDArray[
         return _mask(pc.equal(left, right))
     numbers, others = (column.fill_null(0.0).to_numpy() for column in (left, right))
     known, also = (_mask(pc.is_valid(column)) for column in (left, right))
-    room = TOLERANCE * (np.maximum(1.0, np.abs(others)) if name == "mrr" else 1.0)
+    room = _room(name) + (TOLERANCE * np.abs(others) if name == "mrr" else 0.0)
     with np.errstate(invalid="ignore"):
         near = np.abs(numbers - others) <= room
     return np.asarray((known == also) & (near | ~known), dtype=bool)
@@ -116,10 +125,11 @@ def _alike(one: Reasons, other: Reasons) -> bool:
     if len({len(part) for reasons in (one, other) for part in reasons}) != 1:
         return False
     points, others = (np.abs(np.array(reasons[1], dtype=float)) for reasons in (one, other))
-    if not np.all(np.abs(points - others) <= TOLERANCE):
+    room = _room("reason_points")
+    if not np.all(np.abs(points - others) <= room):
         return False
     # Only the last may give way to another signal with as many points.
-    least = points.min() + TOLERANCE
+    least = points.min() + room
     left, right = (
         dict(zip(reasons[0], zip(*reasons[1:], strict=True), strict=True))
         for reasons in (one, other)
@@ -130,7 +140,7 @@ def _alike(one: Reasons, other: Reasons) -> bool:
                 return False
             continue
         (point, value), (point_again, value_again) = left[signal], right[signal]
-        if abs(point - point_again) > TOLERANCE or not _same_value(value, value_again):
+        if abs(point - point_again) > room or not _same_value(value, value_again):
             return False
     return True
 
@@ -139,7 +149,7 @@ def _same_value(one: str | None, other: str | None) -> bool:
     if one == other or one is None or other is None:
         return one == other
     try:
-        return bool(abs(float(one) - float(other)) <= TOLERANCE * max(1.0, abs(float(other))))
+        return bool(abs(float(one) - float(other)) <= VALUE_TOLERANCE * abs(float(other)))
     except ValueError:
         return False
 

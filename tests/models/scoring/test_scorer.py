@@ -55,6 +55,12 @@ def test_probabilities_are_those_of_the_margin(model, scored, frame):
     assert scored["probability"].to_numpy() == pytest.approx(expected, abs=1e-7)
 
 
+def with_four_digits(value: float) -> str:
+    """Write a number with four significant digits, a whole one with all it has."""
+    cut = value if value == round(value) or abs(value) >= 1000 else float(f"{value:.3e}")
+    return str(pa.scalar(float(round(value)) if abs(value) >= 1000 else cut).cast(pa.string()))
+
+
 def assert_alike(found: pd.DataFrame, model: HealthModel, frame: pd.DataFrame) -> None:
     expected = Scorer(model).score(frame)
     table = expected.table
@@ -72,7 +78,7 @@ def assert_alike(found: pd.DataFrame, model: HealthModel, frame: pd.DataFrame) -
         assert list(one["reason_signals"]) == [reason.signal for reason in reasons]
         for text, reason in zip(one["reason_values"], reasons, strict=True):
             if isinstance(reason.value, float):
-                assert float(text) == reason.value
+                assert text == with_four_digits(reason.value)
             else:
                 assert text == reason.value
 

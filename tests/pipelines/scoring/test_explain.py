@@ -50,7 +50,9 @@ def test_signals_sum_to_the_score_that_was_issued(scored, run, accounts, day: st
         assert told["account_id"] == account
         assert (told["as_of"], told["model_version"]) == (day, "1")
         for name, value in issued.items():
-            assert told[name] == (pytest.approx(value, abs=1e-9) if name in told else value)
+            # What points lose to their decimals is put to the issued baseline.
+            room = {"baseline_score": 5e-4, "coverage": 1e-4}.get(name, 1e-9)
+            assert told[name] == (pytest.approx(value, abs=room) if name in told else value)
         signals = told["signals"]
         total = told["baseline_score"] + sum(signal["points"] for signal in signals)
         assert total == pytest.approx(told["score"], abs=1e-9)
@@ -67,7 +69,7 @@ def test_signals_sum_to_the_score_that_was_issued(scored, run, accounts, day: st
             account,
             day,
         )
-        assert reasons == [(s["signal"], pytest.approx(s["points"])) for s in signals[:5]]
+        assert reasons == [(s["signal"], pytest.approx(s["points"], abs=1e-3)) for s in signals[:5]]
         assert told["band_rate"]["band"] == told["band"]
 
 

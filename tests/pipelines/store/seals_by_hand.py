@@ -57,8 +57,7 @@ def rewrite_facts(project: Project, version: str, change: Callable[[Any], Any]) 
 def rewrite_rows(project: Project, version: str, select: str) -> None:
     """Rewrite the rows of a run in a Parquet store by a query over ``rows``."""
     file = run_file(project, version, "scores.parquet")
-    schema = pq.read_schema(file)
     rows = pq.ParquetFile(file).read()  # noqa: F841 - the query names it
     with duckdb.connect() as engine:
         changed = engine.sql(select).to_arrow_table()
-    pq.write_table(changed.cast(schema), file)
+    pq.write_table(changed, file)
