@@ -20,6 +20,8 @@ MINUS = "\N{MINUS SIGN}"
 LEAST_POINTS = 1e-6
 LONGEST_CATEGORY = 60
 LONGEST_LEVEL = 160
+DIGITS = 4
+"""Significant digits of what a reason was seen with; whole numbers keep all."""
 
 
 @dataclass(frozen=True)
@@ -229,3 +231,12 @@ def _one_line(text: str, longest: int = LONGEST_CATEGORY) -> str:
     clean = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text)
     clean = " ".join(clean.split())
     return clean if len(clean) <= longest else clean[: longest - 1] + "…"
+
+
+def significant(numbers: Floats) -> Floats:
+    """Round to :data:`DIGITS` digits, whole numbers not at all; NaN stays."""
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        decimals = DIGITS - 1 - np.floor(np.log10(np.abs(numbers)))
+        # Larger powers of ten are no doubles, and numbers so near to zero are rare.
+        unit = 10.0 ** np.clip(decimals, 0, 22)
+        return np.where(numbers == np.rint(numbers), numbers, np.rint(numbers * unit) / unit)

@@ -16,7 +16,7 @@ from features.errors import DataError, sample
 from models.arrays import Codes, Floats
 from models.churn.segments import segment_codes
 from models.scoring.health_model import SEGMENT, HealthModel, model_input
-from models.scoring.reasons import LEAST_POINTS, is_context
+from models.scoring.reasons import LEAST_POINTS, is_context, significant
 from models.scoring.scale import BANDS, GOOD_BANDS, GRADES, points, score_move
 from models.scoring.scored import ScoredAccounts, ScoredCurves
 from models.scoring.timing.curve import HORIZONS
@@ -25,8 +25,6 @@ from models.weights.account_spread import interval
 from models.weights.weights import observed_share, signal_shares
 
 _FLOAT = pa.float64()
-DIGITS = 4
-"""Significant digits of what a reason was seen with; whole numbers keep all."""
 
 
 class Scorer:
@@ -378,21 +376,12 @@ def _mrr(batch: pa.RecordBatch) -> pa.Array:
     return pc.if_else(pc.is_nan(mrr), None, mrr)
 
 
-def _significant(numbers: Floats) -> Floats:
-    """Round to :data:`DIGITS` digits, whole numbers not at all; NaN stays."""
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        decimals = DIGITS - 1 - np.floor(np.log10(np.abs(numbers)))
-        # Larger powers of ten are no doubles, and numbers so near to zero are rare.
-        unit = 10.0 ** np.clip(decimals, 0, 22)
-        return np.where(numbers == np.rint(numbers), numbers, np.rint(numbers * unit) / unit)
-
-
 def _texts(
     batch: pa.RecordBatch, signals: tuple[Signal, ...], values: Floats, row: Codes, signal: Codes
 ) -> pa.Array:
     """Write the observed value of a signal in each of some rows; null where it was not known."""
     number = values[row, signal]
-    texts = pa.array(_significant(number), mask=np.isnan(number)).cast(pa.string())
+    texts = pa.array(significant(number), mask=np.isnan(number)).cast(pa.string())
     for position, described in enumerate(signals):
         here = signal == position
         if described.is_categorical and here.any():

@@ -26,7 +26,7 @@ from pipelines.reports.terminal.whole_file import replaced_whole
 from pipelines.store.base import ScoreStore
 from pipelines.store.duckdb import BATCH_ROWS, MEMORY, REPEATED, batches_of, spill_folder
 from pipelines.store.runs import AlreadyIssued, NoStore, Run, RunKey, now
-from pipelines.store.schema import DECIMALS, HISTORY_SCHEMA, RUN_SCHEMA, SCORE_SCHEMA
+from pipelines.store.schema import FILE_SCHEMA, HISTORY_SCHEMA, RUN_SCHEMA, SCORE_SCHEMA
 from pipelines.store.seals import ERASURE_SCHEMA, SEAL_SCHEMA, Erasure
 from pipelines.store.tables import (
     ERASURES_TABLE,
@@ -43,20 +43,6 @@ FILE_DIGEST, ERASED = "file_sha256", "erasures"
 _LOCK, _UNFINISHED = "_lock", "_unfinished"
 _PARTS = ("outcome", "as_of", "model_version", "revision")
 _ROWS = "select * from read_parquet(?) union all by name select * from no_rows"
-DIGITS = 18
-"""Of a decimal: as many as eight bytes hold."""
-
-
-def _in_file(field: pa.Field) -> pa.Field:
-    decimals = DECIMALS.get(field.name)
-    if decimals is None:
-        return field
-    kind = pa.decimal128(DIGITS, decimals)
-    return field.with_type(pa.list_(kind) if pa.types.is_list(field.type) else kind)
-
-
-FILE_SCHEMA = pa.schema([_in_file(field) for field in SCORE_SCHEMA])
-"""The columns of an issued score as its file holds them."""
 _HIVE = "{'outcome': varchar, 'as_of': date, 'model_version': varchar, 'revision': integer}"
 
 
@@ -360,10 +346,9 @@ def _rows_writer(file: IO[bytes], schema: pa.Schema) -> pq.ParquetWriter:
     for field in schema:
         is_list = pa.types.is_list(field.type)
         leaf = f"{field.name}.list.element" if is_list else field.name
-        if pa.types.is_decimal(field.type.value_type if is_list else field.type):
-            packed[leaf] = "DELTA_BINARY_PACKED"
-        else:
-            named.append(leaf)
+        is_decimal = pa.types.is_decimal(field.type.value_type if is_list else field.type)
+        packed |= {leaf: "DELTA_BINARY_PACKED"} if is_decimal else {}
+        named += [] if is_decimal else [leaf]
     return pq.ParquetWriter(
         file,
         schema,
