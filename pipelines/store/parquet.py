@@ -342,19 +342,18 @@ def _engine() -> duckdb.DuckDBPyConnection:
 
 def _rows_writer(file: IO[bytes], schema: pa.Schema) -> pq.ParquetWriter:
     """Write rows so that a decimal takes as many bits as its digits need."""
-    packed, named = {}, []
-    for field in schema:
-        is_list = pa.types.is_list(field.type)
-        leaf = f"{field.name}.list.element" if is_list else field.name
-        is_decimal = pa.types.is_decimal(field.type.value_type if is_list else field.type)
-        packed |= {leaf: "DELTA_BINARY_PACKED"} if is_decimal else {}
-        named += [] if is_decimal else [leaf]
+    lists = {field.name for field in schema if pa.types.is_list(field.type)}
+    kinds = {
+        each.name: each.type.value_type if each.name in lists else each.type for each in schema
+    }
+    leaves = {name: f"{name}.list.element" if name in lists else name for name in kinds}
+    decimals = [name for name, kind in kinds.items() if pa.types.is_decimal(kind)]
     return pq.ParquetWriter(
         file,
         schema,
         compression="zstd",
-        use_dictionary=named,
-        column_encoding=packed,
+        use_dictionary=[leaf for name, leaf in leaves.items() if name not in decimals],
+        column_encoding={leaves[name]: "DELTA_BINARY_PACKED" for name in decimals},
         store_decimal_as_integer=True,
     )
 
