@@ -26,7 +26,7 @@ from pipelines.reports.terminal.whole_file import replaced_whole
 from pipelines.store.base import ScoreStore
 from pipelines.store.duckdb import BATCH_ROWS, MEMORY, REPEATED, batches_of, spill_folder
 from pipelines.store.runs import AlreadyIssued, NoStore, Run, RunKey, now
-from pipelines.store.schema import FILE_SCHEMA, HISTORY_SCHEMA, RUN_SCHEMA, SCORE_SCHEMA
+from pipelines.store.schema import HISTORY_SCHEMA, RUN_SCHEMA, SCORE_SCHEMA
 from pipelines.store.seals import ERASURE_SCHEMA, SEAL_SCHEMA, Erasure
 from pipelines.store.tables import (
     ERASURES_TABLE,
@@ -35,7 +35,15 @@ from pipelines.store.tables import (
     STORE_VERSION,
     refuse_later,
 )
-from pipelines.store.writer import ErasedRun, RunWriter, renamed_rows, twice
+from pipelines.store.writer import (
+    FILE_SCHEMA,
+    ErasedRun,
+    RunWriter,
+    as_in_file,
+    renamed_rows,
+    rows_writer,
+    twice,
+)
 
 ROWS, FACTS = "scores.parquet", "_run.json"
 FILE_DIGEST, ERASED = "file_sha256", "erasures"
@@ -220,7 +228,7 @@ class ParquetStore(ScoreStore):
                 fresh = written.enter_context(replaced_whole(folder / ROWS))
                 with pq.ParquetFile(folder / ROWS) as rows, fresh.open("wb") as file:
                     batches = rows.iter_batches(BATCH_ROWS)
-                    with _rows_writer(file, rows.schema_arrow) as parquet:
+                    with rows_writer(file, rows.schema_arrow) as parquet:
                         for batch in renamed_rows(batches, account_id, change.row):
                             parquet.write_batch(batch)
                     _to_disk(file)
@@ -265,11 +273,11 @@ class _ParquetRun(RunWriter):
         super().__init__(groups)
         self.store, self.draft, self.key, self.revision = store, draft, key, revision
         self.file = draft.joinpath(ROWS).open("wb")
-        self.parquet = _rows_writer(self.file, FILE_SCHEMA)
+        self.parquet = rows_writer(self.file, FILE_SCHEMA)
 
     def _write(self, batch: pa.RecordBatch) -> None:
         with self.store._speaking():
-            self.parquet.write_batch(batch.cast(FILE_SCHEMA))
+            self.parquet.write_batch(as_in_file(batch))
 
     def _written(self) -> Iterable[pa.RecordBatch]:
         with _engine() as engine:
@@ -338,24 +346,6 @@ def _engine() -> duckdb.DuckDBPyConnection:
     # doubles nearest to them.
     engine.from_arrow(SCORE_SCHEMA.empty_table()).create("no_rows")
     return engine
-
-
-def _rows_writer(file: IO[bytes], schema: pa.Schema) -> pq.ParquetWriter:
-    """Write rows so that a decimal takes as many bits as its digits need."""
-    lists = {field.name for field in schema if pa.types.is_list(field.type)}
-    kinds = {
-        each.name: each.type.value_type if each.name in lists else each.type for each in schema
-    }
-    leaves = {name: f"{name}.list.element" if name in lists else name for name in kinds}
-    decimals = [name for name, kind in kinds.items() if pa.types.is_decimal(kind)]
-    return pq.ParquetWriter(
-        file,
-        schema,
-        compression="zstd",
-        use_dictionary=[leaf for name, leaf in leaves.items() if name not in decimals],
-        column_encoding={leaves[name]: "DELTA_BINARY_PACKED" for name in decimals},
-        store_decimal_as_integer=True,
-    )
 
 
 def _typed(told: dict[str, Any]) -> dict[str, Any]:

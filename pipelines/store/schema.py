@@ -44,21 +44,6 @@ DECIMALS: dict[str, int] = {
     "reason_points": 3,
 }
 """Decimals that a score is issued with, in each column that has fewer than a double holds."""
-DIGITS = 18
-"""Of a decimal: as many as eight bytes hold."""
-
-
-def _in_file(field: pa.Field) -> pa.Field:
-    decimals = DECIMALS.get(field.name)
-    if decimals is None:
-        return field
-    kind = pa.decimal128(DIGITS, decimals)
-    return field.with_type(pa.list_(kind) if pa.types.is_list(field.type) else kind)
-
-
-FILE_SCHEMA = pa.schema([_in_file(field) for field in SCORE_SCHEMA])
-"""The columns of an issued score as a Parquet file holds them."""
-
 RUN_SCHEMA = pa.schema(
     [
         ("outcome", pa.string()),

@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from features.errors import StoreError, sample
 from pipelines.store.schema import (
@@ -274,4 +275,55 @@ def twice(accounts: list[str]) -> StoreError:
     return StoreError(
         f"The scores hold the account {sample(accounts)} more than once, and each has one score"
         " per run; nothing was issued, so make the accounts of the tables unique and run again"
+    )
+
+
+DIGITS = 18
+"""Of a decimal: as many as eight bytes hold."""
+
+
+def _in_file(field: pa.Field) -> pa.Field:
+    decimals = DECIMALS.get(field.name)
+    if decimals is None:
+        return field
+    kind = pa.decimal128(DIGITS, decimals)
+    return field.with_type(pa.list_(kind) if pa.types.is_list(field.type) else kind)
+
+
+FILE_SCHEMA = pa.schema([_in_file(field) for field in SCORE_SCHEMA])
+"""The columns of an issued score as a Parquet file holds them."""
+
+
+def as_in_file(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return issued scores in the types of :data:`FILE_SCHEMA`.
+
+    Raises
+    ------
+    StoreError
+        When a number is too large for them.
+    """
+    try:
+        return batch.cast(FILE_SCHEMA)
+    except pa.ArrowInvalid as error:
+        raise StoreError(
+            f"A number of these scores has more than {DIGITS} digits with its decimals, which a"
+            f" Parquet file of scores cannot hold ({error}); correct it in the tables"
+        ) from error
+
+
+def rows_writer(file: IO[bytes], schema: pa.Schema) -> pq.ParquetWriter:
+    """Write rows so that a decimal takes as many bits as its digits need."""
+    lists = {field.name for field in schema if pa.types.is_list(field.type)}
+    kinds = {
+        each.name: each.type.value_type if each.name in lists else each.type for each in schema
+    }
+    leaves = {name: f"{name}.list.element" if name in lists else name for name in kinds}
+    decimals = [name for name, kind in kinds.items() if pa.types.is_decimal(kind)]
+    return pq.ParquetWriter(
+        file,
+        schema,
+        compression="zstd",
+        use_dictionary=[leaf for name, leaf in leaves.items() if name not in decimals],
+        column_encoding={leaves[name]: "DELTA_BINARY_PACKED" for name in decimals},
+        store_decimal_as_integer=True,
     )

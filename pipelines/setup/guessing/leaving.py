@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from features.packs.values import flag
 from features.sources.files.plain_forms import without_none
 from features.tables.doubts import is_own_status
+from features.tables.mapping.ends import NO_END
 from pipelines.setup.guessing.columns import PERIOD_ENDS, TableGuess
 from pipelines.setup.guessing.keys import Keys
-from pipelines.setup.guessing.shapes import MOST_ROWS, first_times, time_columns
+from pipelines.setup.guessing.shapes import FEWEST_ROWS, MOST_ROWS, first_times, time_columns
 from pipelines.setup.guessing.sql import in_language_of, literal, named, table_named
 from pipelines.setup.guessing.words import plain, words_of
 
@@ -230,12 +231,12 @@ def churn_doubts(guesses: Mapping[str, TableGuess], source: Source) -> list[str]
     table, named_so = source.tables[told.source], told.made_from or told.source
     rows = int(table.count().execute())
     ends = _count_of_times(table, moment, rows) if moment else 0
-    if not ends:
+    if not ends and rows >= FEWEST_ROWS:
         return [
             f"No account ever leaves in {named_so}: map when contracts ended (ended_at),"
             " churn_events or labels, or set another kind under [outcome]"
         ]
-    if churns is None and ends == rows:
+    if churns is None and ends and ends == rows:
         return [
             f"Every contract in {named_so} has ended by {moment}: if it is planned, map it as"
             " renewal_at, and say in churn_events who left"
@@ -246,7 +247,8 @@ def churn_doubts(guesses: Mapping[str, TableGuess], source: Source) -> list[str]
 def _count_of_times(table: ir.Table, name: str, rows: int) -> int:
     """Count the rows that have a time; what stands for none is seen in tables that are small."""
     if rows <= MOST_ROWS:
-        return int(first_times(table, [name])[name].notna().sum())
+        times = first_times(table, [name])[name].dropna()
+        return int(((times.dt.year > NO_END[0].year) & (times.dt.year < NO_END[1].year)).sum())
     value = table[name]
     if value.type().is_string():
         value = without_none(value, may_be_open=True)

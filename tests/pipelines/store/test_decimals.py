@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from features.errors import StoreError
 from pipelines.store.schema import DECIMALS, POINT_COLUMNS, SCORE_SCHEMA
-from pipelines.store.writer import checked, with_decimals
+from pipelines.store.writer import as_in_file, checked, with_decimals
 from tests.pipelines.issued import GROUPS_OF, KEY, batch, fresh, issue, read
 from tests.pipelines.store.seals_by_hand import checked as sealed_as_issued
 from tests.pipelines.store.seals_by_hand import run_file
@@ -101,3 +102,10 @@ def test_a_parquet_file_holds_decimals_in_as_few_bits_as_they_need(
 def test_a_score_that_is_no_number_leaves_the_baseline() -> None:
     rows = batch(["a", "b"], score=[float("nan"), 40.0], baseline_score=[51.5, 50.0])
     assert with_decimals(rows)["baseline_score"].to_pylist() == [51.5, 50.0]
+
+
+def test_a_number_of_more_digits_than_a_file_holds_is_refused_in_a_sentence() -> None:
+    assert as_in_file(batch(["a"], mrr=[9e13]))["mrr"][0].as_py() == Decimal("9e13")
+    sentence = r"has more than 18 digits .* cannot hold \(.*\); correct it in the tables"
+    with pytest.raises(StoreError, match=sentence):
+        as_in_file(batch(["a"], mrr=[1e15]))

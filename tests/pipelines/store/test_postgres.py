@@ -14,6 +14,7 @@ from features.errors import SettingsError, StoreError
 from pipelines.project.project import Project
 from pipelines.store.opening import open_store
 from pipelines.store.runs import NoStore
+from pipelines.store.writer import with_decimals
 from tests.features.servers import PostgresServer
 from tests.pipelines.issued import VIEWS, batch, configured, issue, issue_for_views, read
 
@@ -161,6 +162,6 @@ def test_settings_of_the_server_change_nothing(
     given = batch(["Ωé", "B"], score=[100 / 3, 1e-17])
     run = issue(odd, given)
     for seen in (odd, project):
-        assert read(seen).to_pylist() == given.to_pylist()[::-1]
+        assert read(seen).to_pylist() == with_decimals(given).to_pylist()[::-1]
         with open_store(seen, read_only=True) as store:
             assert store.runs() == [run]
