@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tomllib
 from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
@@ -56,8 +57,9 @@ def settings_with(tmp_path: Path) -> Callable[[str], SignalsSettings]:
 
 
 def test_the_document_works_as_it_is_written(tmp_path: Path) -> None:
-    snapshots, builder, names = BLOCKS[0][1], BLOCKS[1][1], BLOCKS[2][1]
-    assert [kind for kind, _ in BLOCKS] == ["toml", "python", "toml"]
+    snapshots, measured, builder, names = (text for _, text in BLOCKS)
+    assert [kind for kind, _ in BLOCKS] == ["toml", "toml", "python", "toml"]
+    assert tomllib.loads(measured)["signals"]["own"]["active_users"]["over_time"]
     (tmp_path / "weekend.py").write_text(builder, encoding="utf-8")
     data = tmp_path / "data"
     data.mkdir()

@@ -118,7 +118,9 @@ def test_a_second_training_is_version_2_on_the_same_scale(project, run) -> None:
         "least(100, greatest(0, 50 + 10 * log2(0.0301 / 0.9699 * (1 - probability) / probability)))"
         " - score"
     )
-    due, later = f"count(*) filter (abs({apart}) < 1e-9)", f"count(*) filter ({apart} > 1e-9)"
+    # As far as the nine decimals of a probability tell.
+    near = "8e-9 / (probability * (1 - probability))"
+    due, later = f"count(*) filter (abs({apart}) < {near})", f"count(*) filter ({apart} > {near})"
     ((whole, part, rows),) = project.sql(f"select {due}, {later}, count(*) from scores")
     assert min(whole, part) > 0
     assert whole + part == rows
