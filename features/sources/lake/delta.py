@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
     from ibis.backends.duckdb import Backend
 
-LOG = "_delta_log"
 _READ = {"timestampNtz", "v2Checkpoint", "vacuumProtocolCheck", "typeWidening", "variantType"}
 """Features of the log that change nothing in how a file's rows are read."""
 

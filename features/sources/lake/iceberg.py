@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,21 +17,6 @@ if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
     from pyiceberg.schema import Schema
     from pyiceberg.table import FileScanTask, Table
-
-METADATA = "metadata"
-_NUMBER = re.compile(METADATA + r"/v?([0-9]+)(-.*)?[.]metadata[.]json")
-
-
-def newest_metadata(files: list[str]) -> str | None:
-    """Return the newest of the metadata files among a table's files, None where there is none.
-
-    Examples
-    --------
-    >>> newest_metadata(["metadata/v9.metadata.json", "metadata/v10.metadata.json", "a.parquet"])
-    'metadata/v10.metadata.json'
-    """
-    numbered = [(int(match[1]), file) for file in files if (match := _NUMBER.fullmatch(file))]
-    return max(numbered)[1] if numbered else None
 
 
 def opened_by_metadata(name: str, where: str, options: Mapping[str, str]) -> Table:

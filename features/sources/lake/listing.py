@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterable
 from typing import Literal
 
-from features.sources.lake.delta import LOG
-from features.sources.lake.iceberg import newest_metadata
-
 Layout = Literal["delta", "iceberg", "files"]
+LOG = "_delta_log"
+_NUMBER = re.compile(r"metadata/v?([0-9]+)(-.*)?[.]metadata[.]json")
 _HEX = re.compile(r"[0-9a-f]{8,}|[0-9]+")
 
 
@@ -54,3 +53,15 @@ def _is_one_table(files: list[str]) -> bool:
     names = {_HEX.sub("", file.rpartition("/")[2].lower()) for file in files}
     is_numbered = all(_HEX.search(file.rpartition("/")[2].lower()) for file in files)
     return bool(folders) or (len(names) == 1 and is_numbered)
+
+
+def newest_metadata(files: list[str]) -> str | None:
+    """Return the newest of the metadata files among a table's files, None where there is none.
+
+    Examples
+    --------
+    >>> newest_metadata(["metadata/v9.metadata.json", "metadata/v10.metadata.json", "a.parquet"])
+    'metadata/v10.metadata.json'
+    """
+    numbered = [(int(match[1]), file) for file in files if (match := _NUMBER.fullmatch(file))]
+    return max(numbered)[1] if numbered else None

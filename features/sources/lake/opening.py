@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from features.errors import DataError, nearest, sample
-from features.sources.lake.listing import Layout, parquet_files, table_layout
+from features.sources.lake.listing import Layout, newest_metadata, parquet_files, table_layout
 from features.sources.lake.parts import Part, PartedTable, partition_types
 from features.sources.lake.place import Listed
 
@@ -148,7 +148,6 @@ def _open(
     if table.layout == "iceberg":
         from features.sources.lake.iceberg import (
             iceberg_table,
-            newest_metadata,
             opened_by_metadata,
         )
 
