@@ -153,7 +153,7 @@ def draft(
 ) -> tuple[str, list[str]]:
     """Compose the configuration's text and the list of doubts."""
     from features.packs.views import View, with_views
-    from pipelines.setup.drafting.attributes import attributes_of, common_features
+    from pipelines.setup.drafting.attributes import attributes_of, common_features, name_apart
     from pipelines.setup.drafting.measures import draft_measures
     from pipelines.setup.guessing.guess import guess_tables
     from pipelines.setup.guessing.leaving import churn_doubts
@@ -168,6 +168,9 @@ def draft(
     else:
         guesses, left = guess_tables(source, hints_of(answers))
         guesses, left, measured = draft_measures(guesses, left, source)
+        for guess in guesses:
+            if guess.name == "accounts":
+                name_apart(guess, source)
     views = {guess.source: View(sql=guess.view) for guess in guesses if guess.view is not None}
     sections += [f"\n[views.{name}]\nsql = {quoted(view.sql)}\n" for name, view in views.items()]
     source = with_views(source, views)

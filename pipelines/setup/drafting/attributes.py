@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from features.build import KEYS
 from features.builders.owners import names_owner
+from features.catalog import signal_name
 from pipelines.setup.guessing.evidence import MOST_COLUMNS
 from pipelines.setup.guessing.names import MUTABLE_WORDS, OUTCOME_WORDS, SENSITIVE_WORDS
+from pipelines.setup.guessing.sql import in_language_of, named, table_named
 from pipelines.setup.guessing.words import plain, words_of
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
+    from features.sources.source import Source
     from pipelines.setup.guessing.columns import TableGuess
 
 MOST_LEVELS = 50
+TAKEN = frozenset({"segment", *KEYS})
+"""Columns of the feature table that are no signals."""
 
 
 def attributes_of(guess: TableGuess, table: ir.Table) -> tuple[list[str], list[str], list[str]]:
@@ -46,6 +52,25 @@ def attributes_of(guess: TableGuess, table: ir.Table) -> tuple[list[str], list[s
         left += [name for name in attributes if name not in sensitive]
         attributes = list(sensitive)
     return attributes, sensitive, left
+
+
+def name_apart(guess: TableGuess, source: Source) -> None:
+    """Read accounts through a view where a column is called as one of the feature table.
+
+    No signal may be called so; a person would have to write that view to train at all.
+    """
+    taken = [name for name in guess.unused if signal_name(name) in TAKEN]
+    if not taken or guess.view is not None or source.about(guess.source).today_only:
+        guess.unused = [name for name in guess.unused if name not in taken]
+        return
+    fresh = {name: f"account_{signal_name(name)}" for name in taken}
+    columns = ", ".join(f"s.{named(name)} AS {named(other)}" for name, other in fresh.items())
+    sql = f"SELECT s.*, {columns} FROM {table_named(guess.source)} AS s"
+    guess.view, guess.made_from = in_language_of(source, sql), guess.source
+    guess.source = "accounts_named"
+    guess.unused = [fresh.get(name, name) for name in guess.unused]
+    listed = ", ".join(f"{name} is read as {other}" for name, other in fresh.items())
+    guess.notes.append(f"{listed}, as the feature table has a column of that name")
 
 
 def common_features(guess: TableGuess, table: ir.Table, most: int = 8) -> list[str]:

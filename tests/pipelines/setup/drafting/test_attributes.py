@@ -1,0 +1,28 @@
+"""Columns of accounts that are called as a column of the feature table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipelines.project.company import open_company
+from pipelines.project.project import load_project
+from pipelines.setup.draft import write_draft
+
+
+def test_an_attribute_called_segment_is_read_under_another_name(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    people = "".join(f"C{n},2023-01-0{n % 9 + 1},{'smb' if n % 2 else 'big'}\n" for n in range(20))
+    (data / "customers.csv").write_text(f"customer_id,signup_date,segment\n{people}")
+    contracts = "".join(f"C{n},2023-02-01,{'2023-09-01' if n % 3 else ''}\n" for n in range(20))
+    (data / "subscriptions.csv").write_text(f"customer_id,start_date,end_date\n{contracts}")
+    _, doubts = write_draft(data, tmp_path / "h.toml")
+    assert (
+        "customers: segment is read as account_segment, as the feature table has a column of"
+        " that name"
+    ) in doubts
+    project = load_project(tmp_path / "h.toml")
+    assert project.settings.tables.accounts.attributes == ("account_segment",)
+    with open_company(project) as company:
+        rows = company.tables["accounts"].cleaned.to_pandas()
+    assert rows.account_segment.value_counts().to_dict() == {"smb": 10, "big": 10}
