@@ -139,8 +139,9 @@ def _change_rows(file: Path, random: Random) -> None:
     kind = Decimal if pa.types.is_decimal(field.type) else float
     is_text = column in TEXTS
     values[place] = f"{values[place]}x" if is_text else (values[place] or kind(0)) + kind("1.5")
-    changed = rows.set_column(rows.schema.get_field_index(column), field, [values])
-    pq.write_table(changed.cast(rows.schema), file)
+    fresh = pa.array(values, field.type)
+    changed = rows.set_column(rows.schema.get_field_index(column), field, fresh)
+    pq.write_table(changed, file)
 
 
 def tamper_model(folder: Path, seal: str, random: Random) -> bool:
