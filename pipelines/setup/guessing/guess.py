@@ -78,9 +78,13 @@ def guess_tables(source: Source, hints: Hints = NO_HINTS) -> tuple[list[TableGue
     paid = guesses.get("subscriptions")
     if paid is not None and not paid.missing:
         others = [table for table in chosen.values() if table != paid.source]
-        if "accounts" in chosen and _pays_by_account(paid, chosen["accounts"], source, keys):
-            others.remove(chosen["accounts"])
         used = make_contracts(paid, source, keys, others, hints)
+        owner = None if "mrr" in paid.columns else chosen.get("accounts")
+        if owner is not None and _pays_by_account(paid, owner, source, keys):
+            paid.notes.append(
+                f"what an account of {owner} pays a month is so today and says"
+                " nothing of past dates: map mrr from contracts that keep what was paid"
+            )
     find_leaving(guesses, source, keys)
     if "invoices" in guesses:
         tell_failed_payments(guesses["invoices"], source)
@@ -89,10 +93,7 @@ def guess_tables(source: Source, hints: Hints = NO_HINTS) -> tuple[list[TableGue
 
 
 def _pays_by_account(paid: TableGuess, accounts: str, source: Source, keys: Keys) -> bool:
-    """Whether each account has one contract at most, and says itself what a month of it is worth.
-
-    An amount of none, as that of who has left, would be today's.
-    """
+    """Whether each account has one contract at most, and says what a month of it is worth."""
     month = plain_month(source.tables[accounts])
     account = paid.columns.get("account_id")
     if month is None or account not in keys.keys.get(paid.source, []):

@@ -194,12 +194,13 @@ def test_what_an_invoice_became_is_so_today(drafted: Draft) -> None:
     assert any("payment_status says how an invoice stands today" in doubt for doubt in doubts)
 
 
-def test_a_month_is_worth_what_the_only_account_of_a_contract_says(drafted: Draft) -> None:
-    settings, _ = drafted({
+def test_what_an_account_pays_today_is_no_amount_of_its_past(drafted: Draft) -> None:
+    settings, doubts = drafted({
         "customers": people(mrr=lambda n: 50 + n),
         "subscriptions": contracts(end_date=ended),
     })  # fmt: skip
-    assert settings.tables.subscriptions.columns["mrr"] == "monthly_amount"
+    assert "mrr" not in settings.tables.subscriptions.columns
+    assert any("is so today and says nothing of past dates: map mrr" in each for each in doubts)
 
 
 def test_an_account_leaves_with_the_last_of_its_contracts(drafted: Draft) -> None:
