@@ -36,7 +36,7 @@ def watched(company: Acted, begins: pd.Timestamp) -> dict[str, Any]:
     for day in sorted(rows["observation_date"].unique())[1:]:
         known = (rows["observation_date"] + days <= day).to_numpy()
         for name, judged in (("before", known), ("now", known & alone)):
-            told[name].append(_status(rows[judged], day, begins))
+            told[name].append(status(rows[judged], day, begins))
     acted = ~alone
     return {
         "checks": len(told["now"]),
@@ -49,7 +49,8 @@ def watched(company: Acted, begins: pd.Timestamp) -> dict[str, Any]:
     }
 
 
-def _status(rows: pd.DataFrame, day: Any, begins: pd.Timestamp) -> str:
+def status(rows: pd.DataFrame, day: Any, begins: pd.Timestamp) -> str:
+    """Decide from matured outcomes alone."""
     nothing = DriftStatistics(pd.Timestamp(day).date(), len(rows), (), (), None)
     trained_on = begins.date() - timedelta(days=POLICY.cool_down_days)
     matured = matured_performance(rows) if len(rows) else ()

@@ -7,6 +7,7 @@ month is on record before it begins, frailty aside.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,7 +57,7 @@ class Nature:
     play: Floats
     team: str = "risk"
     """What the team acts on: the risk of what is on record, that and the "frailty" that no table
-    shows, or what anybody reads off the "tables"."""
+    shows, what anybody reads off the "tables", or the "scores" that somebody hands it."""
     begins: int = 0
     """Month from which it acts."""
 
@@ -127,6 +128,7 @@ class Life:
         self.used = np.zeros((n, self.end + 1), np.int32)
         self.seen_breadth = np.zeros(n)
         self.nps, self.rating = np.full((2, n), np.nan)
+        self.worry = np.full(n, -np.inf)
 
     def record(self, table: str, **columns: Any) -> None:
         """Add rows to a table."""
@@ -206,6 +208,8 @@ class Life:
                 looks = self.shown(int(DAYS[month]), judged) + self.chance.normal(
                     0, 1, self.accounts
                 )
+            if of.team == "scores":
+                looks = self.worry
             treated = judged & (self.chance.random(self.accounts) < of.acts * expit(2 * looks - 2))
             treated &= month >= of.begins
             self.record("interventions", account=np.flatnonzero(treated), day=DAYS[month] + 0.4)
@@ -288,8 +292,17 @@ def live(
     quarter.
     """
     life = Life(of or nature(seed), accounts, np.random.default_rng([seed, 12]), months)
+    for _ in months_of(life, seed, shared):
+        pass
+    return life
+
+
+def months_of(life: Life, seed: int, shared: float = 0.0) -> Iterator[int]:
+    """Let the months of a life go by, each after whoever asked has seen what was before it."""
+    months, accounts = life.months, life.accounts
     shocks = shared * np.random.default_rng([seed, 13]).normal(size=months // 3 + 1)
     for month in range(months):
+        yield month
         life.shared = float(shocks[month // 3])
         here = (life.left > life.end) & (life.first <= month)
         due = ~life.annual | ((month - life.anniversary) % 12 == 0)
@@ -297,7 +310,6 @@ def live(
         days = life.chance.integers(1, DAYS[month + 1] - DAYS[month], accounts)
         life.left = np.where(leaves, DAYS[month] + days, life.left)
         life.live(month, here, due)
-    return life
 
 
 def true_weights(life: Life) -> dict[str, dict[str, float]]:

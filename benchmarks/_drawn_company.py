@@ -34,15 +34,15 @@ url = "scores.duckdb"
 """
 
 
-def write_life(folder: Path, life: Life) -> None:
-    """Write the tables of a company and a configuration that reads them."""
+def write_life(folder: Path, life: Life, day: int = END) -> None:
+    """Write the tables of a company as they are on a day, and a configuration that reads them."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "data").mkdir(parents=True)
-    tables = {name: table for name, table in _tables(life).items() if len(table)}
+    tables = {name: table for name, table in _tables(life, day).items() if len(table)}
     for name, table in tables.items():
         table.to_parquet(folder / "data" / f"{name}.parquet")
     listed = "\n".join(f"[tables.{name}]" for name in tables if name != "accounts")
-    end = (START + pd.Timedelta(days=END)).date()
+    end = (START + pd.Timedelta(days=day)).date()
     text = CONFIGURATION.format(end=end, tables=listed)
     (folder / "healthscore.toml").write_text(text, encoding="utf-8")
 
@@ -86,18 +86,18 @@ def account_names(accounts: Any) -> np.ndarray:
     return np.array([f"C-{account:06d}" for account in np.asarray(accounts, int)], dtype=object)
 
 
-def _moment(days: Any) -> pd.DatetimeIndex:
-    """Turn days into moments to the second; what lies after the end is not on record."""
+def _moment(days: Any, day: int) -> pd.DatetimeIndex:
+    """Turn days into moments to the second; what lies after a day is not on record by then."""
     days = np.asarray(days, float)
-    on_record = np.where(days < END, days, np.nan)
+    on_record = np.where(days < day, days, np.nan)
     return (START + pd.to_timedelta(on_record, unit="D")).floor("s")
 
 
-def _tables(life: Life) -> dict[str, pd.DataFrame]:
+def _tables(life: Life, day: int) -> dict[str, pd.DataFrame]:
     """Give the tables the names and columns that the product knows."""
-    everybody = np.arange(life.accounts)
+    everybody = np.flatnonzero(life.joined < day)
     fees = np.round(30 * np.exp(0.6 * life.of.size[life.segment]), 2)
-    left = np.flatnonzero(life.left <= END)
+    left = np.flatnonzero(life.left <= day)
     use, tickets, bills, referrals, surveys, ratings, acts = (
         life.known(name)
         for name in (
@@ -110,7 +110,7 @@ def _tables(life: Life) -> dict[str, pd.DataFrame]:
             "interventions",
         )
     )
-    tickets, referrals = tickets[tickets.opened < END], referrals[referrals.day < END]
+    tickets, referrals = tickets[tickets.opened < day], referrals[referrals.day < day]
 
     def table(accounts: Any, **columns: Any) -> pd.DataFrame:
         return pd.DataFrame({"account_id": account_names(accounts), **columns})
@@ -118,43 +118,43 @@ def _tables(life: Life) -> dict[str, pd.DataFrame]:
     plans = np.array([f"tier{segment}" for segment in life.segment], dtype=object)
     who = surveys.account
     return {
-        "accounts": table(everybody, created_at=_created(life), plan=plans),
-        "churn_events": table(left, churned_at=_moment(life.left[left])),
-        "subscriptions": _subscriptions(life, fees),
+        "accounts": table(everybody, created_at=_created(life)[everybody], plan=plans[everybody]),
+        "churn_events": table(left, churned_at=_moment(life.left[left], day)),
+        "subscriptions": _subscriptions(life, fees, day),
         "usage_events": table(
             use.account,
-            occurred_at=_moment(use.day),
+            occurred_at=_moment(use.day, day),
             feature=np.array([f"feature_{n}" for n in range(14)], dtype=object)[use.what],
         ),
         "tickets": table(
             tickets.account,
-            opened_at=_moment(tickets.opened),
-            closed_at=_moment(tickets.closed),
+            opened_at=_moment(tickets.opened, day),
+            closed_at=_moment(tickets.closed, day),
             priority=np.where(tickets.urgent, "urgent", "normal").astype(object),
         ),
         "invoices": table(
             bills.account,
-            issued_at=_moment(bills.issued),
+            issued_at=_moment(bills.issued, day),
             due_at=(START + pd.to_timedelta(bills.due, unit="D")).to_numpy(),
-            paid_at=_moment(bills.paid),
+            paid_at=_moment(bills.paid, day),
             amount=fees[bills.account],
         ),
-        "referrals": table(referrals.account, referred_at=_moment(referrals.day)),
+        "referrals": table(referrals.account, referred_at=_moment(referrals.day, day)),
         "surveys": table(
             who,
-            sent_at=_moment(surveys.sent),
-            responded_at=_moment(surveys.answered),
+            sent_at=_moment(surveys.sent, day),
+            responded_at=_moment(surveys.answered, day),
             kind="nps",
             score=surveys.score.to_numpy(),
         ),
         "ratings": table(
             ratings.account,
-            rated_at=_moment(ratings.day),
+            rated_at=_moment(ratings.day, day),
             rater=[f"owner{number}" for number in ratings.by],
             dimension="sponsor",
             rating=ratings.rating.to_numpy(),
         ),
-        "interventions": table(acts.account, occurred_at=_moment(acts.day), play="call"),
+        "interventions": table(acts.account, occurred_at=_moment(acts.day, day), play="call"),
     }
 
 
@@ -162,7 +162,7 @@ def _created(life: Life) -> pd.DatetimeIndex:
     return START + pd.to_timedelta(life.joined, unit="D")
 
 
-def _subscriptions(life: Life, fees: np.ndarray) -> pd.DataFrame:
+def _subscriptions(life: Life, fees: np.ndarray, day: int) -> pd.DataFrame:
     """Monthly contracts run on; annual ones renew on the first of their own month."""
     parts = []
     months = pd.date_range("2021-01-01", periods=MONTHS + 60, freq="MS")
@@ -173,9 +173,9 @@ def _subscriptions(life: Life, fees: np.ndarray) -> pd.DataFrame:
             firsts[life.anniversary + 12 * year + 12],
         )
         begin = np.maximum(begin, life.joined)
-        runs = life.annual & (renewal > life.joined) & (begin < np.minimum(life.left, END))
+        runs = life.annual & (renewal > life.joined) & (begin < np.minimum(life.left, day))
         parts.append((np.flatnonzero(runs), begin[runs], renewal[runs], "annual"))
-    monthly = np.flatnonzero(~life.annual)
+    monthly = np.flatnonzero(~life.annual & (life.joined < day))
     parts.append((monthly, life.joined[monthly], np.full(len(monthly), np.nan), "monthly"))
     tables = []
     for who, begin, renewal, period in parts:
@@ -185,7 +185,7 @@ def _subscriptions(life: Life, fees: np.ndarray) -> pd.DataFrame:
                 {
                     "account_id": account_names(who),
                     "started_at": START + pd.to_timedelta(begin, unit="D"),
-                    "ended_at": _moment(ended),
+                    "ended_at": _moment(ended, day),
                     "renewal_at": START + pd.to_timedelta(renewal, unit="D"),
                     "mrr": fees[who],
                     "billing_period": period,

@@ -26,7 +26,10 @@ class Chain(Generic[Entry]):
     """A file with a line for each entry.
 
     A line is there whole or not at all: one that a killed process left without its end counts as
-    never written. Each line holds the digest of the line before, so that a change is noticed.
+    never written. Each line holds the digest of the line before, so that a change is noticed; a
+    mark in the hidden file beside it holds how many there were and the digest of the last, so that
+    lines cut off the end are noticed, too. Without the mark, as in a copy of the file alone, the
+    file counts as it is.
 
     Parameters
     ----------
@@ -62,6 +65,15 @@ class Chain(Generic[Entry]):
             When the file cannot be read, or a line was changed, taken out or put in.
         """
         try:
+            return self._read()
+        except StoreError:
+            # Between the mark and the file another process may have put others in their place.
+            return self._read()
+
+    def _read(self) -> tuple[Entry, ...]:
+        # The mark comes first: it never tells of lines that the file does not have by then.
+        count, mark = self._mark()
+        try:
             text = self.path.read_bytes()
         except FileNotFoundError:
             text = b""
@@ -77,7 +89,15 @@ class Chain(Generic[Entry]):
         added = []
         for number, line in enumerate(whole[len(known) :].splitlines(), start=len(entries) + 1):
             entry, last = self._entry(line, number, last)
+            if number == count and last != mark:
+                raise self._changed(number)
             added.append(entry)
+        if len(entries) + len(added) < count:
+            raise StoreError(
+                f"The {self.WHAT} '{self.path}' ends after {len(entries) + len(added):,} of"
+                f" {count:,} lines that were written: {self.WHY}; put back a copy of the file, or"
+                f" remove '{self._beside}' if what is missing may go"
+            )
         self._known = ((*entries, *added), last, whole)
         return self._known[0]
 
@@ -96,9 +116,8 @@ class Chain(Generic[Entry]):
         StoreError
             When the folder cannot be written.
         """
-        beside = self.path.with_name(f".{self.path.name}.lock")
         try:
-            held = os.open(beside, os.O_RDWR | os.O_CREAT, PRIVATE)
+            held = os.open(self._beside, os.O_RDWR | os.O_CREAT, PRIVATE)
         except OSError as error:
             raise self._unwritable(error) from error
         try:
@@ -125,6 +144,7 @@ class Chain(Generic[Entry]):
                 file.write(self._lines(entries, before))
                 file.flush()
                 os.fsync(file.fileno())
+            self._set_mark()
         except OSError as error:
             raise self._unwritable(error) from error
 
@@ -137,10 +157,35 @@ class Chain(Generic[Entry]):
             When it cannot be written.
         """
         try:
+            # Whoever is stopped in between leaves no mark rather than one of other lines.
+            self._beside.write_bytes(b"")
             with replaced_whole(self.path) as fresh:
                 fresh.write_bytes(self._lines(entries, FIRST))
+            self._set_mark()
         except OSError as error:
             raise self._unwritable(error) from error
+
+    @property
+    def _beside(self) -> Path:
+        """File that writers hold; the mark is in it."""
+        return self.path.with_name(f".{self.path.name}.lock")
+
+    def _mark(self) -> tuple[int, str]:
+        """Return how many lines were written, zero if unsaid, and the digest of the last."""
+        try:
+            count, digest = self._beside.read_text("ascii").split()
+            return int(count), digest
+        except (OSError, ValueError):
+            return 0, FIRST
+
+    def _set_mark(self) -> None:
+        """Write the mark of the file as it is, in one go, so that no half of it is ever read."""
+        entries, last = self._read(), self._known[1]
+        held = os.open(self._beside, os.O_WRONLY | os.O_CREAT, PRIVATE)
+        try:
+            os.write(held, f"{len(entries):012d} {last}\n".encode())
+        finally:
+            os.close(held)
 
     def _lines(self, entries: Iterable[Entry], before: str) -> bytes:
         lines = []

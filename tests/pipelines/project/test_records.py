@@ -107,6 +107,50 @@ def test_what_was_edited_is_noticed_and_half_a_line_was_never_written(tmp_path: 
     assert os.stat(book.path).st_mode & 0o777 == 0o600
 
 
+def test_lines_cut_off_the_end_are_noticed(tmp_path: Path) -> None:
+    book = CallBook(tmp_path / "calls.jsonl")
+    book.record([entry("A"), entry("B")])
+    mark = tmp_path / ".calls.jsonl.lock"
+    earlier = mark.read_bytes()
+    book.record([entry("C")])
+    lines = book.path.read_bytes().splitlines(keepends=True)
+    sentence = (
+        r"calls.jsonl' ends after 2 of 3 lines .*; put back a copy of the file, or remove '.*"
+    )
+    for reader in (book, CallBook(book.path)):
+        for text in (lines[:2], [*lines[:2], lines[2][:-9]]):
+            book.path.write_bytes(b"".join(text))
+            with pytest.raises(StoreError, match=sentence):
+                reader.record([entry("D")])
+    # Nor does it help to write others in their place, or to take the file away.
+    mark.rename(tmp_path / "mark")
+    CallBook(book.path).record([entry("D")])
+    (tmp_path / "mark").rename(mark)
+    with pytest.raises(StoreError, match=r"Line 3 of the record of calls .* is not as it was"):
+        CallBook(book.path).entries()
+    book.path.unlink()
+    with pytest.raises(StoreError, match="ends after 0 of 3 lines"):
+        CallBook(book.path).entries()
+    # Who was stopped before the mark had written what counts; without a mark the file is believed.
+    book.path.write_bytes(b"".join(lines))
+    for said in (earlier, b"", b"nine lines", b"\xff"):
+        mark.write_bytes(said)
+        assert len(CallBook(book.path).entries()) == 3
+
+
+def test_lines_put_in_place_of_all_are_not_taken_for_a_change(tmp_path: Path) -> None:
+    book = CallBook(tmp_path / "calls.jsonl")
+    book.record([entry("A"), entry("B")])
+    reader = CallBook(book.path)
+    assert len(reader.entries()) == 2
+    with book.adding():
+        book.rewrite([entry("erased-1")])
+    assert [one.account_id for one in reader.entries()] == ["erased-1"]
+    book.path.write_bytes(b"")
+    with pytest.raises(StoreError, match="ends after 0 of 1 lines"):
+        reader.entries()
+
+
 @pytest.mark.parametrize(
     ("also", "sentence"),
     [
