@@ -188,15 +188,7 @@ def erase(
     subject = with_words(subject, *words)
     is_blocked = block or (before is not None and before.is_blocked)
     places = _places(project, subject, do=False)
-    if not any(places.values()) and not source and before is None:
-        what = "account" if kind == "account" else "person"
-        raise DataError(f"Nothing is known of the {what} {sample([name])}; correct the name")
-    if source and kind == "account" and not is_blocked:
-        held = ", ".join(f"{table} ({count:,})" for table, count in source.items())
-        raise DataError(
-            f"The tables still hold account {sample([name])}, in {held} rows, and the next run"
-            " would score it again: delete it there first, or leave it out from now on with --block"
-        )
+    _refuse(subject, source, is_known=any(places.values()) or before is not None, block=is_blocked)
     pages = remove_pages(project, subject, do=False)
     if subject.short:
         notes.append(f"Too short to be looked for in notes: {sample(subject.short)}; read them")
@@ -207,63 +199,70 @@ def erase(
         and not pages
         and is_blocked <= before.is_blocked
     )
-    left: list[str] = []
-    closed: list[str] = []
+    noted = notes_naming(project, subject)
+    report = ErasedReport(
+        kind=kind,
+        tombstone=None,
+        is_done=False,
+        source=source,
+        is_blocked=is_blocked,
+        places=places | {"caches": forget_caches(project, do=False)},
+        pages=pages,
+        models=models_that_learnt(project, subject),
+        left=[],
+        closed=[],
+        notes=notes,
+        texts=noted.changed,
+        doubtful=noted.doubtful,
+    )
     if before is not None and is_over:
         notes.append(f"It was erased on {before.at:%Y-%m-%d}, and is {before.tombstone} since")
-        left, closed = left_in(project, subject, _source_place(project))
-    models, noted = models_that_learnt(project, subject), notes_naming(project, subject)
-    if not do or is_over:
-        places |= {"caches": forget_caches(project, do=False)}
-        return ErasedReport(
-            kind=kind,
-            tombstone=None,
-            is_done=False,
-            source=source,
-            is_blocked=is_blocked,
-            places=places,
-            pages=pages,
-            models=models,
-            left=[plain(file, 200) for file in left],
-            closed=[plain(file, 200) for file in closed],
-            notes=notes,
-            texts=noted.changed,
-            doubtful=noted.doubtful,
-        )
+        return _looked_through(project, subject, report)
+    if not do:
+        return report
     entry = book.begun(kind, name, now(), is_blocked=is_blocked)
-    report = _erased(project, subject, entry, source, models, notes)
-    return replace(report, texts=noted.changed, doubtful=noted.doubtful)
+    return _erased(project, replace(subject, tombstone=entry.tombstone), entry, report)
+
+
+def _refuse(subject: Subject, source: Mapping[str, int], *, is_known: bool, block: bool) -> None:
+    """Refuse who is nowhere, and an account that the next run would score again."""
+    if not is_known and not source:
+        raise DataError(
+            f"Nothing is known of the {subject.kind} {sample([subject.name])}; correct the name"
+        )
+    if source and subject.kind == "account" and not block:
+        held = ", ".join(f"{table} ({count:,})" for table, count in source.items())
+        raise DataError(
+            f"The tables still hold account {sample([subject.name])}, in {held} rows, and the next"
+            " run would score it again: delete it there first, or leave it out from now on with"
+            " --block"
+        )
 
 
 def _erased(
-    project: Project,
-    subject: Subject,
-    entry: Erased,
-    source: dict[str, int],
-    models: list[Learnt],
-    notes: list[str],
+    project: Project, subject: Subject, entry: Erased, rehearsed: ErasedReport
 ) -> ErasedReport:
-    subject = replace(subject, tombstone=entry.tombstone)
     # First what is most: whoever looks meanwhile sees the name in records, never in scores alone.
     places = _places(project, subject, do=True, entry=entry)
     places |= {"caches": forget_caches(project, do=True)}
     pages = remove_pages(project, subject, do=True)
-    left, closed = left_in(project, subject, _source_place(project))
+    report = replace(
+        rehearsed, tombstone=subject.tombstone, is_done=True, places=places, pages=pages
+    )
+    report = _looked_through(project, subject, report)
     book = erased_book(project.folder)
     with book.adding():
         book.add(replace(entry, state="done", at=now()))
-    return ErasedReport(
-        kind=subject.kind,
-        tombstone=subject.tombstone,
-        is_done=True,
-        source=source,
-        is_blocked=entry.is_blocked,
-        places=places,
-        pages=pages,
-        models=models,
+    return report
+
+
+def _looked_through(project: Project, subject: Subject, report: ErasedReport) -> ErasedReport:
+    """Add the files that still name a subject, or cannot be looked into."""
+    left, closed = left_in(project, subject, _source_place(project))
+    return replace(
+        report,
         left=[plain(file, 200) for file in left],
         closed=[plain(file, 200) for file in closed],
-        notes=notes,
     )
 
 
