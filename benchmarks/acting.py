@@ -3,14 +3,15 @@
 Companies are drawn at random, each with a team that acts on accounts it worries about and a play
 that does nothing, something or much in each segment. What is found of the rows alone is held
 against the truth: the mean change in the probability of those acted on. In companies whose team
-begins after a year of quiet, the champion of that year is watched. Experiments are simulated and
+begins after a year of quiet, the champion of that year is watched; others act for two years on the
+very scores of a model that is taught anew every quarter. Experiments are simulated and
 read every week; public studies are read where causaldata is installed. Peers are those of DoubleML,
 EconML and causalml that are installed:
 
     pip install -r requirements-bench.txt causalml
 
     python benchmarks/acting.py [--quick] [--json] [--accounts N] [--seeds S ...] [--kinds K ...]
-                                [--no-peers] [--runs N]
+                                [--no-peers] [--runs N] [--loops S ...]
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ WITH_PEERS = ("tables", "null", "risk")
 FIRST_MONTH = 12
 QUICK = {"accounts": 600, "runs": 20, "seeds": SEEDS[:1], "kinds": ("tables", "null", "begins")}
 WHOLE = {"accounts": 1000, "runs": 500, "seeds": SEEDS, "kinds": tuple(KINDS)}
+LOOPS = (501, 502)
 
 
 def company(folder: Path, kind: str, seed: int, accounts: int, peers: list[str]) -> Figures:
@@ -158,11 +160,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", help="of the companies of every kind")
     parser.add_argument("--kinds", nargs="*", choices=list(KINDS))
     parser.add_argument("--runs", type=int, help="of each simulated experiment; 500")
+    parser.add_argument("--loops", type=int, nargs="*", help="seeds of those that act on scores")
     parser.add_argument("--no-peers", action="store_true", help="leave the peers out")
     asked = parser.parse_args()
     usual = QUICK if asked.quick else WHOLE
     # This folder has a features.py too, which must not stand before the project's features.
     sys.path.append(sys.path.pop(0))
+    from _acting_loop import loop
     from _acting_peers import MODULES, installed
     from _acting_public import studies
     from _acting_trials import PLANS, experiments
@@ -177,10 +181,14 @@ def main() -> None:
                 size = asked.accounts or usual["accounts"]
                 companies.append(company(Path(scratch) / "company", kind, own, size, peers))
                 print(json.dumps(companies[-1], default=float), file=sys.stderr, flush=True)
+        seeds = (() if asked.quick else LOOPS) if asked.loops is None else asked.loops
+        size = asked.accounts or usual["accounts"]
+        loops = [loop(Path(scratch) / "company", seed, size) for seed in seeds]
     runs = usual["runs"] if asked.runs is None else asked.runs
     told = summary(companies) | {
         "companies": len(companies),
         "accounts": asked.accounts or usual["accounts"],
+        "loops": loops,
         "experiments": experiments(runs, PLANS[2:3] if asked.quick else PLANS) if runs else None,
         "studies": studies(),
         "peers": peers,
