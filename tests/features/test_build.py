@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from features.build import build_features, signals_of
@@ -19,12 +19,11 @@ from features.catalog import GROUPS, Signal, groups_of
 from features.errors import SettingsError
 from features.outcomes.labels import OutcomeSettings
 from features.tables.company import Company
+from tests.costly import costly
 from tests.features.sql_oracle import FOLDER, SqlOracle
 
 Row = dict[str, Any]
 Layout = dict[str, dict[str, str]]
-# A failure names the account and the column; shrinking rows made by chance would tell no more.
-PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 DATES = (date(2024, 3, 1), date(2024, 4, 1))
 # The oracle of adoption knows these two key features too.
 KEY_FEATURE = "Übung 'x'; --"
@@ -191,12 +190,9 @@ def assert_equal(frame: pd.DataFrame, expected: dict[tuple[str, date], Row]) -> 
         assert not wrong, (key, wrong)
 
 
-WORLDS_OF = settings(deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
-
-
 # Each world's queries take seconds to plan and its accounts next to nothing.
 @pytest.mark.slow
-@settings(WORLDS_OF, max_examples=6)
+@costly(3)
 @given(data=st.data(), lead=st.sampled_from((0, 7)))
 def test_every_signal_equals_the_plain_recomputation(
     data: st.DataObject,
@@ -217,7 +213,7 @@ def test_every_signal_equals_the_plain_recomputation(
 
 
 @pytest.mark.slow
-@settings(WORLDS_OF, max_examples=12)
+@costly(6)
 @given(data=st.data(), lead=st.sampled_from((0, 7)), grace=st.sampled_from((0, 7)))
 def test_every_label_equals_the_plain_recomputation(
     data: st.DataObject,
