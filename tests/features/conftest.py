@@ -85,11 +85,11 @@ ENGINES = (
     pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.xdist_group("postgres")]),
     pytest.param("spark", marks=[pytest.mark.spark, pytest.mark.xdist_group("spark")]),
 )
-ELSEWHERE = (
-    *ENGINES[1:],
+READ_INTO_DUCKDB = (
     "lake",
     pytest.param("mysql", marks=[pytest.mark.mysql, pytest.mark.xdist_group("mysql")]),
 )
+ELSEWHERE = (*ENGINES[1:], *READ_INTO_DUCKDB)
 Load = Callable[[Mapping[str, Any]], Source]
 
 
@@ -242,6 +242,18 @@ def company_elsewhere(request: pytest.FixtureRequest) -> CompanyOf:
     return company_from(request.getfixturevalue(f"load_{request.param}"))
 
 
+@pytest.fixture(scope="session", params=ENGINES[1:])
+def company_computed(request: pytest.FixtureRequest) -> CompanyOf:
+    """Return the same function for the engines that compute otherwise than DuckDB."""
+    return company_from(request.getfixturevalue(f"load_{request.param}"))
+
+
+@pytest.fixture(scope="session", params=READ_INTO_DUCKDB)
+def company_read(request: pytest.FixtureRequest) -> CompanyOf:
+    """Return the same function for places whose tables DuckDB reads and computes."""
+    return company_from(request.getfixturevalue(f"load_{request.param}"))
+
+
 @pytest.fixture(scope="session")
 def company_on(load_on: Load) -> CompanyOf:
     """Return the same function for one of the engines."""
@@ -256,6 +268,12 @@ def company_of_world(company_of: CompanyOf) -> Callable[[World], Company]:
         return company_of(world.arrow(), mapping, known_until=date(2024, 7, 1))
 
     return load
+
+
+@pytest.fixture(scope="session")
+def full_company(full_world: World, company_of_world: Callable[[World], Company]) -> Company:
+    """Return the full world, mapped and counted; nobody changes it."""
+    return company_of_world(full_world)
 
 
 @pytest.fixture

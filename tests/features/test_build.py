@@ -257,8 +257,8 @@ class Built:
 
 
 @pytest.fixture(scope="module")
-def full(full_world: Any, company_of_world: Callable[[Any], Company]) -> Built:
-    company, chosen = company_of_world(full_world), settings_of(full_world)
+def full(full_world: Any, full_company: Company) -> Built:
+    company, chosen = full_company, settings_of(full_world)
     plain, labelled = (
         build_features(company, DATES, OutcomeSettings(), chosen, labelled=labelled)
         for labelled in (False, True)
@@ -311,13 +311,12 @@ def test_one_account_is_built_as_among_all_others(full: Built) -> None:
     pd.testing.assert_frame_equal(alone, wanted)
 
 
-def test_progress_is_told_of_each_step_once(
-    full_world: Any, company_of_world: Callable[[Any], Company]
-) -> None:
-    company, told = company_of_world(full_world), []
+@TOGETHER
+def test_progress_is_told_of_each_step_once(full_company: Company) -> None:
+    told: list[Any] = []
     off = SignalsSettings(groups_off=tuple(group for group in GROUPS if group != "profile"))
     frame = build_features(
-        company,
+        full_company,
         DATES,
         OutcomeSettings(),
         off,

@@ -155,14 +155,16 @@ SEEN: dict[str, dict[str, tuple[Any, set[str]]]] = {
 }
 
 
+# The full world is read and counted by one worker.
+@pytest.mark.xdist_group("full world")
 def test_a_change_before_the_date_is_seen(
-    full_world: Any, company_of_world: Callable[[Any], Company]
+    full_world: Any, full_company: Company, company_of_world: Callable[[Any], Company]
 ) -> None:
     changed = copy.deepcopy(full_world)
     for table, columns in SEEN.items():
         for row in changed.rows[table]:
             row |= {column: value for column, (value, _) in columns.items()}
-    before = features_on_the_day(company_of_world(full_world))
+    before = features_on_the_day(full_company)
     differing = before.compare(features_on_the_day(company_of_world(changed)))
     noticing = set().union(*(names for columns in SEEN.values() for _, names in columns.values()))
     assert {name for name, _ in differing.columns} >= noticing

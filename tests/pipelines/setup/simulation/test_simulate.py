@@ -221,6 +221,20 @@ def test_default_drift_begins_two_thirds_through() -> None:
     assert Simulation(months=7, start=date(2023, 11, 1)).end == date(2024, 6, 1)
 
 
+DRIFTS: tuple[module.DriftKind, ...] = ("payment-crisis", "usage-collapse")
+DRIFT_DAY = date(2023, 12, 12)
+
+
+@pytest.fixture(scope="module")
+def drifted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The same company with each drift, from the middle of a month on."""
+    folder = tmp_path_factory.mktemp("drifted")
+    for drift in DRIFTS:
+        settings = {**vars(SMALL), "drift": drift, "drift_from": DRIFT_DAY}
+        simulate(folder / drift, Simulation(**settings))
+    return {drift: folder / drift for drift in DRIFTS}
+
+
 def unchanged(one: pd.DataFrame, other: pd.DataFrame, column: str, day: pd.Timestamp) -> None:
     """Check rows before a day, blanking moments on or after it."""
     frames = []
@@ -233,33 +247,28 @@ def unchanged(one: pd.DataFrame, other: pd.DataFrame, column: str, day: pd.Times
     pd.testing.assert_frame_equal(*frames)
 
 
-@pytest.mark.parametrize("drift", ["payment-crisis", "usage-collapse"])
+@pytest.mark.parametrize("drift", DRIFTS)
 def test_drift_changes_nothing_before_its_day(
-    drift: module.DriftKind, tables: dict[str, pd.DataFrame], tmp_path: Path
+    drift: str, tables: dict[str, pd.DataFrame], drifted: dict[str, Path]
 ) -> None:
-    day = date(2023, 12, 12)
-    settings = {**vars(SMALL), "drift": drift, "drift_from": day}
-    simulate(tmp_path / "x", Simulation(**settings))
-    drifted = read(tmp_path / "x")
-    since = pd.Timestamp(day)
+    changed = read(drifted[drift])
+    since = pd.Timestamp(DRIFT_DAY)
     for name, column in {**OWN_TIME, "truth/rows": "observation_date"}.items():
-        unchanged(tables[name], drifted[name], column, since)
+        unchanged(tables[name], changed[name], column, since)
         touched = "invoices" if drift == "payment-crisis" else "usage_events"
         if name == touched:
-            assert not tables[name].equals(drifted[name])
-    kept = json.loads((tmp_path / "x" / "truth" / "weights.json").read_text())
+            assert not tables[name].equals(changed[name])
+    kept = json.loads((drifted[drift] / "truth" / "weights.json").read_text())
     assert kept["simulation"]["drift_from"] == "2023-12-12"
 
 
 def test_payment_crisis_leaves_invoices_unpaid(
-    tables: dict[str, pd.DataFrame], tmp_path: Path
+    tables: dict[str, pd.DataFrame], drifted: dict[str, Path]
 ) -> None:
-    settings = {**vars(SMALL), "drift": "payment-crisis", "drift_from": date(2023, 12, 1)}
-    simulate(tmp_path / "x", Simulation(**settings))
-    crisis = pd.read_parquet(tmp_path / "x" / "invoices.parquet")
+    crisis = pd.read_parquet(drifted["payment-crisis"] / "invoices.parquet")
 
     def late(invoices: pd.DataFrame) -> float:
-        rows = invoices[invoices.issued_at.between("2023-12-01", "2024-03-01")]
+        rows = invoices[invoices.issued_at.between("2023-12-12", "2024-03-12")]
         return float((~(rows.paid_at <= rows.due_at)).mean())
 
     assert late(crisis) > late(tables["invoices"]) + 0.25
