@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import duckdb
-import ibis
 import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 
 from features.errors import DataError, first_line
+from features.sources.engines.duckdb import DuckBackend
 from features.sources.engines.engine import Engine
 from features.sources.files.listing import is_packed
 from features.sources.files.plain_forms import TextTable
@@ -29,7 +29,7 @@ _ATTACHED = "company"
 
 def duckdb_engine() -> Engine:
     """Start an embedded DuckDB in memory: temporary tables never touch the user's files."""
-    connection = ibis.duckdb.connect()
+    connection = DuckBackend().connect()
     connection.raw_sql("SET TimeZone = 'UTC'")
     connection.raw_sql("SET autoinstall_known_extensions = false")
     # Division by zero is unknown, as it is made on the other engines.

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from features.build import build_features, signals_of
@@ -19,12 +19,11 @@ from features.catalog import GROUPS, Signal, groups_of
 from features.errors import SettingsError
 from features.outcomes.labels import OutcomeSettings
 from features.tables.company import Company
+from tests.costly import costly
 from tests.features.sql_oracle import FOLDER, SqlOracle
 
 Row = dict[str, Any]
 Layout = dict[str, dict[str, str]]
-# A failure names the account and the column; shrinking rows made by chance would tell no more.
-PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 DATES = (date(2024, 3, 1), date(2024, 4, 1))
 # The oracle of adoption knows these two key features too.
 KEY_FEATURE = "Übung 'x'; --"
@@ -191,12 +190,9 @@ def assert_equal(frame: pd.DataFrame, expected: dict[tuple[str, date], Row]) -> 
         assert not wrong, (key, wrong)
 
 
-WORLDS_OF = settings(deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
-
-
 # Each world's queries take seconds to plan and its accounts next to nothing.
 @pytest.mark.slow
-@settings(WORLDS_OF, max_examples=6)
+@costly(3)
 @given(data=st.data(), lead=st.sampled_from((0, 7)))
 def test_every_signal_equals_the_plain_recomputation(
     data: st.DataObject,
@@ -217,7 +213,7 @@ def test_every_signal_equals_the_plain_recomputation(
 
 
 @pytest.mark.slow
-@settings(WORLDS_OF, max_examples=12)
+@costly(6)
 @given(data=st.data(), lead=st.sampled_from((0, 7)), grace=st.sampled_from((0, 7)))
 def test_every_label_equals_the_plain_recomputation(
     data: st.DataObject,
@@ -261,8 +257,8 @@ class Built:
 
 
 @pytest.fixture(scope="module")
-def full(full_world: Any, company_of_world: Callable[[Any], Company]) -> Built:
-    company, chosen = company_of_world(full_world), settings_of(full_world)
+def full(full_world: Any, full_company: Company) -> Built:
+    company, chosen = full_company, settings_of(full_world)
     plain, labelled = (
         build_features(company, DATES, OutcomeSettings(), chosen, labelled=labelled)
         for labelled in (False, True)
@@ -315,13 +311,12 @@ def test_one_account_is_built_as_among_all_others(full: Built) -> None:
     pd.testing.assert_frame_equal(alone, wanted)
 
 
-def test_progress_is_told_of_each_step_once(
-    full_world: Any, company_of_world: Callable[[Any], Company]
-) -> None:
-    company, told = company_of_world(full_world), []
+@TOGETHER
+def test_progress_is_told_of_each_step_once(full_company: Company) -> None:
+    told: list[Any] = []
     off = SignalsSettings(groups_off=tuple(group for group in GROUPS if group != "profile"))
     frame = build_features(
-        company,
+        full_company,
         DATES,
         OutcomeSettings(),
         off,

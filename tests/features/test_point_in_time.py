@@ -11,7 +11,7 @@ from typing import Any
 import ibis
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from features.build import build_features
@@ -20,11 +20,10 @@ from features.observations import dates_table
 from features.outcomes.labels import OutcomeSettings
 from features.tables.company import Company, rows_known
 from features.tables.mapping.contract import CONTRACT
+from tests.costly import costly
 
 Row = dict[str, Any]
 Value = Callable[..., Any]
-# A failure names the account and the column; shrinking rows made by chance would tell no more.
-PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 DAY = date(2024, 3, 1)
 MIDNIGHT = datetime(2024, 3, 1)
 RUBRIC = {"a": {"5": "Calls us first"}, "b": {"1": "Does not call back"}}
@@ -111,12 +110,7 @@ def features_on_the_day(company: Company) -> pd.DataFrame:
 
 
 @pytest.mark.slow
-@settings(
-    max_examples=3,
-    deadline=None,
-    phases=PHASES,
-    suppress_health_check=list(HealthCheck),
-)
+@costly(2)
 @given(data=st.data(), seed=st.integers(0, 2**32))
 def test_what_comes_later_changes_no_feature(
     data: st.DataObject,
@@ -161,14 +155,16 @@ SEEN: dict[str, dict[str, tuple[Any, set[str]]]] = {
 }
 
 
+# The full world is read and counted by one worker.
+@pytest.mark.xdist_group("full world")
 def test_a_change_before_the_date_is_seen(
-    full_world: Any, company_of_world: Callable[[Any], Company]
+    full_world: Any, full_company: Company, company_of_world: Callable[[Any], Company]
 ) -> None:
     changed = copy.deepcopy(full_world)
     for table, columns in SEEN.items():
         for row in changed.rows[table]:
             row |= {column: value for column, (value, _) in columns.items()}
-    before = features_on_the_day(company_of_world(full_world))
+    before = features_on_the_day(full_company)
     differing = before.compare(features_on_the_day(company_of_world(changed)))
     noticing = set().union(*(names for columns in SEEN.values() for _, names in columns.values()))
     assert {name for name, _ in differing.columns} >= noticing

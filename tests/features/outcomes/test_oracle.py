@@ -72,8 +72,8 @@ def rows_of(company: Company, outcome: OutcomeSettings, *, labelled: bool) -> di
 
 
 @pytest.fixture(scope="module")
-def company(full_world: Any, company_of_world: Callable[[Any], Company]) -> Company:
-    return company_of_world(full_world)
+def company(full_company: Company) -> Company:
+    return full_company
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from features.build import build_features
@@ -27,6 +27,7 @@ from features.sources.lake.kept import KeptParts
 from features.sources.opening import open_source, remember
 from features.tables.company import Company, load_company
 from features.tables.mapping.mapping import TablesSettings
+from tests.costly import costly
 
 OUTCOME = OutcomeSettings(grace_days=7)
 NIGHTS = (date(2024, 3, 1), date(2024, 4, 1))
@@ -83,7 +84,7 @@ def assert_same(one: tuple[Any, Any, Any], other: tuple[Any, Any, Any]) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=2, suppress_health_check=list(HealthCheck))
+@costly(2)
 @given(st.data())
 def test_rows_may_arrive_in_any_order(worlds: st.SearchStrategy[Any], data: st.DataObject) -> None:
     world = data.draw(worlds)

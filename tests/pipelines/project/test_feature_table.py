@@ -52,6 +52,8 @@ def test_the_file_lies_beside_the_configuration(scored, run) -> None:
     file = scored.config.with_name("features-2025-07-01.parquet")
     assert f"Wrote {file}" in " ".join(shown.out.split("\n"))
     assert pd.read_parquet(file).account_id.is_unique
+    # The project is shared: tests that copy it find what it had.
+    file.unlink()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import ibis
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from features.sources.source import About
@@ -18,6 +18,7 @@ from pipelines.setup.draft import draft, write_draft
 from pipelines.setup.drafting.attributes import attributes_of
 from pipelines.setup.guessing.columns import guess_table
 from pipelines.setup.guessing.names import OUTCOME_WORDS, SENSITIVE_WORDS
+from tests.costly import costly
 
 MINIMAL = {
     "accounts": "account_id,created_at\nA1,2024-01-01\n",
@@ -281,8 +282,9 @@ class Columns:
 NAMES = st.text(st.characters(exclude_categories=["Cs"], min_codepoint=1), min_size=1, max_size=80)
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(names=st.lists(NAMES, max_size=5, unique_by=str.casefold), url=NAMES, table=NAMES)
+# A draft takes long, whatever the number of names in it.
+@costly(6, shrinks=True)
+@given(names=st.lists(NAMES, max_size=20, unique_by=str.casefold), url=NAMES, table=NAMES)
 def test_any_draft_loads(tmp_path: Path, names: list[str], url: str, table: str) -> None:
     reserved = {"account_id", "created_at", "started_at"}
     names = [name for name in names if name.casefold() not in reserved]
