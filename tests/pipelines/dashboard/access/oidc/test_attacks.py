@@ -20,7 +20,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from pipelines.dashboard.access.users import User, UsersFile
-from tests.pipelines.dashboard.access.identity_provider import (
+from tests.pipelines.dashboard.access.oidc.identity_provider import (
     CLIENT,
     SECRET,
     Provider,
