@@ -22,7 +22,6 @@ from pipelines.dashboard.snapshot.engine import fill
 from pipelines.dashboard.snapshot.schema import (
     FIXED,
     MONTHS,
-    OWNER,
     RENEWAL,
     SORTED,
     Attribute,
@@ -153,43 +152,40 @@ def _number(
 ) -> dict[str, int]:
     """Join both tables and number the accounts in each order; return how many are known in each.
 
-    What is not known comes last. Accounts of one owner lie together, for that is what most views
-    are of: the engine passes by the others.
+    What is not known comes last.
     """
     columns = [*SORTED, *(one.stored for one in attributes)]
     own = "described.* exclude (account_id)"
-    first, laid = place_in("account_id"), place_in(OWNER)
-    numbered = [column for column in columns if place_in(column) not in (first, laid)]
     engine.execute(
         f"create table joined as select scores.*, {own}, {MONTHS} * mrr as arr,"
         f" probability * {MONTHS} * mrr as stake, hash(account_id) as account_hash,"
         " strip_accents(lower(account_id || chr(10) || coalesce(name, '')"
         " || chr(10) || coalesce(owner, ''))) as found_by,"
-        f" (row_number() over (order by account_id))::integer as {first},"
-        f" (row_number() over (order by owner nulls last, account_id))::integer as {laid}"
+        f" (row_number() over (order by account_id))::integer as {place_in('account_id')}"
         " from scores left join (select distinct on (account_id) * from described) as described"
-        f" using (account_id) order by {laid}"
+        " using (account_id) order by account_id"
     ).fetchall()
     engine.execute("drop table scores").fetchall()
-    join_earlier(engine, earlier, laid)
+    first = place_in("account_id")
+    join_earlier(engine, earlier, first)
     engine.execute(
         "create table others as select distinct on (account_id) account_id, name, owner from"
         " described where account_id not in (select account_id from joined)"
     ).fetchall()
     engine.execute("drop table described").fetchall()
-    for column in numbered:
+    for column in columns[1:]:
         engine.execute(
             f"create table {place_in(column)} as select"
             f" (row_number() over (order by {column} nulls last, {first}))::integer"
-            f" as {place_in(column)} from joined order by {laid}"
+            f" as {place_in(column)} from joined order by {first}"
         ).fetchall()
-    beside = " ".join(f"positional join {place_in(column)}" for column in numbered)
+    beside = " ".join(f"positional join {place_in(column)}" for column in columns[1:])
     described = engine.execute(f"describe select * from joined {beside}").fetchall()
     # Searching text that is not packed takes half the time.
     types = (f"{name} {kind}{PLAIN * (name == FOUND_BY)}" for name, kind, *_ in described)
     engine.execute(f"create table accounts ({', '.join(types)})").fetchall()
     engine.execute(f"insert into accounts select * from joined {beside}").fetchall()
-    for table in ("joined", *(place_in(column) for column in numbered)):
+    for table in ("joined", *(place_in(column) for column in columns[1:])):
         engine.execute(f"drop table {table}").fetchall()
     counted = ", ".join(f"count({column})" for column in columns)
     row = engine.execute(f"select {counted} from accounts").fetchall()[0]
