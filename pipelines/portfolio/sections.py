@@ -112,7 +112,7 @@ def _call_row(call: Call, shown: CallColumns) -> list[str]:
     row.append(Markup("{} ({})").format(band_name(call.band), one_decimal(call.score)))
     if shown.changes:
         row.append("new" if call.change is None else signed_points(call.change))
-    row.append(percent(call.probability, 0))
+    row.append(percent(call.probability))
     if shown.money:
         row += [money(call.arr), money(call.stake)]
     if shown.renewals:

@@ -249,7 +249,7 @@ def recommend(project: Project) -> Recommended:
             step("putting it together", STEPS, STEPS)
     first, last = known.from_until
     told = effects(replayed, known.rows, project.settings.outcome.horizon_days, good=good)
-    advice = _shown_better(advice, told)
+    advice = shown_better(advice, told)
     return Recommended(
         outcome=project.outcome_name,
         words=project.settings.outcome.words,
@@ -282,10 +282,18 @@ def recommend(project: Project) -> Recommended:
     )
 
 
-def _shown_better(
+def shown_better(
     advice: Mapping[str, SegmentAdvice], told: Mapping[str, Effect]
 ) -> dict[str, SegmentAdvice]:
-    """Keep the weights of a segment whose own replay found no more: nobody is advised to."""
+    """Keep the weights of a segment whose own replay found no more: nobody is advised to.
+
+    Parameters
+    ----------
+    advice : mapping of str to SegmentAdvice
+        What outcomes say, by segment and of "all".
+    told : mapping of str to Effect
+        What the recommended weights would have changed.
+    """
     return {
         segment: one
         if segment == EVERYBODY or segment not in told or told[segment].is_better

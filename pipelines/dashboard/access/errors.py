@@ -17,6 +17,18 @@ from pipelines.dashboard.access.notes import note_of
 
 API = "/api/"
 JSON_PROBLEM = "application/problem+json"
+TITLES = {
+    400: "That cannot be asked",
+    401: "Who are you?",
+    403: "This is not for you",
+    404: "Nothing is here",
+    409: "Not as things are",
+    413: "That is too much",
+    422: "That cannot be asked",
+    503: "Not at this moment",
+}
+"""What pages say; programs are told the protocol's words."""
+AGAIN_SECONDS = 10
 SENTENCES = {404: "There is no such page", 405: "This address does not take that method"}
 
 
@@ -59,10 +71,13 @@ def problem(
         told = Problem(title=title, status=status, detail=f"{sentence}.")
         content = told.model_dump()
         return JSONResponse(content, status, headers=headers, media_type=JSON_PROBLEM)
+    title = TITLES.get(status, title)
     page: Response = request.app.state.panel.render(
         request, "error.html.j2", status, page_title=title, sentence=sentence, code=status
     )
     page.headers.update(headers or {})
+    if status == 503 and request.method == "GET":
+        page.headers["refresh"] = str(AGAIN_SECONDS)
     return page
 
 

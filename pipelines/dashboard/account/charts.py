@@ -147,7 +147,7 @@ class TrendChart:
     levels : list of (float, str)
         Heights of the rules at 0, 50 and 100, and what they are called.
     limits : list of (float, str)
-        Heights of the limits of bands, and the band that lies below.
+        Heights of the limits of bands, and what lies below which score.
     dates : list of (float, str)
         Places of the dates that are written below.
     models : list of (float, str)
@@ -216,7 +216,11 @@ def _limits(scale: ScoreScale | None, up: Callable[[float], float]) -> list[tupl
         return []
     below = scale.bands[:0:-1] if scale.good else scale.bands[:2]
     limits = scale.limits[::-1] if scale.good else scale.limits
-    return [(up(limit), band) for limit, band in zip(limits, below, strict=True) if 0 < limit < 100]
+    return [
+        (up(limit), f"{band} below {f'{limit:.1f}'.removesuffix('.0')}")
+        for limit, band in zip(limits, below, strict=True)
+        if 0 < limit < 100
+    ]
 
 
 def _dates(days: Sequence[date], across: Any) -> list[tuple[float, str]]:

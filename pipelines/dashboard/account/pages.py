@@ -34,11 +34,13 @@ from pipelines.dashboard.account.sections import (
     ratings_table,
     signal_sections,
 )
-from pipelines.dashboard.account.view import AccountView, account_view, key_figures
+from pipelines.dashboard.account.view import AccountView, account_view, key_figures, named_reasons
 from pipelines.dashboard.panel.panel import Panel, account_path, link_to
 from pipelines.dashboard.panel.registry_reads import BUSY
+from pipelines.dashboard.snapshot.calls import facts_of
 from pipelines.dashboard.snapshot.snapshot import Snapshot
 from pipelines.dashboard.web.background import Done, ready
+from pipelines.portfolio.worklist.facts import NOTHING
 from pipelines.project.project import Project
 from pipelines.project.records.calls import LONGEST_SNOOZE_DAYS, RESULTS, standing_of
 from pipelines.project.records.overrides import LONGEST_DAYS
@@ -105,6 +107,8 @@ async def account_page(
     asked = await find_account(request, account_id, visitor)
     view = await _view(asked)
     outcome = asked.project.settings.outcome
+    facts = await run_in_threadpool(facts_of, asked.snapshot, [asked.account_id])
+    named = facts.get(asked.account_id, NOTHING)
     context: dict[str, object] = {
         "page_title": plain(view.called),
         "parts": {
@@ -112,6 +116,7 @@ async def account_page(
             for part in ("trend", "details")
         },
         "view": view,
+        "reasons": named_reasons(view, asked.snapshot.model, named),
         "prior": prior_words(asked.snapshot.model, outcome.words),
         "enough_evidence": enough_evidence(asked.snapshot),
         "words": outcome.words,

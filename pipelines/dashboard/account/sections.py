@@ -191,19 +191,20 @@ def ratings_table(details: AccountDetails) -> Table | None:
     """List what people said of the account."""
     if not details.ratings:
         return None
+    meant = any(rating.meaning is not None for rating in details.ratings)
     rows = [
         [
             day(rating.rated_on),
             name(rating.rater),
             name(rating.dimension),
             score(rating.level),
-            "" if rating.meaning is None else told(rating.meaning),
+            *(["" if rating.meaning is None else told(rating.meaning)] * meant),
         ]
         for rating in details.ratings
     ]
     return Table(
         "Ratings of the year before, the latest first, as they were given: who rates strictly and"
         " who kindly is taken off before they count.",
-        ["Rated on", "By", "What", ">Level", "What the level means"],
+        ["Rated on", "By", "What", ">Level", *["What the level means"] * meant],
         rows,
     )

@@ -11,6 +11,8 @@ from markupsafe import Markup
 from features.catalog import GROUPS
 from pipelines.dashboard.snapshot.schema import MONEY
 from pipelines.portfolio.words import stake_words
+from pipelines.portfolio.worklist.calls import WELL, sentences
+from pipelines.portfolio.worklist.reasons import fact_of, reasons_of
 from pipelines.reports.wording import (
     band_kept,
     band_limits,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from features.catalog import Signal
     from features.outcomes.settings import OutcomeSettings
     from models.scoring.health_model import HealthModel
+    from pipelines.portfolio.worklist.facts import Facts
     from pipelines.project.project import Project
 
 LEAST_POINTS = 0.05
@@ -120,7 +123,9 @@ class AccountView:
 
     @property
     def plays(self) -> list[str]:
-        """What to do, most telling first."""
+        """What to do, most telling first; nothing where all is well."""
+        if self.row["band"] == WELL:
+            return []
         return list(dict.fromkeys(line.play for line in self.reasons if line.play))
 
 
@@ -160,6 +165,31 @@ def account_view(
         kept=None if model is None else band_kept(model.scale, held["band"], held["score"]),
         usual=None if model is None else _usual(held, model),
     )
+
+
+def named_reasons(view: AccountView, model: HealthModel | None, facts: Facts) -> list[str]:
+    """Say the stored reasons as the worklist does: of one fact once, and what it is about by name.
+
+    Who the account is, and what speaks for it, stand among them.
+
+    Parameters
+    ----------
+    view : AccountView
+        The account.
+    model : HealthModel or None
+        What made the score.
+    facts : Facts
+        What the reasons are about.
+    """
+    acted = reasons_of(model, view.row)
+    named = dict(zip((one.signal for one in acted), sentences(acted, facts), strict=True))
+    known = {fact_of(name) for name in named}
+    good = model is not None and model.scale.good
+    return [
+        named.get(line.signal, line.sentence)
+        for line in view.reasons
+        if line.signal in named or (line.points > 0) != good or fact_of(line.signal) not in known
+    ]
 
 
 def _usual(row: Mapping[str, Any], model: HealthModel) -> str | None:
@@ -251,7 +281,9 @@ def key_figures(view: AccountView, noun: str) -> list[tuple[str, str | Markup, s
         risk = percent(row["probability_if_due"])
         found.append(("Had it to decide", risk, f"{noun}, {view.window}, what the score tells"))
     found += [(what, money(amount), _money_words(what, row["mrr"])) for what, amount in view.money]
-    found.append(("Coverage", percent(row["coverage"], 0), "of the score's weight has data"))
+    found.append(
+        ("Share of signals known", percent(row["coverage"], 0), "by their weight in the score")
+    )
     return found
 
 

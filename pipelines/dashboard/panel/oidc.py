@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
+from anyio import CapacityLimiter
+
 from features.errors import SettingsError
 from pipelines.dashboard.access.users import NAME, User, UsersFile
 from pipelines.project.delivery.http import TryError, ask, within
@@ -31,7 +33,7 @@ ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES
 """Signatures with a key that only the provider has: a secret that is shared proves nothing."""
 BEGUN_SECONDS, MOST_BEGUN = 600.0, 10_000
 KEPT_SECONDS, KEYS_AGAIN_SECONDS, LEEWAY_SECONDS = 3600.0, 60.0, 60
-TRY_SECONDS = 10.0
+TRY_SECONDS, AWAY_SECONDS, ASKED_AT_ONCE = 10.0, 5.0, 4
 WELL_KNOWN = "/.well-known/openid-configuration"
 
 
@@ -84,6 +86,9 @@ class Oidc:
         self._lock = threading.Lock()
         self._described: tuple[float, dict[str, Any]] | None = None
         self._keys: tuple[float, dict[str, Any]] | None = None
+        self._away_until = clock()
+        # Logins wait for the provider in places of their own, and keep no page from being answered.
+        self.asking = CapacityLimiter(ASKED_AT_ONCE)
         try:
             import jwt  # noqa: F401
             from cryptography.hazmat.primitives import hashes  # noqa: F401
@@ -135,9 +140,7 @@ class Oidc:
         """
         with self._lock:
             begun = self._begun.pop(answer.get("state", ""), None)
-        is_theirs = begun is not None and hmac.compare_digest(
-            begun.cookie.encode("utf-8", "surrogatepass"), cookie.encode("utf-8", "surrogatepass")
-        )
+        is_theirs = begun is not None and _is_same(begun.cookie, cookie)
         if begun is None or not is_theirs or self.clock() - begun.at > BEGUN_SECONDS:
             raise RefusedLogin(
                 "This login was not begun in this browser, or too long ago; begin again.",
@@ -190,10 +193,10 @@ class Oidc:
                 leeway=LEEWAY_SECONDS,
                 options={"require": ["exp", "iat", "aud", "iss", "sub"]},
             )
-        except (jwt.PyJWTError, ValueError, TypeError) as error:
+        except (jwt.PyJWTError, ValueError, TypeError, OverflowError) as error:
             raise RefusedLogin(_NOT_PROVED, f"a token that does not hold: {error}") from error
         said = claims.get("nonce")
-        if not isinstance(said, str) or not hmac.compare_digest(said.encode(), nonce.encode()):
+        if not isinstance(said, str) or not _is_same(said, nonce):
             raise RefusedLogin(_NOT_PROVED, "a token with the nonce of another login")
         audience = claims["aud"]
         is_shared = isinstance(audience, list) and len(audience) > 1
@@ -247,7 +250,10 @@ class Oidc:
         is_old = age is None or age > KEPT_SECONDS
         if is_old or (not is_known and age is not None and age > KEYS_AGAIN_SECONDS):
             told = self._asked(str(self._description()["jwks_uri"]))
-            held = jwt.PyJWKSet.from_dict(told).keys
+            try:
+                held = jwt.PyJWKSet.from_dict(told).keys
+            except (AttributeError, KeyError, TypeError) as error:
+                raise RefusedLogin(_AWAY, "the provider's keys are none") from error
             named = {str(one.key_id): one.key for one in held if one.public_key_use != "enc"}
             self._keys = (self.clock(), named)
         assert self._keys is not None
@@ -258,6 +264,8 @@ class Oidc:
     def _asked(
         self, place: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
+        if self.clock() < self._away_until:
+            raise RefusedLogin(_AWAY, "the provider was away a moment ago, and is not asked yet")
         method = "GET" if body is None else "POST"
         try:
             answer = within(
@@ -268,6 +276,8 @@ class Oidc:
             )
             told = json.loads(answer.body)
         except (TryError, ValueError, RecursionError) as error:
+            if isinstance(error, TryError) and error.status is None:
+                self._away_until = self.clock() + AWAY_SECONDS
             raise RefusedLogin(_AWAY, f"the provider {error}") from error
         if not isinstance(told, dict):
             raise RefusedLogin(_AWAY, "the provider answered with no object")
@@ -295,6 +305,10 @@ def _is_safe(place: object, issuer: str) -> bool:
     """Whether an address of the provider is one that nobody listens to on the way."""
     needed = "https://" if issuer.startswith("https://") else "http"
     return isinstance(place, str) and place.startswith(needed)
+
+
+def _is_same(said: str, held: str) -> bool:
+    return hmac.compare_digest(*(one.encode("utf-8", "surrogatepass") for one in (said, held)))
 
 
 def _texts(value: object) -> list[str]:

@@ -84,20 +84,23 @@ async def _checked(request: Request, user: str, password: str, next: str, addres
 
 
 @router.get("/login/oidc", include_in_schema=False)
-def begin_oidc(request: Request, next: Annotated[str, Query(max_length=4000)] = "/") -> Response:
+async def begin_oidc(
+    request: Request, next: Annotated[str, Query(max_length=4000)] = "/"
+) -> Response:
     """Send a browser to the provider of identities."""
     oidc = _panel(request).oidc
     if oidc is None:
         raise HTTPException(404, NO_PROVIDER)
+    cookie, wanted = _panel(request).gate.cookie(request), safe_path(next)
     try:
-        place = oidc.begin(_panel(request).gate.cookie(request), safe_path(next))
+        place = await to_thread.run_sync(oidc.begin, cookie, wanted, limiter=oidc.asking)
     except RefusedLogin as refused:
         return _refused(request, next, refused)
     return RedirectResponse(place, 303)
 
 
 @router.get("/login/oidc/back", include_in_schema=False)
-def end_oidc(request: Request) -> Response:
+async def end_oidc(request: Request) -> Response:
     """Take the provider's answer, and begin a session."""
     panel = _panel(request)
     oidc, gate = panel.oidc, panel.gate
@@ -105,7 +108,9 @@ def end_oidc(request: Request) -> Response:
         raise HTTPException(404, NO_PROVIDER)
     before = request.cookies.get(gate.cookie_name(request), "")
     try:
-        user, wanted = oidc.finish(before, dict(request.query_params), gate.users)
+        user, wanted = await to_thread.run_sync(
+            oidc.finish, before, dict(request.query_params), gate.users, limiter=oidc.asking
+        )
     except RefusedLogin as refused:
         return _refused(request, "/", refused)
     except SettingsError as error:

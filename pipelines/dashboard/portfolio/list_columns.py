@@ -158,5 +158,5 @@ def views_of(snapshot: Snapshot, outcome: str, *, has_calls: bool) -> list[tuple
             (f"Renews in {days} days", replace(soon, renews_days=days)) for days in (30, 60, 90)
         ]
     if snapshot.has_owners:
-        views.append(("Nobody's", AccountQuery(wanted={OWNER: ("",)}, sort=rank)))
+        views.append(("Without an owner", AccountQuery(wanted={OWNER: ("",)}, sort=rank)))
     return [(label, address_of(query, outcome)) for label, query in views]

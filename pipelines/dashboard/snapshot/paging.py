@@ -2,12 +2,13 @@
 
 Every order was numbered once, when the snapshot was made. Where nothing is picked, a page is a
 range of those numbers; else one scan counts what matches, finds where the page begins, and keeps
-the numbers of its rows. Neither sorts anything, and a page begins after an account, not after so
+where its rows lie. Neither sorts anything, and a page begins after an account, not after so
 many rows: it is right whatever came or went above it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -39,15 +40,16 @@ def page_of(snapshot: Snapshot, visitor: Visitor, query: AccountQuery) -> Accoun
         total = snapshot.run.rows
         arr, stake = snapshot.contents.sums
         first = _first_of_all(query, start, total, backwards)
-        places = list(range(first, min(first + query.size, total + 1)))
+        rows = _rows_at(snapshot, query, range(first, min(first + query.size, total + 1)))
     else:
-        total, first, places, arr, stake = _scanned(
+        total, first, held, arr, stake = _scanned(
             snapshot, query, order, where, values, start, backwards
         )
-    if backwards and first == 1 and len(places) < min(query.size, total):
+        rows = _rows(snapshot, order, "select unnest(?::bigint[])", [held]) if held else []
+    if backwards and first == 1 and len(rows) < min(query.size, total):
         # A whole first page, rather than the few rows before the account.
         return page_of(snapshot, visitor, replace(query, before=None, at_end=False))
-    return AccountPage(_rows(snapshot, query, places), total, first if places else 0, arr, stake)
+    return AccountPage(rows, total, first if rows else 0, arr, stake)
 
 
 def _place_of(snapshot: Snapshot, visitor: Visitor, query: AccountQuery, order: str) -> int | None:
@@ -84,39 +86,47 @@ def _scanned(
     start: int | None,
     backwards: bool,
 ) -> tuple[int, int, list[int], float | None, float | None]:
-    """Count and add up what matches, and find the places of the page's rows in one scan."""
+    """Count and add up what matches, and find where the page's rows lie in one scan."""
     size = query.size
     if backwards:
         bound = snapshot.run.rows + 1 if start is None else start
-        chosen = f"max(place, {size}) filter (where place < {bound})"
+        chosen = f"arg_max(rowid, place, {size}) filter (where place < {bound})"
         before = f"count(*) filter (where place < {bound})"
     else:
         bound = start or 0
-        chosen = f"min(place, {size}) filter (where place > {bound})"
+        chosen = f"arg_min(rowid, place, {size}) filter (where place > {bound})"
         before = f"count(*) filter (where place <= {bound})"
     (row,) = snapshot.ask(
-        f"select count(*) as total, {before} as earlier, {chosen} as places, sum(arr) as arr,"
-        f" sum(stake) as stake from (select {order} as place, arr, stake from accounts"
+        f"select count(*) as total, {before} as earlier, {chosen} as held, sum(arr) as arr,"
+        f" sum(stake) as stake from (select rowid, {order} as place, arr, stake from accounts"
         f" where {where})",
         values,
     )
-    places = sorted(row["places"] or [])
-    first = row["earlier"] - len(places) + 1 if backwards else row["earlier"] + 1
-    return row["total"], first, places, row["arr"], row["stake"]
+    held = row["held"] or []
+    first = row["earlier"] - len(held) + 1 if backwards else row["earlier"] + 1
+    return row["total"], first, held, row["arr"], row["stake"]
 
 
-def _rows(snapshot: Snapshot, query: AccountQuery, places: list[int]) -> list[dict[str, Any]]:
-    if not places:
-        return []
+def _rows_at(snapshot: Snapshot, query: AccountQuery, places: range) -> list[dict[str, Any]]:
+    """Read the accounts at some places of an order, of all accounts."""
     column = snapshot.sorts[query.sort]
     known = snapshot.contents.known[column]
     held = [known + 1 - place if query.descending and place <= known else place for place in places]
-    here, listed = place_in(column), ", ".join(str(place) for place in held)
+    if not held:
+        return []
+    listed = ", ".join(str(place) for place in held)
+    where = f"select rowid from accounts where {place_in(column)} in ({listed})"
+    return _rows(snapshot, snapshot.order_of(query), where)
+
+
+def _rows(
+    snapshot: Snapshot, order: str, held: str, values: Sequence[object] = ()
+) -> list[dict[str, Any]]:
     # Without the inner query the engine would read every column of every row.
     rows = snapshot.ask(
-        f"select {', '.join(snapshot.listed)}, {here} as place_here from accounts"
-        f" where rowid in (select rowid from accounts where {here} in ({listed}))"
+        f"select {', '.join(snapshot.listed)}, {order} as place_here from accounts"
+        f" where rowid in ({held})",
+        values,
     )
-    turn = {place: number for number, place in enumerate(held)}
-    rows.sort(key=lambda row: turn[row["place_here"]])
+    rows.sort(key=lambda row: row["place_here"])
     return [snapshot.told(row) for row in rows]

@@ -13,6 +13,7 @@ from features.catalog import EVERYBODY
 from pipelines.dashboard.panel.registry_reads import BUSY, RegistryReads, settled
 from pipelines.dashboard.web.background import Background, Done
 from pipelines.project.company import open_company
+from pipelines.weights.recommend import effects, shown_better
 from pipelines.weights.rows import ReplayRows, advice_from, replay_rows
 from pipelines.weights.what_if import today_by_segment
 
@@ -161,6 +162,8 @@ def set_up(project: Project, tell: Tell, most_rows: int = MOST_ROWS) -> Bench:
     grades = known.grading.grades(rows, label)
     replayed = known.replay(project)
     tell("putting it together", STEPS)
+    good, horizon_days = known.model.scale.good, project.settings.outcome.horizon_days
+    advice = shown_better(advice, effects(replayed, rows, horizon_days, good=good))
     return Bench(
         known=known,
         grades=grades,

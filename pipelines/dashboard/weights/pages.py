@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from features.catalog import EVERYBODY
 from features.errors import SettingsError
 from pipelines.dashboard.access.visitor import WholeBookOf
-from pipelines.dashboard.panel.panel import Panel
+from pipelines.dashboard.panel.panel import Panel, segment_words
 from pipelines.dashboard.web.background import Done, ready
 from pipelines.dashboard.weights.answers import (
     WeightsAnswer,
@@ -24,6 +24,7 @@ from pipelines.dashboard.weights.bench import STEPS, Bench, recommended_by_segme
 from pipelines.dashboard.weights.sections import (
     advice_sections,
     drawn,
+    lede,
     replay_table,
     shown_segments,
     verdict_sentence,
@@ -128,8 +129,9 @@ def _bench_context(project: Project, bench: Bench) -> dict[str, object]:
     words, good = project.settings.outcome.words, bench.known.model.scale.good
     return {
         "sections": advice_sections(bench, words.noun, words.past),
+        "lede": lede(bench, words.noun),
         "segments": [
-            (name, "all accounts" if name == EVERYBODY else f"{plain(name)} alone")
+            (name, "all accounts" if name == EVERYBODY else f"{plain(segment_words(name))} alone")
             for name in shown_segments(bench)
         ],
         "plain": plain,

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from features.catalog import EVERYBODY
+from pipelines.dashboard.panel.panel import segment_words
 from pipelines.reports.pieces import Section, Table
+from pipelines.reports.terminal.console import plain
 from pipelines.reports.wording import count, money, name, percent, plural, score, share
-from pipelines.weights.report.words import pointed_to, reason, segment_name, verdict
+from pipelines.weights.report.sections_replay import replay_sentence
+from pipelines.weights.report.words import pointed_to, reason, verdict
 from pipelines.weights.rows import FULL_MODEL, RECOMMENDED, TODAY
 from pipelines.weights.what_if import WHAT_IF
 
@@ -25,7 +28,7 @@ CONTENDERS = {
     TODAY: "Today's weights",
     WHAT_IF: "Your weights",
     RECOMMENDED: "Recommended weights",
-    FULL_MODEL: "Full model",
+    FULL_MODEL: "Health score",
 }
 Row = Mapping[str, Any]
 
@@ -48,7 +51,7 @@ def advice_sections(bench: Bench, noun: str, past: str) -> list[Section]:
     return [
         Section(
             f"weights-{place}",
-            str(segment_name(segment).striptags()),
+            "All accounts" if segment == EVERYBODY else plain(segment_words(segment)),
             _sentence(bench.advice[segment], noun),
             [_weights(bench.advice[segment], past, good)],
         )
@@ -122,6 +125,14 @@ def replay_table(replayed: Replayed, segment: str, *, good: bool, noun: str, dra
         ],
         rows,
     )
+
+
+def lede(bench: Bench, noun: str) -> str | None:
+    """Say what a scorecard sees and what the health score does; None where nothing happened."""
+    lines = _lines(bench.replayed.table, EVERYBODY)
+    if not lines[TODAY]["positives"]:
+        return None
+    return replay_sentence(lines, noun, good=bench.known.model.scale.good)
 
 
 def drawn(bench: Bench) -> str:

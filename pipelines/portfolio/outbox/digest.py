@@ -246,7 +246,7 @@ def _renewals(book: Snapshot, reader: Visitor) -> Part:
         worth = f"ARR {money(row['arr'])}, " if row["arr"] is not None else ""
         about = (
             f"{short_day(row[RENEWAL])}, {worth}{row['band']} ({row['score']:.1f}),"
-            f" chance {percent(row['probability'], 0)}"
+            f" chance {percent(row['probability'])}"
         )
         key = f"renewal:{row['account_id']}:{row[RENEWAL]}:{stage}"
         items.append(Item(key, row["account_id"], _name(row), about))

@@ -34,7 +34,9 @@ def plain(text: object, limit: int = 80) -> str:
     >>> plain("Acme\x1b[31m\nLtd")
     'Acme [31m Ltd'
     """
-    clean = "".join(" " if unicodedata.category(c)[0] == "C" else c for c in str(text))
+    clean = str(text)
+    if not clean.isprintable():
+        clean = "".join(" " if unicodedata.category(c)[0] == "C" else c for c in clean)
     clean = " ".join(clean.split())
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
 

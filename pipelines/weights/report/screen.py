@@ -32,7 +32,7 @@ CONTENDERS = {
     TODAY: "today's",
     WHAT_IF: "these",
     RECOMMENDED: "advised",
-    FULL_MODEL: "full model",
+    FULL_MODEL: "health score",
 }
 NAME = 26
 FEW = 20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
@@ -36,7 +36,7 @@ Lines = Mapping[tuple[str, str], Line]
 CONTENDERS = {
     TODAY: "Today's weights",
     RECOMMENDED: "Recommended weights",
-    FULL_MODEL: "Full model",
+    FULL_MODEL: "Health score",
 }
 
 
@@ -92,11 +92,26 @@ def _lines(recommended: Recommended) -> Lines:
 
 def _answer(recommended: Recommended, lines: Lines) -> str:
     noun, past = recommended.words
-    colour = "green" if recommended.good else "red"
     if (EVERYBODY, TODAY) not in lines:
         return f"No account {past} on the replayed dates, so there is nothing to compare."
-    today, advised = lines[EVERYBODY, TODAY], lines[EVERYBODY, RECOMMENDED]
-    model = lines[EVERYBODY, FULL_MODEL]
+    told = {one: lines[EVERYBODY, one] for one in (TODAY, RECOMMENDED, FULL_MODEL)}
+    return f"{replay_sentence(told, noun, good=recommended.good)}."
+
+
+def replay_sentence(told: Mapping[str, Mapping[Any, Any]], noun: str, *, good: bool) -> str:
+    """Say what today's weights, the recommended ones and the health score itself saw in time.
+
+    Parameters
+    ----------
+    told : mapping of str to mapping
+        A line of the replay of each of them.
+    noun : str
+        How people speak of the outcome.
+    good : bool
+        Whether it is good news.
+    """
+    today, advised, model = told[TODAY], told[RECOMMENDED], told[FULL_MODEL]
+    colour = "green" if good else "red"
     low, high = advised["caught_ahead_low"], advised["caught_ahead_high"]
     sure = (
         "more than chance explains"
@@ -108,7 +123,7 @@ def _answer(recommended: Recommended, lines: Lines) -> str:
     return (
         f"Of {count(today['positives'])} cases of {noun}, today's weights were {colour} in"
         f" {percent(today['caught'], 0)}, the recommended ones in {percent(advised['caught'], 0)}"
-        f" ({sure}), and the full model in {percent(model['caught'], 0)}."
+        f" ({sure}), and the health score itself in {percent(model['caught'], 0)}"
     )
 
 

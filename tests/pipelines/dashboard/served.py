@@ -18,6 +18,7 @@ from pipelines.dashboard.access.tokens import tokens_file
 from pipelines.dashboard.access.users import User, UsersFile
 from pipelines.dashboard.app import create_app
 from pipelines.project.project import Project, load_project
+from pipelines.project.settings.serve import ServeSettings
 from pipelines.store.opening import open_store
 from pipelines.store.runs import Run, RunKey
 from tests.pipelines.issued import GROUPS_OF, batch
@@ -166,6 +167,11 @@ class Browser:
 
     def log_in(self, name: str, password: str = PASSWORD, wanted: str = "/") -> Any:
         return self.post("/login", {"user": name, "password": password, "next": wanted})
+
+
+def asked_alone(project: Project) -> ServeSettings:
+    """Settings with which the panel looks for newer runs when it is told to, and not beside."""
+    return project.settings.serve.model_copy(update={"refresh_seconds": 3600})
 
 
 class Clock:

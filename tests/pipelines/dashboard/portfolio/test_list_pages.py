@@ -160,7 +160,7 @@ def test_a_csm_sees_their_accounts_alone(shared, snapshot) -> None:
     ]
     assert not set(linked(page)) & set(others)
     for asked in ("owner=Zo%C3%A9", "unknown=owner", "q=A-0001"):
-        assert "No account is like that." in browser.get(f"/accounts?{asked}").text
+        assert "No account matches." in browser.get(f"/accounts?{asked}").text
         assert browser.get(f"/api/v1/accounts?{asked}").json()["total"] == 0
     # As if it did not exist.
     for address in ("/accounts/A-0001", "/api/v1/accounts/A-0001"):

@@ -154,7 +154,7 @@ def test_who_may_see_nobody_is_told_so(bare) -> None:
         assert page.status_code == 200
         assert "None of the accounts you may see was scored" in page.text
         assert browser.get("/api/v1/portfolio").json()["accounts"] == 0
-        assert "No account is like that." in browser.get("/accounts").text
+        assert "No account matches." in browser.get("/accounts").text
 
 
 def test_a_real_company_is_summed_up_as_the_report_does(scored, tmp_path) -> None:

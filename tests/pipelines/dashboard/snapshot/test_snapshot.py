@@ -23,6 +23,7 @@ from tests.pipelines.dashboard.served import (
     OWNERS,
     PLANS,
     account_id,
+    asked_alone,
     company,
     issue_scores,
 )
@@ -46,7 +47,7 @@ def project(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def snapshot(project):
-    with Snapshots(project, project.settings.serve) as snapshots:
+    with Snapshots(project, asked_alone(project)) as snapshots:
         snapshots.refresh()
         found = snapshots.current("main")
     assert found is not None
@@ -252,7 +253,7 @@ def test_batches_hold_the_whole_view_in_order(snapshot, rows) -> None:
 
 def test_newer_runs_and_revisions_are_taken_up_and_the_store_is_let_go(tmp_path) -> None:
     project = company(tmp_path / "company", 30)
-    with Snapshots(project, project.settings.serve) as snapshots:
+    with Snapshots(project, asked_alone(project)) as snapshots:
         snapshots.refresh()
         assert snapshots.current("main") is None
         assert "does not exist; issue scores with" in snapshots.why_none("main", ADMIN)
@@ -286,7 +287,7 @@ def test_while_the_store_cannot_be_read_the_earlier_scores_serve_and_say_so(tmp_
     project = company(tmp_path / "company", 30)
     issue_scores(project, 30)
     store = tmp_path / "company" / "scores.duckdb"
-    with Snapshots(project, project.settings.serve) as snapshots:
+    with Snapshots(project, asked_alone(project)) as snapshots:
         snapshots.refresh()
         held = snapshots.current("main")
         assert snapshots.stale("main", ADMIN) is None
@@ -310,7 +311,7 @@ def test_without_its_tables_a_run_is_shown_by_ids(tmp_path) -> None:
     project = company(tmp_path / "company", 30)
     issue_scores(project, 30)
     (tmp_path / "company" / "data" / "accounts.csv").unlink()
-    with Snapshots(project, project.settings.serve) as snapshots:
+    with Snapshots(project, asked_alone(project)) as snapshots:
         snapshots.refresh()
         found = snapshots.current("main")
         assert found.contents.notes[0].sentence.startswith("Names, owners and attributes of")
@@ -324,7 +325,7 @@ def test_a_store_that_lost_a_part_is_said_to_be_so(tmp_path) -> None:
     project = company(tmp_path / "company", 30)
     issue_scores(project, 30)
     store = tmp_path / "company" / "scores.duckdb"
-    with Snapshots(project, project.settings.serve) as snapshots:
+    with Snapshots(project, asked_alone(project)) as snapshots:
         snapshots.refresh()
         assert snapshots.stale("main", ADMIN) is None
         store.write_bytes(store.read_bytes()[: store.stat().st_size // 2])
@@ -345,11 +346,11 @@ def test_what_a_killed_panel_left_is_removed_and_nothing_else(tmp_path, monkeypa
         (folder / "copy.duckdb").write_bytes(b"scores")
     link = tmp_path / f"{FOLDERS}link"
     link.symlink_to(other)
-    with Snapshots(project, project.settings.serve):
+    with Snapshots(project, asked_alone(project)):
         (running,) = set(tmp_path.glob(f"{FOLDERS}*")) - {left, young, link}
         for folder in (left, other, running):
             os.utime(folder, (1_000_000_000, 1_000_000_000))
-        with Snapshots(project, project.settings.serve):
+        with Snapshots(project, asked_alone(project)):
             assert not left.exists()
             assert young.exists()
             assert other.exists()

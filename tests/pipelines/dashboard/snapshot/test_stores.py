@@ -16,7 +16,7 @@ from pipelines.dashboard.snapshot.query import AccountQuery
 from pipelines.dashboard.snapshot.watch import Snapshots
 from pipelines.project.project import load_project
 from tests.features.servers import PostgresServer, running_postgres
-from tests.pipelines.dashboard.served import account_id, company, issue_scores
+from tests.pipelines.dashboard.served import account_id, asked_alone, company, issue_scores
 from tests.pipelines.issued import STORES, read
 
 ADMIN = Visitor("root", "admin")
@@ -39,7 +39,7 @@ def test_a_run_is_the_same_from_every_other_store(kind, tmp_path, request) -> No
     project.path.write_text(f"{text}[store]\nurl = {json.dumps(url)}\n", encoding="utf-8")
     project = load_project(project.path)
     issue_scores(project, 40)
-    with Snapshots(project, project.settings.serve) as snapshots:
+    with Snapshots(project, asked_alone(project)) as snapshots:
         snapshots.refresh()
         snapshot = snapshots.current("main")
         assert snapshot is not None, snapshots.why_none("main", ADMIN)
@@ -65,7 +65,7 @@ def test_those_who_ask_while_a_newer_run_is_taken_are_answered_from_one(tmp_path
             if len(page.rows) != snapshot.run.rows or page.total != snapshot.run.rows:
                 wrong.append(page)
 
-    with Snapshots(project, project.settings.serve) as snapshots:
+    with Snapshots(project, asked_alone(project)) as snapshots:
         snapshots.refresh()
         threads = [threading.Thread(target=ask, args=(snapshots,)) for _ in range(2)]
         for thread in threads:

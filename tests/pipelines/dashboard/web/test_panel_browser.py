@@ -209,7 +209,7 @@ def test_a_csm_is_kept_to_their_accounts(browser, address) -> None:
     assert page.locator("nav[aria-label=Pages] a").all_inner_texts() == ["Portfolio", "Accounts"]
     for path, status in (("/accounts/A-0000", 404), ("/weights", 403), ("/users", 403)):
         assert visit.go(path).status == status
-        assert page.locator("h1").inner_text() in ("Not Found", "Forbidden")
+        assert page.locator("h1").inner_text() in ("Nothing is here", "This is not for you")
     # The browser says of each that it failed, and of nothing else.
     assert len(visit.said) == 3
     assert all(said.startswith("Failed to load resource") for said in visit.said)

@@ -120,7 +120,7 @@ def test_the_form_works_without_script_and_can_be_linked_to(panel, oracle) -> No
         TODAY: "Today's weights",
         WHAT_IF: "Your weights",
         RECOMMENDED: "Recommended weights",
-        FULL_MODEL: "Full model",
+        FULL_MODEL: "Health score",
     }
     assert [row[0] for row in table.rows] == list(names.values())
     for contender, name in names.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -64,6 +65,16 @@ def test_names_of_any_kind_fit(project, number) -> None:
     assert "\u202e" not in html
     assert "<b>id</b>" not in html
     assert len(pages_of(html)) == 1
+
+
+def test_an_account_of_which_all_is_said_has_one_page_and_one_slide(project) -> None:
+    made = pack_of(project, [account_id(6)], owner=None, first=1)
+    (sheet,) = made.sheets
+    wordy = [(what, figure, "said in many words; " * 8) for what, figure, _ in sheet.figures * 2]
+    said = replace(sheet.call, sentences=["a reason that names all it is about; " * 4] * 3)
+    longest = replace(made, sheets=[replace(sheet, figures=wordy[:6], call=said)])
+    for is_wide in (False, True):
+        assert len(pages_of(longest.html(is_wide=is_wide))) == 1
 
 
 def test_what_is_not_there_is_refused(project) -> None:

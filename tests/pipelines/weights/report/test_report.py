@@ -122,7 +122,11 @@ def test_bands_are_told_by_the_rate_that_was_observed(recommended, page):
 def test_the_replay_is_told_as_it_was_measured(recommended, page):
     told = page.table("Pairs ranked right (AUC)").by_name
     table = recommended.replayed.table.set_index(["segment", "contender"])
-    names = {TODAY: "Today's weights", RECOMMENDED: "Recommended weights", FULL_MODEL: "Full model"}
+    names = {
+        TODAY: "Today's weights",
+        RECOMMENDED: "Recommended weights",
+        FULL_MODEL: "Health score",
+    }
     for contender, name in names.items():
         row = table.loc["all", contender]
         assert told[name]["Seen red"].split(" (")[0] == percent(row["caught"], 0)

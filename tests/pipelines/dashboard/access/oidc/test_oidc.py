@@ -17,7 +17,7 @@ from features.errors import SettingsError
 from pipelines.dashboard.panel.oidc import BEGUN_SECONDS
 from pipelines.project.project import load_project
 from pipelines.project.settings.serve import OidcSettings
-from tests.pipelines.dashboard.access.identity_provider import (
+from tests.pipelines.dashboard.access.oidc.identity_provider import (
     CLIENT,
     SECRET,
     Provider,

@@ -35,6 +35,8 @@ class Provider:
     spoil: Callable[[dict[str, Any]], str] | None = None
     change: dict[str, Any] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    ill: dict[str, Callable[[BaseHTTPRequestHandler], None]] = field(default_factory=dict)
+    """Paths that are answered otherwise."""
 
     def agree(self, address: str, **claims: Any) -> dict[str, str]:
         """Log somebody in who was sent here, and return what the browser is sent back with."""
@@ -72,6 +74,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         provider = self.provider
         provider.asked.append(self.path)
+        if self.path in provider.ill:
+            provider.ill[self.path](self)
+            return
         if self.path == "/keys":
             self._answer(200, provider.keys())
             return
@@ -84,6 +89,9 @@ class _Handler(BaseHTTPRequestHandler):
         provider = self.provider
         provider.asked.append(self.path)
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        if self.path in provider.ill:
+            provider.ill[self.path](self)
+            return
         form = {name: values[0] for name, values in parse_qs(body).items()}
         login = base64.b64encode(b"panel:s%20e%2Fcret").decode()
         asked, claims = provider.codes.pop(form["code"], ({}, {}))
