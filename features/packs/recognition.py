@@ -142,7 +142,7 @@ def changed_layouts(packs: Iterable[Pack], names: Sequence[str], columns: Column
         for wanted in (each for each in pack.inputs.values() if not each.optional):
             alike = [name for name in names if _ends_with(name, wanted)]
             gone = min((wanted.lacks(columns(name)) for name in alike), key=len, default=None)
-            if gone is None or len(gone) > MOST_GONE:
+            if gone is None or len(gone) > min(MOST_GONE, len(wanted.has) // 3):
                 break
             complete += not gone
             lacking += [f"'{alike[0]}' lacks {sample(gone, 4)}"] if gone else []
