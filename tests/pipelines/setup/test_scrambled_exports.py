@@ -73,6 +73,7 @@ def features(folder: Path) -> pd.DataFrame:
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["five tools", "salesforce-fivetran"])
 def test_the_future_of_exports_changes_no_feature(truth: Any, layout: str, tmp_path: Path) -> None:
     folder = tmp_path / "data"
@@ -80,6 +81,7 @@ def test_the_future_of_exports_changes_no_feature(truth: Any, layout: str, tmp_p
     before = features(folder)
     chance = np.random.default_rng(3)
     assert sum(scramble(file, chance) for file in sorted(folder.glob("*.parquet"))) > 100
-    pd.testing.assert_frame_equal(features(folder), before, check_exact=True)
+    # Rows are summed in another order where others are gone.
+    pd.testing.assert_frame_equal(features(folder), before, rtol=0, atol=1e-12)
     assert len(before) > 20
     assert before.notna().any().mean() > 0.5
