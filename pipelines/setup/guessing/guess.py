@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 WHO = ("account", "customer", "company", "client", "organization", "name")
 """What a table of accounts may call the account itself."""
+PERSONS = {"users", "members", "subscribers", "people", "user", "member", "subscriber"}
+"""Of two tables that the same others point at, the one that is called so holds the accounts."""
 BEGAN = "first_contract"
 Guess = Callable[[str, str], TableGuess]
 """Guesses the columns of a contract table in a source table."""
@@ -56,7 +58,10 @@ def guess_tables(source: Source, hints: Hints = NO_HINTS) -> tuple[list[TableGue
         free = [table for table in source.tables if table not in chosen.values()]
         pointed = [table for table in free if keys.main_key(table) is not None]
         if pointed:
-            chosen["accounts"] = max(pointed, key=keys.reach)
+            chosen["accounts"] = max(
+                pointed,
+                key=lambda table: (keys.reach(table), bool(PERSONS & {*table_words(table)})),
+            )
         elif "subscriptions" not in chosen:
             chosen |= _one_table_of_all(free, keys, guessed)
     if "accounts" in chosen:

@@ -104,8 +104,11 @@ def test_a_persons_id_that_is_the_accounts_fills_one_role(read: Read, tmp_path: 
     terms += [[n, ROWS + 1 - n, day(n), ended(n)] for n in range(1, ROWS + 1)]
     events = [["event_id", "user_id", "event_date", "event_type"]]
     events += [[n, 1 + n % ROWS, day(n), "save"] for n in range(6 * ROWS)]
-    read({"app_users": users, "subscriptions": terms, "usage_events": events})
+    found = [["found_id", "user_id", "found_on"], *([f"F{n}", n, day(n)] for n in range(1, ROWS))]
+    found.append([f"F{ROWS}", ROWS, day(ROWS)])
+    read({"ads": found, "app_users": users, "subscriptions": terms, "usage_events": events})
     tables = load_project(tmp_path / "h.toml").settings.tables
+    assert tables.accounts.source == "app_users"
     assert tables.subscriptions.columns["account_id"] == "user_id"
     assert tables.usage_events.columns["account_id"] == "user_id"
     assert tables.usage_events.columns["user_id"] == ""
