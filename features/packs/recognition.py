@@ -134,6 +134,31 @@ def recognise_all(
     return list(best.values())
 
 
+def changed_layouts(packs: Iterable[Pack], names: Sequence[str], columns: Columns) -> list[str]:
+    """Name the vendors whose required tables are all there and lack few of their columns."""
+    told: dict[str, str] = {}
+    for pack in packs:
+        lacking, complete = [], 0
+        for wanted in (each for each in pack.inputs.values() if not each.optional):
+            alike = [name for name in names if _ends_with(name, wanted)]
+            gone = min((wanted.lacks(columns(name)) for name in alike), key=len, default=None)
+            if gone is None or len(gone) > min(MOST_GONE, len(wanted.has) // 3):
+                break
+            complete += not gone
+            lacking += [f"'{alike[0]}' lacks {sample(gone, 4)}"] if gone else []
+        else:
+            if lacking and complete:
+                told.setdefault(
+                    pack.vendor,
+                    f"The tables look like {pack.title}, whose layout has changed:"
+                    f" {'; '.join(lacking[:4])}. They are read as one's own",
+                )
+    return list(told.values())
+
+
+MOST_GONE = 2
+
+
 def refuse_shared(recognised: Sequence[Recognised]) -> None:
     """Refuse that two packs read one table.
 

@@ -31,13 +31,15 @@ _ROWS_OWN = frozenset({
 MONEY = ("mrr", "amount")
 # Nobody signs for so long; such dates stand for a contract without an end.
 LONGEST_TERM_DAYS = 3650
+FEWEST_MONTHS = 3
+OFTEN = 0.5
 
 
 def row_doubts(table: CleanTable) -> list[Finding]:
     """List what a person should look at."""
     doubts = _currencies(table)
     if table.contract.name == "invoices":
-        doubts += _void_invoices(table)
+        doubts += _void_invoices(table) + _months_or_days(table)
     if table.contract.name == "subscriptions":
         doubts += _side_by_side(table) + _odd_terms(table)
     return doubts
@@ -107,6 +109,37 @@ def _void_invoices(table: CleanTable) -> list[Finding]:
         )
         doubts.append(Finding("void-invoices", text))
     return doubts
+
+
+def _months_or_days(table: CleanTable) -> list[Finding]:
+    """Say that the first of a month may stand for the month, whose sum is known at its end."""
+    has_days = table.has("due_at") or table.has("paid_at")
+    if has_days or not table.has("amount", "issued_at"):
+        return []
+    rows = table.cleaned
+    first = rows.issued_at == rows.issued_at.truncate("M")
+    each = rows.group_by("account_id").aggregate(
+        n=rows.count(),
+        months=rows.issued_at.nunique(),
+        sums=rows.amount.nunique(),
+        odd=(~first).sum(),
+    )
+    regular = (each.n >= FEWEST_MONTHS) & (each.months == each.n)
+    facts = each.aggregate(
+        rows=each.n.sum(),
+        odd=each.odd.sum(),
+        changing=each.n.sum(where=regular & (each.sums >= OFTEN * each.n)),
+    )
+    row = facts.execute().iloc[0].fillna(0)
+    # What is the same month after month was known before any of them.
+    if not row["rows"] or row["odd"] or row["changing"] < OFTEN * row["rows"]:
+        return []
+    text = (
+        f"all {int(row['rows']):,} invoices are dated by the first of a month and their amounts"
+        " change from month to month: if an amount is of the month that begins on that day, it is"
+        ' known too early; set covers = "month" under [tables.invoices]'
+    )
+    return [Finding("months-or-days", text)]
 
 
 def _side_by_side(table: CleanTable) -> list[Finding]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from features.catalog import Signal
+from features.catalog import AGE, Signal
 from features.errors import EvidenceError, sample
 from models.arrays import Codes, Floats
 from models.backtest.leakage import LEAST_POSITIVES, UNSPLIT
@@ -33,6 +33,9 @@ from models.training.splits import account_holdout, time_holdout
 DUE = "renewal_due"
 TIMING = (DUE, "days_to_renewal", "term_days")
 """Signals of a date that was agreed beforehand."""
+AGES = ("tenure_days", "lifecycle_stage")
+"""Signals of the date on which an account began."""
+LEAST_STAYED = 0.1
 MOST_ENDED = 1 / 3
 MOST_ROWS = 250_000
 """More rows would say no more of a signal that gives the outcome away."""
@@ -92,7 +95,8 @@ def giveaways(
     gaps = np.abs(missing[tested == 1].mean(axis=0) - missing[tested == 0].mean(axis=0))
     by_outcome = {name for name, gap in zip(encoder.names, gaps, strict=True) if gap >= GIVEN_AWAY}
     found_at_end = _known_at_the_end(encoder.names, values, outcome, accounts, seed)
-    honest = TIMING if _renewals_may_go_well(frame) else ()
+    honest = {*(TIMING if _renewals_may_go_well(frame) else ())}
+    honest |= {*(AGES if _old_ones_stay(frame) else ())}
     at_once = [
         suspect
         for suspect in found
@@ -166,3 +170,27 @@ def _renewals_may_go_well(frame: Rows) -> bool:
         return False
     due = frame["happened"][frame[DUE] == 1]
     return len(due) >= CERTAIN_ROWS and float(due.mean()) <= MOST_ENDED
+
+
+def _old_ones_stay(frame: Rows) -> bool:
+    """Whether many who began as early as those who left are still there.
+
+    Where accounts leave young, or at the end of a first term, their age ranks churn well, and is
+    known. Where the date on which one began is overwritten at each renewal, it is ancient of those
+    who left alone: whoever stays began anew within the last term.
+    """
+    if AGE not in frame.columns:
+        return False
+    accounts, first, account = np.unique(
+        frame["account_id"].to_numpy(dtype=object), return_index=True, return_inverse=True
+    )
+    days = (
+        pd.to_datetime(frame["observation_date"]).to_numpy().astype("datetime64[D]").astype(float)
+    )
+    began = (days - frame[AGE].to_numpy(dtype=float))[first]
+    left = np.zeros(len(accounts))
+    np.maximum.at(left, account, frame["happened"].to_numpy(dtype=float))
+    if not left.any():
+        return False
+    early = began <= np.nanmedian(began[left == 1])
+    return bool(early.sum() >= CERTAIN_ROWS and 1 - left[early].mean() >= LEAST_STAYED)

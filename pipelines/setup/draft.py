@@ -152,6 +152,8 @@ def draft(
     answers: Answers = NO_ANSWERS,
 ) -> tuple[str, list[str]]:
     """Compose the configuration's text and the list of doubts."""
+    from features.packs.pack import known_packs
+    from features.packs.recognition import changed_layouts
     from features.packs.views import View, with_views
     from pipelines.setup.drafting.attributes import attributes_of, common_features, name_apart
     from pipelines.setup.drafting.measures import draft_measures
@@ -196,6 +198,9 @@ def draft(
     labels = by_name.get("labels")
     doubts = notes + ([] if tells_of_churn or labels is not None else [_NO_OUTCOME])
     if not vendors:
+        doubts += changed_layouts(
+            known_packs().values(), list(source.tables), lambda name: source.tables[name].columns
+        )
         doubts += churn_doubts(by_name, source)
     if tells_of_churn and labels is not None and "observed_at" not in labels.columns:
         # Beside tables with dates a label must name its own.

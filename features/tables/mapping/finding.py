@@ -28,6 +28,7 @@ Code = Literal[
     "labels-undated",
     "last-day-unclear",
     "levels-many",
+    "months-or-days",
     "negative-values",
     "no-account",
     "no-amount",

@@ -12,7 +12,7 @@ from features.tables.mapping.ends import Period
 from features.tables.mapping.frozen import Frozen as Frozen
 from features.tables.mapping.keep import Condition
 
-SUMMED_UP = ("usage_events", "snapshots")
+SUMMED_UP = ("usage_events", "snapshots", "invoices")
 """Tables whose rows may sum up a time."""
 
 

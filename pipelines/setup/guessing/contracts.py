@@ -20,7 +20,7 @@ from pipelines.setup.guessing.amounts import (
     plain_month,
 )
 from pipelines.setup.guessing.keys import Keys
-from pipelines.setup.guessing.shapes import first_times, is_epoch
+from pipelines.setup.guessing.shapes import first_times, is_epoch, time_columns
 from pipelines.setup.guessing.sql import in_language_of, named, same_text, table_named
 from pipelines.setup.guessing.words import words_of
 
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 _TRIAL_END = re.compile("trial.*(end|until|expire|_to$)|(end|until).*trial", re.I)
 _TRIAL = re.compile("(^|_)trial(_|$)", re.I)
+_PAID_FROM = re.compile(
+    r"(^|_)(convert\w*|conversion|paid|first_pa(id|yment)|subscribed|paying)(_|$)", re.I
+)
+_NOT_FROM = re.compile(r"(^|_)(last|next|end\w*|until|through|to)(_|$)", re.I)
 _LIVE = re.compile("^(is_)?live_?(mode)?$", re.I)
 _TEST = re.compile("^(is_)?(test|test_?mode|sandbox|internal|demo|dummy)(_account|_mode)?$", re.I)
 CURRENT_VERSIONS = {
@@ -122,6 +126,33 @@ def _is_free(guess: TableGuess, table: ir.Table, name: str) -> bool:
         free=table[price].max(where=is_flagged), paid=table[price].min(where=~is_flagged)
     ).execute().iloc[0]  # fmt: skip
     return bool(facts["free"] == 0 and facts["paid"] > 0)
+
+
+def begin_when_paid(guess: TableGuess, table: ir.Table) -> bool:
+    """Let contracts begin when they were first paid, where a later time says so and some lack it.
+
+    Who never paid has nothing to leave, and everybody who left had paid.
+    """
+    start, end = guess.columns.get("started_at"), guess.columns.get("ended_at")
+    called = [name for name in guess.unused if _PAID_FROM.search("_".join(words_of(name)))
+              and not _NOT_FROM.search("_".join(words_of(name)))]  # fmt: skip
+    paid = time_columns(table, called) if called and start and end else []
+    if len(paid) != 1 or not start or not end:
+        return False
+    rows = first_times(table, [start, end, paid[0]])
+    has_paid, both = rows[paid[0]].notna(), rows[[start, paid[0]]].dropna()
+    after = (both[paid[0]] >= both[start]).mean() if len(both) else 0.0
+    left = rows[rows[end].notna()]
+    if has_paid.all() or not len(left) or min(after, left[paid[0]].notna().mean()) < MOSTLY:
+        return False
+    guess.columns["started_at"] = paid[0]
+    guess.unused = [start, *(name for name in guess.unused if name != paid[0])]
+    guess.keep.append((paid[0], "missing", False))
+    guess.notes.append(
+        f"contracts begin on {paid[0]}, and the {1 - has_paid.mean():.0%} without it were never"
+        " paid and are left out (else --trials)"
+    )
+    return True
 
 
 def make_contracts(

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
 from features.tables.mapping.contract import CONTRACT
 from pipelines.setup.guessing.amounts import plain_month
 from pipelines.setup.guessing.columns import NO_HINTS, Hints, TableGuess, guess_table
-from pipelines.setup.guessing.contracts import drop_what_is_none, make_contracts
+from pipelines.setup.guessing.contracts import (
+    begin_when_paid,
+    drop_what_is_none,
+    make_contracts,
+)
 from pipelines.setup.guessing.evidence import INCLUDED
 from pipelines.setup.guessing.keys import SURELY_INCLUDED, Keys, Reference
 from pipelines.setup.guessing.leaving import find_leaving
@@ -17,7 +22,7 @@ from pipelines.setup.guessing.names import TABLE_NAMES
 from pipelines.setup.guessing.payments import tell_failed_payments
 from pipelines.setup.guessing.shapes import role_of
 from pipelines.setup.guessing.sql import in_language_of, named, table_named
-from pipelines.setup.guessing.words import by_name, table_words
+from pipelines.setup.guessing.words import by_name, table_words, words_of
 
 if TYPE_CHECKING:
     from features.sources.source import Source
@@ -25,6 +30,9 @@ if TYPE_CHECKING:
 
 WHO = ("account", "customer", "company", "client", "organization", "name")
 """What a table of accounts may call the account itself."""
+PERSONS = {"users", "members", "subscribers", "people", "user", "member", "subscriber"}
+"""Of two tables that the same others point at, the one that is called so holds the accounts."""
+BEGAN = "first_contract"
 Guess = Callable[[str, str], TableGuess]
 """Guesses the columns of a contract table in a source table."""
 
@@ -50,7 +58,10 @@ def guess_tables(source: Source, hints: Hints = NO_HINTS) -> tuple[list[TableGue
         free = [table for table in source.tables if table not in chosen.values()]
         pointed = [table for table in free if keys.main_key(table) is not None]
         if pointed:
-            chosen["accounts"] = max(pointed, key=keys.reach)
+            chosen["accounts"] = max(
+                pointed,
+                key=lambda table: (keys.reach(table), bool(PERSONS & {*table_words(table)})),
+            )
         elif "subscriptions" not in chosen:
             chosen |= _one_table_of_all(free, keys, guessed)
     if "accounts" in chosen:
@@ -59,7 +70,13 @@ def guess_tables(source: Source, hints: Hints = NO_HINTS) -> tuple[list[TableGue
         if named is not None and not {"ended_at", "renewal_at"} & set(named.columns):
             # Called so, and nobody ever leaves it: another table may be what is meant.
             del chosen["subscriptions"]
+        timeless = {
+            name: chosen.pop(name) for name in [*chosen] if _lacks_time(chosen, name, guessed)
+        }
         _choose_by_shape(chosen, keys, source)
+        for name, table in timeless.items():
+            if table not in chosen.values():
+                chosen.setdefault(name, table)
         if named is not None:
             chosen.setdefault("subscriptions", named.source)
     guesses = {name: guessed(name, chosen[name]) for name in CONTRACT if name in chosen}
@@ -69,6 +86,7 @@ def guess_tables(source: Source, hints: Hints = NO_HINTS) -> tuple[list[TableGue
             if guess.name != "accounts":
                 _find_account(guess, guesses["accounts"], keys)
         _find_contracts_in_accounts(guesses, source)
+        _begin_with_contracts(guesses, source)
     else:
         _make_accounts(guesses, source)
     for guess in guesses.values():
@@ -78,6 +96,8 @@ def guess_tables(source: Source, hints: Hints = NO_HINTS) -> tuple[list[TableGue
     paid = guesses.get("subscriptions")
     if paid is not None and not paid.missing:
         others = [table for table in chosen.values() if table != paid.source]
+        if not hints.trials and begin_when_paid(paid, source.tables[paid.source]):
+            hints = replace(hints, trials=True)
         used = make_contracts(paid, source, keys, others, hints)
         owner = None if "mrr" in paid.columns else chosen.get("accounts")
         if owner is not None and _pays_by_account(paid, owner, source, keys):
@@ -149,10 +169,24 @@ def _by_ending(
             for table, parts in words.items()
             if parts[-len(ending) :] in (ending, [*ending[:-1], ending[-1].removesuffix("s")])
         ]
+        if name == "usage_events":
+            alike = [table for table in alike if not _is_of_money(guessed(name, table).unused)]
         fitting = [t for t in alike if set(guessed(name, t).missing) <= {"account_id"}]
         if len(fitting) == 1:
             return fitting[0]
     return None
+
+
+def _is_of_money(columns: Iterable[str]) -> bool:
+    """Whether events are what was billed: to be billed is no use."""
+    return any({"mrr", "arr", "revenue"} & set(words_of(name)) for name in columns)
+
+
+def _lacks_time(chosen: dict[str, str], name: str, guessed: Guess) -> bool:
+    """Whether a table is called so and does not say when its rows happened, as another may."""
+    return name in ("usage_events", "tickets") and (
+        CONTRACT[name].time in guessed(name, chosen[name]).missing
+    )
 
 
 def _choose_by_shape(chosen: dict[str, str], keys: Keys, source: Source) -> None:
@@ -162,6 +196,8 @@ def _choose_by_shape(chosen: dict[str, str], keys: Keys, source: Source) -> None
     for table in source.tables:
         pointing = [] if table in chosen.values() else _pointing(table, owner, keys)
         role = _role(source, table, pointing[0].column) if pointing else None
+        if role == "usage_events" and _is_of_money(source.tables[table].columns):
+            continue
         if role is not None and role not in chosen:
             alike.setdefault(role, []).append(table)
     if "usage_events" in alike:
@@ -214,6 +250,9 @@ def _move(guess: TableGuess, origin: str) -> None:
     before = guess.columns.pop("account_id", None)
     guess.unused += [before] if before is not None else []
     guess.columns = {name: each for name, each in guess.columns.items() if each != origin}
+    if origin in {column.name for column in CONTRACT[guess.name].all_columns()} - {"account_id"}:
+        # An empty text switches a column of the contract's own name off.
+        guess.columns[origin] = ""
     guess.columns = {"account_id": origin, **guess.columns}
     if origin in guess.unused:
         guess.unused.remove(origin)
@@ -278,6 +317,30 @@ def _find_contracts_in_accounts(guesses: dict[str, TableGuess], source: Source) 
             accounts.missing.remove("created_at")
             accounts.columns["created_at"] = found.columns["started_at"]
         accounts.unused = [name for name in accounts.unused if name not in taken]
+
+
+def _begin_with_contracts(guesses: dict[str, TableGuess], source: Source) -> None:
+    """Let an account begin with its first contract, where its own table does not say since when."""
+    accounts, contracts = guesses["accounts"], guesses.get("subscriptions")
+    if accounts.missing != ["created_at"] or contracts is None or contracts.missing:
+        return
+    start, key = contracts.columns["started_at"], accounts.columns["account_id"]
+    kind = source.tables[contracts.source][start].type()
+    if contracts.account_via is not None or not (kind.is_timestamp() or kind.is_date()):
+        return
+    account, table = named(contracts.columns["account_id"]), table_named(contracts.source)
+    accounts.view = in_language_of(
+        source,
+        f"SELECT a.*, f.began AS {BEGAN} FROM {table_named(accounts.source)} AS a LEFT JOIN"
+        f" (SELECT {account} AS who, MIN({named(start)}) AS began FROM {table} GROUP BY {account})"
+        f" AS f ON a.{named(key)} = f.who",
+    )
+    accounts.made_from, accounts.source = accounts.source, "accounts_of_contracts"
+    accounts.columns["created_at"], accounts.missing = BEGAN, []
+    accounts.notes.append(
+        f"no column says since when an account is one: it begins with its first row of"
+        f" {contracts.source}"
+    )
 
 
 def _make_accounts(guesses: dict[str, TableGuess], source: Source) -> None:

@@ -84,7 +84,8 @@ class Keys:
     def between(self, table: str, owner: str) -> list[Reference]:
         """List how one table points at another, the surest first."""
         found = [each for each in self.references if (each.table, each.owner) == (table, owner)]
-        return sorted(found, key=lambda each: (-each.share, not _is_named(each)))
+        return sorted(found, key=lambda each: (
+            -each.share, plain(each.column) != plain(each.key), not _is_named(each)))  # fmt: skip
 
     def reach(self, owner: str) -> int:
         """Count the tables that point at one, directly or through others."""

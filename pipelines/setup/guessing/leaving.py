@@ -30,6 +30,8 @@ ENDED_WORDS = frozenset({
 """Of a contract: it is over."""
 RUNNING_WORDS = frozenset({"active", "live", "running", "current", "aktiv", "activo", "actif"})
 """Of a contract: it runs, so that an end beside it is planned."""
+_KIND = re.compile("(^|_)(event|type|action|movement|change|kind)(_|$)", re.I)
+MOST_KINDS = 30
 FEW = 0.05
 OFTEN = 0.5
 ENDED = "ended_when_over"
@@ -46,6 +48,12 @@ def find_leaving(guesses: dict[str, TableGuess], source: Source, keys: Keys) -> 
     if not {"churn_events", "labels"} & set(guesses) and "accounts" in guesses:
         for table, account in _reaching(guesses, source, keys):
             churns = _churns(table, account, source.tables[table])
+            if churns is None:
+                churns = _churns_among_events(table, account, source.tables[table])
+                if churns is not None and contracts is not None and contracts.source == table:
+                    # A change of a contract is no contract of its own.
+                    contracts = None
+                    del guesses["subscriptions"]
             if churns is not None:
                 guesses["churn_events"] = churns
                 _leave_out_written_ends(contracts, churns, source)
@@ -106,6 +114,33 @@ def _churns(name: str, account: str, table: ir.Table) -> TableGuess | None:
         return None
     by = f", of the rows that {flags[0]} marks" if flags else ""
     churns.notes.append(f"{dates[0]} says when an account left{by}, so it is churned_at")
+    return churns
+
+
+def _churns_among_events(name: str, account: str, table: ir.Table) -> TableGuess | None:
+    """Read the churns of a ledger: rows that a kind of event calls so, mostly an account's last."""
+    times = time_columns(table)
+    kinds = [each for each in table.columns if _KIND.search("_".join(words_of(each)))
+             and table[each].type().is_string() and each != account]  # fmt: skip
+    if len(times) != 1 or len(kinds) != 1:
+        return None
+    word = table[kinds[0]].strip().lower()
+    words = table.select(w=word).filter(lambda t: t.w.notnull()).distinct().limit(MOST_KINDS)
+    listed = {str(each) for each in words.execute()["w"]}
+    leaving = sorted(each for each in listed if _is_churn(each))
+    if not leaving or len(leaving) == len(listed) or len(listed) == MOST_KINDS:
+        return None
+    last = first_times(table, times, account).groupby("account")[times[0]].max()
+    gone = first_times(table.filter(word.isin(leaving)), times, account)
+    if not len(gone) or (gone[times[0]] == gone["account"].map(last)).mean() < OFTEN:
+        return None
+    churns = TableGuess("churn_events", name)
+    churns.columns = {"account_id": account, "churned_at": times[0]}
+    churns.keep = [(kinds[0], "in", leaving)]
+    churns.notes.append(
+        f"rows whose {kinds[0]} is {', '.join(leaving)} say when an account left; what it paid"
+        " between the others is not worked out"
+    )
     return churns
 
 

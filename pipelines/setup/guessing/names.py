@@ -282,7 +282,8 @@ OUTCOME_WORDS = re.compile(
     # What was counted up to today, and how it all ended.
     r"(^|_)(final|results?|recency|lifetime|ltv|clv|latest|cumulative|balance|current|mrr|arr)(_|$)|"
     r"(^|_)(last|total|all|days_since)_|(^|_)(revenue|spend|spent|sales)(_|$)|"
-    r"_to_date$",
+    r"_to_date$|tenure|_score$|"
+    r"(^|_)(tickets|complaints|logins|sessions|orders|purchases)(_count)?$",
     re.I,
 )
 """What an account became, or is today: known only after the dates a model learns from."""

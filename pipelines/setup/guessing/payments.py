@@ -5,16 +5,20 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from pipelines.setup.guessing.shapes import first_times
 from pipelines.setup.guessing.sql import in_language_of, literal, named, table_named
 from pipelines.setup.guessing.words import words_of
 
 if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
     from features.sources.source import Source
     from pipelines.setup.guessing.columns import TableGuess
 
 FAILED_WORDS = ("failed", "failure", "declined", "rejected", "unsuccessful", "returned", "error")
 """Of an attempt to pay."""
 ATTEMPTS = frozenset({"payment", "payments", "charge", "charges", "attempt", "attempts"})
+_PERIOD = frozenset({"month", "period", "monat", "mois", "mes"})
 _STATUS = re.compile("(^|_)(status|state|result|outcome)$", re.I)
 MADE, FAILED = "payments_tried", "payment_failed"
 
@@ -40,6 +44,7 @@ def tell_failed_payments(guess: TableGuess, source: Source) -> None:
         guess.notes.append(
             "no column says when an invoice is due (due_at), so nothing is said of overdue ones"
         )
+        _tell_months(guess, table)
     states = [name for name in table.columns if _STATUS.search("_".join(words_of(name)))]
     states = [name for name in states if table[name].type().is_string() and name in guess.unused]
     failing = {name: _failures(source, guess.source, name) for name in states}
@@ -67,6 +72,17 @@ def tell_failed_payments(guess: TableGuess, source: Source) -> None:
     guess.notes.append(
         f"a payment whose {state} is {', '.join(failing[state])} failed on the day it was tried"
     )
+
+
+def _tell_months(guess: TableGuess, table: ir.Table) -> None:
+    """Let a sum of a month be known when the month is over, where its date is called a period."""
+    issued = guess.columns["issued_at"]
+    if not _PERIOD & set(words_of(issued)) or "paid_at" in guess.columns:
+        return
+    days = first_times(table, [issued])[issued].dropna()
+    if len(days) and days.dt.is_month_start.all():
+        guess.covers = "month"
+        guess.notes.append(f"{issued} stands for a whole month, so a row counts once that is over")
 
 
 def _failures(source: Source, table: str, name: str) -> list[str]:

@@ -102,8 +102,14 @@ def first_times(table: ir.Table, times: list[str], account: str | None = None) -
     texts = table.select(chosen).limit(MOST_ROWS).execute() if chosen else pd.DataFrame()
     texts.columns = [*times, *(["account"] if account else [])]
     for name in times:
-        if is_epoch(table, name):
-            number = pd.to_numeric(texts[name], errors="coerce")
+        kind = is_number_for_time(table, name)
+        number = pd.to_numeric(texts[name], errors="coerce")
+        if kind == "excel":
+            texts[name] = pd.to_datetime(
+                number, unit="D", origin="1899-12-30", errors="coerce", utc=True
+            )
+            continue
+        if kind == "unix":
             digits = number.abs().max() if number.notna().any() else 0.0
             number /= 10.0 ** (3 * sum(digits > limit for limit in (1e11, 1e14)))
             texts[name] = pd.to_datetime(number, unit="s", errors="coerce", utc=True)

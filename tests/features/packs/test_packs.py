@@ -6,7 +6,7 @@ import pytest
 
 from features.errors import SettingsError
 from features.packs.pack import known_packs
-from features.packs.recognition import recognise, recognise_all
+from features.packs.recognition import changed_layouts, recognise, recognise_all
 from features.packs.verbs import parsed
 from tests.features.packs.small_company import whole
 
@@ -53,6 +53,20 @@ def test_plain_tables_are_no_vendors() -> None:
         "customers": ("id", "email", "created"),
     }
     assert recognise_all(PACKS.values(), list(tables), lambda table: tables[table]) == []
+    assert changed_layouts(PACKS.values(), list(tables), lambda table: tables[table]) == []
+
+
+def test_a_layout_that_lacks_few_columns_is_named() -> None:
+    tables = headers("stripe-fivetran")
+    tables["SUBSCRIPTION"] = tables["SUBSCRIPTION"][1:]
+    gone = PACKS["stripe-fivetran"].inputs["subscription"].has[0]
+    told = changed_layouts(PACKS.values(), list(tables), lambda table: tables[table])
+    assert told == [
+        f"The tables look like {PACKS['stripe-fivetran'].title}, whose layout has changed:"
+        f" 'SUBSCRIPTION' lacks '{gone}'. They are read as one's own"
+    ]
+    tables["SUBSCRIPTION"] = ("id",)
+    assert changed_layouts(PACKS.values(), list(tables), lambda table: tables[table]) == []
 
 
 def test_a_table_that_must_lack_a_column_is_another() -> None:

@@ -70,6 +70,28 @@ def test_void_invoices_are_named_and_left_out_by_keep(company_of: CompanyOf) -> 
     assert overdue(found) == 2.0
 
 
+def test_the_first_of_a_month_may_stand_for_the_month(company_of: CompanyOf) -> None:
+    firsts = [datetime(2024, month, 1) for month in range(1, 7)]
+    table = pd.DataFrame({"account_id": "A", "issued_at": firsts, "amount": [5.0, 7, 3, 9, 4, 8]})
+    problems = company(company_of, invoices=table).quality["invoices"].problems
+    said = [text for text in problems if "first of a month" in text]
+    assert len(said) == 1
+    assert said[0].startswith("all 6 invoices are dated by the first of a month and their amounts")
+    assert said[0].endswith('set covers = "month" under [tables.invoices]')
+    settled = {"invoices": {"covers": "month"}}
+    due = table.assign(due_at=table.issued_at + timedelta(14))
+    for mapping, right in (
+        ({}, table.assign(amount=5.0)),
+        ({}, table.assign(issued_at=table.issued_at + timedelta(1))),
+        ({}, due),
+        (settled, table),
+    ):
+        found = company(company_of, mapping, invoices=right)
+        assert not any("first of a month" in each for each in found.quality["invoices"].problems)
+        last = found.tables["invoices"].cleaned.issued_at.max().execute()
+        assert (last.to_pydatetime().replace(tzinfo=None) == datetime(2024, 6, 30)) == bool(mapping)
+
+
 @pytest.mark.parametrize(
     ("condition", "rows"),
     [

@@ -120,3 +120,38 @@ def test_what_was_so_on_the_day_of_the_extract_is_named_though_no_window_shows_i
         month = frame["observation_date"].dt.month
         changing = frame.assign(days_since_login=days + month % 2)
         assert found(changing, "days_since_login") == []
+
+
+def lives(seed: int, *, overwritten: bool) -> pd.DataFrame:
+    """Rows of companies that leave in their first months, or renew each year and then leave."""
+    draw = np.random.default_rng(seed)
+    began = draw.integers(-400, 700, 900)
+    leaves = draw.random(900) < 0.4
+    life = np.where(leaves, draw.integers(10, 60, 900) if not overwritten else 365, 10_000)
+    if overwritten:
+        # Of whoever stayed the date is that of the newest renewal; who left had none after it.
+        began = np.where(leaves, began, began + 365 * ((800 - began) // 365))
+    rows = []
+    for date in range(0, 540, 30):
+        there = (began <= date) & (date < began + life)
+        frame = pd.DataFrame({"account_id": np.flatnonzero(there).astype(str)})
+        frame["observation_date"] = pd.Timestamp("2024-01-01") + pd.Timedelta(days=date)
+        frame["tenure_days"] = (date - began[there]).astype(float)
+        frame["happened"] = (began + life < date + 30)[there].astype(int)
+        rows.append(frame)
+    return pd.concat(rows, ignore_index=True).assign(
+        account_age_days=lambda t: t["tenure_days"], usage=lambda t: draw.normal(size=len(t))
+    )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_an_age_at_which_accounts_leave_passes_and_a_start_that_is_overwritten_does_not(seed):
+    honest, leaky = lives(seed, overwritten=False), lives(seed, overwritten=True)
+    assert found(honest, "usage", "tenure_days") == []
+    assert found(leaky, "usage", "tenure_days") == ["tenure_days"]
+
+
+def test_an_age_is_judged_like_any_signal_where_nothing_says_who_stayed() -> None:
+    honest = lives(1, overwritten=False)
+    assert found(honest, "tenure_days") == []
+    assert found(honest.drop(columns="account_age_days"), "tenure_days") == ["tenure_days"]

@@ -194,6 +194,21 @@ def test_what_an_invoice_became_is_so_today(drafted: Draft) -> None:
     assert any("payment_status says how an invoice stands today" in doubt for doubt in doubts)
 
 
+def test_a_sum_of_a_month_is_known_when_it_is_over(drafted: Draft) -> None:
+    rows = payments("invoices", "billing_month", "state")
+    head, *lines = rows["invoices"]
+    firsts = [f"2024-{1 + n // ROWS:02}-01" for n in range(len(lines))]
+    dated = [[*line[:2], first, *line[3:]] for line, first in zip(lines, firsts, strict=True)]
+    settings, doubts = drafted(rows | {"invoices": [head, *dated]})
+    assert settings.tables.invoices.covers == "month"
+    assert any("billing_month stands for a whole month" in doubt for doubt in doubts)
+    settings, _ = drafted(rows)
+    assert settings.tables.invoices.covers is None
+    head[2] = "invoice_date"
+    settings, _ = drafted(rows | {"invoices": [head, *dated]})
+    assert settings.tables.invoices.covers is None
+
+
 def test_what_an_account_pays_today_is_no_amount_of_its_past(drafted: Draft) -> None:
     settings, doubts = drafted({
         "customers": people(mrr=lambda n: 50 + n),
