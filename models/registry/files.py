@@ -247,10 +247,10 @@ def _log_training(
             mlflow.log_text(text, file)
     for file, figure in figures.items():
         mlflow.log_figure(figure, file)
-    log_table(_held_out(result), HOLDOUT)
+    log_table(held_out(result), HOLDOUT)
 
 
-def _held_out(result: TrainingResult) -> pd.DataFrame:
+def held_out(result: TrainingResult) -> pd.DataFrame:
     """Put together what was said of all held-out rows, those that judge nothing marked."""
     if result.acted_on is None:
         return result.holdout
