@@ -17,7 +17,7 @@ from features.windows.panes import Events, Measure, Window, events_of
 
 RECENT = Window("recent", 28)
 BEFORE = Window("before", 28, ends_days_before=28)
-LONG = Window("long", 90)
+LONG, HALF = Window("long", 90), Window("half", 180)
 SOME_DAY = date(2020, 1, 1)
 
 
@@ -35,6 +35,23 @@ _BREADTH_AND_DEPTH = (
         "Features used",
         28,
         "{value} feature{s} used in 28 days",
+    ),
+    # Where there is little use, a month shows few of the features that an account knows.
+    _signal(
+        "features_used_90d",
+        "count",
+        "higher",
+        "Features used, long",
+        90,
+        "{value} feature{s} used in 90 days",
+    ),
+    _signal(
+        "features_used_180d",
+        "count",
+        "higher",
+        "Features used, half a year",
+        180,
+        "{value} feature{s} used in 180 days",
     ),
     _signal(
         "features_used_change",
@@ -127,6 +144,8 @@ class AdoptionBuilder:
         rows = _uses(request, stems)
         values = {
             "features_used_28d": rows.features_recent,
+            "features_used_90d": rows.features_long,
+            "features_used_180d": rows.features_half,
             "features_used_change": relative_change(rows.features_recent, rows.features_before),
             "uses_per_feature_28d": rows.volume_recent / rows.features_recent.nullif(0.0),
         }
@@ -157,7 +176,7 @@ def _uses(request: Request, stems: dict[str, str]) -> ir.Table:
         "volume": Measure("sum", "amount"),
         "features": Measure("distinct", "feature", few=True),
     }
-    windows = (RECENT, BEFORE, LONG)
+    windows = (RECENT, BEFORE, LONG, HALF)
     return request.over_windows(request.events("usage_events", **columns), windows, measures)
 
 

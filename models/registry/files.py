@@ -22,6 +22,7 @@ from pandas.api.types import is_numeric_dtype
 
 import features
 import models
+from features.outcomes.interventions import ACTED_ON
 from models.registry import serving
 from models.registry.chain import move_champion
 from models.registry.folder import SEAL
@@ -246,7 +247,15 @@ def _log_training(
             mlflow.log_text(text, file)
     for file, figure in figures.items():
         mlflow.log_figure(figure, file)
-    log_table(result.holdout, HOLDOUT)
+    log_table(held_out(result), HOLDOUT)
+
+
+def held_out(result: TrainingResult) -> pd.DataFrame:
+    """Put together what was said of all held-out rows, those that judge nothing marked."""
+    if result.acted_on is None:
+        return result.holdout
+    parts = [result.holdout.assign(**{ACTED_ON: False}), result.acted_on.assign(**{ACTED_ON: True})]
+    return pd.concat(parts, ignore_index=True)
 
 
 def log_table(table: pd.DataFrame, name: str) -> None:

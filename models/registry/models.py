@@ -152,11 +152,11 @@ class Registry:
         with tracking(self.folder, self.name, create=False):
             return has_alias(self.name)
 
-    def holdout(self, version: str) -> pd.DataFrame:
+    def holdout(self, version: str, *, everything: bool = False) -> pd.DataFrame:
         """Fetch the rows a version was judged on: :func:`models.registry.versions.load_holdout`."""
         from models.registry.versions import load_holdout
 
-        return load_holdout(self.folder, self.name, version)
+        return load_holdout(self.folder, self.name, version, everything=everything)
 
     def reference(self, version: str) -> ChampionReference:
         """Fetch what it was taught with: :func:`models.registry.versions.load_reference`."""

@@ -15,6 +15,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from features.errors import RegistryError
+from features.outcomes.interventions import ACTED_ON
 from models.churn.coded import Rows
 from models.drift.performance import Expected, expected_performance
 from models.drift.reference import Reference, fit_reference
@@ -29,6 +30,7 @@ from models.registry.session import (
     tracking,
 )
 from models.scoring.health_model import SEGMENT, HealthModel, model_input
+from models.training.splits import left_alone
 
 REFERENCE, DATA, BACKTEST = "reference.json", "data.json", "backtest.json"
 
@@ -124,7 +126,9 @@ class ChampionReference:
     tables: frozenset[str] = frozenset()
 
 
-def load_holdout(folder: Path, name: str, version: str) -> pd.DataFrame:
+def load_holdout(
+    folder: Path, name: str, version: str, *, everything: bool = False
+) -> pd.DataFrame:
     """Fetch the hold-out of a registered version.
 
     Parameters
@@ -133,6 +137,8 @@ def load_holdout(folder: Path, name: str, version: str) -> pd.DataFrame:
         As for :func:`models.registry.models.Registry`.
     version : str
         Which version.
+    everything : bool
+        Whether held-out rows that judge nothing, because somebody acted on them, are wanted too.
 
     Returns
     -------
@@ -157,7 +163,10 @@ def load_holdout(folder: Path, name: str, version: str) -> pd.DataFrame:
                 f"Version {version!r} of {name!r} is registered without the rows it was judged on "
                 f"({HOLDOUT}); train again to replay weights over them."
             ) from error
-        return pd.read_parquet(file)
+        rows = pd.read_parquet(file)
+    if everything or ACTED_ON not in rows:
+        return rows
+    return rows[left_alone(rows)].drop(columns=ACTED_ON).reset_index(drop=True)
 
 
 def version_record(folder: Path, name: str, version: str) -> VersionRecord:

@@ -24,7 +24,15 @@ from models.scoring.health_model import SEGMENT, HealthModel, model_input
 from models.scoring.scale import POINTS_PER_LOG_ODDS, ScaleSettings, ScoreScale, scale_of
 from models.scoring.timing.decisions import KINDS
 from models.training.checks import MIN_EARLIER_POSITIVES, check_evidence, check_labels
-from models.training.holdout import Unseen, doubts, judge, nobody_at_risk, prove, together
+from models.training.holdout import (
+    Unseen,
+    doubts,
+    judge,
+    nobody_at_risk,
+    prove,
+    said_of,
+    together,
+)
 from models.training.learning import Learning, Learnt, learn
 from models.training.splits import Fold, account_folds, later_holdout, left_alone
 from models.weights.certainty import WeightCertainty
@@ -83,13 +91,15 @@ class TrainingResult:
     holdout : DataFrame
         ``account_id``, ``observation_date``, ``segment``, ``probability`` (of the outcome in its
         window), ``probability_if_due`` (had the account to decide in it), ``due`` (it had),
-        ``score``, ``band`` and ``happened`` of every held-out row.
+        ``score``, ``band`` and ``happened`` of every held-out row that judged.
     choice : dict
         As :meth:`models.training.selection.Selection.to_dict`.
     counts : TrainingCounts
         What it was taught with.
     warnings : list of str
         One sentence each.
+    acted_on : DataFrame or None
+        The same as ``holdout`` of held-out rows that judge nothing, because somebody acted on them.
     """
 
     model: HealthModel
@@ -101,6 +111,7 @@ class TrainingResult:
     choice: Json
     counts: TrainingCounts
     warnings: list[str]
+    acted_on: pd.DataFrame | None = None
 
 
 def fit_health_model(
@@ -157,6 +168,7 @@ def fit_health_model(
     dates, days = frame["observation_date"], learning.maturity_days
     fold = later_holdout(dates, days, holdout_dates) if learning.is_dated else None
     judged_later = fold is not None
+    acted_on = None
     if fold is not None:
         tell("choosing how much the trees may add")
         past = frame.take(fold.train)
@@ -164,9 +176,13 @@ def fit_health_model(
         check_evidence(past["happened"], MIN_EARLIER_POSITIVES, where)
         learnt = learn(past, signals, learning)
         alone = left_alone(frame)[fold.test]
-        fold = Fold(fold.train, fold.test[alone]) if alone.any() else fold
+        alone = alone if alone.any() else ~alone
+        acted, fold = fold.test[~alone], Fold(fold.train, fold.test[alone])
         tell("testing on dates the model has not seen")
-        unseen = judge(learnt, frame, fold.test, float(past["happened"].mean()))
+        base_rate = float(past["happened"].mean())
+        unseen = judge(learnt, frame, fold.test, base_rate)
+        if len(acted):
+            acted_on = said_of(judge(learnt, frame, acted, base_rate), frame, final_scale)
         tell("fitting on every matured row")
         final = _refitted(learnt, frame, fold, unseen)
     else:
@@ -207,6 +223,7 @@ def fit_health_model(
             ),
             *nobody_at_risk(proof.bands),
         ],
+        acted_on=acted_on,
     )
 
 

@@ -158,16 +158,7 @@ def prove(unseen: Unseen, frame: Rows, scale: ScoreScale, seed: int) -> Proof:
         Of the bootstrap.
     """
     tested = frame.take(unseen.rows)
-    kept = ("account_id", "observation_date", "happened")
-    held_out = pd.DataFrame({name: tested[name].reset_index(drop=True) for name in kept})
-    held_out = held_out.assign(
-        segment=unseen.segment,
-        probability=expit(unseen.log_odds) * unseen.share,
-        probability_if_due=expit(unseen.log_odds),
-        due=unseen.due,
-        score=scale.score(unseen.log_odds - scale.shift(unseen.kinds)),
-        band=scale.band(expit(unseen.log_odds - scale.shift(unseen.kinds))),
-    )
+    held_out = said_of(unseen, frame, scale)
     age = tested[AGE].to_numpy(dtype=float) if AGE in tested else np.full(len(tested), np.nan)
     behaviour = behaviour_rank(
         tested["observation_date"].to_numpy(),
@@ -203,6 +194,20 @@ def prove(unseen: Unseen, frame: Rows, scale: ScoreScale, seed: int) -> Proof:
             held_out["happened"], held_out["probability"], accounts=held_out["account_id"]
         ),
         holdout=held_out,
+    )
+
+
+def said_of(unseen: Unseen, frame: Rows, scale: ScoreScale) -> pd.DataFrame:
+    """Write down what was said of unseen rows: ``holdout`` of a training's result."""
+    tested = frame.take(unseen.rows)
+    kept = ("account_id", "observation_date", "happened")
+    return pd.DataFrame({name: tested[name].reset_index(drop=True) for name in kept}).assign(
+        segment=unseen.segment,
+        probability=expit(unseen.log_odds) * unseen.share,
+        probability_if_due=expit(unseen.log_odds),
+        due=unseen.due,
+        score=scale.score(unseen.log_odds - scale.shift(unseen.kinds)),
+        band=scale.band(expit(unseen.log_odds - scale.shift(unseen.kinds))),
     )
 
 

@@ -45,6 +45,8 @@ class Draw:
         The same when no sign is prescribed; the same array where a refit knows no other.
     stress : ndarray of shape (n_sampled, n_signals)
         Factor by which cross-fitting would stress each signal's group in the row's segment.
+    counted : ndarray of shape (n_sampled, n_signals)
+        The same where a group may count nothing at all.
     weight : ndarray of shape (n_sampled,)
         How much each row's account counts.
     """
@@ -52,6 +54,7 @@ class Draw:
     contributions: Floats
     free: Floats
     stress: Floats
+    counted: Floats
     weight: Floats
 
 
@@ -159,11 +162,13 @@ def refits(
             weight = generator.exponential(size=int(cluster.max()) + 1)
             weight /= weight.mean()
             constrained, free = steps.draw(weight, generator)
-            factor = stress.draw(generator)
-            factor = factor * np.exp(MISFIT_SD * generator.normal(size=factor.shape))
-            factor = factor[sampled.segment][:, group]
+            factor, counted = stress.draw(generator), stress.counting.draw(generator)
+            misfit = np.exp(MISFIT_SD * generator.normal(size=factor.shape))
+            factor, counted = (
+                (each * misfit)[sampled.segment][:, group] for each in (factor, counted)
+            )
             held, unheld = (share * read(theta) + trees for theta in (constrained, free))
-            yield Draw(held, unheld, factor, weight[cluster[rows]])
+            yield Draw(held, unheld, factor, counted, weight[cluster[rows]])
 
     return Refits(drawn(), stress.z)
 
@@ -187,4 +192,5 @@ def _full_refits(
             continue
         model = clone(classifier).fit(X.take(taken), happened[taken].astype(int))
         found = model.contributions(X.take(rows))
-        yield Draw(found, found, np.ones_like(found), np.ones(len(rows)))
+        ones = np.ones_like(found)
+        yield Draw(found, found, ones, ones, np.ones(len(rows)))

@@ -206,25 +206,25 @@ class _Reader:
     def read(self, draw: Draw) -> tuple[Floats, ...]:
         """Sizes of groups and signals, agreement of groups, slopes of signals, squares of groups.
 
-        Each has a row per segment.
+        Last come sizes of groups if all of them count. Each has a row per segment.
         """
         rows = []
         for inside, band, noise, spread in zip(
             self._parts, self._bands, self._noise, self._spread, strict=True
         ):
             weight = draw.weight[inside] / draw.weight[inside].sum()
-            stress = draw.stress[inside][0]
+            stress, counted = draw.stress[inside][0], draw.counted[inside][0]
             centred = _centred(draw.contributions[inside], weight, band)
             moved = centred @ self._membership
             noise.add(moved)
-            stressed = centred * np.maximum(stress, 0.0)
+            stressed = centred * np.maximum(counted, 0.0)
             whole = draw.contributions[inside] * np.maximum(stress, 0.0)
             spread.add(_from_mean(whole @ self._membership))
             sizes = weight @ np.abs(stressed @ self._membership)
             if not sizes[self._weighed].any():
                 # A refit that counts nothing for accounts left out says nothing of shares.
                 stressed, sizes = centred, weight @ np.abs(moved)
-            free = _centred(draw.free[inside], weight, band) * stress
+            free = _centred(draw.free[inside], weight, band) * counted
             fitted = _centred(self._fitted[inside], weight, band)
             rows.append(
                 (
@@ -233,6 +233,7 @@ class _Reader:
                     weight @ ((free @ self._membership) * fitted),
                     (free * self._ranks[inside]).T @ weight,
                     weight @ moved**2,
+                    weight @ np.abs((centred * np.maximum(stress, 0.0)) @ self._membership),
                 )
             )
         return tuple(np.array(part) for part in zip(*rows, strict=True))
@@ -248,17 +249,18 @@ class _Reader:
 
         Each is (n_draws, n_segments + 1, ...), the last over all rows.
         """
-        groups, signals, agreement, slopes, squares = (
+        groups, signals, agreement, slopes, squares, noisy = (
             np.array(part) for part in zip(*read, strict=True)
         )
         kept = np.stack(
             [noise.kept(squares[:, place]) for place, noise in enumerate(self._noise)], axis=1
         )
-        groups *= np.exp(CREDIT_SD * generator.normal(size=kept.shape))
+        credit = np.exp(CREDIT_SD * generator.normal(size=kept.shape))
+        groups, noisy = groups * credit, noisy * credit
         of_signals = kept @ self._membership.T
         groups, noisy, signals, agreement, slopes = (
             np.concatenate([part, np.tensordot(part, self._size, (1, 0))[:, None]], axis=1)
-            for part in (groups * kept, groups, signals * of_signals, agreement, slopes)
+            for part in (groups * kept, noisy, signals * of_signals, agreement, slopes)
         )
         noisy, groups = (_to_hundred(part * self._weighed) for part in (noisy, groups))
         return groups, noisy, _to_hundred(signals), agreement, slopes

@@ -23,6 +23,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from models.arrays import Codes, Floats
+from models.weights.counting import Counting
 
 Blocks = Iterator[tuple[slice, Floats, Floats]]
 Without = Callable[[NDArray[np.bool_], Codes], Blocks]
@@ -46,11 +47,14 @@ class Stress:
         Lower Cholesky roots of their covariances.
     alone : ndarray of shape (n_segments, n_groups, 2)
         Each factor and its standard error when the rows alone are asked, without the prior.
+    counting : Counting
+        Which groups count at all, and by what factors those that do.
     """
 
     mean: Floats
     root: Floats
     alone: Floats
+    counting: Counting
 
     @property
     def z(self) -> Floats:
@@ -119,13 +123,15 @@ def cross_fitted_stress(
         _regressed(seen[own], happened[own], base[own], alike[own])
         for own in (segment == place for place in range(int(segment.max()) + 1))
     ]
-    return Stress(*(np.array(part) for part in zip(*found, strict=True)))
+    mean, root, alone, pull, information = (np.array(part) for part in zip(*found, strict=True))
+    return Stress(mean, root, alone, Counting.weighed(pull, information, STRESS_SD))
 
 
-def _regressed(
-    seen: Floats, happened: Floats, base: Floats, alike: Codes
-) -> tuple[Floats, Floats, Floats]:
-    """Bayesian logistic regression around factors of one: mean, root and information."""
+def _regressed(seen: Floats, happened: Floats, base: Floats, alike: Codes) -> tuple[Floats, ...]:
+    """Bayesian logistic regression around factors of one.
+
+    Mean and root, what rows alone say, and the pull and information of their likelihood.
+    """
     groups = seen.shape[1]
     levels = sparse.hstack([_levels(codes) for codes in alike.T]).tocsr()
     is_factor = np.arange(groups + levels.shape[1]) < groups
@@ -163,7 +169,12 @@ def _regressed(
     alone = np.linalg.pinv(information + np.diag(held), hermitian=True)
     estimate = factors + alone @ (precision * is_factor * (factors - centre))
     evidence = np.column_stack([estimate, np.sqrt(np.maximum(np.diag(alone), 0))])[:groups]
-    return factors[:groups], np.linalg.cholesky(covariance), evidence
+    # What levels explain as well is no evidence of a group.
+    across = information[:groups, groups:]
+    of_levels = information[groups:, groups:] + np.diag(precision[groups:])
+    apart = information[:groups, :groups] - across @ np.linalg.solve(of_levels, across.T)
+    pull = apart @ factors[:groups] + (precision * (factors - centre))[:groups]
+    return factors[:groups], np.linalg.cholesky(covariance), evidence, pull, apart
 
 
 def _levels(codes: Codes) -> sparse.csr_array:

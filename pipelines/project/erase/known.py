@@ -149,7 +149,7 @@ def _tested(project: Project, account_id: str) -> Iterator[dict[str, object]]:
             continue
         for version in versions:
             try:
-                rows = of.registry.holdout(version)
+                rows = of.registry.holdout(version, everything=True)
             except RegistryError:
                 continue
             named = {"model": of.settings.registry.model_name, "version": version}

@@ -73,7 +73,7 @@ def models_that_learnt(project: Project, subject: Subject) -> list[Learnt]:
 
 def _is_in(project: Project, version: str, names: tuple[str, ...]) -> bool:
     try:
-        rows = project.registry.holdout(version)
+        rows = project.registry.holdout(version, everything=True)
     except RegistryError:
         return False
     return bool(rows["account_id"].isin(names).any())

@@ -16,7 +16,9 @@ breadth as (
     select
         (select count(distinct feature) from named where ago <= 28 * :day) as now,
         (select count(distinct feature) from named where ago > 28 * :day and ago <= 56 * :day)
-            as before
+            as before,
+        (select count(distinct feature) from named where ago <= 90 * :day) as long,
+        (select count(distinct feature) from named where ago <= 180 * :day) as half
 ),
 key_uses as (
     select
@@ -30,6 +32,8 @@ key_uses as (
 beginning as (select min(occurred_at) / :day as day from known)
 select
     now as features_used_28d,
+    long as features_used_90d,
+    half as features_used_180d,
     case when before > 0 then (now - before) * 1.0 / before end as features_used_change,
     (select sum(amount) / nullif(now, 0) from named where ago <= 28 * :day)
         as uses_per_feature_28d,

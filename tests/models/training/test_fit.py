@@ -60,6 +60,17 @@ def test_rows_that_were_acted_on_teach_and_judge_nothing(frame, signals, monkeyp
         assert len(taught.pop()) == (frame["observation_date"] < "2025-06-01").sum()
 
 
+def test_what_is_said_of_rows_that_were_acted_on_is_told_apart(make_company, signals):
+    frame = make_company(accounts=120, dates=8, seed=5)
+    acted = np.arange(len(frame)) % 4 == 0
+    result = fit(frame.assign(acted_on=acted), signals)
+    newest = frame["observation_date"] >= result.counts["holdout_from"]
+    for told, own in ((result.holdout, newest & ~acted), (result.acted_on, newest & acted)):
+        assert told["account_id"].tolist() == frame["account_id"][own].tolist()
+        assert told["probability"].between(0, 1, inclusive="neither").all()
+    assert list(result.acted_on) == list(result.holdout)
+
+
 def test_metrics_are_those_of_the_holdout_rows(result, frame):
     holdout, training = result.holdout, frame[frame["observation_date"] < "2025-06-01"]
     expected = evaluate(
