@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from features.catalog import Signal
-from models.training.splits import Fold, time_holdout
+from models.training.splits import Fold, left_alone, time_holdout
 
 KEYS = ["account_id", "observation_date"]
 TABLE, ABOUT = "features.parquet", "about.json"
@@ -38,8 +38,12 @@ class Company:
         return [signal.name for signal in self.signals]
 
     def holdout(self) -> Fold:
-        """Split as ``healthscore train`` does: the newest dates, and what had matured by then."""
-        return time_holdout(self.frame["observation_date"], self.maturity_days)
+        """Split as ``healthscore train`` does: the newest dates, and what had matured by then.
+
+        Rows that somebody acted on teach, and judge nothing.
+        """
+        fold = time_holdout(self.frame["observation_date"], self.maturity_days)
+        return Fold(fold.train, fold.test[left_alone(self.frame)[fold.test]])
 
 
 def write_company(folder: Path, accounts: int, seed: int) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import pytest
 from features.errors import RegistryError, SettingsError, StoreError
 from models.measures.offset_spread import offset_spread
 from models.registry.versions import version_record
+from models.training.splits import left_alone
 from pipelines.commands.portfolio import portfolio as command
 from pipelines.portfolio.data import portfolio_report
 from pipelines.portfolio.matured import MOST_RUNS, _thinned, matured_forecasts
@@ -76,6 +77,7 @@ def test_the_record_is_that_of_the_training(scored, record) -> None:
     training = json.loads(scored.logged("training.json").read_text(encoding="utf-8"))
     assert record.taught_until.isoformat() == training["counts"]["last_date"]
     rows = pd.read_parquet(scored.logged("holdout.parquet"))
+    rows = rows[left_alone(rows)]
     columns = [rows[n] for n in ("happened", "probability", "account_id", "observation_date")]
     assert record.spread == pytest.approx(offset_spread(*columns))
 
@@ -111,6 +113,7 @@ def test_an_issued_forecast_is_judged_by_what_the_tables_say(scored, looked_back
 
 def test_dates_of_the_hold_out_stand_in(scored, looked_back) -> None:
     rows = pd.read_parquet(scored.logged("holdout.parquet"))
+    rows = rows[left_alone(rows)]
     tested = {one.as_of: one for one in looked_back[0] if not one.issued}
     assert sorted(tested) == sorted({moment.date() for moment in rows["observation_date"]})
     for day, one in tested.items():
