@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from features.build import KEYS
 from features.builders.owners import names_owner
 from features.catalog import signal_name
 from pipelines.setup.guessing.evidence import MOST_COLUMNS
-from pipelines.setup.guessing.names import MUTABLE_WORDS, OUTCOME_WORDS, SENSITIVE_WORDS
+from pipelines.setup.guessing.names import (
+    COUNTED_WORDS,
+    MUTABLE_WORDS,
+    OUTCOME_WORDS,
+    SENSITIVE_WORDS,
+)
 from pipelines.setup.guessing.sql import in_language_of, named, table_named
 from pipelines.setup.guessing.words import plain, words_of
 
@@ -36,6 +42,7 @@ def attributes_of(guess: TableGuess, table: ir.Table) -> tuple[list[str], list[s
         )
         return list(sensitive), sensitive, []
     stamps = [name for name in guess.unused if MUTABLE_WORDS.search(_parted(name))]
+    of_today = re.compile(f"{OUTCOME_WORDS.pattern}|{COUNTED_WORDS.pattern}", re.I)
     for origin in guess.unused:
         words = _parted(origin)
         if origin in stamps or plain(origin) == "id":
@@ -43,7 +50,7 @@ def attributes_of(guess: TableGuess, table: ir.Table) -> tuple[list[str], list[s
         elif SENSITIVE_WORDS.search(words):
             attributes.append(origin)
             sensitive.append(origin)
-        elif names_owner(origin) or OUTCOME_WORDS.search(words) or not _describes(table, origin):
+        elif names_owner(origin) or of_today.search(words) or not _describes(table, origin):
             left.append(origin)
         else:
             attributes.append(origin)

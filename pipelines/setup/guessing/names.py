@@ -282,11 +282,14 @@ OUTCOME_WORDS = re.compile(
     # What was counted up to today, and how it all ended.
     r"(^|_)(final|results?|recency|lifetime|ltv|clv|latest|cumulative|balance|current|mrr|arr)(_|$)|"
     r"(^|_)(last|total|all|days_since)_|(^|_)(revenue|spend|spent|sales)(_|$)|"
-    r"_to_date$|tenure|_score$|"
-    r"(^|_)(tickets|complaints|logins|sessions|orders|purchases)(_count)?$",
+    r"_to_date$",
     re.I,
 )
 """What an account became, or is today: known only after the dates a model learns from."""
+COUNTED_WORDS = re.compile(
+    r"tenure|_score$|(^|_)(tickets|complaints|logins|sessions|orders|purchases)(_count)?$", re.I
+)
+"""What was counted of an account up to today, where its row has no date."""
 MUTABLE_WORDS = re.compile(
     r"^(updated|modified|changed)(_|$)|(^|_)(last_)?(updated|modified|synced|modstamp)(_at|_on|_date)?$"
     r"|^_?fivetran_|^_?airbyte_|^_?ab_cdc_|^_?sdc_|^_?dlt_|system_?mod_?stamp|resource_version",

@@ -247,7 +247,9 @@ def test_accounts_without_what_they_need_are_answered_by_the_next_command(
 ) -> None:
     lost = "created_at"
     text = "account_id,zzz,region\nA1,soon,north\n"
-    answer = run("init", folder({**MINIMAL, "accounts": text}), "-c", tmp_path / "h.toml", "--json")
+    gone = "account_id,churned_at\nA1,2024-03-01\n"
+    data = folder({"accounts": text, "churn_events": gone})
+    answer = run("init", data, "-c", tmp_path / "h.toml", "--json")
     assert answer.answer["doubts"] == [f"accounts has no column that looks like {lost}"]
     ran = run("check", "-c", tmp_path / "h.toml")
     assert ran.code == 3
