@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -40,7 +42,15 @@ def reader(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
             process.stdin.close()
 
 
-def test_a_writer_goes_on_when_the_reader_has_let_go(reader, tmp_path, monkeypatch) -> None:
+@pytest.fixture
+def clock(monkeypatch) -> SimpleNamespace:
+    """The clock of the store alone: other threads go on by that of the machine."""
+    own = SimpleNamespace(monotonic=time.monotonic, sleep=time.sleep)
+    monkeypatch.setattr(duckdb_store, "time", own)
+    return own
+
+
+def test_a_writer_goes_on_when_the_reader_has_let_go(reader, tmp_path, clock) -> None:
     project = configured(tmp_path, "scores.duckdb")
     waits = []
 
@@ -50,17 +60,16 @@ def test_a_writer_goes_on_when_the_reader_has_let_go(reader, tmp_path, monkeypat
             reader.stdin.close()
             reader.wait()
 
-    monkeypatch.setattr(duckdb_store.time, "sleep", wait)
+    clock.sleep = wait
     issue(project, batch(["A", "B"]), force=True)
     assert waits == [duckdb_store.LOOK_AGAIN_SECONDS] * 3
     assert read(project)["account_id"].to_pylist() == ["A", "B"]
 
 
-def test_it_does_not_wait_for_ever(reader, tmp_path, monkeypatch) -> None:
+def test_it_does_not_wait_for_ever(reader, tmp_path, clock) -> None:
     project = configured(tmp_path, "scores.duckdb")
-    clock = iter(range(0, 10_000, 7))
-    monkeypatch.setattr(duckdb_store.time, "monotonic", lambda: next(clock))
-    monkeypatch.setattr(duckdb_store.time, "sleep", lambda seconds: None)
+    seconds = iter(range(0, 10_000, 7))
+    clock.monotonic, clock.sleep = lambda: next(seconds), lambda _: None
     with (
         pytest.raises(
             StoreError, match=r"cannot be opened: .*lock.*; close the program that holds"
@@ -68,9 +77,9 @@ def test_it_does_not_wait_for_ever(reader, tmp_path, monkeypatch) -> None:
         open_store(project, read_only=False),
     ):
         pass
-    assert next(clock) >= duckdb_store.READERS_SECONDS
+    assert next(seconds) >= duckdb_store.READERS_SECONDS
 
 
-def test_readers_do_not_wait_for_each_other(reader, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(duckdb_store.time, "sleep", lambda seconds: pytest.fail("waited"))
+def test_readers_do_not_wait_for_each_other(reader, tmp_path, clock) -> None:
+    clock.sleep = lambda _: pytest.fail("waited")
     assert read(configured(tmp_path, "scores.duckdb")).num_rows == 1
