@@ -190,7 +190,8 @@ def _old_ones_stay(frame: Rows) -> bool:
     began = (days - frame[AGE].to_numpy(dtype=float))[first]
     left = np.zeros(len(accounts))
     np.maximum.at(left, account, frame["happened"].to_numpy(dtype=float))
-    if not left.any():
+    of_leavers = began[(left == 1) & ~np.isnan(began)]
+    if not len(of_leavers):
         return False
-    early = began <= np.nanmedian(began[left == 1])
+    early = began <= np.median(of_leavers)
     return bool(early.sum() >= CERTAIN_ROWS and 1 - left[early].mean() >= LEAST_STAYED)
