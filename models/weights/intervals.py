@@ -127,9 +127,13 @@ def best_weights(
     if not read:
         return None
     generator = np.random.default_rng([seed, 1])
-    group_shares, noisy, signal_shares, agreement, slopes = reader.together(read, generator)
-    low, high = np.quantile(group_shares, TAILS, axis=0)
-    signal_low, signal_high = np.quantile(signal_shares, TAILS, axis=0)
+    groups_counted, signals_counted, group_shares, noisy, signal_shares, agreement, slopes = (
+        reader.together(read, generator)
+    )
+    # The mean of shares that sum to 100 sums to 100.
+    best, best_shares = groups_counted.mean(axis=0), signals_counted.mean(axis=0)
+    low, high = _holding(best, np.quantile(group_shares, TAILS, axis=0))
+    signal_low, signal_high = _holding(best_shares, np.quantile(signal_shares, TAILS, axis=0))
     agrees = np.quantile(agreement, TAILS[0], axis=0) > 0
     if refitted.z is not None:
         # A refit shares the rows it is checked on; accounts left out do not.
@@ -161,8 +165,6 @@ def best_weights(
             for s, place in places
         },
     )
-    # The mean of shares that sum to 100 sums to 100.
-    best, best_shares = group_shares.mean(axis=0), signal_shares.mean(axis=0)
     return BestWeights(
         {place: {name: float(best[s, i]) for i, name in kept} for s, place in places},
         {
@@ -204,9 +206,9 @@ class _Reader:
         self._ranks = _centred_ranks(here, signals, self._parts)
 
     def read(self, draw: Draw) -> tuple[Floats, ...]:
-        """Sizes of groups and signals, agreement of groups, slopes of signals, squares of groups.
+        """Sizes of groups and signals where groups may count nothing, and where all count.
 
-        Last come sizes of groups if all of them count. Each has a row per segment.
+        Then agreement of groups, slopes of signals, squares of groups. Each has a row per segment.
         """
         rows = []
         for inside, band, noise, spread in zip(
@@ -217,23 +219,27 @@ class _Reader:
             centred = _centred(draw.contributions[inside], weight, band)
             moved = centred @ self._membership
             noise.add(moved)
-            stressed = centred * np.maximum(counted, 0.0)
+            stressed, chosen = (centred * np.maximum(each, 0.0) for each in (stress, counted))
             whole = draw.contributions[inside] * np.maximum(stress, 0.0)
             spread.add(_from_mean(whole @ self._membership))
             sizes = weight @ np.abs(stressed @ self._membership)
             if not sizes[self._weighed].any():
                 # A refit that counts nothing for accounts left out says nothing of shares.
                 stressed, sizes = centred, weight @ np.abs(moved)
-            free = _centred(draw.free[inside], weight, band) * counted
+            chosen_sizes = weight @ np.abs(chosen @ self._membership)
+            if not chosen_sizes[self._weighed].any():
+                chosen, chosen_sizes = stressed, sizes
+            free = _centred(draw.free[inside], weight, band) * stress
             fitted = _centred(self._fitted[inside], weight, band)
             rows.append(
                 (
+                    chosen_sizes,
+                    weight @ np.abs(chosen),
                     sizes,
                     weight @ np.abs(stressed),
                     weight @ ((free @ self._membership) * fitted),
                     (free * self._ranks[inside]).T @ weight,
                     weight @ moved**2,
-                    weight @ np.abs((centred * np.maximum(stress, 0.0)) @ self._membership),
                 )
             )
         return tuple(np.array(part) for part in zip(*rows, strict=True))
@@ -245,25 +251,40 @@ class _Reader:
     def together(
         self, read: Sequence[tuple[Floats, ...]], generator: np.random.Generator
     ) -> tuple[Floats, ...]:
-        """Shares of groups, without noise and with it, and of signals, agreement and slopes.
+        """Shares of groups and signals where groups may count nothing, and where all count.
 
-        Each is (n_draws, n_segments + 1, ...), the last over all rows.
+        Of the latter groups come without noise and with it; then agreement and slopes. Each is (n_draws, n_segments + 1, ...), the last over all rows.
         """
-        groups, signals, agreement, slopes, squares, noisy = (
+        chosen, chosen_signals, groups, signals, agreement, slopes, squares = (
             np.array(part) for part in zip(*read, strict=True)
         )
         kept = np.stack(
             [noise.kept(squares[:, place]) for place, noise in enumerate(self._noise)], axis=1
         )
         credit = np.exp(CREDIT_SD * generator.normal(size=kept.shape))
-        groups, noisy = groups * credit, noisy * credit
         of_signals = kept @ self._membership.T
-        groups, noisy, signals, agreement, slopes = (
+        chosen, chosen_signals, groups, noisy, signals, agreement, slopes = (
             np.concatenate([part, np.tensordot(part, self._size, (1, 0))[:, None]], axis=1)
-            for part in (groups * kept, noisy, signals * of_signals, agreement, slopes)
+            for part in (
+                chosen * credit * kept,
+                chosen_signals * of_signals,
+                groups * credit * kept,
+                groups * credit,
+                signals * of_signals,
+                agreement,
+                slopes,
+            )
         )
-        noisy, groups = (_to_hundred(part * self._weighed) for part in (noisy, groups))
-        return groups, noisy, _to_hundred(signals), agreement, slopes
+        chosen, groups, noisy = (
+            _to_hundred(part * self._weighed) for part in (chosen, groups, noisy)
+        )
+        shares = _to_hundred(chosen_signals), groups, noisy, _to_hundred(signals)
+        return chosen, *shares, agreement, slopes
+
+
+def _holding(best: Floats, ends: Floats) -> tuple[Floats, Floats]:
+    """Let intervals hold the weights: where all groups count, one may be above its weight."""
+    return np.minimum(ends[0], best), np.maximum(ends[1], best)
 
 
 def _spans(dates: Any) -> Codes:

@@ -30,9 +30,8 @@ SETTINGS = SignalsSettings(
 
 @pytest.fixture(scope="session")
 def mapping(full_world: Any) -> dict[str, Any]:
-    found: dict[str, Any] = {name: {} for name in full_world.columns}
-    found["accounts"] = {"attributes": ["industry", "employees"]}
-    return found
+    tables: dict[str, Any] = {name: {} for name in full_world.columns}
+    return tables | {"accounts": {"attributes": ["industry", "employees"]}}
 
 
 @pytest.fixture(scope="session")

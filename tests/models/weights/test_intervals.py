@@ -173,7 +173,7 @@ def test_true_shares_are_within_the_intervals(make_company, signals):
                 wide.append(interval.high - interval.low)
     assert np.mean(held) >= 0.7
     # An interval over everything would cover as well.
-    assert np.mean(wide) < 45
+    assert np.mean(wide) < 40
 
 
 def test_save_and_load_keep_certainty(result, tmp_path):
