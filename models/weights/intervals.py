@@ -253,7 +253,8 @@ class _Reader:
     ) -> tuple[Floats, ...]:
         """Shares of groups and signals where groups may count nothing, and where all count.
 
-        Of the latter groups come without noise and with it; then agreement and slopes. Each is (n_draws, n_segments + 1, ...), the last over all rows.
+        Of the latter groups come without noise and with it; then agreement and slopes. Each is
+        (n_draws, n_segments + 1, ...), the last over all rows.
         """
         chosen, chosen_signals, groups, signals, agreement, slopes, squares = (
             np.array(part) for part in zip(*read, strict=True)
