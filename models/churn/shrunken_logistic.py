@@ -23,6 +23,7 @@ from scipy.special import expit
 from models.arrays import Codes, Floats
 from models.churn.design import DesignRows
 from models.churn.segment_tree import SegmentTree
+from models.churn.threads import one_thread
 
 # Rows converted to double precision at a time.
 CHUNK = 32_768
@@ -201,7 +202,8 @@ class ShrunkenTree:
 
     def inverse(self, curvature: Floats, held: NDArray[np.bool_]) -> NodewiseInverse:
         """Eliminate the nodes of curvature plus penalty, leaves first."""
-        return NodewiseInverse(self.tree, self.precision, curvature, held)
+        with one_thread():
+            return NodewiseInverse(self.tree, self.precision, curvature, held)
 
     def minimise(self, rows: NodeRows, theta: Floats, most_steps: int = MOST_STEPS) -> Floats:
         """Coefficients that minimise loss and penalty: (n_nodes, q)."""

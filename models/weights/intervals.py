@@ -15,6 +15,7 @@ from features.catalog import CONTEXT, EVERYBODY, Signal
 from models.arrays import Codes, Floats
 from models.churn.classifier import ChurnClassifier
 from models.churn.coded import Rows
+from models.churn.threads import one_thread
 from models.measures.resampling import CONFIDENCE
 from models.weights.account_spread import AccountSpread, SpreadReader, spread_of
 from models.weights.certainty import (
@@ -123,7 +124,8 @@ def best_weights(
         seed=seed,
         draws=draws,
     )
-    read = [reader.read(draw) for draw in refitted.draws]
+    with one_thread():
+        read = [reader.read(draw) for draw in refitted.draws]
     if not read:
         return None
     generator = np.random.default_rng([seed, 1])
