@@ -17,16 +17,17 @@ from _drawn_company import account_names, write_life
 BEGINS, MONTHS, EVERY = 12, 36, 3
 # The riskiest tenth is called, and seven in ten of them are reached.
 CALLED, REACHED = 0.1, 0.7
-LEARNINGS = ("now", "left_out")
+LEARNINGS = ("now", "as_others", "left_out")
 
 
 def loop(folder: Path, seed: int, accounts: int, play: float = -0.9) -> dict[str, Any]:
     """Let a company act on its scores from the second year on, teaching a model every quarter.
 
     The team is handed the scores of the product as it is ("now"). Each month its risk and those of
-    other learnings are held against the true risk had nobody acted: "left_out" is taught without
-    the rows acted on, "first" is the model of the quiet year. Outcomes are judged each month as a
-    monitor does, against all accounts ("before") and against those left alone ("now").
+    other learnings are held against the true risk had nobody acted: "as_others" does not know which
+    rows were acted on, "left_out" is taught without them, "first" is the model of the quiet year.
+    Outcomes are judged each month as a monitor does, against all accounts ("before") and against
+    those left alone ("now").
     """
     of = replace(nature(seed), team="scores", begins=BEGINS, acts=REACHED)
     of = replace(of, play=np.full_like(of.play, play))
@@ -90,6 +91,8 @@ def _month(folder: Path, life: Life, month: int, models: dict[str, Any]) -> tupl
             models["left_out"] = (
                 models["now"] if alone.all() else learn(frame[alone], labelled.signals, learning)
             )
+            unmarked = frame.drop(columns="acted_on", errors="ignore")
+            models["as_others"] = learn(unmarked, labelled.signals, learning)
             models.setdefault("first", models["now"])
         today = feature_rows_of_date(project, company, EDGES[month].date()).frame()
     told = today[["account_id"]].assign(segment=models["now"].segment(today))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 
@@ -19,6 +20,9 @@ INTERCEPT_PRIOR, SLOPE_PRIOR = 0.3, 0.1
 SEGMENT_INTERCEPT_PRIOR, SEGMENT_SLOPE_PRIOR = 0.1, 0.05
 # The same of terms with a renewal date beside those at will, and of each kind of them.
 DATED_PRIOR, KIND_PRIOR = 0.3, 0.15
+# And of what acts take off, which they never add: a team knows more than signals show, so that the
+# accounts it acts on leave more often than others alike, whatever acts do.
+RELIEF_PRIOR = 0.5
 # With fewer outcomes at will, or of terms with a date, one level speaks for both.
 LEAST_LOSSES = 15
 
@@ -30,7 +34,9 @@ class LogisticCalibrator:
     log(slope) are a shared value plus a segment's own, all under normal priors around the identity.
     The slope is therefore above zero, the order of accounts of a segment on terms of a kind never
     changes, and with few positives the margin passes almost untouched. The level is that of the
-    account's kind of term, so that each kind is told the risk that was seen of it.
+    account's kind of term, so that each kind is told the risk that was seen of it. Rows that were
+    acted on have a term of their own, at most zero, that is left out when an account is told its
+    risk: it is the risk if nobody acts.
 
     Attributes
     ----------
@@ -43,6 +49,8 @@ class LogisticCalibrator:
     levels_ : tuple of float
         What each of :data:`~models.scoring.timing.decisions.KINDS` adds; empty where kinds are not
         told apart.
+    relief_ : float
+        What having been acted on took off the log-odds of rows alike, at most 0.
 
     Examples
     --------
@@ -58,9 +66,15 @@ class LogisticCalibrator:
     lines_: dict[str, tuple[float, float]]
     shared_: tuple[float, float]
     levels_: tuple[float, ...] = ()
+    relief_: float = 0.0
 
     def fit(
-        self, margin: Floats, happened: Any, segment: Any, kind: Codes | None = None
+        self,
+        margin: Floats,
+        happened: Any,
+        segment: Any,
+        kind: Codes | None = None,
+        acted: NDArray[np.bool_] | None = None,
     ) -> LogisticCalibrator:
         """Fit to margins of rows the model had not seen.
 
@@ -75,7 +89,10 @@ class LogisticCalibrator:
         kind : ndarray of int, shape (n,), optional
             Positions of the kinds of terms; without it, or with too few outcomes of either those
             at will or the others, kinds are not told apart.
+        acted : ndarray of bool, shape (n,), optional
+            Which rows were acted on; none by default.
         """
+        helped = np.zeros(len(margin)) if acted is None else np.asarray(acted, dtype=float)
         happened = np.asarray(happened, dtype=float)
         apart = kind is not None and _told_apart(happened, kind)
         kinds = kind if kind is not None and apart else np.zeros(len(happened), dtype=np.intp)
@@ -87,9 +104,9 @@ class LogisticCalibrator:
         precision = np.repeat(
             [
                 *(INTERCEPT_PRIOR, SLOPE_PRIOR, SEGMENT_INTERCEPT_PRIOR, SEGMENT_SLOPE_PRIOR),
-                *(DATED_PRIOR, KIND_PRIOR),
+                *(DATED_PRIOR, KIND_PRIOR, RELIEF_PRIOR),
             ],
-            [1, 1, count, count, 1, len(KINDS)],
+            [1, 1, count, count, 1, len(KINDS), 1],
         ) ** (-2.0)
         last = 2 + 2 * count
 
@@ -97,7 +114,8 @@ class LogisticCalibrator:
             intercept = vector[0] + vector[2 : 2 + count]
             slope = np.exp(vector[1] + vector[2 + count : last])
             level = dated * (vector[last] + vector[last + 1 :][kinds])
-            log_odds = self.centre_ + intercept[codes] + level + slope[codes] * centred
+            relief = vector[-1] * helped
+            log_odds = self.centre_ + intercept[codes] + level + relief + slope[codes] * centred
             loss = np.logaddexp(0, log_odds).sum() - happened @ log_odds
             residual = expit(log_odds) - happened
             by_intercept = np.bincount(codes, residual, minlength=count)
@@ -106,7 +124,7 @@ class LogisticCalibrator:
             gradient = np.concatenate(
                 [
                     *([by_intercept.sum(), by_slope.sum()], by_intercept, by_slope),
-                    *([by_level.sum()], by_level),
+                    *([by_level.sum()], by_level, [residual @ helped]),
                 ]
             )
             return loss + (precision * vector**2).sum() / 2, gradient + precision * vector
@@ -114,7 +132,7 @@ class LogisticCalibrator:
         start = np.zeros(len(precision))
         # A log-slope beyond 3 is a factor of 20: no data says that, a line search might try it.
         bounds = [(-10, 10), (-3, 3)] + [(-10, 10)] * count + [(-3, 3)] * count
-        bounds += [(-10, 10)] * (1 + len(KINDS))
+        bounds += [(-10, 10)] * (1 + len(KINDS)) + [(-3, 0)]
         solution = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds).x
         self.shared_ = (float(solution[0]), float(np.exp(solution[1])))
         self.lines_ = {
@@ -124,8 +142,9 @@ class LogisticCalibrator:
             )
             for code, name in enumerate(names)
         }
-        own = solution[last] + solution[last + 2 :]
+        own = solution[last] + solution[last + 2 : -1]
         self.levels_ = (0.0, *(float(level) for level in own)) if apart else ()
+        self.relief_ = float(solution[-1])
         return self
 
     def log_odds(self, margin: Floats, segment: Any, kind: Codes | None = None) -> Floats:
@@ -142,7 +161,8 @@ class LogisticCalibrator:
         """Return a JSON-ready description."""
         lines = {name: list(line) for name, line in self.lines_.items()}
         described: Json = {"centre": self.centre_, "shared": list(self.shared_), "lines": lines}
-        return described | ({"levels": list(self.levels_)} if self.levels_ else {})
+        described |= {"levels": list(self.levels_)} if self.levels_ else {}
+        return described | ({"relief": self.relief_} if self.relief_ else {})
 
     @classmethod
     def from_dict(cls, described: Mapping[str, Any]) -> LogisticCalibrator:
@@ -152,6 +172,7 @@ class LogisticCalibrator:
         calibrator.shared_ = tuple(described["shared"])
         calibrator.lines_ = {name: tuple(line) for name, line in described["lines"].items()}
         calibrator.levels_ = tuple(described.get("levels", ()))
+        calibrator.relief_ = described.get("relief", 0.0)
         return calibrator
 
     def _lines(self, segment: Any) -> tuple[Floats, Floats]:

@@ -23,6 +23,7 @@ from models.scoring.timing.curve_learning import LEAST_LOSSES, learn_curve
 from models.scoring.timing.decisions import TERMS, Decisions
 from models.scoring.timing.timing import Timing, learn_timing
 from models.training.selection import Selection, select_shapes
+from models.training.splits import left_alone
 
 CONTRACT = "contract"
 """Terms of contracts, as a group that is shrunk alike."""
@@ -122,6 +123,7 @@ class Learnt(Fitted):
             told["happened"].to_numpy(dtype=float),
             self.segment(told),
             self.kinds(told) if self.timing is not None else None,
+            ~left_alone(told),
         )
         return replace(self, calibrator=calibrator)
 
@@ -129,7 +131,7 @@ class Learnt(Fitted):
         """Learn the timing anew from rows whose outcomes are known."""
         if self.timing is None:
             return self
-        risk = np.asarray(expit(self.log_odds(frame)))
+        risk = np.asarray(expit(self.log_odds(frame) + self._relief(frame)))
         return replace(self, timing=learn_timing(self.timing.decisions, frame, risk))
 
     def curve(self, frame: Rows, window: Decisions) -> RiskCurve | None:
@@ -152,14 +154,19 @@ class Learnt(Fitted):
         if happened[due].sum() < LEAST_LOSSES:
             return None
         segment, kinds = inputs[SEGMENT].to_numpy(dtype=object), self.kinds(frame)
+        relief = self._relief(frame)
 
         def tell(taught: Codes) -> Floats:
             rows = taught[due[taught]]
             classifier = clone(self.classifier).fit(inputs.take(rows), happened[rows])
             margins = classifier.decision_function(inputs)
-            return self.calibrator.log_odds(margins, segment, kinds)
+            return self.calibrator.log_odds(margins, segment, kinds) + relief
 
         return learn_curve(window, frame, tell, segment, is_dated=self.timing is not None)
+
+    def _relief(self, frame: Rows) -> Floats:
+        """Return what acts took off the log-odds of each row: (n,)."""
+        return np.where(left_alone(frame), 0.0, self.calibrator.relief_)
 
 
 def classifier_of(

@@ -55,6 +55,38 @@ def test_an_unseen_segment_uses_the_shared_line():
     assert found.log_odds(margin, np.repeat("new", 500)) == pytest.approx(line)
 
 
+def acted_on(effect, more_at_risk, rows=60_000):
+    """Rows of high margin are acted on; the risk that nobody sees adds to what margins say."""
+    rng = np.random.default_rng(4)
+    margin = rng.normal(-2, 1, rows)
+    acted = (margin > -1.5) & (rng.random(rows) < 0.6)
+    truth = margin + np.where(acted, effect + more_at_risk, 0.0)
+    return margin, (rng.random(rows) < expit(truth)).astype(float), acted
+
+
+def test_the_risk_if_nobody_acts_is_told_where_acts_work():
+    margin, happened, acted = acted_on(effect=-0.9, more_at_risk=0.0)
+    everybody = np.repeat("all", len(margin))
+    found = LogisticCalibrator().fit(margin, happened, everybody, acted=acted)
+    design = np.column_stack([margin, acted])
+    oracle = LogisticRegression(C=np.inf, tol=1e-8).fit(design, happened)
+    assert found.relief_ == pytest.approx(oracle.coef_[0][1], abs=0.03)
+    assert found.log_odds(np.array([-1.0]), ["all"])[0] == pytest.approx(-1.0, abs=0.06)
+    again = LogisticCalibrator.from_dict(json.loads(json.dumps(found.to_dict())))
+    assert again.relief_ == found.relief_
+    unmarked = LogisticCalibrator().fit(margin, happened, everybody)
+    assert unmarked.log_odds(np.array([-1.0]), ["all"])[0] < -1.2
+
+
+def test_a_team_that_knows_more_than_margins_makes_no_act_look_harmful():
+    margin, happened, acted = acted_on(effect=0.0, more_at_risk=0.6)
+    everybody = np.repeat("all", len(margin))
+    found = LogisticCalibrator().fit(margin, happened, everybody, acted=acted)
+    unmarked = LogisticCalibrator().fit(margin, happened, everybody)
+    assert found.relief_ == 0.0
+    assert found.shared_ == pytest.approx(unmarked.shared_, abs=1e-3)
+
+
 @given(st.integers(0, 2**32 - 1), st.integers(2, 60))
 def test_slope_is_above_zero_even_for_a_reversed_margin(seed, rows):
     rng = np.random.default_rng(seed)
