@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from pipelines.reports.segments import ALL, segment_words
 from pipelines.reports.wording import count, day, name, percent, plural
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def figures(checked: Monitored) -> list[tuple[str, str, str]]:
         (
             "Weight that rests on them",
             percent(weight.get(most, 0.0), 0),
-            Markup("of the health score of {}").format(segment_words(most)),
+            Markup("of the health score of {}").format(segment_name(most)),
         ),
     ]
     expected = findings.expected
@@ -146,9 +147,9 @@ def moved_name(drift: Drift, labels: dict[str, str]) -> Markup:
     return name(own.get(drift.name) or labels.get(drift.name, drift.name))
 
 
-def segment_words(segment: str) -> Markup:
+def segment_name(segment: str) -> Markup:
     """Name a segment."""
-    return name("all accounts" if segment == "all" else segment)
+    return name(segment_words(segment, ALL))
 
 
 def fault_since(fault: Fault) -> str:

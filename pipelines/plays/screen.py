@@ -17,6 +17,7 @@ from pipelines.plays.words import (
     standing_words,
     trial_words,
 )
+from pipelines.reports.segments import segment_words
 from pipelines.reports.terminal.console import money, plain, table_of
 
 if TYPE_CHECKING:
@@ -74,9 +75,9 @@ def show_calls(console: Console, first: SavableFirst) -> None:
     table = table_of("Account", "Owner", "Segment", ">risk", ">ARR", "Play", ">keeps", ">hours")
     for call in first.calls:
         table.add_row(
-            plain(call.account_id, 40),
+            plain(f"{call.account_id} {call.name or ''}", 40),
             plain(call.owner or "", 20),
-            plain(call.segment, 30),
+            plain(segment_words(call.segment, ""), 30),
             f"{call.probability:.1%}",
             money(call.arr),
             plain(call.play, 30),

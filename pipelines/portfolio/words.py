@@ -105,7 +105,7 @@ def headline(report: PortfolioReport) -> str:
     """Say in one sentence what is at stake."""
     summed, words = report.portfolio, stake_words(report.portfolio.outcome)
     if report.prior is None and not report.foretells:
-        return f"Behaviour was not shown to foretell {words.noun}: do not act on these scores"
+        return f"Behaviour was not shown to predict {words.noun}: do not act on these scores"
     return stake_sentence(
         words,
         Stake(summed.accounts, report.accounts, report.arr, summed.arr),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
+from pipelines.reports.segments import ALL, segment_words
 from pipelines.reports.terminal.console import band_text, bar, percent, plain, table_of
 from pipelines.reports.wording import spell
 
@@ -54,7 +55,8 @@ def show_explained(console: Console, explained: Explained) -> None:
         )
     console.print(
         Text(
-            f"Segment {plain(account['segment'])} starts from {account['baseline_score']:.1f};"
+            f"Segment {plain(segment_words(account['segment'], ALL))} starts from"
+            f" {account['baseline_score']:.1f};"
             f" {account['coverage']:.0%} of the weight was observed;"
             f" model version {plain(account['model_version'], 20)}"
         )

@@ -175,7 +175,8 @@ def list_answer(
 
 
 def _sums(page: AccountPage, words: StakeWords) -> list[tuple[str, float | None]]:
-    return [("ARR", page.arr), (words.stake, page.stake)]
+    stake = words.stake if words.stake.startswith("ARR") else words.stake.lower()
+    return [("ARR", page.arr), (stake, page.stake)]
 
 
 def _turns(query: AccountQuery, page: AccountPage, outcome: str) -> dict[str, str]:
