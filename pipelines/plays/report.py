@@ -120,7 +120,7 @@ def calls_section(first: SavableFirst) -> Section:
     columns = ["Account", "Owner", "Segment", ">Risk", ">ARR", "Play", ">Keeps", ">Hours"]
     return Section(
         "calls",
-        "Whom to call first",
+        "Who to call first",
         f"{calls_words(first)}.",
         [
             Table(f"Accounts by scores of {day(first.as_of)}.", columns, rows),

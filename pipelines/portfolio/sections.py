@@ -209,14 +209,14 @@ def _parts_sentence(
 
     largest = max(range(len(parts)), key=lambda place: stake(parts[place]))
     whole = summed.expected_arr if has_money else summed.expected_accounts
-    what = words.stake if has_money else f"accounts expected to {words.verb}"
+    what = words.within if has_money else f"accounts expected to {words.verb}"
     own = parts[largest]
     book = _share(own.arr, summed.arr) if has_money else _share(own.accounts, summed.accounts)
     return Markup("{} {} {} of the {}, and {} of the {}.").format(
         f"Accounts with an ARR of {names[largest]}" if by_size else names[largest],
         "hold" if by_size else "holds",
         _share(stake(own), whole),
-        what[:1].lower() + what[1:] if not what.startswith("ARR") else what,
+        what,
         book,
         "ARR" if has_money else "accounts",
     )

@@ -175,8 +175,7 @@ def list_answer(
 
 
 def _sums(page: AccountPage, words: StakeWords) -> list[tuple[str, float | None]]:
-    stake = words.stake if words.stake.startswith("ARR") else words.stake.lower()
-    return [("ARR", page.arr), (stake, page.stake)]
+    return [("ARR", page.arr), (words.within, page.stake)]
 
 
 def _turns(query: AccountQuery, page: AccountPage, outcome: str) -> dict[str, str]:

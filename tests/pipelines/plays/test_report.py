@@ -180,7 +180,7 @@ def test_the_page_holds_all_of_it_and_nobodys_markup() -> None:
         "3 to 9 of 100 fewer churn",
         "About 60 more would settle it",
         "count for nothing",
-        "Whom to call first",
+        "Who to call first",
         "3 can be saved, 10 stay anyway",
     ):
         assert text in page
