@@ -83,8 +83,8 @@ def figures(checked: Monitored) -> list[tuple[str, str, str]]:
     if expected is not None and expected.now.auc is not None:
         usual = "no usual range is known yet"
         if expected.auc_low is not None and expected.auc_high is not None:
-            usual = f"usually {expected.auc_low:.2f} to {expected.auc_high:.2f}"
-        rows.append(("Expected AUC today", f"{expected.now.auc:.2f}", usual))
+            usual = f"usually {percent(expected.auc_low)} to {percent(expected.auc_high)}"
+        rows.append(("Pairs it should rank right", percent(expected.now.auc), usual))
     if findings.matured:
         whole = findings.matured[0]
         rows.append(

@@ -132,12 +132,14 @@ def show_weights(
     segments = list(weights)
     for first in range(0, len(segments), SEGMENTS_ABREAST):
         abreast = segments[first : first + SEGMENTS_ABREAST]
-        table = table_of("Weights", *(f">{plain(segment_words(one, ALL), 40)}" for one in abreast))
+        table = table_of(
+            "Share of the score", *(f">{plain(segment_words(one, ALL), 40)}" for one in abreast)
+        )
         for group in groups:
             table.add_row(group, *(_weight(weights, certainty, one, group) for one in abreast))
         console.print(table)
     console.print(
-        Text("Weights with 90 % intervals; dim with a question mark: not enough evidence.", "dim")
+        Text("Shares with 90 % intervals; dim with a question mark: not enough evidence.", "dim")
     )
 
 
