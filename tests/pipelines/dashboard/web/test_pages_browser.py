@@ -170,6 +170,8 @@ def test_every_page_fits_every_width_zoom_scheme_and_paper(browser, address, acc
     for path in (*PAGES, f"{account.removeprefix(address)}?whole=1"):
         with page_in(browser, DESKTOP) as page:
             page.goto(f"{address}{path}")
+            # What is still being prepared loads itself again.
+            page.locator("[data-again]").wait_for(state="detached", timeout=120_000)
             page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
             for width in sorted(widths, reverse=True):
                 page.set_viewport_size({"width": width, "height": 900})
