@@ -11,9 +11,10 @@ from features.catalog import EVERYBODY
 from pipelines.dashboard.model.health import ModelHealth, calibration
 from pipelines.dashboard.web.svg_attributes import without_styles
 from pipelines.monitor.champions_screen import ACTIONS
-from pipelines.monitor.words import STATUS, segment_words
+from pipelines.monitor.words import STATUS
 from pipelines.reports.labels import labels_of
 from pipelines.reports.pieces import Figure, Section, Table, Text
+from pipelines.reports.segments import ALL, segment_words
 from pipelines.reports.wording import (
     UNKNOWN,
     count,
@@ -194,7 +195,7 @@ def _moved(health: ModelHealth) -> Table:
     rows = [
         [
             WHOLE.get(one.signal) or name(labels.get(one.signal, one.signal)),
-            segment_words(one.segment),
+            name(segment_words(one.segment, ALL)),
             "all of it" if one.signal in WHOLE else percent(one.weight),
             _decimal(one.psi),
             _decimal(one.psi_expected),
