@@ -119,9 +119,9 @@ def _(mo, result):
     measured = result.metrics
     behaviour = measured.auc_behaviour
     verdict = (
-        "Behaviour foretells churn."
+        "Behaviour predicts churn."
         if measured.enough_evidence
-        else "**There is not enough evidence that behaviour foretells churn.** Believe no score."
+        else "**There is not enough evidence that behaviour predicts churn.** Believe no score."
     )
     mo.md(f"""
     ## Does it rank?

@@ -24,20 +24,26 @@ def _signal(name: str, unit: Unit, healthy: Direction, label: str, sentence: str
 
 
 _OVERALL = (
-    _signal("rating_overall", "score", "higher", "CSM rating", "The fair CSM rating is {value}"),
+    _signal(
+        "rating_overall",
+        "score",
+        "higher",
+        "CSM rating",
+        "The CSM rating is {value}, strict and lenient raters evened out",
+    ),
     _signal(
         "rating_change_90d",
         "score",
         "higher",
         "Change of CSM rating",
-        "The fair CSM rating moved by {value} in 90 days",
+        "The CSM rating moved by {value} in 90 days, strict and lenient raters evened out",
     ),
     _signal(
         "rating_disagreement",
         "score",
         "none",
         "Raters' disagreement",
-        "Fair ratings of different raters lie {value} apart",
+        "Ratings by different raters lie {value} apart, strict and lenient ones evened out",
     ),
     _signal(
         "days_since_rating",

@@ -65,7 +65,7 @@ _VOLUME = (
         "lower",
         "Decline streak",
         28 * len(MONTHS),
-        "Usage fell {value} time{s} in a row from one 28 days to the next (5 at most)",
+        "Usage has fallen for {value} span{s} of 28 days in a row (5 at most)",
     ),
     _signal(
         "active_days_28d",

@@ -131,7 +131,7 @@ def _miscalibrated(matured: Sequence[Matured], policy: DriftPolicy) -> list[str]
         line = one.recalibration
         if _sure(one.offset_p, policy) and abs(line.offset.value or 0.0) >= policy.rate_change:
             found.append(
-                f"Outcomes differ from what was foretold{where}: {one.observed_rate:.1%} happened "
+                f"Outcomes differ from what was expected{where}: {one.observed_rate:.1%} happened "
                 f"({one.low:.1%} to {one.high:.1%}), {one.expected_rate:.1%} were expected."
             )
         slope = 1.0 if line.slope.value is None else line.slope.value
@@ -139,7 +139,7 @@ def _miscalibrated(matured: Sequence[Matured], policy: DriftPolicy) -> list[str]
         if _sure(min(one.slope_p, one.loss_p), policy) and far:
             how = "too bold" if slope < 1 else "too timid"
             found.append(
-                f"The signals foretell outcomes otherwise than they did{where}: the probabilities "
+                f"The signals predict outcomes otherwise than they did{where}: the probabilities "
                 f"are {how} (calibration slope {slope:.2f} instead of 1)."
             )
     return found

@@ -193,7 +193,7 @@ class Registry:
             return champion
         news = "good" if is_good else "bad"
         raise RegistryError(
-            f"The model {self.name!r} was taught to foretell {champion.outcome} as {news} news, and"
+            f"The model {self.name!r} was taught to predict {champion.outcome} as {news} news, and"
             f" [{asked.section}] now says kind = {asked.kind!r}; train again or give the new"
             " outcome a section of its own under [outcomes]"
         )

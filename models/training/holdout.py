@@ -302,6 +302,6 @@ def _too_little(metrics: Metrics) -> str:
         auc, which = metrics.auc, "the hold-out AUC of the whole model"
     verdict = "is below chance, 0.5" if auc.is_below(0.5) else "may be chance, 0.5"
     return (
-        f"Not enough evidence that behaviour foretells the outcome: {which} {verdict} "
+        f"Not enough evidence that behaviour predicts the outcome: {which} {verdict} "
         f"(90 % interval {auc.low:.3f} to {auc.high:.3f})."
     )

@@ -36,7 +36,7 @@ INSTRUCTIONS = (
 Begin = Annotated[int, Field(ge=0, le=10_000_000, description="Where in the answer to begin.")]
 Most = Annotated[int, Field(ge=500, le=MOST, description="Most characters of the answer.")]
 Outcome = Annotated[
-    str, Field(max_length=60, description="The outcome that scores foretell; 'main' is churn.")
+    str, Field(max_length=60, description="The outcome that scores predict; 'main' is churn.")
 ]
 AccountId = Annotated[str, Field(min_length=1, max_length=500, description="Its account_id.")]
 

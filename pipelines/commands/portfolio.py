@@ -138,7 +138,7 @@ def forecast(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Foretell gross and net retention by fiscal quarter, and list what comes up for renewal."""
+    """Predict gross and net retention by fiscal quarter, and list what comes up for renewal."""
     from pipelines.portfolio.forecast.data import retention_report
     from pipelines.portfolio.forecast.report import default_file, forecast_html
     from pipelines.portfolio.forecast.workbook import SUFFIX, write_workbook

@@ -225,6 +225,9 @@ def explain(
             formats=["%Y-%m-%d"], help="Split what moved the score since this earlier date."
         ),
     ] = None,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="List every signal, however few points it has.")
+    ] = False,
     outcome: Outcome = None,
     as_json: AsJson = False,
 ) -> None:
@@ -248,7 +251,7 @@ def explain(
         if answer.console is not None:
             from pipelines.scoring.explain_screen import show_explained
 
-            show_explained(answer.console, explained)
+            show_explained(answer.console, explained, whole=whole)
 
 
 def curve(

@@ -227,6 +227,6 @@ def success(acted_on: Matured, alone: Matured | None) -> str:
     reason = (
         f"because {stayed:,} acted-on account{'' if stayed == 1 else 's'} stayed"
         if as_foretold
-        else "among those acted on, and those left alone are not as foretold either"
+        else "among those acted on, and those left alone are not as expected either"
     )
-    return f"Fewer churned than foretold {reason}: {told}"
+    return f"Fewer churned than expected {reason}: {told}"

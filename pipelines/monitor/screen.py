@@ -9,6 +9,7 @@ from rich.text import Text
 
 from pipelines.monitor.champions_screen import show_retrained
 from pipelines.monitor.words import change, headline
+from pipelines.reports.segments import ALL, segment_words
 from pipelines.reports.terminal.console import percent, plain, print_warnings, table_of
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def _show_moved(console: Console, checked: Monitored) -> None:
     for drift in drifts[:MOST]:
         table.add_row(
             plain(drift.name, 40),
-            "all accounts" if drift.segment == "all" else plain(drift.segment, 40),
+            plain(segment_words(drift.segment, ALL), 40),
             change(drift),
             f"{checked.since[drift.name, drift.segment].seen_on}",
             "" if drift.name in ("score", "segment") else percent(drift.weight),

@@ -10,7 +10,7 @@ from pipelines.monitor.words import (
     change,
     fault_since,
     moved_name,
-    segment_words,
+    segment_name,
     since_words,
 )
 from pipelines.reports.labels import labels_of
@@ -61,7 +61,7 @@ def moved_section(checked: Monitored) -> Section:
     rows = [
         [
             moved_name(drift, labels),
-            segment_words(drift.segment),
+            segment_name(drift.segment),
             change(drift),
             since_words(checked.since.get((drift.name, drift.segment))),
             "all of it" if drift.name in ("score", "segment") else percent(drift.weight),
@@ -111,7 +111,7 @@ def _shares(
             continue
         counts, place = reference.counts[drift.name], reference.segments.index(drift.segment)
         label = str(moved_name(drift, labels).striptags())
-        where = str(segment_words(drift.segment).striptags())
+        where = str(segment_name(drift.segment).striptags())
         svg = shares_plot(
             counts.bins,
             bin_labels(counts.bins),
@@ -153,7 +153,7 @@ def performance_section(checked: Monitored, words: OutcomeWords) -> Section:
         )
     matured = findings.matured
     if matured:
-        names = [str(segment_words(one.segment).striptags()) for one in matured]
+        names = [str(segment_name(one.segment).striptags()) for one in matured]
         parts.append(
             Figure(
                 [("", matured_plot(matured, names, words.noun, "matured"))],
@@ -162,7 +162,7 @@ def performance_section(checked: Monitored, words: OutcomeWords) -> Section:
         )
         rows = [
             [
-                segment_words(one.segment),
+                segment_name(one.segment),
                 count(one.rows),
                 count(one.positives),
                 percent(one.expected_rate),
@@ -208,7 +208,7 @@ def _answer(checked: Monitored, words: OutcomeWords) -> str:
     happened = f"{said} {percent(whole.observed_rate)} was observed"
     if whole.positives < checked.policy.min_matured_outcomes:
         return f"{happened}: too few to judge by ({plural(whole.positives, 'outcome')})."
-    return f"{happened}: as foretold." if inside else f"{happened}."
+    return f"{happened}: as expected." if inside else f"{happened}."
 
 
 def feeds_section(checked: Monitored) -> Section | None:

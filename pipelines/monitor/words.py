@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from pipelines.reports.segments import ALL, segment_words
 from pipelines.reports.wording import count, day, name, percent, plural
 
 if TYPE_CHECKING:
@@ -75,15 +76,15 @@ def figures(checked: Monitored) -> list[tuple[str, str, str]]:
         (
             "Weight that rests on them",
             percent(weight.get(most, 0.0), 0),
-            Markup("of the health score of {}").format(segment_words(most)),
+            Markup("of the health score of {}").format(segment_name(most)),
         ),
     ]
     expected = findings.expected
     if expected is not None and expected.now.auc is not None:
         usual = "no usual range is known yet"
         if expected.auc_low is not None and expected.auc_high is not None:
-            usual = f"usually {expected.auc_low:.2f} to {expected.auc_high:.2f}"
-        rows.append(("Expected AUC today", f"{expected.now.auc:.2f}", usual))
+            usual = f"usually {percent(expected.auc_low)} to {percent(expected.auc_high)}"
+        rows.append(("Pairs it should rank right", percent(expected.now.auc), usual))
     if findings.matured:
         whole = findings.matured[0]
         rows.append(
@@ -146,9 +147,9 @@ def moved_name(drift: Drift, labels: dict[str, str]) -> Markup:
     return name(own.get(drift.name) or labels.get(drift.name, drift.name))
 
 
-def segment_words(segment: str) -> Markup:
+def segment_name(segment: str) -> Markup:
     """Name a segment."""
-    return name("all accounts" if segment == "all" else segment)
+    return name(segment_words(segment, ALL))
 
 
 def fault_since(fault: Fault) -> str:

@@ -9,7 +9,6 @@ from markupsafe import Markup
 
 from pipelines.plays.words import (
     ALL_ACCOUNTS,
-    OTHERS,
     VERDICTS,
     base_of,
     calls_words,
@@ -25,13 +24,13 @@ from pipelines.plays.words import (
 from pipelines.project.settings.score import MAIN
 from pipelines.reports.pieces import Figure, Section, Table, Text
 from pipelines.reports.rendering import render
+from pipelines.reports.segments import segment_words
 from pipelines.reports.wording import UNKNOWN, count, day, money, name, percent, plural
-from pipelines.weights.report.words import segment_name
 
 if TYPE_CHECKING:
     from models.plays.result import PlayResult
     from pipelines.plays.effects import PlaysReport
-    from pipelines.plays.savable import SavableFirst
+    from pipelines.plays.savable import Savable, SavableFirst
     from pipelines.project.project import Project
 
 
@@ -105,9 +104,9 @@ def calls_section(first: SavableFirst) -> Section:
     """Arrange whom to call first."""
     rows = [
         [
-            name(call.account_id),
+            _called(call),
             name(call.owner) if call.owner else "",
-            segment_name(call.segment),
+            name(segment_words(call.segment)),
             percent(call.probability),
             money(call.arr),
             name(call.play) if call.play else "",
@@ -121,13 +120,19 @@ def calls_section(first: SavableFirst) -> Section:
     columns = ["Account", "Owner", "Segment", ">Risk", ">ARR", "Play", ">Keeps", ">Hours"]
     return Section(
         "calls",
-        "Whom to call first",
+        "Who to call first",
         f"{calls_words(first)}.",
         [
             Table(f"Accounts by scores of {day(first.as_of)}.", columns, rows),
             Text(f"Of all accounts {standing_words(first)}."),
         ],
     )
+
+
+def _called(call: Savable) -> Markup:
+    if call.name is None:
+        return name(call.account_id)
+    return Markup("{} <small>{}</small>").format(name(call.name), name(call.account_id))
 
 
 def _play(report: PlaysReport, play: PlayResult, key: str) -> Section:
@@ -191,7 +196,7 @@ def _play(report: PlaysReport, play: PlayResult, key: str) -> Section:
 
 
 def _label(place: str) -> str:
-    return place if place == OTHERS else segment_name(place)
+    return name(place)
 
 
 def _method(report: PlaysReport) -> Section:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from features.json_values import JsonReady
-from pipelines.project.account_texts import account_texts
+from pipelines.project.account_texts import NAME, account_texts
 from pipelines.project.project import Project
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class Savable(JsonReady):
         ARR it is expected to keep with its 90 % interval; accounts where no MRR is known.
     standing : str
         See :func:`models.plays.savable.kept_per_hour`.
+    name : str or None
+        What people call it, where that is known.
     """
 
     account_id: str
@@ -56,6 +59,7 @@ class Savable(JsonReady):
     kept_low: float
     kept_high: float
     standing: str
+    name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -127,10 +131,13 @@ def savable_first(project: Project, report: PlaysReport, calls: int) -> SavableF
     capacity = project.settings.owners.capacity
     idle = tuple(sorted(capacity.keys() - set(ranked["owner"])))
     ranked = ranked[within_capacity(ranked, ranked["owner"].to_numpy(dtype=object), capacity)]
+    by_evidence = bool((ranked["kept"] > 0).any())
+    ranked = ranked.head(calls)
+    names = account_texts(project, ranked["account_id"].tolist(), NAME)
     return SavableFirst(
         as_of=run.key.as_of,
-        by_evidence=bool((ranked["kept"] > 0).any()),
-        calls=tuple(_call(row) for row in ranked.head(calls).to_dict("records")),
+        by_evidence=by_evidence,
+        calls=tuple(_call(row, names) for row in ranked.to_dict("records")),
         standings=standings,
         idle=idle,
     )
@@ -144,7 +151,7 @@ def _best(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[~harmed].sort_values(by, ascending=[False, False, True]).head(MOST_HELD)
 
 
-def _call(row: dict[Any, Any]) -> Savable:
+def _call(row: dict[Any, Any], names: Mapping[str, str]) -> Savable:
     owner, mrr = row["owner"], row["mrr"]
     return Savable(
         account_id=str(row["account_id"]),
@@ -158,4 +165,5 @@ def _call(row: dict[Any, Any]) -> Savable:
         kept_low=float(row["kept_low"]),
         kept_high=float(row["kept_high"]),
         standing=str(row["standing"]),
+        name=names.get(str(row["account_id"])),
     )

@@ -17,7 +17,8 @@ from pipelines.plays.words import (
     standing_words,
     trial_words,
 )
-from pipelines.reports.terminal.console import money, plain, table_of
+from pipelines.reports.segments import segment_words
+from pipelines.reports.terminal.console import money, percent, plain, table_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -56,8 +57,8 @@ def show_report(console: Console, report: PlaysReport) -> None:
             table.add_row(
                 plain(place, 40),
                 f"{one.treated:,}",
-                f"{one.with_play:.1%}",
-                f"{one.without:.1%}",
+                percent(one.with_play),
+                percent(one.without),
                 bar(one, most),
                 Text(VERDICTS[one.verdict], style=STYLES.get(one.verdict, "dim")),
             )
@@ -74,10 +75,10 @@ def show_calls(console: Console, first: SavableFirst) -> None:
     table = table_of("Account", "Owner", "Segment", ">risk", ">ARR", "Play", ">keeps", ">hours")
     for call in first.calls:
         table.add_row(
-            plain(call.account_id, 40),
+            plain(f"{call.account_id} {call.name or ''}", 40),
             plain(call.owner or "", 20),
-            plain(call.segment, 30),
-            f"{call.probability:.1%}",
+            plain(segment_words(call.segment, ""), 30),
+            percent(call.probability),
             money(call.arr),
             plain(call.play, 30),
             f"{money(call.kept)} ({money(call.kept_low)} to {money(call.kept_high)})"

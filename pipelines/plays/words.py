@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from features.catalog import EVERYBODY
 from features.errors import sample
+from pipelines.reports.segments import segment_words
 from pipelines.reports.wording import count, percent, plural
 
 if TYPE_CHECKING:
@@ -67,9 +68,7 @@ def places(found: PlayResult) -> list[tuple[str, PlayEffect]]:
     if [one.segment for one in found.segments] == [EVERYBODY]:
         return told
     # Segments too small for a word of their own are read together.
-    return told + [
-        (OTHERS if one.segment == EVERYBODY else one.segment, one) for one in found.segments
-    ]
+    return told + [(segment_words(one.segment, OTHERS), one) for one in found.segments]
 
 
 def sentence(effect: PlayEffect, report: PlaysReport, where: str = "") -> str:
@@ -98,7 +97,8 @@ def trial_words(trial: Trial) -> str:
     'By an experiment call helps: 2 to 8 of 100 fewer churn'
     """
     verdict = VERDICTS["harms" if trial.low > 0 else "helps"]
-    place = f" in {' and '.join(trial.segments)}" if trial.segments else ""
+    where = " and ".join(map(segment_words, trial.segments))
+    place = f" in {where}" if where else ""
     span = range_words(trial.low, trial.high, 100)
     return f"By an experiment {trial.play} {verdict}{place}: {span}"
 

@@ -74,7 +74,7 @@ class OverridesReport(JsonReady):
             )
         counted = (
             f"of {plural(self.known, 'override')}, {self.better:,} were nearer to what happened"
-            f" than the model: {self.happened:,} churned, the model foretold {self.foretold:.1f}"
+            f" than the model: {self.happened:,} churned, the model expected {self.foretold:.1f}"
             f" and the overrides {self.meant:.1f}"
         ).replace("churned", "came true" if self.outcome != "main" else "churned")
         later = f"; of {waiting:,} more it is not known yet" if waiting else ""

@@ -98,7 +98,7 @@ def method_section(report: PortfolioReport) -> Section:
     return Section(
         "method",
         "How to read this page",
-        f"It foretells how many accounts and how much ARR will see {words.noun}, and not whether a"
+        f"It predicts how many accounts and how much ARR will see {words.noun}, and not whether a"
         " given account will.",
         [Text(_led(text)) for text in texts],
     )
@@ -110,7 +110,7 @@ def _of_money(verb: str) -> str:
         " on the date."
     )
     if verb != "churn":
-        return f"{said} By how much the ARR of an account will change is not foretold."
+        return f"{said} By how much the ARR of an account will change is not predicted."
     return (
         f"{said} Over many accounts these add up to what will come; one account keeps all of its"
         " ARR or none."

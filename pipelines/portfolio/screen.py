@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from pipelines.portfolio.words import figures, foretold, headline, verdict
+from pipelines.reports.segments import segment_words
 from pipelines.reports.terminal.console import (
     BAND_STYLES,
     BAR_WIDTH,
@@ -33,7 +34,7 @@ def show_report(console: Console, report: PortfolioReport) -> None:
     show_portfolio(console, report.portfolio)
     if report.matured:
         noun = report.portfolio.outcome.words.noun
-        table = table_of("Earlier date", "Scores", ">Accounts", f">Foretold {noun}", ">Happened")
+        table = table_of("Earlier date", "Scores", ">Accounts", f">Expected {noun}", ">Happened")
         for one in report.matured:
             said = foretold(one.forecast, is_money=False)
             table.add_row(
@@ -71,9 +72,9 @@ def show_portfolio(console: Console, summed: Portfolio) -> None:
     console.print(Text(f"By score: {summed.limits}; a band changes {BANDS_CHANGE}"))
     if summed.arr is not None and summed.expected_arr is not None:
         first = summed.bands[0]
-        expected = f"{words.noun} in the outcome window is expected of accounts with ARR"
+        expected = f"{words.noun} is expected of accounts with ARR"
         if summed.outcome.kind == "churn":
-            expected = "expected loss in the outcome window"
+            expected = "expected loss"
         console.print(
             Text(
                 f"ARR {money(summed.arr)}, of which {money(first.arr)} {first.band};"
@@ -88,7 +89,7 @@ def show_portfolio(console: Console, summed: Portfolio) -> None:
             band_text(call.band),
             f", {percent(call.probability)} {words.noun}"
             + (f", ARR {money(call.arr)}" if call.arr is not None else "")
-            + f" ({plain(call.segment, 40)}){_context(call)}",
+            + f"{_context(call)}",
         )
         console.print(line, soft_wrap=True)
         for sentence in call.sentences:
@@ -102,6 +103,8 @@ def _since(call: Call) -> str:
 
 
 def _context(call: Call) -> str:
-    """Say who looks after an account and when it renews, where that is known."""
+    """Say of which segment an account is, who looks after it and when it renews, if known."""
+    segment = segment_words(call.segment, "")
+    where = f" ({plain(segment, 40)})" if segment else ""
     owner = f"; {plain(call.owner, 40)}" if call.owner else ""
-    return owner + (f"; renews {short_day(call.renewal)}" if call.renewal else "")
+    return where + owner + (f"; renews {short_day(call.renewal)}" if call.renewal else "")

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Self
 
 from markupsafe import Markup
 
+from features.catalog import EVERYBODY
 from pipelines.portfolio.words import foretold, last_day, stake_words, verdict
 from pipelines.reports.pieces import Figure, Section, Table, Text
+from pipelines.reports.segments import segment_words
 from pipelines.reports.wording import (
     amount,
     between,
@@ -100,11 +102,11 @@ def _first_sentence(report: PortfolioReport, calls: Sequence[Call]) -> str:
 
 
 def _call_row(call: Call, shown: CallColumns) -> list[str]:
-    who = Markup("{} <small>{} · {}</small>").format(
-        name(call.name or call.account_id), name(call.account_id), name(call.segment)
+    beside = [call.account_id] * (call.name is not None)
+    beside += [segment_words(call.segment)] * (call.segment != EVERYBODY)
+    who = Markup("{} <small>{}</small>").format(
+        name(call.name or call.account_id), Markup(" · ").join(map(name, beside))
     )
-    if call.name is None:
-        who = Markup("{} <small>{}</small>").format(name(call.account_id), name(call.segment))
     reasons = Markup("").join(Markup("<li>{}</li>").format(name(said)) for said in call.sentences)
     row: list[str] = [who]
     if shown.owners:
@@ -170,7 +172,7 @@ def parts_section(report: PortfolioReport, *, by_size: bool) -> Section:
     """Show where the money and the expected loss are: by segment, or by ARR."""
     summed, words = report.portfolio, stake_words(report.portfolio.outcome)
     parts = summed.sizes if by_size else summed.segments
-    names = [_size(part.name) if by_size else name(part.name) for part in parts]
+    names = [_size(part.name) if by_size else name(segment_words(str(part.name))) for part in parts]
     label, key = ("ARR of the account", "sizes") if by_size else ("Segment", "segments")
     has_money = summed.arr is not None
     columns = [label, ">Accounts"]
@@ -207,14 +209,14 @@ def _parts_sentence(
 
     largest = max(range(len(parts)), key=lambda place: stake(parts[place]))
     whole = summed.expected_arr if has_money else summed.expected_accounts
-    what = words.stake if has_money else f"accounts expected to {words.verb}"
+    what = words.within if has_money else f"accounts expected to {words.verb}"
     own = parts[largest]
     book = _share(own.arr, summed.arr) if has_money else _share(own.accounts, summed.accounts)
     return Markup("{} {} {} of the {}, and {} of the {}.").format(
         f"Accounts with an ARR of {names[largest]}" if by_size else names[largest],
         "hold" if by_size else "holds",
         _share(stake(own), whole),
-        what[:1].lower() + what[1:] if not what.startswith("ARR") else what,
+        what,
         book,
         "ARR" if has_money else "accounts",
     )
@@ -246,7 +248,7 @@ def _drawn(parts: Sequence[PartSummary], bands: Sequence[str], has_money: bool) 
         for part in shown
     ]
     svg = bands_by_part_plot(
-        [str(part.name) for part in shown],
+        [segment_words(str(part.name)) for part in shown],
         bands,
         amounts,
         "ARR" if has_money else "Accounts",
@@ -269,12 +271,12 @@ def matured_section(report: PortfolioReport) -> Section:
             [Text(f"This one can be judged after {day(last_day(report))}.")],
         )
     held, known = sum(one.within for one in matured), len(matured)
-    columns = ["Date", "Scores", ">Accounts", f">Foretold to {words.verb}", ">Happened"]
+    columns = ["Date", "Scores", ">Accounts", f">Expected to {words.verb}", ">Happened"]
     has_money = any(one.arr_forecast is not None for one in matured)
     columns += [f">{words.total}", f">{words.came}"] if has_money else []
     table = Table(
         "Forecasts with 90 % intervals, against what happened. Accounts that were gone before the"
-        " outcome window opened are left out.",
+        " days that it is of are left out.",
         columns,
         [_matured_row(one, has_money) for one in matured],
     )
@@ -318,7 +320,7 @@ def _matured_figure(report: PortfolioReport, has_money: bool) -> Figure:
         (
             "Accounts" if has_money else "",
             matured_plot(
-                [one.as_of.isoformat() for one in matured],
+                [short_day(one.as_of) for one in matured],
                 [(one.forecast.low, one.forecast.expected, one.forecast.high) for one in matured],
                 [one.happened for one in matured],
                 f"Accounts that {words.past}",
@@ -333,7 +335,7 @@ def _matured_figure(report: PortfolioReport, has_money: bool) -> Figure:
             (
                 "ARR",
                 matured_plot(
-                    [one.as_of.isoformat() for one, _ in priced],
+                    [short_day(one.as_of) for one, _ in priced],
                     [(said.low, said.expected, said.high) for _, said in priced],
                     [one.arr_happened or 0.0 for one, _ in priced],
                     words.came,

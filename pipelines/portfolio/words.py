@@ -49,6 +49,11 @@ class StakeWords:
     came: str
     first: str
 
+    @property
+    def within(self) -> str:
+        """What probability times ARR is, within a sentence."""
+        return self.stake if self.stake.startswith("ARR") else self.stake.lower()
+
 
 def stake_words(outcome: OutcomeSettings) -> StakeWords:
     """Choose the words for an outcome.
@@ -56,8 +61,8 @@ def stake_words(outcome: OutcomeSettings) -> StakeWords:
     Examples
     --------
     >>> from features.outcomes.settings import OutcomeSettings
-    >>> stake_words(OutcomeSettings()).stake
-    'Expected loss'
+    >>> stake_words(OutcomeSettings()).stake, stake_words(OutcomeSettings()).within
+    ('Expected loss', 'expected loss')
     >>> growth = stake_words(OutcomeSettings(kind="expansion"))
     >>> growth.stake, growth.first
     ('ARR expected to expand', 'Where is most to be won?')
@@ -105,7 +110,7 @@ def headline(report: PortfolioReport) -> str:
     """Say in one sentence what is at stake."""
     summed, words = report.portfolio, stake_words(report.portfolio.outcome)
     if report.prior is None and not report.foretells:
-        return f"Behaviour was not shown to foretell {words.noun}: do not act on these scores"
+        return f"Behaviour was not shown to predict {words.noun}: do not act on these scores"
     return stake_sentence(
         words,
         Stake(summed.accounts, report.accounts, report.arr, summed.arr),

@@ -65,7 +65,7 @@ class Freshness:
         --------
         >>> old = Freshness(date(2025, 1, 1), date(2025, 2, 14), 31, date(2025, 3, 1))
         >>> old.note
-        'These scores are 59 days old: ..., and what they foretell was to come by 13 February...'
+        'These scores are 59 days old: ..., and what they predict was to come by 13 February...'
         >>> Freshness(date(2025, 1, 1), date(2025, 2, 14), 31, date(2025, 1, 20)).note is None
         True
         """
@@ -76,7 +76,7 @@ class Freshness:
         said = f"These scores are {old} old: nothing after {newest} is in them"
         if self.is_over:
             last = day(self.closes - timedelta(days=1))
-            said += f", and what they foretell was to come by {last}"
+            said += f", and what they predict was to come by {last}"
         return f"{said}; load newer data and score again"
 
 

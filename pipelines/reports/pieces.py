@@ -20,11 +20,14 @@ class Table:
         Headings; one that starts with ``>`` is aligned to the right, as numbers are.
     rows : sequence of sequence of str
         Cells; text that is not Markup is escaped.
+    folded : str
+        What opens it, where it is for few readers; "" shows it at once.
     """
 
     caption: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
+    folded: str = ""
 
     @property
     def headings(self) -> list[tuple[str, bool]]:

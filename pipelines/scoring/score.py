@@ -256,6 +256,6 @@ def _caveats(project: Project, champion: Champion) -> list[str]:
     if champion.foretells:
         return []
     return [
-        "There is not enough evidence that behaviour foretells"
+        "There is not enough evidence that behaviour predicts"
         f" {words.noun}: do not act on the scores"
     ]

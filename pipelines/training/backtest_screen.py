@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
+from pipelines.reports.segments import segment_words
 from pipelines.reports.terminal.console import figure, percent, plain, print_warnings, table_of
 from pipelines.training.screen import show_bands
 
@@ -153,6 +154,7 @@ def show_parts(console: Console, ours: pd.DataFrame) -> None:
         for row in _records(rows):
             name = row[names[title]]
             name = {"all": "all rows", "untreated": "without treated"}.get(name, name)
+            name = segment_words(name) if title == "Segment" else name
             few = row["positives"] < FEW
             has_few |= few
             table.add_row(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
+from pipelines.reports.segments import ALL, segment_words
 from pipelines.reports.terminal.console import (
     band_text,
     figure,
@@ -48,7 +49,7 @@ def show_trained(console: Console, trained: Trained) -> None:
     elif not result.metrics.enough_evidence:
         console.print(
             Text(
-                f"There is not enough evidence that behaviour foretells {words.noun} here. Do not"
+                f"There is not enough evidence that behaviour predicts {words.noun} here. Do not"
                 " act on these scores or weights.",
                 style="bold red",
             )
@@ -64,7 +65,7 @@ def show_trained(console: Console, trained: Trained) -> None:
 def first_caveat(words: OutcomeWords) -> str:
     """Say what a first model is good for."""
     return (
-        f"There were too few outcomes to prove what foretells {words.noun}: use these scores as you"
+        f"There were too few outcomes to prove what predicts {words.noun}: use these scores as you"
         " would the scorecard they start from, and train again when more have matured."
     )
 
@@ -131,12 +132,14 @@ def show_weights(
     segments = list(weights)
     for first in range(0, len(segments), SEGMENTS_ABREAST):
         abreast = segments[first : first + SEGMENTS_ABREAST]
-        table = table_of("Weights", *(f">{plain(segment, 40)}" for segment in abreast))
+        table = table_of(
+            "Share of the score", *(f">{plain(segment_words(one, ALL), 40)}" for one in abreast)
+        )
         for group in groups:
             table.add_row(group, *(_weight(weights, certainty, one, group) for one in abreast))
         console.print(table)
     console.print(
-        Text("Weights with 90 % intervals; dim with a question mark: not enough evidence.", "dim")
+        Text("Shares with 90 % intervals; dim with a question mark: not enough evidence.", "dim")
     )
 
 

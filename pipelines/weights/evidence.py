@@ -142,7 +142,7 @@ def report_evidence(
     notes: list[str] = []
     if len(frame) > MOST_ROWS:
         notes.append(
-            "What ratings, referrals and surveys foretell alone is measured on accounts drawn by"
+            "What ratings, referrals and surveys predict alone is measured on accounts drawn by"
             f" chance, up to {MOST_ROWS:,} of {len(frame):,} rows"
         )
     position = model.scale.position_of(rows["score"].to_numpy(dtype=float))

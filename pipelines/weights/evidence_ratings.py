@@ -115,7 +115,7 @@ def rating_evidence(
     rating, objective, told = _rating_told(model, rows, frame, past, signals, seed)
     if rating is None:
         notes.append(
-            "What ratings foretell cannot be shown: on the dates that judge the model too few were"
+            "What ratings predict cannot be shown: on the dates that judge the model too few were"
             " known, or nothing says which way they are healthy"
         )
     return RatingEvidence(

@@ -121,10 +121,10 @@ def _chosen(
     known = {signal.name: signal for signal in own}
     named = [known[name] for name in preferred if name in known] or declared[:1]
     if not named:
-        notes.append(f"What {group} foretell alone cannot be shown: no signal tells of them")
+        notes.append(f"What {group} predict alone cannot be shown: no signal tells of them")
     lost = [signal for signal in named if high_is_risk(model, signal.name) is None]
     notes += [
-        f"What {sample([signal.label])} foretells alone cannot be shown: neither you nor the data"
+        f"What {sample([signal.label])} predicts alone cannot be shown: neither you nor the data"
         " say which way it is healthy"
         for signal in lost
     ]
@@ -140,7 +140,7 @@ def _usable(found: list[Signal], rows: pd.DataFrame, notes: list[str]) -> list[S
             usable.append(signal)
         else:
             notes.append(
-                f"What {sample([signal.label])} foretells alone cannot be shown: it is known in"
+                f"What {sample([signal.label])} predicts alone cannot be shown: it is known in"
                 f" {len(happened):,} rows, of which {int(happened.sum()):,} had the outcome"
             )
     return usable

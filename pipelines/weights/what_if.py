@@ -13,6 +13,7 @@ from features.json_values import Json
 from pipelines.project.company import open_company
 from pipelines.project.project import Project
 from pipelines.project.settings.scorecard import WEIGHED, read_weights
+from pipelines.reports.segments import segment_called
 from pipelines.reports.terminal.progress import show_progress
 from pipelines.weights.rows import RECOMMENDED, TODAY, ReplayRows, replay_rows
 
@@ -109,7 +110,7 @@ def what_if(project: Project, text: str, *, segment: str | None = None) -> WhatI
     with open_company(project) as company:
         known = replay_rows(project, company)
     weights = _over_the_lines(given, known)
-    refuse_unknown_segment(segment, sorted(set(known.frame["segment"])))
+    segment = known_segment(segment, sorted(set(known.frame["segment"])))
 
     def replay(asked: Weighting) -> Replayed:
         with show_progress("What-if") as step:
@@ -199,19 +200,23 @@ def today_by_segment(known: ReplayRows, segments: Sequence[str]) -> dict[str, di
     return {name: dict(named.get(name, named[EVERYBODY])) for name in (*segments, EVERYBODY)}
 
 
-def refuse_unknown_segment(segment: str | None, names: Sequence[str]) -> None:
-    """Refuse a segment that is none of the model's.
+def known_segment(segment: str | None, names: Sequence[str]) -> str | None:
+    """Find a segment of the model by its name or its words, as "enterprise" of "plan=enterprise".
 
     Raises
     ------
     SettingsError
         When it is not among the names.
     """
-    if segment is not None and segment not in names:
+    if segment is None:
+        return None
+    found = segment_called(segment, names)
+    if found not in names:
         raise SettingsError(
             f"There is no segment {sample([segment])} of the model"
             f"{nearest(segment, names) or f'; there are {sample(names, 8)}'}"
         )
+    return found
 
 
 def _silent(weights: Mapping[str, float], known: ReplayRows) -> list[str]:

@@ -88,7 +88,7 @@ def test_a_company_whose_churn_is_chance_gets_no_verdict(example, run) -> None:
     with contextlib.redirect_stdout(out):
         show_trained(plain_console(), trained)
     assert "There is not enough evidence" in out.getvalue()
-    assert "Weights" not in out.getvalue()
+    assert "Share of the score" not in out.getvalue()
     metrics = trained.to_dict()["metrics"]
     # Growth of revenue follows an account's age, and so do these labels.
     assert metrics["auc"] < 0.65

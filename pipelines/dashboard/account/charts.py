@@ -8,6 +8,8 @@ from datetime import date
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
+from pipelines.reports.wording import short_day
+
 if TYPE_CHECKING:
     from models.scoring.scale import ScoreScale
     from pipelines.scoring.curves.curve import Horizon
@@ -197,7 +199,7 @@ def trend_chart(trend: Mapping[str, Any], scale: ScoreScale | None = None) -> Tr
     return TrendChart(
         line=" ".join(f"{x:g},{y:g}" for x, y in places),
         marks=[
-            (x, y, score["band"], f"{score['as_of']}: {score['score']:.1f}, {score['band']}")
+            (x, y, score["band"], f"{_day(score)}: {score['score']:.1f}, {score['band']}")
             for (x, y), score in zip(places, scores, strict=True)
         ],
         levels=[(up(level), f"{level:g}") for level in (0.0, 50.0, 100.0)],
@@ -225,11 +227,11 @@ def _limits(scale: ScoreScale | None, up: Callable[[float], float]) -> list[tupl
 
 def _dates(days: Sequence[date], across: Any) -> list[tuple[float, str]]:
     """Choose dates that have room: the last one, then from the first on."""
-    labels = [(across(days[-1]), days[-1].isoformat())]
+    labels = [(across(days[-1]), short_day(days[-1]))]
     for day in days[:-1]:
         place = across(day)
         if all(abs(place - other) >= NARROW for other, _ in labels):
-            labels.append((place, day.isoformat()))
+            labels.append((place, short_day(day)))
     return sorted(labels)
 
 
@@ -237,8 +239,12 @@ def _told(scores: Sequence[Mapping[str, Any]], changes: Sequence[Mapping[str, st
     first, last = scores[0], scores[-1]
     values = [score["score"] for score in scores]
     text = (
-        f"{len(scores)} issued scores: {first['score']:.1f} ({first['band']}) on {first['as_of']},"
-        f" {last['score']:.1f} ({last['band']}) on {last['as_of']}, lowest {min(values):.1f},"
+        f"{len(scores)} issued scores: {first['score']:.1f} ({first['band']}) on {_day(first)},"
+        f" {last['score']:.1f} ({last['band']}) on {_day(last)}, lowest {min(values):.1f},"
         f" highest {max(values):.1f}."
     )
-    return text + "".join(f" Model version {one['after']} from {one['as_of']}." for one in changes)
+    return text + "".join(f" Model version {one['after']} from {_day(one)}." for one in changes)
+
+
+def _day(dated: Mapping[str, Any]) -> str:
+    return short_day(date.fromisoformat(dated["as_of"]))

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from features.catalog import GROUPS
+from features.catalog import EVERYBODY, GROUPS
 from pipelines.dashboard.account.charts import Step, curve_chart, waterfall
 from pipelines.dashboard.account.view import LEAST_POINTS, rank_words
 from pipelines.reports.labels import labels_of
 from pipelines.reports.pieces import Section, Table
+from pipelines.reports.segments import segment_words
 from pipelines.reports.terminal.console import plain
 from pipelines.reports.wording import (
     UNKNOWN,
@@ -45,10 +46,16 @@ def points_waterfall(view: AccountView) -> list[Step]:
     if abs(small) >= LEAST_POINTS:
         parts.append(("All else", small))
     return waterfall(
-        (f"Typical account of {plain(view.row['segment'], 60)}", view.row["baseline_score"]),
+        (_typical(view.row["segment"]), view.row["baseline_score"]),
         [(group.capitalize(), points) for group, points in parts],
         ("This account", view.row["score"]),
     )
+
+
+def _typical(segment: str) -> str:
+    if segment == EVERYBODY:
+        return "Typical account"
+    return f"Typical account of {plain(segment_words(segment), 60)}"
 
 
 def move_waterfall(move: ExplainedMove) -> list[Step]:

@@ -11,9 +11,10 @@ from features.catalog import EVERYBODY
 from pipelines.dashboard.model.health import ModelHealth, calibration
 from pipelines.dashboard.web.svg_attributes import without_styles
 from pipelines.monitor.champions_screen import ACTIONS
-from pipelines.monitor.words import STATUS, segment_words
+from pipelines.monitor.words import STATUS
 from pipelines.reports.labels import labels_of
 from pipelines.reports.pieces import Figure, Section, Table, Text
+from pipelines.reports.segments import ALL, segment_words
 from pipelines.reports.wording import (
     UNKNOWN,
     count,
@@ -86,7 +87,7 @@ def _proof(health: ModelHealth, words: OutcomeWords) -> Section:
     bands = health.champion.model.bands
     if any(band["rows"] for band in bands):
         drawn = without_styles(bands_plot(bands, noun, "bands"))
-        parts.append(Figure([("", drawn)], f"What was foretold of each band, and the {noun} seen."))
+        parts.append(Figure([("", drawn)], f"What was expected of each band, and the {noun} seen."))
     table = calibration(health)
     if table is not None:
         top = calibration_top({EVERYBODY: table})
@@ -94,7 +95,7 @@ def _proof(health: ModelHealth, words: OutcomeWords) -> Section:
         parts.append(
             Figure(
                 [("", drawn)],
-                f"Each dot is a group of accounts of like risk: the {noun} that was foretold, and"
+                f"Each dot is a group of accounts of like risk: the {noun} that was expected, and"
                 " what happened, with its 90 % interval. On the dashed line both are the same.",
             )
         )
@@ -102,19 +103,30 @@ def _proof(health: ModelHealth, words: OutcomeWords) -> Section:
     enough = metrics.get("enough_evidence") == 1.0
     prior = prior_words(health.champion.model, words)
     answer = prior or (
-        f"On dates it had not seen it foretold {percent(metrics.get('expected_rate'))} {noun}, and"
-        f" {percent(metrics.get('observed_rate'))} happened."
+        _trust(metrics, noun)
         if enough
-        else f"Not enough evidence that behaviour foretells {noun}: do not act on these scores."
+        else f"Not enough evidence that behaviour predicts {noun}: do not act on these scores."
     )
-    return Section("proof", "Is it right?", answer, parts)
+    return Section("proof", "Can it be trusted?", answer, parts)
+
+
+def _trust(metrics: dict[str, float], noun: str) -> str:
+    """Say whether order and probabilities of a model that predicts can be believed."""
+    low, high = (metrics.get(f"calibration_in_the_large_{end}", 0.0) for end in ("low", "high"))
+    said = "Yes"
+    if low > 0 or high < 0:
+        said = f"Its order, yes; its probabilities are too {'low' if low > 0 else 'high'}"
+    return (
+        f"{said}: on dates it had not seen it expected {percent(metrics.get('expected_rate'))}"
+        f" {noun}, and {percent(metrics.get('observed_rate'))} happened."
+    )
 
 
 def _measures(metrics: dict[str, float]) -> Table:
     shown: list[tuple[str, str, Callable[[float | None], str]]] = [
         ("Pairs ranked right (AUC)", "auc", percent),
         ("The same among accounts of like age and plan", "auc_behaviour", percent),
-        ("First tenth: times the average rate", "top_decile_lift", _decimal),
+        ("First tenth by risk: times the average rate", "top_decile_lift", _decimal),
         ("Log loss", "log_loss", _fine),
         ("Log loss of the base rate alone", "log_loss_base", _fine),
         ("Calibration error", "ece", percent),
@@ -130,7 +142,7 @@ def _measures(metrics: dict[str, float]) -> Table:
         f"On {count(metrics.get('rows'))} rows held out, {count(metrics.get('positives'))} of them"
         " with the outcome."
     )
-    return Table(caption, ["Measure", ">Found", ">90 % interval"], rows)
+    return Table(caption, ["Measure", ">Found", ">90 % interval"], rows, folded="All measures")
 
 
 def _interval(metrics: dict[str, float], key: str, write: Any) -> str:
@@ -183,7 +195,7 @@ def _moved(health: ModelHealth) -> Table:
     rows = [
         [
             WHOLE.get(one.signal) or name(labels.get(one.signal, one.signal)),
-            segment_words(one.segment),
+            name(segment_words(one.segment, ALL)),
             "all of it" if one.signal in WHOLE else percent(one.weight),
             _decimal(one.psi),
             _decimal(one.psi_expected),
@@ -202,7 +214,7 @@ def _moved(health: ModelHealth) -> Table:
 def _champions(health: ModelHealth) -> Section:
     found = health.history
     if found is None:
-        return Section("champions", "Who served before?", "The history cannot be read now.")
+        return Section("champions", "Which versions were there?", "The history cannot be read now.")
     versions = [
         [
             name(version.version),
@@ -236,7 +248,7 @@ def _champions(health: ModelHealth) -> Section:
         *(Text(note) for note in found.notes),
     ]
     before = "" if found.previous is None else f"; a rollback goes to version {found.previous}"
-    return Section("champions", "Who served before?", f"{serving}{before}.", parts)
+    return Section("champions", "Which versions were there?", f"{serving}{before}.", parts)
 
 
 RECORD = ["When (UTC)", "What", "Why", "By"]

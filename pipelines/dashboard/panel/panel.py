@@ -11,12 +11,12 @@ from fastapi.responses import HTMLResponse
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 
-from features.catalog import EVERYBODY
 from pipelines.dashboard.access.visitor import visitor_of
 from pipelines.dashboard.web.static_files import static_url
 from pipelines.project.settings.score import MAIN
 from pipelines.reports import wording
 from pipelines.reports.freshness import Freshness, freshness_of
+from pipelines.reports.segments import segment_words
 from pipelines.reports.terminal.console import plain
 
 if TYPE_CHECKING:
@@ -195,22 +195,6 @@ def account_path(account_id: str) -> str:
     '/accounts/a%2Fb%20c'
     """
     return f"/accounts/{quote(account_id, safe='')}"
-
-
-def segment_words(segment: str) -> str:
-    """Say which accounts a segment holds, without the column that tells them apart.
-
-    Accounts whose segment is too small for a model of its own are in none.
-
-    Examples
-    --------
-    >>> segment_words("plan=enterprise"), segment_words("all"), segment_words("a=b=c")
-    ('enterprise', 'no segment of its own', 'a=b=c')
-    """
-    if segment == EVERYBODY:
-        return "no segment of its own"
-    column, sign, value = segment.partition("=")
-    return value if sign and value and "=" not in value and column.isidentifier() else segment
 
 
 def _shown(text: str) -> str:

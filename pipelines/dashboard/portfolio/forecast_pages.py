@@ -49,7 +49,7 @@ async def forecast_page(request: Request, visitor: WholeBookOf) -> HTMLResponse:
 
 @router.get("/api/v1/forecast", tags=["portfolio"], responses={202: {"model": RetentionAnswer}})
 async def forecast(request: Request, response: Response, visitor: WholeBookOf) -> RetentionAnswer:
-    """Foretell gross and net retention by fiscal quarter, by segment and owner."""
+    """Predict gross and net retention by fiscal quarter, by segment and owner."""
     done = await _forecast(request)
     if done is None:
         response.status_code = 202

@@ -175,7 +175,7 @@ def list_answer(
 
 
 def _sums(page: AccountPage, words: StakeWords) -> list[tuple[str, float | None]]:
-    return [("ARR", page.arr), (words.stake, page.stake)]
+    return [("ARR", page.arr), (words.within, page.stake)]
 
 
 def _turns(query: AccountQuery, page: AccountPage, outcome: str) -> dict[str, str]:

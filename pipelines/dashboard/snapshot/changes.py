@@ -15,6 +15,7 @@ from pipelines.reports.wording import amount, day, money, plural
 
 if TYPE_CHECKING:
     from models.scoring.health_model import HealthModel
+    from models.scoring.scale import ScoreScale
     from pipelines.dashboard.access.visitor import Visitor
     from pipelines.dashboard.snapshot.snapshot import Snapshot
 
@@ -197,6 +198,8 @@ def why_moved(model: HealthModel | None, row: Mapping[str, Any]) -> str:
     row : mapping
         Everything a snapshot holds of the account.
     """
+    if model is not None and _lingered(model.scale, row):
+        return f"Beyond the limit of {row['band']} twice in a row"
     group, points = row["moved_group"], row["moved_points"]
     if group is None or points is None:
         return ""
@@ -210,3 +213,13 @@ def why_moved(model: HealthModel | None, row: Mapping[str, Any]) -> str:
             if reason.group == group:
                 return f"{lead}: {reason.said}"
     return lead
+
+
+def _lingered(scale: ScoreScale, row: Mapping[str, Any]) -> bool:
+    """Tell whether a band changed though the score moved the other way, or not at all."""
+    before, change = row.get("band_before"), row.get("change")
+    if before is None or change is None or before == row["band"]:
+        return False
+    bands = list(scale.bands)
+    rose = (bands.index(row["band"]) > bands.index(before)) != scale.good
+    return bool(change <= 0) if rose else bool(change >= 0)

@@ -13,8 +13,26 @@ function turn(key) {
   document.querySelector(`[data-turn="${key}"]`)?.click();
 }
 
+// On a phone what picks accounts is folded, so that they begin on the first screen.
+const fold = document.querySelector("[data-fold]");
+const phone = matchMedia("(max-width: 30rem)");
+
+function folded() {
+  fold.open = !phone.matches;
+}
+
+if (fold) {
+  phone.addEventListener("change", folded);
+  folded();
+}
+
 const keys = {
-  "/": () => (document.getElementById("q") ?? document.getElementById("find"))?.select(),
+  "/": () => {
+    if (fold) {
+      fold.open = true;
+    }
+    (document.getElementById("q") ?? document.getElementById("find"))?.select();
+  },
   j: () => move(1),
   k: () => move(-1),
   n: () => turn("next"),

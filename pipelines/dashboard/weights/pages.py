@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from features.catalog import EVERYBODY
 from features.errors import SettingsError
 from pipelines.dashboard.access.visitor import WholeBookOf
-from pipelines.dashboard.panel.panel import Panel, segment_words
+from pipelines.dashboard.panel.panel import Panel
 from pipelines.dashboard.web.background import Done, ready
 from pipelines.dashboard.weights.answers import (
     WeightsAnswer,
@@ -31,6 +31,7 @@ from pipelines.dashboard.weights.sections import (
 )
 from pipelines.dashboard.weights.what_if import what_if_now
 from pipelines.project.project import Project
+from pipelines.reports.segments import segment_called, segment_words
 from pipelines.reports.terminal.console import plain
 
 WEIGHT = "weight."
@@ -146,7 +147,8 @@ def _bench_context(project: Project, bench: Bench) -> dict[str, object]:
 
 def _tried(request: Request, project: Project, bench: Bench) -> dict[str, object]:
     """Replay the weights of the address; today's are in the form where it names none."""
-    segment = request.query_params.get("segment") or EVERYBODY
+    said = request.query_params.get("segment") or EVERYBODY
+    segment = segment_called(said, [*bench.segments, EVERYBODY])
     weights, problem = _given(request)
     form = dict(bench.weights_today.get(segment, bench.weights_today[EVERYBODY]))
     context: dict[str, object] = {

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from features.catalog import EVERYBODY
-from pipelines.dashboard.panel.panel import segment_words
 from pipelines.reports.pieces import Section, Table
+from pipelines.reports.segments import segment_words
 from pipelines.reports.terminal.console import plain
 from pipelines.reports.wording import count, money, name, percent, plural, score, share
 from pipelines.weights.report.sections_replay import replay_sentence

@@ -14,8 +14,8 @@ from pipelines.weights.rows import FULL_MODEL, RECOMMENDED, TODAY
 from pipelines.weights.what_if import (
     WHAT_IF,
     WhatIf,
+    known_segment,
     percent_of_lines,
-    refuse_unknown_segment,
     weighed,
 )
 
@@ -49,7 +49,7 @@ def what_if_now(
         the model has no such segment.
     """
     weights = _over_the_lines(given, bench)
-    refuse_unknown_segment(segment, [*bench.segments, EVERYBODY])
+    segment = known_segment(segment, [*bench.segments, EVERYBODY])
     return weighed(
         project,
         bench.known,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from features.errors import sample
-from pipelines.reports.terminal.console import plain, table_of
+from pipelines.reports.terminal.console import percent, plain, table_of
 from pipelines.reports.wording import plural
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def show_reading(console: Console, said: ExperimentReading) -> None:
         ("acted on", both.acted, both.churned_acted),
         ("left alone", both.left_alone, both.churned_left_alone),
     ):
-        share = f"{churned:,} ({churned / accounts:.1%})" if accounts else "–"
+        share = f"{churned:,} ({percent(churned / accounts)})" if accounts else "–"
         table.add_row(arm, f"{accounts:,}", share)
     console.print(table)
     for doubt in doubts(said):

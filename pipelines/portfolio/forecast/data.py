@@ -131,7 +131,7 @@ def retention_report(
     settings = project.settings
     if settings.outcome.kind != "churn":
         raise SettingsError(
-            f"Retention is foretold from the risk of churn, and the outcome"
+            f"Retention is predicted from the risk of churn, and the outcome"
             f" {project.outcome_name} is {settings.outcome.kind}; name an outcome of that kind with"
             " --outcome"
         )
@@ -181,23 +181,20 @@ def _record(project: Project, version: str, notes: list[str]) -> VersionRecord |
 def _refuse_undated(company: Company) -> None:
     if not company.is_dated:
         raise DataError(
-            "Retention is foretold from past quarters, and these accounts are one snapshot without"
+            "Retention is predicted from past quarters, and these accounts are one snapshot without"
             " dates; map tables with dates"
         )
 
 
 def _owners(project: Project, company: Company) -> pd.Series[str] | None:
     """Look up who looks after each account, where a column says so."""
+    import pandas as pd
+
     from features.builders.owners import owner_attributes
 
-    table = company.tables["accounts"]
     named = [project.settings.serve.owner, *owner_attributes(company, project.settings.signals)]
-    column = next((name for name in named if name and name in table.attributes), None)
-    if column is None:
-        return None
-    rows = table.cleaned.select("account_id", owner=table.cleaned[column].cast("string")).execute()
-    owners: pd.Series[str] = rows.set_index("account_id")["owner"].fillna("")
-    return owners
+    owners = account_texts(project, None, next(filter(None, named), None))
+    return pd.Series(owners) if owners else None
 
 
 def _weeks(

@@ -15,6 +15,7 @@ from pipelines.portfolio.forecast.words import (
     came,
     figures,
     headline,
+    part_words,
     share,
 )
 from pipelines.reports.terminal.console import money, plain, table_of
@@ -46,12 +47,12 @@ def show_forecast(console: Console, report: RetentionReport) -> None:
             table = table_of(what, ">Accounts", *kept)
             for part in parts[:PARTS]:
                 row = [share(part.whole.gross), share(part.whole.net)] if has_money else []
-                name = plain(part.name, 40) or "nobody"
+                name = plain(part_words(part.name, what), 40)
                 table.add_row(name, f"{part.accounts:,}", *row, share(part.whole.accounts))
             console.print(table)
     _show_weeks(console, report)
     if report.held:
-        table = table_of("Scores of", "To the end of", ">Foretold", ">Came")
+        table = table_of("Scores of", "To the end of", ">Expected", ">Came")
         for held in report.held:
             told = held.gross or held.accounts_kept
             table.add_row(f"{held.as_of}", held.label, share(told), came(held))

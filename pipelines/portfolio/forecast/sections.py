@@ -14,6 +14,7 @@ from pipelines.portfolio.forecast.words import (
     RENEWAL,
     TERMS,
     came,
+    part_words,
     share,
     sum_of,
     until,
@@ -104,14 +105,14 @@ def parts_section(report: RetentionReport, parts: Sequence[PartForecast], what: 
     columns.append(f">{ACCOUNTS}")
     rows = []
     for part in parts[:MOST_PARTS]:
-        row = [name(part.name) if part.name else "nobody", count(part.accounts)]
+        row = [name(part_words(part.name, what)), count(part.accounts)]
         if has_money:
             row += [money(part.arr), share(part.whole.gross), share(part.whole.net)]
         rows.append([*row, share(part.whole.accounts)])
     key = f"by-{what.lower()}"
     worst = min(parts[:MOST_PARTS], key=_kept)
     told = Markup("{} is expected to keep least: {}.").format(
-        name(worst.name) if worst.name else "Nobody", percent(_kept(worst))
+        name(part_words(worst.name, what)) if worst.name else "Nobody", percent(_kept(worst))
     )
     left = len(parts) - MOST_PARTS
     texts = [Text(f"{left} smaller ones are left out here and are in the workbook.")] * (left > 0)
@@ -218,10 +219,10 @@ def held_section(report: RetentionReport) -> Section:
         )
     is_money = any(one.gross is not None for one in report.held)
     held = sum(one.held for one in report.held)
-    columns = ["Scores of", "To the end of", ">Accounts", f">Foretold {GROSS.lower()}", ">Came"]
-    columns += [f">Foretold {NET.lower()}", ">Came"] if is_money else []
+    columns = ["Scores of", "To the end of", ">Accounts", f">Expected {GROSS.lower()}", ">Came"]
+    columns += [f">Expected {NET.lower()}", ">Came"] if is_money else []
     if not is_money:
-        columns[3] = f">Foretold {ACCOUNTS.lower()}"
+        columns[3] = f">Expected {ACCOUNTS.lower()}"
     rows = []
     for one in report.held:
         told = one.gross if is_money else one.accounts_kept
@@ -275,6 +276,6 @@ def method_section(report: RetentionReport) -> Section:
     return Section(
         "method",
         "How to read this page",
-        "It foretells what is kept of the accounts of today, and not which of them will leave.",
+        "It predicts what is kept of the accounts of today, and not which of them will leave.",
         [Text(Markup("<strong>{}.</strong> {}").format(term, said)) for term, said in texts],
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
+from pipelines.reports.segments import segment_words
 from pipelines.reports.wording import between, count, day, money, percent, plural
 
 if TYPE_CHECKING:
@@ -39,6 +40,17 @@ TERMS = (
 )
 
 
+def part_words(part: str, what: str) -> str:
+    """Name the accounts of an owner or a segment.
+
+    Examples
+    --------
+    >>> part_words("", "Owner"), part_words("plan=pro", "Segment")
+    ('nobody', 'pro')
+    """
+    return (segment_words(part) if what == "Segment" else part) or "nobody"
+
+
 def until(report: RetentionReport) -> date:
     """Return the last day that is foretold."""
     return report.periods[-1].closes - timedelta(days=1)
@@ -48,7 +60,7 @@ def headline(report: RetentionReport) -> str:
     """Say in one sentence what is expected to be kept."""
     whole, last = report.whole.whole, day(until(report))
     if not report.whole.accounts:
-        return "No account was scored, so nothing can be foretold"
+        return "No account was scored, so nothing can be predicted"
     if whole.gross is None or whole.net is None:
         return (
             f"About {percent(whole.accounts.expected, 0)} of"

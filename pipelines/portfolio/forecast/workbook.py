@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.portfolio.forecast.words import TERMS
+from pipelines.portfolio.forecast.words import TERMS, part_words
 from pipelines.reports.terminal.console import plain
 from pipelines.reports.terminal.whole_file import replaced_whole
 
@@ -69,7 +69,7 @@ def _sheets(report: RetentionReport) -> Iterator[_Sheet]:
     yield "Quarters", _period_columns(), [_period_row(one) for one in report.whole.periods]
     for title, parts in (("Segments", report.segments), ("Owners", report.owners)):
         if parts:
-            yield title, _part_columns(title[:-1]), list(_part_rows(parts))
+            yield title, _part_columns(title[:-1]), list(_part_rows(parts, title[:-1]))
     bands = list(report.weeks[0].bands) if report.weeks else []
     columns = [("Week of", DAY), ("Contracts", MONEY), ("ARR", MONEY), ("Expected loss", COUNT)]
     columns += [(f"{what} {band}", MONEY) for band in bands for what in ("Contracts", "ARR")]
@@ -137,13 +137,14 @@ def _part_columns(what: str) -> list[tuple[str, str]]:
     return columns
 
 
-def _part_rows(parts: Sequence[PartForecast]) -> Iterator[list[Cell]]:
+def _part_rows(parts: Sequence[PartForecast], what: str) -> Iterator[list[Cell]]:
     for part in parts:
-        yield [part.name or "nobody", "all of it", part.accounts, part.arr, *_kept(part.whole)]
+        called = part_words(part.name, what)
+        yield [called, "all of it", part.accounts, part.arr, *_kept(part.whole)]
         for one in part.periods:
             opening = one.money.get("opening")
             arr = None if opening is None else opening.expected
-            row: list[Cell] = [part.name or "nobody", one.period.label, one.accounts.expected, arr]
+            row: list[Cell] = [called, one.period.label, one.accounts.expected, arr]
             yield [*row, *_kept(one.retention)]
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pipelines.project.project import Project
 
 SHOWN, CALLS = 8, 5
+NOBODY = "nobody looks after it"
 RENEWS_DAYS, SOON_DAYS = 60, 14
 """Renewals are told when they come within the first, and once more within the second."""
 
@@ -93,6 +94,10 @@ class Digest:
         Whom to call first.
     done : dict of str to str
         What was done about those of them that something was done about, in words, by account.
+    worth : str
+        What a call's probability times its ARR is.
+    has_owners : bool
+        Whether owners are told, as where all accounts are.
     """
 
     owner: str | None
@@ -105,6 +110,8 @@ class Digest:
     parts: list[Part]
     calls: list[Call]
     done: Mapping[str, str] = field(default_factory=dict)
+    worth: str = "expected loss"
+    has_owners: bool = False
 
     @property
     def title(self) -> str:
@@ -121,6 +128,12 @@ class Digest:
     def is_empty(self) -> bool:
         """Whether there is nothing new to tell."""
         return not self.parts
+
+    def about(self, call: Call) -> str:
+        """Say what is at stake in a call, and for whom it is."""
+        said = [] if call.stake is None else [f"{self.worth} {money(call.stake)}"]
+        said += [call.owner or NOBODY] if self.has_owners else []
+        return "; ".join(said)
 
     def without(self, told: frozenset[str]) -> Digest:
         """Return the digest without what was told before."""
@@ -186,6 +199,7 @@ def digest_of(project: Project, book: Snapshot, reader: Visitor, owner: str | No
     changes, key = compared(book, reader), book.run.key
     rank, band = ranked_by(has_money=book.has_money), book.contents.first_band
     fresh = freshness_of(project.settings.outcome, key.as_of)
+    has_owners = owner is None and book.has_owners
     parts = []
     if changes is not None:
         for name, title, move in (
@@ -194,11 +208,11 @@ def digest_of(project: Project, book: Snapshot, reader: Visitor, owner: str | No
             ("better", "Better", ("left", "up")),
         ):
             query = AccountQuery(moved=move, sort=rank, size=SHOWN, without=book.contents.erased)
-            parts.append(_part(book, reader, query, name, title))
+            parts.append(_part(book, reader, query, name, title, has_owners=has_owners))
     if book.has_renewals:
-        parts.append(_renewals(book, reader))
+        parts.append(_renewals(book, reader, has_owners=has_owners))
     page = page_of(book, reader, AccountQuery(sort=rank, size=1))
-    stake = f", {words.stake.lower()} {money(page.stake)}" if page.stake is not None else ""
+    stake = f", {words.within} {money(page.stake)}" if page.stake is not None else ""
     arr = f", ARR {money(page.arr)}" if page.arr is not None else ""
     opened = calls_of(book, reader, project, AccountQuery(wanted={"band": (band,)}, size=CALLS))
     standings = call_book(project.folder).standings(now().date())
@@ -215,10 +229,20 @@ def digest_of(project: Project, book: Snapshot, reader: Visitor, owner: str | No
         parts=[part for part in parts if part.items],
         calls=calls,
         done={account: words for account, words in done.items() if words not in ("", "open")},
+        worth=words.within,
+        has_owners=has_owners,
     )
 
 
-def _part(book: Snapshot, reader: Visitor, query: AccountQuery, name: str, title: str) -> Part:
+def _part(
+    book: Snapshot,
+    reader: Visitor,
+    query: AccountQuery,
+    name: str,
+    title: str,
+    *,
+    has_owners: bool,
+) -> Part:
     page = page_of(book, reader, query)
     items = []
     for row in page.rows:
@@ -227,11 +251,11 @@ def _part(book: Snapshot, reader: Visitor, query: AccountQuery, name: str, title
         worth = f"ARR {money(row['arr'])}, " if row["arr"] is not None else ""
         about = f"{worth}score {moved}" + (f"; {why}" if why else "")
         key = f"{name}:{row['account_id']}:{book.run.key.as_of}"
-        items.append(Item(key, row["account_id"], _name(row), about))
+        items.append(Item(key, row["account_id"], _name(row), about + _whose(row, has_owners)))
     return Part(title, items, page.total - len(page.rows))
 
 
-def _renewals(book: Snapshot, reader: Visitor) -> Part:
+def _renewals(book: Snapshot, reader: Visitor, *, has_owners: bool) -> Part:
     query = AccountQuery(
         renews_days=RENEWS_DAYS,
         sort=RENEWAL,
@@ -249,8 +273,12 @@ def _renewals(book: Snapshot, reader: Visitor) -> Part:
             f" chance {percent(row['probability'])}"
         )
         key = f"renewal:{row['account_id']}:{row[RENEWAL]}:{stage}"
-        items.append(Item(key, row["account_id"], _name(row), about))
+        items.append(Item(key, row["account_id"], _name(row), about + _whose(row, has_owners)))
     return Part(f"Renews within {RENEWS_DAYS} days", items, page.total - len(page.rows))
+
+
+def _whose(row: Mapping[str, Any], has_owners: bool) -> str:
+    return f"; {row['owner'] or NOBODY}" if has_owners else ""
 
 
 def _name(row: Mapping[str, Any]) -> str:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.reports.rendering import render
 from pipelines.reports.terminal.console import plain
-from pipelines.reports.wording import money
 
 if TYPE_CHECKING:
     from pipelines.portfolio.outbox.digest import Digest
@@ -34,10 +33,10 @@ def digest_text(digest: Digest) -> str:
         lines += [f"  and {part.left_out:,} more"] if part.left_out else []
     if digest.is_empty:
         lines += ["", "Nothing new since the last digest."]
-    lines += ["", "Whom to call first"] if digest.calls else []
+    lines += ["", "Who to call first"] if digest.calls else []
     for call in digest.calls:
-        stake = "" if call.stake is None else f", {money(call.stake)} expected"
-        lines.append(f"- {call.name or call.account_id} ({call.account_id}){stake}")
+        about = f": {said}" if (said := digest.about(call)) else ""
+        lines.append(f"- {call.name or call.account_id} ({call.account_id}){about}")
         lines += [f"  {sentence}" for sentence in call.sentences]
         lines += [f"  → {call.play}"] if call.play else []
         done = digest.done.get(call.account_id)

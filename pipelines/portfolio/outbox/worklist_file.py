@@ -15,6 +15,7 @@ from pipelines.portfolio.outbox.book import opened_book, reader_of
 from pipelines.portfolio.worklist.calls import SAID, Call
 from pipelines.project.project import Project
 from pipelines.project.records.calls import Standing, call_book, told
+from pipelines.reports.segments import segment_words
 from pipelines.reports.terminal.whole_file import replaced_whole
 from pipelines.scoring import export_files
 from pipelines.scoring.export_rows import Column, export_schema
@@ -153,7 +154,7 @@ def _rows(calls: Sequence[Call], run: Run, standings: Mapping[str, Standing]) ->
             "account_id": call.account_id,
             "name": call.name,
             "owner": call.owner,
-            "segment": call.segment,
+            "segment": segment_words(call.segment),
             "band": call.band,
             "score": round(call.score, 1),
             "change": _rounded(call.change, 1),

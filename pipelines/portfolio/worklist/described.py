@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
+from pipelines.project.account_texts import tables_with
 from pipelines.project.project import Project
 
 if TYPE_CHECKING:
@@ -55,10 +56,7 @@ def contract_tables(project: Project, source: Source, owner: str | None, day: da
 
     settings, reading = project.settings.tables, project.settings.reading
     is_dated = labels_are_dated(source, settings)
-    listed = settings.accounts.attributes
-    if owner is not None and owner not in listed:
-        accounts = settings.accounts.model_copy(update={"attributes": (*listed, owner)})
-        settings = settings.model_copy(update={"accounts": accounts})
+    settings = tables_with(settings, owner)
     tables = clean_tables(source, settings, reading, is_dated=is_dated, names=TABLES)
     from pipelines.project.company import left_out
 

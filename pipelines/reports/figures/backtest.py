@@ -29,7 +29,7 @@ def origin_plot(measures: pd.DataFrame) -> Figure:
     measures : DataFrame
         As :class:`models.backtest.backtest.Backtest` holds them.
     """
-    figure, axes = canvas("How well were later dates foretold?")
+    figure, axes = canvas("How well were later dates predicted?")
     rows = measures[
         (measures["origin"] != "all")
         & (measures["segment"] == "all")

@@ -98,15 +98,16 @@ def expected_plot(
     axes.plot([len(earlier)], [today], "D", color=ORANGE, label="now")
     axes.set_xticks(
         [*range(len(earlier)), len(earlier)],
-        [f"date {number}" for number in range(1, len(earlier) + 1)] + ["now"],
+        [str(number) for number in range(1, len(earlier) + 1)] + ["now"],
     )
     axes.margins(x=0.08, y=0.25)
-    axes.set_ylabel("Expected AUC")
+    axes.set_xlabel("dates it was judged on, the earliest first")
+    axes.set_ylabel("Pairs ranked right")
     legend(figure, axes)
     told = ", ".join(f"{auc:.3f}" for auc in earlier if not np.isnan(auc))
     span = "" if low is None or high is None else f" The usual range is {low:.3f} to {high:.3f}."
     said = f"On dates it was judged on: {told}. Now: {today:.3f}.{span}"
-    return inline_svg(figure, key, "Expected AUC, before and now", said)
+    return inline_svg(figure, key, "Pairs ranked right (AUC), expected before and now", said)
 
 
 def matured_plot(matured: Sequence[Matured], names: Sequence[str], noun: str, key: str) -> str:

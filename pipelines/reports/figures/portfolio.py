@@ -115,7 +115,7 @@ def matured_plot(
     axes.hlines(places, low, high, color=BLUE, alpha=0.3, linewidth=7)
     dots: Any = {"linestyle": "none", "markersize": 7}
     axes.plot(
-        expected, places, **dots, marker="o", color=BLUE, markerfacecolor="none", label="foretold"
+        expected, places, **dots, marker="o", color=BLUE, markerfacecolor="none", label="expected"
     )
     axes.plot(happened, places, **dots, marker="D", color=ORANGE, label="happened")
     axes.set_xlim(left=0)
@@ -123,10 +123,10 @@ def matured_plot(
     axes.set_xlabel(what)
     legend(figure, axes)
     told = "; ".join(
-        f"{day}: foretold {write(middle)} ({write(least)} to {write(most)}), happened {write(seen)}"
+        f"{day}: expected {write(middle)} ({write(least)} to {write(most)}), happened {write(seen)}"
         for day, (least, middle, most), seen in zip(dates, intervals, happened, strict=True)
     )
-    return inline_svg(figure, key, f"{what}, foretold and happened", f"{told}.")
+    return inline_svg(figure, key, f"{what}, expected and happened", f"{told}.")
 
 
 def _lines(names: Sequence[str], width: float) -> tuple[Figure, Axes]:

@@ -149,14 +149,14 @@ def calibration_plot(table: pd.DataFrame, name: str, top: float, key: str) -> st
         axis.set_major_formatter(percent)
     ticks = _root_ticks(top)
     axes.set(xlim=(0, top), ylim=(0, top), xticks=ticks, yticks=ticks)
-    axes.set_xlabel("foretold")
+    axes.set_xlabel("expected")
     axes.set_ylabel("happened")
     told = "; ".join(
-        f"foretold {100 * said:.1f} %, happened {100 * seen:.1f} % ({100 * least:.1f} to"
+        f"expected {100 * said:.1f} %, happened {100 * seen:.1f} % ({100 * least:.1f} to"
         f" {100 * most:.1f} %)"
         for said, seen, least, most in zip(expected, observed, low, high, strict=True)
     )
-    return inline_svg(figure, key, f"Foretold and observed rates of {name}", f"{told}.")
+    return inline_svg(figure, key, f"Expected and observed rates of {name}", f"{told}.")
 
 
 def calibration_top(tables: Mapping[str, pd.DataFrame]) -> float:
@@ -189,7 +189,7 @@ def bands_plot(bands: Sequence[Mapping[str, Any]], noun: str, key: str) -> str:
     for place, band in enumerate(known):
         axes.hlines(place, band["low"], band["high"], color=BLUE, alpha=0.4, linewidth=7)
     for column, look, label in (
-        ("expected_rate", LOOKS["today"], "foretold"),
+        ("expected_rate", LOOKS["today"], "expected"),
         ("observed_rate", LOOKS["recommended"], "observed, with 90 % interval"),
     ):
         rates = [band[column] for band in known]
@@ -199,12 +199,12 @@ def bands_plot(bands: Sequence[Mapping[str, Any]], noun: str, key: str) -> str:
     axes.set_xlabel(f"Rate of {noun}")
     legend(figure, axes, 2)
     told = "; ".join(
-        f"{band['band']}: foretold {100 * band['expected_rate']:.1f} %, observed"
+        f"{band['band']}: expected {100 * band['expected_rate']:.1f} %, observed"
         f" {100 * band['observed_rate']:.1f} % ({100 * band['low']:.1f} to"
         f" {100 * band['high']:.1f} %)"
         for band in known
     )
-    return inline_svg(figure, key, f"Foretold and observed {noun} of each band", f"{told}.")
+    return inline_svg(figure, key, f"Expected and observed {noun} of each band", f"{told}.")
 
 
 def lead_plot(lead: pd.DataFrame, past: str, key: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from features.catalog import EVERYBODY
+from pipelines.reports.segments import ALL, segment_words
 from pipelines.reports.terminal.console import figure, plain, print_warnings
 from pipelines.reports.wording import score
 
@@ -43,7 +43,7 @@ def _show_past(console: Console, found: History, past: Past) -> None:
     console.print(Text.assemble("  ", (mark, style), _details(past.adoption)))
     changed = [place for place, one in past.by_segment.items() if one.share is not None]
     for place in changed[:MOST_PLACES]:
-        name = "all accounts" if place == EVERYBODY else plain(place, 40)
+        name = plain(segment_words(place, ALL), 40)
         one = past.by_segment[place]
         told = Text.assemble("    ", f"{name}: ", _moves(past, place), " – ", one.status)
         console.print(told, soft_wrap=True)

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from features.catalog import EVERYBODY
+from pipelines.reports.segments import ALL, segment_words
 from pipelines.reports.terminal.console import figure, plain, print_warnings, table_of
 from pipelines.reports.wording import amount, money, score
 from pipelines.weights.report.words import headline, reason, shown_segments, signed
@@ -63,7 +64,7 @@ def show_recommended(console: Console, recommended: Recommended, files: Sequence
 
 
 def _show_segment(console: Console, advice: SegmentAdvice, recommended: Recommended) -> None:
-    name = "All accounts" if advice.segment == EVERYBODY else plain(advice.segment, 60)
+    name = plain(segment_words(advice.segment, "All accounts"), 60)
     title = f"{name}: {advice.positives:,} of {advice.rows:,} rows {recommended.words.past}"
     console.print()
     console.print(Text(title, style="bold"))
@@ -113,7 +114,7 @@ def _show_effects(console: Console, recommended: Recommended) -> None:
     _keep_figures_whole(table)
     for effect in effects:
         table.add_row(
-            plain(effect.segment, NAME),
+            plain(segment_words(effect.segment), NAME),
             f"{effect.happened:,.0f}",
             _count(effect.caught_today),
             _between(effect.more, lambda number: signed(number, amount)),
@@ -154,7 +155,7 @@ def _verdict(found: WhatIf) -> str:
     if row is None or row["auc"] != row["auc"]:
         return f"Nobody {past} on the replayed dates: nothing tells these weights from today's."
     ahead, low, high = (row[f"auc_ahead{end}"] for end in ("", "_low", "_high"))
-    where = "" if found.segment is None else f" in {plain(found.segment, 60)}"
+    where = "" if found.segment is None else f" in {plain(segment_words(found.segment, ALL), 60)}"
     said = "rank no better and no worse than today's, as far as can be told"
     if low > 0:
         said = "rank better than today's"
@@ -179,8 +180,8 @@ def _caught(found: WhatIf, row: Mapping[Hashable, float]) -> str:
 def _show_weights(console: Console, found: WhatIf) -> None:
     segment = found.segment or EVERYBODY
     shown = [found.weights[name][segment] for name in (TODAY, WHAT_IF, RECOMMENDED)]
-    title = "Weights" if found.segment is None else f"Weights in {plain(segment, NAME)}"
-    table = table_of(title, ">today's", ">these", ">advised")
+    where = "" if found.segment is None else f" in {plain(segment_words(segment, ALL), NAME)}"
+    table = table_of(f"Weights{where}", ">today's", ">these", ">advised")
     for measure in found.measures:
         table.add_row(plain(measure, 40), *(score(weights[measure]) for weights in shown))
     console.print(table)
@@ -190,7 +191,7 @@ def _show_replay(console: Console, found: WhatIf, segment: str) -> None:
     rows = found.replayed.table
     rows = rows[rows["segment"] == segment]
     counted = rows.iloc[0]
-    name = "All accounts" if segment == EVERYBODY else plain(segment, 60)
+    name = plain(segment_words(segment, "All accounts"), 60)
     few = counted["positives"] < FEW
     title = f"{name}: {counted['positives']:,} of {counted['rows']:,} rows {found.words.past}"
     console.print(Text(f"{title}{': every figure is rough' if few else ''}", style="bold"))
@@ -230,7 +231,7 @@ def _show_segments(console: Console, found: WhatIf) -> None:
         ahead, low, high = (row[f"auc_ahead{end}"] for end in ("", "_low", "_high"))
         told = "–" if ahead != ahead else f"{_signed(ahead)} ({_signed(low)} to {_signed(high)})"
         table.add_row(
-            plain(segment, NAME),
+            plain(segment_words(segment), NAME),
             f"{row['positives']:,}",
             figure(today.loc[segment, "auc"], 2),
             figure(row["auc"], 2),

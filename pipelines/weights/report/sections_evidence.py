@@ -46,7 +46,7 @@ def calibration_section(recommended: Recommended) -> Section:
         parts.append(
             Figure(
                 [("", bands_plot(evidence.bands, noun, "bands"))],
-                f"What was foretold of each band, and the {noun} that followed.",
+                f"What was expected of each band, and the {noun} that followed.",
             )
         )
     tables = evidence.calibration
@@ -65,8 +65,8 @@ def calibration_section(recommended: Recommended) -> Section:
         parts.append(
             Figure(
                 drawn,
-                f"Each dot is a group of accounts of like risk: the {noun} that was foretold, and"
-                " what happened, with its 90 % interval. Dots on the dashed line were foretold"
+                f"Each dot is a group of accounts of like risk: the {noun} that was expected, and"
+                " what happened, with its 90 % interval. Dots on the dashed line were predicted"
                 " rightly; above it more happened.",
             )
         )
@@ -82,8 +82,8 @@ def calibration_section(recommended: Recommended) -> Section:
     ]
     parts.append(
         Table(
-            f"Foretold and observed rate of {noun} on the dates held out, by segment.",
-            ["Segment", ">Rows", f">Cases of {noun}", ">Foretold", ">Observed"],
+            f"Expected and observed rate of {noun} on the dates held out, by segment.",
+            ["Segment", ">Rows", f">Cases of {noun}", ">Expected", ">Observed"],
             rows,
         )
     )
@@ -93,7 +93,7 @@ def calibration_section(recommended: Recommended) -> Section:
     else:
         holds = not metrics.calibration_in_the_large.excludes(0)
         answer = (
-            f"On dates it had not seen the model foretold {percent(expected)} {noun}, and"
+            f"On dates it had not seen the model expected {percent(expected)} {noun}, and"
             f" {percent(observed)} happened: "
             + ("within what chance explains." if holds else "more apart than chance explains.")
         )
@@ -258,7 +258,7 @@ def audit_section(recommended: Recommended) -> Section:
             Table(
                 f"Errors by group. Missed: had {noun} and was not flagged. False alarm: was flagged"
                 " and had none.",
-                ["Group", ">Rows", ">Missed", ">False alarm", ">Foretold", ">Observed", "Finding"],
+                ["Group", ">Rows", ">Missed", ">False alarm", ">Expected", ">Observed", "Finding"],
                 rows,
             )
         ],

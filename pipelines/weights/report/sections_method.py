@@ -50,10 +50,10 @@ def method_section(recommended: Recommended) -> Section:
         " 90 %. A weight stays as it is where today's lies inside; the others move, and are rounded"
         " to whole percentages that sum to 100.",
         "Not enough evidence. No weight changes where past outcomes would be no surprise under"
-        " today's weights, or where behaviour was not shown to foretell the outcome at all.",
+        " today's weights, or where behaviour was not shown to predict the outcome at all.",
         "Health score. The score behind this report uses every signal and its turns, not"
         " straight grades times weights. It shows how much a scorecard leaves on the table.",
-        "What this cannot tell. Weights say what foretells an outcome, not what causes it: calling"
+        "What this cannot tell. Weights say what predicts an outcome, not what causes it: calling"
         " an account with few logins helps only if the calls change what made it log in less.",
     ]
     labels = signal_labels(recommended)

@@ -189,7 +189,7 @@ def ratings_section(recommended: Recommended) -> Section:
 
 def _rating_answer(found: RatingEvidence) -> str:
     if found.rating is None or found.rating.auc is None:
-        return "There are ratings, but what they foretell could not be measured."
+        return "There are ratings, but what they predict could not be measured."
     alone = f"ratings alone ranked {percent(found.rating.auc)} of the pairs of accounts right"
     if found.measured is None or found.ahead.value is None:
         return f"{alone.capitalize()}, where a coin ranks half."

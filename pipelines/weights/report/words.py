@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from features.catalog import EVERYBODY
 from pipelines.reports.labels import labels_of
+from pipelines.reports.segments import segment_words
 from pipelines.reports.wording import UNKNOWN, amount, between, count, name, percent, score
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def shown_segments(recommended: Recommended) -> list[str]:
 
 def segment_name(segment: str) -> Markup:
     """Write what a segment is called."""
-    return Markup("All accounts") if segment == EVERYBODY else name(segment)
+    return Markup("All accounts") if segment == EVERYBODY else name(segment_words(segment))
 
 
 def more(low: float | None, high: float | None) -> str:
@@ -65,7 +66,7 @@ def headline(recommended: Recommended) -> str:
     changed = [one for one in advice if one.changes]
     if not recommended.foretells:
         return (
-            "Keep every weight: there is not enough evidence yet that what accounts do foretells"
+            "Keep every weight: there is not enough evidence yet that what accounts do predicts"
             f" {noun}"
         )
     if not changed:

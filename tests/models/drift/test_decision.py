@@ -206,8 +206,8 @@ def test_outcomes_retrain_whatever_the_signals_do() -> None:
     result = decided(found(), matured=(MATURED, turned))
     assert result.status == "retrain"
     assert result.reasons == (
-        "Outcomes differ from what was foretold: 3.0% happened (2.5% to 3.6%), 2.0% were expected.",
-        "The signals foretell outcomes otherwise than they did in 'small': the probabilities are "
+        "Outcomes differ from what was expected: 3.0% happened (2.5% to 3.6%), 2.0% were expected.",
+        "The signals predict outcomes otherwise than they did in 'small': the probabilities are "
         "too bold (calibration slope 0.30 instead of 1).",
     )
 

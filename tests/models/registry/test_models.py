@@ -247,7 +247,7 @@ def test_a_champion_of_another_outcome_is_refused(registry):
             with pytest.raises(RegistryError) as caught:
                 load()
             assert str(caught.value) == (
-                "The model 'health' was taught to foretell churn as bad news, and [outcome] now"
+                "The model 'health' was taught to predict churn as bad news, and [outcome] now"
                 f" says kind = {kind!r}; train again or give the new outcome a section of its own"
                 " under [outcomes]"
             )

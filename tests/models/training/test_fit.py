@@ -110,7 +110,7 @@ def test_age_alone_ranks_churn_and_is_no_evidence_of_behaviour(make_company, sig
     assert result.metrics.auc_behaviour.low < 0.5 < result.metrics.auc_behaviour.high
     assert not result.metrics.enough_evidence
     assert any(
-        warning.startswith("Not enough evidence that behaviour foretells the outcome: its hold-out")
+        warning.startswith("Not enough evidence that behaviour predicts the outcome: its hold-out")
         for warning in result.warnings
     )
 

@@ -69,7 +69,7 @@ def test_behaviour_that_does_not_foretell():
     rng = np.random.default_rng(1)
     found = measures(60, behaviour=rng.random(200))
     assert found.auc.low > 0.9
-    told = "Not enough evidence that behaviour foretells the outcome: "
+    told = "Not enough evidence that behaviour predicts the outcome: "
     interval = f"{found.auc_behaviour.low:.3f} to {found.auc_behaviour.high:.3f}"
     assert doubts(found, is_dated=True, in_time=True) == [
         f"{told}its hold-out AUC among accounts of like age and plan may be chance, 0.5 "

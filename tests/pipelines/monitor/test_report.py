@@ -12,6 +12,7 @@ from models.registry.checks import MonitorRecord
 from pipelines.monitor.report import drift_html
 from pipelines.monitor.words import headline, since_words
 from pipelines.reports.figures.drift import bin_labels
+from pipelines.reports.segments import segment_words
 from pipelines.reports.terminal.console import plain
 from pipelines.reports.wording import count, percent
 from tests.pipelines.checked_by_hand import HOSTILE, broken, checked, retrained
@@ -36,7 +37,7 @@ def test_what_moved_is_what_was_noticed(page) -> None:
     found = sorted(one.noticed, key=lambda drift: -drift.impact)
     assert len(rows) == len(found)
     for row, drift in zip(rows, found, strict=True):
-        segment = "all accounts" if drift.segment == "all" else plain(drift.segment, 300)
+        segment = plain(segment_words(drift.segment, "all accounts"), 300)
         assert row[1] == segment
         moved = drift.movement
         assert row[5:] == [f"{moved.psi:.2f}", f"{moved.psi_expected:.2f}"]
@@ -70,7 +71,7 @@ def test_outcomes_and_feeds_are_told(page) -> None:
     findings = checked().findings
     rows = page.table("Outcomes of 1 January 2026").by_name
     for one in findings.matured:
-        name = "all accounts" if one.segment == "all" else plain(one.segment, 300)
+        name = plain(segment_words(one.segment, "all accounts"), 300)
         assert rows[name]["Rows"] == count(one.rows)
         assert rows[name]["Churn"] == count(one.positives)
         assert rows[name]["Expected"] == percent(one.expected_rate)

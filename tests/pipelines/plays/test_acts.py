@@ -76,12 +76,12 @@ def matured(rows: int, happened: int, probability: float) -> Any:
 def test_success_is_told_and_is_no_drift() -> None:
     alone = matured(400, 40, 0.1)
     assert success(matured(40, 2, 0.4), alone) == (
-        "Fewer churned than foretold because 14 acted-on accounts stayed: of 40 accounts acted on 2"
+        "Fewer churned than expected because 14 acted-on accounts stayed: of 40 accounts acted on 2"
         " churned and 16 were expected to if nobody acted; they are judged apart"
     )
     off = matured(400, 120, 0.1)
     for beside in (off, None):
-        assert "and those left alone are not as foretold either" in success(
+        assert "and those left alone are not as expected either" in success(
             matured(40, 2, 0.4), beside
         )
     assert success(matured(40, 20, 0.4), alone).startswith("Of 40 accounts acted on 20 churned")

@@ -107,7 +107,7 @@ def test_an_effect_is_said_as_a_leader_reads_it() -> None:
 
 
 def test_what_would_settle_it_is_said() -> None:
-    assert settling(CALL) == "About 60 more would settle it for plan=growth"
+    assert settling(CALL) == "About 60 more would settle it for growth"
     hopeless = replace(CALL, segments=(replace(GROWTH, more_needed=None),), everywhere=GROWTH)
     chosen = replace(hopeless, everywhere=replace(GROWTH, more_needed=None))
     assert "leave a few accounts alone on purpose" in settling(chosen)
@@ -121,7 +121,7 @@ def test_segments_read_together_are_not_taken_for_all_accounts(capsys) -> None:
     play = replace(CALL, segments=(effect("plan=free"), small))
     assert [place for place, _ in places(play)] == [
         "all accounts",
-        "plan=free",
+        "free",
         "the smaller segments",
     ]
     assert settling(play) == "About 60 more would settle it for the smaller segments"
@@ -167,7 +167,7 @@ def test_what_an_experiment_settled_is_said_first(capsys) -> None:
         ("mail", "2 to 8 of 100 fewer churn", "settled by an experiment"),
         ("call", "2 to 8 of 100 more churn", "settled by an experiment"),
     ]
-    said = "By an experiment call harms in plan=free: 2 to 8 of 100 more churn"
+    said = "By an experiment call harms in free: 2 to 8 of 100 more churn"
     assert said in plays_html(report, CALLS)
     show_report(Console(width=160, highlight=False, markup=False), report)
     assert said in capsys.readouterr().out
@@ -180,7 +180,7 @@ def test_the_page_holds_all_of_it_and_nobodys_markup() -> None:
         "3 to 9 of 100 fewer churn",
         "About 60 more would settle it",
         "count for nothing",
-        "Whom to call first",
+        "Who to call first",
         "3 can be saved, 10 stay anyway",
     ):
         assert text in page
@@ -193,7 +193,7 @@ def test_the_screen_holds_all_of_it(capsys) -> None:
     show_report(console, REPORT)
     show_calls(console, CALLS)
     shown = capsys.readouterr().out
-    for text in ("3 to 9 of 100 fewer churn", "plan=growth", "not enough evidence", "[red]"):
+    for text in ("3 to 9 of 100 fewer churn", "growth", "not enough evidence", "[red]"):
         assert text in shown
     assert "80 (40 to 120)" in shown
 

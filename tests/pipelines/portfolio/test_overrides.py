@@ -91,4 +91,4 @@ def test_who_knew_better_is_said(project, churned, stayed, begins) -> None:
     )
     assert report.sentence.startswith(begins), report
     assert report.low < report.gain < report.high
-    assert f"{report.happened} churned, the model foretold 4.0" in report.sentence
+    assert f"{report.happened} churned, the model expected 4.0" in report.sentence

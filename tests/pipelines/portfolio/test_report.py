@@ -13,6 +13,7 @@ from features.outcomes.settings import OutcomeSettings
 from pipelines.portfolio.data import portfolio_report
 from pipelines.portfolio.report import default_file, portfolio_html
 from pipelines.project.project import load_project
+from pipelines.reports.segments import segment_words
 from pipelines.reports.terminal.console import plain
 from pipelines.reports.wording import count, money, percent, short_day
 from tests.pipelines.reports.page import Page
@@ -108,13 +109,14 @@ def test_figures_are_those_of_the_report(report) -> None:
     captioned = (one for one in page.tables if one.caption.startswith("Accounts, and their ARR"))
     by_band = next(captioned).by_name
     for part in summed.segments:
-        row = segments[plain(part.name)]
+        called = plain(segment_words(part.name))
+        row = segments[called]
         assert row["ARR"] == money(part.arr)
         assert row["Expected loss"] == money(part.expected_arr)
         assert row["Share of ARR"] == percent(part.arr / summed.arr)
         for band in part.bands:
             inside = f" ({money(band.arr)})" if band.accounts else ""
-            assert by_band[plain(part.name)][band.band] == f"{count(band.accounts)}{inside}"
+            assert by_band[called][band.band] == f"{count(band.accounts)}{inside}"
         assert row["Share of it"] == percent(part.expected_arr / summed.expected_arr)
     assert len(page.table("The book by size").rows) == len(summed.sizes)
 
@@ -197,7 +199,7 @@ def test_good_news_is_not_called_a_loss(report) -> None:
 def test_without_evidence_the_headline_warns(report) -> None:
     page = Page(portfolio_html(replace(report, foretells=False)))
     assert page.headings[0][1] == (
-        "Behaviour was not shown to foretell churn: do not act on these scores"
+        "Behaviour was not shown to predict churn: do not act on these scores"
     )
     assert "Not enough evidence." in page.text
 

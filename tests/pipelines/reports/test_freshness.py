@@ -43,7 +43,7 @@ def test_scores_are_late_after_a_run_and_a_week(monkeypatch, spacing, days, late
     assert fresh.note.startswith(
         f"These scores are {days} days old: nothing after 31 December 2024 is in them"
     )
-    assert ("what they foretell was to come by 13 February 2025" in fresh.note) is over
+    assert ("what they predict was to come by 13 February 2025" in fresh.note) is over
 
 
 def test_data_that_ended_long_ago_are_said_to_have(monkeypatch) -> None:

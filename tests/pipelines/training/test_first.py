@@ -86,7 +86,7 @@ def test_nobody_has_left_yet(small, run) -> None:
     shown = " ".join(run("train", "-c", config).out.split())
     assert "prior, equal weights of the signal groups, and" in shown
     assert "learnt from 0 accounts that churned" in shown
-    assert "There were too few outcomes to prove what foretells churn" in shown
+    assert "There were too few outcomes to prove what predicts churn" in shown
     assert run("score", "-c", config, "--json").answer["rows"] == 60
 
 

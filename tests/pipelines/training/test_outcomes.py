@@ -199,7 +199,7 @@ def test_scores_are_kept_apart_and_add_up(grown) -> None:
 def test_screens_speak_of_the_outcome(grown, run) -> None:
     ran = run("score", "-c", grown.config, "--outcome", "growth")
     assert ran.code == 0, ran.err
-    assert "expansion in the outcome window is expected of" in " ".join(ran.out.split())
+    assert "expansion is expected of accounts with ARR" in " ".join(ran.out.split())
     assert "churn" not in ran.out
     (account,) = grown.sql(
         "select account_id from scores where outcome = 'growth' order by score desc limit 1"
@@ -234,7 +234,7 @@ def test_a_champion_of_another_outcome_is_refused(grown, run, tmp_path) -> None:
     ran = run("score", "-c", config)
     assert (ran.code, ran.sentence) == (
         5,
-        "The model 'healthscore' was taught to foretell churn as bad news, and [outcome] now"
+        "The model 'healthscore' was taught to predict churn as bad news, and [outcome] now"
         " says kind = 'contraction'; train again or give the new outcome a section of its own"
         " under [outcomes]",
     )
@@ -258,7 +258,7 @@ def test_no_command_reads_new_labels_with_a_model_of_another_outcome(
     ran = run(*command, "-c", config)
     assert (ran.code, ran.sentence) == (
         5,
-        "The model 'healthscore' was taught to foretell churn as bad news, and [outcome] now"
+        "The model 'healthscore' was taught to predict churn as bad news, and [outcome] now"
         " says kind = 'contraction'; train again or give the new outcome a section of its own"
         " under [outcomes]",
     )

@@ -59,9 +59,9 @@ def test_each_part_that_cannot_be_shown_is_left_out_with_a_reason(bare, known):
         " outcomes were held out there",
         "How early the score warned cannot be shown: no churn has a day of its own",
         "No ratings are shown: no table holds them, or their group is switched off",
-        "What 'Referrals made' foretells alone cannot be shown: it is known in 0 rows, of which 0"
+        "What 'Referrals made' predicts alone cannot be shown: it is known in 0 rows, of which 0"
         " had the outcome",
-        "What 'Last NPS answer' foretells alone cannot be shown: it is known in 0 rows, of which 0"
+        "What 'Last NPS answer' predicts alone cannot be shown: it is known in 0 rows, of which 0"
         " had the outcome",
         "Nothing was audited for fairness: [signals] sensitive names no attribute of the accounts",
         f"No backtest is shown: No champion of 'healthscore' was found in the registry"
@@ -81,8 +81,8 @@ def test_companies_without_surveys_or_referrals_say_so(known):
     others = [s for s in known.signals if s.group not in ("surveys", "referrals")]
     assert referrals_beside_surveys(known.model, known.frame, others, notes, seed=SEED) == []
     assert notes == [
-        "What referrals foretell alone cannot be shown: no signal tells of them",
-        "What surveys foretell alone cannot be shown: no signal tells of them",
+        "What referrals predict alone cannot be shown: no signal tells of them",
+        "What surveys predict alone cannot be shown: no signal tells of them",
     ]
 
 
@@ -97,16 +97,16 @@ def test_a_signal_of_the_users_own_speaks_for_the_group_it_is_in(known):
     [found] = referrals_beside_surveys(known.model, frame, own, notes, seed=SEED)
     assert (found["signal"], found["label"], found["other"]) == ("usage_28d", HOSTILE, None)
     assert found["auc"] == pytest.approx(roc_auc_score(frame["happened"], -frame["usage_28d"]))
-    assert notes == ["What referrals foretell alone cannot be shown: no signal tells of them"]
+    assert notes == ["What referrals predict alone cannot be shown: no signal tells of them"]
     lost = replace(own[1], name="referrals_365d")
     frame = frame.assign(referrals_365d=1.0)
     model = replace(known.model, signals=(), shap=None)
     notes = []
     assert referrals_beside_surveys(model, frame, [lost], notes, seed=SEED) == []
     assert notes == [
-        f"What {HOSTILE!r} foretells alone cannot be shown: neither you nor the data say which way"
+        f"What {HOSTILE!r} predicts alone cannot be shown: neither you nor the data say which way"
         " it is healthy",
-        "What surveys foretell alone cannot be shown: no signal tells of them",
+        "What surveys predict alone cannot be shown: no signal tells of them",
     ]
 
 
@@ -127,7 +127,7 @@ def test_accounts_are_drawn_where_rows_are_many(known, monkeypatch):
         assert entry["auc"] == pytest.approx(whole[entry["signal"]]["auc"], abs=0.01)
     monkeypatch.setattr("models.backtest.signal_evidence.MOST_ROWS", 10)
     assert known.ask().notes[0] == (
-        "What ratings, referrals and surveys foretell alone is measured on accounts drawn by"
+        "What ratings, referrals and surveys predict alone is measured on accounts drawn by"
         f" chance, up to 10 of {len(known.frame):,} rows"
     )
 
@@ -147,7 +147,7 @@ def test_ratings_that_nothing_orients_or_nobody_gave_lately_still_count(known):
     assert found.raters == known.found.ratings.raters
     assert found.sentence.endswith("it is taken off before ratings count.")
     assert notes == [
-        "What ratings foretell cannot be shown: on the dates that judge the model too few were"
+        "What ratings predict cannot be shown: on the dates that judge the model too few were"
         " known, or nothing says which way they are healthy"
     ]
     early = known.rows.assign(observation_date=pd.Timestamp("2010-01-01"))

@@ -207,8 +207,9 @@ def test_a_segment_is_weighed_alone(weighed, ask) -> None:
         assert told.loc[(place, WHAT_IF)]["auc_ahead"] == pytest.approx(0, nan_ok=True)
     assert found.to_dict()["segment"] == segment
     words = " ".join(screen(show_what_if, found, width=100).split())
-    assert "in plan=[/bold] [31mstarter: AUC" in words
-    assert "Weights in plan=[/bold] [31mstarter" in words
+    assert ask(segment=segment.removeprefix("plan=")).segment == segment
+    assert "in [/bold] [31mstarter: AUC" in words
+    assert "Weights in [/bold] [31mstarter" in words
 
 
 def test_weights_are_refused_in_a_sentence(ask, monkeypatch) -> None:

@@ -45,8 +45,8 @@ def test_a_single_score_stands_in_the_middle() -> None:
     ((x, y, band, told),) = chart.marks
     assert LEFT < x < WIDTH
     assert 0 < y < HEIGHT
-    assert (band, told) == ("watch", "2025-01-01: 50.0, watch")
-    assert chart.dates == [(x, "2025-01-01")]
+    assert (band, told) == ("watch", "1 Jan 2025: 50.0, watch")
+    assert chart.dates == [(x, "1 Jan 2025")]
 
 
 def test_marks_are_in_the_order_of_dates_and_scores() -> None:
@@ -64,7 +64,7 @@ def test_dates_that_are_written_do_not_cover_each_other() -> None:
     chart = trend_chart({"scores": scores, "model_changes": []})
     places = [place for place, _ in chart.dates]
     assert all(after - before >= NARROW for before, after in pairwise(places))
-    assert chart.dates[-1][1] == "2025-12-15"
+    assert chart.dates[-1][1] == "15 Dec 2025"
 
 
 def test_each_model_has_a_rule_and_few_have_names() -> None:
@@ -76,5 +76,5 @@ def test_each_model_has_a_rule_and_few_have_names() -> None:
     chart = trend_chart({"scores": scores, "model_changes": changes})
     assert len(chart.models) == 28
     assert 1 < sum(bool(version) for _, version in chart.models) <= 8
-    assert "Model version 3 from 2025-01-02." in chart.told
-    assert chart.told.startswith("2 issued scores: 10.0 (watch) on 2025-01-01, 20.0 (watch)")
+    assert "Model version 3 from 2 Jan 2025." in chart.told
+    assert chart.told.startswith("2 issued scores: 10.0 (watch) on 1 Jan 2025, 20.0 (watch)")

@@ -230,7 +230,7 @@ def test_the_meaning_of_the_band_is_what_was_observed(panel, account_id) -> None
 
 
 def test_a_model_that_foretells_nothing_is_no_ground_to_act(panel, account_id, monkeypatch) -> None:
-    sentence = "Behaviour was not shown to foretell churn: do not act on this score."
+    sentence = "Behaviour was not shown to predict churn: do not act on this score."
     for foretells in (True, False):
         contents = replace(panel.snapshot.contents, foretells=foretells)
         monkeypatch.setattr(panel.snapshot, "contents", contents)

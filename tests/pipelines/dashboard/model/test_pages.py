@@ -177,7 +177,7 @@ def test_what_was_never_done_is_said(panel) -> None:
     assert shown["checks"] == "This champion was not checked yet; 'healthscore monitor' does."
     assert shown["champions"] == "The history cannot be read now."
     assert shown["recommendations"].startswith("None yet; 'healthscore recommend'")
-    assert shown["proof"].startswith("Not enough evidence that behaviour foretells churn")
+    assert shown["proof"].startswith("Not enough evidence that behaviour predicts churn")
     assert [figure for _, figure, _ in figures(health)][1:] == [
         "not known",
         "not known",

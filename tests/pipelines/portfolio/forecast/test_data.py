@@ -231,7 +231,7 @@ def test_another_outcome_than_churn_is_refused(project) -> None:
     with pytest.raises(SettingsError) as caught:
         retention_report(replace(project, settings=other))
     assert str(caught.value) == (
-        "Retention is foretold from the risk of churn, and the outcome main is expansion; name an"
+        "Retention is predicted from the risk of churn, and the outcome main is expansion; name an"
         " outcome of that kind with --outcome"
     )
 

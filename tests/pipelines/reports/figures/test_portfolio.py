@@ -52,8 +52,8 @@ def test_forecasts_are_told_with_what_came() -> None:
         "key",
     )
     assert read(svg) == (
-        "Accounts that churned, foretold and happened",
-        "2025-01-01: foretold 30 (20 to 40), happened 44.",
+        "Accounts that churned, expected and happened",
+        "2025-01-01: expected 30 (20 to 40), happened 44.",
     )
 
 

@@ -103,7 +103,7 @@ def test_calibration_is_drawn_and_told_on_shared_axes(rows):
     assert calibration_top({"sure": table.assign(high=1.0)}) == 1.0
     svg = calibration_plot(table, HOSTILE, top, "k")
     _sound(svg)
-    assert _told(svg).count("foretold") == len(table)
+    assert _told(svg).count("expected") == len(table)
     first = table.iloc[0]
     assert f"happened {100 * first['observed_rate']:.1f} %" in _told(svg)
     # The diagonal and the axes' ends are those of all segments.

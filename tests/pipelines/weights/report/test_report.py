@@ -149,7 +149,7 @@ def test_the_replay_is_told_as_it_was_measured(recommended, page):
 
 def test_the_evidence_is_told_as_it_was_found(recommended, page):
     evidence = recommended.evidence
-    foretold = page.table("Foretold and observed rate of churn").by_name
+    foretold = page.table("Expected and observed rate of churn").by_name
     for segment, metrics in evidence.segment_metrics.items():
         assert foretold[segment]["Observed"] == percent(metrics.observed_rate)
     methods = page.table("Every method on the same later dates").by_name
@@ -281,7 +281,7 @@ def test_good_news_is_told_in_its_own_words(good_page):
 def test_not_enough_evidence_is_said_plainly(recommended, silent_page):
     page = silent_page
     assert page.headings[0][1] == (
-        "Keep every weight: there is not enough evidence yet that what accounts do foretells churn"
+        "Keep every weight: there is not enough evidence yet that what accounts do predicts churn"
     )
     rows = page.table("today → recommended").rows
     assert len(rows) == len(recommended.segments)
