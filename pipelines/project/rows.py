@@ -278,14 +278,12 @@ def with_decisions(project: Project, rows: LabelledRows) -> LabelledRows:
 
 def _unknown_timing(table: CodedTable) -> list[str]:
     """Say that nobody knows when accounts decide, where terms of a year have no renewal date."""
-    import numpy as np
-
     from models.scoring.timing.decisions import AHEAD, days_of
 
     if "billing_period" not in table:
         return []
     yearly = table["billing_period"].astype("str").str.contains(YEARLY).to_numpy(dtype=bool)
-    if not np.isnan(days_of(table, AHEAD)[yearly]).all() or not yearly.any():
+    if not yearly.any() or (days_of(table, AHEAD)[yearly] >= 0).any():
         return []
     return [
         f"When accounts decide is not known: {yearly.sum():,} of {len(table):,} rows are billed by"

@@ -24,6 +24,9 @@ MOST_APART, BY_CHANCE = 0.2, 1.36
 # Rows of a kind that is asked, of all with a renewal date. First terms that end at a common date
 # are short and few, and their accounts are young unless they decide: every window would tell.
 LEAST_SHARE = 0.25
+# Decisions about terms with a date, of all: where nearly all are at will such a signal tells of
+# those, and the others have a level of their own.
+LEAST_DECISIONS = 0.25
 # Some tens of thousands of rows show it as well as all of them.
 MOST_ROWS = 50_000
 
@@ -45,7 +48,10 @@ def telltales(decisions: Decisions, frame: Rows, signals: Sequence[Signal]) -> t
     tuple of str
         Their names, in order.
     """
-    dated = np.flatnonzero(~decisions.at_will(frame))
+    at_will = decisions.at_will(frame)
+    if (decisions.due(frame) & ~at_will).sum() < LEAST_DECISIONS * decisions.due(frame).sum():
+        return ()
+    dated = np.flatnonzero(~at_will)
     if len(dated) > MOST_ROWS:
         dated = np.sort(np.random.default_rng(0).choice(dated, MOST_ROWS, replace=False))
     rows = frame.take(dated)

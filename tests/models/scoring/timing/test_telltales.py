@@ -52,6 +52,8 @@ def test_few_rows_show_nothing(count: int) -> None:
     assert "empty" not in telltales(WINDOW, few, SIGNALS)
     at_will = rows(200).assign(days_to_renewal=np.nan)
     assert telltales(WINDOW, at_will, SIGNALS) == ()
+    mostly = pd.concat([rows(), *[rows().assign(days_to_renewal=np.nan)] * 3])
+    assert telltales(WINDOW, mostly, SIGNALS) == ()
     text = Signal("word", "profile", "category", "none", "word", None, "{value}")
     assert telltales(WINDOW, rows(), [text]) == ()
 
