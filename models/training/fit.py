@@ -216,7 +216,7 @@ def fit_health_model(
         counts=counts_of(frame, fold, final.due(frame)),
         warnings=[
             *final.assignment.merged,
-            *left_out(final.timing and final.timing.decisions, signals, final.signals),
+            *(left_out(final.timing.decisions, signals, final.signals) if final.timing else ()),
             *doubts(
                 proof.metrics,
                 is_dated=learning.is_dated,

@@ -30,9 +30,8 @@ if TYPE_CHECKING:
     from models.scoring.timing.decisions import Decisions
     from models.training.learning import Learning
 
-# Share of the outcomes that must be those of accounts left alone, for them to judge a model.
+# Share of the outcomes that accounts left alone must have, for them to judge a model.
 LEAST_LEFT_ALONE = 0.25
-# How a billing period of a year is written, in the languages that ``init`` reads.
 YEARLY = r"(?i)^(?!.*(?:half|semi)).*(?:annu|anual|year|jahr|jähr|jaar|12.?month|p1y|p12m)"
 
 

@@ -74,12 +74,8 @@ def telltales(decisions: Decisions, frame: Rows, signals: Sequence[Signal]) -> t
     return tuple(found)
 
 
-def left_out(
-    decisions: Decisions | None, asked: Sequence[Signal], kept: Sequence[Signal]
-) -> list[str]:
+def left_out(decisions: Decisions, asked: Sequence[Signal], kept: Sequence[Signal]) -> list[str]:
     """Say which signals were found to tell when a decision falls, if any, in a sentence."""
-    if decisions is None:
-        return []
     names = [signal.name for signal in decisions.signals(asked) if signal not in kept]
     if not names:
         return []

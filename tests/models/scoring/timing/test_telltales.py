@@ -63,4 +63,4 @@ def test_what_is_left_out_is_said() -> None:
         "By 'late', 'billed' dates on which a contract renews differ from all others, which tells"
         " when an account decides and not how it is; the model does without."
     ]
-    assert left_out(WINDOW, SIGNALS, SIGNALS) == left_out(None, SIGNALS, ()) == []
+    assert left_out(WINDOW, SIGNALS, SIGNALS) == []
