@@ -23,6 +23,7 @@ from models.measures.reversal import reversal
 from models.scoring.health_model import SEGMENT, HealthModel, model_input
 from models.scoring.scale import POINTS_PER_LOG_ODDS, ScaleSettings, ScoreScale, scale_of
 from models.scoring.timing.decisions import KINDS
+from models.scoring.timing.telltales import left_out
 from models.training.checks import MIN_EARLIER_POSITIVES, check_evidence, check_labels
 from models.training.holdout import (
     Unseen,
@@ -215,6 +216,7 @@ def fit_health_model(
         counts=counts_of(frame, fold, final.due(frame)),
         warnings=[
             *final.assignment.merged,
+            *(left_out(final.timing.decisions, signals, final.signals) if final.timing else ()),
             *doubts(
                 proof.metrics,
                 is_dated=learning.is_dated,

@@ -21,6 +21,7 @@ from models.scoring.health_model import SEGMENT, model_input
 from models.scoring.timing.curve import RiskCurve
 from models.scoring.timing.curve_learning import LEAST_LOSSES, learn_curve
 from models.scoring.timing.decisions import TERMS, Decisions
+from models.scoring.timing.telltales import telltales
 from models.scoring.timing.timing import Timing, learn_timing
 from models.training.selection import Selection, select_shapes
 from models.training.splits import left_alone
@@ -268,7 +269,11 @@ def learn(frame: Rows, signals: Sequence[Signal], learning: Learning) -> Learnt:
         learnt = _uncalibrated(frame, signals, learning)
         return learnt.calibrated(frame, learnt.selection.rows, learnt.selection.margins)
     due = np.flatnonzero(decisions.due(frame))
-    learnt = _uncalibrated(frame.take(due), decisions.signals(signals), learning)
+    asked = decisions.signals(signals)
+    when = telltales(decisions, frame, asked)
+    # Where nothing else is known, what tells the date is better than nothing.
+    kept = tuple(signal for signal in asked if signal.name not in when) or asked
+    learnt = _uncalibrated(frame.take(due), kept, learning)
     selection = replace(learnt.selection, rows=due[learnt.selection.rows])
     dated = replace(learnt, selection=selection, timing=Timing(decisions, ()))
     return dated.calibrated(frame, selection.rows, selection.margins).timed(frame)

@@ -3,8 +3,9 @@
 A factor whose prior is a bell around one is never nothing: a group without any effect keeps a part
 of what a fit gave it by chance, many of them together a quarter of all weight. So each group of a
 segment may be out, and the factor of those that are in has the bell (Mitchell and Beauchamp 1988,
-"Bayesian variable selection in linear regression"). How often a group is in is believed before the
-rows are seen, and learnt from all segments together: what counts nowhere else hardly counts here.
+"Bayesian variable selection in linear regression"). A group counts in a company or it does not, and
+where it does, it is out of few segments: all of them together tell which groups count, so that one
+that counts everywhere is not lost where rows are few. How many groups count is learnt as well.
 
 Every set of groups is weighed, since there are few groups. What rows say of factors is a quadratic
 around the most likely ones, so each set's evidence is a closed form.
@@ -16,12 +17,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import betaln, logsumexp
 
 from models.arrays import Floats
 
-# Share of groups that count before anything is seen, as if so many segments had told it.
-SHARE, SEGMENTS = 0.65, 2.0
-STEPS = 50
+# Share of groups that count in a company before anything is seen, as if so many groups had told it.
+SHARE, GROUPS_SEEN = 0.65, 1.0
+# How often a group that counts in a company counts in a segment of it.
+WITHIN = 0.9
 
 
 @dataclass(frozen=True)
@@ -89,11 +92,21 @@ class Counting:
 
 
 def _chances(sets: NDArray[np.bool_], evidence: Floats) -> Floats:
-    """Turn evidence into chances, with the share of each group learnt from all segments."""
-    share = np.full(sets.shape[1], SHARE)
-    for _ in range(STEPS):
-        chance = evidence + np.log(np.where(sets, share, 1 - share)).sum(axis=1)
-        chance = np.exp(chance - chance.max(axis=1, keepdims=True))
-        chance /= chance.sum(axis=1, keepdims=True)
-        share = ((chance @ sets).sum(axis=0) + SEGMENTS * SHARE) / (len(chance) + SEGMENTS)
-    return np.asarray(chance)
+    """Turn evidence of each segment into chances, by way of the sets that count in the company."""
+    size, groups = sets.sum(axis=1), sets.shape[1]
+    inside = ~(sets[None] & ~sets[:, None]).any(axis=-1)
+    # Of each set in the company (rows) the chance that a segment has another one of it (columns).
+    missing = np.where(inside, size[:, None] - size[None], 0)
+    parted = size * np.log(WITHIN) + missing * np.log(1 - WITHIN)
+    parted = np.where(inside, parted, -np.inf)
+    told = np.array([logsumexp(parted + own, axis=1) for own in evidence])
+    # A share that is unknown, integrated over its beta prior: sets of one size are as likely.
+    seen, unseen = GROUPS_SEEN * SHARE, GROUPS_SEEN * (1 - SHARE)
+    company = betaln(seen + size, unseen + groups - size) + told.sum(axis=0)
+    company -= logsumexp(company)
+    return np.array(
+        [
+            np.exp(logsumexp((company - whole)[:, None] + parted, axis=0) + own)
+            for own, whole in zip(evidence, told, strict=True)
+        ]
+    )

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from models.scoring.timing.decisions import Decisions
     from models.training.learning import Learning
 
-# Share of the outcomes that must be those of accounts left alone, for them to judge a model.
+# Share of the outcomes that accounts left alone must have, for them to judge a model.
 LEAST_LEFT_ALONE = 0.25
+YEARLY = r"(?i)^(?!.*(?:half|semi)).*(?:annu|anual|year|jahr|jähr|jaar|12.?month|p1y|p12m)"
 
 
 @dataclass(frozen=True)
@@ -249,7 +250,7 @@ def with_decisions(project: Project, rows: LabelledRows) -> LabelledRows:
     if outcome.kind != "churn" or not rows.is_dated or score.reading == WINDOW:
         return rows
     if window.due(rows.table).all():
-        return replace(rows, window=window)
+        return replace(rows, window=window, notes=(*rows.notes, *_unknown_timing(rows.table)))
     if score.reading is None and score.anchor_probability is not None:
         note = (
             "The score tells the risk in the outcome window, as its scale was frozen so, and"
@@ -272,6 +273,22 @@ def with_decisions(project: Project, rows: LabelledRows) -> LabelledRows:
         " risk in the window and moves when a renewal nears; use a longer history"
     )
     return replace(rows, notes=(note,))
+
+
+def _unknown_timing(table: CodedTable) -> list[str]:
+    """Say that nobody knows when accounts decide, where terms of a year have no renewal date."""
+    from models.scoring.timing.decisions import AHEAD, days_of
+
+    if "billing_period" not in table:
+        return []
+    yearly = table["billing_period"].astype("str").str.contains(YEARLY).to_numpy(dtype=bool)
+    if not yearly.any() or (days_of(table, AHEAD)[yearly] >= 0).any():
+        return []
+    return [
+        f"When accounts decide is not known: {yearly.sum():,} of {len(table):,} rows are billed by"
+        " the year, and no such contract has a renewal date; the score tells the risk in the"
+        " outcome window, until renewal_at is mapped under [tables.subscriptions]"
+    ]
 
 
 def segment_settings(project: Project, signals: tuple[Signal, ...]) -> SegmentSettings:

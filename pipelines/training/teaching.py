@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from features.errors import sample
 from pipelines.project.project import Project
 from pipelines.project.rows import LabelledRows
-from pipelines.project.settings.scorecard import scorecard_measures, weights_today
+from pipelines.project.settings.scorecard import WEIGHED, scorecard_measures, weights_today
 from pipelines.training.memory import memory_told, refuse_too_large
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def teach(
     refuse_too_large(*size)
     progress(memory_told(*size))
     if not _are_few(rows, holdout_dates):
-        return fit_health_model(
+        result = fit_health_model(
             rows.table,
             rows.signals,
             learning,
@@ -67,6 +67,8 @@ def teach(
             holdout_dates=holdout_dates,
             progress=progress,
         )
+        result.warnings.extend(weighed_in_vain(project, rows))
+        return result
     scorecard, notes = _scorecard(project, rows)
     result = fit_first_model(
         rows.frame,
@@ -80,6 +82,21 @@ def teach(
     )
     result.warnings.extend(notes)
     return result
+
+
+def weighed_in_vain(project: Project, rows: LabelledRows) -> list[str]:
+    """Say which groups the scorecard weighs though no account has data of them, in a sentence."""
+    settings = project.settings.scorecard
+    weighed = {name for each in settings.by_place.values() for name, w in each.items() if w > 0}
+    known = {signal.group for signal in rows.signals if rows.table[signal.name].notna().any()}
+    gone = [group for group in WEIGHED if group in weighed and group not in known]
+    if not gone:
+        return []
+    return [
+        f"[scorecard] weighs {sample(gone)}, of which no account has data: the model knows no such"
+        " weight, and its own are shared among the other groups; map a table that tells it, or"
+        " weigh the others"
+    ]
 
 
 def _are_few(rows: LabelledRows, holdout_dates: int | None) -> bool:

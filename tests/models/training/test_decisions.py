@@ -70,7 +70,8 @@ def test_rows_that_are_not_due_teach_the_timing_alone(timed, rows, signals):
     rest = ~WINDOW.due(rows)
     turned = rows.copy()
     turned.loc[rest, "happened"] = 1 - turned.loc[rest, "happened"]
-    turned.loc[rest, "usage_28d"] *= -1
+    # Other values of the same make: what differs between those dates is of the calendar.
+    turned.loc[rest, "usage_28d"] = turned.loc[rest, "usage_28d"].to_numpy()[::-1]
     other = fit_health_model(
         turned, signals, Learning(maturity_days=44, decisions=WINDOW, seed=3)
     ).model
@@ -113,11 +114,18 @@ def test_the_calendar_is_no_input_and_one_calibration_is_fitted(rows, signals, m
         return fit(calibrator, margin, *args)
 
     monkeypatch.setattr(LogisticCalibrator, "fit", counted)
-    calendar = replace(signals[0], name="days_to_renewal", group="profile", healthy="none")
-    learnt = learn(rows, (*signals, calendar), Learning(maturity_days=44, decisions=WINDOW, seed=3))
+    calendar = [
+        replace(signals[0], name=name, group="profile", healthy="none")
+        for name in ("days_to_renewal", "billed_lately")
+    ]
+    known = rows.assign(billed_lately=np.where(rows["days_to_renewal"] > 200, 1.0, np.nan))
+    few = known["account_id"].str[2:].astype(int) % 12 == 1
+    known = known[few | known["term_days"].notna()].reset_index(drop=True)
+    learning = Learning(maturity_days=44, decisions=WINDOW, seed=3)
+    learnt = learn(known, (*signals, *calendar), learning)
     assert learnt.signals == signals
     assert fitted == [len(learnt.selection.rows)]
-    assert WINDOW.due(rows.iloc[learnt.selection.rows]).all()
+    assert WINDOW.due(known.iloc[learnt.selection.rows]).all()
 
 
 def test_batches_and_frames_are_scored_alike(timed, rows):

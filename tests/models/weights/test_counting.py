@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.integrate import dblquad
-from scipy.stats import norm
+from scipy.stats import beta, norm
 
-from models.weights.counting import SEGMENTS, SHARE, Counting
+from models.weights.counting import GROUPS_SEEN, SHARE, WITHIN, Counting
 
 SD = 0.6
 
@@ -30,8 +30,11 @@ def test_chances_are_those_of_an_integral():
         for i in (0, 1)
     ]
     both = dblquad(lambda y, x: likelihood(x, y) * bell(x) * bell(y), -4, 6, -4, 6, epsabs=1e-7)[0]
-    share = (found.counts[0] + SEGMENTS * SHARE) / (1 + SEGMENTS)
-    prior = [np.where(inside, share, 1 - share).prod() for inside in found.sets]
+    # One segment after the other way round: draw a share, groups of the company, those of it here.
+    shares = beta(GROUPS_SEEN * SHARE, GROUPS_SEEN * (1 - SHARE))
+    here = WITHIN * SHARE
+    twice = WITHIN**2 * (shares.var() + shares.mean() ** 2)
+    prior = [1 - 2 * here + twice, here - twice, here - twice, twice]
     expected = np.array([1.0, *alone, both]) * prior
     assert found.sets.tolist() == [[False, False], [True, False], [False, True], [True, True]]
     assert found.chance[0] == pytest.approx(expected / expected.sum(), abs=1e-4)
@@ -39,7 +42,7 @@ def test_chances_are_those_of_an_integral():
 
 def test_what_says_nothing_keeps_what_was_believed():
     found = weighed([[0, 0]], np.zeros((1, 2, 2)))
-    assert found.counts == pytest.approx(np.full((1, 2), SHARE))
+    assert found.counts == pytest.approx(np.full((1, 2), WITHIN * SHARE))
     assert found.mean[0, 3] == pytest.approx([1, 1])
     assert found.root[0, 3] == pytest.approx(SD * np.eye(2))
 
@@ -61,3 +64,13 @@ def test_what_counts_nowhere_else_counts_less():
     alone = weighed(doubtful, information[:1]).counts[0, 0]
     among = weighed(doubtful + 5 * nothing, information[:1] + 5 * information[1:]).counts[0, 0]
     assert among < alone - 0.1
+    surely = weighed([[4, 30]], [[[8, 0], [0, 8]]]).counts[0, 0]
+    assert surely > weighed([[4, 0]], [[[8, 0], [0, 60]]]).counts[0, 0] + 0.05
+
+
+def test_what_counts_everywhere_else_is_not_lost_where_rows_are_few():
+    few, many = [[0.5]], [[60.0]]
+    information = [[[1.0]], [[60.0]]]
+    alone = weighed(few, information[:1]).counts[0, 0]
+    among = weighed(few + 2 * many, information[:1] + 2 * information[1:]).counts[0, 0]
+    assert among > 0.8 > alone + 0.1

@@ -8,7 +8,9 @@ import pytest
 
 from models.scoring.issued import issued_intervals
 from pipelines.project.project import load_project
+from pipelines.project.rows import labelled_rows
 from pipelines.store.opening import open_store
+from pipelines.training.teaching import weighed_in_vain
 
 CONFIG = """\
 [source]
@@ -27,6 +29,10 @@ NO_DATA = (
     "[scorecard] weighs 'enablement', of which no account has data: the first model starts from the"
     " other weights alone"
 )
+IN_VAIN = (
+    "[scorecard] weighs 'enablement', of which no account has data: the model knows no such weight,"
+    " and its own are shared among the other groups; map a table that tells it, or weigh the others"
+)
 
 
 @pytest.fixture
@@ -43,6 +49,9 @@ def test_a_first_model_is_trained_scored_explained_and_checked(first, run) -> No
     assert prior["positives"] == trained["counts"]["positives"] > 0
     assert 0 < prior["learnt"] < 1
     assert NO_DATA in trained["warnings"]
+    project = load_project(config)
+    # A model that outcomes alone taught says the same in its own words.
+    assert weighed_in_vain(project, labelled_rows(project)) == [IN_VAIN]
     # What a first model is anchored at is believed, and freezes nothing.
     assert config.read_text(encoding="utf-8") == CONFIG
     sentence = f"This first model is {100 - round(100 * prior['learnt'])} % prior, your own"
@@ -95,6 +104,9 @@ def test_a_scorecard_of_groups_without_data_alone_gives_way_to_equal_weights(sma
     trained = run("train", "-c", config, "--json").answer
     assert trained["prior"]["source"] == "equal weights"
     assert NO_DATA in trained["warnings"]
+    project = load_project(config)
+    # A model that outcomes alone taught says the same in its own words.
+    assert weighed_in_vain(project, labelled_rows(project)) == [IN_VAIN]
 
 
 def test_undated_labels_beside_dated_tables_are_of_the_day_after_the_last_row(small, run) -> None:
@@ -118,3 +130,23 @@ def test_undated_labels_beside_dated_tables_are_of_the_day_after_the_last_row(sm
     # Fifteen days of tenure more or less would tell another clock.
     assert rows["tenure_days"].unique() == pytest.approx([514.0])
     assert rows["days_since_use"].min() < 2
+
+
+def test_terms_of_a_year_without_a_renewal_date_are_told(small) -> None:
+    lines = [
+        f"C{number},2023-06-01,,{'Yearly' if number < 45 else 'half-yearly'}"
+        for number in range(60)
+    ]
+    table = "account_id,started_at,ended_at,billing_period\n" + "\n".join(lines) + "\n"
+    known = labelled_rows(load_project(small(config=WITHOUT, subscriptions=table)))
+    rows = len(known.table)
+    assert known.notes == (
+        f"When accounts decide is not known: {rows * 45 // 60:,} of {rows:,} rows are billed by the"
+        " year, and no such contract has a renewal date; the score tells the risk in the outcome"
+        " window, until renewal_at is mapped under [tables.subscriptions]",
+    )
+    dated = table.replace("billing_period\n", "billing_period,renewal_at\n").replace(
+        "early\n", "early,2099-06-01\n"
+    )
+    again = load_project(small(config=WITHOUT, subscriptions=dated))
+    assert not any(note.startswith("When accounts decide") for note in labelled_rows(again).notes)
