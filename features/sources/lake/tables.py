@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ibis.expr.types as ir
-from ibis.util import gen_name
 
 from features.errors import DataError
 from features.sources.files.delimited import read_text_file
@@ -21,7 +20,7 @@ from features.sources.files.listing import (
     unread_folders,
 )
 from features.sources.files.packed import TableFile, unpacked_in
-from features.sources.files.plain_forms import MANY_COLUMNS, TextTable
+from features.sources.files.plain_forms import TextTable
 from features.sources.lake.opening import lake_tables
 from features.sources.lake.parts import PartedTable, file_part
 from features.sources.lake.place import Bucket, Folder, Listed
@@ -90,11 +89,7 @@ class PlaceTables:
         """Return a table of a name."""
         texts = self.texts(name)
         if texts is not None:
-            typed = texts.typed()
-            if len(typed.columns) <= MANY_COLUMNS:
-                return typed
-            # Every query would write all these conversions anew.
-            return self._connection.create_table(gen_name("wide"), typed, temp=True)
+            return texts.typed()
         parted = self.parted(name)
         assert parted is not None
         return parted.whole()

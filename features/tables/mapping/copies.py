@@ -62,7 +62,7 @@ def without_copies(
         return table, []
     # Rows that are alike are alike in the mapped columns: most tables need no look at the others.
     few = table.select(*dict.fromkeys(mapped.values()))
-    if not _copies(few) or not (copies := _copies(table)):
+    if not copies_in(few) or not (copies := copies_in(table)):
         return table, []
     single = compute("without_copies", table.distinct())
     if drop or name == "accounts" or _is_appended(table, copies) or _has_key(single, mapped):
@@ -94,7 +94,8 @@ def _has_key(single: ir.Table, mapped: Mapping[str, str]) -> bool:
     return any(int(row[f"n{i}"]) == int(row["rows"]) for i in range(len(ids)))
 
 
-def _copies(table: ir.Table) -> int:
+def copies_in(table: ir.Table) -> int:
+    """Count the rows that are alike in every column to one before them."""
     return int(table.count().execute()) - int(table.distinct().count().execute())
 
 
@@ -110,7 +111,7 @@ def _repeated_events(
         remembered.each(table, lambda rows: _of_first_accounts(rows, account)),
         account,
     )
-    rows, copies = int(events.count().execute()), _copies(events)
+    rows, copies = int(events.count().execute()), copies_in(events)
     if rows < APPENDED_ROWS or copies < 0.01 * rows:
         return []
     text = (

@@ -184,6 +184,32 @@ def test_a_wide_file_has_the_types_of_a_narrow_one(tmp_path: Path) -> None:
         )
 
 
+def test_a_wide_table_counts_rows_and_spells_ids_as_a_narrow_one(tmp_path: Path) -> None:
+    names = [f"c{place}" for place in range(MANY_COLUMNS)]
+    rows = [
+        ["account_id", "created_at", "Status", *names],
+        *(["1E4", "2024-01-05", "", *["1"] * MANY_COLUMNS] for _ in range(2)),
+        [""] * (MANY_COLUMNS + 3),
+        ["007", "2024-01-06", "open", *["2"] * MANY_COLUMNS],
+        ["Total", "", "", *["3"] * MANY_COLUMNS],
+    ]
+    text = "\n".join(",".join(row) for row in rows) + "\n"
+    (tmp_path / "subscriptions.csv").write_text("account_id,started_at\n007,2024-01-06\n")
+    settings = TablesSettings.model_validate({"accounts": {}, "subscriptions": {}})
+    said = []
+    for written in (text, text.replace("1E4", "1E5", 1)):
+        (tmp_path / "accounts.csv").write_text(written)
+        with open_source(str(tmp_path), tmp_path) as source:
+            company = load_company(source, settings)
+            found = company.tables["accounts"]
+            ids = found.cleaned.order_by("account_id").account_id.to_pyarrow().to_pylist()
+            assert found.source is not None
+            said.append((ids, company.quality["accounts"].problems, len(found.source.columns)))
+    totals, copies = "1 rows are totals and are left out", "1 rows are exact copies of another"
+    assert said[0] == (["007", "1E4"], (totals, f"{copies} and are left out"), MANY_COLUMNS + 3)
+    assert said[1] == (["007", "1E4", "1E5"], (totals,), 3)
+
+
 def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path: Path, monkeypatch) -> None:
     file = tmp_path / "rows.csv"
     file.write_bytes(b"a,b\n1,2\n")
