@@ -198,16 +198,38 @@ def test_ends_of_the_last_day_are_shown_by_contracts_that_follow(company_of: Com
         assert len(frame) == (6 if after else 0)
 
 
-def test_a_table_of_strangers_is_refused_with_the_cause(company_of: CompanyOf) -> None:
+@pytest.mark.parametrize(
+    ("ids", "others", "hint"),
+    [
+        (["7", "8"], {}, "2 of 2 such ids differ by leading zeros"),
+        (["cus_0007", "cus_0008"], {}, "2 of 2 such ids differ by a prefix"),
+        (["0007.0", "0008.0"], {}, "2 of 2 such ids differ by '.0' at their end"),
+        (
+            ["x", "y"],
+            {"kunde": ["0007", "0008"] * 6},
+            "column 'kunde' of table 'usage_events' holds 2 of the ids of 'accounts'",
+        ),
+        (
+            ["x", "y"],
+            {},
+            "leading zeros, case, blanks, prefixes, '.0' and other columns were tried",
+        ),
+    ],
+)
+def test_a_table_of_strangers_is_refused_with_the_cause(
+    company_of: CompanyOf, ids: list[str], others: dict[str, list[str]], hint: str
+) -> None:
     accounts = ACCOUNTS.assign(account_id=["0007", "0008"])
     terms = TERMS.assign(account_id=["0007", "0008"])
-    events = pd.DataFrame({"account_id": ["7", "8"] * 6, "occurred_at": datetime(2024, 1, 1)})
+    when = datetime(2024, 1, 1)
+    events = pd.DataFrame({"account_id": ids * 6, "occurred_at": when, **others})
     with pytest.raises(DataError) as caught:
         company(company_of, accounts=accounts, subscriptions=terms, usage_events=events)
     assert str(caught.value) == (
-        "No row of table 'usage_events' belongs to an account: its account_id, such as '7', is in"
-        " none of 12 rows one of table 'accounts' (2 of 2 such ids differ by leading zeros);"
-        " correct account_id under [tables.usage_events] or the data"
+        f"No row of table 'usage_events' belongs to an account: its account_id, such as '{ids[0]}',"
+        f" is in none of 12 rows one of table 'accounts' ({hint}); correct account_id under"
+        " [tables.usage_events] or the data, or take [tables.usage_events] out: its signals are"
+        " then off"
     )
 
 
