@@ -123,6 +123,7 @@ def load_company(
                 table, tables["accounts"], source.engine.remembered, reading.may_be_lost
             )
     end = known_until or _end(tables, quality, is_dated, source.engine.remembered)
+    source.engine.unchanged()
     return Company(source.engine, tables, quality, end)
 
 

@@ -88,10 +88,10 @@ def read_text_file(connection: Backend, file: Path, encoding: str = "utf-8") -> 
     dialect = dialect_of(file, encoding)
     try:
         table = replace(_table(connection, file, dialect, is_strict=True), notes=dialect.notes)
-        _refuse_growing(file, before)
+        refuse_growing(file, before)
         return table
     except duckdb.Error as error:
-        _refuse_growing(file, before)
+        refuse_growing(file, before)
         if "state machine" not in str(error):
             raise DataError(_reason(file, error, dialect)) from error
     # Line ends of two kinds in one file are no fault of its fields.
@@ -274,9 +274,15 @@ def _column_names(header: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
     return tuple(names), repeated
 
 
-def _refuse_growing(file: Path, before: int) -> None:
-    """Refuse a file that somebody writes: its last line may be half of one."""
-    after = file.stat().st_size
+def refuse_growing(file: Path, before: int) -> None:
+    """Refuse a file that somebody writes: its last line may be half of one.
+
+    Raises
+    ------
+    DataError
+        When it has not as many bytes as before.
+    """
+    after = file.stat().st_size if file.exists() else 0
     if after != before:
         raise DataError(
             f"The file '{file}' had {before:,} bytes and has {after:,}: it is written while it is"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import ibis.expr.types as ir
 
 from features.errors import DataError
-from features.sources.files.delimited import read_text_file
+from features.sources.files.delimited import read_text_file, refuse_growing
 from features.sources.files.listing import (
     is_text_file,
     table_files,
@@ -65,6 +65,7 @@ class PlaceTables:
         self._folders = lake_tables(connection, place, listed, versions, scratch)
         self._files: dict[str, Callable[[], Path]]
         self._packed: dict[str, TableFile] = {}
+        self._sizes: dict[Path, int] = {}
         if isinstance(place, Folder):
             is_folder = place.path.is_dir()
             here = table_files(place.path, self._folders, beside_packed=True) if is_folder else {}
@@ -105,7 +106,19 @@ class PlaceTables:
         if not is_text_file(file):
             return None
         with _called(packed):
+            self._sizes[file] = file.stat().st_size
             return read_text_file(self._connection, file, self._encoding)
+
+    def unchanged(self) -> None:
+        """Refuse a file that grew since it was read: queries read it again.
+
+        Raises
+        ------
+        DataError
+            When one has other bytes than it had.
+        """
+        for file, size in self._sizes.items():
+            refuse_growing(file, size)
 
     def _parted(self, name: str) -> PartedTable | None:
         """Return the parts of a table of Parquet files, None of another."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from pathlib import Path
 
 import pytest
@@ -227,3 +228,26 @@ def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path: Path, monkeypat
         f"The file '{file}' had 8 bytes and has 10: it is written while it is read; run again when"
         " it is complete"
     )
+
+
+def test_a_file_that_grows_between_two_queries_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "accounts.csv").write_bytes(b"account_id,created_at\nA,2023-01-01\n")
+    file = tmp_path / "subscriptions.csv"
+    file.write_bytes(b"account_id,started_at\nA,2023-01-01\n")
+    settings = TablesSettings.model_validate({"accounts": {}, "subscriptions": {}})
+    said = f"The file '{file}' had 35 bytes and has 38: it is written while it is read"
+
+    def grow_after_the_first_query() -> None:
+        with open_source(str(tmp_path), tmp_path) as source:
+            load_company(source, settings)
+            file.write_bytes(b"account_id,started_at\nA,2023-01-01\nA,2")
+
+    with pytest.raises(DataError, match=re.escape(said)):
+        grow_after_the_first_query()
+    file.write_bytes(b"account_id,started_at\nA,2023-01-01\n")
+    with open_source(str(tmp_path), tmp_path) as source:
+        source.table("subscriptions", "")
+        file.write_bytes(b"account_id,started_at\nA,2023-01-01\nB,")
+        with pytest.raises(DataError, match="it is written while it is read"):
+            load_company(source, settings)
+        file.write_bytes(b"account_id,started_at\nA,2023-01-01\n")
