@@ -12,7 +12,9 @@ import ibis.expr.types as ir
 
 from features.errors import DataError
 from features.sources.files.delimited import read_text_file, refuse_growing
+from features.sources.files.json_columns import read_json_file
 from features.sources.files.listing import (
+    is_json_file,
     is_text_file,
     table_files,
     table_name,
@@ -91,6 +93,8 @@ class PlaceTables:
         texts = self.texts(name)
         if texts is not None:
             return texts.typed()
+        if name in self._files and is_json_file(self._files[name]()):
+            return read_json_file(self._connection, self._files[name]())
         parted = self.parted(name)
         assert parted is not None
         return parted.whole()
@@ -125,7 +129,11 @@ class PlaceTables:
         if name in self._folders:
             return self._folders[name]()
         file = self._files[name]()
-        if is_text_file(file) or (name in self._packed and self._packed[name].is_sheet):
+        if (
+            is_text_file(file)
+            or is_json_file(file)
+            or (name in self._packed and self._packed[name].is_sheet)
+        ):
             return None
         return PartedTable(self._connection, name, [file_part(file)])
 
