@@ -173,6 +173,24 @@ def test_copies_without_a_key_are_told_and_an_appended_export_counts_once(
     assert company(company_of, accounts=accounts).quality["accounts"].rows == 2
 
 
+def test_use_that_is_there_twice_as_a_whole_counts_once(company_of: CompanyOf) -> None:
+    times = [DAY + timedelta(n) for n in range(30)]
+    # One thing was done twice at a time.
+    once = pd.DataFrame({"account_id": "A", "occurred_at": [*times, DAY]})
+    twice = company(company_of, usage_events=pd.concat([once, once]))
+    assert twice.quality["usage_events"].rows == 31
+    assert twice.quality["usage_events"].problems == (
+        "31 rows are exact copies of another, as every row is there twice, and are left out; set"
+        ' copies = "keep" if they are none',
+    )
+    more = company(company_of, usage_events=pd.concat([once, once, once.tail(1)]))
+    assert more.quality["usage_events"].rows == 63
+    assert more.quality["usage_events"].problems == (
+        "52% of the rows of the first accounts are exact copies of another and count; if the export"
+        ' holds them twice, set copies = "drop"',
+    )
+
+
 @pytest.mark.parametrize("none", ["9999-12-31", "1970-01-01", "2099-12-31", "NULL", "-", "N/A"])
 def test_an_end_that_is_none_is_open(company_of: CompanyOf, none: str) -> None:
     terms = TERMS.assign(ended_at=[none, "2024-01-01"])

@@ -72,7 +72,9 @@ def test_months_side_by_side_become_contracts_and_json_lines_become_use(tmp_path
 def test_lines_that_are_no_json_are_named(tmp_path: Path) -> None:
     (tmp_path / "events.ndjson").write_text('{"a": 1}\n{"a": \n')
     with (
-        pytest.raises(DataError, match=r"events[.]ndjson' cannot be read as JSON, an object a line:"),
+        pytest.raises(
+            DataError, match=r"events[.]ndjson' cannot be read as JSON, an object a line:"
+        ),
         open_source(str(tmp_path), tmp_path) as source,
     ):
         source.table("events", "")
