@@ -114,7 +114,13 @@ def places_source(engine: Engine, places: Mapping[str, PlaceTables], shown: str)
         return held.parted(table)
 
     unread = [file for held in places.values() for file in held.unread]
+
+    def unchanged() -> None:
+        for held in places.values():
+            held.unchanged()
+
     tables = Tables(holders, read)
+    engine = replace(engine, unchanged=unchanged)
     return Source(engine, tables, shown, texts=texts, parted=parted, unread=unread)
 
 

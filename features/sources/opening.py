@@ -47,13 +47,15 @@ def open_source(
     SettingsError
         When the address has the wrong form, or the engine's driver is not installed.
     DataError
-        When nothing readable is there, or the engine stops while it is used.
+        When nothing readable is there, a file is written while it is read, or the engine stops
+        while it is used.
     """
     opened = _opened(url and with_environment(url), relative_to, encoding, parts or {})
     source = _with_json_columns(opened)
     engine = source.engine
     try:
         yield source
+        engine.unchanged()
     except HealthscoreError:
         raise
     except engine.errors as error:

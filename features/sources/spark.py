@@ -15,7 +15,7 @@ from ibis.common.exceptions import IbisError
 from features.errors import DataError, SettingsError, nearest, sample
 from features.sources.engines.engine import Engine
 from features.sources.files.delimited import Dialect, dialect_of
-from features.sources.files.listing import is_text_file, table_files, unread_files
+from features.sources.files.listing import is_json_file, is_text_file, table_files, unread_files
 from features.sources.files.plain_forms import TextTable, text_table
 from features.sources.source import Source, Tables
 from features.sources.spark_session import spark_engine
@@ -78,6 +78,7 @@ def folder_tables(
     if not folder.is_dir():
         raise DataError(f"The folder '{folder}' does not exist; correct folder= in source.url")
     files = table_files(folder.resolve())
+    files = {name: file for name, file in files.items() if not is_json_file(file)}
 
     read_before: dict[str, TextTable] = {}
 

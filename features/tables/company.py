@@ -119,8 +119,11 @@ def load_company(
         if progress is not None:
             progress(f"checking {name}", number, len(tables))
         with _named(source, table.source_name):
-            quality[name] = inspect_table(table, tables["accounts"], source.engine.remembered)
+            quality[name] = inspect_table(
+                table, tables["accounts"], source.engine.remembered, reading.may_be_lost
+            )
     end = known_until or _end(tables, quality, is_dated, source.engine.remembered)
+    source.engine.unchanged()
     return Company(source.engine, tables, quality, end)
 
 

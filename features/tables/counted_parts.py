@@ -15,7 +15,7 @@ LATEST_TIME = "latest:"
 """Begins the key of a column's latest time."""
 Measures = Mapping[str, ir.Value]
 _LEAST = ("example:", "first")
-_MOST = ("open_example:", LATEST_TIME)
+_MOST = ("open_example:", "most_example:", LATEST_TIME)
 
 
 def is_counted_by_parts(table: CleanTable, remembered: Remembered) -> bool:

@@ -13,12 +13,19 @@ from features.tables.cleaning import CleanTable
 from features.tables.counted_parts import by_account, is_counted_by_parts
 from features.tables.reading.forms import Counts
 
+NEVER_LEFT_OUT = ("accounts", "subscriptions", "churn_events", "labels")
 FEWEST_ROWS = 10
 """Fewer rows of unknown accounts are counted, however few are known."""
 _WAYS: dict[str, Callable[[ir.StringValue], ir.StringValue]] = {
     "differ by leading zeros": lambda text: text.re_replace("^0+", ""),
     "differ by case or blanks": lambda text: text.strip().lower(),
+    "differ by a prefix": lambda text: text.strip().lower().re_replace(_PREFIX, ""),
+    "differ by '.0' at their end": lambda text: text.re_replace("[.]0+$", ""),
 }
+_PREFIX = "^[a-z]+[-_:#./ ]*"
+TRIED = "leading zeros, case, blanks, prefixes, '.0' and other columns were tried"
+MOST_COLUMNS = 40
+"""Of the columns of a table so many are looked at for the ids of another."""
 
 
 def links_to_accounts(
@@ -92,11 +99,16 @@ def _judged(
     if unknown:
         counts["unknown_hint"] = _hint(rows, accounts.cleaned)
     if unknown >= FEWEST_ROWS and not int(counts["linked"] or 0):
+        hint = counts["unknown_hint"] or _hint_of_columns(table, accounts) or f" ({TRIED})"
+        section = f"[tables.{table.contract.name}]"
+        without = "" if table.contract.name in NEVER_LEFT_OUT else (
+            f", or take {section} out: its signals are then off"
+        )  # fmt: skip
         raise DataError(
             f"No row of table '{table.source_name}' belongs to an account: its account_id, such as"
             f" {sample([counts['unknown_example']])}, is in none of {unknown:,} rows one of table"
-            f" '{accounts.source_name}'{counts['unknown_hint']}; correct account_id under"
-            f" [tables.{table.contract.name}] or the data"
+            f" '{accounts.source_name}'{hint}; correct account_id under {section} or the"
+            f" data{without}"
         )
     return counts
 
@@ -113,7 +125,30 @@ def _hint(rows: ir.Table, accounts: ir.Table) -> str:
     measures = {words: matched[words].count() for words in _WAYS}
     row = matched.aggregate(total=matched.count(), **measures).execute().iloc[0]
     counted = {name: int(count) for name, count in row.items()}
-    for words in _WAYS:
-        if counted[words]:
-            return f" ({counted[words]:,} of {counted['total']:,} such ids {words})"
+    words = max(_WAYS, key=lambda each: counted[each])
+    if not counted[words]:
+        return ""
+    return f" ({counted[words]:,} of {counted['total']:,} such ids {words})"
+
+
+def _hint_of_columns(table: CleanTable, accounts: CleanTable) -> str:
+    """Say which column of either table holds the ids of the other, where one does."""
+    for holder, ids in ((table, accounts.cleaned), (accounts, table.cleaned)):
+        if holder.source is None:
+            continue
+        names = [name for name in holder.source.columns[:MOST_COLUMNS]
+                 if holder.source[name].type().is_string()
+                 or holder.source[name].type().is_integer()]  # fmt: skip
+        known = ids.select(id="account_id").distinct()
+        found = {}
+        for name in names:
+            values = holder.source.select(id=holder.source[name].cast("string")).distinct()
+            found[name] = int(values.semi_join(known, "id").count().execute())
+        best = max(found, key=lambda name: found[name], default=None)
+        if best is not None and 2 * found[best] > min(int(known.count().execute()), FEWEST_ROWS):
+            other = accounts if holder is table else table
+            return (
+                f" (column {sample([best])} of table '{holder.source_name}' holds"
+                f" {found[best]:,} of the ids of '{other.source_name}')"
+            )
     return ""

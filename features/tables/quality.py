@@ -29,11 +29,11 @@ from features.tables.links import links_to_accounts
 from features.tables.mapping.contract import Column
 from features.tables.mapping.ends import is_no_end
 from features.tables.mapping.finding import Code, Finding
+from features.tables.mapping.reading_settings import MAY_BE_LOST
 from features.tables.reading.forms import Counts
+from features.tables.reading.unreadable import refuse_unreadable
 from features.tables.reading.values import read_time
 
-MOSTLY = 0.5
-"""A column of which more than this share cannot be read is mapped wrongly, not merely dirty."""
 MANY_LEVELS = 100
 NEVER_EMPTY = ("accounts", "subscriptions")
 """An attribute with more values than this is nearer to a name than to a kind of account."""
@@ -89,16 +89,20 @@ class TableQuality(JsonReady):
 
 
 def inspect_table(
-    table: CleanTable, accounts: CleanTable, remembered: Remembered = NOTHING
+    table: CleanTable,
+    accounts: CleanTable,
+    remembered: Remembered = NOTHING,
+    may_be_lost: float = MAY_BE_LOST,
 ) -> TableQuality:
     """Count what one table holds and what is wrong with it, in one scan.
 
-    Of the parts of a table that are remembered, only the others are scanned.
+    Of the parts of a table that are remembered, only the others are scanned; of a column no more
+    than the share ``may_be_lost`` may be unreadable.
 
     Raises
     ------
     DataError
-        When most values of a column cannot be read, or account ids are not unique.
+        When too many values of a column cannot be read, or account ids are not unique.
     """
     is_accounts = table.contract.name == "accounts"
     if table.contract.name == "labels":
@@ -111,7 +115,7 @@ def inspect_table(
     kept = table.cleaned
     rows = _count(facts, "rows")
     columns = [table.contract.column(name) for name in kept.columns if name not in table.attributes]
-    _refuse_unreadable(table, columns, raw_counts)
+    refuse_unreadable(table.contract, table.source_name, columns, raw_counts, may_be_lost)
     if table.contract.name in NEVER_EMPTY and not rows:
         raise DataError(
             f"Table '{table.source_name}' holds no row that can be used, and nothing can be learnt"
@@ -241,6 +245,7 @@ def _raw_measures(table: CleanTable, raw: ir.Table, now: datetime | None) -> dic
                 measures[f"negative:{name}"] = ((number < 0) & ~number.isinf()).sum()
         measures[f"unreadable:{name}"] = unread.sum()
         measures[f"example:{name}"] = value.cast("string").min(where=unread)
+        measures[f"most_example:{name}"] = value.cast("string").max(where=unread)
         if column.kind == "time":
             if not column.planned and now is None:
                 measures[f"{LATEST_TIME}{name}"] = cleaned.max()
@@ -269,20 +274,6 @@ def _own_times(table: CleanTable) -> list[str]:
     """List the mapped columns that say when a row happened: one of them is enough."""
     times = {table.contract.time, table.contract.time_else}
     return [name for name in table.raw.columns if name in times]
-
-
-def _refuse_unreadable(table: CleanTable, columns: list[Column], counts: Counts) -> None:
-    for column in columns:
-        unreadable = _count(counts, f"unreadable:{column.name}")
-        present = _count(counts, f"present:{column.name}")
-        if unreadable > MOSTLY * present:
-            wanted = {"time": "a date", "number": "a number", "flag": "yes or no"}
-            raise DataError(
-                f"Column {column.name} of table '{table.source_name}' must hold"
-                f" {wanted.get(column.kind, column.kind)} and {unreadable:,} of {present:,} values"
-                f" cannot be read as one, such as {sample([counts[f'example:{column.name}']])};"
-                f" correct [tables.{table.contract.name}] or the data"
-            )
 
 
 def _findings(table: CleanTable, columns: list[Column], counts: Counts) -> list[Finding]:

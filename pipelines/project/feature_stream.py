@@ -104,6 +104,7 @@ def feature_stream(
 
         def read() -> tuple[int, Iterator[pa.RecordBatch]]:
             features = rows()
+            company.engine.unchanged()
             return features.count, features.batches(BATCH_ROWS)
 
         spread = rows if company.engine.name == "Spark" else None

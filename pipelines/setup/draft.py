@@ -157,25 +157,41 @@ def draft(
     from features.packs.views import View, with_views
     from pipelines.setup.drafting.attributes import attributes_of, common_features, name_apart
     from pipelines.setup.drafting.measures import draft_measures
+    from pipelines.setup.drafting.month_columns import VIEW, month_columns, month_of
     from pipelines.setup.guessing.guess import guess_tables
     from pipelines.setup.guessing.leaving import churn_doubts
 
     sections: list[str] = []
     notes: list[str] = []
     measured = ""
+    by_month: dict[str, View] = {}
     if vendors:
         arranged = arrange(source, vendors, answers)
         guesses, left, source = arranged.guesses, arranged.left, arranged.source
         sections, notes = arranged.sections, arranged.notes
     else:
         guesses, left = guess_tables(source, hints_of(answers))
+        if not any(each.name in TELLING and not each.missing for each in guesses):
+            paid = month_columns(source)
+            if paid is not None:
+                by_month[VIEW] = View(sql=paid.contracts(source))
+                source = with_views(source, by_month)
+                guesses, left = guess_tables(source, hints_of(answers))
+                notes.append(
+                    f"{paid.table} has a column for every month: an amount over the months that"
+                    " follow one another is a contract; check that it is what was paid"
+                )
         guesses, left, measured = draft_measures(guesses, left, source)
         for guess in guesses:
             if guess.name == "accounts":
                 name_apart(guess, source)
-    views = {guess.source: View(sql=guess.view) for guess in guesses if guess.view is not None}
+    views = by_month | {
+        guess.source: View(sql=guess.view) for guess in guesses if guess.view is not None
+    }
     sections += [f"\n[views.{name}]\nsql = {quoted(view.sql)}\n" for name, view in views.items()]
-    source = with_views(source, views)
+    source = with_views(
+        source, {name: view for name, view in views.items() if name not in by_month}
+    )
     by_name = {guess.name: guess for guess in guesses}
     if "accounts" not in by_name:
         raise SettingsError(
@@ -186,6 +202,7 @@ def draft(
         )
     accounts = by_name["accounts"]
     attributes, sensitive, skipped = attributes_of(accounts, source.tables[accounts.source])
+    attributes = [name for name in attributes if month_of(name) is None]
     today = [name for name in attributes if name in source.about(accounts.source).today_only]
     attributes = [name for name in attributes if name not in today]
     if today:
@@ -266,6 +283,8 @@ def _hint_of_json(source: Source) -> str:
 
 
 MOST_LISTED = 100
+TELLING = ("subscriptions", "churn_events", "labels")
+"""Tables that tell who left."""
 MOST_TABLES = 1000
 _NO_OUTCOME = "No table tells of churn: map subscriptions (with ended_at), churn_events or labels"
 _CHURN = 'kind = "churn"\n'

@@ -67,6 +67,8 @@ class Engine:
         Returns what a driver's error says, in a line without secrets.
     remembered : Remembered
         What need not be computed again.
+    unchanged : callable
+        Raises a DataError where a file was written since it was read.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Engine:
     close: Callable[[], None]
     explain: Callable[[Exception], str]
     remembered: Remembered = NOTHING
+    unchanged: Callable[[], None] = lambda: None
 
     def keep(self, name: str, table: ir.Table) -> ir.Table:
         """Compute a step once, under a name of its own that ends with the connection."""

@@ -15,14 +15,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import ibis
-import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 
 from features.errors import DataError, SettingsError, sample
-from features.sources.files.plain_forms import TextTable, text_table
+from features.sources.files.plain_forms import MANY_COLUMNS, TextTable, text_table
+from features.sources.files.wide_text import wide_table
 
 DELIMITERS = (",", ";", "\t", "|")
 NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
@@ -85,19 +86,17 @@ def read_text_file(connection: Backend, file: Path, encoding: str = "utf-8") -> 
     """
     before = file.stat().st_size
     dialect = dialect_of(file, encoding)
-    texts = _texts(connection, file, dialect, is_strict=True)
     try:
-        table = replace(text_table(texts), notes=dialect.notes)
-        _refuse_growing(file, before)
+        table = replace(_table(connection, file, dialect, is_strict=True), notes=dialect.notes)
+        refuse_growing(file, before)
         return table
     except duckdb.Error as error:
-        _refuse_growing(file, before)
+        refuse_growing(file, before)
         if "state machine" not in str(error):
             raise DataError(_reason(file, error, dialect)) from error
     # Line ends of two kinds in one file are no fault of its fields.
-    texts = _texts(connection, file, dialect, is_strict=False)
     try:
-        return replace(text_table(texts), notes=dialect.notes)
+        return replace(_table(connection, file, dialect, is_strict=False), notes=dialect.notes)
     except duckdb.Error as error:
         raise DataError(_reason(file, error, dialect)) from error
 
@@ -275,9 +274,15 @@ def _column_names(header: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
     return tuple(names), repeated
 
 
-def _refuse_growing(file: Path, before: int) -> None:
-    """Refuse a file that somebody writes: its last line may be half of one."""
-    after = file.stat().st_size
+def refuse_growing(file: Path, before: int) -> None:
+    """Refuse a file that somebody writes: its last line may be half of one.
+
+    Raises
+    ------
+    DataError
+        When it has not as many bytes as before.
+    """
+    after = file.stat().st_size if file.exists() else 0
     if after != before:
         raise DataError(
             f"The file '{file}' had {before:,} bytes and has {after:,}: it is written while it is"
@@ -285,23 +290,36 @@ def _refuse_growing(file: Path, before: int) -> None:
         )
 
 
-def _texts(connection: Backend, file: Path, dialect: Dialect, *, is_strict: bool) -> ir.Table:
+def _table(connection: Backend, file: Path, dialect: Dialect, *, is_strict: bool) -> TextTable:
     if not dialect.names:
-        return ibis.memtable({"column0": []}, schema={"column0": "string"})
+        return text_table(ibis.memtable({"column0": []}, schema={"column0": "string"}))
     # The engine expands wildcards: a folder named "data[1]" must not open its neighbour "data1".
-    return connection.read_csv(
-        glob.escape(str(file)),
-        auto_detect=False,
-        columns=dict.fromkeys(dialect.names, "VARCHAR"),
-        delim=dialect.delimiter,
-        quote='"',
-        escape='"',
-        header=True,
-        skip=dialect.skip,
-        encoding=dialect.encoding,
-        strict_mode=is_strict,
-        null_padding=False,
-    )
+    path = glob.escape(str(file))
+    options: dict[str, Any] = {
+        "auto_detect": False,
+        "columns": dict.fromkeys(dialect.names, "VARCHAR"),
+        "delim": dialect.delimiter,
+        "quote": '"',
+        "escape": '"',
+        "header": True,
+        "skip": dialect.skip,
+        "encoding": dialect.encoding,
+        "strict_mode": is_strict,
+        "null_padding": False,
+    }
+    if len(dialect.names) <= MANY_COLUMNS:
+        return text_table(connection.read_csv(path, **options))
+    listed = ", ".join(f"{name} = {_literal(value)}" for name, value in options.items())
+    return wide_table(connection, f"SELECT * FROM read_csv({_literal(path)}, {listed})")
+
+
+def _literal(value: str | bool | int | dict[str, str]) -> str:
+    """Write an option as the engine's language has it."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_literal(k)}: {_literal(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    return str(value)
 
 
 def _reason(file: Path, error: duckdb.Error, dialect: Dialect) -> str:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Callable, Mapping
 from functools import cache
+from pathlib import Path
 
+import duckdb
 import ibis
 import ibis.expr.types as ir
+from ibis.backends.duckdb import Backend
+from ibis.util import gen_name
 
-from features.errors import DataError, sample
+from features.errors import DataError, first_line, sample
+from features.sources.files.delimited import refuse_growing
 from features.sources.files.plain_forms import TextTable, text_table
 
-HOLDERS = ("_airbyte_data",)
+OF_A_FILE = "_json_object"
+HOLDERS = ("_airbyte_data", OF_A_FILE)
 """Columns that hold all values of a row, as JSON."""
 MOST_ROWS = 10_000
 """The fields of these rows are the columns."""
@@ -30,6 +37,30 @@ def _json_text(value: str, path: str) -> str:  # type: ignore[empty-body]
 @ibis.udf.scalar.builtin(name="json_valid")  # type: ignore[untyped-decorator]
 def _is_json(value: str) -> bool:  # type: ignore[empty-body]
     """Whether a text is JSON."""
+
+
+def read_json_file(connection: Backend, file: Path) -> ir.Table:
+    """Read a file of objects in JSON, a row each, as one column of texts.
+
+    Raises
+    ------
+    DataError
+        When it is no JSON.
+    """
+    view, before = gen_name("json"), file.stat().st_size
+    path = glob.escape(str(file)).replace("'", "''")
+    try:
+        connection.con.execute(
+            f'CREATE TEMP TABLE "{view}" AS SELECT json::VARCHAR AS {OF_A_FILE}'
+            f" FROM read_json_objects('{path}', format = 'auto')"
+        )
+    except duckdb.Error as error:
+        refuse_growing(file, before)
+        raise DataError(
+            f"The file '{file}' cannot be read as JSON, an object a line: {first_line(error)};"
+            " repair it or take it out of the folder"
+        ) from error
+    return connection.table(view)
 
 
 def json_columns(

@@ -9,7 +9,9 @@ from pathlib import Path
 from features.errors import DataError, sample
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
-FILE_SUFFIXES = (".parquet", *TEXT_SUFFIXES)
+JSON_SUFFIXES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", ".json.gz")
+"""Of files that hold an object a line."""
+FILE_SUFFIXES = (".parquet", *TEXT_SUFFIXES, *JSON_SUFFIXES)
 PACKED_SUFFIXES = (".xlsx", ".xlsm", ".zip")
 """Of workbooks and archives, which may hold several tables."""
 
@@ -17,7 +19,7 @@ PACKED_SUFFIXES = (".xlsx", ".xlsm", ".zip")
 def table_files(
     folder: Path, beside: Collection[str] = (), *, beside_packed: bool = False
 ) -> dict[str, Path]:
-    """List a folder's Parquet and text files by the names of the tables they hold.
+    """List a folder's Parquet, text and JSON files by the names of the tables they hold.
 
     ``beside`` are the names of its folders that are tables themselves; with ``beside_packed`` there
     need be none where workbooks or archives are.
@@ -158,6 +160,11 @@ def _has_fields(file: Path) -> bool:
     with file.open("rb") as stream:
         line = stream.readline(1 << 16)
     return any(delimiter in line for delimiter in (b",", b";", b"\t", b"|"))
+
+
+def is_json_file(file: Path) -> bool:
+    """Whether a file's name says that it holds objects in JSON."""
+    return file.name.lower().endswith(JSON_SUFFIXES)
 
 
 def is_text_file(file: Path) -> bool:

@@ -7,7 +7,7 @@ stay texts, for they may be ids.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import ibis
@@ -128,19 +128,19 @@ def plain_types(texts: ir.Table) -> dict[str, str]:
             **{f"c{place}": texts[name] for place, name in enumerate(texts.columns)}
         )
         rows = places.pivot_longer(s.all(), names_to="place", values_to="value")
-        each = rows.group_by("place").aggregate(**_measures(rows.value)).execute()
+        each = rows.group_by("place").aggregate(**measures_of(rows.value)).execute()
         for counted in each.to_dict("records"):
             counts[texts.columns[int(str(counted["place"])[1:])]] = counted
     else:
         measures = {
             f"{place} {kind}": measure
             for place, name in enumerate(texts.columns)
-            for kind, measure in _measures(texts[name]).items()
+            for kind, measure in measures_of(texts[name]).items()
         }
         row = texts.aggregate(**measures).execute().iloc[0].to_dict() if measures else {}
         for place, name in enumerate(texts.columns):
             counts[name] = {kind: row[f"{place} {kind}"] for kind in _KINDS}
-    types = {name: _type({kind: int(counted[kind]) for kind in _KINDS})
+    types = {name: type_of({kind: int(counted[kind]) for kind in _KINDS})
              for name, counted in counts.items()}  # fmt: skip
     return {name: types[name] for name in texts.columns if types.get(name)}
 
@@ -148,7 +148,7 @@ def plain_types(texts: ir.Table) -> dict[str, str]:
 MANY_COLUMNS = 200
 
 
-def _measures(text: ir.StringValue) -> dict[str, ir.Value]:
+def measures_of(text: ir.StringValue) -> dict[str, ir.Value]:
     """Count the values of a column that are of each form."""
     value = without_missing_words(text)
     measures: dict[str, ir.Value] = {"present": value.count()}
@@ -165,7 +165,8 @@ def _measures(text: ir.StringValue) -> dict[str, ir.Value]:
 _KINDS = ("present", *_PATTERNS, "decimal", "thousands", "date", "timestamp")
 
 
-def _type(counts: dict[str, int]) -> str:
+def type_of(counts: Mapping[str, int]) -> str:
+    """Return the type that all values of a column plainly are of; empty where there is none."""
     present = counts["present"]
     if not present:
         return ""

@@ -15,6 +15,8 @@ import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 
 from features.errors import DataError, first_line
+from features.sources.files.plain_forms import MANY_COLUMNS
+from features.sources.files.wide_text import MOST_VALUES, held
 
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 _EDGE_BYTES = 1 << 16
@@ -85,11 +87,21 @@ class PartedTable:
         table = self._read([part.fetch() for part in self.parts])
         if self._schema is None:
             self._schema = table.schema()
+        if self._is_wide_and_small(table):
+            rows = self._connection.con.sql(f'FROM "{table.op().name}"').to_arrow_table()
+            self._whole = held(self._connection, rows)
+            return self._whole
         self.view = ibis.util.gen_name("source")
         like = ibis.to_sql(_like(table, self._schema), dialect="duckdb")
         self._connection.con.execute(f'CREATE TEMP VIEW "{self.view}" AS {like}')
         self._whole = self._connection.table(self.view)
         return self._whole
+
+    def _is_wide_and_small(self, table: ir.Table) -> bool:
+        """Whether the engine would plan every query of a few columns for longer than it reads."""
+        if len(self.parts) > 1 or len(table.columns) <= MANY_COLUMNS:
+            return False
+        return int(table.count().execute()) * len(table.columns) <= MOST_VALUES
 
     def part(self, part: Part) -> ir.Table:
         """Return the rows of one part, with the columns and types of the whole."""

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ibis.expr.types as ir
-from ibis.util import gen_name
 
 from features.errors import DataError
-from features.sources.files.delimited import read_text_file
+from features.sources.files.delimited import read_text_file, refuse_growing
+from features.sources.files.json_columns import read_json_file
 from features.sources.files.listing import (
+    is_json_file,
     is_text_file,
     table_files,
     table_name,
@@ -21,7 +22,7 @@ from features.sources.files.listing import (
     unread_folders,
 )
 from features.sources.files.packed import TableFile, unpacked_in
-from features.sources.files.plain_forms import MANY_COLUMNS, TextTable
+from features.sources.files.plain_forms import TextTable
 from features.sources.lake.opening import lake_tables
 from features.sources.lake.parts import PartedTable, file_part
 from features.sources.lake.place import Bucket, Folder, Listed
@@ -66,6 +67,7 @@ class PlaceTables:
         self._folders = lake_tables(connection, place, listed, versions, scratch)
         self._files: dict[str, Callable[[], Path]]
         self._packed: dict[str, TableFile] = {}
+        self._sizes: dict[Path, int] = {}
         if isinstance(place, Folder):
             is_folder = place.path.is_dir()
             here = table_files(place.path, self._folders, beside_packed=True) if is_folder else {}
@@ -90,11 +92,9 @@ class PlaceTables:
         """Return a table of a name."""
         texts = self.texts(name)
         if texts is not None:
-            typed = texts.typed()
-            if len(typed.columns) <= MANY_COLUMNS:
-                return typed
-            # Every query would write all these conversions anew.
-            return self._connection.create_table(gen_name("wide"), typed, temp=True)
+            return texts.typed()
+        if name in self._files and is_json_file(self._files[name]()):
+            return read_json_file(self._connection, self._files[name]())
         parted = self.parted(name)
         assert parted is not None
         return parted.whole()
@@ -110,14 +110,30 @@ class PlaceTables:
         if not is_text_file(file):
             return None
         with _called(packed):
+            self._sizes[file] = file.stat().st_size
             return read_text_file(self._connection, file, self._encoding)
+
+    def unchanged(self) -> None:
+        """Refuse a file that grew since it was read: queries read it again.
+
+        Raises
+        ------
+        DataError
+            When one has other bytes than it had.
+        """
+        for file, size in self._sizes.items():
+            refuse_growing(file, size)
 
     def _parted(self, name: str) -> PartedTable | None:
         """Return the parts of a table of Parquet files, None of another."""
         if name in self._folders:
             return self._folders[name]()
         file = self._files[name]()
-        if is_text_file(file) or (name in self._packed and self._packed[name].is_sheet):
+        if (
+            is_text_file(file)
+            or is_json_file(file)
+            or (name in self._packed and self._packed[name].is_sheet)
+        ):
             return None
         return PartedTable(self._connection, name, [file_part(file)])
 

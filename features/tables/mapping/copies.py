@@ -57,12 +57,17 @@ def without_copies(
     if any(kind.is_nested() or kind.is_json() or kind.is_binary() for kind in kinds):
         return table, []
     if name in LARGE and drop is not True:
-        return table, [] if drop is False else _repeated_events(table, mapped, remembered)
+        if drop is False:
+            return table, []
+        doubts, events = _repeated_events(table, mapped, remembered)
+        if events is None or not (_is_doubled(events) and _is_doubled(table)):
+            return table, doubts
+        return _without_seconds(table, compute)
     if drop is False:
         return table, []
     # Rows that are alike are alike in the mapped columns: most tables need no look at the others.
     few = table.select(*dict.fromkeys(mapped.values()))
-    if not _copies(few) or not (copies := _copies(table)):
+    if not copies_in(few) or not (copies := copies_in(table)):
         return table, []
     single = compute("without_copies", table.distinct())
     if drop or name == "accounts" or _is_appended(table, copies) or _has_key(single, mapped):
@@ -94,30 +99,57 @@ def _has_key(single: ir.Table, mapped: Mapping[str, str]) -> bool:
     return any(int(row[f"n{i}"]) == int(row["rows"]) for i in range(len(ids)))
 
 
-def _copies(table: ir.Table) -> int:
+def copies_in(table: ir.Table) -> int:
+    """Count the rows that are alike in every column to one before them."""
     return int(table.count().execute()) - int(table.distinct().count().execute())
 
 
 def _repeated_events(
     table: ir.Table, mapped: Mapping[str, str], remembered: Remembered
-) -> list[Finding]:
-    """Look for copies among the events of a few accounts: a user may do a thing twice a second."""
+) -> tuple[list[Finding], ir.Table | None]:
+    """Look for copies among the events of a few accounts: a user may do a thing twice a second.
+
+    Returns
+    -------
+    list of Finding
+        What was seen.
+    ibis table or None
+        The events that were looked at, where there are copies.
+    """
     account = mapped.get("account_id")
     if account is None:
-        return []
+        return [], None
     events = _of_first_accounts(
         # The first accounts of all are among the first of every part that holds them.
         remembered.each(table, lambda rows: _of_first_accounts(rows, account)),
         account,
     )
-    rows, copies = int(events.count().execute()), _copies(events)
+    rows, copies = int(events.count().execute()), copies_in(events)
     if rows < APPENDED_ROWS or copies < 0.01 * rows:
-        return []
+        return [], None
     text = (
         f"{copies / rows:.0%} of the rows of the first accounts are exact copies of another and"
         ' count; if the export holds them twice, set copies = "drop"'
     )
-    return [Finding("events-repeated", text)]
+    return [Finding("events-repeated", text)], events
+
+
+def _is_doubled(rows: ir.Table) -> bool:
+    """Whether each row is there an even number of times, as no business makes it."""
+    each = rows.group_by(rows.columns).aggregate(__n=lambda t: t.count())
+    return not bool((each["__n"] % 2 == 1).any().execute())
+
+
+def _without_seconds(table: ir.Table, compute: Keep) -> tuple[ir.Table, list[Finding]]:
+    """Leave out every second of the rows that are alike: what was done twice was done twice."""
+    place = ibis.row_number().over(group_by=[table[name] for name in table.columns])
+    rows = table.mutate(__place=place)
+    single = compute("without_copies", rows.filter(rows["__place"] % 2 == 0).drop("__place"))
+    text = (
+        f"{int(single.count().execute()):,} rows are exact copies of another, as every row is there"
+        ' twice, and are left out; set copies = "keep" if they are none'
+    )
+    return single, [Finding("copies-left-out", text)]
 
 
 def _of_first_accounts(rows: ir.Table, account: str) -> ir.Table:

@@ -11,10 +11,10 @@ import ibis.expr.types as ir
 
 from features.errors import DataError, nearest, sample
 from features.sources.files.json_columns import HOLDERS
-from features.sources.files.plain_forms import without_missing_words
+from features.sources.files.plain_forms import MANY_COLUMNS, without_missing_words
 from features.sources.source import Source, same_name
 from features.tables.mapping.contract import ACCOUNT_ID, CONTRACT, Column, Kind, Table
-from features.tables.mapping.copies import latest_versions, without_copies
+from features.tables.mapping.copies import copies_in, latest_versions, without_copies
 from features.tables.mapping.ends import Period
 from features.tables.mapping.finding import Finding
 from features.tables.mapping.keep import kept_rows, without_listed
@@ -104,6 +104,7 @@ def map_table(
     attributes = _attributes(contract, mapping, mapped, table, source_name)
     about = source.about(source_name)
     _refuse_today_only(mapped, about.today_only, contract, source_name)
+    table = _narrowed(table, {*spelled, *mapped.values(), *attributes}, mapping)
     table, left_out = kept_rows(table, mapping.keep, source_name, f"tables.{name}")
     left_out = {**about.left_out, **left_out}
     if mapping.leave_out:
@@ -143,8 +144,27 @@ def map_table(
     )
 
 
+_SAID_OF_ROWS = re.compile("status|state|currency|ccy", re.I)
+
+
+def _narrowed(table: ir.Table, asked: Collection[str], mapping: TableMapping) -> ir.Table:
+    """Take what is asked of a very wide table, as every query plans all that it is of.
+
+    Copies are rows that are alike in everything, so a table that may hold some stays whole.
+    """
+    if len(table.columns) <= MANY_COLUMNS:
+        return table
+    asked = {*asked, table.columns[0], *(rule.column for rule in mapping.keep)}
+    folded = {name.casefold() for name in asked}
+    few = table.select(*(name for name in table.columns
+                         if name.casefold() in folded or _SAID_OF_ROWS.search(name)))  # fmt: skip
+    return table if copies_in(few) else few
+
+
 def _without_blanks(table: ir.Table) -> ir.Table:
-    """Leave out rows that hold nothing but delimiters."""
+    """Leave out rows that hold nothing but delimiters; of a wide file they are left out before."""
+    if len(table.columns) > MANY_COLUMNS:
+        return table
     return table.filter(ibis.or_(*(_is_written(table[name]) for name in table.columns)))
 
 

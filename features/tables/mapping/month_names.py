@@ -23,15 +23,15 @@ _MONTHS = {
     "11": ("nov",),
     "12": ("dec", "dez", "déc", "dic"),
 }
-_WORDS = {word: number for number, words in _MONTHS.items() for word in words}
-_MONTH = f"({'|'.join(sorted(_WORDS, key=len, reverse=True))})[a-zäéû]*[.]?"
+NUMBERS = {word: number for number, words in _MONTHS.items() for word in words}
+MONTH = f"({'|'.join(sorted(NUMBERS, key=len, reverse=True))})[a-zäéû]*[.]?"
 _WEEKDAY = "^([a-zäéû]{2,9}[.]?,? +)?"
 _DAY = "([0-9]{1,2})(st|nd|rd|th|[.])?"
 _YEAR = "([0-9]{4}|[0-9]{2})"
 _END = "($|[^0-9])"
 _BETWEEN = "[-/., ]+(de )?"
-DAY_FIRST = f"{_WEEKDAY}{_DAY}{_BETWEEN}{_MONTH}{_BETWEEN}{_YEAR}"
-MONTH_FIRST = f"{_WEEKDAY}{_MONTH}{_BETWEEN}{_DAY}{_BETWEEN}{_YEAR}"
+DAY_FIRST = f"{_WEEKDAY}{_DAY}{_BETWEEN}{MONTH}{_BETWEEN}{_YEAR}"
+MONTH_FIRST = f"{_WEEKDAY}{MONTH}{_BETWEEN}{_DAY}{_BETWEEN}{_YEAR}"
 
 
 def is_named(text: ir.StringValue) -> ir.BooleanValue:
@@ -59,7 +59,7 @@ def with_numbers(text: ir.StringValue, century: int | None) -> ir.StringValue:
     whole, day, year, month = _parts(text)
     if century is not None:
         year = ibis.ifelse(year.length() == 2, ibis.literal(str(century // 100)) + year, year)
-    number = month.cases(*_WORDS.items(), else_="")
+    number = month.cases(*NUMBERS.items(), else_="")
     # The program that writes a zone's name in brackets has written its hours before.
     rest = text.strip().substr(whole.length()).re_replace(r" *[(][^)]*[)]$", "")
     rest = rest.re_replace("(GMT|UTC)([+-])", r"\2")

@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 from features.tables.mapping.frozen import Frozen
 
 Code = Annotated[str, Field(pattern="^[A-Za-z]{3}$")]
+MAY_BE_LOST = 0.05
+"""Of a column no more than this share may be unreadable, unless a configuration says otherwise."""
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -65,6 +67,9 @@ class ReadingSettings(Frozen):
     last_day : {"included", "excluded"} or None
         Whether a contract with an end of a whole day still runs on that day; by default what
         contracts that follow one another show.
+    may_be_lost : float
+        The share of a column's values that may be unreadable and count as missing; of more the
+        column is refused.
     rates : RatesSettings or None
         At which amounts of several currencies become amounts of one; the section ``[rates]``.
     """
@@ -74,4 +79,5 @@ class ReadingSettings(Frozen):
     decimal: Literal[".", ","] | None = None
     numbers_as_times: Literal["unix", "excel"] | None = None
     last_day: Literal["included", "excluded"] | None = None
+    may_be_lost: float = Field(MAY_BE_LOST, ge=0, le=0.5)
     rates: RatesSettings | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import ibis
 import ibis.expr.types as ir
@@ -30,6 +31,8 @@ from features.tables.mapping.written import (
     currency_sign,
     written_number,
 )
+from features.tables.reading.months import BEGINNINGS, is_month
+from features.tables.reading.unreadable import is_too_many
 
 Counts = Mapping[str, float | str | None]
 """What a query counted, and examples of what it counted."""
@@ -68,6 +71,8 @@ class Form:
         For times: what a number stands for.
     is_named : bool
         For times: whether months are words.
+    months : {"first", "last"} or None
+        For times: which day stands for a month or a quarter; None where none is written.
     note : str
         What was decided, for people; empty where there was nothing to decide.
     """
@@ -78,6 +83,7 @@ class Form:
     decimal: str = "."
     number_is: str | None = None
     is_named: bool = False
+    months: Literal["first", "last"] | None = None
     note: str = ""
 
 
@@ -119,6 +125,8 @@ def decide_forms(
         named = f"Column {name} of table '{table.source_name}'"
         if table.contract.column(name).kind == "time":
             form = _time_form(named, counts, values, orders, settings)
+            if counts["months"]:
+                form = _with_months(form, table, name, counts, values)
         else:
             form = _number_form(named, counts, values, marks, settings)
         forms[table_name, name] = replace(form, note=f"{name}: {form.note}" if form.note else "")
@@ -145,11 +153,14 @@ def _measures(value: ir.Value, column: Column) -> dict[str, ir.Value]:
     """Count what a column's values show, for those columns that may show anything."""
     kind = value.type()
     if column.kind == "time" and kind.is_numeric() and not kind.is_boolean():
-        compact = value.cast("int64").cast("string").re_search(f"{COMPACT}|{COMPACT_TIME}")
+        digits = value.cast("int64").cast("string")
+        months = is_month(digits)
         return {
             "numbers": value.count(),
-            "compact": compact.sum(),
-            "example": value.max().cast("string"),
+            "compact": (digits.re_search(f"{COMPACT}|{COMPACT_TIME}") | months).sum(),
+            "months": months.sum(),
+            "month_example": digits.max(where=months),
+            "number_example": value.max().cast("string"),
         } | _sizes(value.cast("float64"))
     if not kind.is_string() or column.kind not in ("time", "number"):
         return {}
@@ -160,7 +171,8 @@ def _measures(value: ir.Value, column: Column) -> dict[str, ir.Value]:
         first = text.re_search(f"^{above_12}[-/.]")
         second = text.re_search(f"^[0-9]{{1,2}}[-/.]{above_12}[-/.]")
         short = parted & text.re_search("^[0-9]{1,2}[-/.][0-9]{1,2}[-/.][0-9]{2}($|[^0-9])")
-        number = text.re_search(_DIGITS) & ~text.re_search(f"{COMPACT}|{COMPACT_TIME}")
+        months = is_month(text)
+        number = text.re_search(_DIGITS) & ~text.re_search(f"{COMPACT}|{COMPACT_TIME}") & ~months
         named, named_short = is_named(text), is_named_short(text)
         short = short | named_short
         return {
@@ -174,8 +186,11 @@ def _measures(value: ir.Value, column: Column) -> dict[str, ir.Value]:
             "named_example": text.max(where=named),
             "short": short.sum(),
             "short_example": text.max(where=short),
+            "months": months.sum(),
+            "month_example": text.max(where=months),
             "numbers": number.sum(),
-            "example": text.max(where=parted | number),
+            "example": text.max(where=parted),
+            "number_example": text.max(where=number),
         } | _sizes(ibis.ifelse(number, text, ibis.null("string")).try_cast("float64"))
     text = bare_number(text)
     open_one = text.re_search(_OPEN_COMMA) | text.re_search(_OPEN_POINT)
@@ -231,58 +246,116 @@ def _time_form(
     orders: Iterable[str],
     settings: ReadingSettings,
 ) -> Form:
-    example = sample([values.get("example")])
-    if row["numbers"]:
-        return _numbered_form(named, row, example, settings)
-    if max(row["parted"], row["named"]) <= row["present"] / 2:
-        # A few dates of another form in a column of plain ones count as unreadable.
-        return Form(is_plain=not row["other"])
-    if row["short"] and settings.century is None:
+    """Decide each way of writing for itself: a column may hold several.
+
+    What a few values leave open they lose, and count as unreadable; of more the column is refused.
+    """
+    if settings.century is None and _is_much(row, "short", settings):
         raise DataError(
             f"{named} holds years of two digits, such as {sample([values.get('short_example')])},"
             " of which nobody can tell day, month and century; write years in full, or set"
             " [reading] century = 2000 and dates"
         )
-    if row["named"] > row["present"] / 2:
-        named_example = sample([values.get("named_example")])
-        note = f"{row['named']:,} dates such as {named_example} have the month in words"
-        return Form(False, century=settings.century, is_named=True, note=note)
+    notes = []
+    if is_named := row["named"] > 0:
+        example = sample([values.get("named_example")])
+        notes.append(f"{row['named']:,} dates such as {example} have the month in words")
+    order, note = _order(named, row, values, orders, settings)
+    notes += [note] if note else []
+    number_is, note = _numbers(named, row, values, settings)
+    notes += [note] if note else []
+    return Form(
+        not (is_named or order or number_is or row["other"]),
+        None if order is None else order == "day-first",
+        settings.century,
+        number_is=number_is,
+        is_named=is_named,
+        note="; ".join(notes),
+    )
+
+
+def _is_much(row: Counter[str], what: str, settings: ReadingSettings) -> bool:
+    return is_too_many(row[what], max(row["present"], row["numbers"]), settings.may_be_lost)
+
+
+def _order(
+    named: str,
+    row: Counter[str],
+    values: Counts,
+    orders: Iterable[str],
+    settings: ReadingSettings,
+) -> tuple[str | None, str]:
+    """Return the order of day and month, and what is said of it."""
+    if not row["parted"]:
+        return None, ""
+    example = sample([values.get("example")])
     order = settings.dates or _shown_order(row)
     note = f"{row['parted']:,} dates such as {example} are read {order}"
-    if not order and row["first"] and row["second"]:
+    if order:
+        return order, note
+    is_mixed = row["first"] and row["second"]
+    if is_mixed and _is_much(row, "parted", settings):
         raise DataError(
             f"{named} mixes dates with the day first and with the month first, such as {example};"
             " write them alike, as 2024-12-31"
         )
-    if not order:
-        others = list(orders)
-        if len(others) != 1:
-            raise DataError(
-                f"{named} holds dates such as {example} whose day and month cannot be told apart,"
-                f" and no other column {'agrees' if others else 'shows their order'}; set [reading]"
-                ' dates = "day-first" or "month-first"'
-            )
-        order = others[0]
-        note = f"{row['parted']:,} dates such as {example} are read {order}, as other columns show"
-    return Form(False, order == "day-first", settings.century, note=note)
+    others = list(orders)
+    if len(others) == 1 and not is_mixed:
+        return others[0], (
+            f"{row['parted']:,} dates such as {example} are read {others[0]}, as other columns show"
+        )
+    if _is_much(row, "parted", settings):
+        raise DataError(
+            f"{named} holds dates such as {example} whose day and month cannot be told apart,"
+            f" and no other column {'agrees' if others else 'shows their order'}; set [reading]"
+            ' dates = "day-first" or "month-first"'
+        )
+    return None, ""
 
 
-def _numbered_form(named: str, row: Counter[str], example: str, settings: ReadingSettings) -> Form:
+_NUMBERS_ARE = {
+    "unix": "seconds (or finer) since 1970",
+    "excel": "days of a spreadsheet's calendar",
+}
+
+
+def _numbers(
+    named: str, row: Counter[str], values: Counts, settings: ReadingSettings
+) -> tuple[str | None, str]:
+    """Return what numbers stand for, and what is said of it."""
+    example = sample([values.get("number_example")])
     chosen = settings.numbers_as_times
-    if row["compact"] == row["numbers"]:
-        return Form(number_is="compact", note=f"numbers such as {example} are read as 20241231 is")
-    likely = "unix" if row["unix"] >= row["excel"] else "excel"
+    if row["compact"] and row["compact"] == row["numbers"]:
+        return "compact", f"numbers such as {example} are read as 20241231 is"
     if not row["unix"] and not row["excel"]:
-        return PLAIN
-    words = {"unix": "seconds (or finer) since 1970", "excel": "days of a spreadsheet's calendar"}
-    if chosen is None:
+        return None, ""
+    likely = "unix" if row["unix"] >= row["excel"] else "excel"
+    if chosen is None and _is_much(row, "numbers", settings):
         raise DataError(
             f"{named} must hold dates and holds numbers such as {example}, which look like"
-            f' {words[likely]}; set [reading] numbers_as_times = "{likely}" to read them so, or'
-            " write dates"
+            f' {_NUMBERS_ARE[likely]}; set [reading] numbers_as_times = "{likely}" to read them so,'
+            " or write dates"
         )
-    note = f"{row['numbers']:,} numbers such as {example} are read as {words[chosen]}"
-    return Form(number_is=chosen, note=note)
+    if chosen is None:
+        return None, ""
+    return chosen, (
+        f"{row['numbers']:,} numbers such as {example} are read as {_NUMBERS_ARE[chosen]}"
+    )
+
+
+def _with_months(
+    form: Form, table: MappedTable, name: str, row: Counter[str], values: Counts
+) -> Form:
+    """Read a month as its last day, when all of it is known, and what begins from its first on."""
+    # What a row sums up is moved to its last day as a whole.
+    is_moved = table.covers is not None and name == table.contract.time
+    day: Literal["first", "last"] = "first" if is_moved or name in BEGINNINGS else "last"
+    note = (
+        f"{row['months']:,} months such as {sample([values.get('month_example')])} are read as"
+        f" their {day} day"
+    )
+    other = row["months"] < max(row["present"], row["numbers"])
+    return replace(form, months=day, note=f"{form.note}; {note}" if form.note and other else note)
 
 
 def _number_form(

@@ -7,6 +7,7 @@ import ibis.expr.types as ir
 
 from features.tables.mapping.written import written_number, written_time
 from features.tables.reading.forms import EXCEL_DAYS, UNIX_SECONDS, Form
+from features.tables.reading.months import month_day
 
 _MICROSECONDS = ((1.0, 1e6), (1e3, 1e3), (1e6, 1.0), (1e9, 1e-3))
 """Units of a second in which times since 1970 are counted, and what makes them microseconds."""
@@ -25,13 +26,19 @@ def read_time(raw: ir.Value, form: Form) -> ir.TimestampValue | None:
             century=form.century,
             is_named=form.is_named,
         )
+        if form.months is not None:
+            text = text.fill_null(month_day(raw, is_first=form.months == "first"))
         if form.number_is in (None, "compact"):
             return text
         return text.fill_null(_numbered(raw.try_cast("float64"), form.number_is))
     if not kind.is_numeric() or kind.is_boolean() or form.number_is is None:
         return None
     if form.number_is == "compact":
-        return written_time(raw.cast("int64").cast("string"), is_plain=False)
+        digits = raw.cast("int64").cast("string")
+        read = written_time(digits, is_plain=False)
+        if form.months is None:
+            return read
+        return read.fill_null(month_day(digits, is_first=form.months == "first"))
     return _numbered(raw.cast("float64"), form.number_is)
 
 

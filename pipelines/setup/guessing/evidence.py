@@ -21,6 +21,7 @@ from features.tables.mapping.written import (
     bare_number,
     written_number,
 )
+from features.tables.reading.months import is_month
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -72,7 +73,7 @@ def is_number_for_time(table: ir.Table, origin: str) -> str | None:
     facts = table.aggregate(
         all=table[origin].count(),
         read=text.re_search(_NUMBER_AS_TIME).sum(),
-        compact=text.re_search(f"{COMPACT}|{COMPACT_TIME}").sum(),
+        compact=(text.re_search(f"{COMPACT}|{COMPACT_TIME}") | is_month(text)).sum(),
         top=table[origin].max(),
     ).execute()
     row = facts.iloc[0]
@@ -84,12 +85,14 @@ def is_number_for_time(table: ir.Table, origin: str) -> str | None:
 
 
 def is_compact_day(table: ir.Table, origin: str) -> bool:
-    """Whether whole numbers are days written as 20241231."""
+    """Whether whole numbers are days written as 20241231, or months as 202412."""
     if not table[origin].type().is_integer() or len(table.columns) > MOST_COLUMNS:
         return False
     some = table.select(v=table[origin].cast("string")).filter(lambda t: t.v.notnull())
     facts = some.limit(MOST_LOOKED_AT)
-    facts = facts.aggregate(all=facts.count(), read=facts.v.re_search(COMPACT).sum()).execute()
+    facts = facts.aggregate(
+        all=facts.count(), read=(facts.v.re_search(COMPACT) | is_month(facts.v)).sum()
+    ).execute()
     row = facts.iloc[0]
     return bool(row["all"]) and int(row["read"]) == int(row["all"])
 
@@ -114,7 +117,7 @@ def _mostly(table: ir.Table, origin: str, reads: object, may_be_open: bool = Fal
 def _reads_as_time(text: ir.StringValue) -> ir.BooleanValue:
     plain = text.try_cast("timestamp('UTC')").notnull() & text.re_search("^[0-9]{4}-")
     other = text.re_search(OTHER_TIME) | text.re_search(PARTS + REST)
-    return plain | other | is_named(text)
+    return plain | other | is_named(text) | is_month(text)
 
 
 def _reads_as_number(text: ir.StringValue) -> ir.BooleanValue:

@@ -26,6 +26,7 @@ MOST_CONTRACTS, FEWEST_EVENTS = 12.0, 5.0
 LONGEST_DUE_DAYS = 120.0
 MOST_CHURNS = 2.0
 _YEAR_FIRST, _MONTH_FIRST = r"^\d{4}", r"^\d{1,2}[-/.](1[3-9]|[23]\d)[-/.]"
+_MONTH, _QUARTER = r"^((?:19|20)\d{2})[-/. ]?(0[1-9]|1[0-2])$", r"^(\d{4})[-/ ]?[Qq]([1-4])$"
 _LEFT = re.compile("churn|cancel|lost|left|terminat|offboard", re.I)
 _TIME = CONTRACT["subscriptions"].column("ended_at")
 
@@ -114,6 +115,9 @@ def first_times(table: ir.Table, times: list[str], account: str | None = None) -
             number /= 10.0 ** (3 * sum(digits > limit for limit in (1e11, 1e14)))
             texts[name] = pd.to_datetime(number, unit="s", errors="coerce", utc=True)
             continue
+        # Months and quarters are near enough as their first day.
+        months = texts[name].str.strip().str.replace(_QUARTER, _first_month, regex=True)
+        texts[name] = months.str.replace(_MONTH, r"\1-\2-01", regex=True)
         other = (
             texts[name].str.match(_YEAR_FIRST).any() or texts[name].str.match(_MONTH_FIRST).any()
         )
@@ -121,6 +125,10 @@ def first_times(table: ir.Table, times: list[str], account: str | None = None) -
             texts[name], errors="coerce", format="mixed", dayfirst=not other, utc=True
         )
     return texts
+
+
+def _first_month(quarter: re.Match[str]) -> str:
+    return f"{quarter[1]}-{3 * int(quarter[2]) - 2:02}-01"
 
 
 def earliest(rows: pd.DataFrame, times: list[str]) -> str:

@@ -114,9 +114,21 @@ def test_a_value_before_its_row_is_counted(company_of: CompanyOf) -> None:
 @pytest.mark.parametrize(
     ("table", "column", "wanted", "count", "example"),
     [
-        (usage("the 13th", "soon", GOOD), "occurred_at", "a date", "2 of 3", "soon"),
-        (usage("x" * 10_000), "occurred_at", "a date", "1 of 1", "x" * 60),
-        (usage(GOOD, GOOD, quantity=["many", ""]), "quantity", "a number", "1 of 1", "many"),
+        (
+            usage("the 13th", "soon", GOOD),
+            "occurred_at",
+            "a date",
+            "2 of 3 values (67%)",
+            "soon', 'the 13th",
+        ),
+        (usage("x" * 10_000), "occurred_at", "a date", "1 of 1 values (100%)", "x" * 60),
+        (
+            usage(GOOD, GOOD, quantity=["many", ""]),
+            "quantity",
+            "a number",
+            "1 of 1 values (100%)",
+            "many",
+        ),
     ],
 )
 def test_a_column_that_is_mostly_unreadable_is_refused(
@@ -125,7 +137,7 @@ def test_a_column_that_is_mostly_unreadable_is_refused(
     with pytest.raises(DataError) as caught:
         company_with(company_of, usage_events=table)
     assert str(caught.value) == (
-        f"Column {column} of table 'usage_events' must hold {wanted} and {count} values cannot be"
+        f"Column {column} of table 'usage_events' must hold {wanted} and {count} cannot be"
         f" read as one, such as '{example}'; correct [tables.usage_events] or the data"
     )
 

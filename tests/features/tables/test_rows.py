@@ -173,6 +173,24 @@ def test_copies_without_a_key_are_told_and_an_appended_export_counts_once(
     assert company(company_of, accounts=accounts).quality["accounts"].rows == 2
 
 
+def test_use_that_is_there_twice_as_a_whole_counts_once(company_of: CompanyOf) -> None:
+    times = [DAY + timedelta(n) for n in range(30)]
+    # One thing was done twice at a time.
+    once = pd.DataFrame({"account_id": "A", "occurred_at": [*times, DAY]})
+    twice = company(company_of, usage_events=pd.concat([once, once]))
+    assert twice.quality["usage_events"].rows == 31
+    assert twice.quality["usage_events"].problems == (
+        "31 rows are exact copies of another, as every row is there twice, and are left out; set"
+        ' copies = "keep" if they are none',
+    )
+    more = company(company_of, usage_events=pd.concat([once, once, once.tail(1)]))
+    assert more.quality["usage_events"].rows == 63
+    assert more.quality["usage_events"].problems == (
+        "52% of the rows of the first accounts are exact copies of another and count; if the export"
+        ' holds them twice, set copies = "drop"',
+    )
+
+
 @pytest.mark.parametrize("none", ["9999-12-31", "1970-01-01", "2099-12-31", "NULL", "-", "N/A"])
 def test_an_end_that_is_none_is_open(company_of: CompanyOf, none: str) -> None:
     terms = TERMS.assign(ended_at=[none, "2024-01-01"])
@@ -198,16 +216,38 @@ def test_ends_of_the_last_day_are_shown_by_contracts_that_follow(company_of: Com
         assert len(frame) == (6 if after else 0)
 
 
-def test_a_table_of_strangers_is_refused_with_the_cause(company_of: CompanyOf) -> None:
+@pytest.mark.parametrize(
+    ("ids", "others", "hint"),
+    [
+        (["7", "8"], {}, "2 of 2 such ids differ by leading zeros"),
+        (["cus_0007", "cus_0008"], {}, "2 of 2 such ids differ by a prefix"),
+        (["0007.0", "0008.0"], {}, "2 of 2 such ids differ by '.0' at their end"),
+        (
+            ["x", "y"],
+            {"kunde": ["0007", "0008"] * 6},
+            "column 'kunde' of table 'usage_events' holds 2 of the ids of 'accounts'",
+        ),
+        (
+            ["x", "y"],
+            {},
+            "leading zeros, case, blanks, prefixes, '.0' and other columns were tried",
+        ),
+    ],
+)
+def test_a_table_of_strangers_is_refused_with_the_cause(
+    company_of: CompanyOf, ids: list[str], others: dict[str, list[str]], hint: str
+) -> None:
     accounts = ACCOUNTS.assign(account_id=["0007", "0008"])
     terms = TERMS.assign(account_id=["0007", "0008"])
-    events = pd.DataFrame({"account_id": ["7", "8"] * 6, "occurred_at": datetime(2024, 1, 1)})
+    when = datetime(2024, 1, 1)
+    events = pd.DataFrame({"account_id": ids * 6, "occurred_at": when, **others})
     with pytest.raises(DataError) as caught:
         company(company_of, accounts=accounts, subscriptions=terms, usage_events=events)
     assert str(caught.value) == (
-        "No row of table 'usage_events' belongs to an account: its account_id, such as '7', is in"
-        " none of 12 rows one of table 'accounts' (2 of 2 such ids differ by leading zeros);"
-        " correct account_id under [tables.usage_events] or the data"
+        f"No row of table 'usage_events' belongs to an account: its account_id, such as '{ids[0]}',"
+        f" is in none of 12 rows one of table 'accounts' ({hint}); correct account_id under"
+        " [tables.usage_events] or the data, or take [tables.usage_events] out: its signals are"
+        " then off"
     )
 
 

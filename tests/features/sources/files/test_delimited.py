@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from pathlib import Path
 
 import pytest
@@ -184,6 +185,32 @@ def test_a_wide_file_has_the_types_of_a_narrow_one(tmp_path: Path) -> None:
         )
 
 
+def test_a_wide_table_counts_rows_and_spells_ids_as_a_narrow_one(tmp_path: Path) -> None:
+    names = [f"c{place}" for place in range(MANY_COLUMNS)]
+    rows = [
+        ["account_id", "created_at", "Status", *names],
+        *(["1E4", "2024-01-05", "", *["1"] * MANY_COLUMNS] for _ in range(2)),
+        [""] * (MANY_COLUMNS + 3),
+        ["007", "2024-01-06", "open", *["2"] * MANY_COLUMNS],
+        ["Total", "", "", *["3"] * MANY_COLUMNS],
+    ]
+    text = "\n".join(",".join(row) for row in rows) + "\n"
+    (tmp_path / "subscriptions.csv").write_text("account_id,started_at\n007,2024-01-06\n")
+    settings = TablesSettings.model_validate({"accounts": {}, "subscriptions": {}})
+    said = []
+    for written in (text, text.replace("1E4", "1E5", 1)):
+        (tmp_path / "accounts.csv").write_text(written)
+        with open_source(str(tmp_path), tmp_path) as source:
+            company = load_company(source, settings)
+            found = company.tables["accounts"]
+            ids = found.cleaned.order_by("account_id").account_id.to_pyarrow().to_pylist()
+            assert found.source is not None
+            said.append((ids, company.quality["accounts"].problems, len(found.source.columns)))
+    totals, copies = "1 rows are totals and are left out", "1 rows are exact copies of another"
+    assert said[0] == (["007", "1E4"], (totals, f"{copies} and are left out"), MANY_COLUMNS + 3)
+    assert said[1] == (["007", "1E4", "1E5"], (totals,), 3)
+
+
 def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path: Path, monkeypatch) -> None:
     file = tmp_path / "rows.csv"
     file.write_bytes(b"a,b\n1,2\n")
@@ -201,3 +228,26 @@ def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path: Path, monkeypat
         f"The file '{file}' had 8 bytes and has 10: it is written while it is read; run again when"
         " it is complete"
     )
+
+
+def test_a_file_that_grows_between_two_queries_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "accounts.csv").write_bytes(b"account_id,created_at\nA,2023-01-01\n")
+    file = tmp_path / "subscriptions.csv"
+    file.write_bytes(b"account_id,started_at\nA,2023-01-01\n")
+    settings = TablesSettings.model_validate({"accounts": {}, "subscriptions": {}})
+    said = f"The file '{file}' had 35 bytes and has 38: it is written while it is read"
+
+    def grow_after_the_first_query() -> None:
+        with open_source(str(tmp_path), tmp_path) as source:
+            load_company(source, settings)
+            file.write_bytes(b"account_id,started_at\nA,2023-01-01\nA,2")
+
+    with pytest.raises(DataError, match=re.escape(said)):
+        grow_after_the_first_query()
+    file.write_bytes(b"account_id,started_at\nA,2023-01-01\n")
+    with open_source(str(tmp_path), tmp_path) as source:
+        source.table("subscriptions", "")
+        file.write_bytes(b"account_id,started_at\nA,2023-01-01\nB,")
+        with pytest.raises(DataError, match="it is written while it is read"):
+            load_company(source, settings)
+        file.write_bytes(b"account_id,started_at\nA,2023-01-01\n")

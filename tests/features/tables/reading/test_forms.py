@@ -71,6 +71,29 @@ def times(load: Load, *written: Any, terms: Any = None, **reading: Any) -> list[
         (["2024-01-23T13:41:43.5+0100"], [datetime(2024, 1, 23, 12, 41, 43, 500_000)]),
         (["20240131", "20240201"], [datetime(2024, 1, 31), datetime(2024, 2, 1)]),
         ([20240131, 20240201], [datetime(2024, 1, 31), datetime(2024, 2, 1)]),
+        (
+            ["2024-03-01", "13/01/2024", "Mar 2, 2024", "20240303", "01/02/2024 10:30 pm"],
+            [
+                datetime(2024, 3, 1),
+                datetime(2024, 1, 13),
+                datetime(2024, 3, 2),
+                datetime(2024, 3, 3),
+                datetime(2024, 2, 1, 22, 30),
+            ],
+        ),
+        (
+            ["2024-02", "03/2024", "April 2024", "2024Q2", "2023.12", "Q1 2024", "2024-05-06"],
+            [
+                datetime(2024, 2, 29),
+                datetime(2024, 3, 31),
+                datetime(2024, 4, 30),
+                datetime(2024, 6, 30),
+                datetime(2023, 12, 31),
+                datetime(2024, 3, 31),
+                datetime(2024, 5, 6),
+            ],
+        ),
+        ([202402, 202312], [datetime(2024, 2, 29), datetime(2023, 12, 31)]),
     ],
 )
 def test_a_column_shows_how_it_is_read(load: Load, written: list[Any], read: list[Any]) -> None:
@@ -96,6 +119,21 @@ def test_what_is_decided_is_told(load: Load) -> None:
         (["31/01/2024", "01/31/2024"], None, "mixes dates with the day first and with the month"),
         (["28/03/23"], None, "holds years of two digits, such as '28/03/23'"),
         ([1_706_035_303], None, 'since 1970; set [reading] numbers_as_times = "unix"'),
+        (
+            ["2024-01-01"] * 9 + ["03/01/2024"] * 3,
+            None,
+            "cannot be told apart, and no other column shows",
+        ),
+        (
+            ["2024-01-01"] * 9 + ["31/01/24"] * 3,
+            None,
+            "holds years of two digits, such as '31/01/24'",
+        ),
+        (
+            ["2024-01-01"] * 9 + ["1706035303"] * 3,
+            None,
+            "numbers such as '1706035303', which look like",
+        ),
         (["1706035303123"], None, 'since 1970; set [reading] numbers_as_times = "unix"'),
         ([45_013], None, 'calendar; set [reading] numbers_as_times = "excel"'),
     ],
@@ -121,12 +159,57 @@ def test_what_nothing_decides_is_refused(
         ([1_706_035_303_000], {"numbers_as_times": "unix"}, datetime(2024, 1, 23, 18, 41, 43)),
         (["1706035303"], {"numbers_as_times": "unix"}, datetime(2024, 1, 23, 18, 41, 43)),
         ([45_013.75], {"numbers_as_times": "excel"}, datetime(2023, 3, 28, 18)),
+        (
+            ["1706035303", "Jan 23, 2024"],
+            {"numbers_as_times": "unix"},
+            datetime(2024, 1, 23, 18, 41, 43),
+        ),
     ],
 )
 def test_settings_decide(
     load: Load, written: list[Any], reading: dict[str, Any], read: datetime
 ) -> None:
-    assert times(load, *written, **reading) == [read]
+    assert times(load, *written, **reading)[0] == read
+
+
+def test_a_month_of_what_begins_is_its_first_day_and_of_what_ends_its_last(load: Load) -> None:
+    tables = {
+        "accounts": pd.DataFrame({"account_id": ["A"], "created_at": ["2023-01"]}),
+        "subscriptions": pd.DataFrame(
+            {"account_id": ["A"], "started_at": ["2023-02"], "ended_at": ["2023-12"]}
+        ),
+        "usage_events": pd.DataFrame({"account_id": ["A"], "occurred_at": ["2023-03"]}),
+    }
+    mapped = {"accounts": {}, "subscriptions": {}, "usage_events": {"covers": "quarter"}}
+    found = load_company(load(tables), TablesSettings.model_validate(mapped))
+
+    def day(table: str, column: str) -> Any:
+        return found.tables[table].cleaned[column].to_pyarrow().to_pylist()[0].replace(tzinfo=None)
+
+    assert day("accounts", "created_at") == datetime(2023, 1, 1)
+    assert day("subscriptions", "started_at") == datetime(2023, 2, 1)
+    assert day("subscriptions", "ended_at") == datetime(2023, 12, 31)
+    # What a row sums up begins with the month that is written.
+    assert day("usage_events", "occurred_at") == datetime(2023, 5, 31)
+    assert found.quality["subscriptions"].decided == (
+        "started_at: 1 months such as '2023-02' are read as their first day",
+        "ended_at: 1 months such as '2023-12' are read as their last day",
+    )
+
+
+def test_more_than_typing_errors_are_no_missing_values(load: Load) -> None:
+    written = ["2024-01-05"] * 37 + ["soon", "later", "never mind"]
+    with pytest.raises(DataError) as caught:
+        times(load, *written)
+    assert str(caught.value) == (
+        "Column occurred_at of table 'usage_events' must hold a date and 3 of 40 values (8%) cannot"
+        " be read as one, such as 'later', 'soon'; correct [tables.usage_events] or the data, or"
+        " set [reading] may_be_lost = 0.08"
+    )
+    assert len(times(load, *written, may_be_lost=0.08)) == 37
+    # Two are typing errors, and so are forms that nothing settles.
+    assert len(times(load, *(["2024-01-05"] * 10), "soon", "later")) == 10
+    assert len(times(load, *(["2024-01-05"] * 40), "03/04/2024", "1706035303")) == 40
 
 
 @settings(max_examples=8, deadline=None)
