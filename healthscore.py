@@ -154,7 +154,8 @@ class OpenProject:
         dict of str to object
             Keyword arguments of :func:`fit_health_model`.
         """
-        from pipelines.project.rows import learning_of, scale_settings
+        from pipelines.project.rows import learning_of
+        from pipelines.training.scale import scale_settings
 
         return {
             "learning": learning_of(self.project, rows),

@@ -19,10 +19,10 @@ from pipelines.project.rows import (
     LabelledRows,
     labelled_rows,
     learning_of,
-    scale_settings,
     segment_settings,
 )
 from pipelines.reports.terminal.progress import show_progress
+from pipelines.training.scale import scale_settings
 from pipelines.training.teaching import teach
 from pipelines.training.train import TRAINING_STEPS, kept_with_model
 from pipelines.training.tune import search_parameters, tuning_seconds

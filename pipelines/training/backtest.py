@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from features.json_values import Json
 from pipelines.project.company import dated_events, open_company
 from pipelines.project.project import Project
-from pipelines.project.rows import labelled_rows, learning_of, run_parameters, scale_settings
+from pipelines.project.rows import labelled_rows, learning_of
 from pipelines.reports.terminal.progress import show_progress
 from pipelines.reports.terminal.whole_file import refuse_other_suffix, write_table
+from pipelines.training.scale import run_parameters, scale_settings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

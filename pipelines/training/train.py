@@ -14,12 +14,11 @@ from pipelines.project.rows import (
     LabelledRows,
     labelled_rows,
     learning_of,
-    run_parameters,
-    scale_settings,
 )
 from pipelines.project.settings.score import DECISION, MAIN
 from pipelines.reports.terminal.progress import show_progress
 from pipelines.training.leak_gate import refuse_leaks
+from pipelines.training.scale import run_parameters, scale_settings
 from pipelines.training.teaching import teach
 from pipelines.training.tune import search_parameters, tuning_parameters, tuning_seconds
 
