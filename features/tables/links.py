@@ -19,10 +19,11 @@ FEWEST_ROWS = 10
 _WAYS: dict[str, Callable[[ir.StringValue], ir.StringValue]] = {
     "differ by leading zeros": lambda text: text.re_replace("^0+", ""),
     "differ by case or blanks": lambda text: text.strip().lower(),
-    "differ by a prefix": lambda text: text.strip().lower().re_replace(_PREFIX, ""),
+    "differ by a prefix": lambda text: text.strip().lower().re_replace(_PREFIX, r"\1\2"),
     "differ by '.0' at their end": lambda text: text.re_replace("[.]0+$", ""),
 }
-_PREFIX = "^[a-z]+[-_:#./ ]*"
+_PREFIX = "^[a-z]+(?:[-_:#./ ]+(.)|([0-9]))"
+"""Letters before a sign or a digit; an id that is letters alone has none."""
 TRIED = "leading zeros, case, blanks, prefixes, '.0' and other columns were tried"
 MOST_COLUMNS = 40
 """Of the columns of a table so many are looked at for the ids of another."""
