@@ -19,8 +19,9 @@ from features.errors import first_line
 from features.sources.duckdb import duckdb_engine
 from features.sources.engines.engine import Engine
 from features.sources.source import Source
-from features.tables.company import Company, load_company
+from features.tables.company import READ_AS_SHOWN, Company, load_company
 from features.tables.mapping.mapping import TablesSettings
+from features.tables.mapping.reading_settings import ReadingSettings
 from tests.features.lakes import (
     MariaServer,
     running_mariadb,
@@ -217,9 +218,10 @@ def company_from(load: Load) -> CompanyOf:
         tables: Mapping[str, Any],
         mapping: Mapping[str, Any] | None = None,
         known_until: date | None = None,
+        reading: ReadingSettings = READ_AS_SHOWN,
     ) -> Company:
         settings = TablesSettings.model_validate(mapping or {name: {} for name in tables})
-        return load_company(load(tables), settings, known_until=known_until)
+        return load_company(load(tables), settings, reading=reading, known_until=known_until)
 
     return company
 
