@@ -123,7 +123,7 @@ def curve_section(details: AccountDetails) -> CurveSection:
         table=Table(
             "Probability of a loss by horizon, and percentage points that signals add to that of a"
             " typical account of the segment with this contract.",
-            ["", *(f">{one.days} days" for one in horizons)],
+            ["Within", *(f">{one.days} days" for one in horizons)],
             rows,
         ),
     )
