@@ -21,7 +21,6 @@ from features.tables.mapping.mapped import MappedTable, map_table
 from features.tables.mapping.mapping import TablesSettings
 from features.tables.mapping.reading_settings import ReadingSettings
 from features.tables.quality import TableQuality, data_end, inspect_table
-from features.tables.rates import in_one_currency
 from features.tables.reading.forms import Form, decide_forms
 
 READ_AS_SHOWN = ReadingSettings()
@@ -217,6 +216,10 @@ def clean_tables(
         # The other tables may show how these are to be read.
         forms = _forms(source, mapped(every), reading)
     cleaned = {name: clean_table(table, forms, reading) for name, table in tables.items()}
+    if not any(table.has("currency") for table in cleaned.values()):
+        return cleaned
+    from features.tables.rates import in_one_currency
+
     return in_one_currency(cleaned, reading.rates, source)
 
 

@@ -23,7 +23,6 @@ from ibis.backends.duckdb import Backend
 
 from features.errors import DataError, SettingsError, sample
 from features.sources.files.plain_forms import MANY_COLUMNS, TextTable, text_table
-from features.sources.files.wide_text import wide_table
 
 DELIMITERS = (",", ";", "\t", "|")
 NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
@@ -309,6 +308,8 @@ def _table(connection: Backend, file: Path, dialect: Dialect, *, is_strict: bool
     }
     if len(dialect.names) <= MANY_COLUMNS:
         return text_table(connection.read_csv(path, **options))
+    from features.sources.files.wide_text import wide_table
+
     listed = ", ".join(f"{name} = {_literal(value)}" for name, value in options.items())
     return wide_table(connection, f"SELECT * FROM read_csv({_literal(path)}, {listed})")
 

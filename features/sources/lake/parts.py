@@ -16,7 +16,6 @@ from ibis.backends.duckdb import Backend
 
 from features.errors import DataError, first_line
 from features.sources.files.plain_forms import MANY_COLUMNS
-from features.sources.files.wide_text import MOST_VALUES, held
 
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 _EDGE_BYTES = 1 << 16
@@ -88,6 +87,8 @@ class PartedTable:
         if self._schema is None:
             self._schema = table.schema()
         if self._is_wide_and_small(table):
+            from features.sources.files.wide_text import held
+
             rows = self._connection.con.sql(f'FROM "{table.op().name}"').to_arrow_table()
             self._whole = held(self._connection, rows)
             return self._whole
@@ -101,6 +102,8 @@ class PartedTable:
         """Whether the engine would plan every query of a few columns for longer than it reads."""
         if len(self.parts) > 1 or len(table.columns) <= MANY_COLUMNS:
             return False
+        from features.sources.files.wide_text import MOST_VALUES
+
         return int(table.count().execute()) * len(table.columns) <= MOST_VALUES
 
     def part(self, part: Part) -> ir.Table:

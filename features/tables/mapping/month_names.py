@@ -1,7 +1,8 @@
-"""Dates with the month in words, such as ``1 Feb 2024``, ``Feb 1st, 2024`` and ``01-FEB-24``.
+"""Months: in words, as in ``1 Feb 2024`` and ``01-FEB-24``, and alone, as in ``2024-03``.
 
 A month in words leaves no doubt which number is the day. Its first letters tell it in English,
-German, French, Spanish, Italian and Dutch.
+German, French, Spanish, Italian and Dutch. A month alone, where a time is wanted, is known when it
+is over, so it is read as its last day; of what begins, as its first.
 """
 
 from __future__ import annotations
@@ -32,6 +33,19 @@ _END = "($|[^0-9])"
 _BETWEEN = "[-/., ]+(de )?"
 DAY_FIRST = f"{_WEEKDAY}{_DAY}{_BETWEEN}{MONTH}{_BETWEEN}{_YEAR}"
 MONTH_FIRST = f"{_WEEKDAY}{MONTH}{_BETWEEN}{_DAY}{_BETWEEN}{_YEAR}"
+_WHOLE_YEAR = "((?:19|20)[0-9]{2})"
+_PART = "(0[1-9]|1[0-2])"
+_YEAR_FIRST = f"^{_WHOLE_YEAR}[-/. ]?{_PART}$"
+_YEAR_LAST = f"^(0?[1-9]|1[0-2])[-/.]{_WHOLE_YEAR}$"
+_QUARTER_LAST = f"^{_WHOLE_YEAR}[-/ ]?q([1-4])$"
+_QUARTER_FIRST = f"^q([1-4])[-/ ]?{_WHOLE_YEAR}$"
+_WORD_FIRST = f"^{MONTH}[-/., ]+{_WHOLE_YEAR}$"
+_WORD_LAST = f"^{_WHOLE_YEAR}[-/., ]+{MONTH}$"
+_FORMS = (_YEAR_FIRST, _YEAR_LAST, _QUARTER_LAST, _QUARTER_FIRST, _WORD_FIRST, _WORD_LAST)
+IS_MONTH = "|".join(_FORMS)
+"""What a text without blanks around it, in lower case, is that names a month or a quarter."""
+BEGINNINGS = ("started_at", "created_at")
+"""Times of what begins: it is there from the first day of the month on."""
 
 
 def is_named(text: ir.StringValue) -> ir.BooleanValue:
@@ -80,3 +94,48 @@ def _parts(text: ir.StringValue) -> tuple[ir.StringValue, ...]:
         )
 
     return part(0, 0), part(2, 4), part(7, 7), part(5, 2)
+
+
+def is_month(text: ir.StringValue) -> ir.BooleanValue:
+    """Whether a text names a month or a quarter, and no day of it."""
+    return text.strip().lower().re_search(IS_MONTH)
+
+
+def month_day(text: ir.StringValue, *, is_first: bool) -> ir.TimestampValue:
+    """Return the first or the last day of a month or a quarter; missing where it is none.
+
+    Parameters
+    ----------
+    text : ibis string
+        What is written.
+    is_first : bool
+        Whether it is the first day.
+    """
+    bare = text.strip().lower()
+    quarters = (_QUARTER_LAST, 1, 2), (_QUARTER_FIRST, 2, 1)
+    months = (_YEAR_FIRST, 1, 2), (_YEAR_LAST, 2, 1)
+    words = (_WORD_FIRST, 2, 1), (_WORD_LAST, 1, 2)
+    written = ibis.cases(
+        *((bare.re_search(form), _first(bare.re_extract(form, year), bare.re_extract(form, part).
+           cases(*_OF_QUARTERS.items(), else_="01"))) for form, year, part in quarters),
+        *((bare.re_search(form), _first(bare.re_extract(form, year), bare.re_extract(form, part)
+           .lpad(2, "0"))) for form, year, part in months),
+        *((bare.re_search(form), _first(bare.re_extract(form, year), bare.re_extract(form, part)
+           .cases(*NUMBERS.items(), else_="01"))) for form, year, part in words),
+        else_=ibis.null("string"),
+    )  # fmt: skip
+    first = written.try_cast("timestamp")
+    if is_first:
+        return first
+    is_quarter = bare.re_search(f"{_QUARTER_LAST}|{_QUARTER_FIRST}")
+    after = ibis.ifelse(
+        is_quarter, first + ibis.interval(months=3), first + ibis.interval(months=1)
+    )
+    return after - ibis.interval(days=1)
+
+
+_OF_QUARTERS = {"1": "01", "2": "04", "3": "07", "4": "10"}
+
+
+def _first(year: ir.StringValue, month: ir.StringValue) -> ir.StringValue:
+    return year + ibis.literal("-") + month + ibis.literal("-01")

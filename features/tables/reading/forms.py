@@ -18,7 +18,7 @@ from features.errors import DataError, sample
 from features.sources.files.plain_forms import without_none
 from features.tables.mapping.contract import Column
 from features.tables.mapping.mapped import MappedTable
-from features.tables.mapping.month_names import is_named, is_named_short
+from features.tables.mapping.month_names import BEGINNINGS, is_month, is_named, is_named_short
 from features.tables.mapping.reading_settings import ReadingSettings
 from features.tables.mapping.written import (
     COMPACT,
@@ -31,7 +31,6 @@ from features.tables.mapping.written import (
     currency_sign,
     written_number,
 )
-from features.tables.reading.months import BEGINNINGS, is_month
 from features.tables.reading.unreadable import is_too_many
 
 Counts = Mapping[str, float | str | None]

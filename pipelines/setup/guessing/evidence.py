@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from features.errors import sample
 from features.sources.files.plain_forms import without_none
 from features.tables.mapping.contract import Column
-from features.tables.mapping.month_names import is_named
+from features.tables.mapping.month_names import is_month, is_named
 from features.tables.mapping.written import (
     COMPACT,
     COMPACT_TIME,
@@ -21,7 +21,6 @@ from features.tables.mapping.written import (
     bare_number,
     written_number,
 )
-from features.tables.reading.months import is_month
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
