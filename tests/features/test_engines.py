@@ -233,9 +233,7 @@ def hostile(company_on: Any) -> Company:
     }
     mapping: dict[str, Any] = {name: {} for name in tables}
     mapping["accounts"] = {"attributes": ["Größe`\"'", "region"]}
-    # As many of these values are no times and no numbers as no column of anybody holds.
-    reading = ReadingSettings(may_be_lost=0.5)
-    return company_on(tables, mapping, known_until=date(2024, 7, 1), reading=reading)
+    return company_on(tables, mapping, date(2024, 7, 1), ReadingSettings(may_be_lost=0.5))
 
 
 def column(company: Company, table: str, name: str, order: str) -> list[Any]:
@@ -282,8 +280,7 @@ def test_hostile_companies_are_counted_alike(hostile: Company) -> None:
 
 
 def test_hostile_companies_get_features(hostile: Company) -> None:
-    names = ("x" * 10_000, "☃", "'", '"', "${HOME}", "\\'")
-    settings = SignalsSettings(key_features=names)
+    settings = SignalsSettings(key_features=("x" * 10_000, "☃", "'", '"', "${HOME}", "\\'"))
     frame = build_features(hostile, [date(2024, 3, 11)], OUTCOME, settings, labelled=True)
     assert frame.account_id.tolist() == sorted(["7", "8", *HOSTILE_IDS], key=str.encode)
     rows = frame.set_index("account_id")
