@@ -81,9 +81,19 @@ def is_packed(file: Path) -> bool:
 def unread_files(folder: Path, *, unpacks: bool = False) -> list[str]:
     """List the files that may hold tables and are not read, such as spreadsheets.
 
-    With ``unpacks`` workbooks and archives are read.
+    With ``unpacks`` workbooks, archives and objects in JSON are read.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "tickets.jsonl")
+    ...     _ = file.write_text("{}")
+    ...     unread_files(file.parent), unread_files(file.parent, unpacks=True)
+    (['tickets.jsonl'], [])
     """
-    beside = [file for file in _visible_files(folder) if _table_of(file) is None]
+    beside = [file for file in _visible_files(folder)
+              if _table_of(file) is None or (not unpacks and is_json_file(file))]  # fmt: skip
     beside = [file for file in beside if not (unpacks and is_packed(file))]
     return [file.name for file in beside if not file.name.lower().endswith(_NO_TABLE)]
 
