@@ -11,7 +11,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from features.packs.values import flag
-from pipelines.setup.guessing.amounts import (
+from pipelines.setup.guessing.contracts.amounts import (
     Part,
     Price,
     find_price,

@@ -1,4 +1,4 @@
-"""Invoices and payments of which little is said: no due date, and attempts to pay that failed."""
+"""What tables leave unsaid: when invoices are due, which payments failed, which survey it was."""
 
 from __future__ import annotations
 
@@ -21,6 +21,14 @@ ATTEMPTS = frozenset({"payment", "payments", "charge", "charges", "attempt", "at
 _PERIOD = frozenset({"month", "period", "monat", "mois", "mes"})
 _STATUS = re.compile("(^|_)(status|state|result|outcome)$", re.I)
 MADE, FAILED = "payments_tried", "payment_failed"
+SURVEYS = {
+    "nps": ("nps", "promoter", "recommend"),
+    "csat": ("csat", "satisf", "zufrieden"),
+    "ces": ("ces", "effort"),
+}
+"""How a survey, or its score, may be called."""
+NPS_TOP, CSAT_TOP = 10, 5
+SURVEYS_MADE, KIND = "surveys_of_a_kind", "kind_of_survey"
 
 
 def tell_failed_payments(guess: TableGuess, source: Source) -> None:
@@ -90,3 +98,35 @@ def _failures(source: Source, table: str, name: str) -> list[str]:
     word = rows[name].strip().lower()
     words = rows.select(w=word).filter(lambda t: t.w.isin(FAILED_WORDS)).distinct()
     return sorted(str(each) for each in words.execute()["w"])
+
+
+def tell_kind_of_survey(guess: TableGuess, source: Source) -> None:
+    """Say which survey a table of one kind holds: by what it is called, else by its scale."""
+    score = guess.columns.get("score")
+    if guess.missing != ["kind"] or not score or guess.view is not None:
+        return
+    words = [*words_of(guess.source), *words_of(score)]
+    called = [kind for kind, names in SURVEYS.items() if any(w.startswith(names) for w in words)]
+    kind, why = (called[0], "by its name") if len(called) == 1 else _by_scale(source, guess, score)
+    if not kind:
+        return
+    sql = f"SELECT s.*, {literal(kind)} AS {KIND} FROM {table_named(guess.source)} AS s"
+    guess.view = in_language_of(source, sql)
+    guess.made_from, guess.source = guess.source, SURVEYS_MADE
+    while guess.source in source.tables:
+        guess.source += "_"
+    guess.columns["kind"] = KIND
+    guess.missing.remove("kind")
+    guess.notes.append(f"no column says which survey it was: {why} it is {kind}")
+
+
+def _by_scale(source: Source, guess: TableGuess, score: str) -> tuple[str, str]:
+    """Tell an NPS, from 0 to 10, from a satisfaction up to 5."""
+    value = source.tables[guess.source][score].try_cast("float64")
+    facts = value.as_table().aggregate(low=value.min(), top=value.max()).execute().iloc[0]
+    if facts.isna().any() or facts["low"] < 0:
+        return "", ""
+    why = f"as {score} runs from {facts['low']:g} to {facts['top']:g}"
+    if CSAT_TOP < facts["top"] <= NPS_TOP:
+        return "nps", why
+    return ("csat", why) if 1 < facts["top"] <= CSAT_TOP else ("", "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from features.packs.values import flag
@@ -11,6 +11,7 @@ from features.sources.files.plain_forms import without_none
 from features.tables.doubts import is_own_status
 from features.tables.mapping.ends import NO_END
 from pipelines.setup.guessing.columns import PERIOD_ENDS, TableGuess
+from pipelines.setup.guessing.contracts.terms import are_followed, tell_renewals, terms_of
 from pipelines.setup.guessing.keys import Keys
 from pipelines.setup.guessing.shapes import FEWEST_ROWS, MOST_ROWS, first_times, time_columns
 from pipelines.setup.guessing.sql import in_language_of, literal, named, table_named
@@ -42,8 +43,10 @@ def find_leaving(guesses: dict[str, TableGuess], source: Source, keys: Keys) -> 
     """Read churn from a date of it, else from a status beside the ends of contracts."""
     contracts = guesses.get("subscriptions")
     if contracts is not None and not contracts.missing and contracts.columns.get("ended_at"):
+        end = contracts.columns["ended_at"]
         _prefer_ends(guesses, contracts, source)
         _end_what_is_over(contracts, source)
+        tell_renewals(contracts, source, end)
         return
     if not {"churn_events", "labels"} & set(guesses) and "accounts" in guesses:
         for table, account in _reaching(guesses, source, keys):
@@ -195,7 +198,7 @@ def _end_what_is_over(guess: TableGuess, source: Source) -> None:
     is_planned = guess.columns.get("ended_at") == "" and origin == guess.columns.get("renewal_at")
     if not end and not is_planned and plain(origin) not in PERIOD_ENDS:
         return
-    over = _over(table, origin if end else None)
+    over = _over(table, origin if end else None, _followed(table, guess, origin))
     if over is None:
         return
     column, test = over
@@ -217,7 +220,29 @@ def _end_what_is_over(guess: TableGuess, source: Source) -> None:
     )
 
 
-def _over(table: ir.Table, end: str | None) -> tuple[str, str] | None:
+def _followed(table: ir.Table, guess: TableGuess, end: str) -> Callable[[str], set[str]]:
+    """Return what lists the words of a status whose contracts gave way to the account's next.
+
+    A contract that was renewed, upgraded or replaced is over on its end as well, whatever it is
+    called: the account's next one begins there.
+    """
+    account, start = guess.columns.get("account_id"), guess.columns.get("started_at")
+
+    def words(status: str) -> set[str]:
+        if account not in table.columns or start not in table.columns:
+            return set()
+        terms = terms_of(table, account, start, end, status)
+        terms["followed"] = are_followed(terms)
+        ended = terms[terms["end"].notna() & ~terms["word"].isin(ENDED_WORDS | RUNNING_WORDS)]
+        share = ended.groupby("word")["followed"].mean()
+        return {str(each) for each in share[share >= OFTEN].index}
+
+    return words
+
+
+def _over(
+    table: ir.Table, end: str | None, followed: Callable[[str], set[str]]
+) -> tuple[str, str] | None:
     """Return the column that says which contracts are over, and the test in SQL.
 
     Where some rows have no end by themselves a status counts only if it contradicts the ends.
@@ -236,7 +261,7 @@ def _over(table: ir.Table, end: str | None) -> tuple[str, str] | None:
             running = counts[counts["w"].isin(RUNNING_WORDS)]["ends"].sum()
             if running < FEW * max(counts["ends"].sum(), 1):
                 continue
-        listed = ", ".join(map(literal, ended))
+        listed = ", ".join(map(literal, sorted({*ended, *followed(name)})))
         return name, f"LOWER(TRIM(s.{named(name)})) IN ({listed})"
     if end is not None:
         return None

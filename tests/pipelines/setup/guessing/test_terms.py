@@ -1,0 +1,128 @@
+"""``init`` where each term of a contract has a row of its own, and where surveys are of one kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.project.company import open_company
+from pipelines.project.project import load_project
+from pipelines.setup.draft import write_draft
+
+ACCOUNTS, YEARS = 24, 3
+Form = Callable[[date], str]
+
+
+def german(day: date) -> str:
+    return f"{day:%d.%m.%Y}"
+
+
+def drafted(folder: Path, tables: dict[str, list[list[Any]]]) -> tuple[Any, list[str]]:
+    data = folder / "data"
+    data.mkdir(parents=True)
+    for name, rows in tables.items():
+        text = "\n".join(",".join(map(str, row)) for row in rows) + "\n"
+        (data / f"{name}.csv").write_text(text, encoding="utf-8")
+    _, doubts = write_draft(data, folder / "h.toml")
+    return load_project(folder / "h.toml"), doubts
+
+
+def company(
+    form: Form, *, is_moved_on: bool = False, with_kind: bool = True
+) -> dict[str, list[list[Any]]]:
+    """Return accounts with a row for each year of theirs; one in three leaves in the second.
+
+    Every fourth of the leavers goes in the middle of a term. Accounts on monthly terms have one
+    row. Where ends are moved on an account has one row, whose end is moved on each year.
+    """
+    people: list[list[Any]] = [["customer_id", "signup_date"]]
+    rows: list[list[Any]] = [["subscription", "customer_id", "start", "end", "status", "term"]]
+    for n in range(ACCOUNTS):
+        began, leaves = date(2020, 1 + n % 12, 1 + n), n % 3 == 0
+        people.append([f"K{n}", form(began)])
+        if n % 4 == 3:
+            gone = form(began + timedelta(days=100 + n)) if leaves else ""
+            rows.append([f"S{n}", f"K{n}", form(began), gone,
+                         "cancelled" if leaves else "active", "Monthly"])  # fmt: skip
+            continue
+        last = 2 if leaves else YEARS
+        for year in range(last):
+            start, end = (began.replace(year=2020 + year + k) for k in (0, 1))
+            is_last = year == last - 1
+            status = ("cancelled" if leaves else "active") if is_last else "renewed"
+            if leaves and is_last and n % 12 == 0:
+                end = start + timedelta(days=77)
+            rows.append([f"S{n}-{year}", f"K{n}", form(start), form(end), status, "Annual"])
+        if is_moved_on:
+            del rows[-last:-1]
+            rows[-1][2] = form(began)
+    if not with_kind:
+        rows = [row[:-1] for row in rows]
+    return {"customers": people, "subscriptions": rows}
+
+
+@pytest.mark.parametrize("form", [german, date.isoformat])
+def test_a_term_that_gave_way_to_the_next_is_over_and_renewed_when_such_terms_do(
+    tmp_path: Path, form: Form
+) -> None:
+    project, doubts = drafted(tmp_path, company(form))
+    with open_company(project) as opened:
+        rows = opened.tables["subscriptions"].cleaned.execute()
+    months = (rows["renewal_at"].dt.year - rows["started_at"].dt.year) * 12
+    annual = rows["billing_period"].str.contains("(?i)annual")
+    assert (months[annual] == 12).all()
+    assert (rows["renewal_at"].dt.day == rows["started_at"].dt.day)[annual].all()
+    assert rows.loc[~annual, "renewal_at"].isna().all()
+    running = rows["ended_at"].isna()
+    assert running.sum() == sum(n % 3 != 0 for n in range(ACCOUNTS))
+    assert not rows.loc[running, "account_id"].duplicated().any()
+    assert any("12 months where term is annual" in doubt for doubt in doubts)
+    assert "'cancelled', 'renewed'" in next(iter(project.settings.views.values())).sql
+
+
+def test_an_end_that_is_moved_on_says_nothing_of_terms(tmp_path: Path) -> None:
+    project, doubts = drafted(tmp_path, company(date.isoformat, is_moved_on=True))
+    assert not project.settings.tables.subscriptions.columns.get("renewal_at")
+    assert not any("renews as long after" in doubt for doubt in doubts)
+
+
+def test_terms_of_which_nobody_says_the_kind_are_not_worked_out(tmp_path: Path) -> None:
+    project, _ = drafted(tmp_path, company(date.isoformat, with_kind=False))
+    assert not project.settings.tables.subscriptions.columns.get("renewal_at")
+
+
+SURVEYS = {
+    "nps_answers": ("score", range(11), "nps", "by its name"),
+    "feedback": ("score", range(11), "nps", "as score runs from 0 to 10"),
+    "surveys": ("score", range(1, 6), "csat", "as score runs from 1 to 5"),
+    "survey_responses": ("effort_score", range(1, 8), "ces", "by its name"),
+    "csat": ("nps_score", range(11), "nps", "as nps_score runs from 0 to 10"),
+}
+
+
+@pytest.mark.parametrize("name", SURVEYS)
+def test_surveys_of_one_kind_are_called_so(tmp_path: Path, name: str) -> None:
+    score, scale, kind, why = SURVEYS[name]
+    answers = [[f"K{n % ACCOUNTS}", date(2022, 1, 1 + n % 28), scale[n % len(scale)]]
+               for n in range(40)]  # fmt: skip
+    tables = company(date.isoformat)
+    tables[name] = [["customer_id", "responded_at", score], *answers]
+    project, doubts = drafted(tmp_path, tables)
+    with open_company(project) as opened:
+        rows = opened.tables["surveys"].cleaned.execute()
+    assert set(rows["kind"]) == {kind}
+    assert len(rows) == len(answers)
+    assert any(f"{why} it is {kind}" in doubt for doubt in doubts)
+
+
+def test_surveys_on_a_scale_of_none_are_left_to_a_person(tmp_path: Path) -> None:
+    tables = company(date.isoformat)
+    tables["surveys"] = [["customer_id", "responded_at", "score"],
+                         *([f"K{n}", date(2022, 1, 1 + n), 10 * n] for n in range(20))]  # fmt: skip
+    project, doubts = drafted(tmp_path, tables)
+    assert project.settings.tables.surveys is None
+    assert any("surveys has no column that looks like kind" in doubt for doubt in doubts)
