@@ -88,7 +88,8 @@ def reasons_of(model: HealthModel | None, row: Mapping[str, Any]) -> list[Reason
     """Say the stored reasons that make the outcome likelier, the largest first.
 
     They cost points where the outcome is bad news and bring some where it is good. Who an account
-    is and when it renews is context: nobody can act on it.
+    is and when it renews is context: nobody can act on it. What cost points beside other windows
+    only, such as use that rose or no open ticket at all, is nothing to call about either.
 
     Parameters
     ----------
@@ -108,6 +109,8 @@ def reasons_of(model: HealthModel | None, row: Mapping[str, Any]) -> list[Reason
         signal = signals.get(name)
         if (points > 0) != good or _is_context(model, signal):
             continue
+        if signal is not None and not good and is_well(signal, value):
+            continue
         if signal is None:
             reason = Reason(name, None, name, f"{name}: −{-points:.1f} points", answered=False)
         else:
@@ -115,6 +118,25 @@ def reasons_of(model: HealthModel | None, row: Mapping[str, Any]) -> list[Reason
             reason = Reason(name, signal.group, said, sentence(signal, value, points), not good)
         told.setdefault(fact_of(name), reason)
     return list(told.values())
+
+
+def is_well(signal: Signal, value: object) -> bool:
+    """Whether what was observed is as well as its declared direction has it, whatever it cost.
+
+    Examples
+    --------
+    >>> from features.catalog import Signal
+    >>> falls = Signal("falls", "usage", "count", "lower", "Falls", 28, "{value} falls")
+    >>> use = Signal("use_change", "usage", "change", "higher", "Use", 28, "Use {value}")
+    >>> is_well(falls, "0"), is_well(falls, "2"), is_well(use, 0.2), is_well(use, None)
+    (True, False, True, False)
+    """
+    if value is None or signal.is_categorical:
+        return False
+    number = float(value)  # type: ignore[arg-type]
+    if signal.healthy == "lower":
+        return number <= 0
+    return signal.healthy == "higher" and signal.unit == "change" and number > 0
 
 
 def _is_context(model: HealthModel | None, signal: Signal | None) -> bool:

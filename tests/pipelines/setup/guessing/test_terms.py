@@ -1,4 +1,4 @@
-"""``init`` where each term of a contract has a row of its own, and where surveys are of one kind."""
+"""``init`` where each term has a row of its own, and where surveys are of one kind."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
+from features.sources.opening import open_source
 from pipelines.project.company import open_company
 from pipelines.project.project import load_project
 from pipelines.setup.draft import write_draft
+from pipelines.setup.guessing.columns import guess_table
+from pipelines.setup.guessing.unsaid import tell_kind_of_survey
 
 ACCOUNTS, YEARS = 24, 3
 Form = Callable[[date], str]
@@ -101,28 +104,24 @@ SURVEYS = {
     "surveys": ("score", range(1, 6), "csat", "as score runs from 1 to 5"),
     "survey_responses": ("effort_score", range(1, 8), "ces", "by its name"),
     "csat": ("nps_score", range(11), "nps", "as nps_score runs from 0 to 10"),
+    "survey_answers": ("score", range(0, 101, 10), "", ""),
 }
 
 
-@pytest.mark.parametrize("name", SURVEYS)
-def test_surveys_of_one_kind_are_called_so(tmp_path: Path, name: str) -> None:
-    score, scale, kind, why = SURVEYS[name]
-    answers = [[f"K{n % ACCOUNTS}", date(2022, 1, 1 + n % 28), scale[n % len(scale)]]
-               for n in range(40)]  # fmt: skip
-    tables = company(date.isoformat)
-    tables[name] = [["customer_id", "responded_at", score], *answers]
-    project, doubts = drafted(tmp_path, tables)
-    with open_company(project) as opened:
-        rows = opened.tables["surveys"].cleaned.execute()
-    assert set(rows["kind"]) == {kind}
-    assert len(rows) == len(answers)
-    assert any(f"{why} it is {kind}" in doubt for doubt in doubts)
-
-
-def test_surveys_on_a_scale_of_none_are_left_to_a_person(tmp_path: Path) -> None:
-    tables = company(date.isoformat)
-    tables["surveys"] = [["customer_id", "responded_at", "score"],
-                         *([f"K{n}", date(2022, 1, 1 + n), 10 * n] for n in range(20))]  # fmt: skip
-    project, doubts = drafted(tmp_path, tables)
-    assert project.settings.tables.surveys is None
-    assert any("surveys has no column that looks like kind" in doubt for doubt in doubts)
+def test_surveys_of_one_kind_are_called_so_by_name_or_scale(tmp_path: Path) -> None:
+    for name, (score, scale, _, _) in SURVEYS.items():
+        rows = [f"K{n % 9},2022-01-{1 + n % 28:02},{scale[n % len(scale)]}" for n in range(40)]
+        text = "\n".join([f"account_id,responded_at,{score}", *rows])
+        (tmp_path / f"{name}.csv").write_text(text, encoding="utf-8")
+    read = {}
+    with open_source(str(tmp_path), Path()) as source:
+        for name in SURVEYS:
+            guess = guess_table("surveys", name, source)
+            assert guess.missing == ["kind"], name
+            tell_kind_of_survey(guess, source)
+            kind = (guess.view or "''").split("'")[1]
+            why = guess.notes[-1].partition(": ")[2].partition(" it is")[0] if guess.view else ""
+            read[name] = (kind, why, guess.missing)
+    assert read == {
+        name: (kind, why, [] if kind else ["kind"]) for name, (_, _, kind, why) in SURVEYS.items()
+    }
