@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.errors import StoreError, first_line, sample
+from features.sources.engines.postgres_copy import flat_columns, from_csv, to_csv
 from features.sources.postgres import FORM, connect
 from features.sources.url import parse_url
 from pipelines.store.base import ScoreStore
-from pipelines.store.postgres_rows import flat_columns, from_csv, to_csv
 from pipelines.store.runs import AlreadyIssued, NoStore, Run, RunKey, now, run_row
-from pipelines.store.schema import SCORE_SCHEMA
+from pipelines.store.schema import REASONS, SCORE_SCHEMA
 from pipelines.store.tables import (
     BEFORE_SEALS,
     ERASURES,
@@ -204,7 +204,9 @@ class PostgresStore(ScoreStore):
         self, query: str, parameters: Sequence[object], schema: pa.Schema
     ) -> pa.RecordBatchReader:
         answer = query.replace("?", "%s")
-        statement = f"COPY (SELECT {flat_columns(schema)} FROM ({answer}) AS answer) TO STDOUT"
+        statement = (
+            f"COPY (SELECT {flat_columns(schema, REASONS)} FROM ({answer}) AS answer) TO STDOUT"
+        )
 
         def batches() -> Iterator[pa.RecordBatch]:
             # A connection of its own: an answer is read while others are asked for.
@@ -214,7 +216,7 @@ class PostgresStore(ScoreStore):
                 connection.cursor() as cursor,
                 cursor.copy(f"{statement} (FORMAT csv)", list(parameters)) as blocks,
             ):
-                yield from from_csv(blocks, schema, BLOCK_BYTES)
+                yield from from_csv(blocks, schema, BLOCK_BYTES, REASONS)
 
         return pa.RecordBatchReader.from_batches(schema, batches())
 
@@ -297,10 +299,12 @@ class _PostgresRun(RunWriter):
 
     def _written(self) -> Iterable[pa.RecordBatch]:
         query = f"SELECT {SCORE_COLUMNS} FROM score_rows WHERE run_id = %s ORDER BY account_id"
-        statement = f"COPY (SELECT {flat_columns(SCORE_SCHEMA)} FROM ({query}) AS rows) TO STDOUT"
+        statement = (
+            f"COPY (SELECT {flat_columns(SCORE_SCHEMA, REASONS)} FROM ({query}) AS rows) TO STDOUT"
+        )
         cursor = self.store.connection.cursor()
         with cursor.copy(f"{statement} (FORMAT csv)", [self.run_id]) as blocks:
-            yield from from_csv(blocks, SCORE_SCHEMA, BLOCK_BYTES)
+            yield from from_csv(blocks, SCORE_SCHEMA, BLOCK_BYTES, REASONS)
 
     def _finish(self, facts: Mapping[str, str]) -> Run:
         connection = self.store.connection

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from pipelines.store.runs import Run
     from pipelines.store.writer import ErasedRun
 
-STORE_VERSION = 5
-"""Form of the store: 1 knew one outcome, 2 outcomes, 3 revisions of runs, 4 seals, 5 curves."""
+STORE_VERSION = 6
+"""Form of the store: 1 knew one outcome, 2 outcomes, 3 revisions, 4 seals, 5 curves, 6 parts."""
 BEFORE_OUTCOMES, BEFORE_RUNS, BEFORE_SEALS, BEFORE_CURVES = 1, 2, 3, 4
 GROUPS_SCHEMA = pa.schema([("signal", pa.string()), ("signal_group", pa.string())])
 SCORE_COLUMNS = ", ".join(SCORE_SCHEMA.names)

@@ -52,7 +52,7 @@ def on_spark(loaded: tuple[Any, Any], tmp_path: Path) -> Any:
 
 
 def test_scores_on_spark_are_those_of_duckdb(loaded: tuple[Any, Any], on_spark: Any) -> None:
-    from pipelines.scoring.spark import score_on_cluster
+    from pipelines.scoring.spark.cluster import score_on_cluster
 
     model, batch = loaded
     hashed = ["account_id", *model.required_columns]

@@ -73,10 +73,10 @@ def test_a_store_of_a_later_version_is_refused(
 ) -> None:
     issue(project, batch(["A"]))
     with server.connect() as admin:
-        admin.execute(f"update {schema}.healthscore_store set version = 6")
+        admin.execute(f"update {schema}.healthscore_store set version = 7")
     for read_only in (True, False):
         opened = open_store(project, read_only=read_only)
-        with pytest.raises(StoreError, match=r"has form 6, of a later version .* up to 5; install"):
+        with pytest.raises(StoreError, match=r"has form 7, of a later version .* up to 6; install"):
             opened.__enter__()
 
 
