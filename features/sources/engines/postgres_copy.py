@@ -19,8 +19,8 @@ def to_csv(batch: pa.RecordBatch) -> bytes:
 
     Examples
     --------
-    >>> to_csv(pa.record_batch({"a": ["x", None], "b": [["y", None], []]}))
-    b'"x","{""y"",NULL}"\n,"{}"\n'
+    >>> to_csv(pa.record_batch({"a": ["x", None, "z"], "b": [["y", None], [], None]}))
+    b'"x","{""y"",NULL}"\n,"{}"\n"z",\n'
     """
     arrays = [
         _literals(column) if pa.types.is_list(column.type) else column for column in batch.columns
@@ -41,11 +41,12 @@ def _literals(lists: pa.ListArray) -> pa.StringArray:
         escaped = pc.replace_substring(pc.replace_substring(flat, "\\", "\\\\"), '"', '\\"')
         flat = pc.binary_join_element_wise('"', escaped, '"', "")
     text = pc.fill_null(flat.cast(pa.string()), "NULL")
-    lengths = pc.list_value_length(lists)
+    lengths = pc.list_value_length(lists).fill_null(0)
     ends = np.cumsum(lengths.to_numpy(zero_copy_only=False), dtype=np.int32)
     offsets = pa.array(np.concatenate([[0], ends]).astype(np.int32))
     joined = pc.binary_join(pa.ListArray.from_arrays(offsets, text), ",")
-    return pc.binary_join_element_wise("{", joined, "}", "")
+    written = pc.binary_join_element_wise("{", joined, "}", "")
+    return pc.if_else(lists.is_valid(), written, None)
 
 
 def flat_columns(schema: pa.Schema, most: int) -> str:
