@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -55,11 +55,14 @@ DECIMALS: dict[str, int] = {
 SMALL_DECIMALS: dict[str, int] = {
     **{
         name: DECIMALS[name]
-        for name in ("coverage", "probability", "probability_if_due", *LOSS_COLUMNS, *POINT_COLUMNS)
+        for name in ("probability", "probability_if_due", *LOSS_COLUMNS, *POINT_COLUMNS)
     },
+    "coverage": DECIMALS["coverage"],
     **dict.fromkeys(("days_to_renewal", "band_days"), 0),
 }
-"""Decimals of the numbers that are small enough to be four bytes without a point."""
+"""Decimals of the numbers that are small enough to be four bytes without a point, or two."""
+SHORT = ("coverage", "days_to_renewal", "band_days")
+"""Those that are small enough for two."""
 RUN_SCHEMA = pa.schema(
     [
         ("outcome", pa.string()),
@@ -148,8 +151,10 @@ _RANKS = range(1, REASONS + 1)
 SMALL_SCHEMA = pa.schema(
     [
         *(field.with_nullable(True) for field in SCORE_SCHEMA),
-        *((f"{name}_small", pa.int32()) for name in SMALL_DECIMALS),
+        # The wide ones first, which leaves no gaps between them.
+        *((f"{name}_small", pa.int32()) for name in SMALL_DECIMALS if name not in SHORT),
         *((f"reason_points_{rank}", pa.int32()) for rank in _RANKS),
+        *((f"{name}_small", pa.int16()) for name in SHORT),
         *((f"reason_{rank}", pa.int16()) for rank in _RANKS),
         ("reason_texts", pa.string()),
     ]
@@ -171,12 +176,13 @@ def as_small(batch: pa.RecordBatch, signals: Sequence[str]) -> pa.RecordBatch:
     """
     columns = dict(zip(batch.schema.names, batch.columns, strict=True))
     for name, decimals in SMALL_DECIMALS.items():
-        small, fits = _whole(columns[name], decimals)
+        kind = np.int16 if name in SHORT else np.int32
+        small, fits = _whole(columns[name], decimals, kind)
         columns[f"{name}_small"] = small
         columns[name] = pc.if_else(fits, None, columns[name])
     names, points, values = (batch.column(name) for name in LISTS)
     places = pc.index_in(names.flatten(), pa.array(signals, pa.string()))
-    small, fit = _whole(points.flatten(), DECIMALS["reason_points"])
+    small, fit = _whole(points.flatten(), DECIMALS["reason_points"], np.int32)
     known = pc.fill_null(values.flatten(), NOTHING)
     odd = pc.or_(pc.match_substring(known, BETWEEN), pc.equal(known, ""))
     odd = pc.or_(odd, pc.and_(pc.equal(known, NOTHING), pc.is_valid(values.flatten())))
@@ -207,12 +213,14 @@ def _offsets(lengths: NDArray[np.int32]) -> pa.Int32Array:
     return pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
 
 
-def _whole(numbers: pa.DoubleArray, decimals: int) -> tuple[pa.Int32Array, pa.BooleanArray]:
+def _whole(
+    numbers: pa.DoubleArray, decimals: int, kind: type[np.signedinteger[Any]]
+) -> tuple[pa.Array, pa.BooleanArray]:
     """Take the point out of numbers; tell which are the same when it is put back."""
     exact = numbers.fill_null(np.nan).to_numpy(zero_copy_only=False)
     unit = 10.0**decimals
     with np.errstate(invalid="ignore", over="ignore"):
         whole = np.rint(exact * unit)
-        fits = (np.abs(whole) < 2.0**31) & (whole / unit == exact)
-    small = pa.array(np.where(fits, whole, 0).astype(np.int32), mask=~fits)
+        fits = (np.abs(whole) <= np.iinfo(kind).max) & (whole / unit == exact)
+    small = pa.array(np.where(fits, whole, 0).astype(kind), mask=~fits)
     return small, pa.array(fits)

@@ -15,10 +15,12 @@ from pipelines.project.settings.score import MAIN
 from pipelines.store.schema import (
     ADDED_COLUMNS,
     BETWEEN,
+    DECIMALS,
     NOTHING,
     REASONS,
     SCORE_SCHEMA,
     SMALL_DECIMALS,
+    SMALL_SCHEMA,
 )
 from pipelines.store.seals import ERASURE_SCHEMA, SEAL_SCHEMA
 
@@ -66,15 +68,16 @@ create view newest_runs as
 select distinct on (outcome, as_of, model_version) * from runs
 order by outcome, as_of, model_version, revision desc"""
 
+_SQL_OF = {pa.int32(): "integer", pa.int16(): "smallint", pa.string(): "text"}
 SIGNALS = (
     "create table run_signals (run_id bigint primary key, signals text[] not null)",
     "alter table score_rows "
-    + ", ".join(f"add column {name}_small integer" for name in SMALL_DECIMALS)
+    + ", ".join(
+        f"add column {field.name} {_SQL_OF[field.type]}"
+        for field in SMALL_SCHEMA
+        if field.name not in SCORE_SCHEMA.names
+    )
     + ", "
-    + ", ".join(f"add column reason_points_{rank} integer" for rank in range(1, REASONS + 1))
-    + ", "
-    + ", ".join(f"add column reason_{rank} smallint" for rank in range(1, REASONS + 1))
-    + ", add column reason_texts text, "
     + ", ".join(
         f"alter column {field.name} drop not null"
         for field in SCORE_SCHEMA
@@ -88,7 +91,8 @@ def small_view() -> str:
     """Return the statement of ``issued_rows``: rows as they were given, however they are held."""
     ranks = range(1, REASONS + 1)
     names = ", ".join(f"signals[reason_{rank}]" for rank in ranks)
-    points = ", ".join(f"reason_points_{rank} / 1000.0::double precision" for rank in ranks)
+    unit = f"{10 ** DECIMALS['reason_points']}.0::double precision"
+    points = ", ".join(f"reason_points_{rank} / {unit}" for rank in ranks)
     given = {
         "reason_signals": f"array_remove(array[{names}], null)",
         "reason_points": f"array_remove(array[{points}], null)",

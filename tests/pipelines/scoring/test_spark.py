@@ -130,19 +130,22 @@ def test_executors_write_the_run_and_one_may_be_killed(
     first = RunKey("main", date(2025, 1, 1), "1")
     then = replace(first, as_of=first.as_of + timedelta(days=7))
     spread, alone = (configured(tmp_path / name, "scores/") for name in ("spread", "alone"))
-    for key in (first, then):
-        with open_store(alone, read_only=False) as store, store.issue(key, groups) as writer:
+    scored = Scorer(model).score_batch(batch)
+    # Half of the accounts were in other bands before.
+    others = pa.array([80.0 if row % 2 else 20.0 for row in range(batch.num_rows)])
+    moved = scored.set_column(scored.schema.get_field_index("score"), "score", others)
+    for project, key in ((spread, first), (alone, first), (alone, then)):
+        with open_store(project, read_only=False) as store, store.issue(key, groups) as writer:
             (earlier,) = store.runs() or [None]
             bands = bands_of(store, earlier, key.as_of)
-            writer.write(bands.settle(Scorer(model).score_batch(batch), model.scale))
+            writer.write(bands.settle(scored if earlier else moved, model.scale))
             writer.finish({})
-        with open_store(spread, read_only=False) as store:
-            assert isinstance(store, ParquetStore)
-            (earlier,) = store.runs() or [None]
-            run = issue.issue_from_workers(
-                on_spark, model, store, key, earlier, lambda told: {"told": told}, force=False
-            )
-            folder = store.folder_of(key, 1)
+    with open_store(spread, read_only=False) as store:
+        assert isinstance(store, ParquetStore)
+        run = issue.issue_from_workers(
+            on_spark, model, store, then, *store.runs(), lambda told: {"told": told}, force=False
+        )
+        folder = store.folder_of(then, 1)
     assert (tmp_path / "killed").exists()
     here = RowsFingerprint()
     here.update(row_hashes(batch, ["account_id", *model.required_columns]))
