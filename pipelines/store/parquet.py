@@ -258,7 +258,7 @@ class ParquetStore(ScoreStore):
         run: Run,
         groups: Mapping[str, str],
         rows_digest: str,
-        files: Mapping[str, Json],
+        files: Json,
     ) -> Run:
         """Make the files of a draft a run, all of them in one step.
 
@@ -357,7 +357,7 @@ class _ParquetRun(RunWriter):
             to_disk(self.file)
             self.file.close()
             self._refuse_twice()
-            kept: dict[str, Json] = {FILE_DIGEST: file_digest(self.draft / ROWS)}
+            kept: Json = {FILE_DIGEST: file_digest(self.draft / ROWS)}
             return self.store.commit(self.draft, run, self.groups, self._rows_digest(), kept)
 
     def _refuse_twice(self) -> None:

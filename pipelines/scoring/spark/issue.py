@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from features.errors import StoreError
+from features.json_values import Json
 from models.training.fingerprint import RowsFingerprint
 from pipelines.scoring.bands.settled import COLUMNS, bands_in
 from pipelines.scoring.spark.cluster import scorer_of, sent_model
@@ -71,11 +72,15 @@ def issue_from_workers(
     StoreError
         When a row breaks a rule of the store, or it cannot be written; nothing is issued.
     """
-    groups = {signal.name: signal.group for signal in model.signals}
+    groups = _groups(model)
     with store.drafting(key, force=force) as (draft, revision):
         staged = staging_of(draft)
-        work = _work(rows, model, store, staged, groups, earlier, key)
-        told = _parts_of(rows, work)
+        token, sent = sent_model(rows.company.connection._session, model)
+        try:
+            work = _work(model, token, sent, store, staged, earlier, key)
+            told = _parts_of(rows, work)
+        finally:
+            sent.unpersist()
         return commit_parts(store, key, draft, revision, told, groups, facts_of)
 
 
@@ -133,22 +138,21 @@ def commit_parts(
     facts[PARTS] = json.dumps([part.rows for part in parts])
     run = Run(key, revision, now(), count, facts)
     digest = RowsDigest.of_parts(count, [part.rows_digest for part in parts])
-    files = {name: part.file_digest for name, part in named.items()}
-    return store.commit(draft, run, groups, digest, {FILES: files})
+    files: Json = {FILES: {name: part.file_digest for name, part in named.items()}}
+    return store.commit(draft, run, groups, digest, files)
 
 
 def _work(
-    rows: FeatureRows,
     model: HealthModel,
+    token: str,
+    sent: Any,
     store: ParquetStore,
     staged: Path,
-    groups: Mapping[str, str],
     earlier: Run | None,
     key: RunKey,
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """Return what a worker does with the accounts of a range."""
-    session = rows.company.connection._session
-    token, sent = sent_model(session, model)
+    groups = _groups(model)
     hashed = ["account_id", *model.required_columns]
     folder, gap = store.folder, (key.as_of - earlier.key.as_of).days if earlier else 0
     write = write_part
@@ -181,6 +185,10 @@ def _work(
         yield pa.record_batch({"part": [json.dumps(part.to_dict())]})
 
     return work
+
+
+def _groups(model: HealthModel) -> dict[str, str]:
+    return {signal.name: signal.group for signal in model.signals}
 
 
 def _parts_of(

@@ -99,6 +99,8 @@ def write_part(
             to_disk(file)
     except StoreError as error:
         return Part(number, refused=str(error))
+    except FileNotFoundError:
+        return Part(number, refused=_unreached(folder))
     if first is None:
         return Part(number)
     return Part(
@@ -113,8 +115,15 @@ def write_part(
     )
 
 
+def _unreached(folder: Path) -> str:
+    return (
+        f"A worker of the cluster does not find '{folder}', where the rows of the run wait; set"
+        " [store] url to a folder that every worker reaches under the same path"
+    )
+
+
 def _refuse_twice(accounts: pa.StringArray, before: str | None) -> None:
-    if before == accounts[0].as_py():
+    if before is not None and before == accounts[0].as_py():
         raise twice([before])
     same = pc.equal(accounts[1:], accounts[:-1])
     if pc.any(same, min_count=0).as_py():

@@ -155,6 +155,15 @@ def test_an_account_that_came_twice_is_refused(project: Project, shares: list[li
     assert issue_parts(project).revision == 1
 
 
+def test_a_worker_that_does_not_reach_the_folder_says_so(tmp_path: Path) -> None:
+    (part,) = told(tmp_path / "nowhere", [NAMES])
+    assert part == Part(
+        0,
+        refused=f"A worker of the cluster does not find '{tmp_path / 'nowhere'}', where the rows of"
+        " the run wait; set [store] url to a folder that every worker reaches under the same path",
+    )
+
+
 def die_at(config: str, steps: int) -> None:
     """Fork jobs that die just before each of their renames, or after the last."""
     rename = os.rename
