@@ -121,6 +121,16 @@ class RowsFingerprint:
         # The second sum sees what two rows that swap their parts would hide from the first.
         self._sums += np.array([hashes.sum(), (hashes * (hashes >> np.uint64(7))).sum()])
 
+    @property
+    def sums(self) -> tuple[int, ...]:
+        """What :meth:`add` takes of these rows in another process."""
+        return tuple(int(one) for one in self._sums)
+
+    def add(self, rows: int, sums: Sequence[int]) -> None:
+        """Add rows whose :attr:`sums` are known."""
+        self._rows += rows
+        self._sums += np.array(sums, dtype=np.uint64)
+
     def hexdigest(self) -> str:
         """Give the fingerprint of all rows so far, as 64 hexadecimal digits."""
         told = f"{self._rows} {self._sums[0]} {self._sums[1]}"

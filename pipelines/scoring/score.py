@@ -15,7 +15,7 @@ from pipelines.reports.terminal.ordered_work import in_order, usable_cores
 from pipelines.reports.terminal.progress import show_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     import numpy as np
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from features.tables.company import Company
     from models.registry.models import Champion
     from models.scoring.health_model import HealthModel
-    from pipelines.store.runs import Run
+    from pipelines.store.base import ScoreStore
+    from pipelines.store.runs import Run, RunKey
 
 
 @dataclass(frozen=True)
@@ -145,35 +146,84 @@ def issue_scores(
     DataError, StoreError
         As :func:`score_accounts` does.
     """
-    from models.training.fingerprint import RowsFingerprint
-    from pipelines.scoring.bands.settled import AFTER, bands_of, run_before, told_after
+    from pipelines.scoring.bands.settled import AFTER, run_before, told_after
     from pipelines.store.opening import open_store
     from pipelines.store.runs import AlreadyIssued, RunKey
 
     key = RunKey(project.outcome_name, stream.as_of, version)
-    groups = {signal.name: signal.group for signal in model.signals}
-    fingerprint = RowsFingerprint()
     try:
         with open_store(project, read_only=False) as store:
             before = None if force else store.newest(key)
             if before is not None:
                 return _stayed(before, stream, model)
-            count, scored = scored_batches(stream, model, workers or usable_cores())
             earlier = run_before(store, key)
-            bands = bands_of(store, earlier, key.as_of)
-            with (
-                store.issue(key, groups, force=force) as writer,
-                show_rows("Score", count) as done,
-            ):
-                for rows, hashes in scored:
-                    writer.write(bands.settle(rows, model.scale))
-                    fingerprint.update(hashes)
-                    done(rows.num_rows)
-                facts = run_facts(project, stream, model_run, fingerprint.hexdigest())
-                run = writer.finish(facts | {AFTER: told_after(earlier)})
+
+            def facts_of(told: str) -> dict[str, str]:
+                facts = run_facts(project, stream, model_run, told)
+                return facts | {AFTER: told_after(earlier)}
+
+            run = _issued_where_rows_lie(stream, model, store, key, earlier, facts_of, force=force)
+            if run is None:
+                cores = workers or usable_cores()
+                run = _issued_from_here(
+                    stream, model, store, key, earlier, facts_of, force=force, workers=cores
+                )
     except AlreadyIssued as rival:
         return _stayed(rival.run, stream, model)
     return _issued(run, stream, model, fresh=True)
+
+
+def _issued_where_rows_lie(
+    stream: FeatureStream,
+    model: HealthModel,
+    store: ScoreStore,
+    key: RunKey,
+    earlier: Run | None,
+    facts_of: Callable[[str], dict[str, str]],
+    *,
+    force: bool,
+) -> Run | None:
+    """Have the workers of a cluster issue the run, where they can write the store."""
+    if not stream.is_on_cluster:
+        return None
+    from pipelines.store.parquet import ParquetStore
+
+    if not isinstance(store, ParquetStore):
+        return None
+    from pipelines.scoring.spark.issue import issue_from_workers
+
+    rows = stream.on_cluster()
+    return issue_from_workers(rows, model, store, key, earlier, facts_of, force=force)
+
+
+def _issued_from_here(
+    stream: FeatureStream,
+    model: HealthModel,
+    store: ScoreStore,
+    key: RunKey,
+    earlier: Run | None,
+    facts_of: Callable[[str], dict[str, str]],
+    *,
+    force: bool,
+    workers: int,
+) -> Run:
+    """Issue the run from this process, a batch at a time."""
+    from models.training.fingerprint import RowsFingerprint
+    from pipelines.scoring.bands.settled import bands_of
+
+    fingerprint = RowsFingerprint()
+    groups = {signal.name: signal.group for signal in model.signals}
+    count, scored = scored_batches(stream, model, workers)
+    bands = bands_of(store, earlier, key.as_of)
+    with (
+        store.issue(key, groups, force=force) as writer,
+        show_rows("Score", count) as done,
+    ):
+        for rows, hashes in scored:
+            writer.write(bands.settle(rows, model.scale))
+            fingerprint.update(hashes)
+            done(rows.num_rows)
+        return writer.finish(facts_of(fingerprint.hexdigest()))
 
 
 def _stayed(run: Run, stream: FeatureStream, model: HealthModel) -> Issued:
@@ -208,7 +258,7 @@ def scored_batches(
 
     hashed = ["account_id", *model.required_columns]
     if stream.is_on_cluster:
-        from pipelines.scoring.spark import score_on_cluster
+        from pipelines.scoring.spark.cluster import score_on_cluster
 
         return score_on_cluster(stream.on_cluster(), model, hashed)
     scorer = Scorer(model)

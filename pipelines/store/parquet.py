@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import hashlib
 import json
 import os
 import secrets
@@ -11,20 +10,34 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
-from datetime import date, datetime
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Self
 from urllib.parse import quote
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from features.errors import StoreError, first_line
 from features.json_values import Json
-from pipelines.reports.terminal.whole_file import replaced_whole
+from pipelines.reports.terminal.whole_file import file_digest, folder_to_disk, to_disk
 from pipelines.store.base import ScoreStore
-from pipelines.store.duckdb import BATCH_ROWS, MEMORY, REPEATED, batches_of, spill_folder
+from pipelines.store.duckdb import BATCH_ROWS, REPEATED, batches_of
+from pipelines.store.parquet_files import (
+    ERASED,
+    FACTS,
+    FILE_DIGEST,
+    FILES,
+    ROWS,
+    ROWS_OF_FILES,
+    are_changed,
+    engine,
+    erase,
+    files_of,
+    read_facts,
+    texts,
+    told_of,
+    typed,
+)
 from pipelines.store.runs import AlreadyIssued, NoStore, Run, RunKey, now
 from pipelines.store.schema import HISTORY_SCHEMA, RUN_SCHEMA, SCORE_SCHEMA
 from pipelines.store.seals import ERASURE_SCHEMA, SEAL_SCHEMA, Erasure
@@ -32,7 +45,6 @@ from pipelines.store.tables import (
     ERASURES_TABLE,
     NEWEST_RUNS,
     SCORE_COLUMNS,
-    STORE_VERSION,
     refuse_later,
 )
 from pipelines.store.writer import (
@@ -40,17 +52,13 @@ from pipelines.store.writer import (
     ErasedRun,
     RunWriter,
     as_in_file,
-    renamed_rows,
     rows_writer,
     twice,
 )
 
-ROWS, FACTS = "scores.parquet", "_run.json"
-FILE_DIGEST, ERASED = "file_sha256", "erasures"
 # Readers of Parquet folders pass over names that begin so.
 _LOCK, _UNFINISHED = "_lock", "_unfinished"
 _PARTS = ("outcome", "as_of", "model_version", "revision")
-_ROWS = "select * from read_parquet(?) union all by name select * from no_rows"
 _HIVE = "{'outcome': varchar, 'as_of': date, 'model_version': varchar, 'revision': integer}"
 
 
@@ -58,7 +66,8 @@ class ParquetStore(ScoreStore):
     """Issued scores as ``outcome=/as_of=/model_version=/revision=/scores.parquet``.
 
     The rows of a run are written into a folder that readers pass over, and one rename makes them
-    visible. What a killed job left there is taken away by the next one.
+    visible. What a killed job left there is taken away by the next one. A run that many processes
+    wrote has several files, which its ``_run.json`` names.
 
     Parameters
     ----------
@@ -121,7 +130,7 @@ class ParquetStore(ScoreStore):
             try:
                 told = json.loads(file.read_text(encoding="utf-8"))
                 refuse_later(told["version"], self.shown)
-                found.append(_typed(told) | {"folder": str(file.parent)})
+                found.append(typed(told) | {"files": files_of(file.parent, told)})
             except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise StoreError(
                     f"The score store '{self.shown}' holds a run whose '{name}' is broken"
@@ -132,52 +141,50 @@ class ParquetStore(ScoreStore):
 
     def _engine_of_runs(self) -> duckdb.DuckDBPyConnection:
         """Return an engine that sees the runs as every other store shows them."""
-        engine = _engine()
+        answering = engine()
         facts = self._facts()
-        schema = pa.schema([*RUN_SCHEMA, ("run_id", pa.int64()), ("folder", pa.string())])
+        named = ("files", pa.list_(pa.string()))
+        schema = pa.schema([*RUN_SCHEMA, ("run_id", pa.int64()), named])
         runs = pa.Table.from_pylist(facts, schema)  # noqa: F841 - named below
         sealed = [run for run in facts if "seal" in run]
         seals = pa.Table.from_pylist(sealed, SEAL_SCHEMA)  # noqa: F841
-        engine.execute("create table runs as select * from runs").fetchall()
-        engine.execute("create table run_seals as select * from seals").fetchall()
+        answering.execute("create table runs as select * from runs").fetchall()
+        answering.execute("create table run_seals as select * from seals").fetchall()
         told = [one for run in facts for one in Erasure.rows_of(run, run.get(ERASED))]
         erasures = pa.Table.from_pylist(told, ERASURE_SCHEMA)  # noqa: F841
-        engine.execute(f"create table {ERASURES_TABLE} as select * from erasures").fetchall()
-        engine.execute(NEWEST_RUNS)
-        files = engine.execute("select folder from newest_runs").fetchall()
+        answering.execute(f"create table {ERASURES_TABLE} as select * from erasures").fetchall()
+        answering.execute(NEWEST_RUNS)
+        files = answering.execute("select unnest(files) from newest_runs").fetchall()
         if files:
-            listed = [f"{glob.escape(folder)}/{ROWS}" for (folder,) in files]
-            engine.execute(
+            listed = texts([file for (file,) in files])
+            answering.execute(
                 f"create view scores as select {', '.join(HISTORY_SCHEMA.names)} from newest_runs"
-                f" join (select * from read_parquet({_texts(listed)}, union_by_name = true,"
+                f" join (select * from read_parquet({listed}, union_by_name = true,"
                 f" hive_partitioning = true, hive_types = {_HIVE})"
                 f" union all by name select * from no_rows) using ({', '.join(_PARTS)})"
             )
         else:
-            engine.from_arrow(HISTORY_SCHEMA.empty_table()).create("scores")
-        return engine
+            answering.from_arrow(HISTORY_SCHEMA.empty_table()).create("scores")
+        return answering
 
     def groups_of(self, run: Run) -> dict[str, str]:
         """Return the group of each signal that may be a reason of a run."""
         with self._speaking():
-            file = self.folder_of(run.key, run.revision) / FACTS
-            groups: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))["groups"]
+            groups: dict[str, str] = read_facts(self.folder_of(run.key, run.revision))["groups"]
         return groups
 
     def is_file_changed(self, run: Run) -> bool:
         """Whether a run's file has other bytes than it was issued with; its statistics are read."""
         folder = self.folder_of(run.key, run.revision)
         with self._speaking():
-            kept = json.loads((folder / FACTS).read_text(encoding="utf-8")).get(FILE_DIGEST)
-            # Runs from before it was kept have none.
-            return kept is not None and kept != _digest(folder / ROWS)
+            return are_changed(folder)
 
     def _ask(
         self, query: str, parameters: Sequence[object], schema: pa.Schema
     ) -> pa.RecordBatchReader:
         with self._speaking():
-            engine = self._engine_of_runs()
-            return batches_of(engine, query, parameters, schema, self._speaking, self._unread)
+            answering = self._engine_of_runs()
+            return batches_of(answering, query, parameters, schema, self._speaking, self._unread)
 
     def folder_of(self, key: RunKey, revision: int) -> Path:
         """Return where the rows of a revision lie."""
@@ -186,15 +193,52 @@ class ParquetStore(ScoreStore):
         return self.folder.joinpath(*parts)
 
     def _rows_of(self, run: Run) -> tuple[str, list[object]]:
-        file = self.folder_of(run.key, run.revision) / ROWS
-        if not file.exists():
+        folder = self.folder_of(run.key, run.revision)
+        with self._speaking():
+            told = read_facts(folder)
+        if not all((folder / name).exists() for name in told.get(FILES, (ROWS,))):
             raise StoreError(f"The score store '{self.shown}' holds no scores of {run.key}")
-        return _ROWS, [glob.escape(str(file))]
+        return ROWS_OF_FILES, [files_of(folder, told)]
+
+    def scores_between(
+        self, run: Run, first: str, last: str, columns: Sequence[str]
+    ) -> pa.RecordBatchReader:
+        """Read columns of the accounts from one to another, both included, of those a run holds."""
+        relation, parameters = self._rows_of(run)
+        query = (
+            f"select {', '.join(columns)} from ({relation}) as held"
+            " where account_id between ? and ? order by account_id"
+        )
+        schema = pa.schema([SCORE_SCHEMA.field(name) for name in columns])
+        with self._speaking():
+            answering = engine()
+        given = [*parameters, first, last]
+        return batches_of(answering, query, given, schema, self._speaking, self._unread)
 
     @contextmanager
     def _issuing(
         self, key: RunKey, groups: Mapping[str, str], *, force: bool
     ) -> Iterator[RunWriter]:
+        with self.drafting(key, force=force) as (draft, revision), ExitStack() as held:
+            with self._speaking():
+                writer = held.enter_context(
+                    closing(_ParquetRun(self, draft, key, groups, revision))
+                )
+            yield writer
+
+    @contextmanager
+    def drafting(self, key: RunKey, *, force: bool) -> Iterator[tuple[Path, int]]:
+        """Give an empty folder for the files of a run, and the number of its revision.
+
+        The store is held meanwhile, and what is not committed is taken away.
+
+        Raises
+        ------
+        AlreadyIssued
+            When the run was issued before and is not forced.
+        StoreError
+            When another job writes the store, or it cannot be written.
+        """
         with ExitStack() as held:
             with self._speaking():
                 self._take(held.enter_context((self.folder / _LOCK).open("a")))
@@ -206,41 +250,61 @@ class ParquetStore(ScoreStore):
                 draft = self.folder / _UNFINISHED / secrets.token_hex(4)
                 held.callback(shutil.rmtree, draft.parent, ignore_errors=True)
                 draft.mkdir(parents=True)
-                revision = before.revision + 1 if before else 1
-                writer = held.enter_context(
-                    closing(_ParquetRun(self, draft, key, groups, revision))
-                )
-            yield writer
+            yield draft, before.revision + 1 if before else 1
+
+    def commit(
+        self,
+        draft: Path,
+        run: Run,
+        groups: Mapping[str, str],
+        rows_digest: str,
+        files: Json,
+    ) -> Run:
+        """Make the files of a draft a run, all of them in one step.
+
+        Parameters
+        ----------
+        draft : Path
+            A folder that holds these files alone.
+        run : Run
+            What they are.
+        groups : dict of str to str
+            Group of each signal that may be a reason.
+        rows_digest : str
+            Of its rows.
+        files : dict
+            What is kept of the files: :data:`FILE_DIGEST` or :data:`FILES`.
+
+        Raises
+        ------
+        AlreadyIssued
+            When a rival issued the run in the meantime.
+        """
+        key = run.key
+        with self._speaking():
+            seal = self.seal_of(run, groups, rows_digest)
+            with draft.joinpath(FACTS).open("w", encoding="utf-8") as told:
+                json.dump(told_of(run, groups) | {"seal": seal.kept()} | files, told, indent=1)
+                to_disk(told)
+            folder_to_disk(draft)
+            target = self.folder_of(key, run.revision)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.rename(draft, target)
+            except OSError:
+                rival = self.newest(key)
+                if rival is not None and rival.revision >= run.revision:
+                    raise AlreadyIssued(rival) from None
+                raise
+            folder_to_disk(target.parent)
+        return replace(run, seal=seal.seal)
 
     def _write_erased(self, changes: Sequence[ErasedRun], account_id: str | None) -> None:
         with ExitStack() as held, self._speaking():
             self._take(held.enter_context((self.folder / _LOCK).open("a")))
             shutil.rmtree(self.folder / _UNFINISHED, ignore_errors=True)
             for one in changes:
-                self._erase_run(one, account_id)
-
-    def _erase_run(self, change: ErasedRun, account_id: str | None) -> None:
-        """Write what is kept of an erasure, and then the rows: what is between is seen."""
-        folder = self.folder_of(change.run.key, change.run.revision)
-        told = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-        with ExitStack() as written:
-            if change.row is not None and account_id is not None:
-                fresh = written.enter_context(replaced_whole(folder / ROWS))
-                with pq.ParquetFile(folder / ROWS) as rows, fresh.open("wb") as file:
-                    batches = rows.iter_batches(BATCH_ROWS)
-                    with rows_writer(file, rows.schema_arrow) as parquet:
-                        for batch in renamed_rows(batches, account_id, change.row):
-                            parquet.write_batch(batch)
-                    _to_disk(file)
-                if FILE_DIGEST in told:
-                    told[FILE_DIGEST] = _digest(fresh)
-            if not change.is_known:
-                told[ERASED] = [*told.get(ERASED, []), change.erasure.kept()]
-                told["facts"] = dict(change.facts)
-            with replaced_whole(folder / FACTS) as facts, facts.open("w", encoding="utf-8") as file:
-                json.dump(told, file, indent=1)
-                _to_disk(file)
-        _folder_to_disk(folder)
+                erase(self.folder_of(one.run.key, one.run.revision), one, account_id)
 
     def _take(self, lock: IO[str]) -> None:
         try:
@@ -280,55 +344,27 @@ class _ParquetRun(RunWriter):
             self.parquet.write_batch(as_in_file(batch))
 
     def _written(self) -> Iterable[pa.RecordBatch]:
-        with _engine() as engine:
-            query = f"select {SCORE_COLUMNS} from ({_ROWS}) as held order by account_id"
+        with engine() as reading:
+            query = f"select {SCORE_COLUMNS} from ({ROWS_OF_FILES}) as held order by account_id"
             file = glob.escape(str(self.draft / ROWS))
-            for batch in engine.sql(query, params=[file]).to_arrow_reader(BATCH_ROWS):
+            for batch in reading.sql(query, params=[[file]]).to_arrow_reader(BATCH_ROWS):
                 yield batch.cast(SCORE_SCHEMA)
 
     def _finish(self, facts: Mapping[str, str]) -> Run:
         run = Run(self.key, self.revision, now(), self.rows, dict(facts))
         with self.store._speaking():
             self.parquet.close()
-            _to_disk(self.file)
+            to_disk(self.file)
             self.file.close()
             self._refuse_twice()
-            seal = self.store.seal_of(run, self.groups, self._rows_digest())
-            with self.draft.joinpath(FACTS).open("w", encoding="utf-8") as told:
-                kept = {"seal": seal.kept(), FILE_DIGEST: _digest(self.draft / ROWS)}
-                json.dump(self._told(run) | kept, told, indent=1)
-                _to_disk(told)
-            _folder_to_disk(self.draft)
-            target = self.store.folder_of(self.key, self.revision)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                os.rename(self.draft, target)
-            except OSError:
-                rival = self.store.newest(self.key)
-                if rival is not None and rival.revision >= self.revision:
-                    raise AlreadyIssued(rival) from None
-                raise
-            _folder_to_disk(target.parent)
-        return replace(run, seal=seal.seal)
-
-    def _told(self, run: Run) -> Json:
-        return {
-            "version": STORE_VERSION,
-            "outcome": run.key.outcome,
-            "as_of": run.key.as_of.isoformat(),
-            "model_version": run.key.model_version,
-            "revision": run.revision,
-            "issued_at": run.issued_at.isoformat(),
-            "rows": run.rows,
-            "facts": dict(run.facts),
-            "groups": dict(self.groups),
-        }
+            kept: Json = {FILE_DIGEST: file_digest(self.draft / ROWS)}
+            return self.store.commit(self.draft, run, self.groups, self._rows_digest(), kept)
 
     def _refuse_twice(self) -> None:
-        with _engine() as engine:
+        with engine() as reading:
             rows = REPEATED.format(rows="read_parquet(?)")
             file = glob.escape(str(self.draft / ROWS))
-            repeated = engine.execute(rows, [file]).fetchall()
+            repeated = reading.execute(rows, [file]).fetchall()
         if repeated:
             raise twice([account for (account,) in repeated])
 
@@ -338,53 +374,3 @@ class _ParquetRun(RunWriter):
             self.parquet.close()
         with suppress(OSError):
             self.file.close()
-
-
-def _engine() -> duckdb.DuckDBPyConnection:
-    engine = duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": spill_folder()})
-    # Beside a table that has them, columns that earlier files lack come empty, and decimals as the
-    # doubles nearest to them.
-    engine.from_arrow(SCORE_SCHEMA.empty_table()).create("no_rows")
-    return engine
-
-
-def _typed(told: dict[str, Any]) -> dict[str, Any]:
-    """Return the facts of a run, and its seal, in the types of rows of the store's tables."""
-    seal = told.get("seal", {})
-    erased = {ERASED: told[ERASED]} if ERASED in told else {}
-    return (
-        erased
-        | {name: seal[name] for name in SEAL_SCHEMA.names if name in seal}
-        | {
-            "outcome": str(told["outcome"]),
-            "as_of": date.fromisoformat(told["as_of"]),
-            "model_version": str(told["model_version"]),
-            "revision": int(told["revision"]),
-            "issued_at": datetime.fromisoformat(told["issued_at"]),
-            "rows": int(told["rows"]),
-            "facts": json.dumps(told["facts"]),
-        }
-    )
-
-
-def _texts(values: list[str]) -> str:
-    quoted = ("'" + value.replace("'", "''") + "'" for value in values)
-    return f"[{', '.join(quoted)}]"
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
-def _to_disk(file: IO[Any]) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _folder_to_disk(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -12,13 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.errors import StoreError, first_line, sample
+from features.sources.engines.postgres_copy import flat_columns, from_csv, to_csv
 from features.sources.postgres import FORM, connect
 from features.sources.url import parse_url
 from pipelines.store.base import ScoreStore
-from pipelines.store.postgres_rows import flat_columns, from_csv, to_csv
 from pipelines.store.runs import AlreadyIssued, NoStore, Run, RunKey, now, run_row
-from pipelines.store.schema import SCORE_SCHEMA
+from pipelines.store.schema import REASONS, SCORE_SCHEMA, SMALL_SCHEMA, as_small
 from pipelines.store.tables import (
+    BEFORE_PARTS,
     BEFORE_SEALS,
     ERASURES,
     ERASURES_TABLE,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 DEFAULT_SCHEMA = "healthscore"
 BLOCK_BYTES = 1 << 24
 _TEXT = 'text collate "C"'
+_KEY = ", primary key (run_id, account_id)"
 _SETTINGS = """
 SET client_encoding = 'UTF8'; SET DateStyle = 'ISO, MDY'; SET extra_float_digits = 1;
 SET client_min_messages = 'warning';
@@ -153,18 +155,18 @@ class PostgresStore(ScoreStore):
             schemas = "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = %s"
             if not connection.execute(schemas, [self.schema]).fetchone():
                 connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(self.schema)))
-            for statement in tables(_TEXT, ", primary key (run_id, account_id)"):
+            for statement in tables(_TEXT, _KEY, is_small=True):
                 connection.execute(statement)
 
     def _bring_up(self, connection: psycopg.Connection[TupleRow], version: int) -> None:
-        """Bring an earlier store up to date; whoever may read the runs may read seals."""
+        """Bring an earlier store up to date; who may read the runs may read it all."""
         from psycopg import errors
 
         try:
-            for statement in brought_up(version, _TEXT):
+            for statement in brought_up(version, _TEXT, is_small=True):
                 connection.execute(statement)
-            if version <= BEFORE_SEALS:
-                connection.execute(_SAME_RIGHTS.format(table="run_seals"))
+            for table in ("run_seals", "run_signals", "issued_rows"):
+                connection.execute(_SAME_RIGHTS.format(table=table))
         except errors.InsufficientPrivilege as error:
             raise StoreError(
                 f"The score store '{self.shown}' was written by an earlier version, and only the"
@@ -204,7 +206,9 @@ class PostgresStore(ScoreStore):
         self, query: str, parameters: Sequence[object], schema: pa.Schema
     ) -> pa.RecordBatchReader:
         answer = query.replace("?", "%s")
-        statement = f"COPY (SELECT {flat_columns(schema)} FROM ({answer}) AS answer) TO STDOUT"
+        statement = (
+            f"COPY (SELECT {flat_columns(schema, REASONS)} FROM ({answer}) AS answer) TO STDOUT"
+        )
 
         def batches() -> Iterator[pa.RecordBatch]:
             # A connection of its own: an answer is read while others are asked for.
@@ -214,12 +218,12 @@ class PostgresStore(ScoreStore):
                 connection.cursor() as cursor,
                 cursor.copy(f"{statement} (FORMAT csv)", list(parameters)) as blocks,
             ):
-                yield from from_csv(blocks, schema, BLOCK_BYTES)
+                yield from from_csv(blocks, schema, BLOCK_BYTES, REASONS)
 
         return pa.RecordBatchReader.from_batches(schema, batches())
 
     def _rows_of(self, run: Run) -> tuple[str, list[object]]:
-        return rows_of(run)
+        return rows_of(run, "score_rows" if self.form <= BEFORE_PARTS else "issued_rows")
 
     def groups_of(self, run: Run) -> dict[str, str]:
         """Return the group of each signal that may be a reason of a run."""
@@ -230,7 +234,9 @@ class PostgresStore(ScoreStore):
             with self.connection.transaction():
                 self.connection.execute(ERASURES)
                 self.connection.execute(_SAME_RIGHTS.format(table=ERASURES_TABLE))
-                for statement, parameters in erasing(changes, account_id, erase_statements("%s")):
+                for statement, parameters in erasing(
+                    changes, account_id, erase_statements("%s", is_small=True)
+                ):
                     self.connection.execute(statement, parameters)
             # What was replaced is free to be written over; copies of a server are its own affair.
             self.connection.execute("VACUUM score_rows")
@@ -284,23 +290,30 @@ class _PostgresRun(RunWriter):
             row = cursor.fetchone()
             assert row is not None
             self.run_id: int = row[0]
-            statement = f"COPY score_rows (run_id, {SCORE_COLUMNS}) FROM STDIN (FORMAT csv)"
+            # What shows the rows needs the signals, whose places the rows hold.
+            store.connection.execute(
+                "INSERT INTO run_signals VALUES (%s, %s)", (self.run_id, list(groups))
+            )
+            names = ", ".join(["run_id", *SMALL_SCHEMA.names])
+            statement = f"COPY score_rows ({names}) FROM STDIN (FORMAT csv)"
             self.copy = copying.enter_context(store.connection.cursor().copy(statement))
 
     def _write(self, batch: pa.RecordBatch) -> None:
         ids = pa.repeat(self.run_id, batch.num_rows)
-        rows = to_csv(batch.add_column(0, "run_id", ids))
+        rows = to_csv(as_small(batch, list(self.groups)).add_column(0, "run_id", ids))
         if b"\0" in rows:
             raise _nul(batch)
         with self._speaking():
             self.copy.write(rows)
 
     def _written(self) -> Iterable[pa.RecordBatch]:
-        query = f"SELECT {SCORE_COLUMNS} FROM score_rows WHERE run_id = %s ORDER BY account_id"
-        statement = f"COPY (SELECT {flat_columns(SCORE_SCHEMA)} FROM ({query}) AS rows) TO STDOUT"
+        query = f"SELECT {SCORE_COLUMNS} FROM issued_rows WHERE run_id = %s ORDER BY account_id"
+        statement = (
+            f"COPY (SELECT {flat_columns(SCORE_SCHEMA, REASONS)} FROM ({query}) AS rows) TO STDOUT"
+        )
         cursor = self.store.connection.cursor()
         with cursor.copy(f"{statement} (FORMAT csv)", [self.run_id]) as blocks:
-            yield from from_csv(blocks, SCORE_SCHEMA, BLOCK_BYTES)
+            yield from from_csv(blocks, SCORE_SCHEMA, BLOCK_BYTES, REASONS)
 
     def _finish(self, facts: Mapping[str, str]) -> Run:
         connection = self.store.connection

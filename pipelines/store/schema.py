@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from features.catalog import GROUPS
 from models.scoring.timing.curve import HORIZONS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 REASONS = 5
 """Most reasons that are kept with a score."""
@@ -44,6 +52,17 @@ DECIMALS: dict[str, int] = {
     "reason_points": 3,
 }
 """Decimals that a score is issued with, in each column that has fewer than a double holds."""
+SMALL_DECIMALS: dict[str, int] = {
+    **{
+        name: DECIMALS[name]
+        for name in ("probability", "probability_if_due", *LOSS_COLUMNS, *POINT_COLUMNS)
+    },
+    "coverage": DECIMALS["coverage"],
+    **dict.fromkeys(("days_to_renewal", "band_days"), 0),
+}
+"""Decimals of the numbers that are small enough to be four bytes without a point, or two."""
+SHORT = ("coverage", "days_to_renewal", "band_days")
+"""Those that are small enough for two."""
 RUN_SCHEMA = pa.schema(
     [
         ("outcome", pa.string()),
@@ -126,3 +145,82 @@ COLUMN_NOTES: dict[str, str] = {
     " that it came into it, empty where an earlier version issued the score.",
 }
 """One sentence on each column of :data:`SCORE_SCHEMA`."""
+
+LISTS = ("reason_signals", "reason_points", "reason_values")
+_RANKS = range(1, REASONS + 1)
+SMALL_SCHEMA = pa.schema(
+    [
+        *(field.with_nullable(True) for field in SCORE_SCHEMA),
+        # The wide ones first, which leaves no gaps between them.
+        *((f"{name}_small", pa.int32()) for name in SMALL_DECIMALS if name not in SHORT),
+        *((f"reason_points_{rank}", pa.int32()) for rank in _RANKS),
+        *((f"{name}_small", pa.int16()) for name in SHORT),
+        *((f"reason_{rank}", pa.int16()) for rank in _RANKS),
+        ("reason_texts", pa.string()),
+    ]
+)
+"""The columns of a score where rows are not held by columns, as ``small_view`` reads them."""
+BETWEEN, NOTHING = "\x1f", "\x1e"
+"""Stand between the values of reasons in ``reason_texts``, and for one that is not known."""
+
+
+def as_small(batch: pa.RecordBatch, signals: Sequence[str]) -> pa.RecordBatch:
+    """Return issued scores in :data:`SMALL_SCHEMA`: each value in the smaller form that holds it.
+
+    Parameters
+    ----------
+    batch : RecordBatch
+        As :func:`checked` gives it.
+    signals : sequence of str
+        Those that may be reasons; a reason is held as its place among them, from 1.
+    """
+    columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+    for name, decimals in SMALL_DECIMALS.items():
+        kind = np.int16 if name in SHORT else np.int32
+        small, fits = _whole(columns[name], decimals, kind)
+        columns[f"{name}_small"] = small
+        columns[name] = pc.if_else(fits, None, columns[name])
+    names, points, values = (batch.column(name) for name in LISTS)
+    places = pc.index_in(names.flatten(), pa.array(signals, pa.string()))
+    small, fit = _whole(points.flatten(), DECIMALS["reason_points"], np.int32)
+    known = pc.fill_null(values.flatten(), NOTHING)
+    odd = pc.or_(pc.match_substring(known, BETWEEN), pc.equal(known, ""))
+    odd = pc.or_(odd, pc.and_(pc.equal(known, NOTHING), pc.is_valid(values.flatten())))
+    lengths = pc.list_value_length(names).to_numpy(zero_copy_only=False)
+    rows, ranks = np.nonzero(np.arange(REASONS) < lengths[:, None])
+    wide = np.zeros(batch.num_rows, dtype=bool)
+    np.logical_or.at(wide, rows, np.asarray(pc.or_(odd, pc.invert(fit))))
+    if len(signals) > np.iinfo(np.int16).max:
+        wide[:] = True
+    kept = pa.array(~wide)
+    for rank in _RANKS:
+        place = np.full(batch.num_rows, -1)
+        place[rows[ranks == rank - 1]] = np.flatnonzero(ranks == rank - 1)
+        at = pa.array(place, mask=(place < 0) | wide)
+        columns[f"reason_{rank}"] = pc.add(places.take(at), 1).cast(pa.int16())
+        columns[f"reason_points_{rank}"] = small.take(at)
+    joined = pa.ListArray.from_arrays(_offsets(lengths), known)
+    texts = pc.binary_join(joined, BETWEEN)
+    columns["reason_texts"] = pc.if_else(pa.array(wide | (lengths == 0)), None, texts)
+    for name in LISTS:
+        columns[name] = pc.if_else(kept, None, columns[name])
+    return pa.RecordBatch.from_arrays(
+        [columns[name] for name in SMALL_SCHEMA.names], schema=SMALL_SCHEMA
+    )
+
+
+def _offsets(lengths: NDArray[np.int32]) -> pa.Int32Array:
+    return pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
+
+
+def _whole(
+    numbers: pa.DoubleArray, decimals: int, kind: type[np.signedinteger[Any]]
+) -> tuple[pa.Array, pa.BooleanArray]:
+    """Take the point out of numbers; tell which are the same when it is put back."""
+    exact = numbers.fill_null(np.nan).to_numpy(zero_copy_only=False)
+    unit = 10.0**decimals
+    with np.errstate(invalid="ignore", over="ignore"):
+        whole = np.rint(exact * unit)
+        fits = (np.abs(whole) <= np.iinfo(kind).max) & (whole / unit == exact)
+    small = pa.array(np.where(fits, whole, 0).astype(kind), mask=~fits)
+    return small, pa.array(fits)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
+from itertools import accumulate
 
 import numpy as np
 import pyarrow as pa
@@ -18,8 +21,10 @@ from features.json_values import Json
 from pipelines.store.runs import Run
 from pipelines.store.schema import ADDED_COLUMNS, SCORE_SCHEMA
 
-FORM = 2
+FORM, FORM_OF_PARTS = 2, 3
 """Form of a seal: 1 was made before there were curves; those of later forms are refused."""
+PARTS = "rows_of_parts"
+"""The fact of a run that was digested in parts: how many rows each has, in order of account."""
 SEAL_SCHEMA = pa.schema(
     [
         ("place", pa.int64()),
@@ -54,8 +59,7 @@ ERASURE_SCHEMA = pa.schema(
 """One row per erasure that changed a run."""
 _RUN = ("outcome", "as_of", "model_version", "revision")
 _FLOAT, _LENGTH = np.dtype("<f8"), np.dtype("<i4")
-_MISSING = -1
-_NONE = np.copysign(np.nan, -1)
+_MISSING, _NONE = -1, np.copysign(np.nan, -1)
 
 
 class RowsDigest:
@@ -69,6 +73,8 @@ class RowsDigest:
     ----------
     form : int
         Form of the seal: the first covers the columns that there were before curves.
+    parts : sequence of int
+        Rows of each part, where parts are digested apart: as :meth:`of_parts` puts them together.
 
     Attributes
     ----------
@@ -76,21 +82,28 @@ class RowsDigest:
         Rows so far.
     is_ordered : bool
         Whether they came in order of account; the digest of others says nothing.
-
-    Examples
-    --------
-    >>> from pipelines.store.schema import ADDED_COLUMNS, SCORE_SCHEMA
-    >>> empty = SCORE_SCHEMA.empty_table().to_batches()
-    >>> RowsDigest().hexdigest() == RowsDigest().update(*empty).hexdigest()
-    True
     """
 
-    def __init__(self, form: int = FORM) -> None:
+    def __init__(self, form: int = FORM, parts: Sequence[int] = ()) -> None:
         self.rows = 0
         self.is_ordered = True
         self._last: str | None = None
         count = len(SCORE_SCHEMA) - (len(ADDED_COLUMNS) if form == 1 else 0)
         self._columns = [[hashlib.sha256() for _ in range(3)] for _ in range(count)]
+        # A last one, for rows that are too many.
+        self._parts = [RowsDigest(form) for _ in (*parts, 0)] if parts else []
+        self._ends = list(accumulate(parts))
+
+    @classmethod
+    def of_run(cls, seal: Seal, run: Run) -> RowsDigest:
+        """Begin the digest that a seal holds of a run's rows."""
+        told = run.facts.get(PARTS, "") if seal.form == FORM_OF_PARTS else ""
+        return cls(seal.form, [int(rows) for rows in re.findall("[0-9]{1,15}", told)])
+
+    @staticmethod
+    def of_parts(rows: int, digests: Iterable[str]) -> str:
+        """Put the digests of parts together, those in order of account that have rows."""
+        return hashlib.sha256(f"{rows} parts {' '.join(digests)}".encode()).hexdigest()
 
     def update(self, *batches: pa.RecordBatch) -> RowsDigest:
         """Add batches in the columns of :data:`~pipelines.store.schema.SCORE_SCHEMA`."""
@@ -99,6 +112,9 @@ class RowsDigest:
                 continue
             self.rows += batch.num_rows
             self.is_ordered = self.is_ordered and self._follows(batch.column("account_id"))
+            if self._parts:
+                self._share(batch)
+                continue
             columns = batch.columns[: len(self._columns)]
             for column, (counts, lengths, values) in zip(columns, self._columns, strict=True):
                 if pa.types.is_list(column.type):
@@ -113,8 +129,19 @@ class RowsDigest:
 
     def hexdigest(self) -> str:
         """Give the digest of all rows so far, as 64 hexadecimal digits."""
-        parts = [part.hexdigest() for column in self._columns for part in column]
-        return hashlib.sha256(f"{self.rows} {' '.join(parts)}".encode()).hexdigest()
+        if self._parts:
+            return self.of_parts(self.rows, [each.hexdigest() for each in self._parts if each.rows])
+        told = " ".join(part.hexdigest() for column in self._columns for part in column)
+        return hashlib.sha256(f"{self.rows} {told}".encode()).hexdigest()
+
+    def _share(self, batch: pa.RecordBatch) -> None:
+        """Give rows to the parts that they belong to; they are counted already."""
+        start = self.rows - batch.num_rows
+        while batch.num_rows:
+            number = bisect_right(self._ends, start)
+            room = self._ends[number] - start if number < len(self._ends) else batch.num_rows
+            self._parts[number].update(batch[:room])
+            batch, start = batch[room:], start + room
 
     def _follows(self, accounts: pa.StringArray) -> bool:
         first, self._last = self._last, accounts[-1].as_py()
@@ -290,7 +317,7 @@ def seal_run(
     outcome, as_of, model_version, revision = run_of(run)
     seal = Seal(
         place=last.place + 1 if last else 1,
-        form=FORM,
+        form=FORM_OF_PARTS if PARTS in run.facts else FORM,
         outcome=outcome,
         as_of=as_of,
         model_version=model_version,
@@ -344,11 +371,11 @@ def refuse_later_seal(seal: Seal) -> None:
     StoreError
         When a later version made it.
     """
-    if seal.form > FORM:
+    if seal.form > FORM_OF_PARTS:
         raise StoreError(
             f"The scores of {seal.as_of} by model version {seal.model_version} (outcome"
             f" {seal.outcome}) bear a seal of form {seal.form}, of a later version of healthscore"
-            f" than this one, which knows forms up to {FORM}; install that version"
+            f" than this one, which knows forms up to {FORM_OF_PARTS}; install that version"
         )
 
 

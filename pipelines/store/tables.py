@@ -12,7 +12,16 @@ import pyarrow as pa
 from features.catalog import GROUPS
 from features.errors import StoreError, sample
 from pipelines.project.settings.score import MAIN
-from pipelines.store.schema import ADDED_COLUMNS, SCORE_SCHEMA
+from pipelines.store.schema import (
+    ADDED_COLUMNS,
+    BETWEEN,
+    DECIMALS,
+    NOTHING,
+    REASONS,
+    SCORE_SCHEMA,
+    SMALL_DECIMALS,
+    SMALL_SCHEMA,
+)
 from pipelines.store.seals import ERASURE_SCHEMA, SEAL_SCHEMA
 
 if TYPE_CHECKING:
@@ -21,13 +30,13 @@ if TYPE_CHECKING:
     from pipelines.store.runs import Run
     from pipelines.store.writer import ErasedRun
 
-STORE_VERSION = 5
-"""Form of the store: 1 knew one outcome, 2 outcomes, 3 revisions of runs, 4 seals, 5 curves."""
-BEFORE_OUTCOMES, BEFORE_RUNS, BEFORE_SEALS, BEFORE_CURVES = 1, 2, 3, 4
+STORE_VERSION = 6
+"""Form of the store: 1 knew one outcome, 2 outcomes, 3 revisions, 4 seals, 5 curves, 6 parts."""
+BEFORE_OUTCOMES, BEFORE_RUNS, BEFORE_SEALS, BEFORE_CURVES, BEFORE_PARTS = 1, 2, 3, 4, 5
 GROUPS_SCHEMA = pa.schema([("signal", pa.string()), ("signal_group", pa.string())])
 SCORE_COLUMNS = ", ".join(SCORE_SCHEMA.names)
 _NAMES = "healthscore_store runs signal_groups score_rows scores score_reasons newest_runs"
-_NAMES += " latest_scores run_seals"
+_NAMES += " latest_scores run_seals run_signals issued_rows"
 
 RUNS = """
 create table runs (
@@ -59,6 +68,52 @@ create view newest_runs as
 select distinct on (outcome, as_of, model_version) * from runs
 order by outcome, as_of, model_version, revision desc"""
 
+_SQL_OF = {pa.int32(): "integer", pa.int16(): "smallint", pa.string(): "text"}
+SIGNALS = (
+    "create table run_signals (run_id bigint primary key, signals text[] not null)",
+    "alter table score_rows "
+    + ", ".join(
+        f"add column {field.name} {_SQL_OF[field.type]}"
+        for field in SMALL_SCHEMA
+        if field.name not in SCORE_SCHEMA.names
+    )
+    + ", "
+    + ", ".join(
+        f"alter column {field.name} drop not null"
+        for field in SCORE_SCHEMA
+        if field.name in SMALL_DECIMALS or (pa.types.is_list(field.type) and not field.nullable)
+    ),
+)
+"""What a store in rows adds to the tables: numbers and reasons that take less room there."""
+
+
+def small_view() -> str:
+    """Return the statement of ``issued_rows``: rows as they were given, however they are held."""
+    ranks = range(1, REASONS + 1)
+    names = ", ".join(f"signals[reason_{rank}]" for rank in ranks)
+    unit = f"{10 ** DECIMALS['reason_points']}.0::double precision"
+    points = ", ".join(f"reason_points_{rank} / {unit}" for rank in ranks)
+    given = {
+        "reason_signals": f"array_remove(array[{names}], null)",
+        "reason_points": f"array_remove(array[{points}], null)",
+        "reason_values": "case when reason_1 is null then '{}' else"
+        f" string_to_array(reason_texts, '{BETWEEN}', '{NOTHING}') end",
+        **{
+            name: f"{name}_small / {10**decimals}.0::double precision"
+            for name, decimals in SMALL_DECIMALS.items()
+        },
+    }
+    columns = [
+        f"coalesce({field.name}, {given[field.name]}) as {field.name}"
+        if field.name in given
+        else field.name
+        for field in SCORE_SCHEMA
+    ]
+    return (
+        f"create view issued_rows as select run_id, {', '.join(columns)}"
+        " from score_rows left join run_signals using (run_id)"
+    )
+
 
 # The letters are those of models.scoring.scale.GRADES, which earlier stores did not keep.
 _CARRIED = """
@@ -77,7 +132,7 @@ left join (
 """
 
 
-def tables(text: str, key: str = "") -> list[str]:
+def tables(text: str, key: str = "", *, is_small: bool = False) -> list[str]:
     """Return the statements that make the tables and views of a store.
 
     Parameters
@@ -87,7 +142,11 @@ def tables(text: str, key: str = "") -> list[str]:
     key : str
         Further constraint of the rows; an index costs more than it brings where columns are
         scanned.
+    is_small : bool
+        Whether rows are held as :func:`small_view` shows them, which saves room where they are not
+        held by columns.
     """
+    held = "issued_rows" if is_small else "score_rows"
 
     def kind(of: pa.DataType) -> str:
         if pa.types.is_list(of):
@@ -107,31 +166,28 @@ def tables(text: str, key: str = "") -> list[str]:
         "create table signal_groups (run_id bigint not null, signal text not null,"
         " signal_group text not null, primary key (run_id, signal))",
         f"create table score_rows (run_id bigint not null, {', '.join(columns)}{key})",
+        *([*SIGNALS, small_view()] if is_small else []),
         NEWEST_RUNS,
-        _scores("scores", "newest_runs"),
-        _latest(),
+        _scores("scores", "newest_runs", held),
+        _latest(held),
         SEALS.format(text=text),
-        """
-create view score_reasons as
-select outcome, account_id, as_of, model_version, rank, signal, signal_group, points, value
-from (
-    select *, generate_subscripts(reason_signals, 1) as rank, unnest(reason_signals) as signal,
-        unnest(reason_points) as points, unnest(reason_values) as value
-    from newest_runs join score_rows using (run_id)
-) as reasons join signal_groups using (run_id, signal)""",
+        _reasons(held),
     ]
 
 
-def brought_up(version: int, text: str) -> list[str]:
-    """Return the statements that bring a store from before seals, or curves, up to date."""
+def brought_up(version: int, text: str, *, is_small: bool = False) -> list[str]:
+    """Return the statements that bring a store from before seals, curves or parts up to date."""
+    held = "issued_rows" if is_small else "score_rows"
     return [
         *([SEALS.format(text=text)] if version <= BEFORE_SEALS else []),
         *(
             f"alter table score_rows add column if not exists {name} double precision"
             for name in ADDED_COLUMNS
         ),
-        _scores("scores", "newest_runs"),
-        _latest(),
+        *([*SIGNALS, small_view()] if is_small else []),
+        _scores("scores", "newest_runs", held),
+        _latest(held),
+        *([_reasons(held)] if is_small else []),
         f"update healthscore_store set version = {STORE_VERSION}",
     ]
 
@@ -172,28 +228,40 @@ def carry_over(connection: duckdb.DuckDBPyConnection, version: int) -> None:
     connection.execute("drop table old_reasons")
 
 
-def _latest() -> str:
+def _reasons(held: str) -> str:
+    return f"""
+create or replace view score_reasons as
+select outcome, account_id, as_of, model_version, rank, signal, signal_group, points, value
+from (
+    select *, generate_subscripts(reason_signals, 1) as rank, unnest(reason_signals) as signal,
+        unnest(reason_points) as points, unnest(reason_values) as value
+    from newest_runs join {held} using (run_id)
+) as reasons join signal_groups using (run_id, signal)"""
+
+
+def _latest(held: str) -> str:
     # What was issued last has the largest number; a clock may have been set back.
     return _scores(
         "latest_scores",
         "(select distinct on (outcome) * from newest_runs"
         " order by outcome, as_of desc, run_id desc)",
+        held,
     )
 
 
-def _scores(name: str, runs: str) -> str:
+def _scores(name: str, runs: str, held: str) -> str:
     return (
         f"create or replace view {name} as"
         f" select outcome, as_of, model_version, revision, issued_at,"
-        f" {SCORE_COLUMNS} from {runs} as issued join score_rows using (run_id)"
+        f" {SCORE_COLUMNS} from {runs} as issued join {held} using (run_id)"
     )
 
 
-def rows_of(run: Run) -> tuple[str, list[object]]:
+def rows_of(run: Run, held: str = "score_rows") -> tuple[str, list[object]]:
     """Name the rows of one revision, and the parameters of that query."""
     key = run.key
     return (
-        "select * from score_rows where run_id = (select run_id from runs where outcome = ?"
+        f"select * from {held} where run_id = (select run_id from runs where outcome = ?"
         " and as_of = ? and model_version = ? and revision = ?)",
         [key.outcome, key.as_of, key.model_version, run.revision],
     )
@@ -219,14 +287,15 @@ def insert_seal(mark: str) -> str:
     return f"insert into run_seals values ({', '.join([mark] * len(SEAL_SCHEMA))})"
 
 
-def erase_statements(mark: str) -> tuple[str, str, str]:
+def erase_statements(mark: str, *, is_small: bool = False) -> tuple[str, str, str]:
     """Return the statements that change a row, the facts of a run, and that keep an erasure."""
+    texts = ", reason_texts = null" if is_small else ""
     run = (
         f"run_id = (select run_id from runs where outcome = {mark} and as_of = {mark}"
         f" and model_version = {mark} and revision = {mark})"
     )
     return (
-        f"update score_rows set account_id = {mark}, reason_values = {mark}"
+        f"update score_rows set account_id = {mark}, reason_values = {mark}{texts}"
         f" where {run} and account_id = {mark}",
         f"update runs set facts = {mark} where {run}",
         f"insert into {ERASURES_TABLE} values ({', '.join([mark] * len(ERASURE_SCHEMA))})",

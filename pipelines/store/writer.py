@@ -16,6 +16,7 @@ from features.errors import StoreError, sample
 from pipelines.store.schema import (
     ADDED_COLUMNS,
     DECIMALS,
+    LISTS,
     POINT_COLUMNS,
     REASONS,
     SCORE_SCHEMA,
@@ -25,8 +26,6 @@ from pipelines.store.seals import Erasure, RowsDigest
 if TYPE_CHECKING:
     from models.arrays import Floats
     from pipelines.store.runs import Run
-
-_LISTS = ("reason_signals", "reason_points", "reason_values")
 
 
 @dataclass(frozen=True)
@@ -240,7 +239,7 @@ def _in_schema(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _check_reasons(batch: pa.RecordBatch, groups: Mapping[str, str]) -> None:
-    signals, points, values = (batch.column(name) for name in _LISTS)
+    signals, points, values = (batch.column(name) for name in LISTS)
     length = pc.list_value_length(signals)
     unlike = pc.or_(
         pc.not_equal(length, pc.list_value_length(points)),

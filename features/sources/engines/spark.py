@@ -96,13 +96,16 @@ class SparkBackend(Backend):
     compiler = Compiler()
 
     def create_table(self, name: str, /, obj: object = None, **options: object) -> ir.Table:
-        """Compute an expression and hold its rows in the executors."""
+        """Compute an expression and hold its rows in the executors, or where checkpoints go."""
         if not (isinstance(obj, ir.Table) and options == {"temp": True}):
             return super().create_table(name, obj, **options)
         self._run_pre_execute_hooks(obj)
         rows = self._session.sql(self.compile(obj))
         # A checkpoint also forgets how the rows came about, or plans would grow with every step.
-        rows.localCheckpoint().createTempView(name)
+        # What one executor holds is lost with it; what is written down outlives it.
+        is_kept = self._session.sparkContext.getCheckpointDir() is not None
+        held = rows.checkpoint() if is_kept else rows.localCheckpoint()
+        held.createTempView(name)
         return ops.DatabaseTable(name, schema=obj.schema(), source=self).to_expr()
 
     def _register_in_memory_table(self, op: ops.InMemoryTable) -> None:

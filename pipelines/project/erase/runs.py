@@ -128,7 +128,7 @@ def _erasure(
     """Digest a run as it is and as it becomes; without a seal it is held against nothing."""
     rows = digests = ("", "")
     if seal is not None:
-        before, after = RowsDigest(seal.form), RowsDigest(seal.form)
+        before, after = RowsDigest.of_run(seal, run), RowsDigest.of_run(seal, run)
         before.update(*store.scores(run))
         if row is None or account_id is None:
             after = before

@@ -124,17 +124,24 @@ def bands_of(
     Where there is no run, nobody was in a band.
     """
     if run is None:
+        return bands_in(None, 0)
+    accounts = None if account_id is None else [account_id]
+    rows = store.scores(run, accounts=accounts, columns=COLUMNS).read_all()
+    return bands_in(rows, (day - run.key.as_of).days)
+
+
+def bands_in(rows: pa.Table | None, gap: int) -> EarlierBands:
+    """Return the bands in rows of :data:`COLUMNS` of a run some days before; None where none is."""
+    if rows is None:
         return EarlierBands(
             pd.Index([], dtype=object), np.array([], dtype=object), np.zeros(0), np.zeros(0), 0
         )
-    accounts = None if account_id is None else [account_id]
-    rows = store.scores(run, accounts=accounts, columns=COLUMNS).read_all()
     return EarlierBands(
         pd.Index(rows["account_id"].to_pylist(), dtype=object),
         rows["band"].to_numpy(zero_copy_only=False).astype(object),
         rows["score"].to_numpy(),
         rows["band_days"].fill_null(np.nan).to_numpy(),
-        (day - run.key.as_of).days,
+        gap,
     )
 
 

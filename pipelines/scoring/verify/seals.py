@@ -219,7 +219,7 @@ def changed_parts(
     """
     changed = []
     rows_digest, digest_then, fault = _after(seal, erasures, key)
-    digest = RowsDigest(seal.form)
+    digest = RowsDigest.of_run(seal, run)
     for batch in rows:
         digest.update(batch)
     if fault:

@@ -151,11 +151,11 @@ def test_a_folder_of_somebody_elses_is_left_alone(tmp_path: Path) -> None:
 def later_form(project: Project) -> None:
     if project.store_shown.endswith("/"):
         (told,) = Path(project.store_shown).rglob("_run.json")
-        changed = json.loads(told.read_text(encoding="utf-8")) | {"version": 6}
+        changed = json.loads(told.read_text(encoding="utf-8")) | {"version": 7}
         told.write_text(json.dumps(changed), encoding="utf-8")
     else:
         with duckdb.connect(project.store_shown) as connection:
-            connection.execute("update healthscore_store set version = 6")
+            connection.execute("update healthscore_store set version = 7")
 
 
 @pytest.mark.parametrize("url", ["scores.duckdb", "scores/"])
@@ -164,8 +164,8 @@ def test_a_store_of_a_later_version_is_refused(tmp_path: Path, url: str) -> None
     issue(project, batch(["A"]))
     later_form(project)
     message = re.escape(
-        f"The score store '{project.store_shown}' has form 6, of a later version of healthscore"
-        " than this one, which knows forms up to 5; install that version"
+        f"The score store '{project.store_shown}' has form 7, of a later version of healthscore"
+        " than this one, which knows forms up to 6; install that version"
     )
     for read_only in (True, False):
         opened = open_store(project, read_only=read_only)

@@ -16,7 +16,15 @@ from pipelines.store.opening import open_store
 from pipelines.store.runs import NoStore
 from pipelines.store.writer import with_decimals
 from tests.features.servers import PostgresServer
-from tests.pipelines.issued import VIEWS, batch, configured, issue, issue_for_views, read
+from tests.pipelines.issued import (
+    GROUPS_OF,
+    VIEWS,
+    batch,
+    configured,
+    issue,
+    issue_for_views,
+    read,
+)
 
 pytestmark = [pytest.mark.postgres, pytest.mark.xdist_group("postgres")]
 
@@ -73,10 +81,10 @@ def test_a_store_of_a_later_version_is_refused(
 ) -> None:
     issue(project, batch(["A"]))
     with server.connect() as admin:
-        admin.execute(f"update {schema}.healthscore_store set version = 6")
+        admin.execute(f"update {schema}.healthscore_store set version = 7")
     for read_only in (True, False):
         opened = open_store(project, read_only=read_only)
-        with pytest.raises(StoreError, match=r"has form 6, of a later version .* up to 5; install"):
+        with pytest.raises(StoreError, match=r"has form 7, of a later version .* up to 6; install"):
             opened.__enter__()
 
 
@@ -165,3 +173,31 @@ def test_settings_of_the_server_change_nothing(
         assert read(seen).to_pylist() == with_decimals(given).to_pylist()[::-1]
         with open_store(seen, read_only=True) as store:
             assert store.runs() == [run]
+
+
+def test_what_has_no_smaller_form_is_held_as_it_is(
+    server: PostgresServer, project: Project, schema: str
+) -> None:
+    """Numbers that are too large or too fine, and words that hold what stands between words."""
+    odd = batch(
+        list("abcdefg"),
+        points_usage=[-1e17, 214748.3647, 214748.3648, -214748.3647, 0.0, -0.0, 1e-4],
+        days_to_renewal=[32767.0, 32768.0, 0.5, None, -32767.0, 1e300, 7.0],
+        probability=[0.0, 1.0, 2.5, 1e-9, 0.3, 1 / 3, 0.999999999],
+        reason_signals=[["logins"]] * 6 + [[]],
+        reason_points=[[0.0], [3e6], [-2147483.647], [1e-3], [5.0], [6.0], []],
+        reason_values=[[""], ["x"], [None], ["\x1f"], ["\x1e"], ["NULL"], []],
+    )
+    issue(project, odd)
+    assert read(project).to_pylist() == with_decimals(odd).to_pylist()
+    with server.connect(options=f"-csearch_path={schema}") as admin:
+        held = admin.execute(
+            "select account_id from score_rows where points_usage is null order by 1"
+        ).fetchall()
+        wide = admin.execute(
+            "select account_id from score_rows where reason_signals is not null order by 1"
+        ).fetchall()
+        names = admin.execute("select signals from run_signals").fetchall()
+    assert held == [(name,) for name in "bdefg"]
+    assert wide == [(name,) for name in "abde"]
+    assert names == [(list(GROUPS_OF),)]

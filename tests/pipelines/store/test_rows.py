@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.errors import StoreError
-from pipelines.store.postgres_rows import from_csv, to_csv
-from pipelines.store.schema import SCORE_SCHEMA
+from features.sources.engines.postgres_copy import from_csv, to_csv
+from pipelines.store.schema import REASONS, SCORE_SCHEMA
 from pipelines.store.writer import checked
 from tests.pipelines.issued import GROUPS_OF, batch
 
@@ -194,6 +194,6 @@ def test_what_goes_over_as_csv_is_what_was_given(rows: list[tuple[Any, ...]]) ->
     # What the server sends: every text in quotation marks, and nothing at all for NULL.
     answer = laid_out.getvalue().replace('"\0"', "").encode()
     blocks = [b"", *(answer[place : place + 7] for place in range(0, len(answer), 7))]
-    found = [row for part in from_csv(blocks, FIELDS, 1 << 20) for row in part.to_pylist()]
+    found = [row for part in from_csv(blocks, FIELDS, 1 << 20, REASONS) for row in part.to_pylist()]
     assert found == given_rows
-    assert list(from_csv([b""], FIELDS, 1 << 20)) == []
+    assert list(from_csv([b""], FIELDS, 1 << 20, REASONS)) == []

@@ -303,12 +303,12 @@ def test_a_seal_of_a_later_version_is_refused(
     project: Project, kind: str, used: PostgresServer | None
 ) -> None:
     if kind == "parquet":
-        rewrite_facts(project, "3", lambda facts: facts["seal"].update(form=3))
+        rewrite_facts(project, "3", lambda facts: facts["seal"].update(form=4))
     else:
-        sql(project, used, "update run_seals set form = 3 where place = 3")
+        sql(project, used, "update run_seals set form = 4 where place = 3")
     message = re.escape(
-        "The scores of 2025-01-01 by model version 3 (outcome main) bear a seal of form 3, of a"
-        " later version of healthscore than this one, which knows forms up to 2; install that"
+        "The scores of 2025-01-01 by model version 3 (outcome main) bear a seal of form 4, of a"
+        " later version of healthscore than this one, which knows forms up to 3; install that"
         " version"
     )
     with pytest.raises(StoreError, match=message):

@@ -11,8 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from pipelines.store.schema import REASONS
-
 
 def to_csv(batch: pa.RecordBatch) -> bytes:
     r"""Write a batch as ``COPY ... FROM STDIN (FORMAT csv)`` reads it.
@@ -21,8 +19,8 @@ def to_csv(batch: pa.RecordBatch) -> bytes:
 
     Examples
     --------
-    >>> to_csv(pa.record_batch({"a": ["x", None], "b": [["y", None], []]}))
-    b'"x","{""y"",NULL}"\n,"{}"\n'
+    >>> to_csv(pa.record_batch({"a": ["x", None, "z"], "b": [["y", None], [], None]}))
+    b'"x","{""y"",NULL}"\n,"{}"\n"z",\n'
     """
     arrays = [
         _literals(column) if pa.types.is_list(column.type) else column for column in batch.columns
@@ -43,33 +41,41 @@ def _literals(lists: pa.ListArray) -> pa.StringArray:
         escaped = pc.replace_substring(pc.replace_substring(flat, "\\", "\\\\"), '"', '\\"')
         flat = pc.binary_join_element_wise('"', escaped, '"', "")
     text = pc.fill_null(flat.cast(pa.string()), "NULL")
-    lengths = pc.list_value_length(lists)
+    lengths = pc.list_value_length(lists).fill_null(0)
     ends = np.cumsum(lengths.to_numpy(zero_copy_only=False), dtype=np.int32)
     offsets = pa.array(np.concatenate([[0], ends]).astype(np.int32))
     joined = pc.binary_join(pa.ListArray.from_arrays(offsets, text), ",")
-    return pc.binary_join_element_wise("{", joined, "}", "")
+    written = pc.binary_join_element_wise("{", joined, "}", "")
+    return pc.if_else(lists.is_valid(), written, None)
 
 
-def flat_columns(schema: pa.Schema) -> str:
+def flat_columns(schema: pa.Schema, most: int) -> str:
     """List what to select for :func:`from_csv`: of a list its length and each element.
+
+    Parameters
+    ----------
+    schema : Schema
+        The columns.
+    most : int
+        Most elements of a list.
 
     Examples
     --------
-    >>> flat_columns(pa.schema([("a", pa.string()), ("b", pa.list_(pa.string()))]))
-    'a, cardinality(b), b[1], b[2], b[3], b[4], b[5]'
+    >>> flat_columns(pa.schema([("a", pa.string()), ("b", pa.list_(pa.string()))]), 2)
+    'a, cardinality(b), b[1], b[2]'
     """
     parts = []
     for field in schema:
         if pa.types.is_list(field.type):
             parts += [f"cardinality({field.name})"]
-            parts += [f"{field.name}[{place}]" for place in range(1, REASONS + 1)]
+            parts += [f"{field.name}[{place}]" for place in range(1, most + 1)]
         else:
             parts.append(field.name)
     return ", ".join(parts)
 
 
 def from_csv(
-    blocks: Iterable[bytes | bytearray | memoryview], schema: pa.Schema, block_size: int
+    blocks: Iterable[bytes | bytearray | memoryview], schema: pa.Schema, block_size: int, most: int
 ) -> Iterator[pa.RecordBatch]:
     """Read what ``COPY (SELECT ...) TO STDOUT (FORMAT csv)`` writes of :func:`flat_columns`.
 
@@ -81,6 +87,8 @@ def from_csv(
         Columns before lists were laid out.
     block_size : int
         Bytes that become one batch.
+    most : int
+        Most elements of a list.
     """
     stream = iter(blocks)
     first = next((block for block in stream if len(block)), None)
@@ -90,7 +98,7 @@ def from_csv(
     for field in schema:
         if pa.types.is_list(field.type):
             types[f"{field.name} length"] = pa.int32()
-            for place in range(REASONS):
+            for place in range(most):
                 types[f"{field.name} {place}"] = field.type.value_type
         else:
             types[field.name] = field.type
@@ -107,18 +115,18 @@ def from_csv(
     )
     for flat in reader:
         arrays = [
-            _lists(flat, field) if pa.types.is_list(field.type) else flat.column(field.name)
+            _lists(flat, field, most) if pa.types.is_list(field.type) else flat.column(field.name)
             for field in schema
         ]
         yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def _lists(flat: pa.RecordBatch, field: pa.Field) -> pa.ListArray:
+def _lists(flat: pa.RecordBatch, field: pa.Field, most: int) -> pa.ListArray:
     """Put the elements of a row, which came in columns, one after the other."""
     lengths = flat.column(f"{field.name} length").to_numpy(zero_copy_only=False)
-    columns = [flat.column(f"{field.name} {place}") for place in range(REASONS)]
+    columns = [flat.column(f"{field.name} {place}") for place in range(most)]
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    rows, places = np.nonzero(np.arange(REASONS) < lengths[:, None])
+    rows, places = np.nonzero(np.arange(most) < lengths[:, None])
     values = pa.concat_arrays(columns).take(pa.array(places * flat.num_rows + rows))
     return pa.ListArray.from_arrays(pa.array(offsets), values).cast(field.type)
 

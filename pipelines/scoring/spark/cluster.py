@@ -51,14 +51,14 @@ def score_on_cluster(
 
     connection: Any = rows.company.connection
     session = connection._session
-    key, sent = secrets.token_hex(8), session.sparkContext.broadcast(_files(model))
+    key, sent = sent_model(session, model)
     # How long a band has lasted is known where the runs before are read.
     told = SCORE_SCHEMA.remove(SCORE_SCHEMA.get_field_index("band_days"))
 
     def score_partition(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from models.training.fingerprint import row_hashes
 
-        scorer = _scorer(key, sent)
+        scorer = scorer_of(key, sent)
         for batch in batches:
             scored = scorer.score_batch(batch)
             hashes = pa.array(row_hashes(batch, hashed).view("int64"))
@@ -81,6 +81,11 @@ def score_on_cluster(
     return rows.count, fetched()
 
 
+def sent_model(session: Any, model: HealthModel) -> tuple[str, Any]:
+    """Send a model to the workers of a session, and name it."""
+    return secrets.token_hex(8), session.sparkContext.broadcast(_files(model))
+
+
 def _files(model: HealthModel) -> dict[str, bytes]:
     """Return a model's files, as the registry keeps them."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -90,7 +95,7 @@ def _files(model: HealthModel) -> dict[str, bytes]:
         return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
-def _scorer(key: str, sent: Any) -> Scorer:
+def scorer_of(key: str, sent: Any) -> Scorer:
     """Read a model once in each worker process."""
     from models.scoring.health_model import HealthModel
     from models.scoring.scorer import Scorer
