@@ -19,11 +19,13 @@ from pipelines.dashboard.snapshot.query import MOVES, OPEN, STATES, AccountQuery
 from pipelines.dashboard.snapshot.schema import (
     ALIKE,
     BESIDE,
+    EVERY,
     FACETS,
     LISTED,
     SORTED,
     Attribute,
     place_in,
+    read_from,
 )
 
 if TYPE_CHECKING:
@@ -158,7 +160,7 @@ class Snapshot:
         """
         allowed, values = self.allowed(visitor)
         rows = self.ask(
-            f"select * from accounts where account_hash = hash(?) and account_id = ? and {allowed}",
+            f"select {EVERY} from accounts where account_hash = hash(?) and account_id = ? and {allowed}",
             [account_id, account_id, *values],
         )
         return self.told(rows[0]) if rows else None
@@ -180,7 +182,7 @@ class Snapshot:
             Most rows of a batch.
         """
         where, values = self.predicate(visitor, query)
-        asked = f"select {', '.join(columns)} from accounts where {where} order by"
+        asked = f"select {', '.join(map(read_from, columns))} from accounts where {where} order by"
         with self._speaking(), self._connection.cursor() as cursor:
             answer = cursor.sql(f"{asked} {self.order_of(query)}", params=values)
             with answer.to_arrow_reader(rows_at_once) as reader:
@@ -227,8 +229,8 @@ class Snapshot:
 
     @property
     def listed(self) -> tuple[str, ...]:
-        """Columns of a row of the list."""
-        return (*LISTED, *BESIDE, *(one.stored for one in self.attributes))
+        """What reads the columns of a row of the list."""
+        return (*LISTED, *map(read_from, BESIDE), *(one.stored for one in self.attributes))
 
     def predicate(self, visitor: Visitor, query: AccountQuery) -> Predicate:
         """Write what a view asks for, within what the visitor may see, with its parameters."""

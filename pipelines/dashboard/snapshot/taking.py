@@ -26,6 +26,7 @@ from pipelines.dashboard.snapshot.schema import (
     SORTED,
     Attribute,
     place_in,
+    stored_as,
 )
 from pipelines.dashboard.snapshot.snapshot import Contents, Snapshot
 from pipelines.project.project import Project
@@ -35,7 +36,6 @@ from pipelines.store.runs import Run, now
 if TYPE_CHECKING:
     from models.scoring.health_model import HealthModel
 
-FOUND_BY, PLAIN = "found_by", " using compression uncompressed"
 BARE_SCHEMA = pa.schema(
     [
         ("account_id", pa.string()),
@@ -181,10 +181,11 @@ def _number(
         ).fetchall()
     beside = " ".join(f"positional join {place_in(column)}" for column in columns[1:])
     described = engine.execute(f"describe select * from joined {beside}").fetchall()
-    # Searching text that is not packed takes half the time.
-    types = (f"{name} {kind}{PLAIN * (name == FOUND_BY)}" for name, kind, *_ in described)
-    engine.execute(f"create table accounts ({', '.join(types)})").fetchall()
-    engine.execute(f"insert into accounts select * from joined {beside}").fetchall()
+    stored = [(name, *stored_as(name, kind)) for name, kind, *_ in described]
+    types = ", ".join(f"{name} {kind}" for name, _, kind in stored)
+    engine.execute(f"create table accounts ({types})").fetchall()
+    held = ", ".join(expression for _, expression, _ in stored)
+    engine.execute(f"insert into accounts select {held} from joined {beside}").fetchall()
     for table in ("joined", *(place_in(column) for column in columns[1:])):
         engine.execute(f"drop table {table}").fetchall()
     counted = ", ".join(f"count({column})" for column in columns)
