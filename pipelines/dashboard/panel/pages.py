@@ -14,8 +14,8 @@ from pydantic import BaseModel
 from features.errors import SettingsError
 from pipelines.dashboard.access.gatekeeper import closed
 from pipelines.dashboard.access.visitor import AdminOf, Role, Scope
-from pipelines.dashboard.panel.oidc import RefusedLogin
 from pipelines.dashboard.panel.notices import Notice
+from pipelines.dashboard.panel.oidc import RefusedLogin
 from pipelines.dashboard.panel.panel import Panel, link_to
 
 log = logging.getLogger("healthscore.panel")

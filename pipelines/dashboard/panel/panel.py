@@ -129,8 +129,9 @@ class Panel:
             What the template asks for beside what every page is given: ``request``, ``visitor``
             (None on pages for everybody), ``outcome`` and ``outcomes``, ``snapshot`` (None where
             there is none), ``currency`` (of all amounts, where known), ``stale`` (a sentence, or
-            None), ``csrf_token``, ``take_notice`` (what the last click came to) and the functions ``link(path, **parameters)``, which keeps the
-            outcome, and ``account_link(account_id)``.
+            None), ``csrf_token``, ``take_notice`` (what the last click came to) and the functions
+            ``link(path, **parameters)``, which keeps the outcome, and
+            ``account_link(account_id)``.
         """
         visitor = getattr(request.state, "visitor", None)
         asked = request.query_params.get(OUTCOME) or MAIN

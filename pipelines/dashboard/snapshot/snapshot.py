@@ -160,7 +160,8 @@ class Snapshot:
         """
         allowed, values = self.allowed(visitor)
         rows = self.ask(
-            f"select {EVERY} from accounts where account_hash = hash(?) and account_id = ? and {allowed}",
+            f"select {EVERY} from accounts where account_hash = hash(?) and account_id = ?"
+            f" and {allowed}",
             [account_id, account_id, *values],
         )
         return self.told(rows[0]) if rows else None
@@ -206,6 +207,25 @@ class Snapshot:
             while len(self._results) > MOST_RESULTS:
                 self._results.popitem(last=False)
             return cast("Value", value)
+
+    def history_of(self, visitor: Visitor) -> Sequence[Mapping[str, Any]]:
+        """Return the bands of what a visitor sees, run by run.
+
+        Returns
+        -------
+        sequence of mapping
+            The columns of :data:`pipelines.store.schema.PORTFOLIO_SCHEMA`: of every run for who
+            sees all accounts, else of the dates that are drawn beside an account.
+        """
+        if visitor.sees_all:
+            return self.contents.history
+        allowed, values = self.allowed(visitor)
+        return self.ask(
+            "select as_of, model_version, issued_at, band, sum(accounts)::bigint as accounts,"
+            " sum(mrr) as mrr, sum(score) / sum(accounts) as mean_score from books"
+            f" where {allowed} group by all order by as_of, issued_at",
+            values,
+        )
 
     def values_of(self, visitor: Visitor) -> dict[str, list[str | None]]:
         """List the values of each facet among the accounts a visitor sees, the most frequent first.

@@ -17,7 +17,7 @@ from models.scoring.scale import BANDS, GOOD_BANDS
 from pipelines.dashboard.access.notes import Note, note_of
 from pipelines.dashboard.snapshot.attributes import account_attributes
 from pipelines.dashboard.snapshot.calls import name_facts
-from pipelines.dashboard.snapshot.earlier import Earlier, copy_earlier, join_earlier
+from pipelines.dashboard.snapshot.earlier import Earlier, copy_earlier, join_earlier, sum_up_books
 from pipelines.dashboard.snapshot.engine import fill
 from pipelines.dashboard.snapshot.schema import (
     FIXED,
@@ -80,7 +80,7 @@ def take(
             erased = tuple(dict.fromkeys(one.tombstone for one in store.erasures()))
             store.close()
             attributes, notes = _copy_attributes(engine, project, owner, run)
-            known = _number(engine, attributes, earlier)
+            known = _number(engine, attributes, earlier, run)
             sums = engine.execute("select sum(arr), sum(stake) from accounts").fetchall()[0]
             notes += name_facts(engine, project, run, has_money=known["arr"] > 0)
         opened = duckdb.connect(
@@ -148,7 +148,10 @@ def _with(first: pa.RecordBatch, rest: Iterable[pa.RecordBatch]) -> Iterator[pa.
 
 
 def _number(
-    engine: duckdb.DuckDBPyConnection, attributes: Iterable[Attribute], earlier: Earlier
+    engine: duckdb.DuckDBPyConnection,
+    attributes: Iterable[Attribute],
+    earlier: Earlier,
+    run: Run,
 ) -> dict[str, int]:
     """Join both tables and number the accounts in each order; return how many are known in each.
 
@@ -167,6 +170,7 @@ def _number(
     ).fetchall()
     engine.execute("drop table scores").fetchall()
     first = place_in("account_id")
+    sum_up_books(engine, earlier, run)
     join_earlier(engine, earlier, first)
     engine.execute(
         "create table others as select distinct on (account_id) account_id, name, owner from"
