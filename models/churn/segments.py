@@ -137,10 +137,11 @@ def assign_segments(frame: Rows, settings: SegmentSettings) -> SegmentAssignment
             if count >= settings.min_rows and lost >= settings.min_positives:
                 continue
             parent = parent_of(label)
+            taken = ALL if parent == EVERYBODY else sample([segment_words(parent)])
+            named = sample([segment_words(label)])
             merged.append(
-                f"Segment {sample([segment_words(label)])} has {count} rows and {lost} positives, fewer than "
-                f"{settings.min_rows} and {settings.min_positives}: it is read as "
-                f"{ALL if parent == EVERYBODY else sample([segment_words(parent)])}."
+                f"Segment {named} has {count} rows and {lost} positives, fewer than "
+                f"{settings.min_rows} and {settings.min_positives}: it is read as {taken}."
             )
             del sizes[label]
             above = sizes.get(parent, (0, 0))
