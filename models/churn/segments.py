@@ -18,6 +18,8 @@ from features.json_values import JsonReady
 from models.arrays import Codes
 from models.churn.coded import Rows
 
+ALL = "all accounts"
+NO_OWN = "no segment of its own"
 BETWEEN = " / "
 OWN_COLUMN = "segment"
 
@@ -74,7 +76,7 @@ class SegmentAssignment(JsonReady):
     >>> fitted.assign(pd.DataFrame({"plan": ["pro", "free", "new"]})).tolist()
     ['plan=pro', 'all', 'all']
     >>> fitted.merged
-    ("Segment 'plan=free' has 1 rows and 1 positives, fewer than 2 and 2: it is read as 'all'.",)
+    ("Segment 'free' has 1 rows and 1 positives, fewer than 2 and 2: it is read as all accounts.",)
     """
 
     settings: SegmentSettings
@@ -135,15 +137,49 @@ def assign_segments(frame: Rows, settings: SegmentSettings) -> SegmentAssignment
             if count >= settings.min_rows and lost >= settings.min_positives:
                 continue
             parent = parent_of(label)
+            taken = ALL if parent == EVERYBODY else sample([segment_words(parent)])
+            named = sample([segment_words(label)])
             merged.append(
-                f"Segment {sample([label])} has {count} rows and {lost} positives, fewer than "
-                f"{settings.min_rows} and {settings.min_positives}: it is read as "
-                f"{sample([parent])}."
+                f"Segment {named} has {count} rows and {lost} positives, fewer than "
+                f"{settings.min_rows} and {settings.min_positives}: it is read as {taken}."
             )
             del sizes[label]
             above = sizes.get(parent, (0, 0))
             sizes[parent] = (above[0] + count, above[1] + lost)
     return SegmentAssignment(settings, tuple(sorted(sizes)), tuple(merged))
+
+
+def segment_words(segment: str, everybody: str = NO_OWN) -> str:
+    """Say which accounts a segment holds, without the column that tells them apart.
+
+    Parameters
+    ----------
+    segment : str
+        As models name it.
+    everybody : str
+        What accounts of no named segment are called: where accounts are told apart they are those
+        whose segment is too small for a model of its own, and where weights are, all of them.
+
+    Returns
+    -------
+    str
+        Still somebody else's text.
+
+    Examples
+    --------
+    >>> segment_words("plan=enterprise"), segment_words("all"), segment_words("a=b=c")
+    ('enterprise', 'no segment of its own', 'a=b=c')
+    >>> segment_words("plan=pro / region=EMEA / onboarding")
+    'pro / EMEA / onboarding'
+    >>> segment_words("all", ALL)
+    'all accounts'
+    """
+    if segment == EVERYBODY:
+        return everybody
+    parts = [part.partition("=") for part in segment.split(BETWEEN)]
+    if all(not sign or (column.isidentifier() and _is_one(value)) for column, sign, value in parts):
+        return BETWEEN.join(value if sign else stage for stage, sign, value in parts)
+    return segment
 
 
 def segment_codes(
@@ -257,3 +293,8 @@ def _nearest(label: str, names: tuple[str, ...]) -> str:
     while label not in names and label != EVERYBODY:
         label = parent_of(label)
     return label
+
+
+def _is_one(value: str) -> bool:
+    """Tell whether nothing in a value reads like another column."""
+    return bool(value) and "=" not in value

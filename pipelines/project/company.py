@@ -139,7 +139,7 @@ def open_company(
             }
             company = replace(company, quality=heard)
         company = replace(company, tables=left_out(project, company.tables))
-        yield with_calls(company, call_book(project.folder).entries())
+        yield with_calls(company, call_book(project.folder).counted())
 
 
 def _checked(project: Project, source: Source, keeping: Keeping | None, step: Progress) -> Company:

@@ -14,13 +14,18 @@ from pipelines.dashboard.access.visitor import Visitor, VisitorOf, WriterOf
 from pipelines.dashboard.account.address import AccountRoute
 from pipelines.dashboard.account.pages import ACCOUNT, API, AccountId, AskedAccount, find_account
 from pipelines.dashboard.panel.answers import Moment
+from pipelines.dashboard.panel.notices import Notice
 from pipelines.dashboard.panel.panel import account_path, link_to
+from pipelines.dashboard.snapshot.query import OPEN
 from pipelines.project.records.calls import (
+    LONGEST_NAME,
     LONGEST_NOTE,
+    PAGE_KEY,
     CallEntry,
     Result,
     State,
     call_entry,
+    page_key,
     standing_of,
 )
 from pipelines.project.records.overrides import Override, Scored, made_override
@@ -104,13 +109,32 @@ async def call_form(
     result: Annotated[str, Form()] = "",
     until: Annotated[str, Form()] = "",
     note: Annotated[str, Form()] = "",
+    key: Annotated[str, Form()] = "",
 ) -> RedirectResponse:
     """Keep what a visitor says was done, and go back to the account."""
     asked = await find_account(request, account_id, visitor)
     said = AskedCall.model_construct(
         state=state, play=play, result=result, until=_day(until), note=note
     )
-    _record(asked, visitor, said, "")
+    key = key if PAGE_KEY.fullmatch(key) else page_key()
+    for entry in _record(asked, visitor, said, key):
+        words = standing_of([entry], now().date()).words
+        undo = link_to(f"{account_path(asked.account_id)}/calls/undo", asked.project.outcome_name)
+        notice = Notice(f"Kept: {_called(asked)} is {words}", undo, {"key": key})
+        asked.panel.tell(request, notice)
+    return _back(asked)
+
+
+@router.post(f"{ACCOUNT}/calls/undo", include_in_schema=False)
+async def undo_call(
+    request: Request, account_id: AccountId, visitor: WriterOf, key: Annotated[str, Form()] = ""
+) -> RedirectResponse:
+    """Take back what the visitor wrote last of the account, and go back to it."""
+    asked = await find_account(request, account_id, visitor)
+    asked.panel.calls.take_back(asked.account_id, key, by=visitor.name, moment=now())
+    entries = asked.panel.calls.of(asked.account_id)
+    words = standing_of(entries, now().date()).words if entries else OPEN
+    asked.panel.tell(request, Notice(f"Taken back: {_called(asked)} is {words} again"))
     return _back(asked)
 
 
@@ -124,7 +148,9 @@ async def call_answer(
 ) -> CallsAnswer:
     """Say what was done about an account; with the same `Idempotency-Key` it is kept once."""
     asked = await find_account(request, account_id, visitor)
-    _record(asked, visitor, said, idempotency_key)
+    # What one visitor sends again is not what another sends.
+    key = f"{visitor.name} {idempotency_key}"[:LONGEST_NAME] if idempotency_key else ""
+    _record(asked, visitor, said, key)
     return _calls(asked)
 
 
@@ -145,9 +171,17 @@ async def override_form(
 ) -> RedirectResponse:
     """Keep what a visitor says instead of the score, and go back to the account."""
     asked = await find_account(request, account_id, visitor)
-    _override(
-        asked, visitor, AskedOverride.model_construct(band=band, reason=reason, until=_day(until))
-    )
+    said = AskedOverride.model_construct(band=band, reason=reason, until=_day(until))
+    earlier = asked.panel.overrides.standing(asked.snapshot.outcome, now().date())
+    _override(asked, visitor, said)
+    if band:
+        path = link_to(f"{account_path(asked.account_id)}/override", asked.project.outcome_name)
+        # Taking back would not put back what somebody said before.
+        undo = None if asked.account_id in earlier else path
+        notice = Notice(f"Kept: you say that {_called(asked)} is {band}", undo)
+    else:
+        notice = Notice(f"Taken back: the score of {_called(asked)} stands alone again")
+    asked.panel.tell(request, notice)
     return _back(asked)
 
 
@@ -167,7 +201,11 @@ async def overrides(request: Request, account_id: AccountId, visitor: VisitorOf)
     return _overrides(await find_account(request, account_id, visitor))
 
 
-def _record(asked: AskedAccount, visitor: Visitor, said: AskedCall, key: str) -> None:
+def _called(asked: AskedAccount) -> str:
+    return str(asked.row["name"] or asked.account_id)
+
+
+def _record(asked: AskedAccount, visitor: Visitor, said: AskedCall, key: str) -> list[CallEntry]:
     entry = call_entry(
         asked.account_id,
         said.state,
@@ -177,10 +215,9 @@ def _record(asked: AskedAccount, visitor: Visitor, said: AskedCall, key: str) ->
         result=said.result,
         until=said.until,
         note=said.note,
-        # What one visitor sends again is not what another sends.
-        key=f"{visitor.name} {key}"[:100] if key else "",
+        key=key,
     )
-    asked.panel.calls.record([entry])
+    return asked.panel.calls.record([entry])
 
 
 def _override(asked: AskedAccount, visitor: Visitor, said: AskedOverride) -> None:

@@ -42,7 +42,7 @@ from pipelines.dashboard.snapshot.snapshot import Snapshot
 from pipelines.dashboard.web.background import Done, ready
 from pipelines.portfolio.worklist.facts import NOTHING
 from pipelines.project.project import Project
-from pipelines.project.records.calls import LONGEST_SNOOZE_DAYS, RESULTS, standing_of
+from pipelines.project.records.calls import LONGEST_SNOOZE_DAYS, RESULTS, page_key, standing_of
 from pipelines.project.records.overrides import LONGEST_DAYS
 from pipelines.reports.terminal.console import plain
 from pipelines.reports.wording import prior_words, signed_points
@@ -244,6 +244,7 @@ def _done_context(asked: AskedAccount, visitor: Visitor) -> dict[str, object]:
         "override": override.get(asked.account_id),
         "bands": bands,
         "results": RESULTS,
+        "key": page_key(),
         "tomorrow": today + timedelta(days=1),
         "usual_end": today + timedelta(days=90),
         "last_snooze": today + timedelta(days=LONGEST_SNOOZE_DAYS),

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from features.errors import SettingsError
 from pipelines.dashboard.access.gatekeeper import closed
 from pipelines.dashboard.access.visitor import AdminOf, Role, Scope
+from pipelines.dashboard.panel.notices import Notice
 from pipelines.dashboard.panel.oidc import RefusedLogin
 from pipelines.dashboard.panel.panel import Panel, link_to
 
@@ -149,6 +150,10 @@ def refresh(request: Request, admin: AdminOf) -> Response:
     """Read the newest scores, names and owners now, although no newer run is known."""
     panel = _panel(request)
     panel.snapshots.refresh(anew=True)
+    snapshot = panel.snapshots.current(panel.outcome_of(request))
+    if snapshot is not None:
+        newest = f"{snapshot.run.key.as_of:%Y-%m-%d}"
+        panel.tell(request, Notice(f"Looked: the newest scores are those of {newest}"))
     return RedirectResponse(link_to("/", panel.outcome_of(request)), 303)
 
 

@@ -12,6 +12,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, pa
 from jinja2.runtime import Context
 
 from pipelines.dashboard.access.visitor import visitor_of
+from pipelines.dashboard.panel.notices import Notice, Notices
 from pipelines.dashboard.web.static_files import static_url
 from pipelines.project.settings.score import MAIN
 from pipelines.reports import wording
@@ -64,6 +65,7 @@ class Panel:
     overrides: OverrideBook
     oidc: Oidc | None = None
     templates: Environment = field(default_factory=lambda: environment())
+    notices: Notices = field(default_factory=Notices)
 
     @property
     def outcomes(self) -> tuple[str, ...]:
@@ -106,6 +108,10 @@ class Panel:
         outcome = self.project.for_outcome(snapshot.outcome).settings.outcome
         return freshness_of(outcome, snapshot.run.key.as_of)
 
+    def tell(self, request: Request, notice: Notice) -> None:
+        """Have the next page of whoever sent a request say what it came to."""
+        self.notices.leave(self.gate.cookie(request), notice)
+
     def render(
         self, request: Request, name: str, status: int = 200, **context: object
     ) -> HTMLResponse:
@@ -123,8 +129,9 @@ class Panel:
             What the template asks for beside what every page is given: ``request``, ``visitor``
             (None on pages for everybody), ``outcome`` and ``outcomes``, ``snapshot`` (None where
             there is none), ``currency`` (of all amounts, where known), ``stale`` (a sentence, or
-            None), ``csrf_token`` and the functions ``link(path, **parameters)``, which keeps the
-            outcome, and ``account_link(account_id)``.
+            None), ``csrf_token``, ``take_notice`` (what the last click came to) and the functions
+            ``link(path, **parameters)``, which keeps the outcome, and
+            ``account_link(account_id)``.
         """
         visitor = getattr(request.state, "visitor", None)
         asked = request.query_params.get(OUTCOME) or MAIN
@@ -141,6 +148,8 @@ class Panel:
             "currency": None if rates is None else rates.currency,
             "stale": self.snapshots.stale(outcome, visitor) if visitor else None,
             "can_log_out": self.gate.has_sessions,
+            # Asked for by whole pages alone: a part of one must not take it.
+            "take_notice": lambda: self.notices.take(self.gate.cookie(request)),
             "csrf_token": self.gate.csrf_token(request),
             **context,
         }

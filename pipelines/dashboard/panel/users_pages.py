@@ -29,6 +29,7 @@ from pipelines.dashboard.access.users import (
     refuse_other_role,
 )
 from pipelines.dashboard.access.visitor import ROLES, AdminOf, Role, Visitor
+from pipelines.dashboard.panel.notices import Notice
 from pipelines.store.runs import now
 
 if TYPE_CHECKING:
@@ -114,9 +115,11 @@ async def change_user(
                 )
             kept = "" if before is None else before.hash
             users[name] = User(name, cast(Role, role), hashed or kept, listed or None)
+            done = "Added" if before is None else "Changed"
     except SettingsError as error:
         is_new = name not in file.users()
         return _users_page(request, UserForm(name, role, owners, is_new, str(error)), status=422)
+    panel.tell(request, Notice(f"{done} {name}, {role}"))
     return RedirectResponse("/users", 303)
 
 
@@ -134,6 +137,7 @@ def remove_user(
     panel.gate.sessions.end_all_of(name)
     if panel.gate.programs is not None:
         revoke_all_of(panel.gate.programs, name)
+    panel.tell(request, Notice(f"Removed {name}, whose logins and tokens ended"))
     return RedirectResponse("/users", 303)
 
 
@@ -174,6 +178,7 @@ def revoke_token(
 ) -> RedirectResponse:
     """Revoke a token, which opens nothing from now on."""
     revoke(_programs(request), token)
+    _panel(request).tell(request, Notice(f"Revoked {token}, which opens nothing any more"))
     return RedirectResponse("/tokens", 303)
 
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import Annotated
 
 import pyarrow as pa
 import pyarrow.csv
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, StreamingResponse
+from markupsafe import Markup
 from pydantic import BaseModel
 
 from pipelines.dashboard.access.visitor import Visitor, VisitorOf
-from pipelines.dashboard.panel.panel import Panel
+from pipelines.dashboard.panel.panel import LONGEST_CHOICE, Panel
 from pipelines.dashboard.portfolio.list_address import (
     PATH,
     ListAddress,
@@ -37,6 +39,8 @@ from pipelines.portfolio.words import StakeWords, stake_words
 from pipelines.portfolio.worklist.calls import SAID
 from pipelines.project.project import Project
 from pipelines.project.records.calls import Standing, told
+from pipelines.reports.segments import segment_words
+from pipelines.reports.terminal.console import plain
 from pipelines.reports.wording import BANDS_CHANGE, band_limits
 from pipelines.scoring.export_files import harmless, readable
 from pipelines.store.runs import now
@@ -48,6 +52,8 @@ MOST_WORKED = 5000
 REASONS = ("reason_signals", "reason_points", "reason_values")
 WORKED = ("state", "note", "play", *(f"reason_{rank}" for rank in range(1, SAID + 1)))
 Address = Annotated[ListAddress, Depends(ListAddress)]
+
+OPTION = Markup('<option value="{}">{}</option>')
 
 router = APIRouter()
 
@@ -193,11 +199,11 @@ def _turns(query: AccountQuery, page: AccountPage, outcome: str) -> dict[str, st
 
 @dataclass(frozen=True)
 class Choice:
-    """A facet to pick from."""
+    """A facet to pick from: what it holds as options of a form, and which of them are chosen."""
 
     name: str
     label: str
-    values: list[str]
+    options: Markup
     chosen: list[str]
 
 
@@ -208,12 +214,29 @@ def _choices(snapshot: Snapshot, visitor: Visitor, query: AccountQuery) -> list[
     choices = []
     for name, values in snapshot.values_of(visitor).items():
         known, chosen = [value for value in values if value], query.wanted.get(name, ())
+        picked = [*filter(None, chosen)]
         if len(known) > 1 or chosen:
-            named = sorted({*known, *(one for one in chosen if one)}, key=str.casefold)
-            choices.append(
-                Choice(name=name, label=labels[name], values=named, chosen=[*filter(None, chosen)])
-            )
+            # Of hundreds of owners writing them out takes as long as half of the rows.
+            kept = snapshot.once(("options", visitor.owners, name), partial(_options, name, known))
+            options = kept if set(picked) <= set(known) else _options(name, [*known, *picked])
+            choices.append(Choice(name, labels[name], _selected(options, picked), picked))
     return choices
+
+
+def _options(name: str, values: Sequence[str]) -> Markup:
+    """Write the options of a facet, whatever markup the values hold."""
+    words = segment_words if name == "segment" else str
+    return Markup("\n").join(
+        OPTION.format(value, plain(words(value), LONGEST_CHOICE))
+        for value in sorted(set(values), key=str.casefold)
+    )
+
+
+def _selected(options: Markup, chosen: Sequence[str]) -> Markup:
+    for value in chosen:
+        plainly = OPTION.partition(">")[0].format(value) + Markup(">")
+        options = options.replace(plainly, plainly[:-1] + Markup(" selected>"))
+    return options
 
 
 def _csv(

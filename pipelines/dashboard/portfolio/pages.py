@@ -136,7 +136,7 @@ class PortfolioAnswer(BaseModel):
     splits: list[SplitAnswer]
     calls: list[CallAnswer]
     changes: ChangesAnswer | None
-    trend: list[TrendAnswer] | None
+    trend: list[TrendAnswer]
     enough_evidence: bool
     notes: list[str]
 
@@ -151,7 +151,7 @@ def portfolio_page(request: Request, visitor: VisitorOf) -> HTMLResponse:
     words = stake_words(outcome)
     opens = snapshot.run.key.as_of + timedelta(days=outcome.lead_days)
     until = opens + timedelta(days=outcome.horizon_days - 1)
-    history = snapshot.contents.history if visitor.sees_all else []
+    history = snapshot.history_of(visitor)
     return panel.render(
         request,
         "portfolio.html.j2",
@@ -189,7 +189,7 @@ def portfolio_answer(
     view, run = portfolio_of(snapshot, visitor, panel.project_of(request)), snapshot.run
     history = [
         TrendAnswer.model_validate({**row, "as_of": row["as_of"].isoformat()})
-        for row in snapshot.contents.history
+        for row in snapshot.history_of(visitor)
     ]
     return PortfolioAnswer(
         outcome=run.key.outcome,
@@ -220,7 +220,7 @@ def portfolio_answer(
             for one in view.calls
         ],
         changes=_changes(view.changes, panel.project_of(request).settings.outcome),
-        trend=history if visitor.sees_all else None,
+        trend=history,
         enough_evidence=snapshot.contents.foretells,
         notes=as_seen_by(visitor, snapshot.contents.notes),
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from features.catalog import CONTEXT
 from pipelines.dashboard.snapshot.earlier import BASELINE
 from pipelines.dashboard.snapshot.query import MOVES
+from pipelines.dashboard.snapshot.schema import EVERY
 from pipelines.portfolio.worklist.reasons import reasons_of
 from pipelines.reports.wording import amount, day, money, plural
 
@@ -180,7 +181,7 @@ def _movers(snapshot: Snapshot, visitor: Visitor, where: str, band: str) -> list
     order = f"{size} desc nulls last, account_id"
     # Without the inner query the engine would read every column of every row.
     rows = snapshot.ask(
-        "select * from accounts where rowid in (select rowid from accounts"
+        f"select {EVERY} from accounts where rowid in (select rowid from accounts"
         f" where ({where}) and {allowed} order by {order} limit {SHOWN}) order by {order}",
         [band, *own],
     )

@@ -32,6 +32,8 @@ _BEFORE = (
     "mrr",
 )
 
+_PAST = ("account_id", "score", "band", "mrr")
+
 
 @dataclass(frozen=True)
 class Earlier:
@@ -42,13 +44,16 @@ class Earlier:
     run : Run or None
         The last one of an earlier date; None where there is none.
     tables : tuple of str
-        Tables of ``account_id`` and ``score``, a date each, the earliest first.
+        Tables of ``account_id``, ``score``, ``band`` and ``mrr``, a date each, the earliest first.
+    runs : tuple of Run
+        The run of each table.
     known : tuple of (RunKey, int)
         Every run before it that counts, with its revision.
     """
 
     run: Run | None
     tables: tuple[str, ...]
+    runs: tuple[Run, ...] = ()
     known: tuple[tuple[RunKey, int], ...] = ()
 
 
@@ -69,16 +74,46 @@ def copy_earlier(engine: duckdb.DuckDBPyConnection, store: ScoreStore, run: Run)
     known = earlier_runs(store, run)
     runs = runs_before(store, run)[-DATES:]
     for number, one in enumerate(runs[:-1]):
-        fill(engine, f"past_{number}", store.scores(one, columns=["account_id", "score"]))
+        fill(engine, f"past_{number}", store.scores(one, columns=_PAST))
     if runs:
         fill(engine, "earlier", store.scores(runs[-1], columns=_BEFORE))
     tables = tuple(f"past_{number}" for number in range(len(runs) - 1))
-    return Earlier(runs[-1] if runs else None, (*tables, *(["earlier"] if runs else [])), known)
+    tables = (*tables, *(["earlier"] if runs else []))
+    return Earlier(runs[-1] if runs else None, tables, tuple(runs), known)
 
 
 def earlier_runs(store: ScoreStore, run: Run) -> tuple[tuple[RunKey, int], ...]:
     """Name every run before one that counts: what is told of changes holds as long as these do."""
     return tuple((one.key, one.revision) for one in runs_before(store, run))
+
+
+def sum_up_books(engine: duckdb.DuckDBPyConnection, earlier: Earlier, run: Run) -> None:
+    """Sum up each date by owner and band in the table ``books``: few rows, however many accounts.
+
+    Accounts belong to whoever looks after them today, on every date; those that are no longer
+    scored count as long as the accounts table has them.
+
+    Parameters
+    ----------
+    engine : DuckDBPyConnection
+        Where ``joined``, ``described`` and the tables of :func:`copy_earlier` are.
+    earlier : Earlier
+        What was copied.
+    run : Run
+        The run of ``joined``.
+    """
+    engine.execute(
+        "create table books (owner text, as_of date, model_version text, issued_at timestamp,"
+        " band text, accounts bigint, mrr double, score double)"
+    ).fetchall()
+    described = "(select distinct on (account_id) account_id, owner from described) as described"
+    for table, one in zip((*earlier.tables, "joined"), (*earlier.runs, run), strict=True):
+        joined = "" if table == "joined" else f" join {described} using (account_id)"
+        engine.execute(
+            "insert into books select owner, ?, ?, ?, band, count(*), sum(mrr), sum(score)"
+            f" from {table}{joined} where owner is not null group by owner, band",
+            [one.key.as_of, one.key.model_version, one.issued_at],
+        ).fetchall()
 
 
 def join_earlier(engine: duckdb.DuckDBPyConnection, earlier: Earlier, first: str) -> None:

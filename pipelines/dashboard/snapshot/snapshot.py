@@ -19,11 +19,13 @@ from pipelines.dashboard.snapshot.query import MOVES, OPEN, STATES, AccountQuery
 from pipelines.dashboard.snapshot.schema import (
     ALIKE,
     BESIDE,
+    EVERY,
     FACETS,
     LISTED,
     SORTED,
     Attribute,
     place_in,
+    read_from,
 )
 
 if TYPE_CHECKING:
@@ -158,7 +160,8 @@ class Snapshot:
         """
         allowed, values = self.allowed(visitor)
         rows = self.ask(
-            f"select * from accounts where account_hash = hash(?) and account_id = ? and {allowed}",
+            f"select {EVERY} from accounts where account_hash = hash(?) and account_id = ?"
+            f" and {allowed}",
             [account_id, account_id, *values],
         )
         return self.told(rows[0]) if rows else None
@@ -180,7 +183,7 @@ class Snapshot:
             Most rows of a batch.
         """
         where, values = self.predicate(visitor, query)
-        asked = f"select {', '.join(columns)} from accounts where {where} order by"
+        asked = f"select {', '.join(map(read_from, columns))} from accounts where {where} order by"
         with self._speaking(), self._connection.cursor() as cursor:
             answer = cursor.sql(f"{asked} {self.order_of(query)}", params=values)
             with answer.to_arrow_reader(rows_at_once) as reader:
@@ -205,6 +208,25 @@ class Snapshot:
                 self._results.popitem(last=False)
             return cast("Value", value)
 
+    def history_of(self, visitor: Visitor) -> Sequence[Mapping[str, Any]]:
+        """Return the bands of what a visitor sees, run by run.
+
+        Returns
+        -------
+        sequence of mapping
+            The columns of :data:`pipelines.store.schema.PORTFOLIO_SCHEMA`: of every run for who
+            sees all accounts, else of the dates that are drawn beside an account.
+        """
+        if visitor.sees_all:
+            return self.contents.history
+        allowed, values = self.allowed(visitor)
+        return self.ask(
+            "select as_of, model_version, issued_at, band, sum(accounts)::bigint as accounts,"
+            " sum(mrr) as mrr, sum(score) / sum(accounts) as mean_score from books"
+            f" where {allowed} group by all order by as_of, issued_at",
+            values,
+        )
+
     def values_of(self, visitor: Visitor) -> dict[str, list[str | None]]:
         """List the values of each facet among the accounts a visitor sees, the most frequent first.
 
@@ -227,8 +249,8 @@ class Snapshot:
 
     @property
     def listed(self) -> tuple[str, ...]:
-        """Columns of a row of the list."""
-        return (*LISTED, *BESIDE, *(one.stored for one in self.attributes))
+        """What reads the columns of a row of the list."""
+        return (*LISTED, *map(read_from, BESIDE), *(one.stored for one in self.attributes))
 
     def predicate(self, visitor: Visitor, query: AccountQuery) -> Predicate:
         """Write what a view asks for, within what the visitor may see, with its parameters."""

@@ -17,7 +17,7 @@ from models.scoring.scale import BANDS, GOOD_BANDS
 from pipelines.dashboard.access.notes import Note, note_of
 from pipelines.dashboard.snapshot.attributes import account_attributes
 from pipelines.dashboard.snapshot.calls import name_facts
-from pipelines.dashboard.snapshot.earlier import Earlier, copy_earlier, join_earlier
+from pipelines.dashboard.snapshot.earlier import Earlier, copy_earlier, join_earlier, sum_up_books
 from pipelines.dashboard.snapshot.engine import fill
 from pipelines.dashboard.snapshot.schema import (
     FIXED,
@@ -26,6 +26,7 @@ from pipelines.dashboard.snapshot.schema import (
     SORTED,
     Attribute,
     place_in,
+    stored_as,
 )
 from pipelines.dashboard.snapshot.snapshot import Contents, Snapshot
 from pipelines.project.project import Project
@@ -35,7 +36,6 @@ from pipelines.store.runs import Run, now
 if TYPE_CHECKING:
     from models.scoring.health_model import HealthModel
 
-FOUND_BY, PLAIN = "found_by", " using compression uncompressed"
 BARE_SCHEMA = pa.schema(
     [
         ("account_id", pa.string()),
@@ -80,7 +80,7 @@ def take(
             erased = tuple(dict.fromkeys(one.tombstone for one in store.erasures()))
             store.close()
             attributes, notes = _copy_attributes(engine, project, owner, run)
-            known = _number(engine, attributes, earlier)
+            known = _number(engine, attributes, earlier, run)
             sums = engine.execute("select sum(arr), sum(stake) from accounts").fetchall()[0]
             notes += name_facts(engine, project, run, has_money=known["arr"] > 0)
         opened = duckdb.connect(
@@ -148,7 +148,10 @@ def _with(first: pa.RecordBatch, rest: Iterable[pa.RecordBatch]) -> Iterator[pa.
 
 
 def _number(
-    engine: duckdb.DuckDBPyConnection, attributes: Iterable[Attribute], earlier: Earlier
+    engine: duckdb.DuckDBPyConnection,
+    attributes: Iterable[Attribute],
+    earlier: Earlier,
+    run: Run,
 ) -> dict[str, int]:
     """Join both tables and number the accounts in each order; return how many are known in each.
 
@@ -167,6 +170,7 @@ def _number(
     ).fetchall()
     engine.execute("drop table scores").fetchall()
     first = place_in("account_id")
+    sum_up_books(engine, earlier, run)
     join_earlier(engine, earlier, first)
     engine.execute(
         "create table others as select distinct on (account_id) account_id, name, owner from"
@@ -181,10 +185,11 @@ def _number(
         ).fetchall()
     beside = " ".join(f"positional join {place_in(column)}" for column in columns[1:])
     described = engine.execute(f"describe select * from joined {beside}").fetchall()
-    # Searching text that is not packed takes half the time.
-    types = (f"{name} {kind}{PLAIN * (name == FOUND_BY)}" for name, kind, *_ in described)
-    engine.execute(f"create table accounts ({', '.join(types)})").fetchall()
-    engine.execute(f"insert into accounts select * from joined {beside}").fetchall()
+    stored = [(name, *stored_as(name, kind)) for name, kind, *_ in described]
+    types = ", ".join(f"{name} {kind}" for name, _, kind in stored)
+    engine.execute(f"create table accounts ({types})").fetchall()
+    held = ", ".join(expression for _, expression, _ in stored)
+    engine.execute(f"insert into accounts select {held} from joined {beside}").fetchall()
     for table in ("joined", *(place_in(column) for column in columns[1:])):
         engine.execute(f"drop table {table}").fetchall()
     counted = ", ".join(f"count({column})" for column in columns)

@@ -53,6 +53,39 @@ for (const chooser of document.querySelectorAll("select[data-submits]")) {
   chooser.addEventListener("change", () => chooser.form.submit());
 }
 
+// What a click came to: text that is put in after the page is there is read out.
+const toast = document.querySelector("[data-toast]");
+
+function announce(text, undo) {
+  const said = toast.querySelector("[role=status]");
+  toast.querySelector("form, button")?.remove();
+  said.textContent = "";
+  toast.hidden = false;
+  setTimeout(() => {
+    said.textContent = text;
+  }, 100);
+  if (undo) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = "Undo";
+    button.addEventListener("click", undo);
+    said.after(button);
+  }
+}
+
+toast.querySelector("[data-close]").addEventListener("click", (event) => {
+  event.preventDefault();
+  toast.hidden = true;
+  document.getElementById("main").focus({ preventScroll: true });
+});
+
+if (!toast.hidden) {
+  const said = toast.querySelector("[role=status]");
+  const held = [...said.childNodes];
+  said.replaceChildren();
+  setTimeout(() => said.append(...held), 100);
+}
+
 // Views that somebody keeps stay in their own browser; an address is all that a view is.
 const views = document.querySelector("[data-views]");
 const keep = document.querySelector("[data-save-view]");
@@ -80,7 +113,14 @@ function showKept() {
     drop.type = "button";
     drop.textContent = "×";
     drop.setAttribute("aria-label", `Forget the view ${label}`);
-    drop.addEventListener("click", () => store(kept().filter((one) => one[0] !== label)));
+    drop.addEventListener("click", () => {
+      const before = kept();
+      store(before.filter((one) => one[0] !== label));
+      announce(`The view ${label} is forgotten.`, () => {
+        store(before);
+        announce(`The view ${label} is back.`);
+      });
+    });
     item.append(link, " ", drop);
     views.append(item);
   }
@@ -97,6 +137,7 @@ if (views && keep) {
     const label = prompt("What is this view called?")?.trim().slice(0, 40);
     if (label) {
       store([...kept().filter((one) => one[0] !== label), [label, location.pathname + location.search]]);
+      announce(`The view ${label} is kept in this browser.`);
     }
   });
   showKept();

@@ -71,7 +71,11 @@ def known_of(project: Project, account_id: str) -> Known:
         known.notes.append(f"What the tables hold could not be read: {error}")
     kept: dict[str, Rows] = {
         "scores": list(_scores(project, account_id)),
-        "calls": [dict(one.to_dict()) for one in call_book(project.folder).of(account_id)],
+        "calls": [
+            dict(one.to_dict())
+            for one in call_book(project.folder).entries()
+            if one.account_id == account_id
+        ],
         "overrides": [
             dict(one.to_dict())
             for one in override_book(project.folder).entries()

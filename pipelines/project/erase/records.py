@@ -16,7 +16,7 @@ from pipelines.plays.experiment.assign import ledger_of
 from pipelines.plays.experiment.ledger import Assignment, Draw
 from pipelines.portfolio.outbox.ledger import Record, opened_ledger
 from pipelines.portfolio.outbox.writeback.writing import FILE_NAME as WRITEBACK
-from pipelines.project.records.calls import CallEntry, call_book
+from pipelines.project.records.calls import PAGE_KEY, CallEntry, call_book
 from pipelines.project.records.overrides import Override, override_book
 from pipelines.reports.terminal.console import plain
 
@@ -125,8 +125,10 @@ def _differing(before: Sequence[Entry], after: Sequence[Entry]) -> int:
 
 def _call(entry: CallEntry, subject: Subject) -> CallEntry:
     if subject.is_account(entry.account_id):
-        return replace(entry, account_id=subject.tombstone, note="", key="")
-    return replace(entry, by=subject.person(entry.by), note=subject.without(entry.note))
+        key = entry.key if PAGE_KEY.fullmatch(entry.key) else ""
+        return replace(entry, account_id=subject.tombstone, note="", key=key)
+    key, note = subject.without(entry.key), subject.without(entry.note)
+    return replace(entry, by=subject.person(entry.by), note=note, key=key)
 
 
 def _override(entry: Override, subject: Subject) -> Override:

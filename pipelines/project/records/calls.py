@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -21,6 +23,8 @@ LONGEST_NOTE, LONGEST_NAME = 1000, 100
 LONGEST_SNOOZE_DAYS = 366
 CALLED_DAYS = 30
 """So long an account counts as called; then it is open again."""
+PAGE_KEY = re.compile(r"page-[0-9a-f]{32}")
+"""A key that a page made at random: it tells of nobody."""
 OPEN_PLAY = "call"
 """What was done where no play is named."""
 
@@ -49,6 +53,8 @@ class CallEntry(JsonReady):
         In words.
     key : str
         What makes the entry the same when it is sent again; empty for none.
+    takes_back : str
+        Key of an entry that counts no more, as if neither of both had been written; empty for none.
     """
 
     account_id: str
@@ -61,6 +67,7 @@ class CallEntry(JsonReady):
     until: date | None = None
     note: str = ""
     key: str = ""
+    takes_back: str = ""
 
 
 @dataclass(frozen=True)
@@ -122,14 +129,41 @@ class CallBook(Chain[CallEntry]):
                 self.add(*fresh)
         return fresh
 
+    def take_back(self, account_id: str, key: str, *, by: str, moment: datetime) -> CallEntry:
+        """Write that an entry counts no more; return the entry.
+
+        Raises
+        ------
+        SettingsError
+            When there is none of that key of theirs that counts, or somebody wrote another since.
+        StoreError
+            When the file was changed, or cannot be written.
+        """
+        with self.adding():
+            counted = self.of(account_id)
+            if not counted or not key or (counted[-1].key, counted[-1].by) != (key, by):
+                raise SettingsError(
+                    "Only the newest entry of an account can be taken back, by whoever wrote it,"
+                    " and this is none that counts; write another instead"
+                )
+            entry = CallEntry(account_id, counted[-1].state, by, moment, moment, takes_back=key)
+            self.add(entry)
+        return counted[-1]
+
+    def counted(self) -> list[CallEntry]:
+        """List the entries that count, oldest first: all but those that were taken back."""
+        entries = self.entries()
+        back = {one.takes_back for one in entries if one.takes_back}
+        return [one for one in entries if not one.takes_back and one.key not in back]
+
     def of(self, account_id: str) -> list[CallEntry]:
-        """List what was written of an account, oldest first."""
-        return [one for one in self.entries() if one.account_id == account_id]
+        """List the entries of an account that count, oldest first."""
+        return [one for one in self.counted() if one.account_id == account_id]
 
     def standings(self, day: date) -> dict[str, Standing]:
         """Say what every account that has an entry is on a day."""
         by_account: dict[str, list[CallEntry]] = {}
-        for one in self.entries():
+        for one in self.counted():
             by_account.setdefault(one.account_id, []).append(one)
         return {account: standing_of(told, day) for account, told in by_account.items()}
 
@@ -165,6 +199,11 @@ def standing_of(entries: Sequence[CallEntry], day: date) -> Standing:
 def call_book(folder: Path) -> CallBook:
     """Return the record of calls beside a configuration."""
     return CallBook(folder / FILE_NAME)
+
+
+def page_key() -> str:
+    """Make a key for what a page sends: sent twice, by a double click, it is kept once."""
+    return f"page-{secrets.token_hex(16)}"
 
 
 def call_entry(

@@ -65,8 +65,7 @@ def test_small_segments_join_their_parent_from_the_leaves_up():
     assert fitted.names == ("all", "plan=free", "plan=pro / region=EU", "plan=pro / region=US")
     assert len(fitted.merged) == 4
     assert fitted.merged[0] == (
-        "Segment 'plan=free / region=EU' has 4 rows and 2 positives, fewer than 8 and 4: it is "
-        "read as 'plan=free'."
+        "Segment 'free / EU' has 4 rows and 2 positives, fewer than 8 and 4: it is read as 'free'."
     )
     assert set(fitted.assign(frame)) == set(fitted.names)
 

@@ -32,6 +32,7 @@ AUDIENCE = {
     "/accounts/{account_id}/details": VISITORS,
     "/api/openapi.json": VISITORS,
     "/accounts/{account_id}/calls": VISITORS,
+    "/accounts/{account_id}/calls/undo": VISITORS,
     "/accounts/{account_id}/override": VISITORS,
     "/api/v1/accounts/{account_id}/calls": VISITORS,
     "/api/v1/accounts/{account_id}/overrides": VISITORS,

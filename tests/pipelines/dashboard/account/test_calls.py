@@ -23,6 +23,7 @@ from tests.pipelines.dashboard.served import (
     users_of,
 )
 
+NOTICE = re.compile(r'<p role="status">(\w[^<]*)</p>')
 HOSTILE = '<script>alert(1)</script> =1+1 "x"'
 
 
@@ -41,6 +42,35 @@ def soon(days: int = 10) -> str:
 
 def path_of(account: str, below: str = "", api: bool = False) -> str:
     return f"{'/api/v1' if api else ''}/accounts/{quote(account, safe='')}{below}"
+
+
+def test_a_click_says_what_it_came_to_once_and_is_undone_by_whoever_clicked(running) -> None:
+    account, browser = account_id(7), running.browser("eve")
+    before = browser.get(path_of(account)).text
+    assert not NOTICE.search(before), "nothing was done yet"
+    assert "data-toast hidden" in before
+    key = re.search(r'name="key" value="(page-[0-9a-f]{32})"', before).group(1)
+    for _ in range(2):
+        assert browser.post(path_of(account, "/calls"), {"state": "called", "key": key}).is_redirect
+    other = running.browser("root")
+    assert not NOTICE.search(other.get("/accounts").text), "somebody else clicked"
+    page = browser.get(path_of(account)).text
+    assert "called" in NOTICE.search(page).group(1)
+    assert f'action="{path_of(account, "/calls/undo")}"' in page
+    assert not NOTICE.search(browser.get(path_of(account)).text), "it is told once"
+    told = browser.get(path_of(account, "/calls", api=True)).json()
+    assert [one["state"] for one in told["entries"]] == ["called"], "a double click counts once"
+    undo = path_of(account, "/calls/undo")
+    assert other.post(undo, {"key": key}).status_code == 422
+    assert browser.post(undo, {"key": "page-" + "0" * 32}).status_code == 422
+    assert browser.post(undo, {"key": key}).is_redirect
+    assert "is open again" in NOTICE.search(browser.get("/").text).group(1)
+    refused = browser.post(undo, {"key": key})
+    assert "Only the newest entry of an account can be taken back" in refused.text
+    assert browser.get(path_of(account, "/calls", api=True)).json()["state"] == "open"
+    book = running.panel.calls
+    assert [one.takes_back for one in book.entries() if one.account_id == account] == ["", key]
+    assert not [one for one in book.counted() if one.account_id == account], "it teaches nothing"
 
 
 @pytest.mark.parametrize("number", [0, 10, 12])

@@ -67,7 +67,20 @@ def test_sums_are_those_of_the_accounts_a_visitor_sees(shared, name) -> None:
     first = sorted(priced, key=lambda row: -row["stake"])[:10]
     stakes = [call["account"]["stake"] for call in answer["calls"]]
     assert stakes == pytest.approx([row["stake"] for row in first])
-    assert (answer["trend"] is None) is (OWNED[name] is not None)
+    named = {row["account_id"] for row in rows}
+    with open_store(shared.panel.project, read_only=True) as store:
+        issued = {
+            run.key.as_of.isoformat(): store.scores(run).read_all().to_pylist()
+            for run in store.runs()
+            if run.key.outcome == "main"
+        }
+    told = {(one["as_of"], one["band"]): one for one in answer["trend"]}
+    assert {day for day, _ in told} == set(issued)
+    for (day, band), one in told.items():
+        held = [row for row in issued[day] if row["account_id"] in named and row["band"] == band]
+        assert one["accounts"] == len(held)
+        assert one["mean_score"] == pytest.approx(sum(row["score"] for row in held) / len(held))
+        assert one["mrr"] == pytest.approx(sum(row["mrr"] or 0 for row in held))
 
 
 def test_the_trend_is_that_of_the_store(shared) -> None:
@@ -80,7 +93,7 @@ def test_the_trend_is_that_of_the_store(shared) -> None:
     page = shared.browser("eve").get("/").text
     assert "1 December 2024" in page
     limited = shared.browser("ann").get("/").text
-    assert "How has it changed?" not in limited
+    assert "Accounts count on every date for whoever looks after them today." in limited
     assert "Since 1 December 2024: expected loss " in limited
 
 
