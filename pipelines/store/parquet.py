@@ -74,6 +74,7 @@ class ParquetStore(ScoreStore):
         super().__init__(f"{folder}/", read_only=read_only, seal_key=seal_key)
         self.folder = folder
         self._unread: set[pa.RecordBatchReader] = set()
+        self._seen: tuple[list[dict[str, object]], duckdb.DuckDBPyConnection] | None = None
 
     def __enter__(self) -> Self:
         with self._speaking():
@@ -86,9 +87,12 @@ class ParquetStore(ScoreStore):
         return self
 
     def close(self) -> None:
-        """Let go of answers that were not read to their end."""
+        """Let go of answers that were not read to their end, and of the engine."""
         while self._unread:
             self._unread.pop().close()
+        if self._seen is not None:
+            self._seen[1].close()
+            self._seen = None
 
     def _refuse_foreign(self) -> None:
         held = {path.name for path in self.folder.iterdir()} if self.folder.is_dir() else set()
@@ -131,9 +135,21 @@ class ParquetStore(ScoreStore):
         return [run | {"run_id": number} for number, run in enumerate(found, start=1)]
 
     def _engine_of_runs(self) -> duckdb.DuckDBPyConnection:
-        """Return an engine that sees the runs as every other store shows them."""
-        engine = _engine()
-        facts = self._facts()
+        """Return a connection to an engine that sees the runs as every other store shows them.
+
+        An engine takes longer to start than to answer: it is kept until there is another run.
+        """
+        facts, seen = self._facts(), self._seen
+        if seen is None or seen[0] != facts:
+            # Whoever still reads an answer of the earlier engine keeps that alive.
+            seen = self._seen = facts, self._engine_of(facts)
+        return seen[1].cursor()
+
+    def _engine_of(self, facts: list[dict[str, object]]) -> duckdb.DuckDBPyConnection:
+        engine = duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": spill_folder()})
+        # Beside a table that has them, columns that earlier files lack come empty, and decimals as
+        # the doubles nearest to them.
+        engine.from_arrow(SCORE_SCHEMA.empty_table()).create("no_rows")
         schema = pa.schema([*RUN_SCHEMA, ("run_id", pa.int64()), ("folder", pa.string())])
         runs = pa.Table.from_pylist(facts, schema)  # noqa: F841 - named below
         sealed = [run for run in facts if "seal" in run]
@@ -280,7 +296,7 @@ class _ParquetRun(RunWriter):
             self.parquet.write_batch(as_in_file(batch))
 
     def _written(self) -> Iterable[pa.RecordBatch]:
-        with _engine() as engine:
+        with self.store._engine_of_runs() as engine:
             query = f"select {SCORE_COLUMNS} from ({_ROWS}) as held order by account_id"
             file = glob.escape(str(self.draft / ROWS))
             for batch in engine.sql(query, params=[file]).to_arrow_reader(BATCH_ROWS):
@@ -325,7 +341,7 @@ class _ParquetRun(RunWriter):
         }
 
     def _refuse_twice(self) -> None:
-        with _engine() as engine:
+        with self.store._engine_of_runs() as engine:
             rows = REPEATED.format(rows="read_parquet(?)")
             file = glob.escape(str(self.draft / ROWS))
             repeated = engine.execute(rows, [file]).fetchall()
@@ -338,14 +354,6 @@ class _ParquetRun(RunWriter):
             self.parquet.close()
         with suppress(OSError):
             self.file.close()
-
-
-def _engine() -> duckdb.DuckDBPyConnection:
-    engine = duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": spill_folder()})
-    # Beside a table that has them, columns that earlier files lack come empty, and decimals as the
-    # doubles nearest to them.
-    engine.from_arrow(SCORE_SCHEMA.empty_table()).create("no_rows")
-    return engine
 
 
 def _typed(told: dict[str, Any]) -> dict[str, Any]:
