@@ -83,6 +83,7 @@ class ParquetStore(ScoreStore):
         super().__init__(f"{folder}/", read_only=read_only, seal_key=seal_key)
         self.folder = folder
         self._unread: set[pa.RecordBatchReader] = set()
+        self._seen: tuple[list[dict[str, object]], duckdb.DuckDBPyConnection] | None = None
 
     def __enter__(self) -> Self:
         with self._speaking():
@@ -95,9 +96,12 @@ class ParquetStore(ScoreStore):
         return self
 
     def close(self) -> None:
-        """Let go of answers that were not read to their end."""
+        """Let go of answers that were not read to their end, and of the engine."""
         while self._unread:
             self._unread.pop().close()
+        if self._seen is not None:
+            self._seen[1].close()
+            self._seen = None
 
     def _refuse_foreign(self) -> None:
         held = {path.name for path in self.folder.iterdir()} if self.folder.is_dir() else set()
@@ -140,9 +144,18 @@ class ParquetStore(ScoreStore):
         return [run | {"run_id": number} for number, run in enumerate(found, start=1)]
 
     def _engine_of_runs(self) -> duckdb.DuckDBPyConnection:
-        """Return an engine that sees the runs as every other store shows them."""
+        """Return a connection to an engine that sees the runs as every other store shows them.
+
+        An engine takes longer to start than to answer: it is kept until there is another run.
+        """
+        facts, seen = self._facts(), self._seen
+        if seen is None or seen[0] != facts:
+            # Whoever still reads an answer of the earlier engine keeps that alive.
+            seen = self._seen = facts, self._engine_of(facts)
+        return seen[1].cursor()
+
+    def _engine_of(self, facts: list[dict[str, object]]) -> duckdb.DuckDBPyConnection:
         answering = engine()
-        facts = self._facts()
         named = ("files", pa.list_(pa.string()))
         schema = pa.schema([*RUN_SCHEMA, ("run_id", pa.int64()), named])
         runs = pa.Table.from_pylist(facts, schema)  # noqa: F841 - named below
@@ -211,7 +224,7 @@ class ParquetStore(ScoreStore):
         )
         schema = pa.schema([SCORE_SCHEMA.field(name) for name in columns])
         with self._speaking():
-            answering = engine()
+            answering = self._engine_of_runs()
         given = [*parameters, first, last]
         return batches_of(answering, query, given, schema, self._speaking, self._unread)
 
@@ -344,7 +357,7 @@ class _ParquetRun(RunWriter):
             self.parquet.write_batch(as_in_file(batch))
 
     def _written(self) -> Iterable[pa.RecordBatch]:
-        with engine() as reading:
+        with self.store._engine_of_runs() as reading:
             query = f"select {SCORE_COLUMNS} from ({ROWS_OF_FILES}) as held order by account_id"
             file = glob.escape(str(self.draft / ROWS))
             for batch in reading.sql(query, params=[[file]]).to_arrow_reader(BATCH_ROWS):
@@ -361,7 +374,7 @@ class _ParquetRun(RunWriter):
             return self.store.commit(self.draft, run, self.groups, self._rows_digest(), kept)
 
     def _refuse_twice(self) -> None:
-        with engine() as reading:
+        with self.store._engine_of_runs() as reading:
             rows = REPEATED.format(rows="read_parquet(?)")
             file = glob.escape(str(self.draft / ROWS))
             repeated = reading.execute(rows, [file]).fetchall()

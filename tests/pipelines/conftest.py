@@ -21,6 +21,9 @@ import duckdb
 import pytest
 
 from pipelines.cli import main
+from pipelines.project.company import open_project_source
+from pipelines.project.kept_checks import kept_checks
+from pipelines.project.project import load_project
 from pipelines.weights.recommend import Recommended
 from pipelines.weights.report.report import weights_html
 from tests.pipelines.reports.page import Page
@@ -241,21 +244,34 @@ def taught(run: Run, hostile: Path, once: Once) -> Project:
         shutil.copytree(hostile, folder / "data")
         run("init", folder / "data", "-c", config, "--json").answer  # noqa: B018
         ran = run("train", "-c", config, "--json")
+        run("check", "-c", config, "--json").answer  # noqa: B018 - it is told again of every copy
         return [ran.answer, ran.err]
 
     folder, told = once("taught", teach)
     return Project(folder, folder / "healthscore.toml", *told)
 
 
-def _copy(taught: Project, folder: Path) -> Project:
-    shutil.copytree(taught.folder, folder, dirs_exist_ok=True)
-    return Project(folder, folder / taught.config.name, taught.trained, taught.err)
+def copy_of(company: Project, folder: Path) -> Project:
+    """Copy a company with what a check told of its tables, which hangs on where they lie."""
+    shutil.copytree(company.folder, folder, dirs_exist_ok=True)
+    copy = Project(folder, folder / company.config.name, company.trained, company.err)
+    told, place = map(_place_of_checks, (company, copy))
+    shutil.copyfile(told, place)
+    return copy
+
+
+def _place_of_checks(company: Project) -> Path:
+    opened = load_project(company.config)
+    with open_project_source(opened) as source:
+        place = kept_checks(opened, source)
+    assert place is not None
+    return place.file
 
 
 @pytest.fixture
 def project(taught: Project, tmp_path: Path) -> Project:
     """A copy to play with; its registry still reads the champion's files where they were made."""
-    return _copy(taught, tmp_path / "project")
+    return copy_of(taught, tmp_path / "project")
 
 
 @pytest.fixture(scope="session")
@@ -265,14 +281,14 @@ def scored(
     """A copy whose accounts were scored on the last day and on an earlier one."""
 
     def score(folder: Path) -> None:
-        copied = _copy(taught, folder)
+        copy = copy_of(taught, folder)
         for dated in ((), ("--as-of", "2025-03-15")):
-            run("score", "-c", copied.config, *dated, "--json").answer  # noqa: B018
+            run("score", "-c", copy.config, *dated, "--json").answer  # noqa: B018
 
     # Each worker has a copy of its own: commands look into the store while they run.
-    folder = tmp_path_factory.mktemp("scored") / "project"
-    shutil.copytree(once("scored", score)[0], folder)
-    return Project(folder, folder / taught.config.name, taught.trained, taught.err)
+    folder = once("scored", score)[0]
+    made = Project(folder, folder / taught.config.name, taught.trained, taught.err)
+    return copy_of(made, tmp_path_factory.mktemp("scored") / "project")
 
 
 CONFIG = """\

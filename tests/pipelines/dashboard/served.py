@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pipelines.dashboard.access.gate import Gate, gate_of
 from pipelines.dashboard.access.passwords import hash_password
@@ -60,35 +61,32 @@ def account_id(number: int) -> str:
 def company(folder: Path, accounts: int = 200) -> Project:
     """Write the tables and the configuration of a company whose names are an attack."""
     (folder / "data").mkdir(parents=True)
-    heads = ["account_id", "created_at", "name", "csm", "plan", "seats", "gender"]
-    rows = [
-        [
-            account_id(number),
-            f"2024-{1 + number % 12:02d}-01",
-            HOSTILE.get(number, f"Company {number} {'Gmbh' if number % 2 else 'Ltd'}"),
-            OWNERS[number % 4],
-            PLANS[number % 3],
-            number % 7 or "",
-            "x",
-        ]
-        for number in range(accounts)
-    ]
-    _write(folder / "data" / "accounts.csv", heads, rows)
-    terms = [
-        [account_id(number), "2024-01-01", "", f"2025-{2 + number % 6:02d}-01"]
-        for number in range(accounts)
-    ]
-    heads = ["account_id", "started_at", "ended_at", "renewal_at"]
-    _write(folder / "data" / "subscriptions.csv", heads, terms)
+    numbers = range(accounts)
+    ids = [account_id(number) for number in numbers]
+    # Typed columns: whoever opens a panel would first have to find out what texts mean.
+    described = {
+        "account_id": ids,
+        "created_at": [date(2024, 1 + number % 12, 1) for number in numbers],
+        "name": [
+            HOSTILE.get(number, f"Company {number} {'Gmbh' if number % 2 else 'Ltd'}")
+            for number in numbers
+        ],
+        "csm": [OWNERS[number % 4] or None for number in numbers],
+        "plan": [PLANS[number % 3] or None for number in numbers],
+        "seats": [number % 7 or None for number in numbers],
+        "gender": ["x"] * accounts,
+    }
+    terms = {
+        "account_id": ids,
+        "started_at": [date(2024, 1, 1)] * accounts,
+        "ended_at": pa.nulls(accounts, pa.date32()),
+        "renewal_at": [date(2025, 2 + number % 6, 1) for number in numbers],
+    }
+    pq.write_table(pa.table(described), folder / "data" / "accounts.parquet")
+    pq.write_table(pa.table(terms), folder / "data" / "subscriptions.parquet")
     path = folder / "healthscore.toml"
     path.write_text(CONFIG, encoding="utf-8")
     return load_project(path)
-
-
-def _write(file: Path, heads: list[str], rows: list[list[Any]]) -> None:
-    with file.open("w", encoding="utf-8", newline="") as opened:
-        writer = csv.writer(opened)
-        writer.writerows([heads, *rows])
 
 
 def issue_scores(

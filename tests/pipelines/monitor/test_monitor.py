@@ -25,7 +25,7 @@ from pipelines.monitor.monitor import monitor
 from pipelines.project.project import load_project
 from pipelines.project.rows import labelled_rows
 from tests.pipelines.changing import CHANGE, LAST, write_company
-from tests.pipelines.conftest import _make_hostile
+from tests.pipelines.conftest import _make_hostile, copy_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("monitor")]
 NAME = "healthscore"
@@ -221,7 +221,7 @@ def test_drift_of_the_simulated_company_is_noticed(project, run, tmp_path) -> No
 
 
 def test_issued_scores_are_read_and_a_feature_table_stands_in(scored, run, tmp_path) -> None:
-    shutil.copytree(scored.folder, tmp_path / "copy")
+    copy_of(scored, tmp_path / "copy")
     place = Place(tmp_path / "copy" / "healthscore.toml")
     project = load_project(place.config)
     checked = monitor(project, None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import duckdb
 import pytest
 
 from pipelines.project.project import load_project
+from tests.pipelines.conftest import copy_of
 
 EARLIER = "2025-03-15"
 
@@ -18,10 +18,7 @@ EARLIER = "2025-03-15"
 @pytest.fixture
 def copied(scored: Any, tmp_path: Path) -> Any:
     """A scored project to tamper with."""
-    shutil.copytree(scored.folder, tmp_path / "project")
-    return type(scored)(
-        tmp_path / "project", tmp_path / "project" / scored.config.name, scored.trained, scored.err
-    )
+    return copy_of(scored, tmp_path / "project")
 
 
 def verified(run: Any, project: Any, *more: object, code: int = 0) -> dict[str, Any]:

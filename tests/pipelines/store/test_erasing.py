@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from datetime import datetime
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 from features.errors import StoreError
 from pipelines.project.erase.runs import changes_of
-from pipelines.project.project import Project
+from pipelines.project.project import Project, load_project
 from pipelines.scoring.verify.seals import UNFINISHED
 from pipelines.store.opening import open_store
 from pipelines.store.runs import RunKey
@@ -156,31 +158,31 @@ def test_a_store_for_reading_erases_nothing(project: Project) -> None:
         store.write_erased([], NAME)
 
 
-@pytest.mark.parametrize("call", ["fsync", "replace"])
-@pytest.mark.parametrize("number", [1, 2, 3])
-def test_killed_midway_it_is_taken_up_again(
-    project: Project, kind: str, call: str, number: int
-) -> None:
+def test_killed_midway_it_is_taken_up_again(project: Project, kind: str, tmp_path: Path) -> None:
     if kind == "postgres":
         pytest.skip("it is one transaction")
     before = {row["account_id"]: row["score"] for row in read(project).to_pylist()}
-    child = os.fork()
-    if not child:
-        _die_at(call, number)
-        erase(project)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    check = checked(project)
-    if not check.same:
-        assert {part for one in check.changed for part in one.parts} == {UNFINISHED}
-    erase(project)
-    check = checked(project)
-    assert check.same, check.said
-    assert len(check.notes) == 1
-    assert b"very" not in bytes_of(project)
-    after = {row["account_id"]: row["score"] for row in read(project).to_pylist()}
-    assert after == {TOMBSTONE if name == NAME else name: score for name, score in before.items()}
-    assert os.WIFSIGNALED(status) or number > 1
+    kept = {TOMBSTONE if name == NAME else name: score for name, score in before.items()}
+    for call, number in product(("fsync", "replace"), (1, 2, 3)):
+        case = f"{call} {number}"
+        folder = shutil.copytree(project.folder, tmp_path / case)
+        stopped = load_project(folder / project.path.name)
+        child = os.fork()
+        if not child:
+            _die_at(call, number)
+            erase(stopped)
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        assert os.WIFSIGNALED(status) or number > 1, case
+        check = checked(stopped)
+        if not check.same:
+            assert {part for one in check.changed for part in one.parts} == {UNFINISHED}, case
+        erase(stopped)
+        check = checked(stopped)
+        assert check.same, (case, check.said)
+        assert len(check.notes) == 1, case
+        assert b"very" not in bytes_of(stopped), case
+        assert {row["account_id"]: row["score"] for row in read(stopped).to_pylist()} == kept, case
 
 
 def _die_at(call: str, number: int) -> None:

@@ -61,14 +61,9 @@ def test_runs_as_issued_fit_their_seals(project: Project) -> None:
     assert [seal.seal_before for seal in seals] == ["", seals[0].seal, seals[1].seal]
     assert check.newest == seals[-1].seal
     assert checked(project, noted=seals[1].seal).same
-
-
-def test_the_seal_is_told_when_a_run_is_issued(project: Project) -> None:
+    # Issuing tells the seal, and rows in any order and batches have that of their order.
     run = issue(project, batch(["B"]), key=KEYS[0], force=True)
     assert run.seal == checked(project).newest
-
-
-def test_rows_in_any_order_and_batches_have_the_seal_of_their_order(project: Project) -> None:
     rows = batch(ACCOUNTS, seed=9)
     turned = rows.take(list(range(5, -1, -1)))
     for number, batches in enumerate(
@@ -77,7 +72,7 @@ def test_rows_in_any_order_and_batches_have_the_seal_of_their_order(project: Pro
         issue(project, *batches, key=RunKey("main", DAY, f"order {number}"))
     assert checked(project).same
     with open_store(project, read_only=True) as store:
-        digests = {seal.rows_digest for seal in store.seals()[3:]}
+        digests = {seal.rows_digest for seal in store.seals()[4:]}
     assert len(digests) == 1
 
 
@@ -100,26 +95,69 @@ ROW_CHANGES = [
 ]
 
 
-@pytest.mark.parametrize("change", ROW_CHANGES)
-def test_a_changed_row_names_its_run(
-    project: Project, kind: str, used: PostgresServer | None, change: str
-) -> None:
+MOVES = {
+    "gone": (
+        "select * from rows where account_id <> 'A3'",
+        ["delete from score_rows where run_id = {run} and account_id = 'A3'"],
+    ),
+    "added": (
+        "select * from rows union all select * replace ('B' as account_id) from rows"
+        " where account_id = 'A3'",
+        [
+            "create table more as select * from score_rows where run_id = {run} and account_id ="
+            " 'A3'",
+            "update more set account_id = 'B'",
+            "insert into score_rows select * from more",
+        ],
+    ),
+    "swapped": (
+        "select * replace (if(account_id = 'A3', 'A4', if(account_id = 'A4', 'A3',"
+        " account_id)) as account_id) from rows",
+        [
+            "update score_rows set account_id = 'X' where run_id = {run} and account_id = 'A3'",
+            "update score_rows set account_id = 'A3' where run_id = {run} and account_id = 'A4'",
+            "update score_rows set account_id = 'A4' where run_id = {run} and account_id = 'X'",
+        ],
+    ),
+}
+
+
+def row_change(change: str) -> tuple[str, list[str]]:
+    """How one row is changed in a file, and in a table."""
     account = "A1" if change == "mrr = null" else "A3"
-    if kind == "parquet":
-        column, value = change.split(" = ")
-        select = f"case when account_id = '{account}' then {value} else {column} end as {column}"
-        rewrite_rows(project, "2", f"select * replace ({select}) from rows")
-    else:
-        change = change.replace("= [", "= array[")
-        sql(
-            project,
-            used,
-            f"update score_rows set {change} where run_id = 2 and account_id = '{account}'",
-        )
+    column, value = change.split(" = ")
+    select = f"case when account_id = '{account}' then {value} else {column} end as {column}"
+    update = f"update score_rows set {change.replace('= [', '= array[')}"
+    where = f" where run_id = {{run}} and account_id = '{account}'"
+    return f"select * replace ({select}) from rows", [update + where]
+
+
+def test_changed_rows_name_their_runs(
+    kind: str, used: PostgresServer | None, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    project = fresh(kind, tmp_path_factory, used)
+    changes = {change: row_change(change) for change in ROW_CHANGES} | MOVES
+    runs = {change: str(number) for number, change in enumerate([*changes, "none"], start=1)}
+    for run in runs.values():
+        issue(project, batch(ACCOUNTS, seed=1), key=RunKey("main", DAY, run))
+    statements = []
+    for change, (select, updates) in changes.items():
+        statements += [update.format(run=runs[change]) for update in updates]
+        if kind == "parquet":
+            rewrite_rows(project, runs[change], select)
+    if kind != "parquet":
+        sql(project, used, *statements)
     check = checked(project)
+    found = {run.model_version: run for run in check.changed}
     assert not check.same
-    assert [(run.model_version, run.parts[0]) for run in check.changed] == [("2", "its rows")]
-    assert check.said == ["2025-01-01 by model version 2, revision 1 (outcome main): its rows"]
+    for change in changes:
+        assert runs[change] in found, f"{change} is not noticed"
+        assert found[runs[change]].parts[0] == "its rows", change
+    for change in ROW_CHANGES:
+        said = f"2025-01-01 by model version {runs[change]}, revision 1 (outcome main): its rows"
+        assert said in check.said, change
+    assert len(found) == len(changes)
+    assert check.said == [str(run) for run in check.changed]
 
 
 def test_a_file_that_was_written_anew_with_the_same_rows_is_noticed(
@@ -133,39 +171,6 @@ def test_a_file_that_was_written_anew_with_the_same_rows_is_noticed(
     assert check.said == [
         "2025-01-01 by model version 2, revision 1 (outcome main): its file, beside its rows"
     ]
-
-
-@pytest.mark.parametrize("change", ["gone", "added", "swapped"])
-def test_rows_that_go_come_or_swap_are_noticed(
-    project: Project, kind: str, used: PostgresServer | None, change: str
-) -> None:
-    if kind == "parquet":
-        select = {
-            "gone": "select * from rows where account_id <> 'A3'",
-            "added": "select * from rows union all select * replace ('B' as account_id) from rows"
-            " where account_id = 'A3'",
-            "swapped": "select * replace (if(account_id = 'A3', 'A4', if(account_id = 'A4', 'A3',"
-            " account_id)) as account_id) from rows",
-        }
-        rewrite_rows(project, "2", select[change])
-    else:
-        statements = {
-            "gone": ["delete from score_rows where run_id = 2 and account_id = 'A3'"],
-            "added": [
-                "create table more as select * from score_rows where run_id = 2 and account_id ="
-                " 'A3'",
-                "update more set account_id = 'B'",
-                "insert into score_rows select * from more",
-            ],
-            "swapped": [
-                "update score_rows set account_id = 'X' where run_id = 2 and account_id = 'A3'",
-                "update score_rows set account_id = 'A3' where run_id = 2 and account_id = 'A4'",
-                "update score_rows set account_id = 'A4' where run_id = 2 and account_id = 'X'",
-            ],
-        }
-        sql(project, used, *statements[change])
-    (run,) = checked(project).changed
-    assert (run.model_version, run.parts[0]) == ("2", "its rows")
 
 
 def test_a_changed_description_names_its_run(

@@ -115,7 +115,7 @@ def test_an_owner_who_looks_after_nobody_is_marked(typed, project) -> None:
         "Nobody named 'An Lee' looks after an account, so that owner shows none; correct the name,"
         " or wait until the accounts table has it"
     ]
-    (project.folder / "data" / "accounts.csv").unlink()
+    (project.folder / "data" / "accounts.parquet").unlink()
     ran = typed("add", "bob", "--password-stdin", "--owner", "Ann Lee", "--json")
     assert ran.answer["warnings"][0].startswith("Whether the owners look after accounts could not")
 

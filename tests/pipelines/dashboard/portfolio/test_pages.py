@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from datetime import date
 
 import pytest
@@ -12,6 +11,7 @@ from pipelines.dashboard.portfolio.trend_bars import MOST, trend_bars
 from pipelines.portfolio.data import portfolio_report
 from pipelines.project.project import load_project
 from pipelines.store.opening import open_store
+from tests.pipelines.conftest import copy_of
 from tests.pipelines.dashboard.served import company, issue_scores, served, users_of
 from tests.pipelines.reports.page import Page
 
@@ -172,7 +172,7 @@ def test_who_may_see_nobody_is_told_so(bare) -> None:
 
 def test_a_real_company_is_summed_up_as_the_report_does(scored, tmp_path) -> None:
     folder = tmp_path / "project"
-    shutil.copytree(scored.folder, folder)
+    copy_of(scored, folder)
     config = folder / scored.config.name
     plays = '\n[plays.groups]\nusage = "Call the <b>sponsor</b>"\nprofile = "Renew early"\n'
     config.write_text(config.read_text(encoding="utf-8") + plays, encoding="utf-8")

@@ -310,7 +310,7 @@ def test_while_the_store_cannot_be_read_the_earlier_scores_serve_and_say_so(tmp_
 def test_without_its_tables_a_run_is_shown_by_ids(tmp_path) -> None:
     project = company(tmp_path / "company", 30)
     issue_scores(project, 30)
-    (tmp_path / "company" / "data" / "accounts.csv").unlink()
+    (tmp_path / "company" / "data" / "accounts.parquet").unlink()
     with Snapshots(project, asked_alone(project)) as snapshots:
         snapshots.refresh()
         found = snapshots.current("main")

@@ -16,6 +16,7 @@ import pytest
 
 from pipelines.dashboard.app import create_app
 from pipelines.project.project import load_project
+from tests.pipelines.conftest import copy_of
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
@@ -77,7 +78,7 @@ def serving(app: Any) -> Iterator[str]:
 def address(scored, tmp_path_factory) -> Iterator[str]:
     """A company that weighs surveys most, one of whose accounts has the name of an attack."""
     folder = tmp_path_factory.mktemp("seen") / "project"
-    shutil.copytree(scored.folder, folder)
+    copy_of(scored, folder)
     config = folder / scored.config.name
     told = config.read_text(encoding="utf-8")
     weights = "[scorecard]\nweights = { usage = 10, surveys = 60, support = 30 }\n"

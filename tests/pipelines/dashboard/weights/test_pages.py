@@ -20,6 +20,7 @@ from pipelines.project.project import load_project
 from pipelines.reports.wording import percent
 from pipelines.weights.rows import FULL_MODEL, RECOMMENDED, TODAY
 from pipelines.weights.what_if import WHAT_IF, what_if
+from tests.pipelines.conftest import copy_of
 from tests.pipelines.dashboard.opened_panel import ADMIN, EVERYBODY, LIMITED, opened_panel
 from tests.pipelines.reports.page import Page
 
@@ -34,7 +35,7 @@ CONFIGURED = "weights = { usage = 10, surveys = 60, support = 30 }"
 def panel(scored, tmp_path_factory):
     """A panel whose company weighs surveys most, and whose names of segments are an attack."""
     folder = tmp_path_factory.mktemp("weighed") / "project"
-    shutil.copytree(scored.folder, folder)
+    copy_of(scored, folder)
     config = folder / scored.config.name
     text = config.read_text(encoding="utf-8")
     assert "[scorecard]\n" in text

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import shutil
 from datetime import UTC, date, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +18,7 @@ from pipelines.plays.experiment.read import settled
 from pipelines.project.project import load_project
 from pipelines.store.issued import issued_run
 from pipelines.store.opening import open_store
+from tests.pipelines.conftest import copy_of
 
 SECTION = """
 [experiments.call]
@@ -32,7 +32,7 @@ smallest_change = 0.02
 @pytest.fixture
 def place(scored, tmp_path) -> Path:
     """A copy of the company that was scored twice, with an experiment."""
-    shutil.copytree(scored.folder, tmp_path / "copy")
+    copy_of(scored, tmp_path / "copy")
     config = tmp_path / "copy" / "healthscore.toml"
     with config.open("a", encoding="utf-8") as file:
         file.write(SECTION)

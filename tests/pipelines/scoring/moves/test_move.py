@@ -33,6 +33,7 @@ from pipelines.scoring.moves.move_screen import show_move
 from pipelines.store.issued import issued_scores
 from pipelines.store.opening import open_store
 from pipelines.store.runs import RunKey
+from tests.pipelines.conftest import copy_of
 
 EARLIER, BETWEEN, LATEST = date(2025, 3, 15), date(2025, 5, 1), date(2025, 7, 1)
 
@@ -94,7 +95,7 @@ def promote_another(folder: Path) -> dict[str, HealthModel]:
 def moved(scored, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moved]:
     """Version 1 scored two dates; version 2, promoted since, the later of them once more."""
     folder = tmp_path_factory.mktemp("moved") / "project"
-    shutil.copytree(scored.folder, folder)
+    copy_of(scored, folder)
     models = promote_another(folder)
     project = load_project(folder / "healthscore.toml")
     settings = project.settings

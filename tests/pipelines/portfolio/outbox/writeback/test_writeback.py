@@ -7,6 +7,8 @@ import shutil
 from collections.abc import Iterator
 from datetime import date, timedelta
 
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from features.errors import SettingsError, StoreError
@@ -312,9 +314,9 @@ def test_what_was_erased_is_not_written(ready, crm, run) -> None:
     project = ready("hubspot")
     crm.bad = {"A-0002": "wrong"}
     write_back(project)
-    for file in (project.folder / "data").glob("*.csv"):
-        lines = file.read_text("utf-8").split("\n")
-        file.write_text("\n".join(one for one in lines if "A-0002" not in one), "utf-8")
+    for file in (project.folder / "data").glob("*.parquet"):
+        rows = pq.read_table(file)
+        pq.write_table(rows.filter(pc.field("account_id") != "A-0002"), file)
     erased = run("erase", "A-0002", "-c", project.path, "--yes", "--json").answer
     assert erased["places"]["writeback"] >= 1
     assert "A-0002" not in (project.folder / "writeback.jsonl").read_text("utf-8")
