@@ -98,10 +98,14 @@ def clean_table(table: MappedTable, forms: Forms, reading: ReadingSettings) -> C
     """
     raw, forms = _with_numbered_months(table, forms)
     contract = table.contract
+
+    def table_form(column: Column) -> Form:
+        return forms.get((contract.name, column.name), PLAIN)
+
     texts = {
         column.name: value
         for column in table.columns()
-        if (value := _read_text(raw[column.name], column, forms, contract.name)) is not None
+        if (value := read_text(raw[column.name], column, table_form(column))) is not None
     }
     left_out, billed = dict(table.left_out), raw
     if contract.name == "invoices" and "amount" in raw.columns:
@@ -112,7 +116,7 @@ def clean_table(table: MappedTable, forms: Forms, reading: ReadingSettings) -> C
     read = billed.mutate(**texts) if texts else billed
     expressions: dict[str, ir.Value] = {}
     for column in table.columns():
-        form = PLAIN if column.name in texts else forms.get((contract.name, column.name), PLAIN)
+        form = PLAIN if column.name in texts else table_form(column)
         expressions[column.name] = clean_value(read[column.name], column, table.source_name, form)
     expressions |= {name: _clean_attribute(read[name]) for name in table.attributes}
     if contract.time_else in expressions:
@@ -147,14 +151,14 @@ def clean_table(table: MappedTable, forms: Forms, reading: ReadingSettings) -> C
     )
 
 
-def _read_text(value: ir.Value, column: Column, forms: Forms, table: str) -> ir.Value | None:
+def read_text(value: ir.Value, column: Column, form: Form) -> ir.Value | None:
     """Read a text as a time or a number; None for anything else.
 
-    It is a step of its own, as what becomes of it depends on several of its bounds.
+    It is a step of its own, which is read from then on in the plain form: what becomes of a value
+    asks for it several times, and would repeat all that it takes to read it.
     """
     if not value.type().is_string():
         return None
-    form = forms.get((table, column.name), PLAIN)
     if column.kind == "time":
         return read_time(value, form)
     return number_of_column(value, column, form) if column.kind == "number" else None

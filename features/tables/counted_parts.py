@@ -16,10 +16,12 @@ from features.tables.cleaning import (
     CleanTable,
     clean_value,
     number_of_column,
+    read_text,
 )
 from features.tables.mapping.contract import Column
 from features.tables.mapping.ends import is_no_end
 from features.tables.reading.evidence import Counts
+from features.tables.reading.forms import PLAIN
 from features.tables.reading.values import read_time
 
 LATEST_TIME = "latest:"
@@ -54,12 +56,18 @@ def raw_counts(table: CleanTable, raw: ir.Table, now: datetime | None) -> ir.Tab
         for name in table.attributes
         if table.cleaned[name].type().is_string() and not table.contract.is_open
     }
-    read = raw.select(
+    texts = {
+        f"{key} read": value
+        for key, column in columns.items()
+        if (value := read_text(raw[column.name], column, table.form(column.name))) is not None
+    }
+    parsed = raw.mutate(**texts) if texts else raw
+    read = parsed.select(
         **levels,
         **{
             f"{key} {what}": value
             for key, column in columns.items()
-            for what, value in _read(table, raw[column.name], column).items()
+            for what, value in _read(table, parsed, key, column).items()
         },
     )
     measures: dict[str, ir.Value] = {
@@ -80,22 +88,24 @@ def raw_counts(table: CleanTable, raw: ir.Table, now: datetime | None) -> ir.Tab
     return read.aggregate(**measures)
 
 
-def _read(table: CleanTable, value: ir.Value, column: Column) -> dict[str, ir.Value]:
+def _read(table: CleanTable, parsed: ir.Table, key: str, column: Column) -> dict[str, ir.Value]:
     """Return a column's values, and what is read of them."""
-    form = table.form(column.name)
+    value, form = parsed[column.name], table.form(column.name)
+    is_text, own = value.type().is_string(), value
+    if f"{key} read" in parsed.columns:
+        value, form = parsed[f"{key} read"], PLAIN
     cleaned = clean_value(value, column, table.source_name, form)
-    is_text = value.type().is_string()
-    read = {"text": value.cast("string"), "present": _is_present(value, column), "clean": cleaned}
+    read = {"text": own.cast("string"), "present": _is_present(own, column), "clean": cleaned}
     if column.may_never_come and (moment := read_time(value, form)) is not None:
         # A time that stands for none is read well.
         is_open = is_no_end(moment).fill_null(False)
         read |= {"clean": moment, "moment": cleaned}
-        read["open"] = is_open | is_open_word(value).fill_null(False) if is_text else is_open
+        read["open"] = is_open | is_open_word(own).fill_null(False) if is_text else is_open
     if column.kind == "number":
         read["clean"] = number_of_column(value, column, form)
     if column.kind == "time" and is_text:
-        read["zoned"] = value.re_search(ZONE_PATTERN)
-        read["clock"] = value.re_search(CLOCK_PATTERN)
+        read["zoned"] = own.re_search(ZONE_PATTERN)
+        read["clock"] = own.re_search(CLOCK_PATTERN)
     return read
 
 
