@@ -98,11 +98,27 @@ def clean_table(table: MappedTable, forms: Forms, reading: ReadingSettings) -> C
     """
     raw, forms = _with_numbered_months(table, forms)
     contract = table.contract
+
+    def table_form(column: Column) -> Form:
+        return forms.get((contract.name, column.name), PLAIN)
+
+    texts = {
+        column.name: value
+        for column in table.columns()
+        if (value := read_text(raw[column.name], column, table_form(column))) is not None
+    }
+    left_out, billed = dict(table.left_out), raw
+    if contract.name == "invoices" and "amount" in raw.columns:
+        # Nobody pays a credit note, and nobody owes it.
+        form = forms.get((contract.name, "amount"), PLAIN)
+        is_credit = (read_number(raw.amount, form) < 0).fill_null(False)
+        left_out[CREDIT_NOTES], billed = raw.filter(is_credit), raw.filter(~is_credit)
+    read = billed.mutate(**texts) if texts else billed
     expressions: dict[str, ir.Value] = {}
     for column in table.columns():
-        form = forms.get((contract.name, column.name), PLAIN)
-        expressions[column.name] = clean_value(raw[column.name], column, table.source_name, form)
-    expressions |= {name: _clean_attribute(raw[name]) for name in table.attributes}
+        form = PLAIN if column.name in texts else table_form(column)
+        expressions[column.name] = clean_value(read[column.name], column, table.source_name, form)
+    expressions |= {name: _clean_attribute(read[name]) for name in table.attributes}
     if contract.time_else in expressions:
         own = expressions.get(contract.time, ibis.null("timestamp"))
         expressions[contract.time] = own.fill_null(expressions[contract.time_else])
@@ -110,14 +126,7 @@ def clean_table(table: MappedTable, forms: Forms, reading: ReadingSettings) -> C
         expressions[contract.time] = last_day_of(expressions[contract.time], table.covers)
     if contract.name == "accounts" and contract.time not in expressions:
         expressions[contract.time] = ibis.null("timestamp")
-    cleaned = raw.select(**expressions)
-    left_out = dict(table.left_out)
-    if contract.name == "invoices" and "amount" in raw.columns:
-        # Nobody pays a credit note, and nobody owes it.
-        form = forms.get((contract.name, "amount"), PLAIN)
-        is_credit = (read_number(raw.amount, form) < 0).fill_null(False)
-        left_out[CREDIT_NOTES] = raw.filter(is_credit)
-        cleaned = raw.filter(~is_credit).select(**expressions)
+    cleaned = read.select(**expressions)
     rows = cleaned.filter(cleaned.account_id.notnull())
     if contract.name != "accounts" and contract.time in expressions:
         rows = rows.filter(rows[contract.time].notnull())
@@ -140,6 +149,19 @@ def clean_table(table: MappedTable, forms: Forms, reading: ReadingSettings) -> C
         notes=tuple(notes),
         decided=tuple(note for note in decided if note),
     )
+
+
+def read_text(value: ir.Value, column: Column, form: Form) -> ir.Value | None:
+    """Read a text as a time or a number; None for anything else.
+
+    It is a step of its own, which is read from then on in the plain form: what becomes of a value
+    asks for it several times, and would repeat all that it takes to read it.
+    """
+    if not value.type().is_string():
+        return None
+    if column.kind == "time":
+        return read_time(value, form)
+    return number_of_column(value, column, form) if column.kind == "number" else None
 
 
 def _with_numbered_months(table: MappedTable, forms: Forms) -> tuple[ir.Table, Forms]:

@@ -1,21 +1,158 @@
-"""Counts over a table that are put together from counts over its parts."""
+"""Counts of what cannot be read of a table, and counts put together from those of its parts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
+import ibis
 import ibis.expr.types as ir
 
 from features.sources.engines.engine import Remembered
-from features.tables.cleaning import CleanTable
-from features.tables.reading.forms import Counts
+from features.sources.files.plain_forms import is_open_word, without_missing_words, without_none
+from features.tables.cleaning import (
+    CLOCK_PATTERN,
+    ZONE_PATTERN,
+    CleanTable,
+    clean_value,
+    number_of_column,
+    read_text,
+)
+from features.tables.mapping.contract import Column
+from features.tables.mapping.ends import is_no_end
+from features.tables.reading.evidence import Counts
+from features.tables.reading.forms import PLAIN
+from features.tables.reading.values import read_time
 
 LATEST_TIME = "latest:"
 """Begins the key of a column's latest time."""
 Measures = Mapping[str, ir.Value]
 _LEAST = ("example:", "first")
 _MOST = ("open_example:", "most_example:", LATEST_TIME)
+
+
+def raw_counts(table: CleanTable, raw: ir.Table, now: datetime | None) -> ir.Table:
+    """Count unreadable and impossible values of every mapped column, in one row.
+
+    What was read is a column of its own: written out wherever it is counted, it would take longer
+    to plan than the scan takes.
+
+    Parameters
+    ----------
+    table : CleanTable
+        The table.
+    raw : ibis table
+        Its rows, or some of them, before they were cleaned.
+    now : datetime or None
+        What lies after it is in the future; without it, the latest time of a column stands for how
+        many are.
+    """
+    columns = {
+        str(place): table.contract.column(name)
+        for place, name in enumerate(name for name in raw.columns if name not in table.attributes)
+    }
+    levels = {
+        f"level {name}": raw[name]
+        for name in table.attributes
+        if table.cleaned[name].type().is_string() and not table.contract.is_open
+    }
+    texts = {
+        f"{key} read": value
+        for key, column in columns.items()
+        if (value := read_text(raw[column.name], column, table.form(column.name))) is not None
+    }
+    parsed = raw.mutate(**texts) if texts else raw
+    read = parsed.select(
+        **levels,
+        **{
+            f"{key} {what}": value
+            for key, column in columns.items()
+            for what, value in _read(table, parsed, key, column).items()
+        },
+    )
+    measures: dict[str, ir.Value] = {
+        f"levels:{name.removeprefix('level ')}": read[name].nunique() for name in levels
+    }
+    for key, column in columns.items():
+        values = {
+            name.removeprefix(f"{key} "): read[name]
+            for name in read.columns
+            if name.startswith(f"{key} ")
+        }
+        for what, measure in _raw_measures(values, column, now).items():
+            measures[f"{what}:{column.name}"] = measure
+    if table.is_dated:
+        own = [read[f"{key} present"] for key, column in columns.items()
+               if column.name in own_times(table)]  # fmt: skip
+        measures[f"absent:{table.contract.time}"] = (~ibis.or_(*own)).sum()
+    return read.aggregate(**measures)
+
+
+def _read(table: CleanTable, parsed: ir.Table, key: str, column: Column) -> dict[str, ir.Value]:
+    """Return a column's values, and what is read of them."""
+    value, form = parsed[column.name], table.form(column.name)
+    is_text, own = value.type().is_string(), value
+    if f"{key} read" in parsed.columns:
+        value, form = parsed[f"{key} read"], PLAIN
+    cleaned = clean_value(value, column, table.source_name, form)
+    read = {"text": own.cast("string"), "present": _is_present(own, column), "clean": cleaned}
+    if column.may_never_come and (moment := read_time(value, form)) is not None:
+        # A time that stands for none is read well.
+        is_open = is_no_end(moment).fill_null(False)
+        read |= {"clean": moment, "moment": cleaned}
+        read["open"] = is_open | is_open_word(own).fill_null(False) if is_text else is_open
+    if column.kind == "number":
+        read["clean"] = number_of_column(value, column, form)
+    if column.kind == "time" and is_text:
+        read["zoned"] = own.re_search(ZONE_PATTERN)
+        read["clock"] = own.re_search(CLOCK_PATTERN)
+    return read
+
+
+def _raw_measures(
+    values: Mapping[str, ir.Value], column: Column, now: datetime | None
+) -> dict[str, ir.Value]:
+    text, present, read = values["text"], values["present"], values["clean"]
+    unread = present & read.isnull()
+    measures: dict[str, ir.Value] = {
+        "present": present.sum(),
+        "unreadable": unread.sum(),
+        "example": text.min(where=unread),
+        "most_example": text.max(where=unread),
+    }
+    if column.name == "account_id":
+        measures["absent"] = (~present).sum()
+    if "open" in values:
+        measures["open"] = values["open"].sum()
+        measures["open_example"] = text.max(where=values["open"])
+    if column.kind == "number":
+        measures["infinite"] = read.isinf().sum()
+        if column.nonnegative:
+            measures["negative"] = ((read < 0) & ~read.isinf()).sum()
+    if column.kind == "time" and not column.planned:
+        moment = values.get("moment", read)
+        if now is None:
+            measures[LATEST_TIME.removesuffix(":")] = moment.max()
+        else:
+            measures["future"] = (moment > ibis.literal(now)).sum()
+    if "zoned" in values:
+        measures["zoned"] = values["zoned"].sum()
+        measures["unzoned"] = (values["clock"] & ~values["zoned"]).sum()
+    return measures
+
+
+def _is_present(value: ir.Value, column: Column) -> ir.Value:
+    if not value.type().is_string():
+        return value.notnull()
+    if column.kind in ("time", "number"):
+        return without_none(value, may_be_open=column.may_never_come).notnull()
+    return without_missing_words(value).notnull()
+
+
+def own_times(table: CleanTable) -> list[str]:
+    """List the mapped columns that say when a row happened: one of them is enough."""
+    times = {table.contract.time, table.contract.time_else}
+    return [name for name in table.raw.columns if name in times]
 
 
 def is_counted_by_parts(table: CleanTable, remembered: Remembered) -> bool:
@@ -32,7 +169,6 @@ def counted_by_parts(
     table: CleanTable,
     now: datetime,
     remembered: Remembered,
-    raw_measures: Callable[[ir.Table], Measures],
     fact_measures: Callable[[CleanTable, ir.Table], Measures],
 ) -> tuple[Counts, Counts] | None:
     """Count over each part of a table that was not counted before, and put all together.
@@ -45,8 +181,8 @@ def counted_by_parts(
         What lies after it is in the future.
     remembered : Remembered
         What was counted before.
-    raw_measures, fact_measures : callable
-        Return what is counted of raw and of cleaned rows.
+    fact_measures : callable
+        Returns what is counted of cleaned rows.
 
     Returns
     -------
@@ -55,7 +191,7 @@ def counted_by_parts(
         another on each night.
     """
     own = table.contract.time
-    raw = remembered.each(table.raw, lambda rows: rows.aggregate(**raw_measures(rows)))
+    raw = remembered.each(table.raw, lambda rows: raw_counts(table, rows, None))
     facts = remembered.each(
         table.cleaned,
         lambda rows: rows.aggregate(**fact_measures(table, rows), **{LATEST_TIME: rows[own].max()}),

@@ -96,16 +96,19 @@ def without_strays(
     dict of str to Finding
         Per table that holds strays, what is said of them.
     """
-    last: list[tuple[datetime, str]] = []
     ended = {name: table for name, table in tables.items() if table.is_dated}
-    for name, table in ended.items():
-        last += [(time, name) for time in _newest(table, now, remembered)]
-    last.sort(reverse=True)
+    newest = {name: _newest(table, now, remembered) for name, table in ended.items()}
+    last = sorted(((time, name) for name, times in newest.items() for time in times), reverse=True)
     for place in range(1, min(MOST_STRAYS, len(last) - 1) + 1):
         after, before = last[place - 1][0], last[place][0]
         if after - before > GAP:
-            # Counted once there is such a gap, which is seldom.
-            rows = sum(int(_times(table, now).count().execute()) for table in ended.values())
+            # Counted once there is such a gap, which is seldom, and where these are not all.
+            rows = sum(
+                len(newest[name])
+                if len(newest[name]) <= MOST_STRAYS
+                else int(_times(table, now).count().execute())
+                for name, table in ended.items()
+            )
             if rows < FEWEST_ROWS:
                 break
             strays = [name for _, name in last[:place]]

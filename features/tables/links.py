@@ -11,7 +11,7 @@ from features.errors import DataError, sample
 from features.sources.engines.engine import NOTHING, Remembered
 from features.tables.cleaning import CleanTable
 from features.tables.counted_parts import by_account, is_counted_by_parts
-from features.tables.reading.forms import Counts
+from features.tables.reading.evidence import Counts
 
 NEVER_LEFT_OUT = ("accounts", "subscriptions", "churn_events", "labels")
 FEWEST_ROWS = 10

@@ -13,26 +13,21 @@ import ibis.expr.types as ir
 from features.errors import DataError, sample
 from features.json_values import Json, JsonReady
 from features.sources.engines.engine import NOTHING, Remembered
-from features.sources.files.plain_forms import is_open_word, without_missing_words, without_none
-from features.tables.cleaning import (
-    CLOCK_PATTERN,
-    CREDIT_NOTES,
-    ZONE_PATTERN,
-    CleanTable,
-    clean_value,
-    number_of_column,
+from features.tables.cleaning import CREDIT_NOTES, CleanTable
+from features.tables.counted_parts import (
+    counted_by_parts,
+    is_counted_by_parts,
+    own_times,
+    raw_counts,
 )
-from features.tables.counted_parts import LATEST_TIME, counted_by_parts, is_counted_by_parts
 from features.tables.doubts import row_doubts
 from features.tables.label_quality import refuse_wrong_labels
 from features.tables.links import links_to_accounts
 from features.tables.mapping.contract import Column
-from features.tables.mapping.ends import is_no_end
 from features.tables.mapping.finding import Code, Finding
 from features.tables.mapping.reading_settings import MAY_BE_LOST
-from features.tables.reading.forms import Counts
+from features.tables.reading.evidence import Counts
 from features.tables.reading.unreadable import refuse_unreadable
-from features.tables.reading.values import read_time
 
 MANY_LEVELS = 100
 NEVER_EMPTY = ("accounts", "subscriptions")
@@ -141,12 +136,10 @@ def inspect_table(
 def _counted(table: CleanTable, now: datetime, remembered: Remembered) -> tuple[Counts, Counts]:
     """Count over the raw and over the cleaned rows."""
     if is_counted_by_parts(table, remembered):
-        counted = counted_by_parts(
-            table, now, remembered, lambda raw: _raw_measures(table, raw, None), _fact_measures
-        )
+        counted = counted_by_parts(table, now, remembered, _fact_measures)
         if counted is not None:
             return counted
-    raw = table.raw.aggregate(**_raw_measures(table, table.raw, now)).execute().iloc[0].to_dict()
+    raw = raw_counts(table, table.raw, now).execute().iloc[0].to_dict()
     kept = table.cleaned
     if not table.is_dated:
         kept = kept.mutate(**{table.contract.time: ibis.null("timestamp")})
@@ -207,75 +200,6 @@ def _refuse_duplicate_accounts(table: CleanTable) -> None:
         )
 
 
-def _raw_measures(table: CleanTable, raw: ir.Table, now: datetime | None) -> dict[str, ir.Value]:
-    """Build the counts of unreadable and impossible values of every mapped column.
-
-    Without a time of counting, the latest time of a column stands for how many are in the future.
-    """
-    measures: dict[str, ir.Value] = {
-        f"levels:{name}": raw[name].nunique()
-        for name in table.attributes
-        if table.cleaned[name].type().is_string() and not table.contract.is_open
-    }
-    for name in raw.columns:
-        if name in table.attributes:
-            continue
-        column = table.contract.column(name)
-        value = raw[name]
-        form = table.form(name)
-        cleaned = clean_value(value, column, table.source_name, form)
-        is_text = value.type().is_string()
-        present = _is_present(value, column)
-        measures[f"present:{name}"] = present.sum()
-        if name == "account_id":
-            measures[f"absent:{name}"] = raw.count() - present.sum()
-        unread = present & cleaned.isnull()
-        if column.may_never_come and (moment := read_time(value, form)) is not None:
-            # A time that stands for none is read well.
-            unread = present & moment.isnull()
-            is_open = is_no_end(moment).fill_null(False)
-            is_open = is_open | is_open_word(value).fill_null(False) if is_text else is_open
-            measures[f"open:{name}"] = is_open.sum()
-            measures[f"open_example:{name}"] = value.cast("string").max(where=is_open)
-        if column.kind == "number":
-            number = number_of_column(value, column, form)
-            unread = present & number.isnull()
-            measures[f"infinite:{name}"] = number.isinf().sum()
-            if column.nonnegative:
-                measures[f"negative:{name}"] = ((number < 0) & ~number.isinf()).sum()
-        measures[f"unreadable:{name}"] = unread.sum()
-        measures[f"example:{name}"] = value.cast("string").min(where=unread)
-        measures[f"most_example:{name}"] = value.cast("string").max(where=unread)
-        if column.kind == "time":
-            if not column.planned and now is None:
-                measures[f"{LATEST_TIME}{name}"] = cleaned.max()
-            elif not column.planned:
-                measures[f"future:{name}"] = (cleaned > ibis.literal(now)).sum()
-            if is_text:
-                zoned = value.re_search(ZONE_PATTERN)
-                measures[f"zoned:{name}"] = zoned.sum()
-                measures[f"unzoned:{name}"] = (value.re_search(CLOCK_PATTERN) & ~zoned).sum()
-    if table.is_dated:
-        own = [table.contract.column(name) for name in _own_times(table)]
-        timed = ibis.or_(*(_is_present(raw[column.name], column) for column in own))
-        measures[f"absent:{table.contract.time}"] = raw.count() - timed.sum()
-    return measures
-
-
-def _is_present(value: ir.Value, column: Column) -> ir.Value:
-    if not value.type().is_string():
-        return value.notnull()
-    if column.kind in ("time", "number"):
-        return without_none(value, may_be_open=column.may_never_come).notnull()
-    return without_missing_words(value).notnull()
-
-
-def _own_times(table: CleanTable) -> list[str]:
-    """List the mapped columns that say when a row happened: one of them is enough."""
-    times = {table.contract.time, table.contract.time_else}
-    return [name for name in table.raw.columns if name in times]
-
-
 def _findings(table: CleanTable, columns: list[Column], counts: Counts) -> list[Finding]:
     findings = [*_left_out(table), *table.notes, *row_doubts(table)]
 
@@ -303,7 +227,7 @@ def _findings(table: CleanTable, columns: list[Column], counts: Counts) -> list[
     add(
         "no-time",
         f"absent:{table.contract.time}",
-        f"rows without {' or '.join(_own_times(table))} {fate}",
+        f"rows without {' or '.join(own_times(table))} {fate}",
     )
     for column in columns:
         name = column.name

@@ -19,7 +19,8 @@ from features.errors import first_line
 from features.sources.duckdb import duckdb_engine
 from features.sources.engines.engine import Engine
 from features.sources.source import Source
-from features.tables.company import READ_AS_SHOWN, Company, load_company
+from features.tables.cleaning import CleanTable
+from features.tables.company import READ_AS_SHOWN, Company, clean_tables, load_company
 from features.tables.mapping.mapping import TablesSettings
 from features.tables.mapping.reading_settings import ReadingSettings
 from tests.features.lakes import (
@@ -40,6 +41,7 @@ from tests.features.servers import (
 from tests.features.worlds import LAYOUT, World, filled_world, random_value, random_worlds
 
 CompanyOf = Callable[..., Company]
+Read = Callable[..., dict[str, CleanTable]]
 
 
 @pytest.fixture(scope="session")
@@ -90,7 +92,6 @@ READ_INTO_DUCKDB = (
     "lake",
     pytest.param("mysql", marks=[pytest.mark.mysql, pytest.mark.xdist_group("mysql")]),
 )
-ELSEWHERE = (*ENGINES[1:], *READ_INTO_DUCKDB)
 Load = Callable[[Mapping[str, Any]], Source]
 
 
@@ -238,10 +239,20 @@ def company_quick(request: pytest.FixtureRequest) -> CompanyOf:
     return company_from(request.getfixturevalue(f"load_{request.param}"))
 
 
-@pytest.fixture(scope="session", params=ELSEWHERE)
-def company_elsewhere(request: pytest.FixtureRequest) -> CompanyOf:
-    """Return the same function for the engines that are compared with DuckDB."""
-    return company_from(request.getfixturevalue(f"load_{request.param}"))
+@pytest.fixture(scope="session", params=ENGINES[:2])
+def read_quick(request: pytest.FixtureRequest) -> Read:
+    """Return a function that maps and cleans tables and counts nothing, a tenth of the work."""
+    load = request.getfixturevalue(f"load_{request.param}")
+
+    def read(
+        tables: Mapping[str, Any], mapping: Mapping[str, Any] | None = None, **reading: Any
+    ) -> dict[str, CleanTable]:
+        settings = TablesSettings.model_validate(mapping or {name: {} for name in tables})
+        return clean_tables(
+            load(tables), settings, ReadingSettings(**reading), may_have_copies=False
+        )
+
+    return read
 
 
 @pytest.fixture(scope="session", params=ENGINES[1:])
@@ -276,6 +287,14 @@ def company_of_world(company_of: CompanyOf) -> Callable[[World], Company]:
 def full_company(full_world: World, company_of_world: Callable[[World], Company]) -> Company:
     """Return the full world, mapped and counted; nobody changes it."""
     return company_of_world(full_world)
+
+
+@pytest.fixture(scope="session")
+def full_computed(company_computed: CompanyOf, full_world: World) -> Company:
+    """Return the full world on an engine that computes otherwise than DuckDB."""
+    mapping: dict[str, Any] = {name: {} for name in full_world.columns}
+    mapping["accounts"] = {"attributes": ["industry", "employees"]}
+    return company_computed(full_world.arrow(), mapping, known_until=date(2024, 7, 1))
 
 
 @pytest.fixture

@@ -36,14 +36,9 @@ def mapping(full_world: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def other(company_computed: Any, full_world: Any, mapping: dict[str, Any]) -> Company:
-    return company_computed(full_world.arrow(), mapping, known_until=date(2024, 7, 1))
-
-
-@pytest.fixture(scope="session")
-def found(other: Company) -> FeatureRows:
+def found(full_computed: Company) -> FeatureRows:
     """The feature table of another engine, which plans it for long: built once."""
-    return feature_rows(other, DATES, OUTCOME, SETTINGS, labelled=True)
+    return feature_rows(full_computed, DATES, OUTCOME, SETTINGS, labelled=True)
 
 
 def test_the_feature_table_is_the_same(full_company: Company, found: FeatureRows) -> None:
@@ -77,8 +72,8 @@ def assert_same_quality(company: Company, reference: Company) -> None:
         assert {**counted, "source_name": ""} == {**quality.to_dict(), "source_name": ""}
 
 
-def test_quality_is_the_same(full_company: Company, other: Company) -> None:
-    assert_same_quality(other, full_company)
+def test_quality_is_the_same(full_company: Company, full_computed: Company) -> None:
+    assert_same_quality(full_computed, full_company)
 
 
 def test_what_duckdb_reads_elsewhere_is_the_same(

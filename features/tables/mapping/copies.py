@@ -67,7 +67,7 @@ def without_copies(
         return table, []
     # Rows that are alike are alike in the mapped columns: most tables need no look at the others.
     few = table.select(*dict.fromkeys(mapped.values()))
-    if not copies_in(few) or not (copies := copies_in(table)):
+    if not copies_in(few)[1] or not (copies := copies_in(table)[1]):
         return table, []
     single = compute("without_copies", table.distinct())
     if drop or name == "accounts" or _is_appended(table, copies) or _has_key(single, mapped):
@@ -99,9 +99,12 @@ def _has_key(single: ir.Table, mapped: Mapping[str, str]) -> bool:
     return any(int(row[f"n{i}"]) == int(row["rows"]) for i in range(len(ids)))
 
 
-def copies_in(table: ir.Table) -> int:
-    """Count the rows that are alike in every column to one before them."""
-    return int(table.count().execute()) - int(table.distinct().count().execute())
+def copies_in(table: ir.Table) -> tuple[int, int]:
+    """Count the rows, and those that are alike in every column to one before them."""
+    each = table.group_by(table.columns).aggregate(__n=lambda rows: rows.count())
+    counts = each.aggregate(rows=each["__n"].sum(), single=each.count()).execute().iloc[0]
+    rows = 0 if counts["rows"] != counts["rows"] else int(counts["rows"] or 0)
+    return rows, rows - int(counts["single"])
 
 
 def _repeated_events(
@@ -124,7 +127,7 @@ def _repeated_events(
         remembered.each(table, lambda rows: _of_first_accounts(rows, account)),
         account,
     )
-    rows, copies = int(events.count().execute()), copies_in(events)
+    rows, copies = copies_in(events)
     if rows < APPENDED_ROWS or copies < 0.01 * rows:
         return [], None
     text = (
@@ -162,9 +165,7 @@ def latest_versions(
 ) -> tuple[ir.Table, list[Finding]]:
     """Of rows that share an account and a key, keep the one that says most and latest."""
     keyed = table.filter(table[key].notnull() & (table[key].cast("string").strip() != ""))
-    repeats = int(keyed.count().execute()) - int(
-        keyed.select(account, key).distinct().count().execute()
-    )
+    _, repeats = copies_in(keyed.select(account, key))
     if not repeats:
         return table, []
     newest = [ibis.desc(table[name], nulls_first=False) for name in order]

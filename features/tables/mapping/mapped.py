@@ -158,7 +158,7 @@ def _narrowed(table: ir.Table, asked: Collection[str], mapping: TableMapping) ->
     folded = {name.casefold() for name in asked}
     few = table.select(*(name for name in table.columns
                          if name.casefold() in folded or _SAID_OF_ROWS.search(name)))  # fmt: skip
-    return table if copies_in(few) else few
+    return table if copies_in(few)[1] else few
 
 
 def _without_blanks(table: ir.Table) -> ir.Table:

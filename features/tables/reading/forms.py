@@ -11,45 +11,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import ibis
-import ibis.expr.types as ir
-
 from features.errors import DataError, sample
-from features.sources.files.plain_forms import without_none
-from features.tables.mapping.contract import Column
 from features.tables.mapping.mapped import MappedTable
-from features.tables.mapping.month_names import BEGINNINGS, is_month, is_named, is_named_short
+from features.tables.mapping.month_names import BEGINNINGS
 from features.tables.mapping.reading_settings import ReadingSettings
-from features.tables.mapping.written import (
-    COMPACT,
-    COMPACT_TIME,
-    OTHER_TIME,
-    PARTS,
-    PLAIN_TIME,
-    REST,
-    bare_number,
-    currency_sign,
-    written_number,
-)
+from features.tables.reading.evidence import Counts, evidence
 from features.tables.reading.unreadable import is_too_many
-
-Counts = Mapping[str, float | str | None]
-"""What a query counted, and examples of what it counted."""
-_DIGITS = r"^[0-9]+([.][0-9]+)?$"
-_COMMA = (
-    r"^[+-]?([0-9]{1,3}([.][0-9]{3})+,[0-9]+|[0-9]*,([0-9]{1,2}|[0-9]{4,})"
-    r"|(0|[0-9]{4,}),[0-9]+|[0-9]{1,3}([.][0-9]{3}){2,})$"
-)
-_POINT = (
-    r"^[+-]?([0-9]{1,3}(,[0-9]{3})+[.][0-9]+|[0-9]*[.]([0-9]{1,2}|[0-9]{4,})"
-    r"|(0|[0-9]{4,})[.][0-9]+|[0-9]{1,3}(,[0-9]{3}){2,}|[0-9]+[.][0-9]+[eE][+-]?[0-9]+)$"
-)
-_OPEN_COMMA = r"^[+-]?[1-9][0-9]{0,2},[0-9]{3}$"
-_OPEN_POINT = r"^[+-]?[1-9][0-9]{0,2}[.][0-9]{3}$"
-EXCEL_DAYS = (20_000.0, 80_000.0)
-"""Serial days of the years 1954 to 2119."""
-UNIX_SECONDS = (3e8, 4.2e9)
-"""Seconds since 1970 of the years 1979 to 2103."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +81,7 @@ def decide_forms(
         tuple[str, str], tuple[MappedTable, dict[str, float | str | None], Counter[str]]
     ] = {}
     for table in tables:
-        for name, values in _evidence(table).items():
+        for name, values in evidence(table).items():
             rows[table.contract.name, name] = (table, values, _counts(values))
     orders = {order for _, _, counts in rows.values() if (order := _shown_order(counts))}
     marks = {mark for _, _, counts in rows.values() if (mark := _shown_mark(counts))}
@@ -130,88 +97,6 @@ def decide_forms(
             form = _number_form(named, counts, values, marks, settings)
         forms[table_name, name] = replace(form, note=f"{name}: {form.note}" if form.note else "")
     return forms
-
-
-def _evidence(table: MappedTable) -> dict[str, dict[str, float | str | None]]:
-    """Count, in one scan, what the values of each column show."""
-    measures = {
-        f"{column.name} {what}": measure
-        for column in table.columns()
-        for what, measure in _measures(table.raw[column.name], column).items()
-    }
-    if not measures:
-        return {}
-    evidence: dict[str, dict[str, float | str | None]] = {}
-    for key, value in table.raw.aggregate(**measures).execute().iloc[0].to_dict().items():
-        name, _, what = key.partition(" ")
-        evidence.setdefault(name, {})[what] = value
-    return evidence
-
-
-def _measures(value: ir.Value, column: Column) -> dict[str, ir.Value]:
-    """Count what a column's values show, for those columns that may show anything."""
-    kind = value.type()
-    if column.kind == "time" and kind.is_numeric() and not kind.is_boolean():
-        digits = value.cast("int64").cast("string")
-        months = is_month(digits)
-        return {
-            "numbers": value.count(),
-            "compact": (digits.re_search(f"{COMPACT}|{COMPACT_TIME}") | months).sum(),
-            "months": months.sum(),
-            "month_example": digits.max(where=months),
-            "number_example": value.max().cast("string"),
-        } | _sizes(value.cast("float64"))
-    if not kind.is_string() or column.kind not in ("time", "number"):
-        return {}
-    text = without_none(value, may_be_open=column.may_never_come).strip()
-    if column.kind == "time":
-        parted = text.re_search(PARTS + REST)
-        above_12 = "(1[3-9]|[2-9][0-9])"
-        first = text.re_search(f"^{above_12}[-/.]")
-        second = text.re_search(f"^[0-9]{{1,2}}[-/.]{above_12}[-/.]")
-        short = parted & text.re_search("^[0-9]{1,2}[-/.][0-9]{1,2}[-/.][0-9]{2}($|[^0-9])")
-        months = is_month(text)
-        number = text.re_search(_DIGITS) & ~text.re_search(f"{COMPACT}|{COMPACT_TIME}") & ~months
-        named, named_short = is_named(text), is_named_short(text)
-        short = short | named_short
-        return {
-            "present": text.count(),
-            "parted": parted.sum(),
-            "first": (parted & first).sum(),
-            "second": (parted & second).sum(),
-            "pointed": (parted & text.re_search("^[0-9]{1,2}[.]")).sum(),
-            "other": (text.re_search(OTHER_TIME) & ~text.re_search(PLAIN_TIME)).sum(),
-            "named": named.sum(),
-            "named_example": text.max(where=named),
-            "short": short.sum(),
-            "short_example": text.max(where=short),
-            "months": months.sum(),
-            "month_example": text.max(where=months),
-            "numbers": number.sum(),
-            "example": text.max(where=parted),
-            "number_example": text.max(where=number),
-        } | _sizes(ibis.ifelse(number, text, ibis.null("string")).try_cast("float64"))
-    text = bare_number(text)
-    open_one = text.re_search(_OPEN_COMMA) | text.re_search(_OPEN_POINT)
-    return {
-        "comma": text.re_search(_COMMA).sum(),
-        "point": text.re_search(_POINT).sum(),
-        "open_comma": text.re_search(_OPEN_COMMA).sum(),
-        "open_point": text.re_search(_OPEN_POINT).sum(),
-        "other": (text.notnull() & written_number(value).isnull()).sum(),
-        "sign_first": currency_sign(value).min(),
-        "sign_last": currency_sign(value).max(),
-        "example": text.max(where=open_one),
-    }
-
-
-def _sizes(number: ir.Value) -> dict[str, ir.Value]:
-    unix = ibis.or_(*(number.between(*_scaled(scale)) for scale in (1.0, 1e3, 1e6, 1e9)))
-    return {"unix": unix.sum(), "excel": number.between(*EXCEL_DAYS).sum()}
-
-
-def _scaled(scale: float) -> tuple[float, float]:
-    return UNIX_SECONDS[0] * scale, UNIX_SECONDS[1] * scale
 
 
 def _counts(row: Counts) -> Counter[str]:

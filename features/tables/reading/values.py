@@ -7,7 +7,8 @@ import ibis.expr.types as ir
 
 from features.tables.mapping.month_names import month_day
 from features.tables.mapping.written import written_number, written_time
-from features.tables.reading.forms import EXCEL_DAYS, UNIX_SECONDS, Form
+from features.tables.reading.evidence import EXCEL_DAYS, UNIX_SECONDS
+from features.tables.reading.forms import Form
 
 _MICROSECONDS = ((1.0, 1e6), (1e3, 1e3), (1e6, 1.0), (1e9, 1e-3))
 """Units of a second in which times since 1970 are counted, and what makes them microseconds."""

@@ -10,9 +10,12 @@ import pandas as pd
 import pytest
 
 from features.errors import DataError
-from features.tables.company import Company
+from features.sources.source import Source
+from features.tables.company import Company, clean_tables, load_company
+from features.tables.mapping.mapping import TablesSettings
 
 CompanyOf = Callable[..., Company]
+Load = Callable[..., Source]
 DAY, LATER = datetime(2023, 3, 28), datetime(2024, 1, 23, 18, 41)
 NEVER = [pd.NaT, pd.NaT]
 # The ids of a company that writes them like numbers, times and days.
@@ -77,41 +80,47 @@ def frames(company: Company) -> dict[str, list[list[Any]]]:
     return listed
 
 
-def test_what_is_written_otherwise_is_read_as_what_it_says(company_on: CompanyOf) -> None:
-    right = frames(company_on(RIGHT))
+def test_what_is_written_otherwise_is_read_as_what_it_says(
+    company_on: CompanyOf, company_of: CompanyOf
+) -> None:
     written = company_on(WRITTEN, {name: {} for name in WRITTEN} | KEEP)
-    assert frames(written) == right
+    assert frames(written) == frames(company_of(RIGHT))
     codes = {each.code for quality in written.quality.values() for each in quality.findings}
     assert {"credit-notes", "rows-left-out", "copies-left-out"} <= codes
 
 
-@pytest.mark.parametrize(
-    ("table", "column", "wrong", "right", "said"),
-    [
-        ("accounts", "created_at", "03/04/2023", "03/28/2023", "cannot be told apart"),
-        ("accounts", "created_at", "28/03/23", "28/03/2023", "holds years of two digits"),
-        ("accounts", "created_at", 45_013, "2023-03-28", 'numbers_as_times = "excel"'),
-        ("accounts", "created_at", 1_679_990_400, 20230328, 'numbers_as_times = "unix"'),
-        ("subscriptions", "mrr", "1.250", "1.250,00", "may be thousands or a fraction"),
-        ("subscriptions", "account_id", "1E04", "1E4", "No row of table 'subscriptions' belongs"),
-    ],
-)
-def test_what_can_be_read_in_two_ways_is_refused_and_its_twin_is_read(
-    company_on: CompanyOf, table: str, column: str, wrong: Any, right: Any, said: str
-) -> None:
+# Per column what can be read in two ways, its twin that cannot, and what is said of the first.
+CASES = [
+    ("accounts", "created_at", "03/04/2023", "03/28/2023", "cannot be told apart"),
+    ("accounts", "created_at", "28/03/23", "28/03/2023", "holds years of two digits"),
+    ("accounts", "created_at", 45_013, "2023-03-28", 'numbers_as_times = "excel"'),
+    ("accounts", "created_at", 1_679_990_400, 20230328, 'numbers_as_times = "unix"'),
+    ("subscriptions", "mrr", "1.250", "1.250,00", "may be thousands or a fraction"),
+    ("subscriptions", "account_id", "1E04", "1E4", "No row of table 'wrong_5' belongs"),
+]
+
+
+def test_what_can_be_read_in_two_ways_is_refused_and_its_twin_is_read(load_on: Load) -> None:
+    """All are tables of one source, of which each case reads its own."""
     few = {name: RIGHT[name].head(1) for name in ("accounts", "subscriptions")}
-
-    def with_value(value: Any) -> dict[str, pd.DataFrame]:
-        rows = few[table].drop(columns=column).assign(**{column: [value]})
-        # Of few strangers nobody knows whether they are a mistake.
-        again = 12 if column == "account_id" else 1
-        return few | {table: pd.concat([rows] * again, ignore_index=True)}
-
-    with pytest.raises(DataError) as caught:
-        company_on(with_value(wrong))
-    assert said in str(caught.value)
-    read = company_on(with_value(right)).tables[table].cleaned.to_pyarrow().to_pylist()[0][column]
-    expected = few[table][column].tolist()[0]
-    if isinstance(expected, datetime):
-        read = read.replace(tzinfo=None)
-    assert read == (1250.0 if column == "mrr" else expected)
+    tables = dict(few)
+    for number, (table, column, *values, _) in enumerate(CASES):
+        for name, value in zip(("wrong", "right"), values, strict=True):
+            rows = few[table].drop(columns=column).assign(**{column: [value]})
+            # Of few strangers nobody knows whether they are a mistake.
+            again = 12 if column == "account_id" else 1
+            tables[f"{name}_{number}"] = pd.concat([rows] * again, ignore_index=True)
+    source = load_on(tables)
+    for number, (table, column, _, right, said) in enumerate(CASES):
+        of_case = {name: TablesSettings.model_validate({
+            "accounts": {}, "subscriptions": {}, table: {"from": f"{name}_{number}"},
+        }) for name in ("wrong", "right")}  # fmt: skip
+        with pytest.raises(DataError) as caught:
+            load_company(source, of_case["wrong"])
+        assert said in str(caught.value), said
+        cleaned = clean_tables(source, of_case["right"], may_have_copies=False)[table].cleaned
+        read = cleaned[column].to_pyarrow().to_pylist()[0]
+        expected = few[table][column].tolist()[0]
+        if isinstance(expected, datetime):
+            read = read.replace(tzinfo=None)
+        assert read == (1250.0 if column == "mrr" else expected), right

@@ -16,9 +16,11 @@ from features.build import build_features
 from features.builders.settings import SignalsSettings
 from features.errors import DataError
 from features.outcomes.labels import OutcomeSettings
+from features.tables.cleaning import CleanTable
 from features.tables.company import Company
 
 CompanyOf = Callable[..., Company]
+Read = Callable[..., dict[str, CleanTable]]
 DAY = date(2024, 3, 1)
 ACCOUNTS = pd.DataFrame({"account_id": ["A", "B"], "created_at": [datetime(2023, 1, 1)] * 2})
 CHURNS = pd.DataFrame({"account_id": ["A"], "churned_at": [datetime(2024, 6, 1)]})
@@ -38,10 +40,12 @@ def company_with(
     return company_of(tables, {name: {} for name in tables} | (mapping or {}))
 
 
-def values(company: Company, table: str, column: str) -> list[Any]:
-    kept = company.tables[table].cleaned
-    found = kept[column].to_pyarrow().to_pylist()
-    return [value.replace(tzinfo=None) if isinstance(value, datetime) else value for value in found]
+def values(found: Company | dict[str, CleanTable], table: str, column: str) -> list[Any]:
+    tables = found.tables if isinstance(found, Company) else found
+    listed = tables[table].cleaned[column].to_pyarrow().to_pylist()
+    return [
+        value.replace(tzinfo=None) if isinstance(value, datetime) else value for value in listed
+    ]
 
 
 def refusal(company_of: CompanyOf, mapping: dict[str, Any] | None = None, **tables: Any) -> str:
@@ -61,16 +65,15 @@ def refusal(company_of: CompanyOf, mapping: dict[str, Any] | None = None, **tabl
         (["a'; DROP TABLE accounts; --", '名前 {value} "x"'],) * 2,
     ],
 )
-def test_ids_of_any_type_join(
-    account_ids: list[Any], event_ids: Any, company_of: CompanyOf
-) -> None:
-    accounts = ACCOUNTS.assign(account_id=account_ids)
-    usage = pa.table({"account_id": event_ids, "occurred_at": [SOME_TIME, SOME_TIME]})
-    company = company_with(company_of, accounts=accounts, usage_events=usage)
-    assert company.quality["usage_events"].problems == ()
-    frame = build_features(company, [DAY], OutcomeSettings(), SignalsSettings(), labelled=False)
-    assert sorted(frame.account_id) == sorted(map(str, account_ids))
-    assert frame.usage_28d.tolist() == [1.0, 1.0]
+def test_ids_of_any_type_join(account_ids: list[Any], event_ids: Any, read_quick: Read) -> None:
+    tables = {
+        "accounts": ACCOUNTS.assign(account_id=account_ids),
+        "churn_events": CHURNS,
+        "usage_events": pa.table({"account_id": event_ids, "occurred_at": [SOME_TIME] * 2}),
+    }
+    read = read_quick(tables)
+    for name in ("accounts", "usage_events"):
+        assert values(read, name, "account_id") == list(map(str, account_ids)), name
 
 
 def test_uuids_are_read_as_text(company_of: CompanyOf) -> None:
@@ -108,12 +111,12 @@ def test_uuids_are_read_as_text(company_of: CompanyOf) -> None:
     ],
 )
 def test_written_times_are_read_in_utc(
-    written: str | None, read: datetime | None, company_of: CompanyOf
+    written: str | None, read: datetime | None, read_quick: Read
 ) -> None:
-    good = ["2024-01-01"] * 3
-    table = pd.DataFrame({"account_id": "A", "opened_at": SOME_TIME, "closed_at": [written, *good]})
-    company = company_with(company_of, tickets=table)
-    assert values(company, "tickets", "closed_at")[0] == read
+    closed = [written, *(["2024-01-01"] * 3)]
+    table = pd.DataFrame({"account_id": "A", "opened_at": SOME_TIME, "closed_at": closed})
+    found = read_quick({"accounts": ACCOUNTS, "churn_events": CHURNS, "tickets": table})
+    assert values(found, "tickets", "closed_at")[0] == read
 
 
 def test_times_with_a_zone_become_utc_and_dates_midnights(company_of: CompanyOf) -> None:
@@ -136,13 +139,14 @@ def test_times_with_a_zone_become_utc_and_dates_midnights(company_of: CompanyOf)
     ],
 )
 def test_flags_are_read_from_words_numbers_and_booleans(
-    raw: list[Any], read: list[Any], company_of: CompanyOf
+    raw: list[Any], read: list[Any], read_quick: Read
 ) -> None:
+    rows = len(raw)
     table = pa.table(
-        {"account_id": ["A"] * len(raw), "opened_at": [SOME_TIME] * len(raw), "escalated": raw}
+        {"account_id": ["A"] * rows, "opened_at": [SOME_TIME] * rows, "escalated": raw}
     )
-    company = company_with(company_of, tickets=table)
-    assert values(company, "tickets", "escalated") == [None if v is None else bool(v) for v in read]
+    found = read_quick({"accounts": ACCOUNTS, "churn_events": CHURNS, "tickets": table})
+    assert values(found, "tickets", "escalated") == [None if v is None else bool(v) for v in read]
 
 
 @pytest.mark.parametrize("as_text", [False, True])
@@ -178,18 +182,24 @@ def test_a_column_of_the_wrong_type_is_named(
     assert message.endswith("; map another column or convert it")
 
 
-@pytest.mark.parametrize("kind", [pa.null(), pa.int32(), pa.timestamp("us"), pa.list_(pa.int8())])
 def test_columns_that_are_null_throughout_are_missing(
-    kind: pa.DataType, company_of: CompanyOf
+    company_of: CompanyOf, read_quick: Read
 ) -> None:
-    nothing = pa.nulls(1, kind)
-    columns = dict.fromkeys(("closed_at", "escalated", "csat", "priority"), nothing)
-    tickets = pa.table({"account_id": ["A"], "opened_at": [SOME_TIME], **columns})
-    company = company_with(company_of, tickets=tickets)
-    assert all(values(company, "tickets", column) == [None] for column in columns)
+    columns = ("closed_at", "escalated", "csat", "priority")
+
+    def tickets(kind: pa.DataType) -> pa.Table:
+        nothing = dict.fromkeys(columns, pa.nulls(1, kind))
+        return pa.table({"account_id": ["A"], "opened_at": [SOME_TIME], **nothing})
+
+    company = company_with(company_of, tickets=tickets(pa.null()))
     assert company.quality["tickets"].missing["closed_at"] == 1.0
     frame = build_features(company, [DAY], OutcomeSettings(), SignalsSettings(), labelled=False)
     assert frame.set_index("account_id").tickets_open.to_dict() == {"A": 1.0, "B": 0.0}
+    for kind in (pa.null(), pa.int32(), pa.timestamp("us"), pa.list_(pa.int8())):
+        tables = {"accounts": ACCOUNTS, "churn_events": CHURNS, "tickets": tickets(kind)}
+        read = read_quick(tables)
+        assert read["tickets"].cleaned.schema() == company.tables["tickets"].cleaned.schema(), kind
+        assert all(values(read, "tickets", column) == [None] for column in columns), kind
 
 
 def test_tables_without_rows_give_features(company_of: CompanyOf) -> None:

@@ -176,7 +176,8 @@ def test_tables_that_break_the_contract_are_refused(small, run, files, config, s
     ran = run("check", "-c", path)
     assert ran.code == 3
     assert re.fullmatch(sentence, ran.sentence)
-    assert run("train", "-c", path).sentence == ran.sentence
+    if config:
+        assert run("train", "-c", path).sentence == ran.sentence
 
 
 @pytest.mark.parametrize("url", ["nowhere", "healthscore.toml", "data/accounts.csv"])

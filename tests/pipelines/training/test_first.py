@@ -35,15 +35,9 @@ IN_VAIN = (
 )
 
 
-@pytest.fixture
-def first(small, run):
-    """A company of which eight left, with the answer of its training."""
+def test_a_first_model_is_trained_scored_explained_and_checked(small, run) -> None:
     config = small(churned=8, config=CONFIG)
-    return config, run("train", "-c", config, "--json").answer
-
-
-def test_a_first_model_is_trained_scored_explained_and_checked(first, run) -> None:
-    config, trained = first
+    trained = run("train", "-c", config, "--json").answer
     prior = trained["prior"]
     assert prior["source"] == "scorecard"
     assert prior["positives"] == trained["counts"]["positives"] > 0
@@ -61,6 +55,14 @@ def test_a_first_model_is_trained_scored_explained_and_checked(first, run) -> No
     explained = run("explain", "C30", "-c", config, "--json").answer
     assert explained["prior"] == prior
     assert explained["probability_low"] < explained["probability"] < explained["probability_high"]
+    # The interval follows from the issued row.
+    with open_store(project, read_only=True) as store:
+        rows = store.scores(store.runs()[-1]).read_all().to_pandas()
+    low, high = issued_intervals(project.registry.champion().model, rows)
+    for told in (explained, run("explain", "C41", "-c", config, "--json").answer):
+        place = int(np.flatnonzero(rows["account_id"] == told["account_id"])[0])
+        assert low[place] == pytest.approx(told["probability_low"], abs=1e-6)
+        assert high[place] == pytest.approx(told["probability_high"], abs=1e-6)
     total = explained["baseline_score"] + sum(explained["groups"].values())
     assert explained["score"] == pytest.approx(total, abs=1e-9)
     shown = " ".join(run("explain", "C30", "-c", config).out.split())
@@ -72,22 +74,6 @@ def test_a_first_model_is_trained_scored_explained_and_checked(first, run) -> No
     page = config.parent / "portfolio.html"
     assert run("portfolio", "-c", config, "--out", page).code == 0
     assert "learnt from" in page.read_text(encoding="utf-8")
-
-
-def test_an_interval_follows_from_the_issued_row(first, run) -> None:
-    config, _ = first
-    run("score", "-c", config)
-    project = load_project(config)
-    model = project.registry.champion().model
-    with open_store(project, read_only=True) as store:
-        rows = store.scores(store.runs()[-1]).read_all().to_pandas()
-    found = issued_intervals(model, rows)
-    assert found is not None
-    for account in ("C30", "C41"):
-        told = run("explain", account, "-c", config, "--json").answer
-        place = int(np.flatnonzero(rows["account_id"] == account)[0])
-        assert found[0][place] == pytest.approx(told["probability_low"], abs=1e-6)
-        assert found[1][place] == pytest.approx(told["probability_high"], abs=1e-6)
 
 
 def test_nobody_has_left_yet(small, run) -> None:

@@ -45,15 +45,12 @@ def undated(tmp_path):
     return path
 
 
-def test_it_is_accepted_with_a_warning(undated, run) -> None:
+def test_it_is_accepted_with_a_warning_learnt_from_and_scored(undated, run, tmp_path) -> None:
     report = run("check", "-c", undated, "--json").answer
     assert NOTHING_HAS_A_DATE in report["tables"]["labels"]["problems"]
     assert report["tables"]["accounts"]["problems"] == []
     assert len(report["observation_dates"]) == 1
     assert (report["groups"]["usage"], report["groups"]["profile"]) == (1, 1)
-
-
-def test_the_labelled_table_holds_the_labels_as_they_are(undated, run, tmp_path) -> None:
     file = tmp_path / "table.parquet"
     answer = run("features", "-c", undated, "--labelled", "--out", file, "--json").answer
     frame = pd.read_parquet(file).set_index("account_id")
@@ -63,9 +60,6 @@ def test_the_labelled_table_holds_the_labels_as_they_are(undated, run, tmp_path)
     assert set(frame.columns) == {
         *("observation_date", "happened", "account_age_days", "region", "logins")
     }
-
-
-def test_it_is_learnt_from_and_scored(undated, run) -> None:
     trained = run("train", "-c", undated, "--json").answer
     assert trained["counts"]["holdout_rows"] == 399
     assert trained["metrics"]["auc"] > 0.7

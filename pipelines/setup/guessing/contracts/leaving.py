@@ -229,7 +229,7 @@ def _followed(table: ir.Table, guess: TableGuess, end: str) -> Callable[[str], s
     account, start = guess.columns.get("account_id"), guess.columns.get("started_at")
 
     def words(status: str) -> set[str]:
-        if account not in table.columns or start not in table.columns:
+        if account is None or start is None or not {account, start} <= set(table.columns):
             return set()
         terms = terms_of(table, account, start, end, status)
         terms["followed"] = are_followed(terms)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+import ibis.expr.types as ir
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from features.errors import DataError
 from features.sources.source import Source
-from features.tables.company import Company, load_company
+from features.tables.company import Company, clean_tables, load_company
 from features.tables.mapping.mapping import TablesSettings
 from features.tables.mapping.reading_settings import ReadingSettings
 
@@ -28,7 +29,7 @@ def load(request: pytest.FixtureRequest) -> Load:
     return loaded
 
 
-def company(load: Load, events: dict[str, Any], terms: Any = None, **reading: Any) -> Company:
+def loaded(load: Load, events: dict[str, Any], terms: Any) -> tuple[Source, TablesSettings]:
     rows = len(next(iter(events.values())))
     starts = [DAY] if terms is None else terms
     tables = {
@@ -36,21 +37,32 @@ def company(load: Load, events: dict[str, Any], terms: Any = None, **reading: An
         "subscriptions": pd.DataFrame({"account_id": "A", "started_at": starts}),
         "usage_events": pa.table({"account_id": ["A"] * rows, **events}),
     }
-    settings = TablesSettings.model_validate({name: {} for name in tables})
-    return load_company(load(tables), settings, reading=ReadingSettings(**reading))
+    return load(tables), TablesSettings.model_validate({name: {} for name in tables})
 
 
-def values(found: Company, column: str = "occurred_at") -> list[Any]:
-    rows = found.tables["usage_events"].cleaned.order_by("quantity")
+def company(load: Load, events: dict[str, Any], terms: Any = None, **reading: Any) -> Company:
+    source, settings = loaded(load, events, terms)
+    return load_company(source, settings, reading=ReadingSettings(**reading))
+
+
+def listed(rows: ir.Table, column: str) -> list[Any]:
     return [
         each.replace(tzinfo=None) if isinstance(each, datetime) else each
-        for each in rows[column].to_pyarrow().to_pylist()
+        for each in rows.order_by("quantity")[column].to_pyarrow().to_pylist()
     ]
 
 
+def values(found: Company, column: str) -> list[Any]:
+    return listed(found.tables["usage_events"].cleaned, column)
+
+
 def times(load: Load, *written: Any, terms: Any = None, **reading: Any) -> list[Any]:
+    """Read times as a company does, without counting what it holds."""
     events = {"occurred_at": list(written), "quantity": [float(n) for n in range(len(written))]}
-    return values(company(load, events, terms, **reading))
+    source, settings = loaded(load, events, terms)
+    given = ReadingSettings(**reading)
+    rows = clean_tables(source, settings, given, may_have_copies=False)["usage_events"].cleaned
+    return listed(rows, "occurred_at")
 
 
 @pytest.mark.parametrize(
@@ -199,17 +211,22 @@ def test_a_month_of_what_begins_is_its_first_day_and_of_what_ends_its_last(load:
 
 def test_more_than_typing_errors_are_no_missing_values(load: Load) -> None:
     written = ["2024-01-05"] * 37 + ["soon", "later", "never mind"]
+
+    def read(*written: str, **reading: float) -> list[Any]:
+        events = {"occurred_at": list(written), "quantity": [float(n) for n in range(len(written))]}
+        return values(company(load, events, **reading), "occurred_at")
+
     with pytest.raises(DataError) as caught:
-        times(load, *written)
+        read(*written)
     assert str(caught.value) == (
         "Column occurred_at of table 'usage_events' must hold a date and 3 of 40 values (8%) cannot"
         " be read as one, such as 'later', 'soon'; correct [tables.usage_events] or the data, or"
         " set [reading] may_be_lost = 0.08"
     )
-    assert len(times(load, *written, may_be_lost=0.08)) == 37
+    assert len(read(*written, may_be_lost=0.08)) == 37
     # Two are typing errors, and so are forms that nothing settles.
-    assert len(times(load, *(["2024-01-05"] * 10), "soon", "later")) == 10
-    assert len(times(load, *(["2024-01-05"] * 40), "03/04/2024", "1706035303")) == 40
+    assert len(read(*(["2024-01-05"] * 10), "soon", "later")) == 10
+    assert len(read(*(["2024-01-05"] * 40), "03/04/2024", "1706035303")) == 40
 
 
 @settings(max_examples=8, deadline=None)

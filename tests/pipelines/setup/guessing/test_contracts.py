@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from features.errors import DataError, SettingsError
-from pipelines.project.company import open_company
+from features.errors import SettingsError
+from features.tables.company import clean_tables
+from pipelines.project.company import open_project_source
 from pipelines.project.project import load_project
 from pipelines.setup.draft import write_draft
 from pipelines.setup.drafting.vendors import NO_ANSWERS, Answers
@@ -50,8 +51,10 @@ def read(tmp_path: Path) -> Callable[..., Any]:
             (data / f"{name}.csv").write_text(text + "\n", encoding="utf-8")
         config = tmp_path / "h.toml"
         _, doubts = write_draft(data, config, force=True, answers=answers, **options)
-        with open_company(load_project(config)) as opened:
-            table = opened.tables["subscriptions"]
+        project = load_project(config)
+        with open_project_source(project) as source:
+            settings = project.settings
+            table = clean_tables(source, settings.tables, settings.reading)["subscriptions"]
             contracts = table.cleaned.execute()
         running = contracts[contracts["ended_at"].isna()]
         money = None if not table.has("mrr") else round(float(running["mrr"].sum()), 6)
@@ -190,9 +193,10 @@ def test_folders_beside_tables_are_named_and_too_many_tables_refused(tmp_path: P
         write_draft(data, tmp_path / "h.toml", force=True)
 
 
-def test_a_percent_is_no_amount(read, tmp_path) -> None:
-    with pytest.raises(DataError, match="Column mrr of table 'contracts' must hold a number and"):
-        read(company(["mrr"], lambda n: [f"{n}%"]))
+def test_a_percent_is_no_amount(read, tmp_path, run) -> None:
+    read(company(["mrr"], lambda n: [f"{n}%"]))
+    refused = run("check", "-c", tmp_path / "h.toml")
+    assert refused.sentence.startswith("Column mrr of table 'contracts' must hold a number and")
     assert read(company(["mrr", "discount"], lambda n: [50, "5%"]))[:3] == RIGHT
 
 
