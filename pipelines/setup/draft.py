@@ -25,6 +25,7 @@ from pipelines.setup.drafting.vendors import (
 )
 
 if TYPE_CHECKING:
+    from features.packs.views import View
     from features.sources.source import Source
     from pipelines.setup.guessing.columns import TableGuess
 
@@ -157,14 +158,14 @@ def draft(
     from features.packs.views import View, with_views
     from pipelines.setup.drafting.attributes import attributes_of, common_features, name_apart
     from pipelines.setup.drafting.measures import draft_measures
-    from pipelines.setup.drafting.month_columns import VIEW, month_columns, month_of
+    from pipelines.setup.drafting.month_columns import month_of
     from pipelines.setup.guessing.contracts.leaving import churn_doubts
     from pipelines.setup.guessing.guess import guess_tables
 
     sections: list[str] = []
     notes: list[str] = []
     measured = ""
-    by_month: dict[str, View] = {}
+    made: dict[str, View] = {}
     if vendors:
         arranged = arrange(source, vendors, answers)
         guesses, left, source = arranged.guesses, arranged.left, arranged.source
@@ -172,26 +173,21 @@ def draft(
     else:
         guesses, left = guess_tables(source, hints_of(answers))
         if not any(each.name in TELLING and not each.missing for each in guesses):
-            paid = month_columns(source)
-            if paid is not None:
-                by_month[VIEW] = View(sql=paid.contracts(source))
-                source = with_views(source, by_month)
+            made, table, note = _made_contracts(source)
+            if made:
+                source = with_views(source, made)
                 guesses, left = guess_tables(source, hints_of(answers))
-                notes.append(
-                    f"{paid.table} has a column for every month: an amount over the months that"
-                    " follow one another is a contract; check that it is what was paid"
-                )
+                left = [each for each in left if each not in (table, *made)]
+                notes.append(note)
         guesses, left, measured = draft_measures(guesses, left, source)
         for guess in guesses:
             if guess.name == "accounts":
                 name_apart(guess, source)
-    views = by_month | {
+    views = made | {
         guess.source: View(sql=guess.view) for guess in guesses if guess.view is not None
     }
     sections += [f"\n[views.{name}]\nsql = {quoted(view.sql)}\n" for name, view in views.items()]
-    source = with_views(
-        source, {name: view for name, view in views.items() if name not in by_month}
-    )
+    source = with_views(source, {name: view for name, view in views.items() if name not in made})
     by_name = {guess.name: guess for guess in guesses}
     if "accounts" not in by_name:
         raise SettingsError(
@@ -257,6 +253,25 @@ def draft(
     parts.append(_segments_section(by_name, attributes))
     parts.append(TAIL.format(registry=quoted(registry)))
     return "".join(parts), doubts
+
+
+def _made_contracts(source: Source) -> tuple[dict[str, View], str, str]:
+    """Make contracts of columns for months, or of deals: their view, its table, what to check."""
+    from features.packs.views import View
+    from pipelines.setup.drafting import deals, month_columns
+
+    paid = month_columns.month_columns(source)
+    if paid is not None:
+        note = (
+            f"{paid.table} has a column for every month: an amount over the months that follow"
+            " one another is a contract; check that it is what was paid"
+        )
+        return {month_columns.VIEW: View(sql=paid.contracts(source))}, "", note
+    won = deals.won_deals(source)
+    if won is None:
+        return {}, "", ""
+    table, sql, note = won
+    return {deals.VIEW: View(sql=sql)}, table, note
 
 
 def _rates_section(

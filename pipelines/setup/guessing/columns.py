@@ -87,6 +87,8 @@ class TableGuess:
         What a row sums up, from its own time on.
     made_from : str or None
         The table that such a query reads in the first place.
+    a_row_a_term : bool
+        Whether each term of a contract has a row of its own.
     """
 
     name: str
@@ -101,6 +103,7 @@ class TableGuess:
     view: str | None = None
     covers: Period | None = None
     made_from: str | None = None
+    a_row_a_term: bool = False
 
 
 def guess_table(name: str, source_name: str, source: Source, hints: Hints = NO_HINTS) -> TableGuess:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from pipelines.project.project import Project
 from pipelines.scoring.verify.seals import SealCheck, check_seals
 from pipelines.store.opening import open_store
+from pipelines.store.schema import SCORE_SCHEMA, SMALL_DECIMALS, SMALL_SCHEMA
 
 
 def checked(project: Project, key: bytes | None = None, noted: str | None = None) -> SealCheck:
@@ -61,3 +62,31 @@ def rewrite_rows(project: Project, version: str, select: str) -> None:
     with duckdb.connect() as engine:
         changed = engine.sql(select).to_arrow_table()
     pq.write_table(changed, file)
+
+
+def as_before_parts() -> list[str]:
+    """Return what makes a store in PostgreSQL as it was before numbers had a small form.
+
+    The views of scores go with it: whoever writes such a store next makes them anew.
+    """
+    shown = [
+        name for name in SCORE_SCHEMA.names if name in SMALL_DECIMALS or name.startswith("reason_")
+    ]
+    small = [name for name in SMALL_SCHEMA.names if name not in SCORE_SCHEMA.names]
+    return [
+        "create table shown as select * from issued_rows",
+        "drop view scores, latest_scores, score_reasons, issued_rows",
+        *(
+            f"update score_rows set {name} = shown.{name} from shown"
+            f" where (shown.run_id, shown.account_id) = (score_rows.run_id, score_rows.account_id)"
+            for name in shown
+        ),
+        "drop table shown",
+        "drop table run_signals",
+        *(f"alter table score_rows drop column {name}" for name in small),
+        *(
+            f"alter table score_rows alter {name} set not null"
+            for name in shown
+            if not SCORE_SCHEMA.field(name).nullable
+        ),
+    ]

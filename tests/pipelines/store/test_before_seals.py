@@ -12,7 +12,13 @@ from pipelines.store.opening import open_store
 from pipelines.store.runs import RunKey
 from tests.features.servers import PostgresServer
 from tests.pipelines.issued import DAY, batch, fresh, issue, read
-from tests.pipelines.store.seals_by_hand import checked, rewrite_facts, run_file, sql
+from tests.pipelines.store.seals_by_hand import (
+    as_before_parts,
+    checked,
+    rewrite_facts,
+    run_file,
+    sql,
+)
 
 KEYS = [RunKey("main", DAY, version) for version in ("1", "2", "3")]
 
@@ -75,4 +81,10 @@ def before_seals(project: Project, kind: str, used: PostgresServer | None) -> No
             )
             rewrite_facts(project, key.model_version, lambda facts: facts.pop("seal"))
         return
-    sql(project, used, "drop table run_seals", "update healthscore_store set version = 3")
+    sql(
+        project,
+        used,
+        *(as_before_parts() if kind == "postgres" else []),
+        "drop table run_seals",
+        "update healthscore_store set version = 3",
+    )

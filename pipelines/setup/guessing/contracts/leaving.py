@@ -11,7 +11,12 @@ from features.sources.files.plain_forms import without_none
 from features.tables.doubts import is_own_status
 from features.tables.mapping.ends import NO_END
 from pipelines.setup.guessing.columns import PERIOD_ENDS, TableGuess
-from pipelines.setup.guessing.contracts.terms import are_followed, tell_renewals, terms_of
+from pipelines.setup.guessing.contracts.terms import (
+    are_followed,
+    end_where_none_follows,
+    tell_renewals,
+    terms_of,
+)
 from pipelines.setup.guessing.keys import Keys
 from pipelines.setup.guessing.shapes import FEWEST_ROWS, MOST_ROWS, first_times, time_columns
 from pipelines.setup.guessing.sql import in_language_of, literal, named, table_named
@@ -63,6 +68,7 @@ def find_leaving(guesses: dict[str, TableGuess], source: Source, keys: Keys) -> 
                 return
     if contracts is not None and not contracts.missing and "churn_events" not in guesses:
         _end_what_is_over(contracts, source)
+        end_where_none_follows(contracts, source)
 
 
 def _prefer_ends(guesses: dict[str, TableGuess], contracts: TableGuess, source: Source) -> None:
@@ -296,7 +302,7 @@ def churn_doubts(guesses: Mapping[str, TableGuess], source: Source) -> list[str]
             f"No account ever leaves in {named_so}: map when contracts ended (ended_at),"
             " churn_events or labels, or set another kind under [outcome]"
         ]
-    if churns is None and ends and ends == rows:
+    if churns is None and ends and ends == rows and not told.a_row_a_term:
         return [
             f"Every contract in {named_so} has ended by {moment}: if it is planned, map it as"
             " renewal_at, and say in churn_events who left"

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from pipelines.setup.guessing.shapes import first_times
 from pipelines.setup.guessing.sql import in_language_of, literal, named, table_named
 
@@ -24,7 +26,7 @@ NEXT_DAYS = (-1, 7)
 """Days from the end of a contract to the start of the one that follows it."""
 QUARTER, DAYS_OF_MONTH, NEAR_DAYS = 3, 30.4375, 3
 """Terms are whole quarters, up to three days."""
-FEWEST_FOLLOWED, MOSTLY, NEARLY_ALL = 5, 0.8, 0.95
+FEWEST_FOLLOWED, MANY, MOSTLY, NEARLY_ALL = 5, 0.25, 0.8, 0.95
 _WHO, _BETWEEN = "account_and_word", "\x1f"
 _FORMATS = {
     r"\d{4}-\d{2}-\d{2}": "%Y-%m-%d",
@@ -56,7 +58,7 @@ def are_followed(terms: pd.DataFrame) -> pd.Series[bool]:
 
 
 def tell_renewals(guess: TableGuess, source: Source, end: str) -> None:
-    """Work out when terms were to renew, where none says so and terms of a kind are alike.
+    """Work out when terms were to renew, where none says so and they follow one another.
 
     Parameters
     ----------
@@ -70,22 +72,27 @@ def tell_renewals(guess: TableGuess, source: Source, end: str) -> None:
     table = source.tables[guess.made_from or guess.source]
     account, start = guess.columns.get("account_id"), guess.columns.get("started_at")
     kind = guess.columns.get("billing_period") or None
-    read = {account, start, end} | ({kind} if kind else set())
-    if guess.columns.get("renewal_at") or not read <= set(table.columns):
+    if account is None or start is None or guess.columns.get("renewal_at"):
         return
-    day = None if start is None else _day(table, start, source)
-    if day is None or account is None or start is None:
+    if not {account, start, end, *([kind] if kind else [])} <= set(table.columns):
         return
     terms = terms_of(table, account, start, end, kind)
-    months = _months(terms, all_must_end=kind is None)
-    if not months:
+    day = _day(table, start, source)
+    months = _months(terms, all_must_end=kind is None) if day is not None else {}
+    if kind is not None and months:
+        written = f"LOWER(TRIM(CAST(s.{named(kind)} AS TEXT)))"
+        cases = " ".join(
+            f"WHEN {written} = {literal(word)} THEN {day} + INTERVAL {length} MONTH"
+            for word, length in months.items()
+        )
+        value = f"CASE {cases} END"
+        lasting = ", ".join(f"{n} months where {kind} is {word}" for word, n in months.items())
+    elif months:
+        value, lasting = f"{day} + INTERVAL {months['']} MONTH", f"{months['']} months"
+    elif guess.a_row_a_term and _are_whole_quarters(terms):
+        value, lasting = f"s.{named(end)}", f"whole quarters, so that {end} was agreed beforehand"
+    else:
         return
-    written = "" if kind is None else f"LOWER(TRIM(CAST(s.{named(kind)} AS TEXT)))"
-    cases = " ".join(
-        f"WHEN {written} = {literal(word)} THEN {day} + INTERVAL {length} MONTH"
-        for word, length in months.items()
-    )
-    value = f"CASE {cases} END" if kind else f"{day} + INTERVAL {months['']} MONTH"
     base = f"({guess.view})" if guess.view is not None else table_named(guess.source)
     guess.view = in_language_of(source, f"SELECT s.*, {value} AS {RENEWS} FROM {base} AS s")
     if guess.made_from is None:
@@ -93,33 +100,72 @@ def tell_renewals(guess: TableGuess, source: Source, end: str) -> None:
         while guess.source in source.tables:
             guess.source += "_"
     guess.columns["renewal_at"] = RENEWS
-    of = {word: f"{kind} is {word}" if kind else "every term" for word in months}
-    each = ", ".join(f"{length} months where {of[word]}" for word, length in months.items())
     guess.notes.append(
         f"terms of one account follow one another, so each renews as long after {start} as such"
-        f" terms last: {each}"
+        f" terms last: {lasting}"
     )
+
+
+def end_where_none_follows(guess: TableGuess, source: Source) -> None:
+    """Let every term end, where all have an end and many gave way to the account's next one.
+
+    Whoever signs no further term has left.
+    """
+    table = source.tables[guess.made_from or guess.source]
+    account, start = guess.columns.get("account_id"), guess.columns.get("started_at")
+    end = guess.columns.get("renewal_at")
+    if guess.columns.get("ended_at") or account is None or start is None or end is None:
+        return
+    if not {account, start, end} <= set(table.columns):
+        return
+    terms = terms_of(table, account, start, end)
+    followed = int(are_followed(terms).sum())
+    if terms["end"].isna().any() or followed < max(FEWEST_FOLLOWED, MANY * len(terms)):
+        return
+    guess.a_row_a_term = True
+    guess.columns["ended_at"] = end
+    del guess.columns["renewal_at"]
+    guess.notes = [note for note in guess.notes if "(renewal_at)" not in note]
+    guess.notes.append(
+        f"{end} ends each term, and {followed / len(terms):.0%} of them give way to the account's"
+        " next one: who signs none has left"
+    )
+    tell_renewals(guess, source, end)
 
 
 def _months(terms: pd.DataFrame, *, all_must_end: bool) -> dict[str, int]:
     """Return how many months the terms of each kind last; only of kinds that follow on."""
-    import pandas as pd
-
     if all_must_end and (not len(terms) or terms["end"].notna().mean() < NEARLY_ALL):
         return {}
-    followed = are_followed(terms)
     found = {}
-    for word, part in terms.assign(followed=followed).groupby("word"):
+    for word, part in terms.assign(followed=are_followed(terms)).groupby("word"):
         ended = part[part["end"].notna()]
         if ended["followed"].sum() < FEWEST_FOLLOWED:
             continue
-        length = ((ended["end"] - ended["start"]).dt.days / DAYS_OF_MONTH).round()
-        usual = int(length.mode().iloc[0])
-        whole = ended["start"] + pd.DateOffset(months=usual)
-        near = (ended["end"] - whole).dt.days.abs() <= NEAR_DAYS
+        usual = int(_lengths(ended).mode().iloc[0])
+        near = _days_off(ended, usual) <= NEAR_DAYS
         if usual and usual % QUARTER == 0 and near.mean() >= MOSTLY:
             found[str(word)] = usual
     return found
+
+
+def _are_whole_quarters(terms: pd.DataFrame) -> bool:
+    quarters = (_lengths(terms) / QUARTER).round() * QUARTER
+    near = _days_off(terms, quarters) <= NEAR_DAYS
+    return bool((near & (quarters > 0)).mean() >= NEARLY_ALL)
+
+
+def _lengths(terms: pd.DataFrame) -> pd.Series[float]:
+    """Return how many months terms last, rounded."""
+    return ((terms["end"] - terms["start"]).dt.days / DAYS_OF_MONTH).round()
+
+
+def _days_off(terms: pd.DataFrame, months: pd.Series[float] | int) -> pd.Series[float]:
+    """Return by how many days terms last longer or shorter than so many months."""
+    start, end = (terms[name].dt.tz_localize(None) for name in ("start", "end"))
+    whole = start.dt.to_period("M") + np.asarray(months).astype(int)
+    due = whole.dt.to_timestamp() + pd.to_timedelta(start.dt.day - 1, unit="D")
+    return (end - due).dt.days.abs()
 
 
 def _day(table: ir.Table, start: str, source: Source) -> str | None:
