@@ -43,7 +43,7 @@ def terms_of(
     if word is not None:
         said = said.concat(table[word].cast("string").strip().lower().fill_null(""))
     rows = first_times(table.mutate(**{_WHO: said}), [start, end], _WHO)
-    rows = rows.rename(columns={start: "start", end: "end"}).dropna(subset=["account"])
+    rows = rows.rename(columns={start: "start", end: "end"}).dropna(subset=["account", "start"])
     parts = rows["account"].str.rpartition(_BETWEEN)
     return rows.assign(account=parts[0], word=parts[2]).reset_index(drop=True)
 
@@ -162,6 +162,8 @@ def _lengths(terms: pd.DataFrame) -> pd.Series[float]:
 
 def _days_off(terms: pd.DataFrame, months: pd.Series[float] | int) -> pd.Series[float]:
     """Return by how many days terms last longer or shorter than so many months."""
+    import pandas as pd
+
     start, end = (terms[name].dt.tz_localize(None) for name in ("start", "end"))
     whole = start.dt.to_period("M") + np.asarray(months).astype(int)
     due = whole.dt.to_timestamp() + pd.to_timedelta(start.dt.day - 1, unit="D")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from features.outcomes.churned import churn_dates
 from features.sources.opening import open_source
 from pipelines.project.company import open_company
 from pipelines.project.project import load_project
@@ -96,6 +97,60 @@ def test_an_end_that_is_moved_on_says_nothing_of_terms(tmp_path: Path) -> None:
 def test_terms_of_which_nobody_says_the_kind_are_not_worked_out(tmp_path: Path) -> None:
     project, _ = drafted(tmp_path, company(date.isoformat, with_kind=False))
     assert not project.settings.tables.subscriptions.columns.get("renewal_at")
+
+
+def signed(name: str, head: list[str], *, stage: str = "") -> dict[str, Any]:
+    """Return accounts with a term a year, of which nothing says whether it is over.
+
+    Where there are stages, each account has an offer beside them that it did not take.
+    """
+    tables = company(date.isoformat)
+    annual = [row for row in tables["subscriptions"][1:] if row[-1] == "Annual"]
+    rows: list[list[Any]] = [[*head, *(["stage"] if stage else [])]]
+    for number, (_, account, start, end, *_) in enumerate(annual):
+        rows.append([number, account, start, end, *([stage] if stage else [])])
+        if stage and number % 3 == 0:
+            rows.append([900 + number, account, "", "", "Closed Lost"])
+    return {"customers": tables["customers"], name: rows}
+
+
+TERM = ["number", "customer_id", "start_date", "end_date"]
+
+
+def test_who_signs_no_further_term_has_left(tmp_path: Path) -> None:
+    project, doubts = drafted(tmp_path, signed("contracts", TERM))
+    with open_company(project) as opened:
+        rows = opened.tables["subscriptions"].cleaned.execute()
+        left = churn_dates(opened, project.settings.outcome).execute()
+    assert rows["ended_at"].notna().all()
+    assert ((rows["renewal_at"].dt.year - rows["started_at"].dt.year) == 1).all()
+    last = rows.groupby("account_id")["ended_at"].max()
+    assert left.set_index("account_id")["churned_at"].to_dict() == last.to_dict()
+    assert any("who signs none has left" in doubt for doubt in doubts)
+
+
+def test_deals_that_were_won_are_contracts_and_offers_are_not(tmp_path: Path) -> None:
+    tables = signed("deals", TERM, stage="Won")
+    project, doubts = drafted(tmp_path, tables)
+    with open_company(project) as opened:
+        rows = opened.tables["subscriptions"].cleaned.execute()
+    assert len(rows) == sum(row[-1] == "Won" for row in tables["deals"])
+    assert any("deals holds deals: those whose stage is won are" in doubt for doubt in doubts)
+    assert not any("fit nothing" in doubt for doubt in doubts)
+
+
+def test_ends_of_no_common_length_may_be_the_days_on_which_accounts_left(tmp_path: Path) -> None:
+    rows: list[list[Any]] = [TERM]
+    for account in range(ACCOUNTS):
+        start = date(2020, 1, 1 + account)
+        for term in range(4):
+            end = start + timedelta(days=100 + 17 * term + 9 * account)
+            rows.append([4 * account + term, f"K{account}", start, end])
+            start = end
+    tables = {"customers": company(date.isoformat)["customers"], "contracts": rows}
+    project, _ = drafted(tmp_path, tables)
+    columns = project.settings.tables.subscriptions.columns
+    assert (columns["ended_at"], columns.get("renewal_at")) == ("end_date", None)
 
 
 SURVEYS = {
