@@ -173,7 +173,7 @@ def draft(
     else:
         guesses, left = guess_tables(source, hints_of(answers))
         if not any(each.name in TELLING and not each.missing for each in guesses):
-            made, table, note = _made_contracts(source)
+            made, table, note = _made_contracts(source, guesses)
             if made:
                 source = with_views(source, made)
                 guesses, left = guess_tables(source, hints_of(answers))
@@ -255,10 +255,10 @@ def draft(
     return "".join(parts), doubts
 
 
-def _made_contracts(source: Source) -> tuple[dict[str, View], str, str]:
-    """Make contracts of columns for months, or of deals: their view, its table, what to check."""
+def _made_contracts(source: Source, guesses: list[TableGuess]) -> tuple[dict[str, View], str, str]:
+    """Make contracts of columns for months, deals or bills: the view, its table, what to check."""
     from features.packs.views import View
-    from pipelines.setup.drafting import deals, month_columns
+    from pipelines.setup.drafting import deals, month_columns, monthly_bills
 
     paid = month_columns.month_columns(source)
     if paid is not None:
@@ -268,10 +268,15 @@ def _made_contracts(source: Source) -> tuple[dict[str, View], str, str]:
         )
         return {month_columns.VIEW: View(sql=paid.contracts(source))}, "", note
     won = deals.won_deals(source)
-    if won is None:
+    if won is not None:
+        table, sql, note = won
+        return {deals.VIEW: View(sql=sql)}, table, note
+    billed = monthly_bills.monthly_bills(
+        next((each for each in guesses if each.name == "invoices"), None), source
+    )
+    if billed is None:
         return {}, "", ""
-    table, sql, note = won
-    return {deals.VIEW: View(sql=sql)}, table, note
+    return {monthly_bills.VIEW: View(sql=billed[0])}, "", billed[1]
 
 
 def _rates_section(

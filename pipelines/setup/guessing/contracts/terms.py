@@ -77,7 +77,7 @@ def tell_renewals(guess: TableGuess, source: Source, end: str) -> None:
     if not {account, start, end, *([kind] if kind else [])} <= set(table.columns):
         return
     terms = terms_of(table, account, start, end, kind)
-    day = _day(table, start, source)
+    day = day_of(table, start, source)
     months = _months(terms, all_must_end=kind is None) if day is not None else {}
     if kind is not None and months:
         written = f"LOWER(TRIM(CAST(s.{named(kind)} AS TEXT)))"
@@ -167,11 +167,12 @@ def _days_off(terms: pd.DataFrame, months: pd.Series[float] | int) -> pd.Series[
     start, end = (terms[name].dt.tz_localize(None) for name in ("start", "end"))
     whole = start.dt.to_period("M") + np.asarray(months).astype(int)
     due = whole.dt.to_timestamp() + pd.to_timedelta(start.dt.day - 1, unit="D")
-    return (end - due).dt.days.abs()
+    days: pd.Series[float] = (end - due).dt.days.abs()
+    return days
 
 
-def _day(table: ir.Table, start: str, source: Source) -> str | None:
-    """Return a start as a day, SQL; None where it is written in a way that may be two."""
+def day_of(table: ir.Table, start: str, source: Source) -> str | None:
+    """Return a time as a day, SQL; None where it is written in a way that may be two."""
     kind = table[start].type()
     if kind.is_timestamp() or kind.is_date():
         return f"CAST(s.{named(start)} AS DATE)"

@@ -1,0 +1,61 @@
+"""``init`` where no table holds contracts: bills of every month stand for them."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from features.outcomes.churned import churn_dates
+from pipelines.project.company import open_company
+from pipelines.project.project import load_project
+from pipelines.setup.draft import write_draft
+
+ACCOUNTS, MONTHS = 18, 14
+
+
+def bills(months: int = 1) -> list[list[Any]]:
+    """Return a bill each month, or each so many; one account in three gets none after eight."""
+    rows: list[list[Any]] = [["invoice", "customer_id", "invoice_date", "amount", "status"]]
+    for account in range(ACCOUNTS):
+        until = 8 if account % 3 == 0 else MONTHS
+        for month in range(0, until, months):
+            day = date(2023 + month // 12, 1 + month % 12, 1 + account)
+            rows.append([len(rows), f"K{account}", day, 50 + account, "paid"])
+    rows.append([len(rows), "K1", date(2023, 3, 20), 999, "void"])
+    return rows
+
+
+def draft(folder: Path, rows: list[list[Any]]) -> list[str]:
+    tables = {
+        "customers": [["customer_id", "signup_date"],
+                      *([f"K{n}", date(2023, 1, 1) + timedelta(days=n)] for n in range(ACCOUNTS))],
+        "invoices": rows,
+    }  # fmt: skip
+    (folder / "data").mkdir()
+    for name, lines in tables.items():
+        text = "\n".join(",".join(map(str, line)) for line in lines) + "\n"
+        (folder / "data" / f"{name}.csv").write_text(text, encoding="utf-8")
+    _, doubts = write_draft(folder / "data", folder / "h.toml")
+    return doubts
+
+
+def test_who_is_billed_no_more_has_left(tmp_path: Path) -> None:
+    doubts = draft(tmp_path, bills())
+    project = load_project(tmp_path / "h.toml")
+    with open_company(project) as company:
+        left = churn_dates(company, project.settings.outcome).execute()
+        contracts = company.tables["subscriptions"].cleaned.execute()
+    ends = {f"K{n}": date(2023, 9, 1 + n) for n in range(0, ACCOUNTS, 3)}
+    assert {row.account_id: row.churned_at.date() for row in left.itertuples()} == ends
+    assert len(contracts) == ACCOUNTS
+    assert (contracts["mrr"] == 50 + contracts["account_id"].str[1:].astype(int)).all()
+    assert any("invoices bills 100% of the accounts every month" in doubt for doubt in doubts)
+
+
+@pytest.mark.parametrize("months", [3, 12])
+def test_bills_of_longer_terms_are_left_to_a_person(tmp_path: Path, months: int) -> None:
+    doubts = draft(tmp_path, bills(months))
+    assert any("No table tells of churn" in doubt for doubt in doubts)
