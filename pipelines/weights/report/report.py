@@ -229,7 +229,7 @@ def weights_table(recommended: Recommended, advice: SegmentAdvice) -> Table:
         for line in advice.advice
     ]
     return Table(
-        f"Weights of {segment_name(advice.segment).striptags()} in percent.",
+        f"Weights in percent: {segment_name(advice.segment).striptags()}.",
         ["Measure", "What to do", ">Today", ">New", "Outcomes point to", "Why"],
         rows,
     )

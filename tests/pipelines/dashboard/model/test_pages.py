@@ -118,7 +118,7 @@ def test_checks_are_told_with_what_moved_by_weight(told, page) -> None:
 
 
 def test_figures_carry_no_styles_and_are_told_in_words(page) -> None:
-    assert page.tags["svg"] == 2
+    assert page.tags["desc"] == 2
     assert "style" not in {name for _, name, _ in page.attributes}
     assert page.ids == list(dict.fromkeys(page.ids))
     for labelled in page.values("aria-labelledby"):

@@ -36,7 +36,7 @@ def test_the_answer_is_that_of_the_command(panel, answer) -> None:
     page = Page(panel.get("/forecast").text)
     first = report.whole.periods[0]
     assert page.tables[0].rows[0][:2] == [first.period.label, share(first.retention.gross)]
-    assert page.tags["svg"] == 2
+    assert page.tags["desc"] == 2
     # A page of the panel allows no styles within it.
     assert "style" not in {name for _, name, _ in page.attributes}
     assert page.ids == list(dict.fromkeys(page.ids))

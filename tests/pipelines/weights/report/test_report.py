@@ -44,7 +44,7 @@ def single_page() -> Page:
 def test_every_weight_is_told_as_it_was_recommended(recommended, page):
     for segment in recommended.segments:
         name = "All accounts" if segment == "all" else segment
-        told = page.table(f"Weights of {name} in percent").by_name
+        told = page.table(f"Weights in percent: {name}").by_name
         advice = recommended.advice[segment]
         assert len(told) == len(advice.advice)
         for line in advice.advice:
@@ -294,7 +294,7 @@ def test_not_enough_evidence_is_said_plainly(recommended, silent_page):
 
 def test_a_single_segment_is_told_once(single_page):
     page = single_page
-    rows = page.table("Weights of All accounts in percent").rows
+    rows = page.table("Weights in percent: All accounts").rows
     assert len(rows) == 4
     assert "only" not in [row[0] for table in page.tables for row in table.rows]
     assert page.headings[0][1].startswith("Change ")
