@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,13 @@ from features.outcomes.churned import churn_dates
 from pipelines.project.company import open_company
 from pipelines.project.project import load_project
 from pipelines.setup.draft import write_draft
+from tests.features.servers import PostgresServer, running_postgres
 
 ACCOUNTS, MONTHS = 18, 14
+CUSTOMERS = [
+    ["customer_id", "signup_date"],
+    *([f"K{n}", date(2023, 1, 1) + timedelta(days=n)] for n in range(ACCOUNTS)),
+]
 
 
 def bills(months: int = 1) -> list[list[Any]]:
@@ -29,13 +35,8 @@ def bills(months: int = 1) -> list[list[Any]]:
 
 
 def draft(folder: Path, rows: list[list[Any]]) -> list[str]:
-    tables = {
-        "customers": [["customer_id", "signup_date"],
-                      *([f"K{n}", date(2023, 1, 1) + timedelta(days=n)] for n in range(ACCOUNTS))],
-        "invoices": rows,
-    }  # fmt: skip
     (folder / "data").mkdir()
-    for name, lines in tables.items():
+    for name, lines in {"customers": CUSTOMERS, "invoices": rows}.items():
         text = "\n".join(",".join(map(str, line)) for line in lines) + "\n"
         (folder / "data" / f"{name}.csv").write_text(text, encoding="utf-8")
     _, doubts = write_draft(folder / "data", folder / "h.toml")
@@ -59,3 +60,53 @@ def test_who_is_billed_no_more_has_left(tmp_path: Path) -> None:
 def test_bills_of_longer_terms_are_left_to_a_person(tmp_path: Path, months: int) -> None:
     doubts = draft(tmp_path, bills(months))
     assert any("No table tells of churn" in doubt for doubt in doubts)
+
+
+def terms() -> list[list[Any]]:
+    """Return a term a year of each account, of which one in three signs no third."""
+    rows: list[list[Any]] = [["number", "customer_id", "start_date", "end_date"]]
+    for account in range(ACCOUNTS):
+        for year in range(2 if account % 3 == 0 else 4):
+            start = date(2020 + year, 1, 1 + account)
+            rows.append([len(rows), f"K{account}", start, start.replace(year=start.year + 1)])
+    return rows
+
+
+@pytest.fixture
+def server() -> Iterator[PostgresServer]:
+    with running_postgres() as found:
+        yield found
+
+
+@pytest.mark.postgres
+@pytest.mark.xdist_group("postgres")
+def test_a_server_computes_the_same_contracts(
+    server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for schema, name, rows in (("bills", "invoices", bills()), ("terms", "contracts", terms())):
+        with server.connect() as connection:
+            connection.execute(f"CREATE SCHEMA {schema}")
+            for table, lines in (("customers", CUSTOMERS), (name, rows)):
+                head, *values = lines
+                kinds = [{int: "integer", date: "date"}.get(type(v), "text") for v in values[0]]
+                columns = ", ".join(f"{c} {k}" for c, k in zip(head, kinds, strict=True))
+                connection.execute(f"CREATE TABLE {schema}.{table} ({columns})")
+                marks = ", ".join(["%s"] * len(head))
+                connection.cursor().executemany(
+                    f"INSERT INTO {schema}.{table} VALUES ({marks})", values
+                )
+        monkeypatch.setenv("CRM", server.url(schema=schema))
+        config = tmp_path / f"{schema}.toml"
+        write_draft("${CRM}", config)
+        project = load_project(config)
+        with open_company(project) as company:
+            left = churn_dates(company, project.settings.outcome).execute()
+            contracts = company.tables["subscriptions"].cleaned.execute()
+        gone = {account for account in left["account_id"] if int(account[1:]) % 3 == 0}
+        assert gone == {f"K{n}" for n in range(0, ACCOUNTS, 3)}, schema
+        if schema == "terms":
+            years = contracts["renewal_at"].dt.year - contracts["started_at"].dt.year
+            assert (years == 1).all()
+        else:
+            assert set(contracts["mrr"]) == {50 + n for n in range(ACCOUNTS)}
+            assert len(left) == len(gone)
