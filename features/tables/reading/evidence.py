@@ -130,6 +130,9 @@ def _asked(value: ir.Value, column: Column) -> dict[str, ir.Value]:
         "first": parted & value.re_search(f"^{above_12}[-/.]"),
         "second": parted & value.re_search(f"^[0-9]{{1,2}}[-/.]{above_12}[-/.]"),
         "pointed": parted & value.re_search("^[0-9]{1,2}[.]"),
+        "first_ones": parted & value.re_search("^0?1[-/.]"),
+        "second_ones": parted & value.re_search("^[0-9]{1,2}[-/.]0?1[-/.]"),
+        "year": ibis.ifelse(parted, value.re_extract("([0-9]{4})", 1), ibis.null("string")),
         "other": value.re_search(OTHER_TIME) & ~value.re_search(PLAIN_TIME),
         "named": is_named(value),
         "short": short | is_named_short(value),
@@ -158,6 +161,8 @@ def _measures(asked: Mapping[str, ir.Value]) -> dict[str, ir.Value]:
     }
     if "value" in asked:
         measures["number_example"] = asked["value"].max().cast("string")
+    if "year" in asked:
+        measures |= {"year_first": asked["year"].min(), "year_last": asked["year"].max()}
     if "sign" in asked:
         return measures | {"sign_first": asked["sign"].min(), "sign_last": asked["sign"].max()}
     number = asked["size"]

@@ -54,6 +54,7 @@ class Form:
 
 
 PLAIN = Form()
+FEWEST_FIRSTS = 6
 Forms = Mapping[tuple[str, str], Form]
 
 
@@ -82,7 +83,9 @@ def decide_forms(
     ] = {}
     for table in tables:
         for name, values in evidence(table).items():
-            rows[table.contract.name, name] = (table, values, _counts(values))
+            counts = _counts(values)
+            counts["years"] = 1 + (values.get("year_first") != values.get("year_last"))
+            rows[table.contract.name, name] = (table, values, counts)
     orders = {order for _, _, counts in rows.values() if (order := _shown_order(counts))}
     marks = {mark for _, _, counts in rows.values() if (mark := _shown_mark(counts))}
     marks |= {"."} if has_points else set()
@@ -110,8 +113,16 @@ def _counts(row: Counts) -> Counter[str]:
 
 
 def _shown_order(row: Counter[str]) -> str:
-    """Return the order that a column's own values show, if they agree."""
+    """Return the order that a column's own values show, if they agree.
+
+    Where one part is 1 throughout and years differ it is the day: firsts of months, and not days
+    of January of several years.
+    """
     day_first = row["first"] or (row["parted"] and row["pointed"] == row["parted"])
+    if row["years"] > 1 and row["parted"] >= FEWEST_FIRSTS and not (row["first"] or row["second"]):
+        ones = [row[part] == row["parted"] for part in ("first_ones", "second_ones")]
+        if ones[0] != ones[1]:
+            return "day-first" if ones[0] else "month-first"
     if day_first and not row["second"]:
         return "day-first"
     return "month-first" if row["second"] and not row["first"] else ""

@@ -106,6 +106,14 @@ def times(load: Load, *written: Any, terms: Any = None, **reading: Any) -> list[
             ],
         ),
         ([202402, 202312], [datetime(2024, 2, 29), datetime(2023, 12, 31)]),
+        (
+            [f"01/{month:02}/{2021 + month // 4}" for month in range(1, 10)],
+            [datetime(2021 + month // 4, month, 1) for month in range(1, 10)],
+        ),
+        (
+            [f"{month}/1/{2021 + month // 4}" for month in range(1, 10)],
+            [datetime(2021 + month // 4, month, 1) for month in range(1, 10)],
+        ),
     ],
 )
 def test_a_column_shows_how_it_is_read(load: Load, written: list[Any], read: list[Any]) -> None:
@@ -128,6 +136,7 @@ def test_what_is_decided_is_told(load: Load) -> None:
     ("written", "terms", "said"),
     [
         (["03/01/2024"], None, "cannot be told apart, and no other column shows their order; set"),
+        ([f"01/{day:02}/2024" for day in range(1, 10)], None, "cannot be told apart"),
         (["31/01/2024", "01/31/2024"], None, "mixes dates with the day first and with the month"),
         (["28/03/23"], None, "holds years of two digits, such as '28/03/23'"),
         ([1_706_035_303], None, 'since 1970; set [reading] numbers_as_times = "unix"'),
