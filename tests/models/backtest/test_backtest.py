@@ -287,7 +287,7 @@ def test_rows_of_no_segment_are_not_taken_for_everybody(history, signals):
     assert "others" in set(found.predictions["segment"])
     everybody = found.measures.query("segment == 'all' and origin == 'all' and contender == @OURS")
     assert everybody["rows"].tolist() == [len(found.predictions)]
-    assert any(w.startswith("Segment 'plan=enterprise' has ") for w in found.warnings)
+    assert any(w.startswith("Segment 'enterprise' has ") for w in found.warnings)
 
 
 def test_same_seed_same_backtest(single, history, signals):
