@@ -190,7 +190,7 @@ def _without_contract(company: Company, quality: TableQuality) -> TableQuality:
 def _without_amount(company: Company, quality: TableQuality, project: Project) -> TableQuality:
     """Say that contracts have no amount where a number of theirs may be one."""
     from features.tables.mapping.finding import Finding
-    from pipelines.setup.guessing.contracts.amounts import may_be_amounts
+    from pipelines.setup.guessing.amounts import may_be_amounts
 
     mapping = project.settings.tables.subscriptions
     if quality.name != "subscriptions" or mapping is None:

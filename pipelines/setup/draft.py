@@ -159,8 +159,8 @@ def draft(
     from pipelines.setup.drafting.attributes import attributes_of, common_features, name_apart
     from pipelines.setup.drafting.measures import draft_measures
     from pipelines.setup.drafting.month_columns import month_of
-    from pipelines.setup.guessing.contracts.leaving import churn_doubts
     from pipelines.setup.guessing.guess import guess_tables
+    from pipelines.setup.guessing.leaving import churn_doubts
 
     sections: list[str] = []
     notes: list[str] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from pipelines.setup.guessing.shapes import time_columns
+from pipelines.setup.guessing.evidence import time_columns
 from pipelines.setup.guessing.sql import in_language_of, literal, named, table_named
 from pipelines.setup.guessing.words import words_of
 

@@ -18,9 +18,9 @@ from features.catalog import Direction, Group, signal_name
 from features.tables.mapping.ends import Period
 from pipelines.setup.drafting.toml_text import quoted
 from pipelines.setup.guessing.columns import TableGuess
+from pipelines.setup.guessing.evidence import FEWEST_EVENTS, FEWEST_ROWS, earliest, first_times
+from pipelines.setup.guessing.evidence import time_columns as times_of
 from pipelines.setup.guessing.names import COLUMN_NAMES, MUTABLE_WORDS, OUTCOME_WORDS
-from pipelines.setup.guessing.shapes import FEWEST_EVENTS, FEWEST_ROWS, earliest, first_times
-from pipelines.setup.guessing.shapes import time_columns as times_of
 from pipelines.setup.guessing.words import NUMBERS, plain, words_of
 
 if TYPE_CHECKING:

@@ -16,12 +16,15 @@ from features.tables.mapping.ends import NO_END, Period, is_no_end
 from pipelines.setup.guessing.evidence import (
     MOST_COLUMNS,
     can_be,
+    earliest,
+    first_times,
     is_compact_day,
+    is_epoch,
     is_number_for_time,
+    time_columns,
     why_not,
 )
 from pipelines.setup.guessing.names import COLUMN_NAMES, LOADERS_DELETIONS
-from pipelines.setup.guessing.shapes import earliest, first_times, is_epoch, time_columns
 from pipelines.setup.guessing.words import by_core, by_name, own_words, plain, words_of
 
 if TYPE_CHECKING:

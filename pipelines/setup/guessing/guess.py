@@ -8,18 +8,17 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from features.tables.mapping.contract import CONTRACT
+from pipelines.setup.guessing.amounts import plain_month
 from pipelines.setup.guessing.columns import NO_HINTS, Hints, TableGuess, guess_table
-from pipelines.setup.guessing.contracts.amounts import plain_month
-from pipelines.setup.guessing.contracts.leaving import find_leaving
-from pipelines.setup.guessing.contracts.paid import (
+from pipelines.setup.guessing.contracts import (
     begin_when_paid,
     drop_what_is_none,
     make_contracts,
 )
-from pipelines.setup.guessing.evidence import INCLUDED
+from pipelines.setup.guessing.evidence import INCLUDED, role_of
 from pipelines.setup.guessing.keys import SURELY_INCLUDED, Keys, Reference
+from pipelines.setup.guessing.leaving import find_leaving
 from pipelines.setup.guessing.names import TABLE_NAMES
-from pipelines.setup.guessing.shapes import role_of
 from pipelines.setup.guessing.sql import in_language_of, named, table_named
 from pipelines.setup.guessing.unsaid import tell_failed_payments, tell_kind_of_survey
 from pipelines.setup.guessing.words import by_name, table_words, words_of

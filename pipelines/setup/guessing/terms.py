@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipelines.setup.guessing.shapes import first_times
+from pipelines.setup.guessing.evidence import first_times
 from pipelines.setup.guessing.sql import in_language_of, literal, named, table_named
 
 if TYPE_CHECKING:

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 
 from features.packs.values import WHOLE_UNITS
 from features.tables.mapping.contract import Column
-from pipelines.setup.guessing.evidence import MOST_COLUMNS, can_be
+from pipelines.setup.guessing.evidence import MOST_COLUMNS, can_be, is_epoch
 from pipelines.setup.guessing.keys import Keys, Reference
-from pipelines.setup.guessing.shapes import is_epoch
 from pipelines.setup.guessing.sql import literal, named
 from pipelines.setup.guessing.words import MONTHS, words_of
 

@@ -11,15 +11,15 @@ from features.sources.files.plain_forms import without_none
 from features.tables.doubts import is_own_status
 from features.tables.mapping.ends import NO_END
 from pipelines.setup.guessing.columns import PERIOD_ENDS, TableGuess
-from pipelines.setup.guessing.contracts.terms import (
+from pipelines.setup.guessing.evidence import FEWEST_ROWS, MOST_ROWS, first_times, time_columns
+from pipelines.setup.guessing.keys import Keys
+from pipelines.setup.guessing.sql import in_language_of, literal, named, table_named
+from pipelines.setup.guessing.terms import (
     are_followed,
     end_where_none_follows,
     tell_renewals,
     terms_of,
 )
-from pipelines.setup.guessing.keys import Keys
-from pipelines.setup.guessing.shapes import FEWEST_ROWS, MOST_ROWS, first_times, time_columns
-from pipelines.setup.guessing.sql import in_language_of, literal, named, table_named
 from pipelines.setup.guessing.words import plain, words_of
 
 if TYPE_CHECKING:

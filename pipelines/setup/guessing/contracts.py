@@ -11,7 +11,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from features.packs.values import flag
-from pipelines.setup.guessing.contracts.amounts import (
+from pipelines.setup.guessing.amounts import (
     Part,
     Price,
     find_price,
@@ -19,8 +19,8 @@ from pipelines.setup.guessing.contracts.amounts import (
     may_be_amounts,
     plain_month,
 )
+from pipelines.setup.guessing.evidence import first_times, is_epoch, time_columns
 from pipelines.setup.guessing.keys import Keys
-from pipelines.setup.guessing.shapes import first_times, is_epoch, time_columns
 from pipelines.setup.guessing.sql import in_language_of, named, same_text, table_named
 from pipelines.setup.guessing.words import words_of
 
