@@ -60,14 +60,23 @@ def test_the_costliest_are_called_first_with_their_costliest_reasons(scored, sum
         DAY,
     )
     assert [(call.account_id,) for call in summed.calls] == first
+    model = score_accounts(load_project(scored.config), DAY).model
+    declared = {signal.name: (signal.healthy, signal.unit) for signal in model.signals}
     for call in summed.calls:
         costly = {}
-        for signal, points in scored.sql(
-            "select signal, points from score_reasons where account_id = ? and as_of = ?"
+        for signal, points, value in scored.sql(
+            "select signal, points, value from score_reasons where account_id = ? and as_of = ?"
             " and points < 0 and signal_group <> 'profile' order by rank",
             call.account_id,
             DAY,
         ):
+            healthy, unit = declared[signal]
+            # None of what is bad, and a rise of what is good, are nothing to call about.
+            if value is not None and (
+                (healthy == "lower" and float(value) <= 0)
+                or (healthy == "higher" and unit == "change" and float(value) > 0)
+            ):
+                continue
             costly.setdefault(fact_of(signal), points)
         assert len(call.sentences) == min(len(costly), 3)
         for sentence, points in zip(call.sentences, costly.values(), strict=False):
