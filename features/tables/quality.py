@@ -21,7 +21,6 @@ from features.tables.counted_parts import (
     raw_counts,
 )
 from features.tables.doubts import row_doubts
-from features.tables.label_quality import refuse_wrong_labels
 from features.tables.links import links_to_accounts
 from features.tables.mapping.contract import Column
 from features.tables.mapping.finding import Code, Finding
@@ -101,6 +100,9 @@ def inspect_table(
     """
     is_accounts = table.contract.name == "accounts"
     if table.contract.name == "labels":
+        # Few companies have labels: the others need not load what checks them.
+        from features.tables.label_quality import refuse_wrong_labels
+
         refuse_wrong_labels(table)
     if is_accounts or (table.contract.name == "labels" and not table.is_dated):
         _refuse_duplicate_accounts(table)
