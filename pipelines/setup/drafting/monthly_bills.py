@@ -21,8 +21,8 @@ LATE_DAYS = 10
 def monthly_bills(guess: TableGuess | None, source: Source) -> tuple[str, str] | None:
     """Make contracts of bills, where nearly all accounts with several get one every month.
 
-    A contract begins with its first bill and ends a month after its last, once the next one is
-    late.
+    A contract begins with its first bill, and ends with one of another amount or a month after its
+    last, once the next one is late. Of several bills in a month the last tells their sum.
 
     Parameters
     ----------
@@ -55,16 +55,21 @@ def monthly_bills(guess: TableGuess | None, source: Source) -> tuple[str, str] |
     sql = (
         f"WITH bills AS (SELECT s.{named(account)} AS account_id, {day} AS day,"
         f" s.{named(amount)} AS amount FROM {table_named(name)} AS s{kept}),"
-        " paid AS (SELECT account_id, MIN(day) AS day, SUM(amount) AS mrr,"
+        " paid AS (SELECT account_id, MAX(day) AS day, SUM(amount) AS mrr,"
         " EXTRACT(YEAR FROM day) * 12 + EXTRACT(MONTH FROM day) AS place FROM bills"
         " WHERE NOT day IS NULL GROUP BY account_id,"
         " EXTRACT(YEAR FROM day) * 12 + EXTRACT(MONTH FROM day)),"
         " runs AS (SELECT *, place - ROW_NUMBER() OVER (PARTITION BY account_id, mrr ORDER BY"
-        " place) AS run FROM paid WHERE mrr > 0)"
-        " SELECT account_id, MIN(day) AS started_at, CASE WHEN MAX(day) + INTERVAL 1 MONTH"
-        f" + INTERVAL {LATE_DAYS} DAY < (SELECT MAX(day) FROM bills)"
-        " THEN MAX(day) + INTERVAL 1 MONTH END AS ended_at,"
-        " CAST(mrr AS DOUBLE PRECISION) AS mrr FROM runs GROUP BY account_id, mrr, run"
+        " place) AS run FROM paid WHERE mrr > 0),"
+        " spans AS (SELECT account_id, mrr, MIN(day) AS since, MAX(day) + INTERVAL 1 MONTH AS till,"
+        " MIN(place) AS place, MAX(place) AS newest FROM runs GROUP BY account_id, mrr, run),"
+        " followed AS (SELECT *, LEAD(since) OVER (PARTITION BY account_id ORDER BY place) AS next,"
+        " LEAD(place) OVER (PARTITION BY account_id ORDER BY place) AS next_place FROM spans)"
+        " SELECT account_id, since AS started_at, CASE WHEN next_place = newest + 1"
+        f" OR next <= till + INTERVAL {LATE_DAYS} DAY THEN next"
+        f" WHEN NOT next IS NULL OR till + INTERVAL {LATE_DAYS} DAY <"
+        " (SELECT MAX(day) FROM bills) THEN till END AS ended_at,"
+        " CAST(mrr AS DOUBLE PRECISION) AS mrr FROM followed"
     )
     note = (
         f"no table holds contracts, and {name} bills {usual.between(*DAYS_OF_MONTH).mean():.0%} of"

@@ -56,6 +56,30 @@ def test_who_is_billed_no_more_has_left(tmp_path: Path) -> None:
     assert any("invoices bills 100% of the accounts every month" in doubt for doubt in doubts)
 
 
+def test_an_amount_counts_from_the_day_that_tells_it_and_never_beside_another(
+    tmp_path: Path,
+) -> None:
+    rows = bills()
+    newest = max(row[2] for row in rows[1:])
+    # K1 pays more in one month, by a second bill; K16 by its newest.
+    rows.append([len(rows), "K1", date(2023, 5, 20), 7, "paid"])
+    for row in rows[1:]:
+        row[3] += 5 if row[1] == "K16" and row[2] > newest - timedelta(days=20) else 0
+    draft(tmp_path, rows)
+    with open_company(load_project(tmp_path / "h.toml")) as company:
+        held = company.tables["subscriptions"].cleaned.execute().sort_values("started_at")
+    told = [
+        (row.started_at.date(), row.mrr) for row in held[held["account_id"] == "K1"].itertuples()
+    ]
+    assert told == [
+        (date(2023, 1, 2), 51), (date(2023, 5, 20), 58), (date(2023, 6, 2), 51)
+    ]  # fmt: skip
+    for account in ("K1", "K16"):
+        own = held[held["account_id"] == account]
+        assert own["ended_at"].tolist()[:-1] == own["started_at"].tolist()[1:]
+        assert own["ended_at"].isna().tolist() == [False] * (len(own) - 1) + [True]
+
+
 @pytest.mark.parametrize("months", [3, 12])
 def test_bills_of_longer_terms_are_left_to_a_person(tmp_path: Path, months: int) -> None:
     doubts = draft(tmp_path, bills(months))
