@@ -44,8 +44,8 @@ def terms_of(
         said = said.concat(table[word].cast("string").strip().lower().fill_null(""))
     rows = first_times(table.mutate(**{_WHO: said}), [start, end], _WHO)
     rows = rows.rename(columns={start: "start", end: "end"}).dropna(subset=["account", "start"])
-    parts = rows["account"].str.rpartition(_BETWEEN)
-    return rows.assign(account=parts[0], word=parts[2]).reset_index(drop=True)
+    parts = rows["account"].astype("string").str.extract(f"(?s)^(.*){_BETWEEN}(.*)$")
+    return rows.assign(account=parts[0], word=parts[1]).reset_index(drop=True)
 
 
 def are_followed(terms: pd.DataFrame) -> pd.Series[bool]:

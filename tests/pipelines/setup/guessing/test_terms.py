@@ -153,6 +153,23 @@ def test_ends_of_no_common_length_may_be_the_days_on_which_accounts_left(tmp_pat
     assert (columns["ended_at"], columns.get("renewal_at")) == ("end_date", None)
 
 
+def test_terms_with_a_status_and_an_end_each_renew_too(tmp_path: Path) -> None:
+    tables = company(date.isoformat)
+    head, *rows = tables["subscriptions"]
+    tables["subscriptions"] = [head, *(row for row in rows if row[-1] == "Annual")]
+    project, _ = drafted(tmp_path, tables)
+    columns = project.settings.tables.subscriptions.columns
+    assert (columns["ended_at"], columns["renewal_at"]) == ("ended_when_over", "term_renews")
+
+
+def test_tables_without_rows_are_drafted_without_terms(tmp_path: Path) -> None:
+    tables = {"customers": company(date.isoformat)["customers"], "contracts": [TERM],
+              "deals": [["deal_id", "customer_id", "stage", "start_date", "end_date"]],
+              "invoices": [["invoice", "customer_id", "invoice_date", "amount"]]}  # fmt: skip
+    project, _ = drafted(tmp_path, tables)
+    assert not project.settings.views
+
+
 SURVEYS = {
     "nps_answers": ("score", range(11), "nps", "by its name"),
     "feedback": ("score", range(11), "nps", "as score runs from 0 to 10"),
