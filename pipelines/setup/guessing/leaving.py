@@ -67,10 +67,10 @@ def find_leaving(guesses: dict[str, TableGuess], source: Source, keys: Keys) -> 
                 _leave_out_written_ends(contracts, churns, source)
                 return
     if contracts is not None and not contracts.missing and "churn_events" not in guesses:
-        end = contracts.columns.get("renewal_at")
+        planned = contracts.columns.get("renewal_at")
         _end_what_is_over(contracts, source)
-        if end and contracts.columns.get("ended_at"):
-            tell_renewals(contracts, source, end)
+        if planned and contracts.columns.get("ended_at"):
+            tell_renewals(contracts, source, planned)
         end_where_none_follows(contracts, source)
 
 
