@@ -312,6 +312,22 @@ def months_of(life: Life, seed: int, shared: float = 0.0) -> Iterator[int]:
         life.live(month, here, due)
 
 
+def risks_if_due(life: Life) -> pd.DataFrame:
+    """Give the risk of each row of the truth had its contract been up for renewal.
+
+    Returns
+    -------
+    DataFrame
+        ``account``, ``date``, ``month`` and ``p_if_due`` of every account and settled month.
+    """
+    truth = pd.concat(life.rows, ignore_index=True)
+    month = np.searchsorted(EDGES, truth["date"])
+    account = truth["account"].to_numpy()
+    due = ~life.annual[account] | ((month - life.anniversary[account]) % 12 == 0)
+    risk = truth["true"] / np.where(due, 1.0, ALONE_EARLY)
+    return truth[["account", "date"]].assign(month=month, p_if_due=risk)
+
+
 def true_weights(life: Life) -> dict[str, dict[str, float]]:
     """Shares of the mean absolute centred parts by segment, in points of 100; no calendar."""
     rows = pd.concat(life.rows)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from _drawn import ALONE_EARLY, DAYS, EDGES, SETTLED, START, Life, live
+from _drawn import DAYS, EDGES, SETTLED, START, Life, live, risks_if_due
 from scipy.special import expit, logit
 
 from models.arrays import Floats
@@ -130,14 +130,16 @@ def write_book(folder: Path, accounts: int, seed: int) -> Book:
 
 def _scores(life: Life, chance: np.random.Generator) -> pd.DataFrame:
     """See the true risk at a decision through noise, and shrink what is seen accordingly."""
-    truth = pd.concat(life.rows, ignore_index=True)
-    month = np.searchsorted(EDGES, truth["date"])
-    due = ~life.annual[truth["account"]] | ((month - life.anniversary[truth["account"]]) % 12 == 0)
-    margin = logit(np.clip(truth["true"] / np.where(due, 1.0, ALONE_EARLY), 1e-6, 1 - 1e-6))
+    truth = risks_if_due(life)
+    margin = logit(np.clip(truth["p_if_due"], 1e-6, 1 - 1e-6))
     spread, mean = float(margin.std()), float(margin.mean())
     seen = margin + chance.normal(0, NOISE * spread, len(margin)) - mean
     return pd.DataFrame(
-        {"account": truth["account"], "month": month, "log_odds": mean + seen / (1 + NOISE**2)}
+        {
+            "account": truth["account"],
+            "month": truth["month"],
+            "log_odds": mean + seen / (1 + NOISE**2),
+        }
     )
 
 

@@ -1,8 +1,10 @@
 """Does the score tell who is unwell, months before a contract renews?
 
-    python benchmarks/time.py COMPANY [COMPANY ...] [--json] [--survival PYTHON]
+    python benchmarks/time.py [COMPANY ...] [--seeds S ...] [--accounts N] [--quick] [--json]
+        [--survival PYTHON]
 
-Each ``COMPANY`` is a folder with ``healthscore.toml``, tables and ``truth/rows.parquet``: for each
+Companies are drawn at random, nine in ten accounts on annual contracts, unless they are named: a
+``COMPANY`` is a folder with ``healthscore.toml``, tables and ``truth/rows.parquet``, for each
 account and month ``p_if_due``, the true risk had its contract been up for renewal. A model is
 taught what had matured before the newest six months and speaks of them. Means over the companies:
 
@@ -26,7 +28,8 @@ taught what had matured before the newest six months and speaks of them. Means o
                            accounts and dates, as bands are issued and by the score alone
 ``band_auc``, ``band_auc_before``  AUC of the band alone, over due rows
 
-Forecasts are not measured here yet. ``companies`` has each.
+``forecast_coverage`` is of the companies of ``forecast.py``, which says more. ``companies`` has
+each.
 """
 
 from __future__ import annotations
@@ -34,6 +37,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -43,8 +47,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 # This folder holds a features.py, which must not stand in front of the package of that name.
 sys.path.append(sys.path.pop(1))
 
+import forecast
 import numpy as np
 import pandas as pd
+from _drawn import live, nature, risks_if_due
+from _drawn_company import account_names, write_life
 from _hazards import PEERS, elsewhere, task_of
 from scipy.special import expit, xlogy
 from sklearn.metrics import roc_auc_score
@@ -59,10 +66,22 @@ from pipelines.project.project import Project, load_project
 from pipelines.project.rows import LabelledRows, labelled_rows, segment_settings
 from pipelines.scoring.bands.settled import settled
 
+SEEDS, QUICK, ANNUAL = range(1, 9), (2,), 0.9
 CURVE_DATES, CURVES_JUDGED, PARTS = 12, 2, 10
 KEYS = ["account_id", "observation_date"]
 JUDGED, EARLIER = 6, 8
 AHEAD, NEAR = (180, 90, 30), 15
+
+
+def write_annual(folder: Path, accounts: int, seed: int) -> Path:
+    """Draw a company most of whose contracts are annual, and write its tables and its truth."""
+    life = live(seed, accounts, of=replace(nature(seed), annual=ANNUAL))
+    write_life(folder, life)
+    truth = risks_if_due(life)
+    names = {"account_id": account_names(truth["account"]), "observation_date": truth["date"]}
+    (folder / "truth").mkdir()
+    truth.assign(**names)[[*KEYS, "p_if_due"]].to_parquet(folder / "truth" / "rows.parquet")
+    return folder
 
 
 def captured(risk: Floats, estimate: Floats) -> float:
@@ -251,22 +270,43 @@ def taught(
     return learnt, rows.frame.iloc[fold.test].reset_index(drop=True)
 
 
+def companies(asked: argparse.Namespace, scratch: Path) -> Iterator[Path]:
+    """Give the folders that were named, or draw companies one by one."""
+    yield from asked.companies
+    if not asked.companies:
+        for seed in QUICK if asked.quick else asked.seeds:
+            yield write_annual(scratch / f"{seed}", 600 if asked.quick else asked.accounts, seed)
+
+
+def forecasts(scratch: Path, *, quick: bool) -> float:
+    """Share of the intervals of a year's retention that hold the truth."""
+    seeds, accounts = (forecast.QUICK, 400) if quick else (forecast.SEEDS, 800)
+    each = [forecast.measure(scratch / "books", accounts, seed) for seed in seeds]
+    return forecast.summary(each)["forecast_coverage"]
+
+
 def main() -> None:
     """Measure the companies and print the means."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("companies", nargs="+", type=Path, metavar="COMPANY")
+    parser.add_argument("companies", nargs="*", type=Path, metavar="COMPANY")
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
+    parser.add_argument("--accounts", type=int, default=4_000)
+    parser.add_argument("--quick", action="store_true", help="one company of 600 accounts")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--survival", type=Path, help="python with lifelines and hazardous")
     asked = parser.parse_args()
     each = []
-    for folder in asked.companies:
-        each.append(measure(folder, asked.survival))
-        print(json.dumps(each[-1]), file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        for folder in companies(asked, Path(scratch)):
+            each.append(measure(folder, asked.survival))
+            print(json.dumps(each[-1]), file=sys.stderr, flush=True)
+        covered = forecasts(Path(scratch), quick=asked.quick)
     names = [name for name in each[0] if name not in ("company", "decided")]
     table = pd.DataFrame(each).reindex(columns=names).astype(float)
     means = {name: None if table[name].isna().all() else table[name].mean() for name in names}
+    means["forecast_coverage"] = covered
     if asked.json:
         print(json.dumps({**means, "companies": each}))
         return
