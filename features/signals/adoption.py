@@ -13,7 +13,7 @@ from features.catalog import Direction, Group, Signal, Unit, signal_name
 from features.errors import SettingsError
 from features.observations import dates_table
 from features.tables.company import Company, days_between, without_doubled_keys
-from features.windows.panes import Events, Measure, Window, events_of
+from features.windows.panes import Events, Measure, Window, aggregate_windows, events_of
 
 RECENT = Window("recent", 28)
 BEFORE = Window("before", 28, ends_days_before=28)
@@ -68,6 +68,32 @@ _BREADTH_AND_DEPTH = (
         "Depth of use",
         28,
         "{value} use{s} per used feature in 28 days",
+    ),
+    # Who knows much of a product uses what few others do. That shows in little use, too, where
+    # counts of features say how much was used and not how much is known.
+    _signal(
+        "rarest_feature_28d",
+        "count",
+        "higher",
+        "Rarest feature used, lately",
+        28,
+        "The rarest feature used in 28 days is number {value} by use",
+    ),
+    _signal(
+        "rarest_feature_90d",
+        "count",
+        "higher",
+        "Rarest feature used",
+        90,
+        "The rarest feature used in 90 days is number {value} by use",
+    ),
+    _signal(
+        "rarest_feature_180d",
+        "count",
+        "higher",
+        "Rarest feature used, half a year",
+        180,
+        "The rarest feature used in 180 days is number {value} by use",
     ),
 )
 _FIRST_VALUE = _signal(
@@ -141,13 +167,18 @@ class AdoptionBuilder:
         """Count distinct features, the uses of each key feature and the days to the first."""
         wanted = [signal.name for signal in self.signals(request.company, request.settings)]
         stems = key_feature_names(request.settings)
-        rows = _uses(request, stems)
+        rows = without_doubled_keys(
+            _uses(request, stems).left_join(_rarest(request), ["account_id", "observation_date"])
+        )
         values = {
             "features_used_28d": rows.features_recent,
             "features_used_90d": rows.features_long,
             "features_used_180d": rows.features_half,
             "features_used_change": relative_change(rows.features_recent, rows.features_before),
             "uses_per_feature_28d": rows.volume_recent / rows.features_recent.nullif(0.0),
+            "rarest_feature_28d": rows.rarest_recent,
+            "rarest_feature_90d": rows.rarest_long,
+            "rarest_feature_180d": rows.rarest_half,
         }
         for stem in stems.values():
             values[f"{stem}_28d"] = rows[f"{stem}_recent"]
@@ -178,6 +209,38 @@ def _uses(request: Request, stems: dict[str, str]) -> ir.Table:
     }
     windows = (RECENT, BEFORE, LONG, HALF)
     return request.over_windows(request.events("usage_events", **columns), windows, measures)
+
+
+def _rarest(request: Request) -> ir.Table:
+    """Say how far down the list of features by use the rarest one lies that an account used."""
+    table = request.company.tables["usage_events"]
+    events = request.events("usage_events", feature=table.cleaned.feature)
+    rank = Measure("rank", "feature", ranks=_ranks(request))
+    return request.over_windows(events, (RECENT, LONG, HALF), {"rarest": rank})
+
+
+def _ranks(request: Request) -> ir.Table:
+    """Rank features on each date by their uses of the half year before it, of all accounts."""
+    company, table = request.company, request.company.tables["usage_events"]
+    rows = events_of(table, feature=table.cleaned.feature).rows
+    rows = rows.filter(rows.feature.notnull()).drop("account_id").rename(account_id="feature")
+    names = company.engine.remembered.each(rows, lambda part: part.select("account_id").distinct())
+    grid = names.distinct().cross_join(dates_table(request.dates))
+    uses = aggregate_windows(
+        grid,
+        request.dates,
+        Events(rows),
+        [HALF],
+        {"uses": Measure("count")},
+        company.keep,
+        company.engine.remembered,
+    )
+    uses = uses.filter(uses.uses_half > 0)
+    by_use = ibis.window(group_by="observation_date", order_by=ibis.desc("uses_half"))
+    ranks = uses.select(
+        "observation_date", feature=uses.account_id, rank=1.0 + ibis.rank().over(by_use)
+    )
+    return company.keep("ranks", ranks)
 
 
 def _first_value(request: Request) -> ir.Table:

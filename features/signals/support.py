@@ -15,6 +15,15 @@ from features.windows.panes import Measure, Window
 
 _OPENED = (
     Signal(
+        "tickets_opened_14d",
+        "support",
+        "count",
+        "none",
+        "Tickets opened, just now",
+        14,
+        "{value} ticket{s} opened in 14 days",
+    ),
+    Signal(
         "tickets_opened_30d",
         "support",
         "count",
@@ -31,6 +40,15 @@ _OPENED = (
         "Tickets opened",
         90,
         "{value} ticket{s} opened in 90 days",
+    ),
+    Signal(
+        "tickets_opened_180d",
+        "support",
+        "count",
+        "none",
+        "Tickets opened, half a year",
+        180,
+        "{value} ticket{s} opened in 180 days",
     ),
     Signal(
         "tickets_opened_change",
@@ -180,6 +198,7 @@ _BY_COLUMNS: dict[tuple[str, ...], tuple[Signal, ...]] = {
 }
 
 _OPENED_WINDOWS = (
+    Window("14d", 14),
     Window("30d", 30),
     Window("90d", 90),
     Window("before", 90, ends_days_before=90),

@@ -14,6 +14,8 @@ from features.windows.measures import Events, Measure
 
 ROWS = "{name} rows"
 """The count beside a sum whose mean is wanted."""
+OF_VALUES = ("distinct", "rank")
+"""Kinds of measures that ask which values there are."""
 Group = tuple[Events, dict[str, Measure]]
 
 
@@ -32,10 +34,10 @@ def daily(events: Events, measures: Mapping[str, Measure], remembered: Remembere
     Returns
     -------
     list of (Events, dict of str to Measure)
-        Measures of distinct values each with rows of their own. A mean becomes two sums, its own
+        Measures of single values each with rows of their own. A mean becomes two sums, its own
         and :data:`ROWS`.
     """
-    alone = {name: each for name, each in measures.items() if each.kind == "distinct"}
+    alone = {name: each for name, each in measures.items() if each.kind in OF_VALUES}
     together = {name: each for name, each in measures.items() if name not in alone}
     keys = ["account_id", "moment", *(["known_at"] if events.may_be_late else [])]
     groups = []

@@ -27,7 +27,7 @@ from features.sources.engines.engine import NOTHING, Remembered
 from features.tables.cleaning import CleanTable
 from features.tables.company import without_doubled_keys
 from features.windows.calendar import BITS, PaneCalendar, Window, bits_of
-from features.windows.days import daily, with_means
+from features.windows.days import OF_VALUES, daily, with_means
 from features.windows.measures import Events, Measure
 
 __all__ = ["Events", "Measure", "Window", "aggregate_windows", "events_of"]
@@ -102,8 +102,8 @@ def aggregate_windows(
     -------
     ibis table
         ``account_id``, ``observation_date`` and a column ``MEASURE_WINDOW`` for each pair, one row
-        per observation. Counts and sums of nothing are 0; a mean, maximum or latest time of
-        nothing is missing.
+        per observation. Counts and sums of nothing are 0; a mean, maximum, rank or latest time
+        of nothing is missing.
     """
     groups = [(events, dict(measures))]
     if remembered.covers(events.rows):
@@ -134,7 +134,7 @@ def _windowed(
     calendar = PaneCalendar(dates, windows, days_are_sets=bool(days))
     plain = _dated(events, calendar)
     dated, sets = _with_sets(plain, measures)
-    apart = [name for name, measure in measures.items() if measure.kind == "distinct"]
+    apart = [name for name, measure in measures.items() if measure.kind in OF_VALUES]
     apart = [name for name in apart if name not in sets]
     # A day whose events became known on different dates must count once.
     alone = days if events.may_be_late else []
@@ -145,7 +145,7 @@ def _windowed(
         if names
     ]
     return parts + [
-        _over_values(plain, events, calendar, name, measures[name].column, keep) for name in apart
+        _over_values(plain, events, calendar, name, measures[name], keep) for name in apart
     ]
 
 
@@ -280,10 +280,11 @@ def _over_values(
     events: Events,
     calendar: PaneCalendar,
     name: str,
-    column: str,
+    measure: Measure,
     keep: Keep,
 ) -> ir.Table:
-    """Give each value of an account a bit per pane, then count those with a bit in each window."""
+    """Give each value of an account a bit per pane, then ask which have a bit in each window."""
+    column = measure.column
     late = ["late"] if events.may_be_late else []
     present = dated.filter(dated[column].notnull())
     words = range(calendar.words)
@@ -307,6 +308,10 @@ def _over_values(
         )
         for window in calendar.windows
     }
-    return joined.group_by(KEYS).aggregate(
-        **{result: within.ifelse(1.0, 0.0).sum() for result, within in inside.items()}
-    )
+    if measure.ranks is None:
+        sums = {result: within.ifelse(1.0, 0.0).sum() for result, within in inside.items()}
+        return joined.group_by(KEYS).aggregate(**sums)
+    present = joined.select(*KEYS, column, **inside)
+    ranked = present.inner_join(measure.ranks, ["observation_date", column])
+    highest = {result: ranked.rank.max(where=ranked[result]) for result in inside}
+    return ranked.group_by(KEYS).aggregate(**highest)

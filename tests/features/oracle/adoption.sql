@@ -20,6 +20,14 @@ breadth as (
         (select count(distinct feature) from named where ago <= 90 * :day) as long,
         (select count(distinct feature) from named where ago <= 180 * :day) as half
 ),
+by_use as (
+    select feature, count(*) as uses
+    from known where feature is not null and ago <= 180 * :day group by feature
+),
+ranked as (
+    select ago, (select 1 + count(*) from by_use as other where other.uses > by_use.uses) as place
+    from named join by_use using (feature)
+),
 key_uses as (
     select
         column1 as feature,
@@ -37,6 +45,9 @@ select
     case when before > 0 then (now - before) * 1.0 / before end as features_used_change,
     (select sum(amount) / nullif(now, 0) from named where ago <= 28 * :day)
         as uses_per_feature_28d,
+    (select max(place) from ranked where ago <= 28 * :day) as rarest_feature_28d,
+    (select max(place) from ranked where ago <= 90 * :day) as rarest_feature_90d,
+    (select max(place) from ranked where ago <= 180 * :day) as rarest_feature_180d,
     (
         select max(min(named.occurred_at) - created_at, 0) * 1.0 / :day
         from accounts

@@ -25,8 +25,10 @@ still_open as (select * from known where closed is null),
 closed_180 as (select * from known where closed >= :midnight - 180 * :day),
 answered_180 as (select * from known where answered >= :midnight - 180 * :day)
 select
+    (select count(*) from known where opened_at >= :midnight - 14 * :day) as tickets_opened_14d,
     (select count(*) from opened_30) as tickets_opened_30d,
     (select count(*) from opened_90) as tickets_opened_90d,
+    (select count(*) from opened_180) as tickets_opened_180d,
     (
         select case when count(*) > 0
             then ((select count(*) from opened_90) - count(*)) * 1.0 / count(*) end
