@@ -77,7 +77,7 @@ _BREADTH_AND_DEPTH = (
         "higher",
         "Rarest feature used, lately",
         28,
-        "The rarest feature used in 28 days is number {value} by use",
+        "The rarest feature used in 28 days is number {value} by use of all accounts",
     ),
     _signal(
         "rarest_feature_90d",
@@ -85,7 +85,7 @@ _BREADTH_AND_DEPTH = (
         "higher",
         "Rarest feature used",
         90,
-        "The rarest feature used in 90 days is number {value} by use",
+        "The rarest feature used in 90 days is number {value} by use of all accounts",
     ),
     _signal(
         "rarest_feature_180d",
@@ -93,7 +93,7 @@ _BREADTH_AND_DEPTH = (
         "higher",
         "Rarest feature used, half a year",
         180,
-        "The rarest feature used in 180 days is number {value} by use",
+        "The rarest feature used in 180 days is number {value} by use of all accounts",
     ),
 )
 _FIRST_VALUE = _signal(

@@ -24,6 +24,7 @@ _SAME = {
     "seat_utilisation": "active_users",
     "uses_per_feature": "features_used",
     "key_features_used": "features_used",
+    "rarest_feature": "features_used",
     "oldest_open_ticket": "tickets_open",
     "repeat_tickets": "tickets_opened",
     "overdue_invoices": "overdue",
