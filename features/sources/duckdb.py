@@ -31,6 +31,8 @@ def duckdb_engine() -> Engine:
     """Start an embedded DuckDB in memory: temporary tables never touch the user's files."""
     connection = DuckBackend().connect()
     connection.raw_sql("SET TimeZone = 'UTC'")
+    # In notebooks and `python -c` it draws a bar of its own on standard output, amid the answers.
+    connection.raw_sql("SET enable_progress_bar = false")
     connection.raw_sql("SET autoinstall_known_extensions = false")
     # Division by zero is unknown, as it is made on the other engines.
     connection.raw_sql("SET ieee_floating_point_ops = false")

@@ -219,3 +219,15 @@ def test_a_table_is_found_by_name_whatever_its_case(folder: Folder) -> None:
             )
         with pytest.raises(DataError, match=r"; it holds 'ACCOUNTS', 'PLAN', 'Plan'$"):
             source.table("zzz", "[tables.accounts]")
+
+
+def test_the_engine_draws_no_bar_of_its_own_amid_the_answers() -> None:
+    """Code that is no file counts as a notebook, where DuckDB draws one by itself."""
+    code = """
+from features.sources.duckdb import duckdb_engine
+setting = "select current_setting('enable_progress_bar')"
+print(duckdb_engine().connection.raw_sql(setting).fetchone())
+"""
+    of_here = {"cwd": Path(__file__).parents[3], "text": True, "check": True}
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, **of_here)
+    assert done.stdout == "(False,)\n"
