@@ -77,7 +77,7 @@ _BREADTH_AND_DEPTH = (
         "higher",
         "Rarest feature used, lately",
         28,
-        "The rarest feature used in 28 days is number {value} by use of all accounts",
+        "The rarest feature used in 28 days is number {value} by accounts that use it",
     ),
     _signal(
         "rarest_feature_90d",
@@ -85,7 +85,7 @@ _BREADTH_AND_DEPTH = (
         "higher",
         "Rarest feature used",
         90,
-        "The rarest feature used in 90 days is number {value} by use of all accounts",
+        "The rarest feature used in 90 days is number {value} by accounts that use it",
     ),
     _signal(
         "rarest_feature_180d",
@@ -93,7 +93,7 @@ _BREADTH_AND_DEPTH = (
         "higher",
         "Rarest feature used, half a year",
         180,
-        "The rarest feature used in 180 days is number {value} by use of all accounts",
+        "The rarest feature used in 180 days is number {value} by accounts that use it",
     ),
 )
 _FIRST_VALUE = _signal(
@@ -212,35 +212,20 @@ def _uses(request: Request, stems: dict[str, str]) -> ir.Table:
 
 
 def _rarest(request: Request) -> ir.Table:
-    """Say how far down the list of features by use the rarest one lies that an account used."""
-    table = request.company.tables["usage_events"]
-    events = request.events("usage_events", feature=table.cleaned.feature)
-    rank = Measure("rank", "feature", ranks=_ranks(request))
-    return request.over_windows(events, (RECENT, LONG, HALF), {"rarest": rank})
+    """Say how far down the list of features the rarest one lies that an account used.
 
-
-def _ranks(request: Request) -> ir.Table:
-    """Rank features on each date by their uses of the half year before it, of all accounts."""
+    Whose account it is asked of, the list is that of all accounts.
+    """
     company, table = request.company, request.company.tables["usage_events"]
-    rows = events_of(table, feature=table.cleaned.feature).rows
-    rows = rows.filter(rows.feature.notnull()).drop("account_id").rename(account_id="feature")
-    names = company.engine.remembered.each(rows, lambda part: part.select("account_id").distinct())
-    grid = names.distinct().cross_join(dates_table(request.dates))
-    uses = aggregate_windows(
-        grid,
+    return aggregate_windows(
+        request.observations,
         request.dates,
-        Events(rows),
-        [HALF],
-        {"uses": Measure("count")},
+        events_of(table, feature=table.cleaned.feature),
+        (RECENT, LONG, HALF),
+        {"rarest": Measure("rank", "feature")},
         company.keep,
         company.engine.remembered,
     )
-    uses = uses.filter(uses.uses_half > 0)
-    by_use = ibis.window(group_by="observation_date", order_by=ibis.desc("uses_half"))
-    ranks = uses.select(
-        "observation_date", feature=uses.account_id, rank=1.0 + ibis.rank().over(by_use)
-    )
-    return company.keep("ranks", ranks)
 
 
 def _first_value(request: Request) -> ir.Table:

@@ -16,22 +16,18 @@ class Measure:
     ----------
     kind : {"count", "sum", "mean", "max", "days", "last", "distinct", "rank"}
         Rows; sum, mean or maximum of a column; distinct days with a row; latest time; distinct
-        values of a column; the greatest rank of any of them. Missing values of the column are left
-        out.
+        values of a column; the greatest rank of any of them, where the value of the most accounts
+        in the longest window is the first. Missing values of the column are left out.
     column : str
         The column of ``sum``, ``mean``, ``max``, ``distinct`` and ``rank``.
     few : bool
         Whether a ``distinct`` column is likely to hold few values over all accounts. That is
         cheaper then; the result is the same.
-    ranks : ibis table, optional
-        Of ``rank``: ``observation_date``, the column and ``rank``, a row for each value that has
-        one on that date.
     """
 
     kind: Literal["count", "sum", "mean", "max", "days", "last", "distinct", "rank"]
     column: str = ""
     few: bool = False
-    ranks: ir.Table | None = None
 
 
 @dataclass(frozen=True)

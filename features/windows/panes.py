@@ -287,31 +287,48 @@ def _over_values(
     column = measure.column
     late = ["late"] if events.may_be_late else []
     present = dated.filter(dated[column].notnull())
-    words = range(calendar.words)
     values = present.group_by("account_id", column, *late).aggregate(
-        **{f"bits_{word}": present[f"bit_{word}"].bit_or() for word in words}
+        **{f"bits_{word}": present[f"bit_{word}"].bit_or() for word in range(calendar.words)}
     )
-    masks = calendar.masks()
-    joined = keep("values", values.order_by("account_id")).cross_join(masks)
-    if late:
+    values, masks = keep("values", values.order_by("account_id")), calendar.masks()
+    within = _within(values.cross_join(masks), values, calendar)
+    names = [window.name for window in calendar.windows]
+    if measure.kind == "distinct":
+        counts = {f"{name}_{window}": within[window].ifelse(1.0, 0.0).sum() for window in names}
+        return within.group_by(KEYS).aggregate(**counts)
+    longest = max(calendar.windows, key=lambda window: window.days).name
+    ranks = keep("ranks", _ranks(within.filter(within[longest]), column))
+    ranked = values.inner_join(masks.inner_join(ranks, "observation_date"), column)
+    within = _within(ranked, values, calendar)
+    highest = {f"{name}_{window}": within["rank"].max(where=within[window]) for window in names}
+    return within.group_by(KEYS).aggregate(**highest)
+
+
+def _within(joined: ir.Table, values: ir.Table, calendar: PaneCalendar) -> ir.Table:
+    """Say for each value of an account and each date in which windows it occurred."""
+    words = range(calendar.words)
+    if "late" in values.columns:
         joined = joined.filter(joined.late <= joined.observation_number)
-        same = [name for name in joined.columns if name not in ("late", *values.columns)]
-        joined = joined.group_by("account_id", column, *same).aggregate(
-            **{f"bits_{word}": joined[f"bits_{word}"].bit_or() for word in words}
-        )
-    inside = {
-        f"{name}_{window.name}": ibis.or_(
-            *(
-                (joined[f"bits_{word}"] & joined[f"mask_{window.name}_{word}"]) != 0
-                for word in words
+        bits = [f"bits_{word}" for word in words]
+        same = [name for name in joined.columns if name not in ("late", *bits)]
+        joined = joined.group_by(same).aggregate(**{each: joined[each].bit_or() for each in bits})
+    return joined.mutate(
+        **{
+            window.name: ibis.or_(
+                *(
+                    (joined[f"bits_{word}"] & joined[f"mask_{window.name}_{word}"]) != 0
+                    for word in words
+                )
             )
-        )
-        for window in calendar.windows
-    }
-    if measure.ranks is None:
-        sums = {result: within.ifelse(1.0, 0.0).sum() for result, within in inside.items()}
-        return joined.group_by(KEYS).aggregate(**sums)
-    present = joined.select(*KEYS, column, **inside)
-    ranked = present.inner_join(measure.ranks, ["observation_date", column])
-    highest = {result: ranked.rank.max(where=ranked[result]) for result in inside}
-    return ranked.group_by(KEYS).aggregate(**highest)
+            for window in calendar.windows
+        }
+    )
+
+
+def _ranks(present: ir.Table, column: str) -> ir.Table:
+    """Rank the values on each date, from 1 for the one of the most accounts."""
+    spread = present.group_by("observation_date", column).aggregate(accounts=present.count())
+    by_spread = ibis.window(group_by="observation_date", order_by=spread.accounts.desc())
+    return spread.select(
+        "observation_date", column, rank=ibis.rank().over(by_spread).cast("float64") + 1.0
+    )

@@ -20,13 +20,13 @@ breadth as (
         (select count(distinct feature) from named where ago <= 90 * :day) as long,
         (select count(distinct feature) from named where ago <= 180 * :day) as half
 ),
-by_use as (
-    select feature, count(*) as uses
+spread as (
+    select feature, count(distinct account_id) as accounts
     from known where feature is not null and ago <= 180 * :day group by feature
 ),
 ranked as (
-    select ago, (select 1 + count(*) from by_use as other where other.uses > by_use.uses) as place
-    from named join by_use using (feature)
+    select ago, (select 1 + count(*) from spread as o where o.accounts > spread.accounts) as place
+    from named join spread using (feature)
 ),
 key_uses as (
     select

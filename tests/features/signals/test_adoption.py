@@ -109,22 +109,23 @@ def test_depth_is_volume_per_feature_that_was_used(features_of: Any) -> None:
     assert nothing.key_features_used_90d == nothing.features_used_28d == 0
 
 
-def test_the_rarest_feature_is_ranked_by_the_uses_of_all_accounts_known_by_then(
-    features_of: Any,
-) -> None:
+def test_the_rarest_feature_is_ranked_by_the_accounts_known_by_then(features_of: Any) -> None:
     day, late = datetime(2024, 2, 20), datetime(2024, 5, 1)
-    events = [("OLD", day, "common")] * 4 + [("OLD", day, "known")] * 2 + [("A", day, "known")]
-    events += [("A", START, "rare"), ("B", datetime(2024, 3, 1), "common")]
-    events += [("OLD", day, "rare", None, late)] * 9
-    rows = features_of([(*event, *(None,) * (5 - len(event))) for event in events])
+    events = [(account, day, "common", None, None) for account in ("OLD", "A", "Z")]
+    events += [("OLD", day, "known", None, None), ("Z", day, "known", None, None)]
+    events += [("A", datetime(2024, 1, 10), "rare", None, None)] * 9 + [
+        ("B", day, "rare", None, late)
+    ]
+    events += [("Z", day, "rare", None, late), ("OLD", day, "rare", None, late)]
+    rows = features_of(events)
     of_march = rows.loc[(pd.Timestamp(MARCH), "A")]
-    assert of_march.rarest_feature_28d == 2
+    assert of_march.rarest_feature_28d == 1
     assert of_march.rarest_feature_90d == of_march.rarest_feature_180d == 3
     assert pd.isna(rows.rarest_feature_28d[pd.Timestamp(MARCH), "B"])
-    # In July nine uses of it are known that nobody knew of in March: it is no rare one any more.
-    assert rows.rarest_feature_180d[pd.Timestamp(JULY), "A"] == 3
+    # In July four accounts are known to have used what one was known to use in March.
+    assert rows.rarest_feature_180d[pd.Timestamp(JULY), "A"] == 2
     assert rows.rarest_feature_180d[pd.Timestamp(JULY), "OLD"] == 3
-    assert rows.rarest_feature_180d[pd.Timestamp(JULY), "B"] == 2
+    assert rows.rarest_feature_180d[pd.Timestamp(JULY), "B"] == 1
 
 
 def test_key_features_used_is_a_share_of_those_configured(features_of: Any) -> None:
