@@ -38,10 +38,13 @@ def survival_boost(known: pd.DataFrame, new: pd.DataFrame) -> np.ndarray:
     """Tell the risk by SurvivalBoost, with the settings it comes with."""
     from hazardous import SurvivalBoost
 
+    # Its bins want two values of every column.
+    names = [name for name in new if known[name].nunique() > 1]
     outcome = known[["duration", "event"]].astype({"event": int})
     model = SurvivalBoost(show_progressbar=False, random_state=0)
-    model.fit(known[list(new)].astype(float), outcome)
-    told = model.predict_cumulative_incidence(new.astype(float), times=np.array(HORIZONS, float))
+    model.fit(known[names].astype(float), outcome)
+    wanted = new[names].astype(float)
+    told = model.predict_cumulative_incidence(wanted, times=np.array(HORIZONS, float))
     return np.asarray(told[:, 1, :])
 
 
