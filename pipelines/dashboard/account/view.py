@@ -20,7 +20,6 @@ from pipelines.reports.wording import (
     count,
     money,
     percent,
-    plural,
     score,
     spell,
     usual_words,

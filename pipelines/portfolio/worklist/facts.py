@@ -198,7 +198,7 @@ def _feature(row: dict[str, Any], number: int) -> str:
 
 
 def _waited(moment: datetime, day: date) -> str:
-    """Say for how long, rounded as the sentences of signals are: of one ticket both say the same."""
+    """Say for how long, rounded as signals are: of one ticket both say the same."""
     days = round((datetime.combine(day, time()) - moment) / timedelta(days=1))
     return plural(days, "day") if days else "less than a day"
 
