@@ -117,7 +117,7 @@ class Changes:
         else:
             lead = "accounts expected"
             then, now = amount(self.whole_before.probability), amount(self.whole.probability)
-        said = f"{lead} {now} as before" if then == now else f"{lead} {then} → {now}"
+        said = f"{lead} {now}, as before" if then == now else f"{lead} {then} → {now}"
         entered = f"{plural(self.entered.accounts, 'account')} entered {self.band}"
         left = f"{self.left.accounts:,} left it"
         gone = f", {self.gone.accounts:,} no longer scored" if self.gone.accounts else ""

@@ -35,6 +35,7 @@ LISTED = (
 )
 BESIDE = (
     *EARLIER,
+    "probability_if_due",
     "moved_group",
     "moved_points",
     "past",
