@@ -167,7 +167,7 @@ def test_an_account_fills_itself_in(browser, account) -> None:
 
 def test_every_page_fits_every_width_zoom_scheme_and_paper(browser, address, account) -> None:
     """Zooming to 200 % is half the width."""
-    widths = {one // zoom for one in WIDTHS for zoom in (1, 2)}
+    widths = {one // zoom for one in WIDTHS for zoom in (1, 2) if one // zoom >= min(WIDTHS)}
     for path in (*PAGES, f"{account.removeprefix(address)}?whole=1"):
         with page_in(browser, DESKTOP) as page:
             page.goto(f"{address}{path}")
