@@ -72,7 +72,7 @@ attributes = ["plan", "region"]
 [serve]
 owner = "csm"
 """
-SHOWN = "account_id, name, owner, segment, band, grade, score, probability, coverage, mrr"
+SHOWN = "account_id, name, owner, segment, band, score, probability, coverage, mrr"
 BARE = {
     "list": "true",
     "filter": "band = 'at-risk' and owner = 'Owner {owner}'",
@@ -137,7 +137,7 @@ def scores(generator: np.random.Generator, start: int, count: int) -> pa.RecordB
         "segment": [f"plan={PLANS[number % 3]}" for number in range(start, start + count)],
         "score": score,
         "band": band,
-        "grade": np.array(list("FDCBAA"))[(score // 20).astype(int)],
+        "grade": [""] * count,
         "probability": probability,
         "coverage": generator.uniform(0.4, 1, count).round(3),
         "baseline_score": np.full(count, 55.0),

@@ -22,6 +22,8 @@ Group = Literal[
     "profile",
 ]
 GROUPS: tuple[Group, ...] = get_args(Group)
+STEADY = 0.005
+"""A change by less than this is written as none."""
 AGE = "account_age_days"
 """Column of the days since an account was made; no signal."""
 EVERYBODY = "all"

@@ -10,7 +10,7 @@ import ibis
 import ibis.expr.types as ir
 
 from features.errors import SettingsError
-from features.packs.pack import HANDLES, Join, Pack, Step
+from features.packs.pack import HANDLES, OWNER, Join, Pack, Step
 from features.packs.values import text_of, words_of
 from features.packs.verbs import (
     EXTERNAL_NAMES,
@@ -115,9 +115,9 @@ class Compiler:
         if step.by and step.newest is not None:
             table = _newest(table, step, scope)
             scope = replace(scope, table=table)
-        # Keys and handles are of today; every other value must have been so in the past.
+        # Keys, owners and handles are of today; every other value must have been so in the past.
         strict = replace(scope, today_only=today)
-        free = ("account_id", *(HANDLES if output == "handles" else ()))
+        free = ("account_id", OWNER, *(HANDLES if output == "handles" else ()))
         columns = {
             name: self._typed(name, compiled(text, scope if name in free else strict))
             for name, text in step.columns.items()

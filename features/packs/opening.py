@@ -21,7 +21,7 @@ from features.packs.identity.linking import (
     with_accounts,
 )
 from features.packs.identity.overrides import read_overrides, refuse_unknown
-from features.packs.pack import pack_of
+from features.packs.pack import OWNER, pack_of
 from features.packs.recognition import Recognised, refuse_shared, required_tables
 from features.packs.values import text_of, words_of
 from features.packs.vendors import IdentitySettings, Vendor
@@ -164,7 +164,7 @@ class Vendors:
         said = "rows are left out by the pack, which keeps"
         left_out = {f"{said}: {text}": rows for text, rows in rules}
         pack = self.recognised[vendor].pack
-        today = frozenset(pack.attributes if table == "accounts" else ())
+        today = frozenset((*pack.attributes, OWNER) if table == "accounts" else ())
         return About(today_only=today, left_out=left_out)
 
     def _table(self, name: str) -> ir.Table:

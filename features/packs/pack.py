@@ -18,6 +18,8 @@ from features.tables.mapping.frozen import Frozen
 LAYOUTS = Path(__file__).parent / "layouts"
 Kind = Literal["billing", "crm", "support", "product", "survey"]
 HANDLES = ("external_id", "domain", "name")
+OWNER = "owner"
+"""Column of a vendor's accounts that says who looks after one today; no input."""
 
 
 class Input(Frozen):
@@ -164,7 +166,7 @@ class Pack(Frozen):
         if name not in CONTRACT:
             raise ValueError(f"[tables] has no table {name[:60]!r}{nearest(name, CONTRACT)}")
         known = [column.name for column in CONTRACT[name].all_columns()]
-        known += self.attributes if name == "accounts" else ()
+        known += (*self.attributes, OWNER) if name == "accounts" else ()
         filled: dict[str, str] = {}
         for column, text in step.columns.items():
             if column not in known:

@@ -28,7 +28,6 @@ OUTPUT: dict[str, DataType | Array] = {
     "segment": DataType.string,
     "score": DataType.double,
     "band": DataType.string,
-    "grade": DataType.string,
     "probability": DataType.double,
     "probability_if_due": DataType.double,
     "coverage": DataType.double,

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.catalog import CONTEXT, Group, Signal
+from features.catalog import CONTEXT, STEADY, Group, Signal
 from features.json_values import JsonReady
 from models.arrays import Floats
 
@@ -201,7 +201,7 @@ def _level(signal: Signal, value: Any) -> str:
 
 
 def _change(value: float) -> str:
-    if abs(value) < 0.005:
+    if abs(value) < STEADY:
         return "held steady"
     return f"{'rose' if value > 0 else 'fell'} {_percent(abs(value))}"
 

@@ -1,4 +1,4 @@
-"""From the probability of an outcome to a 0-100 score, its bands, its grades and its points."""
+"""From the probability of an outcome to a 0-100 score, its bands and its points."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ GOOD_BANDS: tuple[Band, ...] = ("likely", "possible", "unlikely")
 # Ten points halve the odds of churn.
 POINTS_PER_LOG_ODDS = float(10 / np.log(2))
 OF_TERM = "anchor_of_"
-GRADES = ("F", "D", "C", "B", "A")
 
 
 @dataclass(frozen=True)
@@ -104,8 +103,6 @@ class ScoreScale:
     array([60., 50., 40.])
     >>> scale.band(np.array([0.3, 0.2, 0.1])).tolist()
     ['at-risk', 'watch', 'healthy']
-    >>> scale.grade(np.array([0.0, 40.0, 79.9, 100.0])).tolist()
-    ['F', 'C', 'B', 'A']
     >>> growth = ScoreScale(0.2, at_risk_from=0.3, watch_from=0.18, good=True)
     >>> growth.score(np.log([0.125, 0.25, 0.5])).round(6)
     array([40., 50., 60.])
@@ -196,14 +193,6 @@ class ScoreScale:
         sign = -1.0 if self.good else 1.0
         first, second = (sign * np.clip(limit, 0, 100) for limit in self.limits)
         return np.digitize(sign * score, [first, second], right=True)
-
-    def grade(self, score: Floats) -> NDArray[np.str_]:
-        """Letter of a score, twenty points apart: A from 80, B from 60, C from 40, D from 20, F."""
-        return np.array(GRADES, dtype=np.str_)[self.grade_position(score)]
-
-    def grade_position(self, score: Floats) -> NDArray[np.intp]:
-        """Position of each score's grade in ``GRADES``."""
-        return np.digitize(score, [20, 40, 60, 80])
 
     def to_dict(self) -> dict[str, float]:
         """Return a JSON-ready description, in the words of the outcome's direction."""

@@ -20,8 +20,8 @@ class ScoredAccounts:
     ----------
     table : DataFrame of n rows
         In the order of the input: ``account_id``, ``observation_date``, ``segment`` (as the model
-        used it), ``score`` (0 to 100), ``band``, ``grade``, ``probability`` (of the outcome in
-        its window), ``probability_low`` and ``probability_high`` (its 90 % interval; NaN where the
+        used it), ``score`` (0 to 100), ``band``, ``probability`` (of the outcome in its
+        window), ``probability_low`` and ``probability_high`` (its 90 % interval; NaN where the
         model knows none), ``probability_if_due`` (had the account to decide in it), ``coverage``
         (0 to 1) and ``baseline_score`` (the score of the segment's mean margin).
     points : ndarray of shape (n, n_signals)

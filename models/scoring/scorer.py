@@ -17,7 +17,7 @@ from models.arrays import Codes, Floats
 from models.churn.segments import segment_codes
 from models.scoring.health_model import SEGMENT, HealthModel, model_input
 from models.scoring.reasons import LEAST_POINTS, is_context, significant
-from models.scoring.scale import BANDS, GOOD_BANDS, GRADES, points, score_move
+from models.scoring.scale import BANDS, GOOD_BANDS, points, score_move
 from models.scoring.scored import ScoredAccounts, ScoredCurves
 from models.scoring.timing.curve import HORIZONS
 from models.scoring.timing.decisions import AHEAD, COLUMNS
@@ -105,7 +105,6 @@ class Scorer:
                 SEGMENT: inputs[SEGMENT].to_numpy(dtype=object),
                 "score": table.score,
                 "band": scale.band(expit(table.log_odds)),
-                "grade": scale.grade(table.score),
                 "probability": if_due * share,
                 "probability_low": low * share,
                 "probability_high": high * share,
@@ -131,8 +130,8 @@ class Scorer:
         Returns
         -------
         RecordBatch of n rows
-            In the same order: ``account_id``, ``segment``, ``score``, ``band``, ``grade``,
-            ``probability``, ``coverage``, ``baseline_score``, ``points_<group>`` of every group,
+            In the same order: ``account_id``, ``segment``, ``score``, ``band``, ``probability``,
+            ``coverage``, ``baseline_score``, ``points_<group>`` of every group,
             ``mrr`` (null where it is not given), ``probability_if_due``, ``loss_<days>_days`` of
             every horizon (null where the model tells no curve), ``days_to_renewal`` (null where
             none is known, or not read), and three lists of equal length, the largest absolute
@@ -170,7 +169,6 @@ class Scorer:
             "segment": _named(label, self.labels),
             "score": move.score,
             "band": _named(scale.band_position(expit(move.log_odds)), bands),
-            "grade": _named(scale.grade_position(move.score), GRADES),
             "probability": if_due * self._share(terms),
             "coverage": observed_share(values, label, self._shares),
             "baseline_score": move.baseline,

@@ -35,7 +35,7 @@ class Explained:
     ----------
     account : dict
         ``account_id``, ``outcome``, ``as_of``, ``model_version``, ``segment``, ``score``, ``band``
-        and ``band_days`` (as the date's run would issue them), ``grade``, ``probability`` (of the
+        and ``band_days`` (as the date's run would issue them), ``probability`` (of the
         outcome in its window), ``probability_low`` and ``probability_high`` (its 90 % interval,
         None where the model knows none), ``probability_if_due`` (had the account to decide in
         it), ``coverage``, ``baseline_score``.
@@ -123,7 +123,6 @@ def explain_account(project: Project, account_id: str, as_of: date | None) -> Ex
                 "segment",
                 "score",
                 "band",
-                "grade",
                 "probability",
                 *bounds,
                 "probability_if_due",

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.errors import RegistryError, SettingsError, nearest, sample
-from pipelines.store.schema import ADDED_COLUMNS, COLUMN_NOTES, SCORE_SCHEMA
+from pipelines.store.schema import ADDED_COLUMNS, COLUMN_NOTES, SCORE_SCHEMA, SHOWN
 
 if TYPE_CHECKING:
     from features.catalog import Signal
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 # Sentences repeat from account to account: "is not known", small counts, whole percents.
 REMEMBERED = 100_000
 _STORED_LISTS = ("reason_signals", "reason_points", "reason_values")
-_PLAIN = [field for field in SCORE_SCHEMA if field.name not in (*_STORED_LISTS, *ADDED_COLUMNS)]
+_PLAIN = [
+    SCORE_SCHEMA.field(name) for name in SHOWN if name not in (*_STORED_LISTS, *ADDED_COLUMNS)
+]
 _PLACES = ("largest", "second largest", "third largest", "fourth largest", "fifth largest")
 
 

@@ -11,7 +11,7 @@ from features.errors import SettingsError, sample
 from pipelines.reports.terminal.whole_file import replaced_whole
 from pipelines.setup.drafting.place import Place, as_written, places, relative
 from pipelines.setup.drafting.questions import Ask, answered, answered_of_own
-from pipelines.setup.drafting.template import HEAD, OUTCOME, SIGNAL_OPTIONS, TAIL
+from pipelines.setup.drafting.template import HEAD, OUTCOME, SIGNAL_OPTIONS, tail
 from pipelines.setup.drafting.toml_text import comment, quoted
 from pipelines.setup.drafting.vendors import (
     NO_ANSWERS,
@@ -142,7 +142,7 @@ def _skeleton(source: Source, place: Place, registry: str) -> str:
         columns = ", ".join(comment(column) for column in source.tables[name].columns)
         lines.append(f"# {comment(name)}: {columns[:400]}\n")
     head = HEAD.format(folder=comment(place.url or source.url), url=place.lines())
-    return "".join([head, *lines, OUTCOME, TAIL.format(registry=quoted(registry))])
+    return "".join([head, *lines, OUTCOME, tail(registry)])
 
 
 def draft(
@@ -156,7 +156,12 @@ def draft(
     from features.packs.pack import known_packs
     from features.packs.recognition import changed_layouts
     from features.packs.views import View, with_views
-    from pipelines.setup.drafting.attributes import attributes_of, common_features, name_apart
+    from pipelines.setup.drafting.attributes import (
+        attributes_of,
+        common_features,
+        name_apart,
+        owner_among,
+    )
     from pipelines.setup.drafting.measures import draft_measures
     from pipelines.setup.drafting.month_columns import month_of
     from pipelines.setup.guessing.guess import guess_tables
@@ -198,6 +203,8 @@ def draft(
         )
     accounts = by_name["accounts"]
     attributes, sensitive, skipped = attributes_of(accounts, source.tables[accounts.source])
+    owner = owner_among(skipped)
+    skipped = [name for name in skipped if name != owner]
     attributes = [name for name in attributes if month_of(name) is None]
     today = [name for name in attributes if name in source.about(accounts.source).today_only]
     attributes = [name for name in attributes if name not in today]
@@ -251,7 +258,7 @@ def draft(
     features = common_features(usage, source.tables[usage.source]) if usage else []
     parts.append(_signals_section(features, sensitive) + measured)
     parts.append(_segments_section(by_name, attributes))
-    parts.append(TAIL.format(registry=quoted(registry)))
+    parts.append(tail(registry, owner))
     return "".join(parts), doubts
 
 

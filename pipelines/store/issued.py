@@ -91,8 +91,8 @@ class DatedScore(JsonReady):
         The date.
     score : float
         The score, 0 to 100.
-    band, grade : str
-        Its band and grade.
+    band : str
+        Its band.
     probability : float
         Calibrated probability of the outcome.
     segment : str
@@ -110,7 +110,6 @@ class DatedScore(JsonReady):
     as_of: date
     score: float
     band: str
-    grade: str
     probability: float
     segment: str
     model_version: str

@@ -21,6 +21,8 @@ POINT_COLUMNS = tuple(f"points_{group}" for group in GROUPS)
 LOSS_COLUMNS = tuple(f"loss_{days}_days" for days in HORIZONS)
 ADDED_COLUMNS = ("probability_if_due", *LOSS_COLUMNS, "days_to_renewal", "band_days")
 """What stores from before there were curves do not hold."""
+RETIRED = "grade"
+"""Letters that earlier versions issued: the seals of such runs hold them. They are empty since."""
 
 SCORE_SCHEMA = pa.schema(
     [
@@ -40,7 +42,9 @@ SCORE_SCHEMA = pa.schema(
         *(pa.field(column, pa.float64()) for column in ADDED_COLUMNS),
     ]
 )
-"""One row per account of a run, in the order in which stores and exports show the columns."""
+"""One row per account of a run, as stores hold it."""
+SHOWN = tuple(name for name in SCORE_SCHEMA.names if name != RETIRED)
+"""Columns of an issued score that are shown and exported, in that order."""
 
 DECIMALS: dict[str, int] = {
     "score": 9,
@@ -76,7 +80,9 @@ RUN_SCHEMA = pa.schema(
 )
 """One row per run; ``facts`` is a JSON object of texts."""
 
-HISTORY_SCHEMA = pa.schema([*(RUN_SCHEMA.field(number) for number in range(5)), *SCORE_SCHEMA])
+HISTORY_SCHEMA = pa.schema(
+    [*(RUN_SCHEMA.field(number) for number in range(5)), *map(SCORE_SCHEMA.field, SHOWN)]
+)
 """One row per run that holds an account: which run, and the account's score in it."""
 
 CHANGE_SCHEMA = pa.schema(
@@ -113,7 +119,6 @@ COLUMN_NOTES: dict[str, str] = {
     "score": "Health score from 0 to 100; ten points halve the odds of churn.",
     "band": "Band of the probability: at-risk, watch or healthy; of an outcome that is good news"
     " likely, possible or unlikely.",
-    "grade": "The score as a school grade, A (80 and more) to F (below 20).",
     "probability": "Calibrated probability, from 0 to 1, that the outcome happens in the outcome"
     " window.",
     "coverage": "Share of the model's weight, from 0 to 1, whose signals were known for the"
@@ -144,7 +149,7 @@ COLUMN_NOTES: dict[str, str] = {
     "band_days": "Days since the run from which on the account has been in its band; 0 in the run"
     " that it came into it, empty where an earlier version issued the score.",
 }
-"""One sentence on each column of :data:`SCORE_SCHEMA`."""
+"""One sentence on each of :data:`SHOWN`."""
 
 LISTS = ("reason_signals", "reason_points", "reason_values")
 _RANKS = range(1, REASONS + 1)

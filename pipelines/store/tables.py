@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from pipelines.store.schema import (
     NOTHING,
     REASONS,
     SCORE_SCHEMA,
+    SHOWN,
     SMALL_DECIMALS,
     SMALL_SCHEMA,
 )
@@ -115,11 +116,10 @@ def small_view() -> str:
     )
 
 
-# The letters are those of models.scoring.scale.GRADES, which earlier stores did not keep.
 _CARRIED = """
 insert into score_rows (run_id, {columns})
 select run_id, account_id, segment, score, band,
-    (['F', 'D', 'C', 'B', 'A'])[least(floor(score / 20), 4)::integer + 1] as grade,
+    '' as grade,
     probability, coverage, baseline_score, {points}, mrr,
     coalesce(reason_signals, []), coalesce(reason_points, []), coalesce(reason_values, []), {none}
 from old_scores join runs using (outcome, as_of, model_version)
@@ -185,8 +185,9 @@ def brought_up(version: int, text: str, *, is_small: bool = False) -> list[str]:
             for name in ADDED_COLUMNS
         ),
         *([*SIGNALS, small_view()] if is_small else []),
-        _scores("scores", "newest_runs", held),
-        _latest(held),
+        # A view keeps its columns, for queries of one's own.
+        _scores("scores", "newest_runs", held, SCORE_SCHEMA.names),
+        _latest(held, SCORE_SCHEMA.names),
         *([_reasons(held)] if is_small else []),
         f"update healthscore_store set version = {STORE_VERSION}",
     ]
@@ -239,21 +240,22 @@ from (
 ) as reasons join signal_groups using (run_id, signal)"""
 
 
-def _latest(held: str) -> str:
+def _latest(held: str, columns: Sequence[str] = SHOWN) -> str:
     # What was issued last has the largest number; a clock may have been set back.
     return _scores(
         "latest_scores",
         "(select distinct on (outcome) * from newest_runs"
         " order by outcome, as_of desc, run_id desc)",
         held,
+        columns,
     )
 
 
-def _scores(name: str, runs: str, held: str) -> str:
+def _scores(name: str, runs: str, held: str, columns: Sequence[str] = SHOWN) -> str:
     return (
         f"create or replace view {name} as"
         f" select outcome, as_of, model_version, revision, issued_at,"
-        f" {SCORE_COLUMNS} from {runs} as issued join {held} using (run_id)"
+        f" {', '.join(columns)} from {runs} as issued join {held} using (run_id)"
     )
 
 

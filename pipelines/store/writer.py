@@ -19,6 +19,7 @@ from pipelines.store.schema import (
     LISTS,
     POINT_COLUMNS,
     REASONS,
+    RETIRED,
     SCORE_SCHEMA,
 )
 from pipelines.store.seals import Erasure, RowsDigest
@@ -219,6 +220,8 @@ def _in_schema(batch: pa.RecordBatch) -> pa.RecordBatch:
     for name in ADDED_COLUMNS:
         if name not in batch.schema.names:
             batch = batch.append_column(name, pa.nulls(batch.num_rows, pa.float64()))
+    if RETIRED not in batch.schema.names:
+        batch = batch.append_column(RETIRED, pa.array([""] * batch.num_rows, pa.string()))
     given = set(batch.schema.names)
     wrong = sorted(given.symmetric_difference(SCORE_SCHEMA.names))
     if wrong or batch.num_columns != len(SCORE_SCHEMA):

@@ -30,8 +30,9 @@ def refuse_leaks(project: Project, rows: LabelledRows) -> None:
         return
     allowed = ", ".join(f'"{leak.signal}"' for leak in leaks)
     named = sample([leak.signal for leak in leaks], 6)
+    know = "knows" if len(leaks) == 1 else "know"
     raise DataError(
-        f"No model was registered, as {named} knows the outcome too well: {leaks[0].why}"
+        f"No model was registered, as {named} {know} the outcome too well: {leaks[0].why}"
         " (A column that is overwritten says what is so today, not what was so then.) Take the"
         " column out of [tables], or, if it was known before the outcome, allow it with [training]"
         f" allowed_signals = [{allowed}]"

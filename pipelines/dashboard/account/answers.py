@@ -46,7 +46,6 @@ class AccountAnswer(BaseModel):
     enough_evidence: bool | None
     band_days: float | None
     band_limits: str
-    grade: str
     probability: float
     probability_low: float | None
     probability_high: float | None
@@ -69,7 +68,6 @@ class DatedScoreAnswer(BaseModel):
     as_of: date
     score: float
     band: str
-    grade: str
     probability: float
     segment: str
     model_version: str
@@ -164,7 +162,7 @@ def account_answer(view: AccountView, snapshot: Snapshot) -> AccountAnswer:
     """Tell of an account what its page tells at once."""
     row, run = view.row, snapshot.run
     plain = (str, int, float, bool, date, type(None))
-    named = ("segment", "score", "band", "band_days", "grade", "probability", "probability_if_due")
+    named = ("segment", "score", "band", "band_days", "probability", "probability_if_due")
     return AccountAnswer(
         account_id=row["account_id"],
         name=view.name,

@@ -86,7 +86,7 @@ async def trend_part(request: Request, account_id: AccountId, visitor: VisitorOf
     asked = await find_account(request, account_id, visitor)
     trend = await _trend(asked)
     context = _trend_context(trend, visitor, asked.snapshot.model)
-    return await _rendered(asked, request, "account_trend.html.j2", 200, **context)
+    return await run_in_threadpool(_render, asked, request, "account_trend.html.j2", 200, **context)
 
 
 @router.get(f"{ACCOUNT}/details", include_in_schema=False)
@@ -96,7 +96,9 @@ async def details_part(request: Request, account_id: AccountId, visitor: Visitor
     done = await _details(asked, DETAILS_SECONDS)
     context = _details_context(done, visitor)
     status = 202 if done is None else 200
-    return await _rendered(asked, request, "account_details.html.j2", status, **context)
+    return await run_in_threadpool(
+        _render, asked, request, "account_details.html.j2", status, **context
+    )
 
 
 @router.get(ACCOUNT, include_in_schema=False)
@@ -105,10 +107,17 @@ async def account_page(
 ) -> HTMLResponse:
     """Tell of an account; ``whole`` waits for all that scripts would fetch after."""
     asked = await find_account(request, account_id, visitor)
-    view = await _view(asked)
-    outcome = asked.project.settings.outcome
-    facts = await run_in_threadpool(facts_of, asked.snapshot, [asked.account_id])
-    named = facts.get(asked.account_id, NOTHING)
+    late: dict[str, object] = {"trend": None, "details": None}
+    if whole:
+        late["trend"] = _trend_context(await _trend(asked), visitor, asked.snapshot.model)
+        late["details"] = _details_context(await _details(asked, WHOLE_SECONDS), visitor)
+    # In one go: each change of threads waits for whoever else is being answered.
+    return await run_in_threadpool(_page, asked, request, visitor, whole=whole, **late)
+
+
+def _page(asked: AskedAccount, request: Request, visitor: Visitor, **late: object) -> HTMLResponse:
+    view, outcome = _view(asked), asked.project.settings.outcome
+    named = facts_of(asked.snapshot, [asked.account_id]).get(asked.account_id, NOTHING)
     context: dict[str, object] = {
         "page_title": plain(view.called),
         "parts": {
@@ -122,15 +131,10 @@ async def account_page(
         "words": outcome.words,
         "figures": key_figures(view, outcome.words.noun),
         "steps": points_waterfall(view),
-        "whole": whole,
-        "trend": None,
-        "details": None,
+        **late,
         **_done_context(asked, visitor),
     }
-    if whole:
-        context["trend"] = _trend_context(await _trend(asked), visitor, asked.snapshot.model)
-        context["details"] = _details_context(await _details(asked, WHOLE_SECONDS), visitor)
-    return await _rendered(asked, request, "account.html.j2", 200, **context)
+    return _render(asked, request, "account.html.j2", 200, **context)
 
 
 @router.get(f"{API}/explanation", tags=["accounts"], responses={202: {"model": ExplanationAnswer}})
@@ -168,7 +172,7 @@ async def history(request: Request, account_id: AccountId, visitor: VisitorOf) -
 async def account(request: Request, account_id: AccountId, visitor: VisitorOf) -> AccountAnswer:
     """Tell of an account in the newest run: its score, its meaning and what it is made of."""
     asked = await find_account(request, account_id, visitor)
-    return account_answer(await _view(asked), asked.snapshot)
+    return account_answer(await run_in_threadpool(_view, asked), asked.snapshot)
 
 
 SLOW = Note("The score store takes long to answer; look again in a minute")
@@ -199,11 +203,9 @@ async def find_account(request: Request, account_id: str, visitor: Visitor) -> A
     return await run_in_threadpool(find)
 
 
-async def _view(asked: AskedAccount) -> AccountView:
+def _view(asked: AskedAccount) -> AccountView:
     snapshot = asked.snapshot
-    return await run_in_threadpool(
-        account_view, asked.project, asked.row, snapshot.model, snapshot.run.key.as_of
-    )
+    return account_view(asked.project, asked.row, snapshot.model, snapshot.run.key.as_of)
 
 
 async def _trend(asked: AskedAccount) -> Done[AccountTrend]:
@@ -278,8 +280,8 @@ def _details_context(done: Done[Any] | None, visitor: Visitor) -> dict[str, obje
     }
 
 
-async def _rendered(
+def _render(
     asked: AskedAccount, request: Request, name: str, status: int = 200, **context: object
 ) -> HTMLResponse:
     values = {"account_id": asked.account_id, "signed": signed_points, **context}
-    return await run_in_threadpool(asked.panel.render, request, name, status, **values)
+    return asked.panel.render(request, name, status, **values)

@@ -20,13 +20,12 @@ from pipelines.reports.wording import (
     count,
     money,
     percent,
-    plural,
     score,
     spell,
     usual_words,
 )
 from pipelines.scoring.explain import renewal_words
-from pipelines.store.schema import SCORE_SCHEMA
+from pipelines.store.schema import SHOWN
 
 if TYPE_CHECKING:
     from datetime import date
@@ -145,7 +144,7 @@ def account_view(
     as_of : date
         The run's date.
     """
-    held = {name: row[name] for name in (*SCORE_SCHEMA.names, *MONEY)}
+    held = {name: row[name] for name in (*SHOWN, *MONEY)}
     points = {group: float(held[f"points_{group}"]) for group in GROUPS}
     return AccountView(
         row=held,
@@ -225,14 +224,15 @@ def band_meaning(project: Project, band: str, model: HealthModel | None) -> str:
     outcome = project.settings.outcome
     found = next((one for one in model.bands if one["band"] == band), None)
     rates = [found[end] or 0.0 for end in ("low", "high", "observed_rate")] if found else []
+    standing = "on watch" if band == "watch" else band
     if found is None or not found["rows"]:
-        return f"No account was {band} on the dates that judged the model"
+        return f"No account was {standing} on the dates that judged the model"
     # Where nothing has a date there is no telling within how long.
-    days = f" within {plural(model.maturity_days, 'day')}" if model.maturity_days else ""
+    days = f" {window_words(outcome)}" if model.maturity_days else ""
     decided = " and had to decide" if model.timing is not None else ""
     sure = between(100 * rates[0], 100 * rates[1], lambda number: f"{number:.0f}")
     return (
-        f"Of 100 accounts that were {band}{decided} on dates the model had not seen,"
+        f"Of 100 accounts that were {standing}{decided} on dates the model had not seen,"
         f" {100 * rates[2]:.0f} {outcome.words.past}{days} ({sure})"
     )
 

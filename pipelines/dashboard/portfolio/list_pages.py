@@ -69,7 +69,6 @@ class ListedAccount(BaseModel):
     change: float | None
     segment: str
     band: str
-    grade: str
     score: float
     probability: float
     coverage: float

@@ -113,12 +113,11 @@ class Changes:
         """
         if self.has_money:
             lead = f"{stake[:1].lower()}{stake[1:]}" if not stake.startswith("ARR") else stake
-            said = f"{lead} {money(self.whole_before.stake)} → {money(self.whole.stake)}"
+            then, now = money(self.whole_before.stake), money(self.whole.stake)
         else:
-            said = (
-                f"accounts expected {amount(self.whole_before.probability)} →"
-                f" {amount(self.whole.probability)}"
-            )
+            lead = "accounts expected"
+            then, now = amount(self.whole_before.probability), amount(self.whole.probability)
+        said = f"{lead} {now}, as before" if then == now else f"{lead} {then} → {now}"
         entered = f"{plural(self.entered.accounts, 'account')} entered {self.band}"
         left = f"{self.left.accounts:,} left it"
         gone = f", {self.gone.accounts:,} no longer scored" if self.gone.accounts else ""

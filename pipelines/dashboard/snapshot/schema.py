@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from features.catalog import signal_label
-from pipelines.store.schema import SCORE_SCHEMA
+from pipelines.store.schema import SHOWN
 
 MONTHS = 12
 NAME, OWNER, LIFECYCLE, RENEWAL = "name", "owner", "lifecycle", "renewal"
 CHANGE = "change"
-SCORED = tuple(SCORE_SCHEMA.names)
+SCORED = SHOWN
 FIXED = (NAME, OWNER, LIFECYCLE)
 """Columns of the accounts table that every snapshot has, empty where there is no such column."""
 MONEY = ("arr", "stake")
@@ -27,7 +27,6 @@ LISTED = (
     CHANGE,
     "segment",
     "band",
-    "grade",
     "score",
     "probability",
     "coverage",
@@ -36,6 +35,7 @@ LISTED = (
 )
 BESIDE = (
     *EARLIER,
+    "probability_if_due",
     "moved_group",
     "moved_points",
     "past",
@@ -55,8 +55,8 @@ SORTED = (
     CHANGE,
     RENEWAL,
 )
-"""Columns by which accounts are sorted, beside attributes; band and grade go as the score does."""
-ALIKE = {"band": "probability", "grade": "score", "mrr": "arr"}
+"""Columns by which accounts are sorted, beside attributes; a band goes as the score does."""
+ALIKE = {"band": "probability", "mrr": "arr"}
 """Columns that are sorted by another one."""
 FACETS = ("band", "segment", OWNER, LIFECYCLE)
 """Columns by which accounts are picked, beside attributes."""

@@ -23,6 +23,7 @@ from pipelines.dashboard.snapshot.schema import (
     FIXED,
     MONTHS,
     RENEWAL,
+    SCORED,
     SORTED,
     Attribute,
     place_in,
@@ -74,7 +75,7 @@ def take(
     file = folder / f"{secrets.token_hex(8)}.duckdb"
     try:
         with _engine(file, memory) as engine:
-            fill(engine, "scores", store.scores(run))
+            fill(engine, "scores", store.scores(run, columns=SCORED))
             history = store.portfolio_history(run.key.outcome).to_pylist()
             earlier = copy_earlier(engine, store, run)
             erased = tuple(dict.fromkeys(one.tombstone for one in store.erasures()))

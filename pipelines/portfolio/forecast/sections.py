@@ -141,16 +141,22 @@ def renewals_section(report: RetentionReport) -> Section:
     columns += [">Expected loss", "Most at stake"]
     rows = [_week_row(week, has_money=has_money) for week in weeks[:LISTED_WEEKS]]
     contracts = sum(week.accounts for week in weeks)
+    come = "comes" if contracts == 1 else "come"
     arr = f", {money(sum(week.arr or 0.0 for week in weeks))} ARR," if has_money else ""
     return Section(
         "renewals",
         "What comes up for renewal?",
-        f"{plural(contracts, 'contract')}{arr} will renew by {day(until(report))}.",
+        f"{plural(contracts, 'contract')}{arr} {come} up for renewal by {day(until(report))}.",
         [
             _calendar(report),
             Table(
-                f"Renewals of the next {len(rows)} weeks with one, later ones are in the workbook:"
-                " contracts in each band of health"
+                (
+                    f"The next {len(rows)} weeks in which contracts renew, later ones are in the"
+                    " workbook"
+                    if len(rows) < len(weeks)
+                    else "Weeks in which contracts renew"
+                )
+                + ": contracts in each band of health"
                 + (", with their ARR" if has_money else "")
                 + "; expected loss is the chance that an account leaves times what it pays.",
                 columns,

@@ -66,9 +66,10 @@ def headline(report: RetentionReport) -> str:
             f"About {percent(whole.accounts.expected, 0)} of"
             f" {plural(report.whole.accounts, 'account')} are expected to stay until {last}"
         )
+    gross, net = percent(whole.gross.expected), percent(whole.net.expected)
+    grown = f", {net} with growth" if net != gross else ""
     return (
-        f"About {percent(whole.gross.expected)} of {money(report.whole.arr)} ARR is expected to be"
-        f" kept until {last}, {percent(whole.net.expected)} with growth"
+        f"About {gross} of {money(report.whole.arr)} ARR is expected to be kept until {last}{grown}"
     )
 
 

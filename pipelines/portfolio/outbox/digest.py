@@ -249,6 +249,8 @@ def _part(
         why = why_moved(book.model, row)
         moved = f"{row['score_before']:.1f} → {row['score']:.1f} ({signed_points(row['change'])})"
         worth = f"ARR {money(row['arr'])}, " if row["arr"] is not None else ""
+        if row["band"] != row["band_before"]:
+            moved += f", {row['band_before']} → {row['band']}"
         about = f"{worth}score {moved}" + (f"; {why}" if why else "")
         key = f"{name}:{row['account_id']}:{book.run.key.as_of}"
         items.append(Item(key, row["account_id"], _name(row), about + _whose(row, has_owners)))
@@ -268,9 +270,12 @@ def _renewals(book: Snapshot, reader: Visitor, *, has_owners: bool) -> Part:
     for row in page.rows:
         stage = SOON_DAYS if (row[RENEWAL] - as_of).days <= SOON_DAYS else RENEWS_DAYS
         worth = f"ARR {money(row['arr'])}, " if row["arr"] is not None else ""
+        # The outcome window may begin after the renewal, or end before it.
+        due = row["probability_if_due"]
+        chance = percent(row["probability"] if due is None else due)
         about = (
-            f"{short_day(row[RENEWAL])}, {worth}{row['band']} ({row['score']:.1f}),"
-            f" chance {percent(row['probability'])}"
+            f"{short_day(row[RENEWAL])}, {worth}{row['band']} ({row['score']:.1f}), chance"
+            f" {chance}{'' if due is None else ' at the renewal'}"
         )
         key = f"renewal:{row['account_id']}:{row[RENEWAL]}:{stage}"
         items.append(Item(key, row["account_id"], _name(row), about + _whose(row, has_owners)))

@@ -8,7 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from models.scoring.scale import BANDS
-from pipelines.portfolio.worklist.facts import GROUPS, NOTHING, Facts
+from pipelines.portfolio.worklist.facts import GROUPS, LONG_AGO, NOTHING, Facts
 from pipelines.portfolio.worklist.reasons import Reason, reasons_of
 
 if TYPE_CHECKING:
@@ -111,7 +111,8 @@ def sentences(reasons: Iterable[Reason], facts: Facts) -> list[str]:
     named: set[str] = set()
     for reason in reasons:
         kind = GROUPS.get(reason.group or "", "")
-        about = "" if kind in named or not reason.answered else facts.of(reason.group)
+        is_told = kind in named or not reason.answered or reason.signal in LONG_AGO
+        about = "" if is_told else facts.of(reason.group)
         named |= {kind} if about else set()
         told.append(f"{reason.sentence} ({about})" if about else reason.sentence)
     return told

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 from features.errors import HealthscoreError
@@ -27,6 +27,8 @@ LONGEST = 40
 TABLES = ("tickets", "invoices", "usage_events")
 GROUPS = {"support": "tickets", "payments": "invoices", "adoption": "features", "usage": "features"}
 """Which facts a reason of a group is about."""
+LONG_AGO = frozenset({"days_to_first_value"})
+"""Signals of the beginning, which none of these facts is about."""
 
 
 @dataclass(frozen=True)
@@ -138,8 +140,10 @@ def _tickets(asked: ir.Table, table: CleanTable, day: date) -> dict[str, str]:
 def _ticket(row: dict[str, Any], named: Sequence[str], day: date) -> str:
     known = [_shown(row[name]) for name in named if _is_known(row[name])]
     title = known.pop(0) if "ticket_id" in named and _is_known(row["ticket_id"]) else "a ticket"
+    # A number alone is no name.
+    title = f"ticket {title}" if title.isdigit() else title
     about = f" ({', '.join(known)})" if known else ""
-    return f"{title}{about}, open {plural(_days_since(row['opened_at'], day), 'day')}"
+    return f"{title}{about}, open {_waited(row['opened_at'], day)}"
 
 
 def _invoices(asked: ir.Table, table: CleanTable, day: date) -> dict[str, str]:
@@ -161,7 +165,7 @@ def _invoices(asked: ir.Table, table: CleanTable, day: date) -> dict[str, str]:
 
 def _invoice(row: dict[str, Any], day: date) -> str:
     of = f" of {count(row['amount'])}" if _is_known(row.get("amount")) else ""
-    late = plural(_days_since(row["due_at"], day), "day")
+    late = _waited(row["due_at"], day)
     issued = f" from {written(row['issued_at'].date())}" if _is_known(row["issued_at"]) else ""
     return f"the invoice{of}{issued}, {late} overdue"
 
@@ -181,20 +185,22 @@ def _features(asked: ir.Table, table: CleanTable, day: date) -> dict[str, str]:
     frame = counted.filter((counted.now == 0) & (counted.before > 0)).execute()
     frame = frame.sort_values(["account_id", "before", "feature"], ascending=[True, False, True])
     return {
-        str(account): "no longer used, and in the 90 days before: "
-        + _listed([_feature(one) for one in _records(own)], "feature")
+        str(account): f"not used in {LATELY} days: "
+        + _listed([_feature(one, number) for number, one in enumerate(_records(own))], "feature")
         for account, own in frame.groupby("account_id")
     }
 
 
-def _feature(row: dict[str, Any]) -> str:
+def _feature(row: dict[str, Any], number: int) -> str:
     times = plural(int(row["before"]), "time")
-    return f"{_shown(row['feature'])} ({times})"
+    when = "" if number else f" in the {BEFORE - LATELY} days before"
+    return f"{_shown(row['feature'])} ({times}{when})"
 
 
-def _days_since(moment: datetime, day: date) -> int:
-    """Count whole days, as signals do."""
-    return (datetime.combine(day, time()) - moment).days
+def _waited(moment: datetime, day: date) -> str:
+    """Say for how long, rounded as signals are: of one ticket both say the same."""
+    days = round((datetime.combine(day, time()) - moment) / timedelta(days=1))
+    return plural(days, "day") if days else "less than a day"
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from features.catalog import CONTEXT
+from features.catalog import CONTEXT, STEADY
 
 if TYPE_CHECKING:
     from features.catalog import Signal
@@ -129,15 +129,16 @@ def is_well(signal: Signal, value: object) -> bool:
     >>> from features.catalog import Signal
     >>> falls = Signal("falls", "usage", "count", "lower", "Falls", 28, "{value} falls")
     >>> use = Signal("use_change", "usage", "change", "higher", "Use", 28, "Use {value}")
-    >>> is_well(falls, "0"), is_well(falls, "2"), is_well(use, 0.2), is_well(use, None)
+    >>> is_well(falls, "0"), is_well(falls, "2"), is_well(use, 0.0), is_well(use, -0.1)
     (True, False, True, False)
     """
     if value is None or signal.is_categorical:
         return False
     number = float(value)  # type: ignore[arg-type]
-    if signal.healthy == "lower":
-        return number <= 0
-    return signal.healthy == "higher" and signal.unit == "change" and number > 0
+    if signal.unit == "change" and signal.healthy in ("lower", "higher"):
+        # What held steady is not worse than it was.
+        return number < STEADY if signal.healthy == "lower" else number > -STEADY
+    return signal.healthy == "lower" and number <= 0
 
 
 def _is_context(model: HealthModel | None, signal: Signal | None) -> bool:

@@ -20,6 +20,7 @@ from pipelines.project.settings.score import MAIN
 from pipelines.reports.terminal.whole_file import replaced_whole
 from pipelines.store.opening import open_store
 from pipelines.store.runs import NoStore
+from pipelines.store.schema import SHOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,7 +120,9 @@ def _scores(project: Project, account_id: str) -> Iterator[dict[str, object]]:
     try:
         with open_store(project, read_only=True) as store:
             for run in store.runs():
-                for row in store.scores(run, accounts=[account_id]).read_all().to_pylist():
+                for row in (
+                    store.scores(run, accounts=[account_id], columns=SHOWN).read_all().to_pylist()
+                ):
                     yield {
                         "outcome": run.key.outcome,
                         "as_of": run.key.as_of,

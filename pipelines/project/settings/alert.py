@@ -17,7 +17,6 @@ VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]{0,99}$"
 WrittenField = Literal[
     "score",
     "band",
-    "grade",
     "probability",
     "probability_if_due",
     "change",
@@ -190,8 +189,8 @@ class WritebackSettings(Frozen):
     match : str
         Property or external id of those objects that holds the account's id; it must be unique.
     fields : dict of str to str
-        What is written ("score", "band", "grade", "probability", "probability_if_due", "change",
-        "reasons", "segment", "as_of", "kind") to the property that takes it. The score is made of
+        What is written ("score", "band", "probability", "probability_if_due", "change", "reasons",
+        "segment", "as_of", "kind") to the property that takes it. The score is made of
         "probability_if_due"; "probability" is that of the outcome window.
     token_env : str or None
         Name of the environment variable that holds the token which is sent along.

@@ -266,5 +266,5 @@ def _computed(end: MoveEnd, history: Sequence[DatedScore]) -> str:
 
 def _dated(end: MoveEnd, scored: ScoredAccounts) -> DatedScore:
     row = scored.table.iloc[0]
-    names = ("score", "band", "grade", "probability", "segment")
+    names = ("score", "band", "probability", "segment")
     return DatedScore(end.day, **{name: row[name] for name in names}, model_version=end.version)

@@ -47,13 +47,13 @@ def score_on_cluster(
     from pyspark.sql import functions
     from pyspark.sql.pandas.types import from_arrow_schema
 
-    from pipelines.store.schema import SCORE_SCHEMA
+    from pipelines.store.schema import SCORE_SCHEMA, SHOWN
 
     connection: Any = rows.company.connection
     session = connection._session
     key, sent = sent_model(session, model)
     # How long a band has lasted is known where the runs before are read.
-    told = SCORE_SCHEMA.remove(SCORE_SCHEMA.get_field_index("band_days"))
+    told = pa.schema([SCORE_SCHEMA.field(name) for name in SHOWN if name != "band_days"])
 
     def score_partition(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from models.training.fingerprint import row_hashes

@@ -9,7 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.store.schema import ADDED_COLUMNS, DECIMALS, POINT_COLUMNS, SCORE_SCHEMA
+from pipelines.store.schema import (
+    ADDED_COLUMNS,
+    DECIMALS,
+    POINT_COLUMNS,
+    RETIRED,
+    SCORE_SCHEMA,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -68,7 +74,7 @@ def compare_rows(issued: pa.Table, again: pa.Table) -> Compared:
     for field in SCORE_SCHEMA:
         # An earlier version issued no curves, which are no part of what it issued.
         is_kept = field.name not in ADDED_COLUMNS or left[field.name].null_count < len(left)
-        if field.name not in ("account_id", *REASONS) and is_kept:
+        if field.name not in ("account_id", RETIRED, *REASONS) and is_kept:
             apart[field.name] = ~_equal(left[field.name], right[field.name], field.name)
     apart["reasons"] = ~_same_reasons(left, right)
     moved = np.logical_or.reduce(list(apart.values()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from features.build import KEYS
@@ -59,6 +60,29 @@ def attributes_of(guess: TableGuess, table: ir.Table) -> tuple[list[str], list[s
         left += [name for name in attributes if name not in sensitive]
         attributes = list(sensitive)
     return attributes, sensitive, left
+
+
+def owner_among(names: Sequence[str]) -> str | None:
+    """Choose the column that says who looks after an account: of customer success, by name.
+
+    Examples
+    --------
+    >>> owner_among(["Owner ID", "Owner Name", "notes"])
+    'Owner Name'
+    >>> owner_among(["sales_rep", "csm_id"])
+    'csm_id'
+    """
+    owners = [name for name in names if names_owner(name)]
+    sold, coded = re.compile("sales"), re.compile("(id|email)$")
+    return min(
+        owners,
+        key=lambda name: (
+            bool(sold.search(signal_name(name))),
+            "csm" not in signal_name(name) and "success" not in signal_name(name),
+            bool(coded.search(signal_name(name))),
+        ),
+        default=None,
+    )
 
 
 def name_apart(guess: TableGuess, source: Source) -> None:

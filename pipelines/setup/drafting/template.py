@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pipelines.setup.drafting.toml_text import quoted
+
 HEAD = """\
 # Healthscore: which tables to read, what to predict, and what a score means.
 # Drafted from the files in {folder}: read every line marked "check" before you train.
@@ -38,7 +40,7 @@ grace_days = 7
 # kind = "label"  # what [tables.labels] says: account_id, observed_at, happened
 # good = true
 """
-TAIL = """
+_TAIL = """
 [score]
 # The churn probability of score 50 and those from which an account is at-risk or on watch are
 # written here by the first training, and stay, so that a score means the same from then on. They
@@ -99,7 +101,7 @@ host = "127.0.0.1"
 port = 8000
 # The column of the accounts table that names who looks after an account; users may be limited by
 # it to their own accounts.
-# owner = "csm"
+{owner}
 """
 SIGNAL_OPTIONS = """
 # The words that tickets are sorted by (case is ignored), where yours are others:
@@ -129,3 +131,9 @@ SIGNAL_OPTIONS = """
 # onboarding_days = 90
 # renewal_days = 90
 """
+
+
+def tail(registry: str, owner: str | None = None) -> str:
+    """Write the last sections: where models are kept, and the column of owners if one is known."""
+    named = '# owner = "csm"' if owner is None else f"owner = {quoted(owner)}"
+    return _TAIL.format(registry=quoted(registry), owner=named)

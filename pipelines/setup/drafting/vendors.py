@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from features.errors import DataError, SettingsError, nearest, sample
 from features.packs.opening import Vendors
-from features.packs.pack import Pack, known_packs
+from features.packs.pack import OWNER, Pack, known_packs
 from features.packs.recognition import Recognised, recognise, recognise_all
 from features.packs.vendors import IdentitySettings, Vendor
 from features.packs.verbs import plain
@@ -321,8 +321,10 @@ def arrange(source: Source, vendors: Sequence[Found], answers: Answers) -> Arran
     for guess in chosen:
         # What is read of a vendor is declared, and known to be there only once it is compiled.
         if guess.name == "accounts" and "." in guess.source:
-            columns = opened.tables()[guess.source].columns
-            guess.unused = [name for name in guess.unused if name in columns]
+            table = opened.tables()[guess.source]
+            guess.unused = [name for name in guess.unused if name in table.columns]
+            if OWNER in table.columns and table[OWNER].notnull().any().execute():
+                guess.unused.append(OWNER)
     arranged = source.with_tables(opened.tables(), opened.about)
     return Arranged(chosen, arranged, sections, notes, left)
 

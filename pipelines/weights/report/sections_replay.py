@@ -120,10 +120,15 @@ def replay_sentence(told: Mapping[str, Mapping[Any, Any]], noun: str, *, good: b
         if high < 0
         else "a difference that may be chance"
     )
+    seen, then = percent(today["caught"], 0), percent(advised["caught"], 0)
+    weights = (
+        f"today's weights and the recommended ones were {colour} in {seen}"
+        if seen == then
+        else f"today's weights were {colour} in {seen}, the recommended ones in {then} ({sure})"
+    )
     return (
-        f"Of {count(today['positives'])} cases of {noun}, today's weights were {colour} in"
-        f" {percent(today['caught'], 0)}, the recommended ones in {percent(advised['caught'], 0)}"
-        f" ({sure}), and the health score itself in {percent(model['caught'], 0)}"
+        f"Of {count(today['positives'])} cases of {noun}, {weights}, and the health score itself"
+        f" in {percent(model['caught'], 0)}"
     )
 
 

@@ -153,6 +153,19 @@ def test_a_table_of_ones_own_may_be_the_hub(load_duckdb) -> None:
     assert (links["10"], links["20"]) == ("T-1", "T-2")
 
 
+def test_a_vendor_says_who_looks_after_an_account_today(load_duckdb) -> None:
+    tables = hubspot()
+    company = tables["hubspot_company"]
+    tables["hubspot_company"] = company.assign(
+        property_hubspot_owner_id=["7", "8"] + [None] * (len(company) - 2)
+    )
+    tables["hubspot_owner"] = rows("owner_id email", ("7", "li@us.com"))
+    vendors = opened(load_duckdb(tables), {"hubspot": SOURCES["hubspot"]})
+    owners = listed(vendors, "hubspot.accounts", "account_id", "owner")
+    assert owners == [("1", "li@us.com"), ("2", "8"), ("3", None)]
+    assert "owner" in vendors.about("hubspot.accounts").today_only
+
+
 def test_a_rate_that_is_not_there_leaves_amounts_missing(load_duckdb) -> None:
     stripe_alone = {"stripe": STRIPE.model_copy(update={"rates": {}})}
     vendors = opened(load_duckdb(stripe()), stripe_alone, accounts="stripe.accounts")

@@ -51,7 +51,7 @@ def rows(frame: pd.DataFrame, result: Any) -> pd.DataFrame:
 def expected(result: Any, rows: pd.DataFrame) -> list[dict[str, Any]]:
     """What the health model itself says of the rows."""
     scored = Scorer(result.model).score(rows.assign(account_id="", observation_date=pd.NaT))
-    table = scored.table[["segment", "score", "band", "grade", *NUMBERS[1:]]]
+    table = scored.table[["segment", "score", "band", *NUMBERS[1:]]]
     return [
         record
         | {

@@ -71,10 +71,10 @@ def test_the_costliest_are_called_first_with_their_costliest_reasons(scored, sum
             DAY,
         ):
             healthy, unit = declared[signal]
-            # None of what is bad, and a rise of what is good, are nothing to call about.
+            # None of what is bad, and what is no worse than it was, are nothing to call about.
             if value is not None and (
-                (healthy == "lower" and float(value) <= 0)
-                or (healthy == "higher" and unit == "change" and float(value) > 0)
+                (healthy == "lower" and float(value) < (0.005 if unit == "change" else 1e-12))
+                or (healthy == "higher" and unit == "change" and float(value) > -0.005)
             ):
                 continue
             costly.setdefault(fact_of(signal), points)

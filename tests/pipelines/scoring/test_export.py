@@ -92,7 +92,7 @@ def test_columns_are_chosen_and_ordered(company: Project, tmp_path: Path) -> Non
         (
             ["zzz"],
             "An export has no column 'zzz'; there are 'account_id', 'segment', 'score', 'band',"
-            " 'grade', 'probability', 'coverage', 'baseline_score' and 43 more",
+            " 'probability', 'coverage', 'baseline_score', 'points_usage' and 42 more",
         ),
         (
             ["score", "band", "score"],

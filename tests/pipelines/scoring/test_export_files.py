@@ -29,7 +29,7 @@ from pipelines.scoring.export import export_scores
 from pipelines.scoring.export_files import CELL_CHARACTERS, SHEET_ROWS, Export
 from pipelines.scoring.export_rows import COLUMNS, chosen_columns, export_schema
 from pipelines.store.runs import Run, RunKey
-from pipelines.store.schema import REASONS, SCORE_SCHEMA
+from pipelines.store.schema import REASONS, SHOWN
 from tests.pipelines.export_by_hand import (
     CONFIG,
     FIRST,
@@ -249,7 +249,7 @@ def test_a_text_longer_than_a_cell(company: Project, tmp_path: Path, text: str) 
 
 def test_columns_are_explained_in_every_place(company: Project, tmp_path: Path) -> None:
     notes = {column.name: column.note for column in COLUMNS}
-    assert len(notes) == len(COLUMNS) == len(SCORE_SCHEMA) - 3 + 4 * REASONS + 5
+    assert len(notes) == len(COLUMNS) == len(SHOWN) - 3 + 4 * REASONS + 5
     assert all(note.endswith(".") and ".." not in note for note in notes.values())
     assert {f"points_{group}" for group in GROUPS} < notes.keys()
     issue(company, rows_of(["A"]))

@@ -12,9 +12,9 @@ import duckdb
 import pytest
 
 from features.catalog import GROUPS
-from pipelines.store.schema import SCORE_SCHEMA
+from pipelines.store.schema import SHOWN
 
-SCORES = ["outcome", "as_of", "model_version", "revision", "issued_at", *SCORE_SCHEMA.names]
+SCORES = ["outcome", "as_of", "model_version", "revision", "issued_at", *SHOWN]
 REASONS = "outcome account_id as_of model_version rank signal signal_group points value".split()
 EARLIER = "2025-03-15"
 

@@ -122,7 +122,6 @@ def test_every_column_that_people_act_on_is_compared(copied: Any, run: Any) -> N
     changes = {
         "score": "score = 'nan'::double",
         "band": "band = if(band = 'healthy', 'watch', 'healthy')",
-        "grade": "grade = 'A+'",
         "probability": "probability = probability / 2",
         "coverage": "coverage = coverage / 2",
         "baseline_score": "baseline_score = baseline_score + 1",

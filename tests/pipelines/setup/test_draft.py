@@ -179,6 +179,14 @@ def test_what_an_account_became_is_no_attribute(folder, tmp_path) -> None:
     assert told.rpartition(": ")[2].split(", ") == list(columns)
 
 
+def test_who_looks_after_an_account_is_named_for_the_panel(folder, tmp_path) -> None:
+    accounts = "account_id,created_at,sales_rep,Account Manager\nA1,2024-01-01,x,Li\n"
+    text, _ = write_draft(folder({**MINIMAL, "accounts": accounts}), tmp_path / "h.toml")
+    settings = load_project(tmp_path / "h.toml").settings
+    assert (settings.serve.owner, settings.tables.accounts.attributes) == ("Account Manager", ())
+    assert "left out, as outcome, free text or date: sales_rep\n" in text
+
+
 def test_what_must_not_be_an_input_is_listed_as_sensitive(folder, tmp_path, run) -> None:
     columns = ("gender", "SeniorCitizen", "Age", "date_of_birth", "Marital Status", "ethnicity")
     text = f"account_id,created_at,{','.join(columns)}\n"

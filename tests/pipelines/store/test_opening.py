@@ -18,7 +18,7 @@ from features.errors import StoreError
 from pipelines.project.project import Project
 from pipelines.store.opening import open_store
 from pipelines.store.runs import AlreadyIssued, NoStore, RunKey
-from pipelines.store.schema import HISTORY_SCHEMA, PORTFOLIO_SCHEMA, SCORE_SCHEMA
+from pipelines.store.schema import HISTORY_SCHEMA, PORTFOLIO_SCHEMA, RETIRED, SCORE_SCHEMA, SHOWN
 from pipelines.store.writer import with_decimals
 from tests.pipelines.issued import (
     DAY,
@@ -93,6 +93,16 @@ def test_what_is_written_is_read(project: Project) -> None:
         found = reader.read_all()
     order = sorted(range(len(HOSTILE)), key=lambda row: HOSTILE[row].encode())
     assert found.to_pylist() == pa.Table.from_batches([given]).take(order).to_pylist()
+
+
+def test_letters_of_earlier_versions_are_held_and_no_more_are_issued(project: Project) -> None:
+    old = issue(project, batch(["A", "B"]))
+    since = RunKey(KEY.outcome, KEY.as_of, "of today")
+    new = issue(project, batch(["A", "B"]).drop_columns([RETIRED]), key=since)
+    with open_store(project, read_only=True) as store:
+        held = [store.scores(run, columns=[RETIRED]).read_all().to_pydict() for run in (old, new)]
+        assert held == [{RETIRED: ["C", "C"]}, {RETIRED: ["", ""]}]
+        assert RETIRED not in store.account_history(KEY.outcome, "A").column_names
 
 
 def test_an_answer_nobody_read_to_its_end_blocks_nobody(project: Project) -> None:
@@ -251,7 +261,8 @@ def test_histories_are_what_the_runs_say(project: Project) -> None:
         rows = given.to_pylist()
         told = {"as_of": key.as_of, "model_version": version, "issued_at": run.issued_at}
         found = [row for row in rows if row["account_id"] == "A2"]
-        expected += [{"outcome": "main", **told, "revision": run.revision, **row} for row in found]
+        shown = [{name: row[name] for name in SHOWN} for row in found]
+        expected += [{"outcome": "main", **told, "revision": run.revision, **row} for row in shown]
         for band in ("at-risk", "healthy", "watch"):
             held = [row for row in rows if row["band"] == band]
             mrr = [row["mrr"] for row in held if row["mrr"] is not None]

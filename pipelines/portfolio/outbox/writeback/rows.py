@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Mark = tuple[str, str, int]
 Value = str | float | None
 REASONS = (
-    *("account_id", "grade", "probability_if_due"),
+    *("account_id", "probability_if_due"),
     *("reason_signals", "reason_points", "reason_values"),
 )
 LONGEST = 1000
@@ -47,7 +47,7 @@ class Written(JsonReady):
         or not.
     probability_if_due : float or None
         Chance had the account to decide now: what the score is made of.
-    band, grade, segment : str or None
+    band, segment : str or None
         As issued.
     change : float or None
         Points since the run that was told before.
@@ -60,7 +60,6 @@ class Written(JsonReady):
     as_of: str
     score: float | None = None
     band: str | None = None
-    grade: str | None = None
     probability: float | None = None
     probability_if_due: float | None = None
     segment: str | None = None
@@ -74,7 +73,6 @@ class Written(JsonReady):
             "as_of": self.as_of,
             "score": None if self.score is None else round(self.score, 2),
             "band": self.band,
-            "grade": self.grade,
             "probability": _rounded(self.probability),
             "probability_if_due": _rounded(self.probability_if_due),
             "segment": self.segment,
@@ -198,7 +196,6 @@ def _written(
         bare,
         score=score,
         band=str(row["band"]),
-        grade=str(why["grade"]),
         probability=_number(row["probability"]),
         probability_if_due=_number(why["probability_if_due"]),
         segment=str(row["segment"]),

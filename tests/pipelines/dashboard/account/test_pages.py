@@ -20,7 +20,7 @@ from pipelines.dashboard.account.view import account_view
 from pipelines.reports.wording import score as written
 from pipelines.scoring.explain import InactiveAccount
 from pipelines.scoring.moves.move import ExplainedMove, explain_move
-from pipelines.store.schema import SCORE_SCHEMA
+from pipelines.store.schema import SHOWN
 from tests.pipelines.dashboard.opened_panel import ADMIN, EVERYBODY, LIMITED, MINE, opened_panel
 from tests.pipelines.reports.page import Page
 
@@ -93,12 +93,12 @@ def page_of(panel, account_id: str, below: str = "") -> Page:
 
 def test_an_account_is_what_the_store_holds(panel, scored, account_id) -> None:
     (row,) = scored.sql(
-        f"select {', '.join(SCORE_SCHEMA.names)} from latest_scores where account_id = ?",
+        f"select {', '.join(SHOWN)} from latest_scores where account_id = ?",
         account_id,
     )
-    stored = dict(zip(SCORE_SCHEMA.names, row, strict=True))
+    stored = dict(zip(SHOWN, row, strict=True))
     told = panel.account(account_id).json()
-    for name in ("segment", "score", "band", "grade", "probability", "coverage", "baseline_score"):
+    for name in ("segment", "score", "band", "probability", "coverage", "baseline_score"):
         assert told[name] == stored[name]
     assert told["groups"] == {group: stored[f"points_{group}"] for group in GROUPS}
     assert sum(told["groups"].values()) == pytest.approx(stored["score"] - stored["baseline_score"])
@@ -219,11 +219,11 @@ def test_the_page_adds_up_from_the_typical_account_to_the_score(panel, account_i
 def test_the_meaning_of_the_band_is_what_was_observed(panel, account_id) -> None:
     told = panel.account(account_id).json()
     (band,) = [one for one in panel.snapshot.model.bands if one["band"] == told["band"]]
-    days = panel.snapshot.model.maturity_days
+    standing = "on watch" if told["band"] == "watch" else told["band"]
     due = " and had to decide" if panel.snapshot.model.timing else ""
     assert told["band_meaning"] == (
-        f"Of 100 accounts that were {told['band']}{due} on dates the model had not seen,"
-        f" {100 * band['observed_rate']:.0f} churned within {days} days (between"
+        f"Of 100 accounts that were {standing}{due} on dates the model had not seen,"
+        f" {100 * band['observed_rate']:.0f} churned from day 14 to 44 (between"
         f" {100 * band['low']:.0f} and {100 * band['high']:.0f})"
     )
     assert told["band_meaning"] in page_of(panel, account_id).text

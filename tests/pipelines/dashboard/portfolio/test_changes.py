@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -149,6 +150,8 @@ def test_the_first_screen_says_what_changed(panel, snapshot) -> None:
     answer = panel.browser("root").get("/api/v1/portfolio").json()["changes"]
     assert answer["entered"] == changes.entered.accounts
     assert answer["sentence"] == changes.sentence("Expected loss")
+    same = replace(changes, whole_before=changes.whole)
+    assert re.search(r"expected loss [^→]+, as before, \d", same.sentence("Expected loss"))
     for view in ("moved=entered", "moved=left", "moved=down"):
         assert f"/accounts?{view}" in page
 

@@ -22,6 +22,7 @@ from pipelines.portfolio.forecast.history import read_past
 from pipelines.portfolio.forecast.matured import held_quarters
 from pipelines.portfolio.forecast.report import default_file, forecast_html
 from pipelines.portfolio.forecast.screen import show_forecast
+from pipelines.portfolio.forecast.words import headline
 from pipelines.portfolio.forecast.workbook import write_workbook
 from pipelines.project.company import open_company
 from pipelines.project.project import load_project
@@ -247,6 +248,14 @@ def test_the_page_says_what_the_report_holds(project, report) -> None:
     for term in ("Gross revenue retention", "Net revenue retention", "Gross renewal rate"):
         assert f"{term}." in page.text
     assert default_file(project).name == "forecast.html"
+    assert "come up for renewal by" in page.text
+    # Growth is told where there is some.
+    whole = report.whole.whole
+    more = replace(whole.net, expected=whole.gross.expected + 0.1)
+    grown = replace(report.whole, whole=replace(whole, net=more))
+    assert "with growth" in headline(replace(report, whole=grown))
+    flat = replace(report.whole, whole=replace(whole, net=whole.gross))
+    assert "with growth" not in headline(replace(report, whole=flat))
 
 
 def test_names_are_text_wherever_they_are_told(attacked, tmp_path, capsys) -> None:

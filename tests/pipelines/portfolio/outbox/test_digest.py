@@ -22,6 +22,7 @@ from pipelines.portfolio.outbox.handing import hand_out
 from pipelines.portfolio.outbox.ledger import opened_ledger
 from pipelines.project.project import load_project
 from pipelines.project.records.calls import call_book, call_entry
+from pipelines.reports.wording import percent
 from pipelines.store.runs import now
 from tests.pipelines.dashboard.served import HOSTILE, OWNERS, company, issue_scores
 from tests.pipelines.portfolio.outbox.mail_server import mail_server
@@ -140,6 +141,12 @@ def test_renewals_are_those_of_the_next_sixty_days(project, digests) -> None:
     part = next(part for part in digests[None].parts if part.title.startswith("Renews"))
     assert part.title == "Renews within 60 days"
     assert len(part.items) + part.left_out == row["held"] > 0
+    # The chance in the outcome window says nothing of a decision before or after it.
+    asked = "select probability_if_due as due from accounts where account_id = ?"
+    with opened_book(project) as book:
+        ((first,),) = [one.values() for one in book.ask(asked, [part.items[0].account_id])]
+    due = "" if first is None else f"chance {percent(first)} at the renewal"
+    assert due in part.items[0].about
 
 
 def test_hostile_names_are_text_in_every_form(project) -> None:

@@ -77,10 +77,10 @@ def test_facts_are_those_that_were_known_on_the_date(project) -> None:
     facts, failures = account_facts(project, DAY, ["A", "B", "nobody"])
     assert failures == []
     assert set(facts) == {"A", "B"}
-    assert facts["A"].tickets == "T-1 (=1+1), open 39 days; T-2 (bug), open 11 days; 1 more ticket"
+    assert facts["A"].tickets == "T-1 (=1+1), open 40 days; T-2 (bug), open 11 days; 1 more ticket"
     assert facts["A"].invoices == "the invoice of 1,234 from 2 January 2025, 28 days overdue"
     assert facts["A"].features == (
-        "no longer used, and in the 90 days before: exports (7 times); <b>api</b> (1 time)"
+        "not used in 28 days: exports (7 times in the 90 days before); <b>api</b> (1 time)"
     )
     assert facts["B"].tickets == facts["B"].features == ""
     assert facts["B"].invoices == "the invoice of 70 from 2 January 2025, 10 days overdue"

@@ -87,6 +87,10 @@ def test_facts_stand_once_beside_the_first_reason_they_belong_to() -> None:
         "1 of it: −4.0 points",
         "1 of it: −3.0 points (exports (3 times))",
     ]
+    # When value was first seen is no matter of what was given up lately.
+    first = Model((signal("days_to_first_value", "adoption"),))
+    told = reasons_of(first, row(("days_to_first_value", -2.0, "9")))  # type: ignore[arg-type]
+    assert sentences(told, facts) == ["9 of it: −2.0 points"]
 
 
 @pytest.mark.parametrize(

@@ -152,8 +152,8 @@ def test_the_command_splits_an_issued_move(moved, run) -> None:
         with open_store(moved.project, read_only=True) as store:
             held = store.account_history("main", account).to_pylist()
         (row,) = [r for r in held if (r["as_of"], r["model_version"]) == (day, version)]
-        assert {name: end[name] for name in ("score", "band", "grade", "segment")} == {
-            name: row[name] for name in ("score", "band", "grade", "segment")
+        assert {name: end[name] for name in ("score", "band", "segment")} == {
+            name: row[name] for name in ("score", "band", "segment")
         }
         assert (end["as_of"], end["model_version"]) == (day.isoformat(), version)
         assert (end["revision"], end["issued_at"]) == (1, f"{row['issued_at'].isoformat()}Z")

@@ -43,7 +43,7 @@ def split(parts: list[tuple[str, float]]) -> MoveSplit:
 
 def screen(move: MoveSplit, width: int) -> str:
     start, end = (
-        DatedScore(day, score, band, "C", 0.1, "all", "7")
+        DatedScore(day, score, band, 0.1, "all", "7")
         for day, score, band in (
             (date(2025, 1, 1), move.start, "unlikely"),
             (date(2025, 2, 1), move.end, "likely"),

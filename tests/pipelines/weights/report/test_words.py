@@ -7,7 +7,9 @@ import pytest
 from models.measures.estimate import Estimate
 from models.scorecard.advice import Advice, Extremes, SegmentAdvice
 from pipelines.weights.recommend import Effect, Recommended
+from pipelines.weights.report.sections_replay import replay_sentence
 from pipelines.weights.report.words import changes_of, gain_of, headline, reason
+from pipelines.weights.rows import FULL_MODEL, RECOMMENDED, TODAY
 
 
 def _end(rate: float) -> dict:
@@ -139,3 +141,20 @@ def test_gains_are_written_with_their_signs():
     assert "<strong>+12</strong>" in gain_of(_effect())
     assert "(−6 to +3)" in gain_of(_effect(-1.0, -6.0, 3.0))
     assert gain_of(None) == gain_of(_effect(float("nan"))) == "not known"
+
+
+@pytest.mark.parametrize(
+    ("advised", "told"),
+    [
+        (0.364, "today's weights and the recommended ones were red in 36 %, and the health score"),
+        (0.40, "today's weights were red in 36 %, the recommended ones in 40 % (a difference that"),
+    ],
+)
+def test_weights_that_see_as_much_are_told_in_one(advised, told):
+    row = {"positives": 11, "caught_ahead_low": -0.1, "caught_ahead_high": 0.2}
+    lines = {
+        name: row | {"caught": caught}
+        for name, caught in ((TODAY, 0.36), (RECOMMENDED, advised), (FULL_MODEL, 0.27))
+    }
+    said = replay_sentence(lines, "churn", good=False).replace("\u202f", " ")
+    assert said.startswith(f"Of 11 cases of churn, {told}")
