@@ -116,7 +116,9 @@ async def account_page(
             for part in ("trend", "details")
         },
         "view": view,
-        "reasons": named_reasons(view, asked.snapshot.model, named),
+        "reasons": [asked.snapshot.contents.let_go]
+        if asked.snapshot.contents.let_go
+        else named_reasons(view, asked.snapshot.model, named),
         "prior": prior_words(asked.snapshot.model, outcome.words),
         "enough_evidence": enough_evidence(asked.snapshot),
         "words": outcome.words,

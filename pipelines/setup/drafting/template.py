@@ -91,6 +91,9 @@ model_name = "healthscore"
 # Where issued scores are kept: a DuckDB file; a folder of Parquet files, with a slash at its end
 # ("scores/"); or a server, "postgresql://user@host:5432/crm?schema=healthscore".
 url = "scores.duckdb"
+# Reasons are most of a run and are kept for ever; with this they are let go after so long, all
+# other numbers stay (13 months are 396 days).
+# keep_reasons_days = 396
 
 [serve]
 # The control panel, 'healthscore serve'. Who may enter is written by 'healthscore user add NAME';
