@@ -183,7 +183,7 @@ def _calls(
     chosen = first["account_id"].tolist()
     rows = store.scores(run, accounts=chosen, columns=EXPLAINED).read_all().to_pylist()
     reasons = {row["account_id"]: row for row in rows}
-    before, let_go = _scores_before(store, run, chosen), reasons_note(store, run)
+    before, let_go = _scores_before(store, run, chosen), reasons_note(store.erasures(), run)
     known = described_accounts(project, run.key.as_of, chosen)
     facts, _ = account_facts(project, run.key.as_of, chosen)
     calls = []

@@ -107,7 +107,9 @@ def export_scores(
     with open_store(project, read_only=True) as store:
         run = issued_run(store, project.outcome_name, as_of, model_version, revision)
         is_said = any(column.is_sentence for column in chosen)
-        let_go = reasons_note(store, run) if any(column.rank for column in chosen) else None
+        let_go = (
+            reasons_note(store.erasures(), run) if any(column.rank for column in chosen) else None
+        )
         signals = _catalogue(project, run) if is_said else {}
         stored = store.scores(run, columns=stored_columns(chosen))
         with show_rows("Export", run.rows) as done:

@@ -90,9 +90,17 @@ def of_reasons(erasures: Iterable[Erasure]) -> list[Erasure]:
     return [one for one in erasures if days_kept(one.tombstone) is not None]
 
 
-def reasons_note(store: ScoreStore, run: Run) -> str | None:
-    """Say that the reasons of a run were let go; None where they are kept."""
-    gone = [one for one in of_reasons(store.erasures()) if one.run == run_of(run)]
+def reasons_note(erasures: Iterable[Erasure], run: Run) -> str | None:
+    """Say that the reasons of a run were let go; None where they are kept.
+
+    Parameters
+    ----------
+    erasures : iterable of Erasure
+        Those of the store.
+    run : Run
+        One of its runs.
+    """
+    gone = [one for one in of_reasons(erasures) if one.run == run_of(run)]
     if not gone:
         return None
     return (

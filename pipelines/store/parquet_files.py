@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 import pyarrow.parquet as pq
 
+from features.errors import StoreError
 from features.json_values import Json
 from pipelines.reports.terminal.whole_file import (
     file_digest,
@@ -132,6 +133,11 @@ def erase(folder: Path, change: ErasedRun, account_id: str | None) -> None:
     Whatever was stopped before, files of a run whose reasons were let go hold none afterwards.
     """
     told = read_facts(folder)
+    if not change.is_known and change.erasure.number != len(told.get(ERASED, ())) + 1:
+        raise StoreError(
+            f"The run in '{folder}' was changed by another job meanwhile; it is as that left it, so"
+            " run again"
+        )
     with ExitStack() as written:
         is_gone = change.is_of_reasons or are_reasons_gone(told)
         if change.row is not None or change.is_of_reasons:

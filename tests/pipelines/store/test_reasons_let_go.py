@@ -10,12 +10,14 @@ from datetime import datetime, timedelta
 from itertools import product
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
-from features.errors import SettingsError
+from features.errors import SettingsError, StoreError
 from pipelines.project.erase import reasons
 from pipelines.project.erase.reasons import compact, let_reasons_go, runs_due
 from pipelines.project.project import Project, load_project
+from pipelines.scoring.spark import issue as spark
 from pipelines.scoring.verify.seals import STOPPED
 from pipelines.store import duckdb, parquet, postgres
 from pipelines.store.issued import issued_run, reasons_note
@@ -23,10 +25,11 @@ from pipelines.store.opening import open_store
 from pipelines.store.runs import Run, RunKey
 from pipelines.store.schema import LISTS
 from tests.features.servers import PostgresServer
-from tests.pipelines.issued import DAY, batch, fresh, issue, read
+from tests.pipelines.issued import DAY, batch, configured, fresh, issue, read
 from tests.pipelines.store.seals_by_hand import checked, sql
 from tests.pipelines.store.test_erasing import _die_at as die_at
 from tests.pipelines.store.test_erasing import erase
+from tests.pipelines.store.test_parts import issue_parts
 
 MONTH = timedelta(days=30)
 FIRST = datetime(2025, 1, 1, 9)
@@ -52,7 +55,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
     """Set the clock of stores."""
 
     def set_to(moment: datetime) -> None:
-        for module in (duckdb, parquet, postgres, reasons):
+        for module in (duckdb, parquet, postgres, reasons, spark):
             monkeypatch.setattr(module, "now", lambda: moment)
 
     return set_to
@@ -96,8 +99,8 @@ def test_reasons_go_and_all_else_stays(project: Project) -> None:
     assert compact(project).runs == 0
     with open_store(project, read_only=True) as store:
         old, young = (issued_run(store, "main", key.as_of) for key in (KEYS[0], KEYS[3]))
-        assert reasons_note(store, young) is None
-        assert reasons_note(store, old) == (
+        assert reasons_note(store.erasures(), young) is None
+        assert reasons_note(store.erasures(), old) == (
             "Reasons of the scores of 2025-01-01 are no longer kept: they were let go on"
             " 2025-04-01, for [store] keep_reasons_days was 60"
         )
@@ -183,6 +186,44 @@ def test_killed_midway_a_run_is_whole_or_its_reasons_are_gone(
         assert checked(stopped).same, (call, number)
         assert [rows(stopped, key) == gone[key] for key in KEYS] == [True, True, False, False]
     assert sum(stops) > 1
+
+
+def test_reasons_of_a_run_in_parts_go_from_every_file(
+    tmp_path: Path, clock: Callable[[datetime], None]
+) -> None:
+    project = configured(tmp_path / "project", "scores/")
+    clock(FIRST)
+    issue_parts(project)
+    whole = read(project).to_pylist()
+    clock(FIRST + 3 * MONTH)
+    issue(project, batch(ACCOUNTS), key=KEYS[3])
+    kept = keeping(project, 60)
+    for number in (1, 2, 3, 5):
+        child = os.fork()
+        if not child:
+            # Before the record, between files, and after them.
+            die_at("replace", number)
+            compact(kept)
+            os._exit(0)
+        os.waitpid(child, 0)
+        assert read(kept).to_pylist() in (whole, [row | NONE for row in whole])
+        assert {part for one in checked(kept).changed for part in one.parts} <= {STOPPED}
+    assert compact(kept).runs == 0
+    assert checked(kept).same
+    (folder,) = Path(kept.store_shown).glob(f"outcome=main/as_of={DAY}/*/*")
+    for file in folder.glob("*.parquet"):
+        held = pq.read_table(file, columns=["reason_signals"])["reason_signals"]
+        assert not any(held.to_pylist())
+
+
+@pytest.mark.parametrize("kind", ["parquet"])
+def test_of_two_jobs_that_change_a_run_one_says_so(project: Project) -> None:
+    with open_store(project, read_only=False) as store:
+        changes, _ = reasons._changes(store, 60, FIRST + 3 * MONTH)
+        erase(project, account="b")
+        with pytest.raises(StoreError, match="was changed by another job meanwhile; it is as"):
+            store.write_erased(changes, None)
+    assert checked(project).same
 
 
 def _runs(*days: int, outcome: str = "main") -> Iterator[Run]:

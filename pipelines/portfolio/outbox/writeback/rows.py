@@ -178,7 +178,7 @@ def read_rows(
     model, as_of, let_go = (
         _model_of(project, run),
         run.key.as_of.isoformat(),
-        reasons_note(store, run),
+        reasons_note(store.erasures(), run),
     )
     written = [
         _written(row, why.get(row["account_id"]), model, as_of, let_go)
