@@ -42,7 +42,7 @@ URL = f"spark://?master=local-cluster[{WORKERS},1,1024]&folder=data&spark.driver
 SIZES, QUICK_SIZES = {"few": 2_000, "rows": 500_000}, {"few": 2_000, "rows": 20_000}
 MODEL, EXECUTOR = "own", "CoarseGrainedExecutorBackend"
 SEED, MOST_SECONDS = 7, 600
-CONFIG = '[source]\nurl = "data"\n[tables.accounts]\n[store]\nurl = "{}/"\n'
+CONFIG = '[source]\nurl = "data"\n[tables.accounts]\n[tables.labels]\n[store]\nurl = "{}/"\n'
 
 
 def measure(folder: Path, *, quick: bool, kills: int = 0) -> dict[str, float | None]:
