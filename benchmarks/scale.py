@@ -1,6 +1,6 @@
 """What does it cost to grow: nights, training, start-up and the store, per key figure?
 
-    python benchmarks/scale.py [--quick] [--json] [--only NAME ...]
+    python benchmarks/scale.py [--quick] [--json] [--only NAME ...] [--kills N]
 
 ``night_ratio_incremental``  seconds of a night with one day of new events, after another night, as
                           a share of those of a night that reads everything; 100,000 accounts
@@ -18,6 +18,14 @@
                           of one whose files were checked before, of
                           a check, of ``python -c pass`` and of importing duckdb, ibis and pandas
 ``store_mb_per_million``  megabytes that a run adds to a DuckDB store, for a million accounts
+``ratio_floor_own``       seconds of scoring, explaining and issuing a million accounts as a
+                          multiple of those of reading, ``Booster.predict`` of the same 40 trees and
+                          writing
+``spark_ratio_driver``    seconds of a run that two workers of Spark write as a share of those of
+                          one whose rows pass the driver; ``spark_ratio_duckdb`` the same of one
+                          process on two cores, ``spark_accounts_apart`` accounts that differ from
+                          its; with ``--kills N`` rows that are twice or lost after an executor or
+                          the driver was killed at N random moments
 
 Each part is a module ``_scale_NAME.py`` whose ``measure(folder, quick)`` returns figures by their
 keys; it runs in a process of its own, in a scratch folder that is taken away afterwards.
@@ -33,17 +41,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-PARTS = ("night", "store", "training", "start")
+PARTS = ("night", "store", "floor", "training", "spark", "start")
 Figures = dict[str, float | None]
 
 
-def measured(part: str, *, quick: bool) -> Figures:
+def measured(part: str, *, quick: bool, kills: int) -> Figures:
     """Measure one part in a process of its own."""
     with tempfile.TemporaryDirectory(prefix=f"scale-{part}-") as scratch:
         command = [sys.executable, __file__, "--part", part, scratch]
-        done = subprocess.run(
-            [*command, *(["--quick"] if quick else [])], stdout=subprocess.PIPE, check=True
-        )
+        command += ["--kills", str(kills), *(["--quick"] if quick else [])]
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
@@ -54,17 +61,19 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one object of figures on stdout")
     parser.add_argument("--quick", action="store_true", help="small companies, to see that it runs")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, metavar="NAME")
+    parser.add_argument("--kills", type=int, default=0, metavar="N", help="of Spark; 0")
     parser.add_argument("--part", nargs=2, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.part:
         part, folder = asked.part
         sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
         measure = importlib.import_module(f"_scale_{part}").measure
-        print(json.dumps(measure(Path(folder), quick=asked.quick)))
+        more = {"kills": asked.kills} if part == "spark" else {}
+        print(json.dumps(measure(Path(folder), quick=asked.quick, **more)))
         return
     figures: Figures = {}
     for part in asked.only:
-        figures |= measured(part, quick=asked.quick)
+        figures |= measured(part, quick=asked.quick, kills=asked.kills)
     if asked.json:
         print(json.dumps(figures))
         return

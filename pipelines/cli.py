@@ -33,6 +33,7 @@ PLACES = {
     **dict.fromkeys(("train", "backtest"), "training"),
     "monitor": "monitor",
     **dict.fromkeys(("score", "verify_run", "verify_store", "explain", "curve", "trend"), "scores"),
+    "compact": "scores",
     "portfolio": "portfolio",
     "plays": "acting.plays",
     **dict.fromkeys(("digest", "pack", "forecast", "writeback"), "portfolio"),

@@ -87,10 +87,10 @@ def row_hashes(batch: pa.RecordBatch, columns: Sequence[str]) -> NDArray[np.uint
             found = pd.util.hash_array((np.round(numbers, 9) + 0.0).astype(np.float32))
         else:
             texts = column.cast(pa.string()).dictionary_encode()
-            known = pd.util.hash_array(np.array([*texts.dictionary.to_pylist(), ""], dtype=object))
-            # Nothing is told apart from an empty text.
-            known[-1] = 1
-            place = texts.indices.fill_null(len(known) - 1).to_numpy(zero_copy_only=False)
+            each = texts.dictionary.to_numpy(zero_copy_only=False)
+            # They differ already. Nothing is told apart from an empty text.
+            known = np.append(pd.util.hash_array(each, categorize=False), np.uint64(1))
+            place = texts.indices.fill_null(len(each)).to_numpy(zero_copy_only=False)
             found = known[place]
         # FNV-1a's step (Fowler, Noll and Vo), a column at a time; it wraps on purpose.
         hashes = (hashes ^ found) * np.uint64(1099511628211)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +20,9 @@ from pipelines.commands.options import (
     day_of,
     project_of,
 )
+
+if TYPE_CHECKING:
+    from pipelines.project.project import Project
 
 NOT_AS_ISSUED = 7
 Features = Annotated[
@@ -70,6 +73,8 @@ def score(
 
             alerted = alert_of_bands(project, issued.as_of)
         warnings = [*issued.warnings, *(alerted.warnings if alerted else [])]
+        let_go, more = _reasons_let_go(project)
+        warnings += more
         answer.give(
             {
                 "outcome": issued.outcome,
@@ -81,6 +86,7 @@ def score(
                 "issued_before": not issued.fresh,
                 "seal": issued.seal,
                 "read": issued.read,
+                "reasons_let_go": let_go,
                 "alerts": [asdict(one) for one in alerted.sent] if alerted else [],
                 "warnings": warnings,
             }
@@ -94,6 +100,35 @@ def score(
             for sentence in (*issued.read, *(alerted.said if alerted else [])):
                 answer.say(sentence)
             answer.warn(warnings)
+
+
+def _reasons_let_go(project: Project) -> tuple[int, list[str]]:
+    """Let old reasons go after a run; what hinders that does not undo the run."""
+    if project.settings.store.keep_reasons_days is None:
+        return 0, []
+    from features.errors import StoreError
+    from pipelines.project.erase.reasons import let_reasons_go, stay_words
+
+    try:
+        count, changed = let_reasons_go(project)
+    except StoreError as error:
+        return 0, [f"The scores were issued, and old reasons were not let go: {error}"]
+    return count, stay_words(changed)
+
+
+def compact(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Let reasons of old runs go, as the configuration has it, and make the store smaller."""
+    from pipelines.project.erase.reasons import compact as made_smaller
+
+    with answering(as_json) as answer:
+        project = project_of(config)
+        compacted = made_smaller(project)
+        answer.give({"store": project.store_shown, **compacted.to_dict()})
+        for sentence in compacted.said:
+            answer.say(sentence)
+        answer.warn(compacted.warnings)
+    if compacted.changed:
+        raise typer.Exit(NOT_AS_ISSUED)
 
 
 def verify_run(
@@ -199,6 +234,7 @@ def export(
             f"Wrote {exported.rows:,} scores of {exported.as_of} by model version"
             f" {exported.model_version} to {exported.file}"
         )
+        answer.warn([exported.let_go] if exported.let_go else [])
 
 
 def _refuse_beside_worklist(

@@ -23,7 +23,7 @@ from pipelines.portfolio.worklist.facts import NOTHING, account_facts
 from pipelines.project.project import Project
 from pipelines.reports.wording import band_limits
 from pipelines.scoring.score import Issued
-from pipelines.store.issued import run_before
+from pipelines.store.issued import reasons_note, run_before
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -183,7 +183,7 @@ def _calls(
     chosen = first["account_id"].tolist()
     rows = store.scores(run, accounts=chosen, columns=EXPLAINED).read_all().to_pylist()
     reasons = {row["account_id"]: row for row in rows}
-    before = _scores_before(store, run, chosen)
+    before, let_go = _scores_before(store, run, chosen), reasons_note(store.erasures(), run)
     known = described_accounts(project, run.key.as_of, chosen)
     facts, _ = account_facts(project, run.key.as_of, chosen)
     calls = []
@@ -199,6 +199,7 @@ def _calls(
             "owner": described.owner,
             "renewal": described.renewal,
             "change": None if earlier is None else float(row["score"]) - earlier,
+            "let_go": let_go,
         }
         calls.append(call_of(project, model, told, facts.get(account, NOTHING)))
     return calls

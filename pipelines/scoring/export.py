@@ -37,6 +37,8 @@ class Exported(JsonReady):
         Its columns, in order.
     outcome, as_of, model_version, revision, issued_at
         Which run it holds; ``issued_at`` in ISO, UTC.
+    let_go : str or None
+        Why the columns of reasons are empty, where they are asked for and no longer kept.
     """
 
     file: str
@@ -47,6 +49,7 @@ class Exported(JsonReady):
     model_version: str
     revision: int
     issued_at: str
+    let_go: str | None = None
 
 
 def export_scores(
@@ -87,7 +90,7 @@ def export_scores(
     """
     from pipelines.scoring import export_files
     from pipelines.scoring.export_rows import chosen_columns, export_batches, stored_columns
-    from pipelines.store.issued import issued_run
+    from pipelines.store.issued import issued_run, reasons_note
     from pipelines.store.opening import open_store
 
     write: dict[str, Callable[[Export, Path], None]] = {
@@ -104,6 +107,9 @@ def export_scores(
     with open_store(project, read_only=True) as store:
         run = issued_run(store, project.outcome_name, as_of, model_version, revision)
         is_said = any(column.is_sentence for column in chosen)
+        let_go = (
+            reasons_note(store.erasures(), run) if any(column.rank for column in chosen) else None
+        )
         signals = _catalogue(project, run) if is_said else {}
         stored = store.scores(run, columns=stored_columns(chosen))
         with show_rows("Export", run.rows) as done:
@@ -125,6 +131,7 @@ def export_scores(
         model_version=run.key.model_version,
         revision=run.revision,
         issued_at=f"{run.issued_at.isoformat()}Z",
+        let_go=let_go,
     )
 
 

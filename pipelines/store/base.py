@@ -21,13 +21,7 @@ from pipelines.store.schema import (
     RUN_SCHEMA,
     SCORE_SCHEMA,
 )
-from pipelines.store.seals import (
-    ERASURE_SCHEMA,
-    SEAL_SCHEMA,
-    Erasure,
-    Seal,
-    seal_run,
-)
+from pipelines.store.seals import ERASURE_SCHEMA, SEAL_SCHEMA, Erasure, Seal, seal_run
 from pipelines.store.tables import BEFORE_CURVES, BEFORE_SEALS, ERASURES_TABLE, STORE_VERSION
 from pipelines.store.writer import ErasedRun, RunWriter
 
@@ -226,25 +220,25 @@ class ScoreStore(ABC):
     def erasures(self) -> list[Erasure]:
         """List what was erased from runs, in the order of erasing; mostly nothing was."""
         there = (
-            "select count(*) as place from information_schema.tables where table_schema ="
+            "select 1 as place from information_schema.tables where table_schema ="
             f" current_schema() and table_name = '{ERASURES_TABLE}'"
         )
-        counted = self._ask(there, [], pa.schema([("place", pa.int64())])).read_all().to_pylist()
-        if not counted[0]["place"]:
+        if not self._ask(there, [], pa.schema([("place", pa.int64())])).read_all().num_rows:
             return []
         names = ", ".join(ERASURE_SCHEMA.names)
-        query = f"select {names} from {ERASURES_TABLE} order by erased_at, number"
+        # The number counts: a clock may have been set back.
+        query = f"select {names} from {ERASURES_TABLE} order by number, erased_at"
         return [Erasure(**row) for row in self._listed(query, [], ERASURE_SCHEMA)]
 
     def write_erased(self, changes: Sequence[ErasedRun], account_id: str | None) -> None:
-        """Put other names in the place of erased ones, and leave nothing of what they were.
+        """Put other names in the place of erased ones, or let reasons go.
 
         Parameters
         ----------
         changes : sequence of ErasedRun
             What becomes of each run.
         account_id : str or None
-            The account; None where the facts of runs alone named somebody.
+            The account; None where runs hold none that is erased.
 
         Raises
         ------
@@ -258,6 +252,14 @@ class ScoreStore(ABC):
     @abstractmethod
     def _write_erased(self, changes: Sequence[ErasedRun], account_id: str | None) -> None:
         """Do what :meth:`write_erased` says."""
+
+    @abstractmethod
+    def held_bytes(self) -> int:
+        """Return how much room the store takes."""
+
+    @abstractmethod
+    def compact(self) -> None:
+        """Give room that is free within the store back to the disk."""
 
     def scores(
         self,
@@ -370,17 +372,14 @@ class ScoreStore(ABC):
                 f" ({newer}) as new_run)"
             )
             parameters = [*parameters, *more, *more, *parameters]
-        terms = []
-        for term, value in (
-            ("account_id > ?", after),
-            ("account_id in (select unnest(?::text[]))", accounts and list(accounts)),
-        ):
-            if value is not None:
-                terms.append(term)
-                parameters.append(value)
+        asked = {
+            "account_id > ?": after,
+            "account_id in (select unnest(?::text[]))": accounts and list(accounts),
+        }
+        terms = {term: value for term, value in asked.items() if value is not None}
         where = f"where {' and '.join(terms)}" if terms else ""
         query = f"select * from ({query}) as moved {where} order by account_id limit {int(size)}"
-        return self._ask(query, parameters, CHANGE_SCHEMA).read_all()
+        return self._ask(query, [*parameters, *terms.values()], CHANGE_SCHEMA).read_all()
 
     def portfolio_history(self, outcome: str) -> pa.Table:
         """Sum up every run of an outcome by band.

@@ -196,9 +196,14 @@ class DuckdbStore(ScoreStore):
                 connection.commit()
         finally:
             connection.close()
-        self._written_anew()
+        if not any(one.is_of_reasons for one in changes):
+            self.compact()
 
-    def _written_anew(self) -> None:
+    def held_bytes(self) -> int:
+        """Return how much room the store takes."""
+        return self.file.stat().st_size
+
+    def compact(self) -> None:
         """Copy what the file holds into another in its place: what was deleted stays in a file."""
         fresh = self.file.with_name(f"{self.file.name}.{secrets.token_hex(4)}.new")
         try:

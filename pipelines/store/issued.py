@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import date, datetime
 from typing import TYPE_CHECKING
@@ -11,10 +12,13 @@ from features.json_values import Json, JsonReady
 from pipelines.project.project import Project
 from pipelines.store.opening import open_store
 from pipelines.store.runs import NoStore
+from pipelines.store.schema import days_kept
+from pipelines.store.seals import run_of
 
 if TYPE_CHECKING:
     from pipelines.store.base import ScoreStore
     from pipelines.store.runs import Run
+    from pipelines.store.seals import Erasure
 
 
 def issued_run(
@@ -79,6 +83,31 @@ def runs_before(store: ScoreStore, run: Run) -> list[Run]:
 def run_before(store: ScoreStore, run: Run) -> Run | None:
     """Return the last run of an earlier date; None where there is none."""
     return next(reversed(runs_before(store, run)), None)
+
+
+def of_reasons(erasures: Iterable[Erasure]) -> list[Erasure]:
+    """Return those erasures that let the reasons of a run go, and erased nobody."""
+    return [one for one in erasures if days_kept(one.tombstone) is not None]
+
+
+def reasons_note(erasures: Iterable[Erasure], run: Run) -> str | None:
+    """Say that the reasons of a run were let go; None where they are kept.
+
+    Parameters
+    ----------
+    erasures : iterable of Erasure
+        Those of the store.
+    run : Run
+        One of its runs.
+    """
+    gone = [one for one in of_reasons(erasures) if one.run == run_of(run)]
+    if not gone:
+        return None
+    return (
+        f"Reasons of the scores of {run.key.as_of} are no longer kept: they were let go on"
+        f" {gone[0].erased_at:%Y-%m-%d}, for [store] keep_reasons_days was"
+        f" {days_kept(gone[0].tombstone)}"
+    )
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ from pipelines.store.parquet_files import (
     erase,
     files_of,
     read_facts,
+    rows_of_files,
     texts,
     told_of,
     typed,
@@ -211,7 +212,7 @@ class ParquetStore(ScoreStore):
             told = read_facts(folder)
         if not all((folder / name).exists() for name in told.get(FILES, (ROWS,))):
             raise StoreError(f"The score store '{self.shown}' holds no scores of {run.key}")
-        return ROWS_OF_FILES, [files_of(folder, told)]
+        return rows_of_files(told), [files_of(folder, told)]
 
     def scores_between(
         self, run: Run, first: str, last: str, columns: Sequence[str]
@@ -318,6 +319,14 @@ class ParquetStore(ScoreStore):
             shutil.rmtree(self.folder / _UNFINISHED, ignore_errors=True)
             for one in changes:
                 erase(self.folder_of(one.run.key, one.run.revision), one, account_id)
+
+    def held_bytes(self) -> int:
+        """Return how much room the store takes."""
+        with self._speaking():
+            return sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file())
+
+    def compact(self) -> None:
+        """Do nothing: files hold no room that is free."""
 
     def _take(self, lock: IO[str]) -> None:
         try:

@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 import pyarrow.parquet as pq
 
+from features.errors import StoreError
 from features.json_values import Json
 from pipelines.reports.terminal.whole_file import (
     file_digest,
@@ -22,7 +23,7 @@ from pipelines.reports.terminal.whole_file import (
 )
 from pipelines.store.duckdb import BATCH_ROWS, MEMORY, spill_folder
 from pipelines.store.runs import Run
-from pipelines.store.schema import SCORE_SCHEMA
+from pipelines.store.schema import SCORE_SCHEMA, days_kept, without_reasons
 from pipelines.store.seals import SEAL_SCHEMA
 from pipelines.store.tables import STORE_VERSION
 from pipelines.store.writer import ErasedRun, renamed_rows, rows_writer
@@ -31,6 +32,7 @@ ROWS, FACTS = "scores.parquet", "_run.json"
 FILE_DIGEST, ERASED = "file_sha256", "erasures"
 FILES = "files_sha256"
 """Of a run in several files: the digest of each, by its name."""
+_NO_REASONS = "[]::varchar[] as reason_signals, []::double[] as reason_points"
 ROWS_OF_FILES = "select * from read_parquet(?) union all by name select * from no_rows"
 """Asks :func:`engine` for the rows of a list of files."""
 
@@ -95,6 +97,22 @@ def read_facts(folder: Path) -> dict[str, Any]:
     return told
 
 
+def are_reasons_gone(told: Mapping[str, Any]) -> bool:
+    """Whether the reasons of a run were let go."""
+    return any(days_kept(str(one["tombstone"])) is not None for one in told.get(ERASED, ()))
+
+
+def rows_of_files(told: Mapping[str, Any]) -> str:
+    """Ask for the rows of a run as :data:`ROWS_OF_FILES` does, without reasons that were let go.
+
+    What was stopped between the record and the files is so let go as well.
+    """
+    if not are_reasons_gone(told):
+        return ROWS_OF_FILES
+    gone = f"{_NO_REASONS}, []::varchar[] as reason_values"
+    return f"select * replace ({gone}) from ({ROWS_OF_FILES})"
+
+
 def are_changed(folder: Path) -> bool:
     """Whether files have other bytes than they were issued with, or others are there.
 
@@ -110,17 +128,28 @@ def are_changed(folder: Path) -> bool:
 
 
 def erase(folder: Path, change: ErasedRun, account_id: str | None) -> None:
-    """Write what is kept of an erasure, and then the rows: what is between is seen."""
+    """Write what is kept of an erasure, and then the rows: what is between is seen.
+
+    Whatever was stopped before, files of a run whose reasons were let go hold none afterwards.
+    """
     told = read_facts(folder)
+    if not change.is_known and change.erasure.number != len(told.get(ERASED, ())) + 1:
+        raise StoreError(
+            f"The run in '{folder}' was changed by another job meanwhile; it is as that left it, so"
+            " run again"
+        )
     with ExitStack() as written:
-        if change.row is not None and account_id is not None:
+        is_gone = change.is_of_reasons or are_reasons_gone(told)
+        if change.row is not None or change.is_of_reasons:
             for name in told.get(FILES, (ROWS,)):
                 fresh = written.enter_context(replaced_whole(folder / name))
                 with pq.ParquetFile(folder / name) as rows, fresh.open("wb") as file:
                     batches = rows.iter_batches(BATCH_ROWS)
+                    if change.row is not None and account_id is not None:
+                        batches = renamed_rows(batches, account_id, change.row)
                     with rows_writer(file, rows.schema_arrow) as parquet:
-                        for batch in renamed_rows(batches, account_id, change.row):
-                            parquet.write_batch(batch)
+                        for batch in batches:
+                            parquet.write_batch(without_reasons(batch) if is_gone else batch)
                     to_disk(file)
                 if FILES in told:
                     told[FILES][name] = file_digest(fresh)

@@ -58,6 +58,12 @@ SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.
 WHERE n.nspname = %s AND c.relname = 'healthscore_store'"""
 
 
+_BYTES = """
+SELECT coalesce(sum(pg_catalog.pg_total_relation_size(c.oid)), 0)
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = %s AND c.relkind = 'r'"""
+
+
 # Grants a table to everybody who was granted runs, and no more than that.
 _SAME_RIGHTS = """
 DO $$ DECLARE granted record; BEGIN FOR granted IN
@@ -241,6 +247,17 @@ class PostgresStore(ScoreStore):
             # What was replaced is free to be written over; copies of a server are its own affair.
             self.connection.execute("VACUUM score_rows")
             self.connection.execute("VACUUM runs")
+
+    def held_bytes(self) -> int:
+        """Return how much room the store takes."""
+        with self._speaking():
+            row = self.connection.execute(_BYTES, [self.schema]).fetchone()
+        return int(row[0]) if row else 0
+
+    def compact(self) -> None:
+        """Write the rows anew; who reads waits meanwhile."""
+        with self._speaking():
+            self.connection.execute("VACUUM FULL score_rows")
 
     @contextmanager
     def _issuing(

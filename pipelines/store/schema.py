@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -152,21 +153,51 @@ COLUMN_NOTES: dict[str, str] = {
 """One sentence on each of :data:`SHOWN`."""
 
 LISTS = ("reason_signals", "reason_points", "reason_values")
-_RANKS = range(1, REASONS + 1)
+_LET_GO = "reasons kept {} days"
+RANKS = range(1, REASONS + 1)
 SMALL_SCHEMA = pa.schema(
     [
         *(field.with_nullable(True) for field in SCORE_SCHEMA),
         # The wide ones first, which leaves no gaps between them.
         *((f"{name}_small", pa.int32()) for name in SMALL_DECIMALS if name not in SHORT),
-        *((f"reason_points_{rank}", pa.int32()) for rank in _RANKS),
+        *((f"reason_points_{rank}", pa.int32()) for rank in RANKS),
         *((f"{name}_small", pa.int16()) for name in SHORT),
-        *((f"reason_{rank}", pa.int16()) for rank in _RANKS),
+        *((f"reason_{rank}", pa.int16()) for rank in RANKS),
         ("reason_texts", pa.string()),
     ]
 )
 """The columns of a score where rows are not held by columns, as ``small_view`` reads them."""
 BETWEEN, NOTHING = "\x1f", "\x1e"
 """Stand between the values of reasons in ``reason_texts``, and for one that is not known."""
+
+
+def without_reasons(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return issued scores, in the types of any store, whose reasons were let go."""
+    offsets = pa.array(np.zeros(batch.num_rows + 1, np.int32))
+    for name in LISTS:
+        place = batch.schema.get_field_index(name)
+        field = batch.schema.field(place)
+        nothing = pa.array([], field.type.value_type)
+        empty = pa.ListArray.from_arrays(offsets, nothing, type=field.type)
+        batch = batch.set_column(place, field, empty)
+    return batch
+
+
+def mark_of(days: int) -> str:
+    """Return what stands for reasons that were kept so long, where an erasure has a name."""
+    return _LET_GO.format(days)
+
+
+def days_kept(mark: str) -> int | None:
+    """Return how long reasons were kept that were let go; None where a name was erased.
+
+    Examples
+    --------
+    >>> days_kept(mark_of(396)), days_kept("erased-00ff")
+    (396, None)
+    """
+    told = re.fullmatch(_LET_GO.format("([0-9]{1,6})"), mark)
+    return int(told[1]) if told else None
 
 
 def as_small(batch: pa.RecordBatch, signals: Sequence[str]) -> pa.RecordBatch:
@@ -198,7 +229,7 @@ def as_small(batch: pa.RecordBatch, signals: Sequence[str]) -> pa.RecordBatch:
     if len(signals) > np.iinfo(np.int16).max:
         wide[:] = True
     kept = pa.array(~wide)
-    for rank in _RANKS:
+    for rank in RANKS:
         place = np.full(batch.num_rows, -1)
         place[rows[ranks == rank - 1]] = np.flatnonzero(ranks == rank - 1)
         at = pa.array(place, mask=(place < 0) | wide)

@@ -16,8 +16,9 @@ from pipelines.store.schema import (
     ADDED_COLUMNS,
     BETWEEN,
     DECIMALS,
+    LISTS,
     NOTHING,
-    REASONS,
+    RANKS,
     SCORE_SCHEMA,
     SHOWN,
     SMALL_DECIMALS,
@@ -90,10 +91,9 @@ SIGNALS = (
 
 def small_view() -> str:
     """Return the statement of ``issued_rows``: rows as they were given, however they are held."""
-    ranks = range(1, REASONS + 1)
-    names = ", ".join(f"signals[reason_{rank}]" for rank in ranks)
+    names = ", ".join(f"signals[reason_{rank}]" for rank in RANKS)
     unit = f"{10 ** DECIMALS['reason_points']}.0::double precision"
-    points = ", ".join(f"reason_points_{rank} / {unit}" for rank in ranks)
+    points = ", ".join(f"reason_points_{rank} / {unit}" for rank in RANKS)
     given = {
         "reason_signals": f"array_remove(array[{names}], null)",
         "reason_points": f"array_remove(array[{points}], null)",
@@ -289,9 +289,13 @@ def insert_seal(mark: str) -> str:
     return f"insert into run_seals values ({', '.join([mark] * len(SEAL_SCHEMA))})"
 
 
-def erase_statements(mark: str, *, is_small: bool = False) -> tuple[str, str, str]:
-    """Return the statements that change a row, the facts of a run, and that keep an erasure."""
+def erase_statements(mark: str, *, is_small: bool = False) -> tuple[str, str, str, str]:
+    """Return the statements that change a row, all reasons, facts, and that keep an erasure."""
     texts = ", reason_texts = null" if is_small else ""
+    gone = dict.fromkeys(LISTS, "null" if is_small else "[]")
+    if is_small:
+        names = (f"reason_{kind}{rank}" for kind in ("", "points_") for rank in RANKS)
+        gone |= dict.fromkeys((*names, "reason_texts"), "null")
     run = (
         f"run_id = (select run_id from runs where outcome = {mark} and as_of = {mark}"
         f" and model_version = {mark} and revision = {mark})"
@@ -299,20 +303,24 @@ def erase_statements(mark: str, *, is_small: bool = False) -> tuple[str, str, st
     return (
         f"update score_rows set account_id = {mark}, reason_values = {mark}{texts}"
         f" where {run} and account_id = {mark}",
+        f"update score_rows set {', '.join(f'{name} = {none}' for name, none in gone.items())}"
+        f" where {run}",
         f"update runs set facts = {mark} where {run}",
         f"insert into {ERASURES_TABLE} values ({', '.join([mark] * len(ERASURE_SCHEMA))})",
     )
 
 
 def erasing(
-    changes: Iterable[ErasedRun], account_id: str | None, marked: tuple[str, str, str]
+    changes: Iterable[ErasedRun], account_id: str | None, marked: tuple[str, str, str, str]
 ) -> Iterator[tuple[str, list[object]]]:
     """Give each of :func:`erase_statements` with its parameters, for what changes of runs."""
-    rows, facts, kept = marked
+    rows, reasons, facts, kept = marked
     for one in changes:
         run = [*one.erasure.run]
         if one.row is not None:
             yield rows, [one.erasure.tombstone, one.words, *run, account_id]
+        if one.is_of_reasons:
+            yield reasons, run
         if one.facts != one.run.facts:
             yield facts, [json.dumps(dict(one.facts)), *run]
         yield kept, list(asdict(one.erasure).values())

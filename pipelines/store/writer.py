@@ -21,6 +21,7 @@ from pipelines.store.schema import (
     REASONS,
     RETIRED,
     SCORE_SCHEMA,
+    days_kept,
 )
 from pipelines.store.seals import Erasure, RowsDigest
 
@@ -38,7 +39,8 @@ class ErasedRun:
     run : Run
         As it is.
     row : RecordBatch or None
-        The account's row as it becomes; None where the run does not hold it.
+        The account's row as it becomes; None where the run does not hold it, or its reasons are
+        let go.
     facts : dict of str to str
         The facts as they become.
     erasure : Erasure
@@ -59,6 +61,11 @@ class ErasedRun:
         row = self.row
         words: list[str | None] = [] if row is None else row.column("reason_values")[0].as_py()
         return words
+
+    @property
+    def is_of_reasons(self) -> bool:
+        """Whether the reasons of all accounts are let go, and nobody is erased."""
+        return days_kept(self.erasure.tombstone) is not None
 
 
 class RunWriter(ABC):

@@ -25,7 +25,7 @@ GROUPS = ("user", "token", "experiment", "calls")
 COMMANDS = (
     "simulate init check signals features train backtest score verify-run verify-store explain"
     " trend portfolio plays export recommend what-if monitor history rollback demo serve connect"
-    " links curve plays digest forecast pack mcp erase export-account writeback"
+    " links curve plays digest forecast pack mcp erase export-account writeback compact"
 ).split()
 
 ROOT = Path(__file__).resolve().parents[2]

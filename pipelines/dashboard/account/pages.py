@@ -125,7 +125,9 @@ def _page(asked: AskedAccount, request: Request, visitor: Visitor, **late: objec
             for part in ("trend", "details")
         },
         "view": view,
-        "reasons": named_reasons(view, asked.snapshot.model, named),
+        "reasons": [asked.snapshot.contents.let_go]
+        if asked.snapshot.contents.let_go
+        else named_reasons(view, asked.snapshot.model, named),
         "prior": prior_words(asked.snapshot.model, outcome.words),
         "enough_evidence": enough_evidence(asked.snapshot),
         "words": outcome.words,

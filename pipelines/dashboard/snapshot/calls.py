@@ -67,10 +67,16 @@ def calls_of(
 def called(snapshot: Snapshot, project: Project, rows: list[dict[str, Any]]) -> list[OpenedCall]:
     """Make calls of rows of the list, asking once for all of them."""
     accounts = [row["account_id"] for row in rows]
-    facts = facts_of(snapshot, accounts)
+    facts, let_go = facts_of(snapshot, accounts), snapshot.contents.let_go
     return [
         OpenedCall(
-            row, call_of(project, snapshot.model, row, facts.get(row["account_id"], NOTHING))
+            row,
+            call_of(
+                project,
+                snapshot.model,
+                {**row, "let_go": let_go},
+                facts.get(row["account_id"], NOTHING),
+            ),
         )
         for row in rows
     ]

@@ -77,6 +77,8 @@ class Contents:
         Every run before that counts, with its revision.
     erased : tuple of str
         Names that stand for accounts that were erased: they count in sums and nobody is called.
+    let_go : str or None
+        What is said in place of reasons that are no longer kept.
     """
 
     run: Run
@@ -93,6 +95,7 @@ class Contents:
     since: Run | None = None
     earlier: tuple[tuple[RunKey, int], ...] = ()
     erased: tuple[str, ...] = ()
+    let_go: str | None = None
 
 
 class Snapshot:

@@ -32,6 +32,7 @@ from pipelines.dashboard.snapshot.schema import (
 from pipelines.dashboard.snapshot.snapshot import Contents, Snapshot
 from pipelines.project.project import Project
 from pipelines.store.base import ScoreStore
+from pipelines.store.issued import reasons_note
 from pipelines.store.runs import Run, now
 
 if TYPE_CHECKING:
@@ -78,7 +79,9 @@ def take(
             fill(engine, "scores", store.scores(run, columns=SCORED))
             history = store.portfolio_history(run.key.outcome).to_pylist()
             earlier = copy_earlier(engine, store, run)
-            erased = tuple(dict.fromkeys(one.tombstone for one in store.erasures()))
+            erasures = store.erasures()
+            erased = tuple(dict.fromkeys(one.tombstone for one in erasures))
+            let_go = reasons_note(erasures, run)
             store.close()
             attributes, notes = _copy_attributes(engine, project, owner, run)
             known = _number(engine, attributes, earlier, run)
@@ -108,7 +111,8 @@ def take(
             model=model,
             foretells=foretells,
             spread=spread,
-            notes=(*notes, *more),
+            notes=(*([Note(let_go)] if let_go else []), *notes, *more),
+            let_go=let_go,
             sums=sums,
             first_band=(GOOD_BANDS if project.settings.outcome.is_good else BANDS)[0],
             since=earlier.run,

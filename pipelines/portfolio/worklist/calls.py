@@ -81,7 +81,8 @@ def call_of(
         What made the score; without it reasons have the names of their signals.
     row : mapping
         The columns of :data:`~pipelines.store.schema.SCORE_SCHEMA`, ``arr``, and as far as they
-        are known ``name``, ``owner``, ``change`` and ``renewal``.
+        are known ``name``, ``owner``, ``change`` and ``renewal``; ``let_go`` says why there are no
+        reasons.
     facts : Facts
         What the reasons are about.
     """
@@ -97,7 +98,7 @@ def call_of(
         band=row["band"],
         probability=float(row["probability"]),
         arr=row["arr"],
-        sentences=sentences(reasons[:SAID], facts),
+        sentences=[row["let_go"]] if row.get("let_go") else sentences(reasons[:SAID], facts),
         play=next((answer for answer in answers if answer), None),
         owner=row.get("owner"),
         change=row.get("change"),

@@ -18,6 +18,7 @@ from pipelines.project.records.calls import call_book
 from pipelines.project.records.overrides import override_book
 from pipelines.project.settings.score import MAIN
 from pipelines.reports.terminal.whole_file import replaced_whole
+from pipelines.store.issued import reasons_note
 from pipelines.store.opening import open_store
 from pipelines.store.runs import NoStore
 from pipelines.store.schema import SHOWN
@@ -119,10 +120,13 @@ def write_known(known: Known, file: Path) -> None:
 def _scores(project: Project, account_id: str) -> Iterator[dict[str, object]]:
     try:
         with open_store(project, read_only=True) as store:
+            erasures = store.erasures()
             for run in store.runs():
                 for row in (
                     store.scores(run, accounts=[account_id], columns=SHOWN).read_all().to_pylist()
                 ):
+                let_go = reasons_note(erasures, run)
+                for row in store.scores(run, accounts=[account_id]).read_all().to_pylist():
                     yield {
                         "outcome": run.key.outcome,
                         "as_of": run.key.as_of,
@@ -130,6 +134,7 @@ def _scores(project: Project, account_id: str) -> Iterator[dict[str, object]]:
                         "revision": run.revision,
                         "issued_at": run.issued_at,
                         **row,
+                        **({"let_go": let_go} if let_go else {}),
                     }
     except NoStore:
         return

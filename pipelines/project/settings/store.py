@@ -27,10 +27,14 @@ class StoreSettings(Frozen):
     seal_key_env : str or None
         Name of the environment variable that holds the key which issued runs are sealed with; the
         key itself is never in a file.
+    keep_reasons_days : int or None
+        How long the reasons of a run are kept; for ever by default. Scores, points and
+        probabilities stay, and so do the reasons of the newest run.
     """
 
     url: str = Field("scores.duckdb", repr=False, min_length=1)
     seal_key_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$")
+    keep_reasons_days: int | None = Field(None, ge=1, le=36_500)
 
     @pydantic.model_validator(mode="before")
     @classmethod

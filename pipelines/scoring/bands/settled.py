@@ -87,7 +87,8 @@ class EarlierBands:
 
     def settle(self, batch: pa.RecordBatch, scale: ScoreScale) -> pa.RecordBatch:
         """Give scored rows the bands they are issued with, and the days they have been in them."""
-        place = self.accounts.get_indexer(pd.Index(batch["account_id"].to_pylist(), dtype=object))
+        accounts = batch["account_id"].to_numpy(zero_copy_only=False)
+        place = self.accounts.get_indexer(pd.Index(accounts, dtype=object))
         known = place >= 0
         positions = {name: position for position, name in enumerate(scale.bands)}
         score = batch["score"].to_numpy()
@@ -137,7 +138,7 @@ def bands_in(rows: pa.Table | None, gap: int) -> EarlierBands:
             pd.Index([], dtype=object), np.array([], dtype=object), np.zeros(0), np.zeros(0), 0
         )
     return EarlierBands(
-        pd.Index(rows["account_id"].to_pylist(), dtype=object),
+        pd.Index(rows["account_id"].to_numpy(), dtype=object),
         rows["band"].to_numpy(zero_copy_only=False).astype(object),
         rows["score"].to_numpy(),
         rows["band_days"].fill_null(np.nan).to_numpy(),

@@ -20,8 +20,8 @@ from pipelines.scoring.bands.settled import bands_before
 from pipelines.scoring.score import scored_batches
 from pipelines.scoring.verify.rows import Compared, compare_rows
 from pipelines.scoring.verify.seals import changed_parts, erased_words, key_at_hand
-from pipelines.store.issued import issued_run
-from pipelines.store.schema import SCORE_SCHEMA
+from pipelines.store.issued import issued_run, of_reasons
+from pipelines.store.schema import SCORE_SCHEMA, without_reasons
 from pipelines.store.seals import run_of
 from pipelines.store.writer import checked, with_decimals
 
@@ -62,6 +62,8 @@ class Verified(JsonReady):
         Whether the run bears a seal.
     erased : int
         Accounts that were erased, which cannot be made again.
+    reasons_kept : bool
+        Whether its reasons are kept; those that were let go are not compared.
     said : list of str
         The same in sentences.
     """
@@ -82,6 +84,7 @@ class Verified(JsonReady):
     same_config: bool
     is_sealed: bool
     erased: int
+    reasons_kept: bool
     said: list[str]
 
 
@@ -143,13 +146,15 @@ def verify_run(
             f" version {run.key.model_version} came from {champion.run_id}"
         )
     rebuilt, fingerprint = [], RowsFingerprint()
+    gone = of_reasons(erasures)
     with feature_stream(project, model, run.key.as_of, features) as stream:
         count, scored = scored_batches(stream, model, usable_cores())
         with show_rows("Verify", count) as done:
             for rows, hashes in scored:
                 fingerprint.update(hashes)
                 settled = rows if bands is None else bands.settle(rows, model.scale)
-                rebuilt.append(checked(settled, groups))
+                whole = checked(settled, groups)
+                rebuilt.append(without_reasons(whole) if gone else whole)
                 done(rows.num_rows)
     again = pa.Table.from_batches(rebuilt, SCORE_SCHEMA)
     # Nothing is left that an erased account could be made again from.
@@ -178,10 +183,12 @@ def verify_run(
         same_config=same_config,
         is_sealed=seal is not None,
         erased=pc.sum(erased).as_py() or 0,
+        reasons_kept=not gone,
         said=[
             *_said(run, compared, faults, same_data=same_data, same_config=same_config),
             *erased_words(erasures),
-            *[BESIDE] * bool(erasures and seal and compared.accounts and not faults),
+            *[BESIDE]
+            * bool(len(erasures) > len(gone) and seal and compared.accounts and not faults),
         ],
     )
 

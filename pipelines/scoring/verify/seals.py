@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import re
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,10 @@ from pipelines.project.project import Project
 from pipelines.reports.wording import plural
 from pipelines.scoring.bands.settled import AFTER
 from pipelines.store.base import ScoreStore
+from pipelines.store.issued import of_reasons
 from pipelines.store.opening import open_store
 from pipelines.store.runs import Run
+from pipelines.store.schema import days_kept
 from pipelines.store.seals import (
     Erasure,
     RowsDigest,
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
 SHOWN = 5
 _SEAL = re.compile(r"[0-9a-f]{64}")
 UNFINISHED = "an erasure that was stopped; run 'healthscore erase' again"
+STOPPED = "its file, where letting reasons go may have been stopped; run 'healthscore compact'"
 
 
 @dataclass(frozen=True)
@@ -218,7 +222,7 @@ def changed_parts(
         What was erased from it, in that order.
     """
     changed = []
-    rows_digest, digest_then, fault = _after(seal, erasures, key)
+    rows_digest, digest_then, fault = after_erasures(run, seal, erasures, key)
     digest = RowsDigest.of_run(seal, run)
     for batch in rows:
         digest.update(batch)
@@ -239,21 +243,28 @@ def changed_parts(
     return changed
 
 
-def _after(
-    seal: Seal, erasures: Sequence[Erasure], key: bytes | None
+def after_erasures(
+    run: Run, seal: Seal, erasures: Sequence[Erasure], key: bytes | None
 ) -> tuple[str, str, str | None]:
     """Follow a run through its erasures, from its seal on: what it must be, or what is wrong."""
     rows, digest = seal.rows_digest, seal.digest
     for number, one in enumerate(erasures, start=1):
+        days = days_kept(one.tombstone)
+        is_early = days is not None and one.erased_at - run.issued_at < timedelta(days=days)
         # Whoever has no key cannot write down an erasure of what was sealed with one.
         is_foreign = bool(one.key_id) and seal.key_id != key_id(key)
         is_vouched = one.is_sound(key) and (
             one.key_id == seal.key_id or is_foreign or not seal.key_id
         )
-        if not is_vouched or (one.number, one.rows_before, one.digest_before) != (
-            number,
-            rows,
-            digest,
+        if (
+            is_early
+            or not is_vouched
+            or (one.number, one.rows_before, one.digest_before)
+            != (
+                number,
+                rows,
+                digest,
+            )
         ):
             return rows, digest, "its rows, which no record of an erasure explains"
         rows, digest = one.rows_after, one.digest_after
@@ -261,11 +272,18 @@ def _after(
 
 
 def erased_words(erasures: Sequence[Erasure]) -> list[str]:
-    """Say what was erased, once for each name."""
+    """Say what was erased, once for each name, and how many runs let their reasons go."""
     runs: dict[str, list[Erasure]] = {}
+    gone = of_reasons(erasures)
     for one in erasures:
-        runs.setdefault(one.tombstone, []).append(one)
-    return [
+        if one not in gone:
+            runs.setdefault(one.tombstone, []).append(one)
+    days = [f"{one.erased_at:%Y-%m-%d}" for one in gone]
+    let_go = [
+        f"Reasons of {plural(len(gone), 'run')} were let go as the configuration had it, the last"
+        f" on {max(days, default='')}, and are no longer compared"
+    ]
+    return let_go * bool(gone) + [
         f"Erased on {each[0].erased_at:%Y-%m-%d}, and {plural(len(each), 'run')} changed for it:"
         f" what is now called {tombstone}"
         for tombstone, each in runs.items()
@@ -284,7 +302,8 @@ def _parts(
     try:
         changed = changed_parts(run, seal, store.scores(run), store.groups_of(run), key, erasures)
         if not changed and store.is_file_changed(run):
-            changed.append("its file, beside its rows")
+            is_gone = of_reasons(erasures)
+            changed.append(STOPPED if is_gone else "its file, beside its rows")
         return changed
     except StoreError:
         return ["its rows cannot be read"]

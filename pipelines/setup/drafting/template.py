@@ -93,6 +93,9 @@ model_name = "healthscore"
 # Where issued scores are kept: a DuckDB file; a folder of Parquet files, with a slash at its end
 # ("scores/"); or a server, "postgresql://user@host:5432/crm?schema=healthscore".
 url = "scores.duckdb"
+# Reasons are kept for ever; with this they are let go after so many days (396 are 13 months), and
+# all else of a run stays. 'healthscore compact' then makes the store smaller.
+# keep_reasons_days = 396
 
 [serve]
 # The control panel, 'healthscore serve'. Who may enter is written by 'healthscore user add NAME';

@@ -54,6 +54,7 @@ def test_the_answer(scored, run) -> None:
         "seal": None,
         "issued_before": True,
         "read": [],
+        "reasons_let_go": 0,
         "alerts": [],
         "warnings": [
             "Scores of 2025-07-01 by model version 1 had been issued before and stay as they are;"

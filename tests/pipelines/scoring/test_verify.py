@@ -50,6 +50,7 @@ def test_every_score_is_met_and_the_store_stays_as_it_is(scored: Any, run: Any) 
             "same_config": True,
             "is_sealed": True,
             "erased": 0,
+            "reasons_kept": True,
             "said": [f"All {counted:,} scores were met"],
         }
     assert scored.store.read_bytes() == before

@@ -12,6 +12,7 @@ from features.json_values import JsonReady
 from pipelines.portfolio.worklist.calls import SAID, sentences
 from pipelines.portfolio.worklist.facts import NOTHING
 from pipelines.portfolio.worklist.reasons import reasons_of
+from pipelines.store.issued import reasons_note
 
 if TYPE_CHECKING:
     from models.scoring.health_model import HealthModel
@@ -172,9 +173,13 @@ def read_rows(
     held = [row["account_id"] for row in rows if row["kind"] != "gone"]
     told = store.scores(run, accounts=held, columns=REASONS).read_all().to_pylist()
     why = {row["account_id"]: row for row in told}
-    model, as_of = _model_of(project, run), run.key.as_of.isoformat()
+    model, as_of, let_go = (
+        _model_of(project, run),
+        run.key.as_of.isoformat(),
+        reasons_note(store.erasures(), run),
+    )
     written = [
-        _written(row, why.get(row["account_id"]), model, as_of)
+        _written(row, why.get(row["account_id"]), model, as_of, let_go)
         for row in rows
         if row["account_id"] not in but
     ]
@@ -186,12 +191,13 @@ def _written(
     why: Mapping[str, object] | None,
     model: HealthModel | None,
     as_of: str,
+    let_go: str | None,
 ) -> Written:
     bare = Written(str(row["account_id"]), str(row["kind"]), as_of)
     if why is None:
         return bare
     score, before = _number(row["score"]), _number(row["score_before"])
-    said = "; ".join(sentences(reasons_of(model, why)[:SAID], NOTHING))
+    said = let_go or "; ".join(sentences(reasons_of(model, why)[:SAID], NOTHING))
     return replace(
         bare,
         score=score,
