@@ -15,7 +15,7 @@ from pipelines.setup.guessing.names import (
     OUTCOME_WORDS,
     SENSITIVE_WORDS,
 )
-from pipelines.setup.guessing.sql import in_language_of, named, table_named
+from pipelines.setup.guessing.sql import base_of, named, read_by
 from pipelines.setup.guessing.words import plain, words_of
 
 if TYPE_CHECKING:
@@ -72,9 +72,8 @@ def name_apart(guess: TableGuess, source: Source) -> None:
         return
     fresh = {name: f"account_{signal_name(name)}" for name in taken}
     columns = ", ".join(f"s.{named(name)} AS {named(other)}" for name, other in fresh.items())
-    sql = f"SELECT s.*, {columns} FROM {table_named(guess.source)} AS s"
-    guess.view, guess.made_from = in_language_of(source, sql), guess.source
-    guess.source = "accounts_named"
+    sql = f"SELECT s.*, {columns} FROM {base_of(guess)} AS s"
+    read_by(guess, source, "accounts_named", sql)
     guess.unused = [fresh.get(name, name) for name in guess.unused]
     listed = ", ".join(f"{name} is read as {other}" for name, other in fresh.items())
     guess.notes.append(f"{listed}, as the feature table has a column of that name")

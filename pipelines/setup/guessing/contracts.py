@@ -21,7 +21,7 @@ from pipelines.setup.guessing.amounts import (
 )
 from pipelines.setup.guessing.evidence import first_times, is_epoch, time_columns
 from pipelines.setup.guessing.keys import Keys
-from pipelines.setup.guessing.sql import in_language_of, named, same_text, table_named
+from pipelines.setup.guessing.sql import named, read_by, same_text, table_named
 from pipelines.setup.guessing.words import words_of
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ def make_contracts(
         if start:
             columns.append(f"{start} AS {FROM}")
     sql = f"SELECT {', '.join(columns)} FROM {table_named(guess.source)} AS s{joins}{where}"
-    guess.view = in_language_of(source, sql)
+    read_by(guess, source, MADE, sql)
     if price is not None:
         guess.columns |= {"mrr": AMOUNT} | ({"currency": CURRENCY} if price.currency else {})
         doubt = "; whole numbers are taken for hundredths (else --no-hundredths)"
@@ -217,9 +217,7 @@ def make_contracts(
             guess.notes.append(f"{off[0]} is not taken off mrr, as nothing says how long it holds")
     if f"AS {FROM}" in sql:
         guess.columns["started_at"] = FROM
-    used = [part.table for part in parts[1:]]
-    guess.made_from, guess.source = guess.source, _free(source, MADE)
-    return used
+    return [part.table for part in parts[1:]]
 
 
 class _Trial:
@@ -350,9 +348,3 @@ def _is_settled(note: str, price: Price | None, trial: _Trial | None) -> bool:
     if trial is not None and "says when a trial ends" in note:
         return True
     return price is not None and ("holds hundredths" in note)
-
-
-def _free(source: Source, name: str) -> str:
-    while name in source.tables:
-        name += "_"
-    return name

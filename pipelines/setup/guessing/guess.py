@@ -19,7 +19,7 @@ from pipelines.setup.guessing.evidence import INCLUDED, role_of
 from pipelines.setup.guessing.keys import SURELY_INCLUDED, Keys, Reference
 from pipelines.setup.guessing.leaving import find_leaving
 from pipelines.setup.guessing.names import TABLE_NAMES
-from pipelines.setup.guessing.sql import in_language_of, named, table_named
+from pipelines.setup.guessing.sql import in_language_of, named, read_by, table_named
 from pipelines.setup.guessing.unsaid import tell_failed_payments, tell_kind_of_survey
 from pipelines.setup.guessing.words import by_name, table_words, words_of
 
@@ -330,13 +330,14 @@ def _begin_with_contracts(guesses: dict[str, TableGuess], source: Source) -> Non
     if contracts.account_via is not None or not (kind.is_timestamp() or kind.is_date()):
         return
     account, table = named(contracts.columns["account_id"]), table_named(contracts.source)
-    accounts.view = in_language_of(
+    read_by(
+        accounts,
         source,
+        "accounts_of_contracts",
         f"SELECT a.*, f.began AS {BEGAN} FROM {table_named(accounts.source)} AS a LEFT JOIN"
         f" (SELECT {account} AS who, MIN({named(start)}) AS began FROM {table} GROUP BY {account})"
         f" AS f ON a.{named(key)} = f.who",
     )
-    accounts.made_from, accounts.source = accounts.source, "accounts_of_contracts"
     accounts.columns["created_at"], accounts.missing = BEGAN, []
     accounts.notes.append(
         f"no column says since when an account is one: it begins with its first row of"

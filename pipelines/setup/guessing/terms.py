@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipelines.setup.guessing.evidence import first_times
-from pipelines.setup.guessing.sql import in_language_of, literal, named, table_named
+from pipelines.setup.guessing.sql import base_of, literal, named, read_by
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -93,12 +93,7 @@ def tell_renewals(guess: TableGuess, source: Source, end: str) -> None:
         value, lasting = f"s.{named(end)}", f"whole quarters, so that {end} was agreed beforehand"
     else:
         return
-    base = f"({guess.view})" if guess.view is not None else table_named(guess.source)
-    guess.view = in_language_of(source, f"SELECT s.*, {value} AS {RENEWS} FROM {base} AS s")
-    if guess.made_from is None:
-        guess.made_from, guess.source = guess.source, MADE
-        while guess.source in source.tables:
-            guess.source += "_"
+    read_by(guess, source, MADE, f"SELECT s.*, {value} AS {RENEWS} FROM {base_of(guess)} AS s")
     guess.columns["renewal_at"] = RENEWS
     guess.notes.append(
         f"terms of one account follow one another, so each renews as long after {start} as such"

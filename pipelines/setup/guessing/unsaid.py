@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from pipelines.setup.guessing.evidence import first_times
-from pipelines.setup.guessing.sql import in_language_of, literal, named, table_named
+from pipelines.setup.guessing.sql import base_of, literal, named, read_by
 from pipelines.setup.guessing.words import words_of
 
 if TYPE_CHECKING:
@@ -70,12 +70,9 @@ def tell_failed_payments(guess: TableGuess, source: Source) -> None:
     words = ", ".join(map(literal, failing[state]))
     sql = (
         f"SELECT s.*, COALESCE(LOWER(TRIM(s.{named(state)})) IN ({words}), FALSE) AS {FAILED}"
-        f" FROM {table_named(guess.source)} AS s"
+        f" FROM {base_of(guess)} AS s"
     )
-    guess.view = in_language_of(source, sql)
-    guess.made_from, guess.source = guess.source, MADE
-    while guess.source in source.tables:
-        guess.source += "_"
+    read_by(guess, source, MADE, sql)
     guess.columns["failed"] = FAILED
     guess.notes.append(
         f"a payment whose {state} is {', '.join(failing[state])} failed on the day it was tried"
@@ -110,11 +107,8 @@ def tell_kind_of_survey(guess: TableGuess, source: Source) -> None:
     kind, why = (called[0], "by its name") if len(called) == 1 else _by_scale(source, guess, score)
     if not kind:
         return
-    sql = f"SELECT s.*, {literal(kind)} AS {KIND} FROM {table_named(guess.source)} AS s"
-    guess.view = in_language_of(source, sql)
-    guess.made_from, guess.source = guess.source, SURVEYS_MADE
-    while guess.source in source.tables:
-        guess.source += "_"
+    sql = f"SELECT s.*, {literal(kind)} AS {KIND} FROM {base_of(guess)} AS s"
+    read_by(guess, source, SURVEYS_MADE, sql)
     guess.columns["kind"] = KIND
     guess.missing.remove("kind")
     guess.notes.append(f"no column says which survey it was: {why} it is {kind}")
