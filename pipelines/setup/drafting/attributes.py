@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING
 
-from features.build import KEYS
+from features.build import KEYS, every_signal
 from features.builders.owners import names_owner
 from features.catalog import signal_name
 from pipelines.setup.guessing.evidence import MOST_COLUMNS
@@ -25,8 +26,12 @@ if TYPE_CHECKING:
     from pipelines.setup.guessing.columns import TableGuess
 
 MOST_LEVELS = 50
-TAKEN = frozenset({"segment", *KEYS})
-"""Columns of the feature table that are no signals."""
+
+
+@cache
+def taken_names() -> frozenset[str]:
+    """Return the columns that the feature table may have whatever the attributes are."""
+    return frozenset({"segment", *KEYS, *(signal.name for signal in every_signal())})
 
 
 def attributes_of(guess: TableGuess, table: ir.Table) -> tuple[list[str], list[str], list[str]]:
@@ -66,7 +71,7 @@ def name_apart(guess: TableGuess, source: Source) -> None:
 
     No signal may be called so; a person would have to write that view to train at all.
     """
-    taken = [name for name in guess.unused if signal_name(name) in TAKEN]
+    taken = [name for name in guess.unused if signal_name(name) in taken_names()]
     if not taken or guess.view is not None or source.about(guess.source).today_only:
         guess.unused = [name for name in guess.unused if name not in taken]
         return
