@@ -19,6 +19,8 @@ from features.sources.files.plain_forms import TextTable, text_table
 KNOWN_FROM = "file_known_from"
 """The column that says from which day on a row of such a file is known."""
 FEWEST = 2
+_MOVING = re.compile(r"last|latest|recent|snapshot|extract|export|as_?of|updated|modified", re.I)
+"""Times that are never older than the file they are in, of most accounts that are alive."""
 _YEAR = r"(?P<y>(?:19|20)\d\d)"
 _PERIOD = (
     rf"{_YEAR}(?:(?P<s>[-_.]?)(?P<m>0[1-9]|1[0-2])(?:(?P=s)(?P<d>0[1-9]|[12]\d|3[01]))?"
@@ -91,10 +93,25 @@ def text_of_parts(
     written = [each for each in found if each is not None]
     if len(written) < len(found):
         return None
+    days = [min(_told_until(each), day) for each, day in zip(written, parts.values(), strict=True)]
+    days = [day if day > before else over for day, before, over in
+            zip(days, [date.min, *parts.values()], parts.values(), strict=False)]  # fmt: skip
     queries = [connection.compile(each.texts) for each in written]
     notes = dict.fromkeys(note for each in written for note in each.notes)
-    table = connection.table(_below_each_other(connection, queries, list(parts.values())))
+    table = connection.table(_below_each_other(connection, queries, days))
     return TextTable(table, text_table(table).types, tuple(notes))
+
+
+def _told_until(text: TextTable) -> date:
+    """Return the day after the last time of a column that moves on until a file is written."""
+    moving = [name for name, kind in text.types.items()
+              if kind in ("date", "timestamp") and _MOVING.search(name)]  # fmt: skip
+    if not moving:
+        return date.max
+    typed = text.typed()
+    last = typed.aggregate([typed[name].cast("timestamp").max().name(name) for name in moving])
+    known = [each for each in last.execute().iloc[0] if each == each]  # noqa: PLR0124
+    return max(known).date() + timedelta(days=1) if known else date.max
 
 
 def table_of_parts(

@@ -40,6 +40,7 @@ _ANY_NUMBER = r"^[-+]?[0-9][0-9.,]*$"
 MOST_ROWS = 5000
 FEWEST_ROWS = 20
 LONG_DAYS = 45.0
+AT_ONCE_SECONDS, SURELY = 600.0, 0.95
 MOST_CONTRACTS, FEWEST_EVENTS = 12.0, 5.0
 LONGEST_DUE_DAYS = 120.0
 MOST_CHURNS = 2.0
@@ -182,12 +183,18 @@ def role_of(table: ir.Table, account: str, named: str = "") -> str | None:
     full = [name for name in times if rows[name].notna().all()]
     part = [name for name in times if name not in full and rows[name].notna().any()]
     each = len(rows) / max(rows["account"].nunique(), 1)
+    if len(rows) == MOST_ROWS:
+        # The first of many rows are of many accounts, each of which has few of them.
+        whole = table.aggregate(rows=table.count(), those=table[account].nunique()).execute()
+        each = float(whole["rows"].iloc[0]) / max(int(whole["those"].iloc[0]), 1)
     amounts = [
         name for name in table.columns if table[name].type().is_numeric() and name != account
     ]
     if not full:
         return None
     began = earliest(rows, full)
+    # When it was sent, received and stored is one moment.
+    full = [name for name in full if name == began or not _at_once(rows, began, name)]
     if len(full) == 1 and not part:
         if each <= MOST_CHURNS and _LEFT.search(" ".join((named, began))):
             return "churn_events"
@@ -241,6 +248,11 @@ def _first_month(quarter: re.Match[str]) -> str:
 def earliest(rows: pd.DataFrame, times: list[str]) -> str:
     """Return the time that lies before the others in most rows; the first of equals."""
     return min(times, key=lambda name: (rows[name].median(), times.index(name)))
+
+
+def _at_once(rows: pd.DataFrame, one: str, other: str) -> bool:
+    apart = (rows[other] - rows[one]).abs().dt.total_seconds()
+    return bool(apart.quantile(SURELY) <= AT_ONCE_SECONDS and apart.max() > 0)
 
 
 def _days(rows: pd.DataFrame, start: str, end: str) -> float:

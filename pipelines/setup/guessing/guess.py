@@ -18,7 +18,7 @@ from pipelines.setup.guessing.contracts import (
 from pipelines.setup.guessing.evidence import INCLUDED, role_of
 from pipelines.setup.guessing.keys import SURELY_INCLUDED, Keys, Reference
 from pipelines.setup.guessing.leaving import find_leaving
-from pipelines.setup.guessing.names import TABLE_NAMES
+from pipelines.setup.guessing.names import COLUMN_NAMES, TABLE_NAMES
 from pipelines.setup.guessing.sql import in_language_of, named, read_by, table_named
 from pipelines.setup.guessing.unsaid import tell_failed_payments, tell_kind_of_survey
 from pipelines.setup.guessing.words import by_name, table_words, words_of
@@ -109,6 +109,7 @@ def guess_tables(source: Source, hints: Hints = NO_HINTS) -> tuple[list[TableGue
         tell_failed_payments(guesses["invoices"], source)
     if "surveys" in guesses:
         tell_kind_of_survey(guesses["surveys"], source)
+    used += [each.account_via[0] for each in guesses.values() if each.account_via is not None]
     left = sorted(set(source.tables) - set(chosen.values()) - set(used))
     return [guesses[name] for name in CONTRACT if name in guesses], left
 
@@ -126,8 +127,10 @@ def _pays_by_account(paid: TableGuess, accounts: str, source: Source, keys: Keys
 def _named(source: Source, keys: Keys, guessed: Guess) -> dict[str, str]:
     """Choose tables that are called as a table of the contract."""
     chosen: dict[str, str] = {}
+    people = {table for table in source.tables if _lists_people(table, source, keys)}
     for name, synonyms in TABLE_NAMES.items():
         free = [table for table in source.tables if table not in chosen.values()]
+        free = [table for table in free if name != "subscriptions" or table not in people]
         found = by_name(free, (name, *synonyms))
         if name == "accounts" and found is not None:
             # Of several that are called so, the one that the others point at.
@@ -138,9 +141,17 @@ def _named(source: Source, keys: Keys, guessed: Guess) -> dict[str, str]:
     for name, synonyms in TABLE_NAMES.items():
         if name not in chosen:
             free = [table for table in source.tables if table not in chosen.values()]
+            free = [table for table in free if name != "subscriptions" or table not in people]
             found = _by_ending(free, (name, *synonyms), name, guessed)
             chosen |= {name: found} if found is not None else {}
     return chosen
+
+
+def _lists_people(table: str, source: Source, keys: Keys) -> bool:
+    """Whether a table says which person is of which account, and is no contract of either."""
+    person = by_name(source.tables[table].columns, ("user_id", *COLUMN_NAMES["user_id"]))
+    owners = {each.column: each.owner for each in keys.references if each.table == table}
+    return person in owners and len({*owners.values()}) > 1
 
 
 def _one_table_of_all(free: list[str], keys: Keys, guessed: Guess) -> dict[str, str]:

@@ -300,7 +300,7 @@ COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
     "recorded_at": ("ingested_at", "loaded_at", "_loaded_at"),
 }
 OUTCOME_WORDS = re.compile(
-    r"churn|attrit|cancel|lost|left|exit|status|terminat|(^|_)(in|de)?activ|closed|delet|suspend|"
+    r"churn|attrit|cancel|lost|left|exit|statu|lifecycle|terminat|(^|_)(in|de)?activ|closed|delet|suspend|"
     r"retain|retention|renewed|health|risk|(^|_)end(ed)?(_|$)|"
     # What was counted up to today, and how it all ended.
     r"(^|_)(final|results?|recency|lifetime|ltv|clv|latest|cumulative|balance|current|mrr|arr)(_|$)|"
@@ -310,7 +310,9 @@ OUTCOME_WORDS = re.compile(
 )
 """What an account became, or is today: known only after the dates a model learns from."""
 COUNTED_WORDS = re.compile(
-    r"tenure|_score$|(^|_)(tickets|complaints|logins|sessions|orders|purchases)(_count)?$", re.I
+    r"tenure|_score$|(^|_)(tickets|complaints|logins|sessions|orders|purchases)(_count)?$|"
+    r"(^|_)(ticket|complaint|login|session|order|purchase|user|member|event|invoice)s?_count$",
+    re.I,
 )
 """What was counted of an account up to today, where its row has no date."""
 MUTABLE_WORDS = re.compile(
