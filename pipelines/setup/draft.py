@@ -160,6 +160,7 @@ def draft(
     from features.packs.views import View, with_views
     from pipelines.setup.drafting.attributes import attributes_of, common_features, name_apart
     from pipelines.setup.deriving.file_states import file_states, guessed_without
+    from pipelines.setup.deriving.merged_accounts import follow_mergers
     from pipelines.setup.drafting.measures import draft_measures
     from pipelines.setup.deriving.month_columns import month_of
     from pipelines.setup.guessing.guess import guess_tables
@@ -187,6 +188,8 @@ def draft(
                 )
                 left = [each for each in left if each not in (table, *made)]
                 notes.append(note)
+        merged = follow_mergers(guesses, source)
+        source, made = with_views(source, merged), made | merged
         left = [*left, *repeated.states]
         guesses, left, measured = draft_measures(guesses, left, source)
         for guess in guesses:
