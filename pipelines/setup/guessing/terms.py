@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from features.sources.source import Source
     from pipelines.setup.guessing.columns import TableGuess
 
-RENEWS, MADE = "term_renews", "contracts_with_terms"
+BEGINS, ENDS, RENEWS = "term_begins", "term_ends", "term_renews"
+MADE, MOST_TERMS = "contracts_with_terms", 40
 NEXT_DAYS = (-1, 7)
 """Days from the end of a contract to the start of the one that follows it."""
 QUARTER, DAYS_OF_MONTH, NEAR_DAYS = 3, 30.4375, 3
@@ -79,6 +80,11 @@ def tell_renewals(guess: TableGuess, source: Source, end: str) -> None:
     terms = terms_of(table, account, start, end, kind)
     day = day_of(table, start, source)
     months = _months(terms, all_must_end=kind is None) if day is not None else {}
+    if day is not None and not months and not guess.a_row_a_term:
+        lengths = _anniversaries(terms)
+        if lengths:
+            _part_into_terms(guess, source, (day, end, kind), lengths)
+            return
     if kind is not None and months:
         written = f"LOWER(TRIM(CAST(s.{named(kind)} AS TEXT)))"
         cases = " ".join(
@@ -98,6 +104,63 @@ def tell_renewals(guess: TableGuess, source: Source, end: str) -> None:
     guess.notes.append(
         f"terms of one account follow one another, so each renews as long after {start} as such"
         f" terms last: {lasting}"
+    )
+
+
+def _anniversaries(terms: pd.DataFrame) -> dict[str, int]:
+    """Return after how many months contracts of each kind may end: those that run on over years."""
+    found = {}
+    for word, part in terms.groupby("word"):
+        ended = part[part["end"].notna()]
+        for length in (12, 6, 3):
+            whole = (_lengths(ended) / length).round() * length
+            if len(ended) < FEWEST_FOLLOWED or not (whole > length).any():
+                continue
+            if ((_days_off(ended, whole) <= NEAR_DAYS) & (whole > 0)).mean() >= MOSTLY:
+                found[str(word)] = length
+                break
+    return found
+
+
+def _part_into_terms(
+    guess: TableGuess, source: Source, columns: tuple[str, str, str | None], months: dict[str, int]
+) -> None:
+    """Read a contract that runs on as terms, each of which renews when the next one begins."""
+    day, end, kind = columns
+    table = source.tables[guess.made_from or guess.source]
+    ends = day_of(table, end, source)
+    if ends is None:
+        return
+    if kind is None:
+        term = f"INTERVAL {months['']} MONTH"
+    else:
+        written = f"LOWER(TRIM(CAST(s.{named(kind)} AS TEXT)))"
+        cases = " ".join(
+            f"WHEN {written} = {literal(word)} THEN INTERVAL {length} MONTH"
+            for word, length in months.items()
+        )
+        term = f"CASE {cases} END"
+    counts = " UNION ALL ".join(f"SELECT {place} AS k" for place in range(MOST_TERMS))
+    read_by(
+        guess,
+        source,
+        MADE,
+        f"WITH s AS (SELECT s.*, {day} AS first_day, {ends} AS last_day, {term} AS lasts FROM"
+        f" {base_of(guess)} AS s),"
+        " known AS (SELECT MAX(CASE WHEN last_day > first_day THEN last_day ELSE first_day END) AS"
+        f" newest FROM s), n AS ({counts}) SELECT s.*, CAST(CASE WHEN n.k = 0 THEN first_day ELSE"
+        f" first_day + lasts * n.k END AS DATE) AS {BEGINS}, CAST(CASE WHEN first_day + lasts *"
+        " (n.k + 1) < COALESCE(last_day, newest) THEN first_day + lasts * (n.k + 1) ELSE last_day"
+        f" END AS DATE) AS {ENDS}, CAST(first_day + lasts * (n.k + 1) AS DATE) AS {RENEWS} FROM s"
+        " CROSS JOIN known JOIN n ON n.k = 0 OR first_day + lasts * n.k <"
+        " COALESCE(last_day, newest)",
+    )
+    guess.columns |= {"started_at": BEGINS, "ended_at": ENDS, "renewal_at": RENEWS}
+    lasting = ", ".join(
+        f"{n} months{f' where {kind} is {word}' if kind else ''}" for word, n in months.items()
+    )
+    guess.notes.append(
+        f"contracts run on and end on whole terms alone, so that each renews after every {lasting}"
     )
 
 
