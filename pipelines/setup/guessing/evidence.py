@@ -42,12 +42,14 @@ FEWEST_ROWS = 20
 LONG_DAYS = 45.0
 AT_ONCE_SECONDS, SURELY = 600.0, 0.95
 MOST_CONTRACTS, FEWEST_EVENTS = 12.0, 5.0
-LONGEST_DUE_DAYS = 120.0
+SHORTEST_DUE_DAYS, LONGEST_DUE_DAYS = 7, 120.0
 MOST_CHURNS = 2.0
 _YEAR_FIRST, _MONTH_FIRST = r"^\d{4}", r"^\d{1,2}[-/.](1[3-9]|[23]\d)[-/.]"
 _MONTH, _QUARTER = r"^((?:19|20)\d{2})[-/. ]?(0[1-9]|1[0-2])$", r"^(\d{4})[-/ ]?[Qq]([1-4])$"
 _LEFT = re.compile("churn|cancel|lost|left|terminat|offboard", re.I)
 _TIME = CONTRACT["subscriptions"].column("ended_at")
+_AMOUNT = CONTRACT["invoices"].column("amount")
+FEW_TERMS = 3
 
 
 def can_be(table: ir.Table, origin: str, column: Column) -> bool:
@@ -188,7 +190,9 @@ def role_of(table: ir.Table, account: str, named: str = "") -> str | None:
         whole = table.aggregate(rows=table.count(), those=table[account].nunique()).execute()
         each = float(whole["rows"].iloc[0]) / max(int(whole["those"].iloc[0]), 1)
     amounts = [
-        name for name in table.columns if table[name].type().is_numeric() and name != account
+        name
+        for name in table.columns
+        if name not in (account, *times) and can_be(table, name, _AMOUNT)
     ]
     if not full:
         return None
@@ -200,8 +204,10 @@ def role_of(table: ir.Table, account: str, named: str = "") -> str | None:
             return "churn_events"
         return "usage_events" if each >= FEWEST_EVENTS else None
     later = [name for name in full if name != began]
-    if later and amounts and _days(rows, began, later[0]) <= LONGEST_DUE_DAYS and part:
-        return "invoices"
+    if later and amounts and _days(rows, began, later[0]) <= LONGEST_DUE_DAYS:
+        # Of what is due after so many days nothing may say when it was paid.
+        if part or _is_agreed(rows, began, later[0]):
+            return "invoices"
     ends = part or later
     if all(_days(rows, began, name) < LONG_DAYS for name in ends):
         return "tickets"
@@ -248,6 +254,14 @@ def _first_month(quarter: re.Match[str]) -> str:
 def earliest(rows: pd.DataFrame, times: list[str]) -> str:
     """Return the time that lies before the others in most rows; the first of equals."""
     return min(times, key=lambda name: (rows[name].median(), times.index(name)))
+
+
+def _is_agreed(rows: pd.DataFrame, start: str, end: str) -> bool:
+    """Whether days between two times are one of few numbers, of days and not of moments."""
+    apart = (rows[end] - rows[start]).dropna()
+    usual = apart.value_counts(normalize=True).head(FEW_TERMS)
+    return bool(usual.sum() >= READABLE and (usual.index.total_seconds() % 86_400 == 0).all()
+                and usual.index[0].days >= SHORTEST_DUE_DAYS)  # fmt: skip
 
 
 def _at_once(rows: pd.DataFrame, one: str, other: str) -> bool:

@@ -144,7 +144,7 @@ COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
         "monthly_charge",
         "monthly_rate",
     ),
-    "currency": ("currency_code", "iso_currency", "ccy", "waehrung"),
+    "currency": ("currency_code", "iso_currency", "ccy", "waehrung", "währung", "devise", "divisa"),
     "seats": ("seat_count", "licenses", "quantity", "users", "user_count", "heads"),
     "plan": ("plan_tier", "plan_name", "tier", "product"),
     "billing_period": (
