@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pipelines.setup.guessing.columns import TableGuess
 
 BEGINS, ENDS, RENEWS = "term_begins", "term_ends", "term_renews"
-MADE, MOST_TERMS = "contracts_with_terms", 40
+MADE = "contracts_with_terms"
 NEXT_DAYS = (-1, 7)
 """Days from the end of a contract to the start of the one that follows it."""
 QUARTER, DAYS_OF_MONTH, NEAR_DAYS = 3, 30.4375, 3
@@ -34,6 +34,7 @@ _FORMATS = {
     r"\d{4}/\d{2}/\d{2}": "%Y/%m/%d",
     r"\d{1,2}\.\d{1,2}\.\d{4}": "%d.%m.%Y",
 }
+_SLASHES, MONTHS_OF_YEAR = r"(\d{1,2})/(\d{1,2})/\d{4}", 12
 
 
 def terms_of(
@@ -140,7 +141,6 @@ def _part_into_terms(
             for word, length in months.items()
         )
         term = f"CASE {cases} END"
-    counts = " UNION ALL ".join(f"SELECT {place} AS k" for place in range(MOST_TERMS))
     read_by(
         guess,
         source,
@@ -148,7 +148,9 @@ def _part_into_terms(
         f"WITH s AS (SELECT s.*, {day} AS first_day, {ends} AS last_day, {term} AS lasts FROM"
         f" {base_of(guess)} AS s),"
         " known AS (SELECT MAX(CASE WHEN last_day > first_day THEN last_day ELSE first_day END) AS"
-        f" newest FROM s), n AS ({counts}) SELECT s.*, CAST(CASE WHEN n.k = 0 THEN first_day ELSE"
+        " newest FROM s), d AS (SELECT 0 AS k UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT"
+        " 3), n AS (SELECT a.k + 4 * b.k + 16 * c.k AS k FROM d AS a CROSS JOIN d AS b CROSS JOIN d"
+        " AS c) SELECT s.*, CAST(CASE WHEN n.k = 0 THEN first_day ELSE"
         f" first_day + lasts * n.k END AS DATE) AS {BEGINS}, CAST(CASE WHEN first_day + lasts *"
         " (n.k + 1) < COALESCE(last_day, newest) THEN first_day + lasts * (n.k + 1) ELSE last_day"
         f" END AS DATE) AS {ENDS}, CAST(first_day + lasts * (n.k + 1) AS DATE) AS {RENEWS} FROM s"
@@ -238,9 +240,20 @@ def day_of(table: ir.Table, start: str, source: Source) -> str | None:
         return None
     text = table[start].strip()
     rows = table.select(v=text).filter(lambda t: t.v.notnull() & (t.v != ""))
-    for pattern, form in _FORMATS.items():
+    forms = _FORMATS | _slashes(rows.v, rows)
+    for pattern, form in forms.items():
         facts = rows.aggregate(all=rows.count(), so=rows.v.re_search(f"^{pattern}").sum()).execute()
         if 0 < int(facts["all"].iloc[0]) == int(facts["so"].iloc[0] or 0):
             day = f"REGEXP_EXTRACT(TRIM(s.{named(start)}), {literal(f'^{pattern}')})"
             return f"CAST(TRY_STRPTIME({day}, {literal(form)}) AS DATE)"
     return None
+
+
+def _slashes(text: ir.StringValue, rows: ir.Table) -> dict[str, str]:
+    """Return how days between slashes are written, where one beyond the twelfth tells it."""
+    parts = [text.re_extract(_SLASHES, place).try_cast("int64") for place in (1, 2)]
+    facts = rows.aggregate(first=parts[0].max(), second=parts[1].max()).execute().iloc[0]
+    first, second = (int(each) for each in facts.fillna(0))
+    if max(first, second) <= MONTHS_OF_YEAR or min(first, second) > MONTHS_OF_YEAR:
+        return {}
+    return {_SLASHES: "%d/%m/%Y" if first > second else "%m/%d/%Y"}
