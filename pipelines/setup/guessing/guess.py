@@ -20,7 +20,11 @@ from pipelines.setup.guessing.keys import SURELY_INCLUDED, Keys, Reference
 from pipelines.setup.guessing.leaving import find_leaving
 from pipelines.setup.guessing.names import COLUMN_NAMES, TABLE_NAMES
 from pipelines.setup.guessing.sql import in_language_of, named, read_by, table_named
-from pipelines.setup.guessing.unsaid import tell_failed_payments, tell_kind_of_survey
+from pipelines.setup.guessing.unsaid import (
+    read_satisfaction,
+    tell_failed_payments,
+    tell_kind_of_survey,
+)
 from pipelines.setup.guessing.words import by_name, table_words, words_of
 
 if TYPE_CHECKING:
@@ -107,6 +111,8 @@ def guess_tables(source: Source, hints: Hints = NO_HINTS) -> tuple[list[TableGue
     find_leaving(guesses, source, keys)
     if "invoices" in guesses:
         tell_failed_payments(guesses["invoices"], source)
+    if "tickets" in guesses:
+        read_satisfaction(guesses["tickets"], source)
     if "surveys" in guesses:
         tell_kind_of_survey(guesses["surveys"], source)
     used += [each.account_via[0] for each in guesses.values() if each.account_via is not None]
