@@ -12,7 +12,9 @@ from features.sources.files.plain_forms import without_missing_words
 from features.tables.cleaning import CleanTable
 from features.tables.mapping.finding import Finding
 
-_CURRENCY = re.compile(r"(^|_)(currency|ccy|iso_currency|devise|divisa|moneda|valuta|währung)(_|$)", re.I)
+_CURRENCY = re.compile(
+    r"(^|_)(currency|ccy|iso_currency|devise|divisa|moneda|valuta|währung)(_|$)", re.I
+)
 _STATUS = re.compile(r"(^|_)(status|state|statut|estado|stato)$", re.I)
 VOID_WORDS = (
     *("void", "voided", "draft", "deleted", "cancelled", "canceled", "credited", "reversed"),

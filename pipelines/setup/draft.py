@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from features.errors import SettingsError, sample
 from pipelines.reports.terminal.whole_file import replaced_whole
+from pipelines.setup.drafting.currencies import currencies_of
 from pipelines.setup.drafting.place import Place, as_written, places, relative
 from pipelines.setup.drafting.questions import Ask, answered, answered_of_own
 from pipelines.setup.drafting.template import HEAD, OUTCOME, SIGNAL_OPTIONS, TAIL
@@ -18,7 +19,6 @@ from pipelines.setup.drafting.vendors import (
     Answers,
     Found,
     arrange,
-    currencies_of,
     find_vendors,
     hints_of,
     without_others,
@@ -158,11 +158,11 @@ def draft(
     from features.packs.pack import known_packs
     from features.packs.recognition import changed_layouts
     from features.packs.views import View, with_views
-    from pipelines.setup.drafting.attributes import attributes_of, common_features, name_apart
     from pipelines.setup.deriving.file_states import file_states, guessed_without
     from pipelines.setup.deriving.merged_accounts import follow_mergers
-    from pipelines.setup.drafting.measures import draft_measures
     from pipelines.setup.deriving.month_columns import month_of
+    from pipelines.setup.drafting.attributes import attributes_of, common_features, name_apart
+    from pipelines.setup.drafting.measures import draft_measures
     from pipelines.setup.guessing.guess import guess_tables
     from pipelines.setup.guessing.leaving import churn_doubts
 

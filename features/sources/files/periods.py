@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 
+import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 from ibis.util import gen_name
 
@@ -30,9 +31,7 @@ _BEHIND = re.compile(rf"(?P<stem>.*[^\W\d_])[-_. ]+{_PERIOD}", re.S)
 _BEFORE = re.compile(rf"{_PERIOD}[-_. ]+(?P<stem>[^\W\d_].*)", re.S)
 
 
-def parts_by_table(
-    names: Iterable[str], *, beside: bool = False
-) -> dict[str, dict[str, date]]:
+def parts_by_table(names: Iterable[str], *, beside: bool = False) -> dict[str, dict[str, date]]:
     """List the tables that some others are the parts of, and when the time of each is over.
 
     Parameters
@@ -44,8 +43,9 @@ def parts_by_table(
 
     Examples
     --------
-    >>> parts_by_table(["logins", "plans_2024-01", "plans_2024-02"])
-    {'plans': {'plans_2024-01': datetime.date(2024, 2, 1), 'plans_2024-02': datetime.date(2024, 3, 1)}}
+    >>> found = parts_by_table(["logins", "plans_2024-01", "plans_2024-02"])
+    >>> {table: [(part, str(day)) for part, day in parts.items()] for table, parts in found.items()}
+    {'plans': [('plans_2024-01', '2024-02-01'), ('plans_2024-02', '2024-03-01')]}
     >>> parts_by_table(["bills_2024", "bills_2024-01", "used 2024Q4", "2024Q3_used"])
     {}
     """
@@ -75,7 +75,7 @@ def parts_by_table(
 
 def _over(match: re.Match[str]) -> date | None:
     """Return the day after a period, None where its day is none."""
-    year, month, day, quarter = (match[key] and int(match[key]) for key in "ymdq")
+    year, month, day, quarter = (int(match[key] or 0) for key in "ymdq")
     if day:
         try:
             return date(year, month, day) + timedelta(days=1)
@@ -110,12 +110,12 @@ def _told_until(text: TextTable) -> date:
         return date.max
     typed = text.typed()
     last = typed.aggregate([typed[name].cast("timestamp").max().name(name) for name in moving])
-    known = [each for each in last.execute().iloc[0] if each == each]  # noqa: PLR0124
+    known = [each for each in last.execute().iloc[0] if each == each]
     return max(known).date() + timedelta(days=1) if known else date.max
 
 
 def table_of_parts(
-    connection: Backend, parts: Mapping[str, date], read: Callable[[str], object]
+    connection: Backend, parts: Mapping[str, date], read: Callable[[str], ir.Table]
 ) -> str:
     """Return the view of the rows of all parts, with every column that any of them has."""
     queries = [connection.compile(read(name)) for name in parts]
@@ -123,7 +123,7 @@ def table_of_parts(
 
 
 def _below_each_other(connection: Backend, queries: Sequence[str], days: Sequence[date]) -> str:
-    view = gen_name("parts")
+    view: str = gen_name("parts")
     rows = " UNION ALL BY NAME ".join(
         f"SELECT *, '{day.isoformat()}' AS {KNOWN_FROM} FROM ({query})"
         for query, day in zip(queries, days, strict=True)

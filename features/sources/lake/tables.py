@@ -21,8 +21,8 @@ from features.sources.files.listing import (
     unread_files,
     unread_folders,
 )
-from features.sources.files.periods import parts_by_table, table_of_parts, text_of_parts
 from features.sources.files.packed import TableFile, unpacked_in
+from features.sources.files.periods import parts_by_table, table_of_parts, text_of_parts
 from features.sources.files.plain_forms import TextTable
 from features.sources.lake.opening import lake_tables
 from features.sources.lake.parts import PartedTable, file_part

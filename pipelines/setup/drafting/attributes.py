@@ -71,7 +71,8 @@ def name_apart(guess: TableGuess, source: Source) -> None:
 
     No signal may be called so; a person would have to write that view to train at all.
     """
-    taken = [name for name in guess.unused if signal_name(name) in taken_names()]
+    taken = [name for name in guess.unused if signal_name(name) in taken_names()
+             and not OUTCOME_WORDS.search(_parted(name))]  # fmt: skip
     if not taken or guess.view is not None or source.about(guess.source).today_only:
         guess.unused = [name for name in guess.unused if name not in taken]
         return

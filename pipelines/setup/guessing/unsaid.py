@@ -31,11 +31,15 @@ SURVEYS = {
 NPS_TOP, CSAT_TOP = 10, 5
 TICKETS_MADE, SCORE, MOST_WORDS = "tickets_rated", "satisfaction_score", 20
 SATISFACTION = {
-    **dict.fromkeys(("very good", "great", "amazing", "excellent", "very satisfied", "😀", "😍", "🤩"), 5),
+    **dict.fromkeys(
+        ("very good", "great", "amazing", "excellent", "very satisfied", "😀", "😍", "🤩"), 5
+    ),
     **dict.fromkeys(("good", "satisfied", "positive", "happy", "🙂", "😃", "👍"), 5),
     **dict.fromkeys(("ok", "okay", "neutral", "fair", "average", "😐"), 3),
     **dict.fromkeys(("poor", "unhappy", "dissatisfied", "unsatisfied", "🙁", "☹️"), 2),
-    **dict.fromkeys(("bad", "terrible", "negative", "awful", "very dissatisfied", "😡", "😠", "👎"), 1),
+    **dict.fromkeys(
+        ("bad", "terrible", "negative", "awful", "very dissatisfied", "😡", "😠", "👎"), 1
+    ),
 }
 """Words for how satisfied somebody was, from 1 to 5."""
 NOT_ANSWERED = {"offered", "unoffered", "not offered", "none", "n/a", "no response", "unknown"}
@@ -157,5 +161,7 @@ def read_satisfaction(guess: TableGuess, source: Source) -> None:
     guess.columns["csat"] = SCORE
     guess.unused.remove(named_so)
     guess.notes = [note for note in guess.notes if "is there for csat" not in note]
-    told = ", ".join(f"{each} is {SATISFACTION[each]}" for each in sorted(words) if each in SATISFACTION)
+    told = ", ".join(
+        f"{each} is {SATISFACTION[each]}" for each in sorted(words) if each in SATISFACTION
+    )
     guess.notes.append(f"{named_so} is satisfaction in words, of which {told}")
