@@ -26,8 +26,8 @@ NEVER_PAID_WORDS = (
 )
 """Of a contract: it never began."""
 _ROWS_OWN = frozenset({
-    "status", "state", "statut", "estado", "stato", "subscription", "contract", "license", "membership", "sub", "invoice",
-    "bill", "row", "record",
+    "status", "state", "statut", "estado", "stato", "subscription", "contract", "license",
+    "membership", "sub", "invoice", "bill", "row", "record",
 })  # fmt: skip
 """Words of a column that says what a row itself is, and not how paying, health or risk stand."""
 MONEY = ("mrr", "amount")

@@ -82,5 +82,5 @@ def _into(source: Source, name: str, key: str) -> str | None:
         )
         row = facts.execute().iloc[0].fillna(0)
         if row["all"] and row["there"] >= MOSTLY * row["all"] and not row["itself"]:
-            return column
+            return str(column)
     return None

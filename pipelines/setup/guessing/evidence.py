@@ -49,7 +49,7 @@ _MONTH, _QUARTER = r"^((?:19|20)\d{2})[-/. ]?(0[1-9]|1[0-2])$", r"^(\d{4})[-/ ]?
 _LEFT = re.compile("churn|cancel|lost|left|terminat|offboard", re.I)
 _TIME = CONTRACT["subscriptions"].column("ended_at")
 _AMOUNT = CONTRACT["invoices"].column("amount")
-FEW_TERMS = 3
+FEW_TERMS, DAY_SECONDS = 3, 86_400
 
 
 def can_be(table: ir.Table, origin: str, column: Column) -> bool:
@@ -204,10 +204,10 @@ def role_of(table: ir.Table, account: str, named: str = "") -> str | None:
             return "churn_events"
         return "usage_events" if each >= FEWEST_EVENTS else None
     later = [name for name in full if name != began]
-    if later and amounts and _days(rows, began, later[0]) <= LONGEST_DUE_DAYS:
-        # Of what is due after so many days nothing may say when it was paid.
-        if part or _is_agreed(rows, began, later[0]):
-            return "invoices"
+    soon = bool(later) and _days(rows, began, later[0]) <= LONGEST_DUE_DAYS
+    # Of what is due after so many days nothing may say when it was paid.
+    if soon and amounts and (part or _is_agreed(rows, began, later[0])):
+        return "invoices"
     ends = part or later
     if all(_days(rows, began, name) < LONG_DAYS for name in ends):
         return "tickets"
@@ -258,10 +258,12 @@ def earliest(rows: pd.DataFrame, times: list[str]) -> str:
 
 def _is_agreed(rows: pd.DataFrame, start: str, end: str) -> bool:
     """Whether days between two times are one of few numbers, of days and not of moments."""
-    apart = (rows[end] - rows[start]).dropna()
-    usual = apart.value_counts(normalize=True).head(FEW_TERMS)
-    return bool(usual.sum() >= READABLE and (usual.index.total_seconds() % 86_400 == 0).all()
-                and usual.index[0].days >= SHORTEST_DUE_DAYS)  # fmt: skip
+    seconds = (rows[end] - rows[start]).dropna().dt.total_seconds()
+    usual = seconds.value_counts(normalize=True).head(FEW_TERMS)
+    are_days = all(length % DAY_SECONDS == 0 for length in usual.index)
+    return bool(
+        usual.sum() >= READABLE and are_days and usual.idxmax() >= SHORTEST_DUE_DAYS * DAY_SECONDS
+    )
 
 
 def _at_once(rows: pd.DataFrame, one: str, other: str) -> bool:

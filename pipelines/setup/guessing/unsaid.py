@@ -30,17 +30,13 @@ SURVEYS = {
 """How a survey, or its score, may be called."""
 NPS_TOP, CSAT_TOP = 10, 5
 TICKETS_MADE, SCORE, MOST_WORDS = "tickets_rated", "satisfaction_score", 20
-SATISFACTION = {
-    **dict.fromkeys(
-        ("very good", "great", "amazing", "excellent", "very satisfied", "😀", "😍", "🤩"), 5
-    ),
-    **dict.fromkeys(("good", "satisfied", "positive", "happy", "🙂", "😃", "👍"), 5),
-    **dict.fromkeys(("ok", "okay", "neutral", "fair", "average", "😐"), 3),
-    **dict.fromkeys(("poor", "unhappy", "dissatisfied", "unsatisfied", "🙁", "☹️"), 2),
-    **dict.fromkeys(
-        ("bad", "terrible", "negative", "awful", "very dissatisfied", "😡", "😠", "👎"), 1
-    ),
+_SATISFIED = {
+    5: "very good|great|amazing|excellent|very satisfied|good|satisfied|positive|happy|😀|😃|😍|🙂|👍",
+    3: "ok|okay|neutral|fair|average|😐",
+    2: "poor|unhappy|dissatisfied|unsatisfied|🙁|☹️",
+    1: "bad|terrible|negative|awful|very dissatisfied|😡|😠|👎",
 }
+SATISFACTION = {word: score for score, words in _SATISFIED.items() for word in words.split("|")}
 """Words for how satisfied somebody was, from 1 to 5."""
 NOT_ANSWERED = {"offered", "unoffered", "not offered", "none", "n/a", "no response", "unknown"}
 SURVEYS_MADE, KIND = "surveys_of_a_kind", "kind_of_survey"
@@ -161,7 +157,6 @@ def read_satisfaction(guess: TableGuess, source: Source) -> None:
     guess.columns["csat"] = SCORE
     guess.unused.remove(named_so)
     guess.notes = [note for note in guess.notes if "is there for csat" not in note]
-    told = ", ".join(
-        f"{each} is {SATISFACTION[each]}" for each in sorted(words) if each in SATISFACTION
-    )
+    known = sorted(words & SATISFACTION.keys())
+    told = ", ".join(f"{each} is {SATISFACTION[each]}" for each in known)
     guess.notes.append(f"{named_so} is satisfaction in words, of which {told}")
