@@ -258,12 +258,11 @@ def earliest(rows: pd.DataFrame, times: list[str]) -> str:
 
 def _is_agreed(rows: pd.DataFrame, start: str, end: str) -> bool:
     """Whether days between two times are one of few numbers, of days and not of moments."""
-    seconds = (rows[end] - rows[start]).dropna().dt.total_seconds()
-    usual = seconds.value_counts(normalize=True).head(FEW_TERMS)
-    are_days = all(length % DAY_SECONDS == 0 for length in usual.index)
-    return bool(
-        usual.sum() >= READABLE and are_days and usual.idxmax() >= SHORTEST_DUE_DAYS * DAY_SECONDS
-    )
+    days = (rows[end] - rows[start]).dropna().dt.total_seconds() / DAY_SECONDS
+    if not len(days) or days.mode().iloc[0] < SHORTEST_DUE_DAYS:
+        return False
+    usual = days.value_counts().index[:FEW_TERMS]
+    return bool((days.isin(usual) & (days % 1 == 0)).mean() >= READABLE)
 
 
 def _at_once(rows: pd.DataFrame, one: str, other: str) -> bool:

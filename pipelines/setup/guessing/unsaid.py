@@ -31,7 +31,8 @@ SURVEYS = {
 NPS_TOP, CSAT_TOP = 10, 5
 TICKETS_MADE, SCORE, MOST_WORDS = "tickets_rated", "satisfaction_score", 20
 _SATISFIED = {
-    5: "very good|great|amazing|excellent|very satisfied|good|satisfied|positive|happy|😀|😃|😍|🙂|👍",
+    5: "very good|great|amazing|excellent|very satisfied|good|satisfied|positive|happy"
+    "|😀|😃|😍|🙂|👍",
     3: "ok|okay|neutral|fair|average|😐",
     2: "poor|unhappy|dissatisfied|unsatisfied|🙁|☹️",
     1: "bad|terrible|negative|awful|very dissatisfied|😡|😠|👎",
