@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from features.errors import SettingsError, sample
 from pipelines.reports.terminal.whole_file import replaced_whole
-from pipelines.setup.drafting.currencies import currencies_of
 from pipelines.setup.drafting.place import Place, as_written, places, relative
 from pipelines.setup.drafting.questions import Ask, answered, answered_of_own
 from pipelines.setup.drafting.template import HEAD, OUTCOME, SIGNAL_OPTIONS, TAIL
@@ -19,6 +18,7 @@ from pipelines.setup.drafting.vendors import (
     Answers,
     Found,
     arrange,
+    currencies_of,
     find_vendors,
     hints_of,
     without_others,

@@ -41,7 +41,7 @@ def follow_mergers(guesses: list[TableGuess], source: Source) -> dict[str, View]
     if accounts is None or key is None or accounts.missing or VIEW in source.tables:
         return {}
     name = accounts.made_from or accounts.source
-    into = _into(source, name, key)
+    into = _into(source, name, key) if name in source.tables else None
     if into is None:
         return {}
     table, own, other = table_named(name), named(key), named(into)

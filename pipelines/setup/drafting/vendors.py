@@ -17,7 +17,7 @@ from features.packs.verbs import plain
 from features.sources.files.listing import table_files
 from features.tables.mapping.contract import CONTRACT
 from features.tables.mapping.mapping import TableMapping
-from pipelines.setup.drafting.currencies import currencies_of
+from pipelines.setup.drafting.currencies import currencies_in
 from pipelines.setup.guessing.columns import Hints, TableGuess
 from pipelines.setup.guessing.guess import guess_tables
 
@@ -331,6 +331,12 @@ def arrange(source: Source, vendors: Sequence[Found], answers: Answers) -> Arran
             guess.unused = [name for name in guess.unused if name in columns]
     arranged = source.with_tables(opened.tables(), opened.about)
     return Arranged(chosen, arranged, sections, notes, left)
+
+
+def currencies_of(source: Source, vendors: Sequence[Found]) -> list[str]:
+    """List the currencies of vendors' amounts, the most frequent first."""
+    return currencies_in(source, [table for each in vendors if each.pack.reads_money
+                                  for table in each.recognised.tables.values()])  # fmt: skip
 
 
 def _hub(vendors: Sequence[Found], answers: Answers) -> str | None:

@@ -25,7 +25,7 @@ BEGINS, ENDS, RENEWS = "term_begins", "term_ends", "term_renews"
 MADE = "contracts_with_terms"
 NEXT_DAYS = (-1, 7)
 """Days from the end of a contract to the start of the one that follows it."""
-QUARTER, DAYS_OF_MONTH, NEAR_DAYS = 3, 30.4375, 3
+YEAR, QUARTER, DAYS_OF_MONTH, NEAR_DAYS = 12, 3, 30.4375, 3
 """Terms are whole quarters, up to three days."""
 FEWEST_FOLLOWED, MANY, MOSTLY, NEARLY_ALL = 5, 0.25, 0.8, 0.95
 _WHO, _BETWEEN = "account_and_word", "\x1f"
@@ -81,7 +81,8 @@ def tell_renewals(guess: TableGuess, source: Source, end: str) -> None:
     terms = terms_of(table, account, start, end, kind)
     day = day_of(table, start, source)
     months = _months(terms, all_must_end=kind is None) if day is not None else {}
-    if day is not None and not months and not guess.a_row_a_term:
+    # An end that a status calls over is planned where it does not, and tells no term of others.
+    if day is not None and not months and guess.columns.get("ended_at") == end:
         lengths = _anniversaries(terms)
         if lengths:
             _part_into_terms(guess, source, (day, end, kind), lengths)
@@ -111,11 +112,17 @@ def tell_renewals(guess: TableGuess, source: Source, end: str) -> None:
 def _anniversaries(terms: pd.DataFrame) -> dict[str, int]:
     """Return after how many months contracts of each kind may end: those that run on over years."""
     found = {}
+    if terms["end"].notna().mean() >= NEARLY_ALL or are_followed(terms).sum() >= FEWEST_FOLLOWED:
+        # An end of a contract that runs is planned; what gives way to the next is a term already.
+        return {}
     for word, part in terms.groupby("word"):
         ended = part[part["end"].notna()]
-        for length in (12, 6, 3):
+        for length in (YEAR, YEAR // 2, QUARTER):
             whole = (_lengths(ended) / length).round() * length
             if len(ended) < FEWEST_FOLLOWED or not (whole > length).any():
+                continue
+            if length < YEAR and (whole % (2 * length) == 0).all():
+                # All of them are of the longer term, if of any.
                 continue
             if ((_days_off(ended, whole) <= NEAR_DAYS) & (whole > 0)).mean() >= MOSTLY:
                 found[str(word)] = length
