@@ -31,7 +31,8 @@ MOST_LEVELS = 50
 @cache
 def taken_names() -> frozenset[str]:
     """Return the columns that the feature table may have whatever the attributes are."""
-    return frozenset({"segment", *KEYS, *(signal.name for signal in every_signal())})
+    # An account's plan is taken for that of its contracts.
+    return frozenset({"segment", *KEYS, *(signal.name for signal in every_signal())}) - {"plan"}
 
 
 def attributes_of(guess: TableGuess, table: ir.Table) -> tuple[list[str], list[str], list[str]]:

@@ -51,7 +51,7 @@ def test_states_of_files_are_signals_over_time_and_the_first_describes(drafted: 
     # The list of those who left names each once, and is still no list of accounts.
     assert mapped.churn_events.source == "churned_customers"
     assert mapped.invoices.source == "bills"
-    assert mapped.accounts.attributes == ("account_plan",)
+    assert mapped.accounts.attributes == ("plan",)
     assert {"accounts_seats", "health"} <= {*project.settings.signals.own}
     assert doubts[0] == (
         "accounts has a file for each time, each of which tells all of ref again: of each the first"
@@ -59,7 +59,7 @@ def test_states_of_files_are_signals_over_time_and_the_first_describes(drafted: 
     )
     with open_company(project) as company:
         plans = company.tables["accounts"].cleaned.execute()
-        assert (len(plans), set(plans["account_plan"])) == (ROWS, {"small"})
+        assert (len(plans), set(plans["plan"])) == (ROWS, {"small"})
         told = company.tables["snapshots"].cleaned.execute()
         first = told[told["account_id"] == "K000"].sort_values("observed_at").iloc[0]
         assert (f"{first['observed_at']:%Y-%m-%d}", first["accounts_seats"]) == ("2024-02-01", 11)
