@@ -68,6 +68,8 @@ def joined_files(source: Source) -> Source:
 def file_states(source: Source) -> FileStates:
     """Tell the tables whose files repeat a state, and make one row of each key of them."""
     whole = [name for name in source.tables if KNOWN_FROM in source.tables[name].columns]
+    if not whole:
+        return FileStates(source, {}, (), [])
     keys = {name: _key(source.tables[name]) for name in whole}
     states = {name: key for name, key in keys.items() if key is not None}
     views: dict[str, View] = {}
@@ -97,6 +99,8 @@ def file_states(source: Source) -> FileStates:
 
 def guessed_without(source: Source, states: tuple[str, ...]) -> Source:
     """Return the tables among which roles are guessed: of states their one row alone."""
+    if not states:
+        return source
     kept = [name for name in source.tables if name not in states]
     return source.with_tables(Tables(kept, lambda name: source.tables[name]))
 
