@@ -15,7 +15,7 @@ from ibis.backends.duckdb import Backend
 from features.errors import DataError, first_line
 from features.sources.engines.duckdb import DuckBackend
 from features.sources.engines.engine import Engine
-from features.sources.files.listing import is_packed
+from features.sources.files.listing import DATABASE_SUFFIXES, is_packed
 from features.sources.files.plain_forms import TextTable
 from features.sources.lake.parts import PartedTable, versions_in
 from features.sources.lake.place import Folder
@@ -23,7 +23,6 @@ from features.sources.lake.tables import PlaceTables
 from features.sources.source import Source, Tables
 from features.sources.url import query_of
 
-DUCKDB_SUFFIXES = {".duckdb", ".ddb", ".db"}
 _ATTACHED = "company"
 
 
@@ -133,12 +132,12 @@ def _path_of(url: str, relative_to: Path, name: str = "") -> tuple[Path, dict[st
         place, _, query = place.partition("?")
         versions = versions_in(query_of(query))
     path = relative_to / place
-    is_file = path.is_file() and (path.suffix.lower() in DUCKDB_SUFFIXES or is_packed(path))
+    is_file = path.is_file() and (path.suffix.lower() in DATABASE_SUFFIXES or is_packed(path))
     if path.is_dir() or is_file:
         return path, versions
     raise DataError(
         f"The source '{url}' is neither a folder, a workbook or archive nor a DuckDB file"
-        f" ({', '.join(sorted(DUCKDB_SUFFIXES))}) under '{relative_to}';"
+        f" ({', '.join(sorted(DATABASE_SUFFIXES))}) under '{relative_to}';"
         f" correct source{'.' + name if name else ''}.url"
     )
 

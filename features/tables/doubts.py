@@ -12,8 +12,10 @@ from features.sources.files.plain_forms import without_missing_words
 from features.tables.cleaning import CleanTable
 from features.tables.mapping.finding import Finding
 
-_CURRENCY = re.compile(r"(^|_)(currency|ccy|iso_currency|currency_code)(_|$)", re.I)
-_STATUS = re.compile(r"(^|_)(status|state)$", re.I)
+_CURRENCY = re.compile(
+    r"(^|_)(currency|ccy|iso_currency|devise|divisa|moneda|valuta|währung)(_|$)", re.I
+)
+_STATUS = re.compile(r"(^|_)(status|state|statut|estado|stato)$", re.I)
 VOID_WORDS = (
     *("void", "voided", "draft", "deleted", "cancelled", "canceled", "credited", "reversed"),
 )
@@ -24,8 +26,8 @@ NEVER_PAID_WORDS = (
 )
 """Of a contract: it never began."""
 _ROWS_OWN = frozenset({
-    "status", "state", "subscription", "contract", "license", "membership", "sub", "invoice",
-    "bill", "row", "record",
+    "status", "state", "statut", "estado", "stato", "subscription", "contract", "license",
+    "membership", "sub", "invoice", "bill", "row", "record",
 })  # fmt: skip
 """Words of a column that says what a row itself is, and not how paying, health or risk stand."""
 MONEY = ("mrr", "amount")

@@ -76,6 +76,7 @@ def write_draft(
         When the source cannot be read.
     """
     from features.sources.opening import open_source
+    from pipelines.setup.deriving.file_states import joined_files
 
     if target.exists() and not force:
         raise SettingsError(
@@ -86,7 +87,8 @@ def write_draft(
     url, parts = places(str(place))
     written = None if url is None else as_written(str(place), target)
     shown = Place(written, encoding)
-    with open_source(url, Path(), encoding, parts=parts) as source:
+    with open_source(url, Path(), encoding, parts=parts) as opened:
+        source = joined_files(opened)
         _refuse_many(source)
         models = "mlruns" if registry is None else relative(registry, target)
         try:
@@ -156,6 +158,9 @@ def draft(
     from features.packs.pack import known_packs
     from features.packs.recognition import changed_layouts
     from features.packs.views import View, with_views
+    from pipelines.setup.deriving.file_states import file_states, guessed_without
+    from pipelines.setup.deriving.merged_accounts import follow_mergers
+    from pipelines.setup.deriving.month_columns import month_of
     from pipelines.setup.drafting.attributes import (
         attributes_of,
         common_features,
@@ -163,7 +168,6 @@ def draft(
         owner_among,
     )
     from pipelines.setup.drafting.measures import draft_measures
-    from pipelines.setup.drafting.month_columns import month_of
     from pipelines.setup.guessing.guess import guess_tables
     from pipelines.setup.guessing.leaving import churn_doubts
 
@@ -176,14 +180,22 @@ def draft(
         guesses, left, source = arranged.guesses, arranged.left, arranged.source
         sections, notes = arranged.sections, arranged.notes
     else:
-        guesses, left = guess_tables(source, hints_of(answers))
+        repeated = file_states(source)
+        source, made, notes = repeated.source, dict(repeated.views), [*repeated.notes]
+        alone = guessed_without(source, repeated.states)
+        guesses, left = guess_tables(alone, hints_of(answers))
         if not any(each.name in TELLING and not each.missing for each in guesses):
-            made, table, note = _made_contracts(source, guesses)
-            if made:
-                source = with_views(source, made)
-                guesses, left = guess_tables(source, hints_of(answers))
+            contracts, table, note = _made_contracts(alone, guesses)
+            if contracts:
+                source, made = with_views(source, contracts), made | contracts
+                guesses, left = guess_tables(
+                    guessed_without(source, repeated.states), hints_of(answers)
+                )
                 left = [each for each in left if each not in (table, *made)]
                 notes.append(note)
+        merged = follow_mergers(guesses, source)
+        source, made = with_views(source, merged), made | merged
+        left = [*left, *repeated.states]
         guesses, left, measured = draft_measures(guesses, left, source)
         for guess in guesses:
             if guess.name == "accounts":
@@ -265,7 +277,7 @@ def draft(
 def _made_contracts(source: Source, guesses: list[TableGuess]) -> tuple[dict[str, View], str, str]:
     """Make contracts of columns for months, deals or bills: the view, its table, what to check."""
     from features.packs.views import View
-    from pipelines.setup.drafting import deals, month_columns, monthly_bills
+    from pipelines.setup.deriving import deals, month_columns, monthly_bills
 
     paid = month_columns.month_columns(source)
     if paid is not None:

@@ -15,6 +15,9 @@ FILE_SUFFIXES = (".parquet", *TEXT_SUFFIXES, *JSON_SUFFIXES)
 PACKED_SUFFIXES = (".xlsx", ".xlsm", ".zip")
 """Of workbooks and archives, which may hold several tables."""
 
+DATABASE_SUFFIXES = (".duckdb", ".ddb", ".db")
+"""Of files that hold tables of a database."""
+
 
 def table_files(
     folder: Path, beside: Collection[str] = (), *, beside_packed: bool = False
@@ -39,9 +42,9 @@ def table_files(
         parts = [f"{part.name}/" for part in sorted(folder.iterdir()) if _holds_tables(part)]
         others = unread_files(folder) + parts
         held = f" (it holds {sample(others)})" if others else ""
-        raise DataError(
-            f"The folder '{folder}' holds no Parquet or CSV file{held}; correct source.url"
-        )
+        database = next((name for name in others if name.endswith(DATABASE_SUFFIXES)), None)
+        step = f"name the file itself, '{folder / database}'" if database else "correct source.url"
+        raise DataError(f"The folder '{folder}' holds no Parquet or CSV file{held}; {step}")
     return found
 
 

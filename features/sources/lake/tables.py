@@ -22,6 +22,7 @@ from features.sources.files.listing import (
     unread_folders,
 )
 from features.sources.files.packed import TableFile, unpacked_in
+from features.sources.files.periods import parts_by_table, table_of_parts, text_of_parts
 from features.sources.files.plain_forms import TextTable
 from features.sources.lake.opening import lake_tables
 from features.sources.lake.parts import PartedTable, file_part
@@ -81,10 +82,16 @@ class PlaceTables:
             self.unread = sorted([*self.unread, *broken, *others])
         else:
             self._files, self.unread = _bucket_files(place, listed, self._folders)
+        # What they have together; each is a table of its own still.
+        self.joined = parts_by_table([*self._files, *self._folders])
+        self.joined = {
+            name: parts for name, parts in self.joined.items() if parts.keys() <= self._files.keys()
+        }
         self.texts = cache(self._texts)
         self.parted = cache(self._parted)
 
     def __iter__(self) -> Iterator[str]:
+        yield from self.joined
         yield from self._files
         yield from self._folders
 
@@ -93,6 +100,9 @@ class PlaceTables:
         texts = self.texts(name)
         if texts is not None:
             return texts.typed()
+        if name in self.joined:
+            parts = self.joined[name]
+            return self._connection.table(table_of_parts(self._connection, parts, self.read))
         if name in self._files and is_json_file(self._files[name]()):
             return read_json_file(self._connection, self._files[name]())
         parted = self.parted(name)
@@ -101,6 +111,8 @@ class PlaceTables:
 
     def _texts(self, name: str) -> TextTable | None:
         """Return the texts of a table that was written as text, None of another."""
+        if name in self.joined:
+            return text_of_parts(self._connection, self.joined[name], self.texts)
         if name not in self._files:
             return None
         file, packed = self._files[name](), self._packed.get(name)
@@ -128,6 +140,8 @@ class PlaceTables:
         """Return the parts of a table of Parquet files, None of another."""
         if name in self._folders:
             return self._folders[name]()
+        if name in self.joined:
+            return None
         file = self._files[name]()
         if (
             is_text_file(file)

@@ -122,11 +122,9 @@ def _scores(project: Project, account_id: str) -> Iterator[dict[str, object]]:
         with open_store(project, read_only=True) as store:
             erasures = store.erasures()
             for run in store.runs():
-                for row in (
-                    store.scores(run, accounts=[account_id], columns=SHOWN).read_all().to_pylist()
-                ):
                 let_go = reasons_note(erasures, run)
-                for row in store.scores(run, accounts=[account_id]).read_all().to_pylist():
+                rows = store.scores(run, accounts=[account_id], columns=SHOWN)
+                for row in rows.read_all().to_pylist():
                     yield {
                         "outcome": run.key.outcome,
                         "as_of": run.key.as_of,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
-from features.build import KEYS
+from features.build import KEYS, every_signal
 from features.builders.owners import names_owner
 from features.catalog import signal_name
 from pipelines.setup.guessing.evidence import MOST_COLUMNS
@@ -16,7 +17,7 @@ from pipelines.setup.guessing.names import (
     OUTCOME_WORDS,
     SENSITIVE_WORDS,
 )
-from pipelines.setup.guessing.sql import in_language_of, named, table_named
+from pipelines.setup.guessing.sql import base_of, named, read_by
 from pipelines.setup.guessing.words import plain, words_of
 
 if TYPE_CHECKING:
@@ -26,8 +27,13 @@ if TYPE_CHECKING:
     from pipelines.setup.guessing.columns import TableGuess
 
 MOST_LEVELS = 50
-TAKEN = frozenset({"segment", *KEYS})
-"""Columns of the feature table that are no signals."""
+
+
+@cache
+def taken_names() -> frozenset[str]:
+    """Return the columns that the feature table may have whatever the attributes are."""
+    # An account's plan is taken for that of its contracts.
+    return frozenset({"segment", *KEYS, *(signal.name for signal in every_signal())}) - {"plan"}
 
 
 def attributes_of(guess: TableGuess, table: ir.Table) -> tuple[list[str], list[str], list[str]]:
@@ -90,15 +96,15 @@ def name_apart(guess: TableGuess, source: Source) -> None:
 
     No signal may be called so; a person would have to write that view to train at all.
     """
-    taken = [name for name in guess.unused if signal_name(name) in TAKEN]
+    taken = [name for name in guess.unused if signal_name(name) in taken_names()
+             and not OUTCOME_WORDS.search(_parted(name))]  # fmt: skip
     if not taken or guess.view is not None or source.about(guess.source).today_only:
         guess.unused = [name for name in guess.unused if name not in taken]
         return
     fresh = {name: f"account_{signal_name(name)}" for name in taken}
     columns = ", ".join(f"s.{named(name)} AS {named(other)}" for name, other in fresh.items())
-    sql = f"SELECT s.*, {columns} FROM {table_named(guess.source)} AS s"
-    guess.view, guess.made_from = in_language_of(source, sql), guess.source
-    guess.source = "accounts_named"
+    sql = f"SELECT s.*, {columns} FROM {base_of(guess)} AS s"
+    read_by(guess, source, "accounts_named", sql)
     guess.unused = [fresh.get(name, name) for name in guess.unused]
     listed = ", ".join(f"{name} is read as {other}" for name, other in fresh.items())
     guess.notes.append(f"{listed}, as the feature table has a column of that name")

@@ -15,7 +15,9 @@ import sqlglot.expressions as sge
 
 from features.builders.owners import names_owner
 from features.catalog import Direction, Group, signal_name
+from features.sources.files.periods import KNOWN_FROM
 from features.tables.mapping.ends import Period
+from pipelines.setup.drafting.attributes import taken_names
 from pipelines.setup.drafting.toml_text import quoted
 from pipelines.setup.guessing.columns import TableGuess
 from pipelines.setup.guessing.evidence import FEWEST_EVENTS, FEWEST_ROWS, earliest, first_times
@@ -111,6 +113,9 @@ def draft_measures(
         if each.name == "usage_events" and each.source in {one.source for one in found}:
             each.covers = next(one.covers for one in found if one.source == each.source)
     taken = {each.source for each in chosen}
+    # What is told again and again says it better than an attribute.
+    measured = {name for each in chosen for name in each.columns}
+    accounts.unused = [name for name in accounts.unused if name not in measured]
     return [*rest, guess], [name for name in left if name not in taken], _entries(chosen)
 
 
@@ -123,28 +128,32 @@ def _measuring(
         return None
     wanted = [guess.columns.get("account_id")] if guess is not None else []
     account = next((each for each in [*wanted, *accounts] if each in table.columns), None)
-    times = times_of(table) if account is not None else []
+    is_state = KNOWN_FROM in table.columns
+    times = [KNOWN_FROM] if is_state else times_of(table) if account is not None else []
     if account is None or len(times) != 1:
         return None
     rows = first_times(table, times, account)
     columns = [each for each in table.columns if each not in (account, *times)]
-    columns = [each for each in columns if _is_measure(source, name, each)]
+    columns = [each for each in columns if _is_measure(source, name, each, is_state)]
     if len(rows) < FEWEST_ROWS or rows[times[0]].isna().any() or not columns:
         return None
     alone = 1 - rows.duplicated([times[0], "account"]).mean()
     if len(rows) / rows["account"].nunique() < FEWEST_EVENTS or alone < ALONE:
         return None
     began = earliest(rows, times)
-    covers = None if "end" in "_".join(words_of(began)) else _period(rows, began)
+    covers = None if is_state or "end" in "_".join(words_of(began)) else _period(rows, began)
     gaps = _has_gaps(rows, began)
     return Measuring(name, account, began, tuple(columns[:MOST_MEASURES]), covers, gaps)
 
 
-def _is_measure(source: Source, table: str, column: str) -> bool:
+def _is_measure(source: Source, table: str, column: str, is_state: bool) -> bool:
     kind = source.tables[table][column].type()
     words = words_of(column)
     if not kind.is_numeric() or kind.is_boolean() or NUMBERS & set(words) or names_owner(column):
         return False
+    if is_state:
+        # A file that was written then knew nothing of how it ended.
+        return plain(column) != "id"
     # Of an account "active" tells how it ended; of users and days it is what is measured.
     told = "_".join(word for word in words if word != "active" or len(words) == 1)
     return not (OUTCOME_WORDS.search(told) or MUTABLE_WORDS.search(told) or plain(column) == "id")
@@ -176,7 +185,7 @@ def _mapped(tables: Sequence[Measuring]) -> TableGuess:
     first = tables[0]
     guess = TableGuess("snapshots", first.source, covers=first.covers)
     guess.columns = {"account_id": first.account, "observed_at": first.time}
-    if len(tables) > 1:
+    if len(tables) > 1 or _named(tables, first) != [*first.columns]:
         guess.source, guess.view = VIEW, _view(tables)
         guess.columns = {"account_id": "account_id", "observed_at": "observed_at"}
     listed = " and of ".join(each.source for each in tables)
@@ -206,6 +215,7 @@ def _view(tables: Sequence[Measuring]) -> str:
 def _named(tables: Sequence[Measuring], table: Measuring) -> list[str]:
     """Call a column as its table does, or by the table too where two are called alike."""
     others = {signal_name(name) for other in tables if other is not table for name in other.columns}
+    others |= taken_names()
     return [
         f"{table.source}_{name}" if signal_name(name) in others else name for name in table.columns
     ]

@@ -17,6 +17,7 @@ from features.packs.verbs import plain
 from features.sources.files.listing import table_files
 from features.tables.mapping.contract import CONTRACT
 from features.tables.mapping.mapping import TableMapping
+from pipelines.setup.drafting.currencies import currencies_in
 from pipelines.setup.guessing.columns import Hints, TableGuess
 from pipelines.setup.guessing.guess import guess_tables
 
@@ -276,8 +277,13 @@ class Arranged:
 def arrange(source: Source, vendors: Sequence[Found], answers: Answers) -> Arranged:
     """Choose who fills which table, and link the vendors to the accounts."""
     own = {name: source.tables[name] for name in own_tables(source, vendors)}
-    guesses, left = guess_tables(source.with_tables(own), hints_of(answers)) if own else ([], [])
-    complete = {guess.name: guess for guess in guesses if not guess.missing}
+    # What has no telling name is known by how it points at the accounts.
+    hub = _hub(vendors, answers) if "accounts" not in own else None
+    seen = own | ({hub: source.tables[hub]} if hub is not None else {})
+    guesses, left = guess_tables(source.with_tables(seen), hints_of(answers)) if own else ([], [])
+    complete = {guess.name: guess for guess in guesses if not guess.missing and not
+                {hub} & {guess.source, guess.made_from}}  # fmt: skip
+    left = [name for name in left if name != hub]
     notes: list[str] = []
     currencies = currencies_of(source, vendors)
     currency = answers.currency or next(iter(currencies), "usd")
@@ -329,6 +335,21 @@ def arrange(source: Source, vendors: Sequence[Found], answers: Answers) -> Arran
     return Arranged(chosen, arranged, sections, notes, left)
 
 
+def currencies_of(source: Source, vendors: Sequence[Found]) -> list[str]:
+    """List the currencies of vendors' amounts, the most frequent first."""
+    return currencies_in(source, [table for each in vendors if each.pack.reads_money
+                                  for table in each.recognised.tables.values()])  # fmt: skip
+
+
+def _hub(vendors: Sequence[Found], answers: Answers) -> str | None:
+    """Return the table that a vendor's accounts are read from, None where none is read as it is."""
+    guess, _ = _provider("accounts", None, vendors, answers.accounts)
+    for each in vendors:
+        if guess is not None and guess.source == f"{each.section}.accounts":
+            return each.recognised.tables.get(each.pack.tables["accounts"].source)
+    return None
+
+
 def _provider(
     name: str, own: TableGuess | None, vendors: Sequence[Found], asked: str | None
 ) -> tuple[TableGuess | None, list[str]]:
@@ -352,28 +373,6 @@ def _provider(
     guess = TableGuess(name, f"{able[0].section}.{name}")
     guess.unused = list(able[0].pack.attributes) if name == "accounts" else []
     return guess, [each.section for each in able[1:]]
-
-
-def currencies_of(source: Source, vendors: Sequence[Found]) -> list[str]:
-    """List the currencies of amounts, the most frequent first."""
-    counts: dict[str, int] = {}
-    for each in vendors:
-        if not each.pack.reads_money:
-            continue
-        for table in each.recognised.tables.values():
-            rows = source.tables[table]
-            column = next((c for c in rows.columns if plain(c) in CURRENCY_NAMES), None)
-            if column is None:
-                continue
-            codes = rows[column].cast("string").lower()
-            listed = rows.select(code=codes).group_by("code").aggregate(n=lambda t: t.count())
-            for code, n in listed.filter(listed.code.notnull()).execute().values.tolist():
-                if len(str(code)) == 3:
-                    counts[str(code)] = counts.get(str(code), 0) + int(n)
-    return sorted(counts, key=lambda code: (-counts[code], code))
-
-
-CURRENCY_NAMES = ("currency", "currencycode")
 
 
 def _section(found: Found, vendor: Vendor) -> str:

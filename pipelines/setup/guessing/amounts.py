@@ -44,9 +44,12 @@ _UNIT = re.compile("(^|_)(unit|per|each)(_|$)|^(plan|price)_+amount", re.I)
 _QUANTITY = re.compile("(^|_)(quantity|qty|seats?|licen[cs]es?|units|menge|cantidad)(_|$)", re.I)
 _CENTS = re.compile("(^|_)(cents?|minor|pence|minor_units?)(_|$)", re.I)
 _RAW_PRICE = re.compile(r"(^|_)(unit_amount|unit_price_amount|(plan|price)_+amount|amount)$", re.I)
-_CYCLE = re.compile("frequency|interval|cycle|period|months|term|cadence", re.I)
-_CURRENCY = re.compile("(^|_)(currency|ccy|iso_currency|currency_code)(_|$)", re.I)
+_CYCLE = re.compile("frequency|interval|cycle|p[eé]riod|months|term|cadence|dur[ée]e", re.I)
+_CURRENCY = re.compile(
+    "(^|_)(currency|ccy|iso_currency|currency_code|devise|divisa|moneda|valuta|währung)(_|$)", re.I
+)
 _COMMAS = r"-?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?"
+_BLANKS = " \u00a0\u202f"
 _COUNTED_MONTHS = {1, 3, 6, 12, 24, 36}
 _WHOLE_PRICES = (0, 50, 90, 95, 99)
 LEAST_HUNDREDTHS = 500
@@ -293,6 +296,11 @@ def number_of(table: ir.Table, column: str, alias: str) -> str | None:
     values = [str(each) for each in texts.limit(1000).execute()["v"]]
     if values and all(re.fullmatch(r"-?\d+(\.\d+)?", each) for each in values):
         return f"CAST({written} AS DOUBLE)"
+    if any(blank in each for each in values for blank in _BLANKS):
+        # Thousands may be parted by a blank, which mostly is one that does not break a line.
+        values = [re.sub(f"[{_BLANKS}]", "", each) for each in values]
+        for blank in _BLANKS:
+            written = f"REPLACE({written}, {literal(blank)}, '')"
     has_commas = any("," in each for each in values)
     if has_commas and all(re.fullmatch(_COMMAS, each) for each in values):
         return f"CAST(REPLACE(REPLACE({written}, '.', ''), ',', '.') AS DOUBLE)"

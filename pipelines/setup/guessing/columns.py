@@ -237,6 +237,7 @@ def _find_times(guess: TableGuess, table: ir.Table) -> None:
 
 
 _NO_END = re.compile("trial|renew|next|period|bill|paid|pause|due|request|notice|sign|first", re.I)
+WRITTEN_TOGETHER = 0.9
 """Times of a contract that say nothing of its end."""
 _AN_END = re.compile(
     "(?<![lpv])end(?!er|or|ar)|cancel|terminat|expir|churn|until|clos|stop|revok|valid_to", re.I
@@ -249,13 +250,19 @@ def _take_end(
     """Take the time that some rows lack for the end: of several the one called so, and latest."""
     called = [name for name in later if _AN_END.search(name)]
     listed = called or ([] if must_be_called else later)
-    if not listed or (len(listed) > 1 and not called):
+    if not listed or (len(listed) > 1 and not called and not _are_written_together(rows[listed])):
         return
     best = max(listed, key=lambda name: (rows[name].median(), -listed.index(name)))
     others = [name for name in listed if name != best]
     why = f"the latest of {', '.join([best, *others])}" if others else "the other time"
     guess.notes.append(f"{best} is {why}, which some rows lack, so it is ended_at")
     _take(guess, "ended_at", best)
+
+
+def _are_written_together(rows: pd.DataFrame) -> bool:
+    """Whether the same rows have all of some times, as of a notice and the end that it brings."""
+    some = rows[rows.notna().any(axis=1)]
+    return bool(len(some) and some.notna().all(axis=1).mean() >= WRITTEN_TOGETHER)
 
 
 def _say(guess: TableGuess, origin: str, name: str, why: str) -> None:

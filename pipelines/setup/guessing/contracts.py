@@ -21,7 +21,7 @@ from pipelines.setup.guessing.amounts import (
 )
 from pipelines.setup.guessing.evidence import first_times, is_epoch, time_columns
 from pipelines.setup.guessing.keys import Keys
-from pipelines.setup.guessing.sql import in_language_of, named, same_text, table_named
+from pipelines.setup.guessing.sql import named, read_by, same_text, table_named
 from pipelines.setup.guessing.words import words_of
 
 if TYPE_CHECKING:
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 _TRIAL_END = re.compile("trial.*(end|until|expire|_to$)|(end|until).*trial", re.I)
 _TRIAL = re.compile("(^|_)trial(_|$)", re.I)
+_TRIAL_WORD = r"(^|[^a-z])(free.?)?trial([^a-z]|$)"
+_SORT = re.compile("(^|_)(plan|tier|product|offer|type|kind|edition|package)(_|$)", re.I)
+MOST_WORDS = 10
 _PAID_FROM = re.compile(
     r"(^|_)(convert\w*|conversion|paid|first_pa(id|yment)|subscribed|paying)(_|$)", re.I
 )
@@ -75,6 +78,8 @@ def drop_what_is_none(guess: TableGuess, table: ir.Table, *, trials: bool) -> No
             guess.notes.append(f"rows that are tests or the company's own are left out, by {name}")
         elif guess.name == "subscriptions" and not trials and _TRIAL.search(words):
             _drop_flagged_trials(guess, table, name)
+        elif guess.name == "subscriptions" and not trials and _SORT.search(words):
+            _drop_trials_by_word(guess, table, name)
 
 
 def _has_versions(table: ir.Table, name: str, test: str) -> bool:
@@ -99,14 +104,11 @@ def _flagged(table: ir.Table, name: str, *, of: bool) -> bool:
 
 def _drop_flagged_trials(guess: TableGuess, table: ir.Table, name: str) -> None:
     """Leave out flagged rows where they were short: a flag may also say that a trial was had."""
-    start, end = guess.columns.get("started_at"), guess.columns.get("ended_at")
-    if not start or not end or not _flagged(table, name, of=True):
+    if not _flagged(table, name, of=True):
         return
-    rows = first_times(table.filter(flag(table[name])), [start, end])
-    days = (rows[end] - rows[start]).dt.days
-    short = float((days <= LONGEST_TRIAL_DAYS).mean()) if len(rows) else 0.0
-    if short < MOSTLY and _is_free(guess, table, name):
-        short = 1.0
+    short = _share_of_short(guess, table, flag(table[name]).fill_null(False))
+    if short is None:
+        return
     if short >= MOSTLY:
         guess.keep.append((name, "is_not", True))
         guess.notes.append(f"rows that {name} calls a trial are left out (else --trials)")
@@ -116,12 +118,42 @@ def _drop_flagged_trials(guess: TableGuess, table: ir.Table, name: str) -> None:
         )
 
 
-def _is_free(guess: TableGuess, table: ir.Table, name: str) -> bool:
+def _drop_trials_by_word(guess: TableGuess, table: ir.Table, name: str) -> None:
+    """Leave out rows whose plan or kind is called a trial, where they were short or free."""
+    if not table[name].type().is_string():
+        return
+    word = table[name].strip().lower()
+    called = table.select(w=word).filter(lambda t: t.w.re_search(_TRIAL_WORD)).distinct()
+    words = sorted(map(str, called.limit(MOST_WORDS).execute()["w"]))
+    if not words or len(words) == MOST_WORDS:
+        return
+    short = _share_of_short(guess, table, word.isin(words).fill_null(False))
+    if short is not None and short >= MOSTLY:
+        guess.keep.append((name, "not_in", words))
+        guess.notes.append(f"rows whose {name} is {', '.join(words)} are left out (else --trials)")
+
+
+def _share_of_short(
+    guess: TableGuess, table: ir.Table, are_trials: ir.BooleanValue
+) -> float | None:
+    """Return how many of some rows were as short as trials are, or cost nothing as no other does.
+
+    None where there is no start, no end or no such row, or no other one.
+    """
+    start, end = guess.columns.get("started_at"), guess.columns.get("ended_at")
+    facts = table.aggregate(those=are_trials.sum(), others=(~are_trials).sum()).execute().iloc[0]
+    if not start or not end or not facts["those"] or not facts["others"]:
+        return None
+    rows = first_times(table.filter(are_trials), [start, end])
+    short = float(((rows[end] - rows[start]).dt.days <= LONGEST_TRIAL_DAYS).mean())
+    return 1.0 if _is_free(guess, table, are_trials) else short
+
+
+def _is_free(guess: TableGuess, table: ir.Table, is_flagged: ir.BooleanValue) -> bool:
     """Whether what is flagged costs nothing, and the others something: nobody ended it."""
     price = guess.columns.get("mrr")
     if not price or not table[price].type().is_numeric():
         return False
-    is_flagged = flag(table[name]).fill_null(False)
     facts = table.aggregate(
         free=table[price].max(where=is_flagged), paid=table[price].min(where=~is_flagged)
     ).execute().iloc[0]  # fmt: skip
@@ -207,7 +239,7 @@ def make_contracts(
         if start:
             columns.append(f"{start} AS {FROM}")
     sql = f"SELECT {', '.join(columns)} FROM {table_named(guess.source)} AS s{joins}{where}"
-    guess.view = in_language_of(source, sql)
+    read_by(guess, source, MADE, sql)
     if price is not None:
         guess.columns |= {"mrr": AMOUNT} | ({"currency": CURRENCY} if price.currency else {})
         doubt = "; whole numbers are taken for hundredths (else --no-hundredths)"
@@ -217,9 +249,7 @@ def make_contracts(
             guess.notes.append(f"{off[0]} is not taken off mrr, as nothing says how long it holds")
     if f"AS {FROM}" in sql:
         guess.columns["started_at"] = FROM
-    used = [part.table for part in parts[1:]]
-    guess.made_from, guess.source = guess.source, _free(source, MADE)
-    return used
+    return [part.table for part in parts[1:]]
 
 
 class _Trial:
@@ -350,9 +380,3 @@ def _is_settled(note: str, price: Price | None, trial: _Trial | None) -> bool:
     if trial is not None and "says when a trial ends" in note:
         return True
     return price is not None and ("holds hundredths" in note)
-
-
-def _free(source: Source, name: str) -> str:
-    while name in source.tables:
-        name += "_"
-    return name

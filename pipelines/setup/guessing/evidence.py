@@ -40,13 +40,16 @@ _ANY_NUMBER = r"^[-+]?[0-9][0-9.,]*$"
 MOST_ROWS = 5000
 FEWEST_ROWS = 20
 LONG_DAYS = 45.0
+AT_ONCE_SECONDS, SURELY = 600.0, 0.95
 MOST_CONTRACTS, FEWEST_EVENTS = 12.0, 5.0
-LONGEST_DUE_DAYS = 120.0
+SHORTEST_DUE_DAYS, LONGEST_DUE_DAYS = 7, 120.0
 MOST_CHURNS = 2.0
 _YEAR_FIRST, _MONTH_FIRST = r"^\d{4}", r"^\d{1,2}[-/.](1[3-9]|[23]\d)[-/.]"
 _MONTH, _QUARTER = r"^((?:19|20)\d{2})[-/. ]?(0[1-9]|1[0-2])$", r"^(\d{4})[-/ ]?[Qq]([1-4])$"
 _LEFT = re.compile("churn|cancel|lost|left|terminat|offboard", re.I)
 _TIME = CONTRACT["subscriptions"].column("ended_at")
+_AMOUNT = CONTRACT["invoices"].column("amount")
+FEW_TERMS, DAY_SECONDS = 3, 86_400
 
 
 def can_be(table: ir.Table, origin: str, column: Column) -> bool:
@@ -182,18 +185,28 @@ def role_of(table: ir.Table, account: str, named: str = "") -> str | None:
     full = [name for name in times if rows[name].notna().all()]
     part = [name for name in times if name not in full and rows[name].notna().any()]
     each = len(rows) / max(rows["account"].nunique(), 1)
+    if len(rows) == MOST_ROWS:
+        # The first of many rows are of many accounts, each of which has few of them.
+        whole = table.aggregate(rows=table.count(), those=table[account].nunique()).execute()
+        each = float(whole["rows"].iloc[0]) / max(int(whole["those"].iloc[0]), 1)
     amounts = [
-        name for name in table.columns if table[name].type().is_numeric() and name != account
+        name
+        for name in table.columns
+        if name not in (account, *times) and can_be(table, name, _AMOUNT)
     ]
     if not full:
         return None
     began = earliest(rows, full)
+    # When it was sent, received and stored is one moment.
+    full = [name for name in full if name == began or not _at_once(rows, began, name)]
     if len(full) == 1 and not part:
         if each <= MOST_CHURNS and _LEFT.search(" ".join((named, began))):
             return "churn_events"
         return "usage_events" if each >= FEWEST_EVENTS else None
     later = [name for name in full if name != began]
-    if later and amounts and _days(rows, began, later[0]) <= LONGEST_DUE_DAYS and part:
+    soon = bool(later) and _days(rows, began, later[0]) <= LONGEST_DUE_DAYS
+    # Of what is due after so many days nothing may say when it was paid.
+    if soon and amounts and (part or _is_agreed(rows, began, later[0])):
         return "invoices"
     ends = part or later
     if all(_days(rows, began, name) < LONG_DAYS for name in ends):
@@ -241,6 +254,20 @@ def _first_month(quarter: re.Match[str]) -> str:
 def earliest(rows: pd.DataFrame, times: list[str]) -> str:
     """Return the time that lies before the others in most rows; the first of equals."""
     return min(times, key=lambda name: (rows[name].median(), times.index(name)))
+
+
+def _is_agreed(rows: pd.DataFrame, start: str, end: str) -> bool:
+    """Whether days between two times are one of few numbers, of days and not of moments."""
+    days = (rows[end] - rows[start]).dropna().dt.total_seconds() / DAY_SECONDS
+    if not len(days) or days.mode().iloc[0] < SHORTEST_DUE_DAYS:
+        return False
+    usual = days.value_counts().index[:FEW_TERMS]
+    return bool((days.isin(usual) & (days % 1 == 0)).mean() >= READABLE)
+
+
+def _at_once(rows: pd.DataFrame, one: str, other: str) -> bool:
+    apart = (rows[other] - rows[one]).abs().dt.total_seconds()
+    return bool(apart.quantile(SURELY) <= AT_ONCE_SECONDS and apart.max() > 0)
 
 
 def _days(rows: pd.DataFrame, start: str, end: str) -> float:

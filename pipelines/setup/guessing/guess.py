@@ -18,9 +18,13 @@ from pipelines.setup.guessing.contracts import (
 from pipelines.setup.guessing.evidence import INCLUDED, role_of
 from pipelines.setup.guessing.keys import SURELY_INCLUDED, Keys, Reference
 from pipelines.setup.guessing.leaving import find_leaving
-from pipelines.setup.guessing.names import TABLE_NAMES
-from pipelines.setup.guessing.sql import in_language_of, named, table_named
-from pipelines.setup.guessing.unsaid import tell_failed_payments, tell_kind_of_survey
+from pipelines.setup.guessing.names import COLUMN_NAMES, TABLE_NAMES
+from pipelines.setup.guessing.sql import in_language_of, named, read_by, table_named
+from pipelines.setup.guessing.unsaid import (
+    read_satisfaction,
+    tell_failed_payments,
+    tell_kind_of_survey,
+)
 from pipelines.setup.guessing.words import by_name, table_words, words_of
 
 if TYPE_CHECKING:
@@ -107,8 +111,11 @@ def guess_tables(source: Source, hints: Hints = NO_HINTS) -> tuple[list[TableGue
     find_leaving(guesses, source, keys)
     if "invoices" in guesses:
         tell_failed_payments(guesses["invoices"], source)
+    if "tickets" in guesses:
+        read_satisfaction(guesses["tickets"], source)
     if "surveys" in guesses:
         tell_kind_of_survey(guesses["surveys"], source)
+    used += [each.account_via[0] for each in guesses.values() if each.account_via is not None]
     left = sorted(set(source.tables) - set(chosen.values()) - set(used))
     return [guesses[name] for name in CONTRACT if name in guesses], left
 
@@ -126,8 +133,10 @@ def _pays_by_account(paid: TableGuess, accounts: str, source: Source, keys: Keys
 def _named(source: Source, keys: Keys, guessed: Guess) -> dict[str, str]:
     """Choose tables that are called as a table of the contract."""
     chosen: dict[str, str] = {}
+    people = {table for table in source.tables if _lists_people(table, source, keys)}
     for name, synonyms in TABLE_NAMES.items():
         free = [table for table in source.tables if table not in chosen.values()]
+        free = [table for table in free if name != "subscriptions" or table not in people]
         found = by_name(free, (name, *synonyms))
         if name == "accounts" and found is not None:
             # Of several that are called so, the one that the others point at.
@@ -138,9 +147,17 @@ def _named(source: Source, keys: Keys, guessed: Guess) -> dict[str, str]:
     for name, synonyms in TABLE_NAMES.items():
         if name not in chosen:
             free = [table for table in source.tables if table not in chosen.values()]
+            free = [table for table in free if name != "subscriptions" or table not in people]
             found = _by_ending(free, (name, *synonyms), name, guessed)
             chosen |= {name: found} if found is not None else {}
     return chosen
+
+
+def _lists_people(table: str, source: Source, keys: Keys) -> bool:
+    """Whether a table says which person is of which account, and is no contract of either."""
+    person = by_name(source.tables[table].columns, ("user_id", *COLUMN_NAMES["user_id"]))
+    owners = {each.column: each.owner for each in keys.references if each.table == table}
+    return person in owners and len({*owners.values()}) > 1
 
 
 def _one_table_of_all(free: list[str], keys: Keys, guessed: Guess) -> dict[str, str]:
@@ -330,13 +347,14 @@ def _begin_with_contracts(guesses: dict[str, TableGuess], source: Source) -> Non
     if contracts.account_via is not None or not (kind.is_timestamp() or kind.is_date()):
         return
     account, table = named(contracts.columns["account_id"]), table_named(contracts.source)
-    accounts.view = in_language_of(
+    read_by(
+        accounts,
         source,
+        "accounts_of_contracts",
         f"SELECT a.*, f.began AS {BEGAN} FROM {table_named(accounts.source)} AS a LEFT JOIN"
         f" (SELECT {account} AS who, MIN({named(start)}) AS began FROM {table} GROUP BY {account})"
         f" AS f ON a.{named(key)} = f.who",
     )
-    accounts.made_from, accounts.source = accounts.source, "accounts_of_contracts"
     accounts.columns["created_at"], accounts.missing = BEGAN, []
     accounts.notes.append(
         f"no column says since when an account is one: it begins with its first row of"

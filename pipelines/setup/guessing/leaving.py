@@ -13,7 +13,7 @@ from features.tables.mapping.ends import NO_END
 from pipelines.setup.guessing.columns import PERIOD_ENDS, TableGuess
 from pipelines.setup.guessing.evidence import FEWEST_ROWS, MOST_ROWS, first_times, time_columns
 from pipelines.setup.guessing.keys import Keys
-from pipelines.setup.guessing.sql import in_language_of, literal, named, table_named
+from pipelines.setup.guessing.sql import base_of, literal, named, read_by
 from pipelines.setup.guessing.terms import (
     are_followed,
     end_where_none_follows,
@@ -211,11 +211,8 @@ def _end_what_is_over(guess: TableGuess, source: Source) -> None:
     if over is None:
         return
     column, test = over
-    base = f"({guess.view})" if guess.view is not None else table_named(guess.source)
-    sql = f"SELECT s.*, CASE WHEN {test} THEN s.{named(origin)} END AS {ENDED} FROM {base} AS s"
-    guess.view = in_language_of(source, sql)
-    if guess.made_from is None:
-        guess.made_from, guess.source = guess.source, _free(source, MADE)
+    ended = f"CASE WHEN {test} THEN s.{named(origin)} END AS {ENDED}"
+    read_by(guess, source, MADE, f"SELECT s.*, {ended} FROM {base_of(guess)} AS s")
     guess.columns["ended_at"] = ENDED
     if not end:
         guess.columns.pop("renewal_at", None)
@@ -282,12 +279,6 @@ def _over(
         ):
             return name, f"LOWER(CAST(s.{named(name)} AS TEXT)) IN ('true', '1', 'yes', 'y', 't')"
     return None
-
-
-def _free(source: Source, name: str) -> str:
-    while name in source.tables:
-        name += "_"
-    return name
 
 
 def churn_doubts(guesses: Mapping[str, TableGuess], source: Source) -> list[str]:

@@ -144,7 +144,7 @@ COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
         "monthly_charge",
         "monthly_rate",
     ),
-    "currency": ("currency_code", "iso_currency", "ccy", "waehrung"),
+    "currency": ("currency_code", "iso_currency", "ccy", "waehrung", "währung", "devise", "divisa"),
     "seats": ("seat_count", "licenses", "quantity", "users", "user_count", "heads"),
     "plan": ("plan_tier", "plan_name", "tier", "product"),
     "billing_period": (
@@ -152,7 +152,10 @@ COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
         "billing_cycle",
         "billing_interval",
         "term",
-        "billing_interval",
+        "interval",
+        "périodicité",
+        "periodicidad",
+        "abrechnungszeitraum",
     ),
     "auto_renew": ("auto_renew_flag", "autorenew", "auto_renewal"),
     "discount": ("discount_rate", "discount_share"),
@@ -269,6 +272,12 @@ COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
         "amount_billed",
         "billed_amount",
         "amount_paid",
+        "montant",
+        "montant_ttc",
+        "montant_ht",
+        "importe",
+        "importe_total",
+        "betrag",
     ),
     "failed_attempts": ("failed_payments", "attempts_failed", "retries"),
     "refunded_at": ("refund_date", "refunded_on"),
@@ -300,7 +309,7 @@ COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
     "recorded_at": ("ingested_at", "loaded_at", "_loaded_at"),
 }
 OUTCOME_WORDS = re.compile(
-    r"churn|attrit|cancel|lost|left|exit|status|terminat|(^|_)(in|de)?activ|closed|delet|suspend|"
+    r"churn|attrit|cancel|lost|left|exit|statu|lifecycle|terminat|(^|_)(in|de)?activ|closed|delet|suspend|"
     r"retain|retention|renewed|health|risk|(^|_)end(ed)?(_|$)|"
     # What was counted up to today, and how it all ended.
     r"(^|_)(final|results?|recency|lifetime|ltv|clv|latest|cumulative|balance|current|mrr|arr)(_|$)|"
@@ -310,7 +319,9 @@ OUTCOME_WORDS = re.compile(
 )
 """What an account became, or is today: known only after the dates a model learns from."""
 COUNTED_WORDS = re.compile(
-    r"tenure|_score$|(^|_)(tickets|complaints|logins|sessions|orders|purchases)(_count)?$", re.I
+    r"tenure|_score$|(^|_)(tickets|complaints|logins|sessions|orders|purchases)(_count)?$|"
+    r"(^|_)(ticket|complaint|login|session|order|purchase|user|member|event|invoice)s?_count$",
+    re.I,
 )
 """What was counted of an account up to today, where its row has no date."""
 MUTABLE_WORDS = re.compile(

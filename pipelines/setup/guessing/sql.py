@@ -9,6 +9,7 @@ import sqlglot.expressions as sge
 
 if TYPE_CHECKING:
     from features.sources.source import Source
+    from pipelines.setup.guessing.columns import TableGuess
 
 WRITTEN = "duckdb"
 """The language that pieces are written in, before they are turned into the engine's own."""
@@ -56,3 +57,18 @@ def same_text(source: Source, one: tuple[str, str, str], other: tuple[str, str, 
 def in_language_of(source: Source, sql: str) -> str:
     """Return a query in the language of the source's engine."""
     return sg.transpile(sql, read=WRITTEN, write=source.engine.connection.dialect)[0]
+
+
+def base_of(guess: TableGuess) -> str:
+    """Return what a further query of a guess reads: its table, or the query that makes it, SQL."""
+    return f"({guess.view})" if guess.view is not None else table_named(guess.source)
+
+
+def read_by(guess: TableGuess, source: Source, name: str, sql: str) -> None:
+    """Let a guess be read by a query from now on, under a name that no table has."""
+    guess.view = in_language_of(source, sql)
+    if guess.made_from is None:
+        guess.made_from = guess.source
+        while name in source.tables:
+            name += "_"
+        guess.source = name

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipelines.setup.guessing.evidence import first_times
-from pipelines.setup.guessing.sql import in_language_of, literal, named, table_named
+from pipelines.setup.guessing.sql import base_of, literal, named, read_by
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from features.sources.source import Source
     from pipelines.setup.guessing.columns import TableGuess
 
-RENEWS, MADE = "term_renews", "contracts_with_terms"
+BEGINS, ENDS, RENEWS = "term_begins", "term_ends", "term_renews"
+MADE = "contracts_with_terms"
 NEXT_DAYS = (-1, 7)
 """Days from the end of a contract to the start of the one that follows it."""
-QUARTER, DAYS_OF_MONTH, NEAR_DAYS = 3, 30.4375, 3
+YEAR, QUARTER, DAYS_OF_MONTH, NEAR_DAYS = 12, 3, 30.4375, 3
 """Terms are whole quarters, up to three days."""
 FEWEST_FOLLOWED, MANY, MOSTLY, NEARLY_ALL = 5, 0.25, 0.8, 0.95
 _WHO, _BETWEEN = "account_and_word", "\x1f"
@@ -33,6 +34,7 @@ _FORMATS = {
     r"\d{4}/\d{2}/\d{2}": "%Y/%m/%d",
     r"\d{1,2}\.\d{1,2}\.\d{4}": "%d.%m.%Y",
 }
+_SLASHES, MONTHS_OF_YEAR = r"(\d{1,2})/(\d{1,2})/\d{4}", 12
 
 
 def terms_of(
@@ -79,6 +81,12 @@ def tell_renewals(guess: TableGuess, source: Source, end: str) -> None:
     terms = terms_of(table, account, start, end, kind)
     day = day_of(table, start, source)
     months = _months(terms, all_must_end=kind is None) if day is not None else {}
+    # An end that a status calls over is planned where it does not, and tells no term of others.
+    if day is not None and not months and guess.columns.get("ended_at") == end:
+        lengths = _anniversaries(terms)
+        if lengths:
+            _part_into_terms(guess, source, (day, end, kind), lengths)
+            return
     if kind is not None and months:
         written = f"LOWER(TRIM(CAST(s.{named(kind)} AS TEXT)))"
         cases = " ".join(
@@ -93,16 +101,75 @@ def tell_renewals(guess: TableGuess, source: Source, end: str) -> None:
         value, lasting = f"s.{named(end)}", f"whole quarters, so that {end} was agreed beforehand"
     else:
         return
-    base = f"({guess.view})" if guess.view is not None else table_named(guess.source)
-    guess.view = in_language_of(source, f"SELECT s.*, {value} AS {RENEWS} FROM {base} AS s")
-    if guess.made_from is None:
-        guess.made_from, guess.source = guess.source, MADE
-        while guess.source in source.tables:
-            guess.source += "_"
+    read_by(guess, source, MADE, f"SELECT s.*, {value} AS {RENEWS} FROM {base_of(guess)} AS s")
     guess.columns["renewal_at"] = RENEWS
     guess.notes.append(
         f"terms of one account follow one another, so each renews as long after {start} as such"
         f" terms last: {lasting}"
+    )
+
+
+def _anniversaries(terms: pd.DataFrame) -> dict[str, int]:
+    """Return after how many months contracts of each kind may end: those that run on over years."""
+    found = {}
+    if terms["end"].notna().mean() >= NEARLY_ALL or are_followed(terms).sum() >= FEWEST_FOLLOWED:
+        # An end of a contract that runs is planned; what gives way to the next is a term already.
+        return {}
+    for word, part in terms.groupby("word"):
+        ended = part[part["end"].notna()]
+        for length in (YEAR, YEAR // 2, QUARTER):
+            whole = (_lengths(ended) / length).round() * length
+            if len(ended) < FEWEST_FOLLOWED or not (whole > length).any():
+                continue
+            if length < YEAR and (whole % (2 * length) == 0).all():
+                # All of them are of the longer term, if of any.
+                continue
+            if ((_days_off(ended, whole) <= NEAR_DAYS) & (whole > 0)).mean() >= MOSTLY:
+                found[str(word)] = length
+                break
+    return found
+
+
+def _part_into_terms(
+    guess: TableGuess, source: Source, columns: tuple[str, str, str | None], months: dict[str, int]
+) -> None:
+    """Read a contract that runs on as terms, each of which renews when the next one begins."""
+    day, end, kind = columns
+    table = source.tables[guess.made_from or guess.source]
+    ends = day_of(table, end, source)
+    if ends is None:
+        return
+    if kind is None:
+        term = f"INTERVAL {months['']} MONTH"
+    else:
+        written = f"LOWER(TRIM(CAST(s.{named(kind)} AS TEXT)))"
+        cases = " ".join(
+            f"WHEN {written} = {literal(word)} THEN INTERVAL {length} MONTH"
+            for word, length in months.items()
+        )
+        term = f"CASE {cases} END"
+    read_by(
+        guess,
+        source,
+        MADE,
+        f"WITH s AS (SELECT s.*, {day} AS first_day, {ends} AS last_day, {term} AS lasts FROM"
+        f" {base_of(guess)} AS s),"
+        " known AS (SELECT MAX(CASE WHEN last_day > first_day THEN last_day ELSE first_day END) AS"
+        " newest FROM s), d AS (SELECT 0 AS k UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL"
+        " SELECT 3), n AS (SELECT a.k + 4 * b.k + 16 * c.k AS k FROM d AS a CROSS JOIN d AS b"
+        " CROSS JOIN d AS c) SELECT s.*, CAST(CASE WHEN n.k = 0 THEN first_day ELSE"
+        f" first_day + lasts * n.k END AS DATE) AS {BEGINS}, CAST(CASE WHEN first_day + lasts *"
+        " (n.k + 1) < COALESCE(last_day, newest) THEN first_day + lasts * (n.k + 1) ELSE last_day"
+        f" END AS DATE) AS {ENDS}, CAST(first_day + lasts * (n.k + 1) AS DATE) AS {RENEWS} FROM s"
+        " CROSS JOIN known JOIN n ON n.k = 0 OR first_day + lasts * n.k <"
+        " COALESCE(last_day, newest)",
+    )
+    guess.columns |= {"started_at": BEGINS, "ended_at": ENDS, "renewal_at": RENEWS}
+    lasting = ", ".join(
+        f"{n} months{f' where {kind} is {word}' if kind else ''}" for word, n in months.items()
+    )
+    guess.notes.append(
+        f"contracts run on and end on whole terms alone, so that each renews after every {lasting}"
     )
 
 
@@ -180,9 +247,20 @@ def day_of(table: ir.Table, start: str, source: Source) -> str | None:
         return None
     text = table[start].strip()
     rows = table.select(v=text).filter(lambda t: t.v.notnull() & (t.v != ""))
-    for pattern, form in _FORMATS.items():
+    forms = _FORMATS | _slashes(rows.v, rows)
+    for pattern, form in forms.items():
         facts = rows.aggregate(all=rows.count(), so=rows.v.re_search(f"^{pattern}").sum()).execute()
         if 0 < int(facts["all"].iloc[0]) == int(facts["so"].iloc[0] or 0):
             day = f"REGEXP_EXTRACT(TRIM(s.{named(start)}), {literal(f'^{pattern}')})"
             return f"CAST(TRY_STRPTIME({day}, {literal(form)}) AS DATE)"
     return None
+
+
+def _slashes(text: ir.StringValue, rows: ir.Table) -> dict[str, str]:
+    """Return how days between slashes are written, where one beyond the twelfth tells it."""
+    parts = [text.re_extract(_SLASHES, place).try_cast("int64") for place in (1, 2)]
+    facts = rows.aggregate(first=parts[0].max(), second=parts[1].max()).execute().iloc[0]
+    first, second = (int(each) for each in facts.fillna(0))
+    if max(first, second) <= MONTHS_OF_YEAR or min(first, second) > MONTHS_OF_YEAR:
+        return {}
+    return {_SLASHES: "%d/%m/%Y" if first > second else "%m/%d/%Y"}

@@ -6,8 +6,9 @@ import re
 from typing import TYPE_CHECKING
 
 from pipelines.setup.guessing.evidence import first_times
-from pipelines.setup.guessing.sql import in_language_of, literal, named, table_named
-from pipelines.setup.guessing.words import words_of
+from pipelines.setup.guessing.names import COLUMN_NAMES
+from pipelines.setup.guessing.sql import base_of, literal, named, read_by
+from pipelines.setup.guessing.words import by_name, words_of
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -28,6 +29,17 @@ SURVEYS = {
 }
 """How a survey, or its score, may be called."""
 NPS_TOP, CSAT_TOP = 10, 5
+TICKETS_MADE, SCORE, MOST_WORDS = "tickets_rated", "satisfaction_score", 20
+_SATISFIED = {
+    5: "very good|great|amazing|excellent|very satisfied|good|satisfied|positive|happy"
+    "|😀|😃|😍|🙂|👍",
+    3: "ok|okay|neutral|fair|average|😐",
+    2: "poor|unhappy|dissatisfied|unsatisfied|🙁|☹️",
+    1: "bad|terrible|negative|awful|very dissatisfied|😡|😠|👎",
+}
+SATISFACTION = {word: score for score, words in _SATISFIED.items() for word in words.split("|")}
+"""Words for how satisfied somebody was, from 1 to 5."""
+NOT_ANSWERED = {"offered", "unoffered", "not offered", "none", "n/a", "no response", "unknown"}
 SURVEYS_MADE, KIND = "surveys_of_a_kind", "kind_of_survey"
 
 
@@ -70,12 +82,9 @@ def tell_failed_payments(guess: TableGuess, source: Source) -> None:
     words = ", ".join(map(literal, failing[state]))
     sql = (
         f"SELECT s.*, COALESCE(LOWER(TRIM(s.{named(state)})) IN ({words}), FALSE) AS {FAILED}"
-        f" FROM {table_named(guess.source)} AS s"
+        f" FROM {base_of(guess)} AS s"
     )
-    guess.view = in_language_of(source, sql)
-    guess.made_from, guess.source = guess.source, MADE
-    while guess.source in source.tables:
-        guess.source += "_"
+    read_by(guess, source, MADE, sql)
     guess.columns["failed"] = FAILED
     guess.notes.append(
         f"a payment whose {state} is {', '.join(failing[state])} failed on the day it was tried"
@@ -110,11 +119,8 @@ def tell_kind_of_survey(guess: TableGuess, source: Source) -> None:
     kind, why = (called[0], "by its name") if len(called) == 1 else _by_scale(source, guess, score)
     if not kind:
         return
-    sql = f"SELECT s.*, {literal(kind)} AS {KIND} FROM {table_named(guess.source)} AS s"
-    guess.view = in_language_of(source, sql)
-    guess.made_from, guess.source = guess.source, SURVEYS_MADE
-    while guess.source in source.tables:
-        guess.source += "_"
+    sql = f"SELECT s.*, {literal(kind)} AS {KIND} FROM {base_of(guess)} AS s"
+    read_by(guess, source, SURVEYS_MADE, sql)
     guess.columns["kind"] = KIND
     guess.missing.remove("kind")
     guess.notes.append(f"no column says which survey it was: {why} it is {kind}")
@@ -130,3 +136,28 @@ def _by_scale(source: Source, guess: TableGuess, score: str) -> tuple[str, str]:
     if CSAT_TOP < facts["top"] <= NPS_TOP:
         return "nps", why
     return ("csat", why) if 1 < facts["top"] <= CSAT_TOP else ("", "")
+
+
+def read_satisfaction(guess: TableGuess, source: Source) -> None:
+    """Read words and faces of satisfaction with a ticket as numbers up to 5."""
+    table = source.tables[guess.made_from or guess.source]
+    named_so = by_name(guess.unused, ("csat", *COLUMN_NAMES["csat"], "rating"))
+    if "csat" in guess.columns or named_so is None or not table[named_so].type().is_string():
+        return
+    word = table[named_so].strip().lower()
+    listed = table.select(w=word).filter(lambda t: t.w.notnull() & (t.w != "")).distinct()
+    words = {str(each) for each in listed.limit(MOST_WORDS).execute()["w"]}
+    if not words & SATISFACTION.keys() or not words <= SATISFACTION.keys() | NOT_ANSWERED:
+        return
+    cases = " ".join(
+        f"WHEN {literal(each)} THEN {SATISFACTION[each]}"
+        for each in sorted(words & SATISFACTION.keys())
+    )
+    sql = f"SELECT s.*, CASE LOWER(TRIM(s.{named(named_so)})) {cases} END AS {SCORE}"
+    read_by(guess, source, TICKETS_MADE, f"{sql} FROM {base_of(guess)} AS s")
+    guess.columns["csat"] = SCORE
+    guess.unused.remove(named_so)
+    guess.notes = [note for note in guess.notes if "is there for csat" not in note]
+    known = sorted(words & SATISFACTION.keys())
+    told = ", ".join(f"{each} is {SATISFACTION[each]}" for each in known)
+    guess.notes.append(f"{named_so} is satisfaction in words, of which {told}")

@@ -31,6 +31,8 @@ MONTHS = {
     "12 months": 12.0, "1 year": 12.0, "p1d": 12 / 365, "p1w": 12 / 52, "p1m": 1.0, "p3m": 3.0,
     "p6m": 6.0, "p12m": 12.0, "p1y": 12.0, "maand": 1.0, "maandelijks": 1.0, "jaar": 12.0,
     "jaarlijks": 12.0, "mensile": 1.0, "annuale": 12.0,
+    "mensuelle": 1.0, "trimestrielle": 3.0, "semestriel": 6.0, "semestrielle": 6.0,
+    "semestral": 6.0, "annuelle": 12.0,
     "annual": 12.0, "annually": 12.0, "jahr": 12.0, "jährlich": 12.0, "annuel": 12.0, "anual": 12.0,
 }  # fmt: skip
 """Words for an interval, in months."""

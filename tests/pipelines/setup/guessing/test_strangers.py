@@ -180,3 +180,69 @@ def test_words_around_what_a_column_says_are_no_obstacle() -> None:
     assert {core(name, "time", {"subscription", "contract"}) for name in alike} == {("start",)}
     assert by_core(["MRR ($)", "seats"], ["mrr"], "number", ()) == "MRR ($)"
     assert by_core(["opened at", "Opened (UTC)"], ["opened_at"], "time", ()) is None
+
+
+def test_a_list_of_people_is_no_contract_and_leads_to_the_account(drafted) -> None:
+    rows = {"orgs": company()["accounts"], "org_subscriptions": company()["contracts"]}
+    rows["orgs"][0] = ["id", "created_at"]
+    rows["org_subscriptions"][0] = ["org", "started_on", "ended_on"]
+    people = range(60)
+    rows["users"] = [["id", "created_at"], *([f"user-{n}", day(n)] for n in people)]
+    rows["memberships"] = [
+        ["user_id", "org", "joined_at", "left_at"],
+        *([f"user-{n}", f"K{n % ROWS:03}", day(n), day(300) if n % 2 else ""] for n in people),
+    ]
+    uses = [(f"user-{n % 60}", f"2023-04-{1 + n // 60:02}T10:00:0") for n in range(600)]
+    rows["tracks"] = [
+        ["userId", "event", "timestamp", "receivedAt"],
+        *([user, "open", f"{time}{n % 5}", f"{time}{n % 5 + 2}"]
+          for n, (user, time) in enumerate(uses)),
+    ]  # fmt: skip
+    settings, doubts = drafted(rows)
+    tables = settings.tables
+    assert tables.subscriptions.source == "org_subscriptions"
+    # What is received two seconds after it happened was opened and closed by nobody.
+    assert (tables.usage_events.source, tables.tickets) == ("tracks", None)
+    assert tables.usage_events.account_via.table == "memberships"
+    assert not any("fit nothing" in doubt and "memberships" in doubt for doubt in doubts)
+
+
+def test_a_plan_called_a_trial_is_no_contract(drafted) -> None:
+    rows = {"accounts": company()["accounts"], "contracts": company()["contracts"]}
+    rows["contracts"][0] = ["who", "start_date", "end_date", "plan", "mrr"]
+    rows["contracts"][1:] = [[*row, "basic", 9] for row in rows["contracts"][1:]]
+    rows["contracts"] += [[f"K{n:03}", day(n), day(n + 14), "Free Trial", 0] for n in range(ROWS)]
+    settings, doubts = drafted(rows)
+    (rule,) = settings.tables.subscriptions.keep
+    assert (rule.column, rule.outside) == ("plan", ("free trial",))
+    assert "contracts: rows whose plan is free trial are left out (else --trials)" in doubts
+
+
+def test_a_notice_beside_an_end_and_bills_nobody_is_said_to_have_paid_are_known(drafted) -> None:
+    rows = {"Clients": company()["accounts"]}
+    rows["Contrats"] = [
+        ["who", "Date de début", "Date de résiliation", "Date de fin"],
+        *([f"K{n:03}", day(n), *(["", ""] if n % 3 else [day(n + 150), day(n + 200)])]
+          for n in range(ROWS)),
+    ]  # fmt: skip
+    rows["Factures"] = [
+        ["who", "Émission", "Échéance", "Montant TTC"],
+        *([f"K{n % ROWS:03}", day(n), day(n + 30), 9.5] for n in range(ROWS * 6)),
+    ]
+    tables = drafted(rows)[0].tables
+    assert tables.subscriptions.columns["ended_at"] == "Date de fin"
+    assert tables.invoices.columns["due_at"] == "Échéance"
+    assert tables.invoices.columns["amount"] == "Montant TTC"
+
+
+def test_satisfaction_in_words_is_a_number(drafted) -> None:
+    rows = company()
+    words = ["Good", "bad", "offered"]
+    rows["tickets"] = [
+        ["who", "opened_at", "closed_at", "satisfaction"],
+        *([*row, words[n % 3]] for n, row in enumerate(rows["tickets"][1:])),
+    ]
+    kept = {name: rows[name] for name in ("accounts", "contracts", "tickets")}
+    settings, doubts = drafted(kept)
+    assert settings.tables.tickets.columns["csat"] == "satisfaction_score"
+    assert "tickets: satisfaction is satisfaction in words, of which bad is 1, good is 5" in doubts

@@ -197,3 +197,32 @@ def test_surveys_of_one_kind_are_called_so_by_name_or_scale(tmp_path: Path) -> N
     assert read == {
         name: (kind, why, [] if kind else ["kind"]) for name, (_, _, kind, why) in SURVEYS.items()
     }
+
+
+@pytest.mark.parametrize("form", [date.isoformat, lambda day: f"{day:%d/%m/%Y}"])
+def test_contracts_that_run_on_renew_on_the_anniversaries_on_which_others_end(
+    tmp_path: Path, form: Form
+) -> None:
+    people: list[list[Any]] = [["customer_id", "signup_date"]]
+    rows: list[list[Any]] = [["customer_id", "start", "end", "interval"]]
+    for n in range(ACCOUNTS):
+        began, is_annual = date(2020, 1 + n % 12, 1 + n), n % 4 != 3
+        years = 1 + n % 2 if n % 3 == 0 else None
+        people.append([f"K{n}", form(began)])
+        gone = began.replace(year=2020 + years) if years else None
+        if gone and not is_annual:
+            gone += timedelta(days=17 + n)
+        rows.append([f"K{n}", form(began), form(gone) if gone else "",
+                     "year" if is_annual else "month"])  # fmt: skip
+    project, doubts = drafted(tmp_path, {"customers": people, "subscriptions": rows})
+    assert any("each renews after every 12 months where interval is year" in d for d in doubts)
+    with open_company(project) as opened:
+        terms = opened.tables["subscriptions"].cleaned.execute().sort_values("started_at")
+        left = churn_dates(opened, project.settings.outcome).execute()
+    of = terms[terms["account_id"] == "K18"]
+    assert of["renewal_at"].dt.year.tolist() == [2021]
+    assert terms[terms["account_id"] == "K3"]["renewal_at"].isna().all()
+    two = terms[terms["account_id"] == "K9"]
+    assert two["ended_at"].dt.strftime("%Y-%m-%d").tolist() == ["2021-10-10", "2022-10-10"]
+    # Terms that follow one another are no churn, and those who left did so once.
+    assert len(left) == sum(bool(row[2]) for row in rows[1:])

@@ -1,0 +1,1 @@
+"""What no table holds as such, and a query works out: contracts of deals, states of files."""
