@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
+from datetime import date, timedelta
 from pathlib import Path
 
 from features.errors import DataError, sample
@@ -17,6 +18,16 @@ PACKED_SUFFIXES = (".xlsx", ".xlsm", ".zip")
 
 DATABASE_SUFFIXES = (".duckdb", ".ddb", ".db")
 """Of files that hold tables of a database."""
+
+FEWEST = 2
+"""Files of one table, each of a time."""
+_YEAR = r"(?P<y>(?:19|20)\d\d)"
+_PERIOD = (
+    rf"{_YEAR}(?:(?P<s>[-_.]?)(?P<m>0[1-9]|1[0-2])(?:(?P=s)(?P<d>0[1-9]|[12]\d|3[01]))?"
+    r"|[-_.]?[Qq](?P<q>[1-4]))?"
+)
+_BEHIND = re.compile(rf"(?P<stem>.*[^\W\d_])[-_. ]+{_PERIOD}", re.S)
+_BEFORE = re.compile(rf"{_PERIOD}[-_. ]+(?P<stem>[^\W\d_].*)", re.S)
 
 
 def table_files(
@@ -183,3 +194,57 @@ def is_json_file(file: Path) -> bool:
 def is_text_file(file: Path) -> bool:
     """Whether a file's name says that it holds delimited text."""
     return file.name.lower().endswith(TEXT_SUFFIXES)
+
+
+def parts_by_table(names: Iterable[str], *, beside: bool = False) -> dict[str, dict[str, date]]:
+    """List the tables that some others are the parts of, and when the time of each is over.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Of tables.
+    beside : bool
+        Whether what they are parts of may itself be among them.
+
+    Examples
+    --------
+    >>> found = parts_by_table(["logins", "plans_2024-01", "plans_2024-02"])
+    >>> {table: [(part, str(day)) for part, day in parts.items()] for table, parts in found.items()}
+    {'plans': [('plans_2024-01', '2024-02-01'), ('plans_2024-02', '2024-03-01')]}
+    >>> parts_by_table(["bills_2024", "bills_2024-01", "used 2024Q4", "2024Q3_used"])
+    {}
+    """
+    listed = list(names)
+    found: dict[tuple[str, str, str], dict[str, date]] = {}
+    for name in listed:
+        for pattern in (_BEHIND, _BEFORE):
+            match = pattern.fullmatch(name)
+            over = None if match is None else _over(match)
+            if match is not None and over is not None:
+                length = "".join(key for key in "ymdq" if match[key])
+                key = (match["stem"], pattern.pattern, length)
+                found.setdefault(key, {})[name] = over
+                break
+    several = [
+        (stem, dict(sorted(parts.items(), key=lambda part: part[1])))
+        for (stem, _, _), parts in found.items()
+        if len(parts) >= FEWEST and len(set(parts.values())) == len(parts)
+    ]
+    stems = [stem for stem, _ in several]
+    return {
+        stem: parts
+        for stem, parts in several
+        if (beside or stem not in listed) and stems.count(stem) == 1
+    }
+
+
+def _over(match: re.Match[str]) -> date | None:
+    """Return the day after a period, None where its day is none."""
+    year, month, day, quarter = (int(match[key] or 0) for key in "ymdq")
+    if day:
+        try:
+            return date(year, month, day) + timedelta(days=1)
+        except ValueError:
+            return None
+    months = 12 * year + (month or 3 * quarter if month or quarter else 12)
+    return date(months // 12, months % 12 + 1, 1)

@@ -16,13 +16,13 @@ from features.sources.files.json_columns import read_json_file
 from features.sources.files.listing import (
     is_json_file,
     is_text_file,
+    parts_by_table,
     table_files,
     table_name,
     unread_files,
     unread_folders,
 )
 from features.sources.files.packed import TableFile, unpacked_in
-from features.sources.files.periods import parts_by_table, table_of_parts, text_of_parts
 from features.sources.files.plain_forms import TextTable
 from features.sources.lake.opening import lake_tables
 from features.sources.lake.parts import PartedTable, file_part
@@ -101,6 +101,8 @@ class PlaceTables:
         if texts is not None:
             return texts.typed()
         if name in self.joined:
+            from features.sources.files.periods import table_of_parts
+
             parts = self.joined[name]
             return self._connection.table(table_of_parts(self._connection, parts, self.read))
         if name in self._files and is_json_file(self._files[name]()):
@@ -112,6 +114,8 @@ class PlaceTables:
     def _texts(self, name: str) -> TextTable | None:
         """Return the texts of a table that was written as text, None of another."""
         if name in self.joined:
+            from features.sources.files.periods import text_of_parts
+
             return text_of_parts(self._connection, self.joined[name], self.texts)
         if name not in self._files:
             return None

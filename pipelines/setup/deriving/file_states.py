@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 
 from features.packs.views import View, with_views
-from features.sources.files.periods import KNOWN_FROM, parts_by_table
+from features.sources.files.listing import parts_by_table
+from features.sources.files.periods import KNOWN_FROM
 from features.sources.source import Tables
 from pipelines.setup.guessing.evidence import MOST_COLUMNS, earliest, first_times, time_columns
 from pipelines.setup.guessing.names import TABLE_NAMES

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from features.sources.files.periods import parts_by_table
+from features.sources.files.listing import parts_by_table
 from features.sources.opening import open_source
 
 
