@@ -19,8 +19,8 @@ from features.sources.files.plain_forms import TextTable, text_table
 
 KNOWN_FROM = "file_known_from"
 """The column that says from which day on a row of such a file is known."""
-_MOVING = re.compile(r"last|latest|recent|snapshot|extract|export|as_?of|updated|modified", re.I)
-"""Times that are never older than the file they are in, of most accounts that are alive."""
+_WRITTEN = re.compile(r"snapshot|extract|export|as_?of", re.I)
+"""Times at which a file was written; the last time of anything else may be long before that."""
 
 
 def text_of_parts(
@@ -41,13 +41,13 @@ def text_of_parts(
 
 
 def _told_until(text: TextTable) -> date:
-    """Return the day after the last time of a column that moves on until a file is written."""
-    moving = [name for name, kind in text.types.items()
-              if kind in ("date", "timestamp") and _MOVING.search(name)]  # fmt: skip
-    if not moving:
+    """Return the day after a file was written, where a column says so."""
+    written = [name for name, kind in text.types.items()
+              if kind in ("date", "timestamp") and _WRITTEN.search(name)]  # fmt: skip
+    if not written:
         return date.max
     typed = text.typed()
-    last = typed.aggregate([typed[name].cast("timestamp").max().name(name) for name in moving])
+    last = typed.aggregate([typed[name].cast("timestamp").max().name(name) for name in written])
     known = [each for each in last.execute().iloc[0] if each == each]
     return max(known).date() + timedelta(days=1) if known else date.max
 

@@ -26,14 +26,22 @@ def test_files_of_months_are_read_as_one_table_beside_their_own(tmp_path: Path, 
         assert read["more"].isna().tolist() == [True, False]
 
 
-def test_a_file_is_known_from_the_day_after_the_last_that_it_tells_of(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("column", "known"),
+    [
+        # What its file's month has no such day of is known once the month is over.
+        ("exported_at", ["2024-01-06", "2024-03-01", "2024-04-01"]),
+        # Where nobody came for weeks the file still tells what was so at the month's end.
+        ("last_seen", ["2024-02-01", "2024-03-01", "2024-04-01"]),
+    ],
+)
+def test_a_file_is_known_once_it_was_written(tmp_path: Path, column: str, known: list[str]) -> None:
     for month, last in ((1, "2024-01-05"), (2, "2024-01-20"), (3, "2024-03-31")):
-        text = f"who,last_seen\nA,{last}\nB,2023-11-01\n"
+        text = f"who,{column}\nA,{last}\nB,2023-11-01\n"
         (tmp_path / f"plans_2024-{month:02}.csv").write_text(text, encoding="utf-8")
     with open_source(str(tmp_path), Path()) as source:
         days = source.tables["plans"].file_known_from.execute().astype(str).unique().tolist()
-    # What its file's month has no such day of is known once the month is over.
-    assert sorted(days) == ["2024-01-06", "2024-03-01", "2024-04-01"]
+    assert sorted(days) == known
 
 
 @pytest.mark.parametrize(
