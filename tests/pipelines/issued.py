@@ -10,7 +10,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
@@ -33,6 +33,8 @@ from tests.features.servers import PostgresServer
 
 DAY = date(2025, 1, 1)
 KEY = RunKey("main", DAY, "1")
+PATIENCE = 120
+"""Seconds after which a process waits for ever."""
 GROUPS_OF = {"logins": "usage", "tickets": "support", "plan": "profile"}
 FACTS = {"data": "abc", "config": 'a "b"\nc'}
 STORES = [
@@ -176,6 +178,8 @@ class Nursery:
             cwd=Path(__file__).resolve().parents[2],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            # What lies in a buffer of this process would not wake who waits for the pipe.
+            bufsize=0,
         )
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -191,6 +195,7 @@ class Nursery:
 
     def line(self) -> str:
         """Wait for the next that is told: how a child stopped or ended, and its last words."""
+        assert select.select([self.told], [], [], PATIENCE)[0], "the nursery says nothing"
         return self.told.readline().decode().removesuffix("\n")
 
     def killed(self, child: int, seconds: float) -> str:
@@ -203,8 +208,11 @@ class Nursery:
 
     def close(self) -> None:
         self.orders.close()
-        self.process.wait()
-        self.told.close()
+        try:
+            self.process.wait(PATIENCE)
+        finally:
+            self.process.kill()
+            self.told.close()
 
 
 def rows_of(number: int, rows: int) -> pa.RecordBatch:
@@ -230,6 +238,37 @@ def nurse() -> None:
             print("waits", flush=True)
         ended = os.WIFSIGNALED(status)
         print("killed" if ended else f"ended {os.waitstatus_to_exitcode(status)}", flush=True)
+
+
+def killed_at(call: str, number: int, work: Callable[[], object]) -> bool:
+    """Do some work in a process that is killed just before a call of the system.
+
+    Returns whether it was: the work may come to its end before so many calls.
+    """
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            _die_at(call, number)
+            work()
+            code = 0
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    assert status in (0, signal.SIGKILL), "the work failed"
+    return status == signal.SIGKILL
+
+
+def _die_at(call: str, number: int) -> None:
+    real, left = getattr(os, call), [number]
+
+    def dying(*given: object, **told: object) -> object:
+        left[0] -= 1
+        if not left[0]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*given, **told)
+
+    setattr(os, call, dying)
 
 
 class Dying:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,6 +27,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.xdist_group("champions"),
 ]
+PATIENCE = 120
+"""Seconds after which a child has died, or waits for ever."""
 WRITES = (
     "create_run",
     "log_param",
@@ -89,7 +92,15 @@ def child(work: Callable[[], None]) -> Iterator[int]:
     try:
         yield made
     finally:
+        with suppress(ProcessLookupError):
+            os.kill(made, signal.SIGKILL)
         os.waitpid(made, 0)
+
+
+def told_by(end: int) -> bytes:
+    """Return the next byte a child sends; one that died, or waits for ever, sends none."""
+    assert select.select([end], [], [], PATIENCE)[0], "a child says nothing"
+    return os.read(end, 1)
 
 
 def dying(move: Callable[[], object], step: int, after: bool) -> Callable[[], None]:
@@ -182,7 +193,7 @@ def test_while_one_is_under_way_another_says_so(folder):
         go(folder)
 
     with child(work) as busy:
-        assert os.read(reading, 1) == b"!"
+        assert told_by(reading) == b"!"
         with pytest.raises(RegistryError) as refused:
             go(folder, "3")
         assert str(refused.value) == (
@@ -219,12 +230,17 @@ def test_of_two_at_the_same_moment_one_wins_and_the_other_says_so(folder):
 
         return work
 
-    with child(works(0)), child(works(1)):
-        assert len(os.read(ready[0], 1) + os.read(ready[0], 1)) == 2
-        for gate in gates:
-            os.write(gate[1], b"g")
-    os.close(heard[1])
-    lines = b"".join(iter(lambda: os.read(heard[0], 1000), b"")).decode().splitlines()
+    # Each is about to take its place before the other has taken one.
+    with child(works(0)):
+        assert told_by(ready[0]) == b"r"
+        with child(works(1)):
+            assert told_by(ready[0]) == b"r"
+            for gate in gates:
+                os.write(gate[1], b"g")
+            lines = b""
+            while lines.count(b"\n") < 2:
+                lines += told_by(heard[0])
+    lines = lines.decode().splitlines()
     won = [line for line in lines if line.endswith(" won")]
     assert (len(won), len(lines)) == (1, 2)
     winner = won[0][0]

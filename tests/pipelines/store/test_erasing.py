@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 from datetime import datetime
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from pipelines.scoring.verify.seals import UNFINISHED
 from pipelines.store.opening import open_store
 from pipelines.store.runs import RunKey
 from tests.features.servers import PostgresServer
-from tests.pipelines.issued import DAY, batch, fresh, issue, read
+from tests.pipelines.issued import DAY, batch, fresh, issue, killed_at, read
 from tests.pipelines.store.seals_by_hand import checked, sql
 from tests.pipelines.store.test_seals import keyed
 
@@ -167,13 +166,7 @@ def test_killed_midway_it_is_taken_up_again(project: Project, kind: str, tmp_pat
         case = f"{call} {number}"
         folder = shutil.copytree(project.folder, tmp_path / case)
         stopped = load_project(folder / project.path.name)
-        child = os.fork()
-        if not child:
-            _die_at(call, number)
-            erase(stopped)
-            os._exit(0)
-        _, status = os.waitpid(child, 0)
-        assert os.WIFSIGNALED(status) or number > 1, case
+        assert killed_at(call, number, partial(erase, stopped)) or number > 1, case
         check = checked(stopped)
         if not check.same:
             assert {part for one in check.changed for part in one.parts} == {UNFINISHED}, case
@@ -183,16 +176,3 @@ def test_killed_midway_it_is_taken_up_again(project: Project, kind: str, tmp_pat
         assert len(check.notes) == 1, case
         assert b"very" not in bytes_of(stopped), case
         assert {row["account_id"]: row["score"] for row in read(stopped).to_pylist()} == kept, case
-
-
-def _die_at(call: str, number: int) -> None:
-    """Have this process killed just before a call of the system."""
-    real, left = getattr(os, call), [number]
-
-    def dying(*given: object, **told: object) -> object:
-        left[0] -= 1
-        if not left[0]:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return real(*given, **told)
-
-    setattr(os, call, dying)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -25,9 +24,8 @@ from pipelines.store.opening import open_store
 from pipelines.store.runs import Run, RunKey
 from pipelines.store.schema import LISTS
 from tests.features.servers import PostgresServer
-from tests.pipelines.issued import DAY, batch, configured, fresh, issue, read
+from tests.pipelines.issued import DAY, batch, configured, fresh, issue, killed_at, read
 from tests.pipelines.store.seals_by_hand import checked, sql
-from tests.pipelines.store.test_erasing import _die_at as die_at
 from tests.pipelines.store.test_erasing import erase
 from tests.pipelines.store.test_parts import issue_parts
 
@@ -172,13 +170,7 @@ def test_killed_midway_a_run_is_whole_or_its_reasons_are_gone(
     for call, number in product(("fsync", "replace"), (1, 3, 4)):
         folder = shutil.copytree(project.folder, tmp_path / f"{call} {number}")
         stopped = load_project(folder / project.path.name)
-        child = os.fork()
-        if not child:
-            die_at(call, number)
-            compact(stopped)
-            os._exit(0)
-        _, status = os.waitpid(child, 0)
-        stops.append(os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL)
+        stops.append(killed_at(call, number, partial(compact, stopped)))
         for key in KEYS:
             assert rows(stopped, key) in (whole[key], gone[key]), (call, number)
         assert {part for one in checked(stopped).changed for part in one.parts} <= {STOPPED}
@@ -199,13 +191,8 @@ def test_reasons_of_a_run_in_parts_go_from_every_file(
     issue(project, batch(ACCOUNTS), key=KEYS[3])
     kept = keeping(project, 60)
     for number in (1, 2, 3, 5):
-        child = os.fork()
-        if not child:
-            # Before the record, between files, and after them.
-            die_at("replace", number)
-            compact(kept)
-            os._exit(0)
-        os.waitpid(child, 0)
+        # Before the record, between files, and after them.
+        killed_at("replace", number, partial(compact, kept))
         assert read(kept).to_pylist() in (whole, [row | NONE for row in whole])
         assert {part for one in checked(kept).changed for part in one.parts} <= {STOPPED}
     assert compact(kept).runs == 0

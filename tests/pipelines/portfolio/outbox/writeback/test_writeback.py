@@ -251,7 +251,7 @@ def test_killed_in_the_middle_nothing_is_lost_and_nothing_twice(ready, crm, spaw
         crm.victim = 0
         process = spawn("writeback", "-c", project.path, before=HELD, stdin=-1)
         crm.victim = process.pid
-        process.communicate("go\n")
+        process.communicate("go\n", timeout=300)
         kills += process.returncode != 0
     assert kills == 2
     (report,) = write_back(project)
