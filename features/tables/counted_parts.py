@@ -20,8 +20,9 @@ from features.tables.cleaning import (
 )
 from features.tables.mapping.contract import Column
 from features.tables.mapping.ends import is_no_end
+from features.tables.mapping.written import NO_DAY
 from features.tables.reading.evidence import Counts
-from features.tables.reading.forms import PLAIN
+from features.tables.reading.forms import PLAIN, Form
 from features.tables.reading.values import read_time
 
 LATEST_TIME = "latest:"
@@ -95,7 +96,7 @@ def _read(table: CleanTable, parsed: ir.Table, key: str, column: Column) -> dict
     if f"{key} read" in parsed.columns:
         value, form = parsed[f"{key} read"], PLAIN
     cleaned = clean_value(value, column, table.source_name, form)
-    read = {"text": own.cast("string"), "present": _is_present(own, column), "clean": cleaned}
+    read = {"text": own.cast("string"), "present": _is_present(own, column, form), "clean": cleaned}
     if column.may_never_come and (moment := read_time(value, form)) is not None:
         # A time that stands for none is read well.
         is_open = is_no_end(moment).fill_null(False)
@@ -141,9 +142,11 @@ def _raw_measures(
     return measures
 
 
-def _is_present(value: ir.Value, column: Column) -> ir.Value:
+def _is_present(value: ir.Value, column: Column, form: Form) -> ir.Value:
     if not value.type().is_string():
-        return value.notnull()
+        if column.kind != "time" or form.number_is != "compact":
+            return value.notnull()
+        return value.notnull() & ~value.cast("int64").cast("string").re_search(NO_DAY)
     if column.kind in ("time", "number"):
         return without_none(value, may_be_open=column.may_never_come).notnull()
     return without_missing_words(value).notnull()

@@ -161,6 +161,7 @@ def draft(
     from pipelines.setup.deriving.file_states import file_states, guessed_without
     from pipelines.setup.deriving.merged_accounts import follow_mergers
     from pipelines.setup.deriving.month_columns import month_of
+    from pipelines.setup.deriving.versions import versions
     from pipelines.setup.drafting.attributes import (
         attributes_of,
         common_features,
@@ -181,16 +182,16 @@ def draft(
         sections, notes = arranged.sections, arranged.notes
     else:
         repeated = file_states(source)
-        source, made, notes = repeated.source, dict(repeated.views), [*repeated.notes]
-        alone = guessed_without(source, repeated.states)
+        kept = versions(repeated.source)
+        source, made = kept.source, repeated.views | kept.views
+        notes, hidden = repeated.notes + kept.notes, (*repeated.states, *kept.replaced)
+        alone = guessed_without(source, hidden)
         guesses, left = guess_tables(alone, hints_of(answers))
         if not any(each.name in TELLING and not each.missing for each in guesses):
             contracts, table, note = _made_contracts(alone, guesses)
             if contracts:
                 source, made = with_views(source, contracts), made | contracts
-                guesses, left = guess_tables(
-                    guessed_without(source, repeated.states), hints_of(answers)
-                )
+                guesses, left = guess_tables(guessed_without(source, hidden), hints_of(answers))
                 left = [each for each in left if each not in (table, *made)]
                 notes.append(note)
         merged = follow_mergers(guesses, source)
@@ -277,8 +278,9 @@ def draft(
 def _made_contracts(source: Source, guesses: list[TableGuess]) -> tuple[dict[str, View], str, str]:
     """Make contracts of columns for months, deals or bills: the view, its table, what to check."""
     from features.packs.views import View
-    from pipelines.setup.deriving import deals, month_columns, monthly_bills
+    from pipelines.setup.deriving import deals, month_columns, monthly_amounts, monthly_bills
 
+    known = {each.name: each for each in guesses}
     paid = month_columns.month_columns(source)
     if paid is not None:
         note = (
@@ -290,9 +292,10 @@ def _made_contracts(source: Source, guesses: list[TableGuess]) -> tuple[dict[str
     if won is not None:
         table, sql, note = won
         return {deals.VIEW: View(sql=sql)}, table, note
-    billed = monthly_bills.monthly_bills(
-        next((each for each in guesses if each.name == "invoices"), None), source
-    )
+    told = monthly_amounts.monthly_amounts(known.get("accounts"), source)
+    if told is not None:
+        return {monthly_amounts.VIEW: View(sql=told[1])}, told[0], told[2]
+    billed = monthly_bills.monthly_bills(known.get("invoices"), source)
     if billed is None:
         return {}, "", ""
     return {monthly_bills.VIEW: View(sql=billed[0])}, "", billed[1]

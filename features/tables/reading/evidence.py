@@ -14,6 +14,7 @@ from features.tables.mapping.month_names import is_month, is_named, is_named_sho
 from features.tables.mapping.written import (
     COMPACT,
     COMPACT_TIME,
+    NO_DAY,
     OTHER_TIME,
     PARTS,
     PLAIN_TIME,
@@ -102,6 +103,7 @@ def _asked(value: ir.Value, column: Column) -> dict[str, ir.Value]:
             "text": digits,
             "compact": digits.re_search(f"{COMPACT}|{COMPACT_TIME}") | is_month(digits),
             "months": is_month(digits),
+            "no_days": digits.re_search(NO_DAY),
             "numbers": value.notnull(),
             "value": value,
             "size": value.cast("float64"),

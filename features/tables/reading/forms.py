@@ -220,7 +220,7 @@ def _numbers(
     """Return what numbers stand for, and what is said of it."""
     example = sample([values.get("number_example")])
     chosen = settings.numbers_as_times
-    if row["compact"] and row["compact"] == row["numbers"]:
+    if row["compact"] and row["compact"] + row["no_days"] == row["numbers"]:
         return "compact", f"numbers such as {example} are read as 20241231 is"
     if not row["unix"] and not row["excel"]:
         return None, ""

@@ -17,6 +17,7 @@ from features.tables.mapping.month_names import is_month, is_named
 from features.tables.mapping.written import (
     COMPACT,
     COMPACT_TIME,
+    NO_DAY,
     OTHER_TIME,
     PARTS,
     REST,
@@ -91,10 +92,11 @@ def is_number_for_time(table: ir.Table, origin: str) -> str | None:
         all=table[origin].count(),
         read=text.re_search(_NUMBER_AS_TIME).sum(),
         compact=(text.re_search(f"{COMPACT}|{COMPACT_TIME}") | is_month(text)).sum(),
+        none=text.re_search(NO_DAY).sum(),
         top=table[origin].max(),
     ).execute()
     row = facts.iloc[0]
-    if row["all"] and row["compact"] == row["all"]:
+    if row["compact"] and row["compact"] + row["none"] == row["all"]:
         return "compact"
     if not row["all"] or row["read"] < READABLE * row["all"]:
         return None
@@ -102,10 +104,14 @@ def is_number_for_time(table: ir.Table, origin: str) -> str | None:
 
 
 def is_compact_day(table: ir.Table, origin: str) -> bool:
-    """Whether whole numbers are days written as 20241231, or months as 202412."""
+    """Whether whole numbers are days written as 20241231, or months as 202412.
+
+    Those that stand for no day, as -1, say nothing.
+    """
     if not table[origin].type().is_integer() or len(table.columns) > MOST_COLUMNS:
         return False
-    some = table.select(v=table[origin].cast("string")).filter(lambda t: t.v.notnull())
+    some = table.select(v=table[origin].cast("string"))
+    some = some.filter(lambda t: t.v.notnull() & ~t.v.re_search(NO_DAY))
     facts = some.limit(MOST_LOOKED_AT)
     facts = facts.aggregate(
         all=facts.count(), read=(facts.v.re_search(COMPACT) | is_month(facts.v)).sum()
@@ -235,6 +241,8 @@ def first_times(table: ir.Table, times: list[str], account: str | None = None) -
             number /= 10.0 ** (3 * sum(digits > limit for limit in (1e11, 1e14)))
             texts[name] = pd.to_datetime(number, unit="s", errors="coerce", utc=True)
             continue
+        if kind == "compact":
+            texts[name] = texts[name].mask(texts[name].str.match(NO_DAY))
         # Months and quarters are near enough as their first day.
         months = texts[name].str.strip().str.replace(_QUARTER, _first_month, regex=True)
         texts[name] = months.str.replace(_MONTH, r"\1-\2-01", regex=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipelines.setup.guessing.evidence import first_times
+from pipelines.setup.guessing.evidence import first_times, is_number_for_time
 from pipelines.setup.guessing.sql import base_of, literal, named, read_by
 
 if TYPE_CHECKING:
@@ -243,7 +243,12 @@ def day_of(table: ir.Table, start: str, source: Source) -> str | None:
     kind = table[start].type()
     if kind.is_timestamp() or kind.is_date():
         return f"CAST(s.{named(start)} AS DATE)"
-    if not kind.is_string() or source.engine.connection.dialect != "duckdb":
+    if source.engine.connection.dialect != "duckdb":
+        return None
+    if kind.is_integer() and is_number_for_time(table, start) == "compact":
+        written = f"CAST(CAST(s.{named(start)} AS BIGINT) AS TEXT)"
+        return f"CAST(TRY_STRPTIME({written}, '%Y%m%d') AS DATE)"
+    if not kind.is_string():
         return None
     text = table[start].strip()
     rows = table.select(v=text).filter(lambda t: t.v.notnull() & (t.v != ""))

@@ -1,0 +1,159 @@
+"""Tables that keep a row for each version of a thing, as the dimensions of a warehouse do.
+
+Facts point at the version that was valid then, by a key of the version alone. What is meant is the
+thing: it is described as it was first told, as its later versions say what nobody knew before.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from features.packs.views import View, with_views
+from pipelines.setup.guessing.contracts import CURRENT_VERSIONS
+from pipelines.setup.guessing.evidence import FEWEST_ROWS, time_columns
+from pipelines.setup.guessing.keys import Keys
+from pipelines.setup.guessing.sql import in_language_of, named, table_named
+from pipelines.setup.guessing.words import NUMBERS, words_of
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+    from features.sources.source import Source
+
+_FROM = re.compile("(^|_)(valid|effective|eff|row|version|record)_.*(from|start|begin)|^valid_from")
+_TO = re.compile(
+    "(^|_)(valid|effective|eff|row|version|record)_.*(to|end|until|thru|through)(_|$)|^valid_to"
+)
+FIRST = "first_version_from"
+ONE_BY_ONE = 0.95
+"""Of the versions that have a next one, how many end where it begins."""
+
+
+class Versions(NamedTuple):
+    """A source in which each thing stands once, with the views and notes of how.
+
+    Parameters
+    ----------
+    source : Source
+        The tables and views.
+    views : dict of str to View
+        Of things, and of what points at their versions.
+    replaced : tuple of str
+        Tables that the views stand for.
+    notes : list of str
+        What a person should check.
+    """
+
+    source: Source
+    views: dict[str, View]
+    replaced: tuple[str, ...]
+    notes: list[str]
+
+
+class _Kept(NamedTuple):
+    version: str
+    thing: str
+    begins: str
+    ends: str
+
+
+def versions(source: Source) -> Versions:
+    """Find tables that keep versions which others point at, and read the things instead."""
+    views: dict[str, View] = {}
+    replaced: list[str] = []
+    notes: list[str] = []
+    dated = {name: times for name, table in source.tables.items() if (times := _span(table))}
+    if not dated:
+        return Versions(source, views, (), notes)
+    keys = Keys(source.tables)
+    for name, (begins, ends) in dated.items():
+        kept = _kept(name, begins, ends, source, keys)
+        pointing = [] if kept is None else [
+            each for each in keys.references if (each.owner, each.key) == (name, kept.version)
+        ]  # fmt: skip
+        if kept is None or not pointing or name in replaced:
+            continue
+        views[f"first_{name.replace('/', '_')}"] = View(
+            sql=in_language_of(source, _first(name, kept, source.tables[name]))
+        )
+        for each in {each.table: each for each in pointing}.values():
+            if each.table in (*replaced, *dated):
+                continue
+            views[f"by_{kept.thing}_{each.table.replace('/', '_')}"] = View(
+                sql=in_language_of(
+                    source, _pointing_at_thing(each.table, each.column, name, kept, source)
+                )
+            )
+            replaced.append(each.table)
+        replaced.append(name)
+        notes.append(
+            f"{name} has a row for each version of a {kept.thing}, and other tables point at the"
+            f" version by {kept.version}: they are read by {kept.thing}, which is described as it"
+            " was first told"
+        )
+    shown = with_views(source, views) if views else source
+    return Versions(shown, views, tuple(replaced), notes)
+
+
+def _span(table: ir.Table) -> tuple[str, str] | None:
+    """Return the columns that say from when until when a version is valid."""
+    called = {name: "_".join(words_of(name)) for name in table.columns}
+    begins = [name for name, words in called.items() if _FROM.search(words)]
+    ends = [name for name, words in called.items() if _TO.search(words)]
+    if len(begins) != 1 or len(ends) != 1 or begins == ends:
+        return None
+    return (begins[0], ends[0]) if begins[0] in time_columns(table, begins) else None
+
+
+def _kept(name: str, begins: str, ends: str, source: Source, keys: Keys) -> _Kept | None:
+    """Return the key of the versions and that of the things, where the one follows the other."""
+    table = source.tables[name]
+    unique = [each for each in keys.keys[name] if NUMBERS & {*words_of(each)} or "sk" in each]
+    things = [each for each in table.columns if each not in keys.keys[name]
+              and _names_thing(each) and (table[each].type().is_string()
+              or table[each].type().is_integer())]  # fmt: skip
+    for thing in things:
+        rows = table.select(
+            who=table[thing], begins=table[begins].cast("string"), ends=table[ends].cast("string")
+        ).execute()
+        rows = rows.dropna(subset=["who", "begins"]).sort_values(["who", "begins"])
+        following = rows.groupby("who")["begins"].shift(-1)
+        has_next = following.notna()
+        if len(rows) < FEWEST_ROWS or not has_next.any() or rows["who"].is_unique:
+            continue
+        at_once = rows["ends"].str[:10] >= rows["begins"].str[:10]
+        in_order = at_once & (rows["ends"].str[:10] <= following.str[:10])
+        pointed = [each.key for each in keys.references if each.owner == name]
+        version = next((each for each in unique if each in pointed), None)
+        if version is not None and in_order[has_next].mean() >= ONE_BY_ONE:
+            return _Kept(version, thing, begins, ends)
+    return None
+
+
+def _names_thing(name: str) -> bool:
+    words = {*words_of(name)}
+    return bool(words & (NUMBERS | {"nk", "bk", "natural", "durable"})) and not words & {"sk"}
+
+
+def _first(name: str, kept: _Kept, table: ir.Table) -> str:
+    """Select the first version of each thing, without what is of a version alone, SQL."""
+    left_out = {kept.version, kept.begins, kept.ends}
+    columns = [f"s.{named(each)}" for each in table.columns
+               if each not in left_out and each.lower() not in CURRENT_VERSIONS]  # fmt: skip
+    thing, begins = named(kept.thing), named(kept.begins)
+    return (
+        f"SELECT {', '.join(columns)}, s.{begins} AS {FIRST} FROM {table_named(name)} AS s JOIN"
+        f" (SELECT {thing} AS who, MIN({begins}) AS day FROM {table_named(name)} GROUP BY {thing})"
+        f" AS f ON s.{thing} = f.who AND s.{begins} = f.day"
+    )
+
+
+def _pointing_at_thing(table: str, column: str, owner: str, kept: _Kept, source: Source) -> str:
+    """Select the rows of a table with the thing in the place of its version, SQL."""
+    columns = [f"s.{named(each)}" for each in source.tables[table].columns
+               if each not in (column, kept.thing)]  # fmt: skip
+    return (
+        f"SELECT v.{named(kept.thing)}, {', '.join(columns)} FROM {table_named(table)} AS s JOIN"
+        f" {table_named(owner)} AS v ON s.{named(column)} = v.{named(kept.version)}"
+    )
