@@ -12,6 +12,8 @@ OWNER_NAME = re.compile(
     r"((account|customer|success|cs|current)_)?owner"
     r"|csm|(account|customer|customer_success|success|cs|relationship|sales)_(manager|executive|rep)"
     r"|assignee|assigned_to|managed_by"
+    r"|responsable|gestor(_de_cuenta)?|ejecutivo(_de_cuenta)?|(kunden)?betreuer|kundenbetreuung"
+    r"|account_?manager|relatiebeheerder|opiekun(_klienta)?|responsabile|gestionnaire"
 )
 ENDING = re.compile(r"_(name|id|email)$")
 

@@ -168,6 +168,7 @@ def draft(
         name_apart,
         owner_among,
     )
+    from pipelines.setup.drafting.leavers import told_by_leaving
     from pipelines.setup.drafting.measures import draft_measures
     from pipelines.setup.guessing.guess import guess_tables
     from pipelines.setup.guessing.leaving import churn_doubts
@@ -208,14 +209,16 @@ def draft(
     source = with_views(source, {name: view for name, view in views.items() if name not in made})
     by_name = {guess.name: guess for guess in guesses}
     if "accounts" not in by_name:
+        unread = f"; not read: {sample(source.unread, 8)}" if source.unread else ""
         raise SettingsError(
             f"No table of '{source.url}' looks like accounts (it holds"
-            f" {sample(sorted(source.tables), 8)}"
-            f"{f'; not read: {sample(source.unread, 8)}' if source.unread else ''});"
+            f" {sample(sorted(source.tables), 8)}{unread});"
             f" name one file accounts{_hint_of_json(source)}"
         )
     accounts = by_name["accounts"]
     attributes, sensitive, skipped = attributes_of(accounts, source.tables[accounts.source])
+    over = told_by_leaving(attributes, by_name, source)
+    attributes, skipped = [each for each in attributes if each not in over], [*skipped, *over]
     owner = owner_among(skipped)
     skipped = [name for name in skipped if name != owner]
     attributes = [name for name in attributes if month_of(name) is None]

@@ -1,8 +1,9 @@
-"""Months: in words, as in ``1 Feb 2024`` and ``01-FEB-24``, and alone, as in ``2024-03``.
+"""Months: in words, as in ``1 Feb 2024`` and ``01-FEB-24``, and alone, as in ``2024-03``; weeks.
 
 A month in words leaves no doubt which number is the day. Its first letters tell it in English,
 German, French, Spanish, Italian and Dutch. A month alone, where a time is wanted, is known when it
-is over, so it is read as its last day; of what begins, as its first.
+is over, so it is read as its last day; of what begins, as its first. So is a week, as in
+``2024-W05``, whose Monday is the first.
 """
 
 from __future__ import annotations
@@ -41,9 +42,22 @@ _QUARTER_LAST = f"^{_WHOLE_YEAR}[-/ ]?q([1-4])$"
 _QUARTER_FIRST = f"^q([1-4])[-/ ]?{_WHOLE_YEAR}$"
 _WORD_FIRST = f"^{MONTH}[-/., ]+{_WHOLE_YEAR}$"
 _WORD_LAST = f"^{_WHOLE_YEAR}[-/., ]+{MONTH}$"
-_FORMS = (_YEAR_FIRST, _YEAR_LAST, _QUARTER_LAST, _QUARTER_FIRST, _WORD_FIRST, _WORD_LAST)
+_WEEK = "([0-4]?[0-9]|5[0-3])"
+_WEEK_LAST = f"^{_WHOLE_YEAR}[-/ ]?k?w[- ]?{_WEEK}$"
+_WEEK_FIRST = f"^k?w[- ]?{_WEEK}[-/ ]+{_WHOLE_YEAR}$"
+IS_WEEK = f"{_WEEK_LAST}|{_WEEK_FIRST}"
+_FORMS = (
+    _WEEK_LAST,
+    _WEEK_FIRST,
+    _YEAR_FIRST,
+    _YEAR_LAST,
+    _QUARTER_LAST,
+    _QUARTER_FIRST,
+    _WORD_FIRST,
+    _WORD_LAST,
+)
 IS_MONTH = "|".join(_FORMS)
-"""What a text without blanks around it, in lower case, is that names a month or a quarter."""
+"""What a text without blanks around it, in lower case, is that names a week, month or quarter."""
 BEGINNINGS = ("started_at", "created_at")
 """Times of what begins: it is there from the first day of the month on."""
 
@@ -97,12 +111,12 @@ def _parts(text: ir.StringValue) -> tuple[ir.StringValue, ...]:
 
 
 def is_month(text: ir.StringValue) -> ir.BooleanValue:
-    """Whether a text names a month or a quarter, and no day of it."""
+    """Whether a text names a week, a month or a quarter, and no day of it."""
     return text.strip().lower().re_search(IS_MONTH)
 
 
 def month_day(text: ir.StringValue, *, is_first: bool) -> ir.TimestampValue:
-    """Return the first or the last day of a month or a quarter; missing where it is none.
+    """Return the first or the last day of a week, month or quarter; missing where it is none.
 
     Parameters
     ----------
@@ -124,14 +138,30 @@ def month_day(text: ir.StringValue, *, is_first: bool) -> ir.TimestampValue:
            .cases(*NUMBERS.items(), else_="01"))) for form, year, part in words),
         else_=ibis.null("string"),
     )  # fmt: skip
-    first = written.try_cast("timestamp")
+    is_week = bare.re_search(IS_WEEK)
+    first = ibis.ifelse(is_week, _monday(bare), written.try_cast("timestamp"))
     if is_first:
         return first
     is_quarter = bare.re_search(f"{_QUARTER_LAST}|{_QUARTER_FIRST}")
     after = ibis.ifelse(
         is_quarter, first + ibis.interval(months=3), first + ibis.interval(months=1)
     )
+    after = ibis.ifelse(is_week, first + ibis.interval(days=7), after)
     return after - ibis.interval(days=1)
+
+
+def _monday(bare: ir.StringValue) -> ir.TimestampValue:
+    """Return the Monday of a week: the fourth of January is always in the first."""
+    year, week = (
+        ibis.cases(
+            (bare.re_search(_WEEK_LAST), bare.re_extract(_WEEK_LAST, part)),
+            (bare.re_search(_WEEK_FIRST), bare.re_extract(_WEEK_FIRST, 3 - part)),
+            else_=ibis.null("string"),
+        )
+        for part in (1, 2)
+    )
+    first = (year + ibis.literal("-01-04")).try_cast("timestamp").truncate("W")
+    return first + (7 * (week.try_cast("int64") - 1)).as_interval("D")
 
 
 _OF_QUARTERS = {"1": "01", "2": "04", "3": "07", "4": "10"}

@@ -6,6 +6,7 @@ the source decide. What they leave open too is refused: nothing is guessed.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from typing import Literal
 
 from features.errors import DataError, sample
 from features.tables.mapping.mapped import MappedTable
-from features.tables.mapping.month_names import BEGINNINGS
+from features.tables.mapping.month_names import BEGINNINGS, IS_WEEK
 from features.tables.mapping.reading_settings import ReadingSettings
 from features.tables.reading.evidence import Counts, evidence
 from features.tables.reading.unreadable import is_too_many
@@ -245,8 +246,10 @@ def _with_months(
     # What a row sums up is moved to its last day as a whole.
     is_moved = table.covers is not None and name == table.contract.time
     day: Literal["first", "last"] = "first" if is_moved or name in BEGINNINGS else "last"
+    example = str(values.get("month_example"))
+    what = "weeks" if re.search(IS_WEEK, example.lower()) else "months"
     note = (
-        f"{row['months']:,} months such as {sample([values.get('month_example')])} are read as"
+        f"{row['months']:,} {what} such as {sample([values.get('month_example')])} are read as"
         f" their {day} day"
     )
     other = row["months"] < max(row["present"], row["numbers"])

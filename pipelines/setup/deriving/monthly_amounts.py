@@ -25,9 +25,7 @@ _MONTHS_OF = {"mrr": 1, "arr": 12}
 """Over how many months an amount runs, by what it is called."""
 
 
-def monthly_amounts(
-    accounts: TableGuess | None, source: Source
-) -> tuple[str, str, str] | None:
+def monthly_amounts(accounts: TableGuess | None, source: Source) -> tuple[str, str, str] | None:
     """Make contracts of a table that tells each month what each account pays.
 
     Parameters
@@ -72,14 +70,15 @@ def _amount(name: str, source: Source) -> tuple[str, int] | None:
 
 
 def _told_on(name: str, account: str, source: Source) -> str | None:
-    """Return the day of each row, SQL, where all accounts have one on the same day of each month."""
+    """Return the day of each row, SQL, where all accounts are told on the same day of a month."""
     table = source.tables[name]
     times = [each for each in time_columns(table) if each != account]
     if len(times) != 1:
         return None
+    who, day = table[account].cast("string"), table[times[0]].cast("string")
     facts = table.aggregate(
         rows=table.count(),
-        alone=table[account].cast("string").concat("\x1f", table[times[0]].cast("string")).nunique(),
+        alone=who.concat("\x1f", day).nunique(),
         accounts=table[account].nunique(),
     ).execute().iloc[0]  # fmt: skip
     days = first_times(table.select(times[0]).distinct(), times)[times[0]].dropna().sort_values()

@@ -8,12 +8,13 @@ are closed soon.
 from __future__ import annotations
 
 import re
+from datetime import date
 from typing import TYPE_CHECKING
 
 from features.errors import sample
 from features.sources.files.plain_forms import without_none
 from features.tables.mapping.contract import CONTRACT, Column
-from features.tables.mapping.month_names import is_month, is_named
+from features.tables.mapping.month_names import IS_WEEK, is_month, is_named
 from features.tables.mapping.written import (
     COMPACT,
     COMPACT_TIME,
@@ -47,6 +48,7 @@ SHORTEST_DUE_DAYS, LONGEST_DUE_DAYS = 7, 120.0
 MOST_CHURNS = 2.0
 _YEAR_FIRST, _MONTH_FIRST = r"^\d{4}", r"^\d{1,2}[-/.](1[3-9]|[23]\d)[-/.]"
 _MONTH, _QUARTER = r"^((?:19|20)\d{2})[-/. ]?(0[1-9]|1[0-2])$", r"^(\d{4})[-/ ]?[Qq]([1-4])$"
+_WEEK = re.compile(IS_WEEK)
 _LEFT = re.compile("churn|cancel|lost|left|terminat|offboard", re.I)
 _TIME = CONTRACT["subscriptions"].column("ended_at")
 _AMOUNT = CONTRACT["invoices"].column("amount")
@@ -245,7 +247,8 @@ def first_times(table: ir.Table, times: list[str], account: str | None = None) -
             texts[name] = texts[name].mask(texts[name].str.match(NO_DAY))
         # Months and quarters are near enough as their first day.
         months = texts[name].str.strip().str.replace(_QUARTER, _first_month, regex=True)
-        texts[name] = months.str.replace(_MONTH, r"\1-\2-01", regex=True)
+        months = months.str.replace(_MONTH, r"\1-\2-01", regex=True)
+        texts[name] = months.str.lower().str.replace(_WEEK, _monday, regex=True)
         other = (
             texts[name].str.match(_YEAR_FIRST).any() or texts[name].str.match(_MONTH_FIRST).any()
         )
@@ -253,6 +256,12 @@ def first_times(table: ir.Table, times: list[str], account: str | None = None) -
             texts[name], errors="coerce", format="mixed", dayfirst=not other, utc=True
         )
     return texts
+
+
+def _monday(week: re.Match[str]) -> str:
+    year, number = (int(part) for part in re.findall("[0-9]{4}|[0-9]{1,2}", week[0].upper()))
+    year, number = (year, number) if year > number else (number, year)
+    return date.fromisocalendar(year, max(1, min(number, 52)), 1).isoformat()
 
 
 def _first_month(quarter: re.Match[str]) -> str:

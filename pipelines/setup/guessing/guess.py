@@ -20,6 +20,7 @@ from pipelines.setup.guessing.keys import SURELY_INCLUDED, Keys, Reference
 from pipelines.setup.guessing.leaving import find_leaving
 from pipelines.setup.guessing.names import COLUMN_NAMES, TABLE_NAMES
 from pipelines.setup.guessing.sql import in_language_of, named, read_by, table_named
+from pipelines.setup.guessing.terms import take_term_end
 from pipelines.setup.guessing.unsaid import (
     read_satisfaction,
     tell_failed_payments,
@@ -54,7 +55,10 @@ def guess_tables(source: Source, hints: Hints = NO_HINTS) -> tuple[list[TableGue
 
     @cache
     def guessed(name: str, table: str) -> TableGuess:
-        return guess_table(name, table, source, hints)
+        guess = guess_table(name, table, source, hints)
+        if name == "subscriptions":
+            take_term_end(guess, source)
+        return guess
 
     chosen = _named(source, keys, guessed)
     if "accounts" not in chosen:

@@ -31,7 +31,11 @@ _LEFT = re.compile(r"(^|_)(churn\w*|cancel\w*|left|terminat\w*|offboard\w*|attri
 _NOT_YET = re.compile("request|notice|risk|pre|prob|score|will|schedul|reason|predict", re.I)
 ENDED_WORDS = frozenset({
     "cancelled", "canceled", "churned", "ended", "expired", "terminated", "closed", "inactive",
-    "lost", "left", "gekündigt", "beendet", "cancelado", "baja", "résilié",
+    "lost", "left", "not renewed", "non-renewed", "nonrenewed", "lapsed",
+    "gekündigt", "beendet", "nicht verlängert", "résilié", "non renouvelé",
+    "cancelado", "cancelada", "baja", "no renovado", "no renovada",
+    "opgezegd", "beëindigd", "niet verlengd", "zakończona", "zakończony", "wypowiedziana",
+    "nieodnowiona", "disdetto", "disdetta", "non rinnovato", "cessato", "não renovado", "encerrado",
 })  # fmt: skip
 """Of a contract: it is over."""
 RUNNING_WORDS = frozenset({"active", "live", "running", "current", "aktiv", "activo", "actif"})

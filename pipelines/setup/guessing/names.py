@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from pipelines.setup.guessing.words import ABROAD
+
 TABLE_NAMES: Mapping[str, tuple[str, ...]] = {
     "accounts": ("accounts", "customers", "companies", "clients", "organizations", "tenants"),
     "subscriptions": ("subscriptions", "contracts", "licenses", "memberships"),
@@ -51,7 +53,7 @@ TABLE_NAMES: Mapping[str, tuple[str, ...]] = {
     "churn_events": ("churn_events", "churn", "churns", "cancellations"),
     "labels": ("labels", "outcomes", "targets", "ground_truth"),
 }
-COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
+_ENGLISH: Mapping[str, tuple[str, ...]] = {
     "account_id": (
         "customer_id",
         "company_id",
@@ -307,6 +309,9 @@ COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
     "happened": ("label", "outcome", "target", "y", "churned", "churn", "renewed"),
     "observed_at": ("observation_date", "as_of", "as_of_date", "snapshot_date", "date"),
     "recorded_at": ("ingested_at", "loaded_at", "_loaded_at"),
+}
+COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
+    name: (*called, *ABROAD.get(name, "").split()) for name, called in _ENGLISH.items()
 }
 OUTCOME_WORDS = re.compile(
     r"churn|attrit|cancel|lost|left|exit|statu|lifecycle|terminat|(^|_)(in|de)?activ|closed|delet|suspend|"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipelines.setup.guessing.evidence import first_times, is_number_for_time
+from pipelines.setup.guessing.evidence import first_times, is_number_for_time, time_columns
 from pipelines.setup.guessing.sql import base_of, literal, named, read_by
 
 if TYPE_CHECKING:
@@ -35,6 +35,26 @@ _FORMATS = {
     r"\d{1,2}\.\d{1,2}\.\d{4}": "%d.%m.%Y",
 }
 _SLASHES, MONTHS_OF_YEAR = r"(\d{1,2})/(\d{1,2})/\d{4}", 12
+
+
+def take_term_end(guess: TableGuess, source: Source) -> None:
+    """Take a time that every row has for the end of a term, where terms last whole quarters."""
+    start = guess.columns.get("started_at")
+    if start is None or {"ended_at", "renewal_at"} & set(guess.columns):
+        return
+    table = source.tables[guess.source]
+    left = time_columns(table, guess.unused)
+    rows = first_times(table, [start, *left])
+    for name in left:
+        terms = rows[[start, name]].set_axis(["start", "end"], axis=1)
+        if terms.notna().all(axis=None) and len(terms) and _are_whole_quarters(terms):
+            guess.columns |= {"ended_at": "", "renewal_at": name}
+            guess.unused.remove(name)
+            guess.notes.append(
+                f"{name} lies whole quarters after {start} in every row, so it is taken as the end"
+                " of a term (renewal_at)"
+            )
+            return
 
 
 def terms_of(

@@ -36,6 +36,25 @@ MONTHS = {
     "annual": 12.0, "annually": 12.0, "jahr": 12.0, "jährlich": 12.0, "annuel": 12.0, "anual": 12.0,
 }  # fmt: skip
 """Words for an interval, in months."""
+ABROAD = {
+    "mrr": "cuota_mensual importe_mensual maandbedrag opłata_miesięczna oplata_miesieczna"
+    " canone_mensile mensalidade monatsbetrag monatspreis montant_mensuel",
+    "csat": "satisfacción satisfaccion valoración valoracion tevredenheid satysfakcja ocena"
+    " zufriedenheit bewertung soddisfazione satisfação",
+    "priority": "prioridad prioriteit priorytet priorität priorité priorità prioridade",
+    "category": "categoría categoria categorie kategoria kategorie catégorie",
+    "ticket_id": "num_incidencia ticketnummer nr_zgłoszenia",
+    "seats": "licencias licenties licencje lizenzen licenze licenças",
+    "plan": "tarifa pakket pakiet tarif piano plano abonnement",
+    "billing_period": "betaaltermijn okres_rozliczeniowy periodicità periodicidade",
+    "auto_renew": "renovación_automática renovacion_automatica automatische_verlenging"
+    " automatyczne_odnowienie automatische_verlängerung renouvellement_automatique"
+    " rinnovo_automatico renovação_automática",
+    "amount": "bedrag kwota importo valor",
+    "name": "razón_social razon_social bedrijfsnaam klantnaam nazwa_klienta nazwa_firmy"
+    " ragione_sociale raison_sociale nombre",
+}
+"""What columns whose values tell too little are called in other languages."""
 OWN = {
     "accounts": "account customer company client organization organisation tenant workspace",
     "subscriptions": "subscription contract license membership plan customer account",
