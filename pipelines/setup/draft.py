@@ -11,7 +11,13 @@ from features.errors import SettingsError, sample
 from pipelines.reports.terminal.whole_file import replaced_whole
 from pipelines.setup.drafting.place import Place, as_written, places, relative
 from pipelines.setup.drafting.questions import Ask, answered, answered_of_own
-from pipelines.setup.drafting.template import HEAD, OUTCOME, SIGNAL_OPTIONS, tail
+from pipelines.setup.drafting.template import (
+    HEAD,
+    OUTCOME,
+    segments_section,
+    signals_section,
+    tail,
+)
 from pipelines.setup.drafting.toml_text import comment, quoted
 from pipelines.setup.drafting.vendors import (
     NO_ANSWERS,
@@ -161,6 +167,7 @@ def draft(
     from pipelines.setup.deriving.file_states import file_states, guessed_without
     from pipelines.setup.deriving.merged_accounts import follow_mergers
     from pipelines.setup.deriving.month_columns import month_of
+    from pipelines.setup.deriving.silence import silent_accounts
     from pipelines.setup.deriving.versions import versions
     from pipelines.setup.drafting.attributes import (
         attributes_of,
@@ -266,14 +273,18 @@ def draft(
         doubts += [f"{table} has no column that looks like {name}" for name in guess.missing]
         said = [*source.about(table).notes, *guess.notes]
         doubts += [f"{table}: {note}" for note in said]
+    silent = None if vendors else silent_accounts(by_name, source)
+    if silent is not None:
+        parts.append(silent[0])
+        doubts.append(silent[1])
     if left:
         parts.append(f"\n# Not mapped: {', '.join(comment(name) for name in left)}\n")
         doubts.append(f"Tables that fit nothing: {sample(left, 8)}")
     parts.append(OUTCOME if tells_of_churn else OUTCOME.replace(_CHURN, _LABEL))
     usage = by_name.get("usage_events")
     features = common_features(usage, source.tables[usage.source]) if usage else []
-    parts.append(_signals_section(features, sensitive) + measured)
-    parts.append(_segments_section(by_name, attributes))
+    parts.append(signals_section(features, sensitive) + measured)
+    parts.append(segments_section(by_name, attributes))
     parts.append(tail(registry, owner))
     return "".join(parts), doubts
 
@@ -369,32 +380,3 @@ def _table_section(
             listed = ", ".join(comment(name) for name in skipped)
             lines.append(f"# check: left out, as outcome, free text or date: {listed}")
     return "\n".join(lines) + "\n"
-
-
-def _signals_section(features: list[str], sensitive: list[str]) -> str:
-    return (
-        "\n[signals]\n"
-        "# Product features that get signals of their own. Name the few that show value: what all\n"
-        "# use alike says the same as usage volume.\n"
-        f"# most used: {comment(quoted(features), 300)}\n"
-        "key_features = []\n"
-        "# Attributes that are never inputs; results are audited across them.\n"
-        f"sensitive = {quoted(sensitive)}\n"
-        '# Signal groups to leave out, such as "referrals".\n'
-        "groups_off = []\n"
-        "# Python files with builders of your own, relative to this file.\n"
-        "builders = []\n" + SIGNAL_OPTIONS
-    )
-
-
-def _segments_section(guesses: dict[str, TableGuess], attributes: list[str]) -> str:
-    subscriptions = guesses.get("subscriptions")
-    plan = (subscriptions is not None and "plan" in subscriptions.columns) or "plan" in attributes
-    return (
-        "\n[segments]\n"
-        "# Profile signals whose values get weights of their own; small ones share their"
-        " parent's.\n"
-        f"columns = {quoted(['plan'] if plan else [])}\n"
-        "# Lifecycle stages by tenure split segments further:\n"
-        '# lifecycle = [{ name = "onboarding", until_days = 90 }, { name = "established" }]\n'
-    )

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from pipelines.setup.drafting.toml_text import quoted
+from typing import TYPE_CHECKING
+
+from pipelines.setup.drafting.toml_text import comment, quoted
+
+if TYPE_CHECKING:
+    from pipelines.setup.guessing.columns import TableGuess
 
 HEAD = """\
 # Healthscore: which tables to read, what to predict, and what a score means.
@@ -140,3 +145,34 @@ def tail(registry: str, owner: str | None = None) -> str:
     """Write the last sections: where models are kept, and the column of owners if one is known."""
     named = '# owner = "csm"' if owner is None else f"owner = {quoted(owner)}"
     return _TAIL.format(registry=quoted(registry), owner=named)
+
+
+def signals_section(features: list[str], sensitive: list[str]) -> str:
+    """Write what signals may be chosen."""
+    return (
+        "\n[signals]\n"
+        "# Product features that get signals of their own. Name the few that show value: what all\n"
+        "# use alike says the same as usage volume.\n"
+        f"# most used: {comment(quoted(features), 300)}\n"
+        "key_features = []\n"
+        "# Attributes that are never inputs; results are audited across them.\n"
+        f"sensitive = {quoted(sensitive)}\n"
+        '# Signal groups to leave out, such as "referrals".\n'
+        "groups_off = []\n"
+        "# Python files with builders of your own, relative to this file.\n"
+        "builders = []\n" + SIGNAL_OPTIONS
+    )
+
+
+def segments_section(guesses: dict[str, TableGuess], attributes: list[str]) -> str:
+    """Write which signals name segments."""
+    subscriptions = guesses.get("subscriptions")
+    plan = (subscriptions is not None and "plan" in subscriptions.columns) or "plan" in attributes
+    return (
+        "\n[segments]\n"
+        "# Profile signals whose values get weights of their own; small ones share their"
+        " parent's.\n"
+        f"columns = {quoted(['plan'] if plan else [])}\n"
+        "# Lifecycle stages by tenure split segments further:\n"
+        '# lifecycle = [{ name = "onboarding", until_days = 90 }, { name = "established" }]\n'
+    )

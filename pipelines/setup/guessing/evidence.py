@@ -50,6 +50,12 @@ _YEAR_FIRST, _MONTH_FIRST = r"^\d{4}", r"^\d{1,2}[-/.](1[3-9]|[23]\d)[-/.]"
 _MONTH, _QUARTER = r"^((?:19|20)\d{2})[-/. ]?(0[1-9]|1[0-2])$", r"^(\d{4})[-/ ]?[Qq]([1-4])$"
 _WEEK = re.compile(IS_WEEK)
 _LEFT = re.compile("churn|cancel|lost|left|terminat|offboard", re.I)
+_SENT = {"email", "emails", "mail", "mails", "mailing", "campaign", "campaigns", "newsletter"}
+_NO_CONTRACTS = {
+    "key", "keys", "token", "tokens", "credentials", "device", "devices", "user", "users",
+    "contact", "contacts", "webhook", "webhooks", "integration", "integrations",
+}  # fmt: skip
+"""Words of tables of what an account has while it stays: who gives one up has not left."""
 _TIME = CONTRACT["subscriptions"].column("ended_at")
 _AMOUNT = CONTRACT["invoices"].column("amount")
 FEW_TERMS, DAY_SECONDS = 3, 86_400
@@ -210,7 +216,7 @@ def role_of(table: ir.Table, account: str, named: str = "") -> str | None:
     if len(full) == 1 and not part:
         if each <= MOST_CHURNS and _LEFT.search(" ".join((named, began))):
             return "churn_events"
-        return "usage_events" if each >= FEWEST_EVENTS else None
+        return "usage_events" if each >= FEWEST_EVENTS and not is_no_use(named) else None
     later = [name for name in full if name != began]
     soon = bool(later) and _days(rows, began, later[0]) <= LONGEST_DUE_DAYS
     # Of what is due after so many days nothing may say when it was paid.
@@ -219,7 +225,13 @@ def role_of(table: ir.Table, account: str, named: str = "") -> str | None:
     ends = part or later
     if all(_days(rows, began, name) < LONG_DAYS for name in ends):
         return "tickets"
-    return "subscriptions" if each <= MOST_CONTRACTS else None
+    is_contract = each <= MOST_CONTRACTS and not _NO_CONTRACTS & set(words_of(named))
+    return "subscriptions" if is_contract else None
+
+
+def is_no_use(table: str) -> bool:
+    """Whether events are of what was sent to people: to be written to is no use."""
+    return bool(_SENT & set(words_of(table)))
 
 
 def first_times(table: ir.Table, times: list[str], account: str | None = None) -> pd.DataFrame:

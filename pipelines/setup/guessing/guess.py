@@ -15,7 +15,7 @@ from pipelines.setup.guessing.contracts import (
     drop_what_is_none,
     make_contracts,
 )
-from pipelines.setup.guessing.evidence import INCLUDED, role_of
+from pipelines.setup.guessing.evidence import INCLUDED, is_no_use, role_of
 from pipelines.setup.guessing.keys import SURELY_INCLUDED, Keys, Reference
 from pipelines.setup.guessing.leaving import find_leaving
 from pipelines.setup.guessing.names import COLUMN_NAMES, TABLE_NAMES
@@ -192,6 +192,7 @@ def _by_ending(
             if parts[-len(ending) :] in (ending, [*ending[:-1], ending[-1].removesuffix("s")])
         ]
         if name == "usage_events":
+            alike = [table for table in alike if not is_no_use(table)]
             alike = [table for table in alike if not _is_of_money(guessed(name, table).unused)]
         fitting = [t for t in alike if set(guessed(name, t).missing) <= {"account_id"}]
         if len(fitting) == 1:

@@ -21,6 +21,8 @@ TABLE_NAMES: Mapping[str, tuple[str, ...]] = {
         "activity",
         "activities",
         "logins",
+        "consumption",
+        "metering",
     ),
     "tickets": (
         "tickets",
@@ -32,7 +34,10 @@ TABLE_NAMES: Mapping[str, tuple[str, ...]] = {
         "support_requests",
         "complaints",
     ),
-    "invoices": ("invoices", "bills", "billing", "payments", "charges"),
+    "invoices": (
+        *("invoices", "bills", "billing", "payments", "charges"),
+        *("credit_orders", "credit_purchases", "top_ups", "topups"),
+    ),
     "referrals": ("referrals", "invites"),
     "surveys": (
         "surveys",
@@ -250,6 +255,9 @@ _ENGLISH: Mapping[str, tuple[str, ...]] = {
         "created_at",
         "when",
         "issued_on",
+        "ordered_at",
+        "order_date",
+        "purchased_at",
         "date",
         "created",
         "bill_date",
