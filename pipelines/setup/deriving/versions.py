@@ -88,7 +88,7 @@ def versions(source: Source) -> Versions:
             replaced.append(each.table)
         replaced.append(name)
         notes.append(
-            f"{name} has a row for each version of a {kept.thing}, and other tables point at the"
+            f"{name} has a row for each version of {kept.thing}, and other tables point at the"
             f" version by {kept.version}: they are read by {kept.thing}, which is described as it"
             " was first told"
         )

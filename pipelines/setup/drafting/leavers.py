@@ -65,7 +65,9 @@ def _left(told: TableGuess, accounts: pd.Series[str], source: Source) -> set[str
     table = table.filter(table[account].cast("string").isin(accounts.dropna().tolist()))
     start = told.columns.get("started_at") or moment
     times = first_times(table, list(dict.fromkeys((start, moment))), account)
-    newest = times[start].max()
-    is_over = times[moment].notna() & (times[moment].dt.year > 1970) & (times[moment] <= newest)
+    is_over = times[moment].notna() & times[moment].dt.year.between(1971, 2089)
+    if told.a_row_a_term:
+        # A term that runs has an end as well.
+        is_over &= times[moment] <= times[start].max()
     over = is_over.groupby(times["account"].astype("string")).all()
     return {str(each) for each in over[over].index}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import ibis.expr.types as ir
@@ -215,6 +215,44 @@ def test_a_month_of_what_begins_is_its_first_day_and_of_what_ends_its_last(load:
     assert found.quality["subscriptions"].decided == (
         "started_at: 1 months such as '2023-02' are read as their first day",
         "ended_at: 1 months such as '2023-12' are read as their last day",
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "first"),
+    [
+        ("2024-W05", datetime(2024, 1, 29)),
+        ("2024W05", datetime(2024, 1, 29)),
+        ("2021-w01", datetime(2021, 1, 4)),
+        ("2020-W53", datetime(2020, 12, 28)),
+        ("KW 5/2024", datetime(2024, 1, 29)),
+    ],
+)
+def test_a_week_is_read_as_its_last_day_and_of_what_begins_as_its_monday(
+    load: Load, written: str, first: datetime
+) -> None:
+    tables = {
+        "accounts": pd.DataFrame({"account_id": ["A"], "created_at": [written]}),
+        "usage_events": pd.DataFrame({"account_id": ["A"], "occurred_at": [written]}),
+        "churn_events": pd.DataFrame({"account_id": ["A"], "churned_at": [DAY]}),
+    }
+    found = load_company(load(tables), TablesSettings.model_validate({name: {} for name in tables}))
+    own = (("accounts", "created_at"), ("usage_events", "occurred_at"))
+    read = [found.tables[name].cleaned[column].to_pyarrow().to_pylist()[0] for name, column in own]
+    days = [each.replace(tzinfo=None) for each in read]
+    assert days == [first, first + timedelta(days=6)]
+    assert found.quality["usage_events"].decided == (
+        f"occurred_at: 1 weeks such as '{written}' are read as their last day",
+    )
+
+
+def test_a_key_of_no_day_is_no_value_beside_days_written_as_numbers(load: Load) -> None:
+    keys = [20240105, 20240107, -1, 0, 99991231, -1]
+    read = company(load, {"occurred_at": keys, "quantity": [float(n) for n in range(6)]})
+    days = [each for each in values(read, "occurred_at") if each is not None]
+    assert days == [datetime(2024, 1, 5), datetime(2024, 1, 7)]
+    assert not any(
+        each.code == "unreadable-values" for each in read.quality["usage_events"].findings
     )
 
 

@@ -26,3 +26,23 @@ def test_an_attribute_called_segment_is_read_under_another_name(tmp_path: Path) 
     with open_company(project) as company:
         rows = company.tables["accounts"].cleaned.to_pandas()
     assert rows.account_segment.value_counts().to_dict() == {"smb": 10, "big": 10}
+
+
+def test_a_status_in_any_language_is_known_by_who_has_left_and_is_no_attribute(
+    tmp_path: Path,
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    # One in three has left, of every region.
+    people = "".join(
+        f"C{n:03};2023-01-{n % 9 + 1:02};{'Opgezegd' if n % 3 == 0 else 'Lopend'};R{n % 5}\n"
+        for n in range(60)
+    )
+    (data / "customers.csv").write_text(f"customer_id;signup_date;toestand;regio\n{people}")
+    contracts = "".join(f"C{n:03};2023-02-01;{'2023-09-01' * (n % 3 == 0)}\n" for n in range(60))
+    (data / "subscriptions.csv").write_text(f"customer_id;start_date;end_date\n{contracts}")
+    _, doubts = write_draft(data, tmp_path / "h.toml")
+    assert (
+        "customers: toestand says who has left, as with 'Opgezegd': it is of today and is left out"
+    ) in doubts
+    assert load_project(tmp_path / "h.toml").settings.tables.accounts.attributes == ("regio",)
