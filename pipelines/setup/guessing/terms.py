@@ -51,7 +51,7 @@ def take_term_end(guess: TableGuess, source: Source) -> None:
             guess.columns |= {"ended_at": "", "renewal_at": name}
             guess.unused.remove(name)
             guess.notes.append(
-                f"{name} lies whole quarters after {start} in every row, so it is taken as the end"
+                f"{name} lies whole quarters after {start}, so it is taken as the end"
                 " of a term (renewal_at)"
             )
             return

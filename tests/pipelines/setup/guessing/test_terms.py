@@ -129,6 +129,29 @@ def test_who_signs_no_further_term_has_left(tmp_path: Path) -> None:
     assert any("who signs none has left" in doubt for doubt in doubts)
 
 
+@pytest.mark.parametrize("status", [None, "No renovado"])
+def test_an_end_of_any_name_is_that_of_a_term_where_terms_last_whole_quarters(
+    tmp_path: Path, status: str | None
+) -> None:
+    tables = signed("umowy", ["nr", "customer_id", "data_od", "data_do"])
+    head, *rows = tables["umowy"]
+    if status is not None:
+        head.append("estado")
+        newest = {row[1]: row[3] for row in rows}
+        # Whoever stays has signed until 2023; of the others the last term was not renewed.
+        for row in rows:
+            is_last = row[3] == newest[row[1]]
+            said = "Renovado" if not is_last else status if row[3] < "2023" else "Vigente"
+            row.append(said)
+    project, doubts = drafted(tmp_path, tables)
+    with open_company(project) as opened:
+        left = churn_dates(opened, project.settings.outcome).execute()
+    last = {row[1]: row[3] for row in rows if status is None or row[4] == status}
+    churned = left["churned_at"].dt.strftime("%Y-%m-%d")
+    assert dict(zip(left["account_id"], churned, strict=True)) == last
+    assert any("data_do ends" in doubt for doubt in doubts)
+
+
 def test_deals_that_were_won_are_contracts_and_offers_are_not(tmp_path: Path) -> None:
     tables = signed("deals", TERM, stage="Won")
     project, doubts = drafted(tmp_path, tables)
