@@ -59,41 +59,38 @@ class _Kept(NamedTuple):
 
 
 def versions(source: Source) -> Versions:
-    """Find tables that keep versions which others point at, and read the things instead."""
-    views: dict[str, View] = {}
-    replaced: list[str] = []
-    notes: list[str] = []
-    dated = {name: times for name, table in source.tables.items() if (times := _span(table))}
-    if not dated:
-        return Versions(source, views, (), notes)
-    keys = Keys(source.tables)
+    """Find the table of versions that most others point at, and read the things instead."""
+    dated = {name: span for name, table in source.tables.items() if (span := _span(table))}
+    keys = Keys(source.tables) if dated else None
+    pointing: dict[str, dict[str, str]] = {}
+    found: dict[str, _Kept] = {}
     for name, (begins, ends) in dated.items():
-        kept = _kept(name, begins, ends, source, keys)
-        pointing = [] if kept is None else [
-            each for each in keys.references if (each.owner, each.key) == (name, kept.version)
-        ]  # fmt: skip
-        if kept is None or not pointing or name in replaced:
-            continue
-        views[f"first_{name.replace('/', '_')}"] = View(
-            sql=in_language_of(source, _first(name, kept, source.tables[name]))
-        )
-        for each in {each.table: each for each in pointing}.values():
-            if each.table in (*replaced, *dated):
-                continue
-            views[f"by_{kept.thing}_{each.table.replace('/', '_')}"] = View(
-                sql=in_language_of(
-                    source, _pointing_at_thing(each.table, each.column, name, kept, source)
-                )
-            )
-            replaced.append(each.table)
-        replaced.append(name)
-        notes.append(
-            f"{name} has a row for each version of {kept.thing}, and other tables point at the"
-            f" version by {kept.version}: they are read by {kept.thing}, which is described as it"
-            " was first told"
-        )
-    shown = with_views(source, views) if views else source
-    return Versions(shown, views, tuple(replaced), notes)
+        kept = None if keys is None else _kept(name, begins, ends, source, keys)
+        if kept is not None and keys is not None:
+            found[name] = kept
+            pointing[name] = {
+                each.table: each.column
+                for each in keys.references
+                if (each.owner, each.key) == (name, kept.version) and each.table not in dated
+            }
+    name = max(found, key=lambda each: len(pointing[each]), default=None)
+    if name is None or not pointing[name]:
+        return Versions(source, {}, (), [])
+    kept = found[name]
+    queries = {f"first_{name}": _first(name, kept, source.tables[name])} | {
+        f"by_{kept.thing}_{table}": _pointing_at_thing(table, column, name, kept, source)
+        for table, column in pointing[name].items()
+    }
+    views = {
+        view.replace("/", "_"): View(sql=in_language_of(source, sql))
+        for view, sql in queries.items()
+    }
+    note = (
+        f"{name} has a row for each version of {kept.thing}, and other tables point at the"
+        f" version by {kept.version}: they are read by {kept.thing}, which is described as it"
+        " was first told"
+    )
+    return Versions(with_views(source, views), views, (name, *pointing[name]), [note])
 
 
 def _span(table: ir.Table) -> tuple[str, str] | None:
