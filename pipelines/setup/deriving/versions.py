@@ -73,9 +73,9 @@ def versions(source: Source) -> Versions:
                 for each in keys.references
                 if (each.owner, each.key) == (name, kept.version) and each.table not in dated
             }
-    name = max(found, key=lambda each: len(pointing[each]), default=None)
-    if name is None or not pointing[name]:
+    if not any(pointing.values()):
         return Versions(source, {}, (), [])
+    name = max(found, key=lambda each: len(pointing[each]))
     kept = found[name]
     queries = {f"first_{name}": _first(name, kept, source.tables[name])} | {
         f"by_{kept.thing}_{table}": _pointing_at_thing(table, column, name, kept, source)

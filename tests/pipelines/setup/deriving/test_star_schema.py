@@ -53,13 +53,20 @@ def warehouse(folder: Path, amount: str = "arr_usd", factor: int = 12) -> None:
                 used += [(version(n, each), key(each), 3 + n) for each in
                          (day - timedelta(days=d) for d in range(9))]  # fmt: skip
                 closed = -1 if month % 3 == 0 else key(day)
-                asked.append((len(asked), version(n, day), key(day - timedelta(days=4)), closed))
+                opened, agent = day - timedelta(days=4), 50_000 + len(asked) % ACCOUNTS
+                asked.append((len(asked), version(n, day), agent, key(opened), closed))
     tables = {
         "dim_account": (versions, "account_sk account_nk account_name plan valid_from valid_to"
                         " is_current"),
         "fact_usage_daily": (used, "account_sk date_key event_count"),
         "fact_arr_snapshot": (paid, f"account_sk date_key {amount}"),
-        "fact_ticket": (asked, "ticket_id account_sk opened_date_key closed_date_key"),
+        "fact_ticket": (asked, "ticket_id account_sk agent_sk opened_date_key closed_date_key"),
+        # Fewer tables point at it, and it is named first.
+        "agent_dim": (
+            [(50_000 + 2 * n + k, f"AGT-{n}", *((since, changed) if k == 0 else (changed, LAST)))
+             for n in range(ACCOUNTS // 2) for k in range(2)],
+            "agent_sk agent_nk valid_from valid_to",
+        ),
     }  # fmt: skip
     for table, (rows, columns) in tables.items():
         pd.DataFrame(rows, columns=columns.split()).to_parquet(folder / f"{table}.parquet")
