@@ -21,12 +21,16 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+# Many short queries over few rows: compiling for long takes longer than running them, and so does
+# proving anew that the classes of Spark, which are loaded for each of its processes, are sound.
+JAVA = (
+    "-XX:+UnlockDiagnosticVMOptions -XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+    " -XX:-BytecodeVerificationRemote"
+)
 SPARK_SETTINGS = {
     "spark.master": "local-cluster[2,1,1024]",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
-    # Many short queries over few rows: compiling them takes longer than running them.
     "spark.driver.extraJavaOptions": JAVA,
     "spark.executor.extraJavaOptions": JAVA,
     "spark.sql.codegen.wholeStage": "false",

@@ -29,6 +29,7 @@ from models.registry import files as model_files
 from models.registry import serving
 from models.scoring.health_model import MODEL_FOLDER
 from models.scoring.scorer import Scorer
+from tests.features.servers import JAVA
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 SECONDS_TO_START = 180
@@ -356,8 +357,7 @@ def test_spark_scores_the_same(surroundings, rows, expected):
     environment = environment | {
         "PYSPARK_SUBMIT_ARGS": f"{arguments} pyspark-shell",
         "PYSPARK_PYTHON": sys.executable,
-        # Few rows: compiling for long takes longer than running them.
-        "JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        "JDK_JAVA_OPTIONS": JAVA,
     }
     ran = subprocess.run(
         [sys.executable, "-c", SPARK],

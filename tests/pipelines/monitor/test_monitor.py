@@ -98,7 +98,7 @@ def test_what_a_champion_keeps_is_what_it_was_fitted_to(place) -> None:
     assert all(0.5 < one.auc < 1 for one in kept.expected)
 
 
-def test_quiet_then_churn_that_changes_then_a_new_champion(place, run, spawned) -> None:
+def test_quiet_then_churn_that_changes_then_a_new_champion(place, run) -> None:
     quiet = told(run("monitor", "-c", place.config, "--json"), 0)
     assert quiet["decision"]["reasons"] == ["Nothing moved further than chance and season move it."]
     assert quiet["as_of"] == "2024-10-01"
@@ -150,7 +150,7 @@ def test_quiet_then_churn_that_changes_then_a_new_champion(place, run, spawned) 
     assert "healthscore rollback" in html
 
     # Who comes next is checked against what it learnt from, and for people it is a screen.
-    after = spawned("monitor", "-c", place.config)
+    after = run("monitor", "-c", place.config)
     assert after.code in (0, 10), after.err
     assert "beside what version 2 learnt from" in after.out
 
