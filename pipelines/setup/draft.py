@@ -161,6 +161,7 @@ def draft(
     from pipelines.setup.deriving.file_states import file_states, guessed_without
     from pipelines.setup.deriving.merged_accounts import follow_mergers
     from pipelines.setup.deriving.month_columns import month_of
+    from pipelines.setup.deriving.prepared import prepared
     from pipelines.setup.drafting.attributes import (
         attributes_of,
         common_features,
@@ -181,16 +182,19 @@ def draft(
         sections, notes = arranged.sections, arranged.notes
     else:
         repeated = file_states(source)
-        source, made, notes = repeated.source, dict(repeated.views), [*repeated.notes]
-        alone = guessed_without(source, repeated.states)
-        guesses, left = guess_tables(alone, hints_of(answers))
+        hints = hints_of(answers)
+        read = prepared(
+            repeated.source, repeated.states, lambda each: guess_tables(each, hints)[0]
+        )
+        source, made = read.source, {**repeated.views, **read.views}
+        notes = [*repeated.notes, *read.notes]
+        alone = guessed_without(source, read.hidden)
+        guesses, left = guess_tables(alone, hints)
         if not any(each.name in TELLING and not each.missing for each in guesses):
             contracts, table, note = _made_contracts(alone, guesses)
             if contracts:
                 source, made = with_views(source, contracts), made | contracts
-                guesses, left = guess_tables(
-                    guessed_without(source, repeated.states), hints_of(answers)
-                )
+                guesses, left = guess_tables(guessed_without(source, read.hidden), hints)
                 left = [each for each in left if each not in (table, *made)]
                 notes.append(note)
         merged = follow_mergers(guesses, source)

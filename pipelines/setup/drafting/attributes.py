@@ -122,10 +122,10 @@ def common_features(guess: TableGuess, table: ir.Table, most: int = 8) -> list[s
 
 
 def _describes(table: ir.Table, origin: str) -> bool:
-    """Whether a column is a number or a category rather than free text, a flag or a date."""
+    """Whether a column is a number or a category rather than empty, free text, a flag or a date."""
     kind = table[origin].type()
     if kind.is_string():
-        return int(table[origin].nunique().execute()) <= MOST_LEVELS
+        return 0 < int(table[origin].nunique().execute()) <= MOST_LEVELS
     return bool(kind.is_numeric() and not kind.is_boolean())
 
 
