@@ -183,13 +183,10 @@ def draft(
     else:
         repeated = file_states(source)
         hints = hints_of(answers)
-        read = prepared(
-            repeated.source, repeated.states, lambda each: guess_tables(each, hints)[0]
-        )
+        read = prepared(repeated.source, repeated.states, lambda each: guess_tables(each, hints))
         source, made = read.source, {**repeated.views, **read.views}
-        notes = [*repeated.notes, *read.notes]
+        guesses, left, notes = read.guesses, read.left, [*repeated.notes, *read.notes]
         alone = guessed_without(source, read.hidden)
-        guesses, left = guess_tables(alone, hints)
         if not any(each.name in TELLING and not each.missing for each in guesses):
             contracts, table, note = _made_contracts(alone, guesses)
             if contracts:

@@ -29,7 +29,9 @@ TYPES: dict[Kind, str] = {
 }
 
 
-TOTAL_ROW = "^((grand |sub ?|overall )?totals?|sum|summe|gesamt(summe)?|somme|suma|totale|totaal):?$"
+TOTAL_ROW = (
+    "^((grand |sub ?|overall )?totals?|sum|summe|gesamt(summe)?|somme|suma|totale|totaal):?$"
+)
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,9 @@ _OF_USE = re.compile(
     r"login|logon|sign_?in|session|usage|(^|_)(use|uses|used|users|mau|dau|wau)(_|$)|event|activ"
     r"|visit|view|call|request|seat|message|ticket|score|nps|health"
 )
-_OF_MONEY = re.compile(r"mrr|arr|revenue|umsatz|paid|pay|bill|invoic|(^|_)fees?(_|$)|amount|spend|price|sales")
+_OF_MONEY = re.compile(
+    r"mrr|arr|revenue|umsatz|paid|pay|bill|invoic|(^|_)fees?(_|$)|amount|spend|price|sales"
+)
 _YEAR_FIRST = re.compile(r"(?:.*[^0-9])?((?:19|20)\d{2})[-_./ ]?(0[1-9]|1[0-2])(?:[-_./ ]?01)?")
 _YEAR_LAST = re.compile(r"(?:.*[^0-9])?(0?[1-9]|1[0-2])[-_./ ]((?:19|20)\d{2})")
 _WORD = re.compile(r"(?:.*[-_ ])?([a-zäéû]+)[.]?[-_ ]?((?:19|20)\d{2})")

@@ -125,7 +125,9 @@ def _describes(table: ir.Table, origin: str) -> bool:
     """Whether a column is a number or a category rather than empty, free text, a flag or a date."""
     kind = table[origin].type()
     if kind.is_string():
-        return 0 < int(table[origin].nunique().execute()) <= MOST_LEVELS
+        facts = table.aggregate(n=table[origin].nunique(), first=table[origin].min()).execute()
+        is_nested = str(facts["first"].iloc[0]).startswith(("{", "["))
+        return not is_nested and 0 < int(facts["n"].iloc[0]) <= MOST_LEVELS
     return bool(kind.is_numeric() and not kind.is_boolean())
 
 
