@@ -122,8 +122,8 @@ def _unpacked(file: Path, shown: str, scratch: Callable[[], Path]) -> dict[str, 
     place = Path(tempfile.mkdtemp(dir=scratch())) / _NOT_IN_NAMES.sub("_", file.name)
     place.mkdir()
     if is_sqlite(file):
-        tables = tables_of_sqlite(file, place)
-        return {n: TableFile(path, f"{shown}/{n}", True) for n, path in tables.items()}
+        inside = tables_of_sqlite(file, place)
+        return {name: TableFile(path, f"{shown}/{name}", True) for name, path in inside.items()}
     if file.suffix.lower() != ".zip":
         sheets = _from_workbook(file, place)
         return {n: TableFile(path, f"{shown}/{path.name}", True) for n, path in sheets.items()}

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from features.sources.source import Source
     from pipelines.setup.guessing.columns import TableGuess
 
+ACCOUNT = "account_id"
 MOST_ROWS, MOST_COLUMNS = 20_000, 60
 FEWEST_NAMES, SHORTEST = 5, 3
 LINKED = 0.8
@@ -78,13 +79,15 @@ def with_account_ids(
     from features.packs.views import View
 
     columns = {} if accounts is None else accounts.columns
-    key, name = columns.get("account_id"), columns.get("name")
-    if accounts is None or accounts.view is not None or not key or not name or key == name:
+    key = columns.get("account_id")
+    # Where nothing else points at them, accounts may be known by their names alone.
+    name = columns.get("name") or key
+    if accounts is None or accounts.view is not None or not key or not name:
         return {}, {}, []
     owner = source.tables[accounts.source]
     if not owner[name].type().is_string():
         return {}, {}, []
-    ids = set(_texts(owner, [key])[key].dropna())
+    ids = set(_texts(owner, [key])[key].dropna()) if key != name else set()
     called = _without_totals(_texts(owner, [name])[name].dropna())
     bare = called.map(bare_name)
     single = set(bare[~bare.duplicated(keep=False) & (bare.str.len() >= SHORTEST)])
@@ -92,7 +95,10 @@ def with_account_ids(
     views: dict[str, View] = {}
     notes: list[str] = []
     for table in source.tables:
-        if table == accounts.source or key in source.tables[table].columns:
+        own = key if key not in source.tables[table].columns else ACCOUNT
+        if table == accounts.source or (
+            own != key and (key != name or own in source.tables[table].columns)
+        ):
             continue
         found = _naming(source.tables[table], ids, set(called), single)
         if found is None:
@@ -102,8 +108,8 @@ def with_account_ids(
         while view in source.tables or view in views:
             view += "_"
         sql = (
-            f"SELECT s.*, a.{named(key)} FROM {table_named(table)} AS s LEFT JOIN (SELECT"
-            f" {_bare(named(name))} AS bare, MIN({named(key)}) AS {named(key)} FROM"
+            f"SELECT s.*, a.id AS {named(own)} FROM {table_named(table)} AS s LEFT JOIN (SELECT"
+            f" {_bare(named(name))} AS bare, MIN({named(key)}) AS id FROM"
             f" {table_named(accounts.source)} WHERE NOT {named(name)} IS NULL GROUP BY"
             f" {_bare(named(name))} HAVING COUNT(*) = 1) AS a ON"
             f" {_bare('s.' + named(column))} = a.bare"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from features.sources.source import Source
 
-VIEW = "contracts_of_movements"
+VIEW = "moved_subscriptions"
 MOST_KINDS = 12
 MOST_ROWS = 100_000
 ADD_UP, NOTHING = 0.9, 0.01
@@ -85,9 +85,9 @@ def _contracts(name: str, source: Source) -> tuple[str, str, str] | None:
         " FROM spans WHERE mrr >= 0.005"
     )
     note = (
-        f"{name} holds movements of recurring revenue ({', '.join(new[:1] + gone[:1])} and others):"
-        f" what {money[0]} adds up to from one movement to the next is a contract, and who churns has"
-        " left"
+        f"{name} holds movements of recurring revenue ({new[0]}, {gone[0]} and others):"
+        f" what {money[0]} adds up to from one movement to the next is a contract, and who"
+        " churns has left"
     )
     return name, in_language_of(source, sql), note
 

@@ -1,4 +1,4 @@
-"""Tables that are read in another form before their roles are guessed, each by a view of its own."""
+"""Tables that are read in another form before their roles are guessed, by views of their own."""
 
 from __future__ import annotations
 
