@@ -26,8 +26,8 @@ MOST_ROWS, MOST_COLUMNS = 20_000, 60
 FEWEST_NAMES, SHORTEST = 5, 3
 LINKED = 0.8
 """Of the names, how many must be those of one account."""
-EXACTLY = 0.98
-"""Of the names, how many may be written alike before bare ones are no better."""
+ADDED = 0.05
+"""Of the names, how many must be those of one account only when they are bare."""
 POINTS, SPACE = "[.'’`\"]", "[ \t\u00a0,;:_/&()+-]+"
 FORMS = (
     "gmbh co kg|ltd|limited|gmbh|inc|incorporated|ag|llc|llp|plc|corp|corporation|co|company|sas"
@@ -136,10 +136,12 @@ def _naming(
         return None
     for each in texts:
         names = _without_totals(rows[each].dropna().drop_duplicates())
-        if len(names) < FEWEST_NAMES or _share(names, called) >= EXACTLY:
+        if len(names) < FEWEST_NAMES:
             continue
         linked = int(names.map(bare_name).isin(single).sum())
-        if linked >= LINKED * len(names):
+        # What bare names do not add is no spelling: ids that no account has are strangers.
+        added = linked - int(names.isin(called).sum())
+        if linked >= LINKED * len(names) and added >= ADDED * len(names):
             return each, linked, len(names)
     return None
 
