@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 import ibis
 import ibis.expr.types as ir
@@ -64,9 +65,16 @@ def _with_view(source: Source, name: str, view: View, query: sge.Query) -> Sourc
     def made() -> ir.Table:
         return _made(source, name, view, query)
 
+    @cache
+    def is_of_files() -> bool:
+        read = [same_name(each.name, source.tables) for each in query.find_all(sge.Table)]
+        return any(source.is_text(each) or source.about(each).may_hold_totals
+                   for each in read if each is not None)  # fmt: skip
+
     def about(other: str) -> About:
         if other == name:
-            return About(today_only=frozenset(view.today_only))
+            names = frozenset(view.today_only)
+            return About(today_only=names, may_hold_totals=is_of_files())
         return source.about(other)
 
     names = [*source.tables, name]

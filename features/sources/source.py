@@ -53,11 +53,14 @@ class About:
         Columns that say what is so today, and are no value of the past.
     left_out : mapping of str to ibis table
         What is said of rows that were left out before it was read, and those rows.
+    may_hold_totals : bool
+        Whether it is made of files of texts, which people sum up in a last line.
     """
 
     notes: tuple[str, ...] = ()
     today_only: frozenset[str] = frozenset()
     left_out: Mapping[str, ir.Table] = field(default_factory=dict)
+    may_hold_totals: bool = False
 
 
 class Source:

@@ -167,6 +167,7 @@ def draft(
     from pipelines.setup.deriving.file_states import file_states, guessed_without
     from pipelines.setup.deriving.merged_accounts import follow_mergers
     from pipelines.setup.deriving.month_columns import month_of
+    from pipelines.setup.deriving.prepared import prepared
     from pipelines.setup.deriving.silence import silent_accounts
     from pipelines.setup.deriving.versions import versions
     from pipelines.setup.drafting.attributes import (
@@ -191,15 +192,18 @@ def draft(
     else:
         repeated = file_states(source)
         kept = versions(repeated.source)
-        source, made = kept.source, repeated.views | kept.views
-        notes, hidden = repeated.notes + kept.notes, (*repeated.states, *kept.replaced)
-        alone = guessed_without(source, hidden)
-        guesses, left = guess_tables(alone, hints_of(answers))
+        hints = hints_of(answers)
+        hidden = (*repeated.states, *kept.replaced)
+        read = prepared(kept.source, hidden, lambda each: guess_tables(each, hints))
+        source, made = read.source, {**repeated.views, **kept.views, **read.views}
+        guesses, left = read.guesses, read.left
+        notes = [*repeated.notes, *kept.notes, *read.notes]
+        alone = guessed_without(source, read.hidden)
         if not any(each.name in TELLING and not each.missing for each in guesses):
             contracts, table, note = _made_contracts(alone, guesses)
             if contracts:
                 source, made = with_views(source, contracts), made | contracts
-                guesses, left = guess_tables(guessed_without(source, hidden), hints_of(answers))
+                guesses, left = guess_tables(guessed_without(source, read.hidden), hints)
                 left = [each for each in left if each not in (table, *made)]
                 notes.append(note)
         merged = follow_mergers(guesses, source)

@@ -137,19 +137,28 @@ def dialect_of(file: Path, encoding: str = "utf-8") -> Dialect:
 def _without_title(rows: list[list[str]]) -> tuple[int, list[list[str]]]:
     """Leave out rows of a title before the header; return how many, and the other rows.
 
-    Titles have few fields; the header has all of them, each with a name of its own.
+    Titles have few fields; the header has all of them, each with a name of its own, but for columns
+    that hold nothing at all.
     """
     width = Counter(len(row) for row in rows).most_common(1)[0][0] if rows else 0
+    spacers = _blank_places(rows, width)
     for place, row in enumerate(rows[:MOST_TITLES]):
-        names = [name.strip().casefold() for name in row]
+        names = [name.strip().casefold() for n, name in enumerate(row) if n not in spacers]
         filled = len(list(filter(None, names)))
+        wanted = width - len(spacers)
         if "\n" in "".join(row):
             return 0, rows
-        if len(row) == width and filled > width / 2:
-            is_header = width > 2 and filled == width == len(set(names)) and len(rows) > place + 1
+        if len(row) == width and filled > wanted / 2:
+            is_header = wanted > 2 and filled == wanted == len(set(names)) and len(rows) > place + 1
             is_header &= not any(_is_number(name) or _DATE.fullmatch(name) for name in names)
             return (place, rows[place:]) if is_header else (0, rows)
     return 0, rows
+
+
+def _blank_places(rows: Sequence[Sequence[str]], width: int) -> set[int]:
+    """Return the places of columns that stand between others as mere space."""
+    whole = [row for row in rows if len(row) == width]
+    return {place for place in range(width) if not any(row[place].strip() for row in whole)}
 
 
 def _line_of(text: str, delimiter: str, before: int) -> int:

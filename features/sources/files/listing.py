@@ -8,6 +8,8 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from features.errors import DataError, sample
+from features.sources.files.json_files import holds_objects
+from features.sources.files.sqlite import is_sqlite
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 JSON_SUFFIXES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", ".json.gz")
@@ -88,8 +90,8 @@ def packed_files(folder: Path) -> list[Path]:
 
 
 def is_packed(file: Path) -> bool:
-    """Whether a file's name says that it is a workbook or an archive."""
-    return file.suffix.lower() in PACKED_SUFFIXES
+    """Whether a file is a workbook, an archive or a database of SQLite, which are unpacked."""
+    return file.suffix.lower() in PACKED_SUFFIXES or is_sqlite(file)
 
 
 def unread_files(folder: Path, *, unpacks: bool = False) -> list[str]:
@@ -116,6 +118,17 @@ def unread_folders(folder: Path, read: Collection[str]) -> list[str]:
     """List the folders beside tables whose files look like parts of one table, and are not read."""
     return [f"{part.name}/" for part in sorted(folder.iterdir())
             if part.name not in read and _holds_tables(part) and _holds_parts(part)]  # fmt: skip
+
+
+def json_folders(folder: Path) -> dict[str, list[Path]]:
+    """List the folders whose files of objects in JSON differ by a number alone: each is a table."""
+    found = {}
+    for part in sorted(folder.iterdir()):
+        if part.is_dir() and not part.name.startswith((".", "_")) and _holds_parts(part):
+            files = _visible_files(part)
+            if all(is_json_file(file) for file in files):
+                found[part.name] = files
+    return found
 
 
 def _holds_parts(folder: Path) -> bool:
@@ -163,6 +176,8 @@ def _table_of(file: Path) -> str | None:
     """Return the table that a file holds, None where it holds none."""
     if file.name.lower().endswith(".txt") and not _has_fields(file):
         return None
+    if file.name.lower().endswith(".json"):
+        return file.stem if file.is_file() and holds_objects(file) else None
     return table_name(file.name)
 
 
@@ -188,7 +203,7 @@ def _has_fields(file: Path) -> bool:
 
 def is_json_file(file: Path) -> bool:
     """Whether a file's name says that it holds objects in JSON."""
-    return file.name.lower().endswith(JSON_SUFFIXES)
+    return file.name.lower().endswith((*JSON_SUFFIXES, ".json"))
 
 
 def is_text_file(file: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Workbooks and zip archives: what they hold is unpacked into a folder of its own and read there.
+"""Workbooks, zip archives, SQLite files: what they hold is unpacked into a folder and read there.
 
 A sheet becomes a delimited file, so that it is read with every check that CSV has. What an archive
 says of its size is not believed: what comes out of it is counted.
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from features.errors import DataError
 from features.sources.files.listing import files_by_table, is_packed, packed_files
+from features.sources.files.sqlite import is_sqlite, tables_of_sqlite
 
 if TYPE_CHECKING:
     from openpyxl.worksheet._read_only import ReadOnlyWorksheet
@@ -120,6 +121,9 @@ def _unpacked(file: Path, shown: str, scratch: Callable[[], Path]) -> dict[str, 
     """Unpack a workbook or an archive, and list the files of tables that were in it."""
     place = Path(tempfile.mkdtemp(dir=scratch())) / _NOT_IN_NAMES.sub("_", file.name)
     place.mkdir()
+    if is_sqlite(file):
+        inside = tables_of_sqlite(file, place)
+        return {name: TableFile(path, f"{shown}/{name}", True) for name, path in inside.items()}
     if file.suffix.lower() != ".zip":
         sheets = _from_workbook(file, place)
         return {n: TableFile(path, f"{shown}/{path.name}", True) for n, path in sheets.items()}

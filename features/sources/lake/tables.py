@@ -12,10 +12,11 @@ import ibis.expr.types as ir
 
 from features.errors import DataError
 from features.sources.files.delimited import read_text_file, refuse_growing
-from features.sources.files.json_columns import read_json_file
+from features.sources.files.json_files import read_json_files
 from features.sources.files.listing import (
     is_json_file,
     is_text_file,
+    json_folders,
     parts_by_table,
     table_files,
     table_name,
@@ -68,17 +69,20 @@ class PlaceTables:
         self._folders = lake_tables(connection, place, listed, versions, scratch)
         self._files: dict[str, Callable[[], Path]]
         self._packed: dict[str, TableFile] = {}
+        self._parts: dict[str, list[Path]] = {}
         self._sizes: dict[Path, int] = {}
         if isinstance(place, Folder):
             is_folder = place.path.is_dir()
-            here = table_files(place.path, self._folders, beside_packed=True) if is_folder else {}
+            self._parts = json_folders(place.path) if is_folder else {}
+            folders = [*self._folders, *self._parts]
+            here = table_files(place.path, folders, beside_packed=True) if is_folder else {}
             taken = {name: str(file) for name, file in here.items()}
-            taken |= {name: f"{place.path}/{name}" for name in self._folders}
+            taken |= {name: f"{place.path}/{name}" for name in folders}
             self._packed, broken = unpacked_in(place.path, taken, scratch)
             here |= {name: file.path for name, file in self._packed.items()}
             self._files = {name: partial(Path, file) for name, file in here.items()}
             self.unread = unread_files(place.path, unpacks=True) if is_folder else []
-            others = unread_folders(place.path, self._folders) if is_folder and self._files else []
+            others = unread_folders(place.path, folders) if is_folder and self._files else []
             self.unread = sorted([*self.unread, *broken, *others])
         else:
             self._files, self.unread = _bucket_files(place, listed, self._folders)
@@ -94,6 +98,7 @@ class PlaceTables:
         yield from self.joined
         yield from self._files
         yield from self._folders
+        yield from self._parts
 
     def read(self, name: str) -> ir.Table:
         """Return a table of a name."""
@@ -105,8 +110,12 @@ class PlaceTables:
 
             parts = self.joined[name]
             return self._connection.table(table_of_parts(self._connection, parts, self.read))
+        if name in self._parts:
+            files = self._parts[name]
+            return read_json_files(self._connection, files, files[0].parent)
         if name in self._files and is_json_file(self._files[name]()):
-            return read_json_file(self._connection, self._files[name]())
+            file = self._files[name]()
+            return read_json_files(self._connection, [file], file)
         parted = self.parted(name)
         assert parted is not None
         return parted.whole()
@@ -144,7 +153,7 @@ class PlaceTables:
         """Return the parts of a table of Parquet files, None of another."""
         if name in self._folders:
             return self._folders[name]()
-        if name in self.joined:
+        if name in self.joined or name in self._parts:
             return None
         file = self._files[name]()
         if (

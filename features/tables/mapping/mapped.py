@@ -29,7 +29,9 @@ TYPES: dict[Kind, str] = {
 }
 
 
-_TOTAL = "^((grand |sub ?|overall )?totals?|sum|summe|gesamt(summe)?|somme|suma|totale|totaal):?$"
+TOTAL_ROW = (
+    "^((grand |sub ?|overall )?totals?|sum|summe|gesamt(summe)?|somme|suma|totale|totaal):?$"
+)
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ def map_table(
         left_out |= listed
     if source.is_text(source_name):
         table = _without_blanks(table)
+    if source.is_text(source_name) or about.may_hold_totals:
         table, left_out = _without_totals(contract, table, mapped, left_out)
     notes: list[Finding] = []
     if may_have_copies:
@@ -181,7 +184,7 @@ def _without_totals(
         return table, left_out
     first = table[table.columns[0]].cast("string").strip().lower()
     has_time = without_missing_words(table[time].cast("string")).notnull()
-    is_total = (first.re_search(_TOTAL) & ~has_time).fill_null(False)
+    is_total = (first.re_search(TOTAL_ROW) & ~has_time).fill_null(False)
     totals = table.filter(is_total)
     return table.filter(~is_total), {**left_out, "rows are totals and are left out": totals}
 

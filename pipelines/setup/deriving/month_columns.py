@@ -1,4 +1,7 @@
-"""Tables with a column for every month: what an account paid in each becomes its contracts."""
+"""Tables with a column for every month: what an account paid in each becomes its contracts.
+
+Where the columns count use, each becomes a row of its month, which measures the account.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,28 @@ from datetime import date
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from features.tables.mapping.mapped import TOTAL_ROW
 from features.tables.mapping.month_names import NUMBERS
 from pipelines.setup.guessing.keys import Keys
-from pipelines.setup.guessing.sql import in_language_of, named, table_named
+from pipelines.setup.guessing.sql import in_language_of, literal, named, table_named
+from pipelines.setup.guessing.words import words_of
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
+    from features.packs.views import View
     from features.sources.source import Source
 
 VIEW = "monthly_subscriptions"
 FEWEST_MONTHS = 4
+MONTH = "month"
+_OF_USE = re.compile(
+    r"login|logon|sign_?in|session|usage|(^|_)(use|uses|used|users|mau|dau|wau)(_|$)|event|activ"
+    r"|visit|view|call|request|seat|message|ticket|score|nps|health"
+)
+_OF_MONEY = re.compile(
+    r"mrr|arr|revenue|umsatz|paid|pay|bill|invoic|(^|_)fees?(_|$)|amount|spend|price|sales"
+)
 _YEAR_FIRST = re.compile(r"(?:.*[^0-9])?((?:19|20)\d{2})[-_./ ]?(0[1-9]|1[0-2])(?:[-_./ ]?01)?")
 _YEAR_LAST = re.compile(r"(?:.*[^0-9])?(0?[1-9]|1[0-2])[-_./ ]((?:19|20)\d{2})")
 _WORD = re.compile(r"(?:.*[-_ ])?([a-zäéû]+)[.]?[-_ ]?((?:19|20)\d{2})")
@@ -42,6 +56,31 @@ class MonthColumns:
     account: str
     months: dict[str, date]
     empty: frozenset[str]
+
+    @property
+    def counts_use(self) -> bool:
+        """Whether its names tell of use, and none of them of money."""
+        told = "_".join(word for name in (self.table, *self.months) for word in words_of(name))
+        return bool(_OF_USE.search(told)) and not _OF_MONEY.search(told)
+
+    @property
+    def measure(self) -> str:
+        """What the months measure, by the table's name."""
+        return "_".join(words_of(self.table)) or "value"
+
+    def rows(self, source: Source) -> str:
+        """Write the query of the months' values, a row each; a blank is of no customer yet."""
+        account = f"LOWER(TRIM(CAST({named(self.account)} AS TEXT)))"
+        each = [
+            f"SELECT {named(self.account)} AS {named(self.account)}, DATE '{first}' AS {MONTH},"
+            f" CAST({named(name)} AS DOUBLE PRECISION) AS {named(self.measure)}"
+            f" FROM {table_named(self.table)} WHERE NOT {named(name)} IS NULL"
+            f" AND NOT {named(self.account)} IS NULL AND NOT REGEXP_MATCHES({account},"
+            f" {literal(TOTAL_ROW)})"
+            for name, first in self.months.items()
+            if name not in self.empty
+        ]
+        return in_language_of(source, " UNION ALL ".join(each))
 
     def contracts(self, source: Source) -> str:
         """Write the query of contracts: an amount over the months that it was paid without a gap.
@@ -86,7 +125,42 @@ def month_of(name: str) -> date | None:
 
 
 def month_columns(source: Source) -> MonthColumns | None:
-    """Find the only table whose columns are called by months that follow one another."""
+    """Find the only table whose columns are called by months and say what was paid."""
+    found = [each for each in _tables_of_months(source) if not each.counts_use]
+    return found[0] if len(found) == 1 else None
+
+
+def measured_months(source: Source) -> tuple[dict[str, str], dict[str, View], list[str]]:
+    """Make rows of the tables whose columns count use in months.
+
+    Returns
+    -------
+    dict of str to str
+        Views by the tables that they stand for.
+    dict of str to View
+        The views.
+    list of str
+        What a person should check.
+    """
+    from features.packs.views import View
+
+    stands: dict[str, str] = {}
+    views: dict[str, View] = {}
+    notes: list[str] = []
+    for found in _tables_of_months(source):
+        view = f"{found.measure}_by_month"
+        if not found.counts_use or view in source.tables or view in views:
+            continue
+        stands[found.table], views[view] = view, View(sql=found.rows(source))
+        notes.append(
+            f"{found.table} has a column for every month, which by its name counts use and not"
+            " money: each becomes a row of its month, known once the month is over"
+        )
+    return stands, views, notes
+
+
+def _tables_of_months(source: Source) -> list[MonthColumns]:
+    """List the tables whose columns are called by months that follow one another."""
     found = []
     for name, table in source.tables.items():
         months = {each: day for each in table.columns if (day := month_of(each)) is not None}
@@ -98,10 +172,10 @@ def month_columns(source: Source) -> MonthColumns | None:
         texts = [each for each in months if not table[each].type().is_numeric()]
         if any(bool(_is_filled(table[each]).any().execute()) for each in texts):
             continue
-        key = next((key for key in Keys({name: table}).keys[name] if key not in months), None)
-        if key is not None:
-            found.append(MonthColumns(name, key, months, frozenset(texts)))
-    return found[0] if len(found) == 1 else None
+        keys = [key for key in Keys({name: table}).keys[name] if key not in months]
+        if keys:
+            found.append(MonthColumns(name, keys[0], months, frozenset(texts)))
+    return found
 
 
 def _is_filled(value: ir.Value) -> ir.BooleanValue:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pipelines.setup.guessing.columns import TableGuess
 
 MOST_LEVELS = 50
+_NAMELESS = re.compile(r"column\d+")
 
 
 @cache
@@ -125,7 +126,12 @@ def _describes(table: ir.Table, origin: str) -> bool:
     """Whether a column is a number or a category rather than free text, a flag or a date."""
     kind = table[origin].type()
     if kind.is_string():
-        return int(table[origin].nunique().execute()) <= MOST_LEVELS
+        facts = table.aggregate(n=table[origin].nunique(), first=table[origin].min()).execute()
+        levels, first = int(facts["n"].iloc[0]), facts["first"].iloc[0]
+        # Space between the columns of a sheet, or an object whose fields are columns.
+        if (not levels and _NAMELESS.fullmatch(origin)) or str(first).startswith(("{", "[")):
+            return False
+        return levels <= MOST_LEVELS
     return bool(kind.is_numeric() and not kind.is_boolean())
 
 

@@ -120,6 +120,7 @@ def guess_tables(source: Source, hints: Hints = NO_HINTS) -> tuple[list[TableGue
     if "surveys" in guesses:
         tell_kind_of_survey(guesses["surveys"], source)
     used += [each.account_via[0] for each in guesses.values() if each.account_via is not None]
+    used += [each.made_from or each.source for each in guesses.values()]
     left = sorted(set(source.tables) - set(chosen.values()) - set(used))
     return [guesses[name] for name in CONTRACT if name in guesses], left
 

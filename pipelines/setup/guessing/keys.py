@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from features.tables.mapping.mapped import TOTAL_ROW
 from pipelines.setup.guessing.evidence import INCLUDED, is_key
 from pipelines.setup.guessing.words import NUMBERS, plain, words_of
 
@@ -25,6 +26,7 @@ LONGEST = 80
 SURELY_INCLUDED = 0.9
 SHORTEST_TELLING = 5
 MOSTLY_SINGLE = 0.95
+OFTEN_FILLED = 0.1
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Reference:
         At what.
     share : float
         Of its different values, those that are there.
+    is_told_by_values : bool
+        Whether its values are hardly there by chance, whatever it is called.
     """
 
     table: str
@@ -46,6 +50,7 @@ class Reference:
     owner: str
     key: str
     share: float
+    is_told_by_values: bool = False
 
 
 class Keys:
@@ -70,15 +75,27 @@ class Keys:
         }
 
     @cached_property
+    def others(self) -> dict[str, list[str]]:
+        """Columns that are never twice and missing in some rows, by table.
+
+        What another system calls an account stands beside it once there is something to call.
+        """
+        return {
+            name: [column for column in texts.columns if _is_partly_key(texts[column])]
+            for name, texts in self._values.items()
+        }
+
+    @cached_property
     def references(self) -> list[Reference]:
         """Every column that points at a key of another table."""
         listed = []
         for owner, keys in self.keys.items():
-            for key in keys:
-                known = set(self._values[owner][key])
+            for key in (*keys, *self.others[owner]):
+                known = set(self._values[owner][key].dropna())
                 for table in self._values:
                     if table != owner:
-                        listed += self._pointing(table, owner, key, known)
+                        found = self._pointing(table, owner, key, known)
+                        listed += [one for one in found if key in keys or one.is_told_by_values]
         return listed
 
     def between(self, table: str, owner: str) -> list[Reference]:
@@ -122,9 +139,10 @@ class Keys:
             share = sum(value in known for value in values) / len(values)
             if share < SURELY_INCLUDED and len(known) >= MOST_ROWS:
                 share = self._share_in_whole(owner, key, list(values))
-            found = Reference(table, column, owner, key, share)
             telling = len(values) >= FEWEST_VALUES and all(map(_is_telling, values))
-            if (share >= INCLUDED and _is_named(found)) or (share >= SURELY_INCLUDED and telling):
+            is_told = share >= SURELY_INCLUDED and telling
+            found = Reference(table, column, owner, key, share, is_told)
+            if is_told or (share >= INCLUDED and _is_named(found)):
                 listed.append(found)
         return listed
 
@@ -147,10 +165,20 @@ def _texts(table: ir.Table) -> pd.DataFrame:
     kept = [*able, *others[:MOST_COLUMNS]]
     rows = table.select([table[name].cast("string").name(f"c{n}") for n, name in enumerate(kept)])
     whole: pd.DataFrame = rows.limit(MOST_ROWS).execute()
+    # A list that somebody summed up names one row more than it holds.
+    if len(whole.columns) and able[:1] == [*table.columns][:1]:
+        whole = whole[~whole["c0"].str.strip().str.lower().str.fullmatch(TOTAL_ROW, na=False)]
     single = whole.drop_duplicates()
     texts = (single if len(single) >= MOSTLY_SINGLE * len(whole) else whole).iloc[:, : len(able)]
     texts.columns = able
     return texts[[name for name in able if not (texts[name].str.len() > LONGEST).any()]]
+
+
+def _is_partly_key(values: pd.Series) -> bool:
+    """Whether a column names some of the rows, each once."""
+    filled = values.dropna()
+    enough = max(FEWEST_VALUES, OFTEN_FILLED * len(values))
+    return enough <= len(filled) < len(values) and not filled.duplicated().any()
 
 
 def rows_of_none() -> pd.DataFrame:

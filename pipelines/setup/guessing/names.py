@@ -32,6 +32,7 @@ TABLE_NAMES: Mapping[str, tuple[str, ...]] = {
         "issues",
         "support_contacts",
         "support_requests",
+        "conversations",
         "complaints",
     ),
     "invoices": (
@@ -204,6 +205,7 @@ _ENGLISH: Mapping[str, tuple[str, ...]] = {
         "attendee_id",
         "user_key",
         "visitor_id",
+        "distinct_id",
         "who",
         "person_id",
     ),
@@ -234,6 +236,7 @@ _ENGLISH: Mapping[str, tuple[str, ...]] = {
         "closed",
         "close_date",
         "closed_on",
+        "last_close_at",
         "done",
         "completed_at",
         "close",

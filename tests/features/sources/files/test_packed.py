@@ -142,3 +142,22 @@ def test_what_is_broken_is_named(tmp_path: Path) -> None:
     file.unlink()
     (tmp_path / "export.zip").write_bytes(b"PK no archive")
     assert failure(tmp_path).startswith(f"The archive '{tmp_path}/export.zip' cannot be read: ")
+
+
+def test_a_sheet_with_a_title_and_blank_columns_has_its_header_below(tmp_path: Path) -> None:
+    file = workbook(
+        tmp_path / "crm.xlsx",
+        Accounts=[
+            ["Customers"],
+            [],
+            ["Customer No", "Company", None, "Segment", None, "Seats"],
+            ["K1", "one", None, "small", None, 3],
+            ["K2", "two", None, None, None, 4],
+        ],
+        Deals=ROWS,
+    )
+    rows = tables(file)["Accounts"]
+    assert [(row["Customer No"], row["Segment"], row["Seats"]) for row in rows] == [
+        ("K1", "small", 3),
+        ("K2", None, 4),
+    ]
