@@ -98,7 +98,8 @@ def _refuse_broken(name: str, holder: str, texts: ir.Table) -> None:
 
 
 def _written(path: Path) -> str:
-    return "$" + "".join('."' + field.replace('"', '""') + '"' for field in path)
+    """Write where a field is as a JSON pointer (RFC 6901), in which any name can stand."""
+    return "".join("/" + field.replace("~", "~0").replace("/", "~1") for field in path)
 
 
 def _inner_fields(texts: ir.Table, outer: list[str]) -> dict[str, Path]:
@@ -143,7 +144,9 @@ def _fields(texts: ir.Table, path: Path = ()) -> list[str]:
     """List the fields of the first rows, those of most rows first; of equal names one."""
     some = texts.filter(texts.v.notnull()).limit(MOST_ROWS)
     value = _json_part(some.v, _written(path)) if path else some.v
-    each = some.select(field=_json_keys(value).unnest()).group_by("field")
+    each = some.select(field=_json_keys(value).unnest())
+    # A column must be called something.
+    each = each.filter(each.field != "").group_by("field")
     counted = each.aggregate(n=lambda t: t.count())
     listed = counted.order_by(counted.n.desc(), counted.field).execute()["field"].tolist()
     return list({str(field).casefold(): str(field) for field in reversed(listed)}.values())[::-1]

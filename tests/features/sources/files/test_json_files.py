@@ -39,3 +39,15 @@ def test_fields_of_objects_are_columns_called_by_their_own_names(tmp_path: Path)
     # What a tool's own layout reads stays as it was.
     assert json.loads(read["traits"]) == row["traits"]
     assert json.loads(read["tags"]) == [1]
+
+
+def test_fields_may_be_called_anything(tmp_path: Path) -> None:
+    names = ("a.b", '"', "*", "$x", "a\\b", "0", "~", "t~1/u", "[0]", "'); drop table rows --")
+    row = {"": 0} | {name: n for n, name in enumerate(names)}
+    row["p"] = {"": 0} | {f"{name}?": n for n, name in enumerate(names)}
+    (tmp_path / "rows.jsonl").write_text(f"{json.dumps(row)}\n{json.dumps(row)}\n")
+    with open_source(str(tmp_path), tmp_path) as source:
+        (read, _) = source.tables["rows"].to_pyarrow().to_pylist()
+    assert [read[name] for name in names] == list(range(len(names)))
+    assert [read[f"{name}?"] for name in names] == list(range(len(names)))
+    assert "" not in read
