@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from functools import cache
@@ -129,10 +130,18 @@ def _describes(table: ir.Table, origin: str) -> bool:
         facts = table.aggregate(n=table[origin].nunique(), first=table[origin].min()).execute()
         levels, first = int(facts["n"].iloc[0]), facts["first"].iloc[0]
         # Space between the columns of a sheet, or an object whose fields are columns.
-        if (not levels and _NAMELESS.fullmatch(origin)) or str(first).startswith(("{", "[")):
+        if (not levels and _NAMELESS.fullmatch(origin)) or _is_object(str(first)):
             return False
         return levels <= MOST_LEVELS
     return bool(kind.is_numeric() and not kind.is_boolean())
+
+
+def _is_object(text: str) -> bool:
+    """Whether a text is an object or a list in JSON."""
+    try:
+        return isinstance(json.loads(text), dict | list)
+    except ValueError:
+        return False
 
 
 def _parted(name: str) -> str:

@@ -46,3 +46,16 @@ def test_a_status_in_any_language_is_known_by_who_has_left_and_is_no_attribute(
         "customers: toestand says who has left, as with 'Opgezegd': it is of today and is left out"
     ) in doubts
     assert load_project(tmp_path / "h.toml").settings.tables.accounts.attributes == ("regio",)
+
+
+def test_an_object_is_no_attribute_and_a_word_in_brackets_is(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    rows = "".join(
+        f'C{n:03};2023-01-02;[/bold]{"ab"[n % 2]};"{{""k"": {n % 2}}}"\n' for n in range(30)
+    )
+    (data / "customers.csv").write_text(f"customer_id;signup_date;tier;traits\n{rows}")
+    gone = "".join(f"C{n:03};2023-09-01\n" for n in range(0, 30, 3))
+    (data / "churn_events.csv").write_text(f"customer_id;churned_at\n{gone}")
+    write_draft(data, tmp_path / "h.toml")
+    assert load_project(tmp_path / "h.toml").settings.tables.accounts.attributes == ("tier",)
