@@ -51,3 +51,10 @@ def test_fields_may_be_called_anything(tmp_path: Path) -> None:
     assert [read[name] for name in names] == list(range(len(names)))
     assert [read[f"{name}?"] for name in names] == list(range(len(names)))
     assert "" not in read
+
+
+def test_a_list_after_a_mark_of_its_encoding_is_read_by_its_objects(tmp_path: Path) -> None:
+    (tmp_path / "rows.json").write_text('[{"id": 1}, {"id": 2}]', encoding="utf-8-sig")
+    with open_source(str(tmp_path), tmp_path) as source:
+        rows = source.tables["rows"].select("id").to_pyarrow().to_pylist()
+    assert rows == [{"id": 1}, {"id": 2}]
