@@ -148,7 +148,7 @@ def test_months_of_a_table_called_as_its_key_or_in_other_letters_measure(drafted
     )
     text = config.read_text(encoding="utf-8")
     assert "[views.customer_no_value_by_month]" in text
-    assert "[views._by_month]" in text
+    assert "[views.__by_month]" in text
     assert "[views.blank_by_month]" not in text
     assert len(churns_of(config)) == 30
 
