@@ -31,6 +31,10 @@ def holds_objects(file: Path) -> bool:
     ))  # fmt: skip
 
 
+def _written(file: Path) -> str:
+    return "'" + glob.escape(str(file)).replace("'", "''") + "'"
+
+
 def _is_marked_list(file: Path) -> bool:
     with file.open("rb") as stream:
         head = stream.read(_HEAD)
@@ -57,13 +61,14 @@ def read_json_files(connection: Backend, files: Sequence[Path], shown: Path) -> 
     view = gen_name("json")
     before = [file.stat().st_size for file in files]
     # A mark at the beginning hides from the engine that it is a list.
-    form = "array" if all(map(_is_marked_list, files)) else "auto"
-    paths = ", ".join("'" + glob.escape(str(file)).replace("'", "''") + "'" for file in files)
+    forms = {file: "array" if _is_marked_list(file) else "auto" for file in files}
+    read = " UNION ALL ".join(
+        f"SELECT json::VARCHAR AS {OF_A_FILE} FROM read_json_objects([{paths}], format = '{form}')"
+        for form in dict.fromkeys(forms.values())
+        for paths in [", ".join(_written(file) for file in files if forms[file] == form)]
+    )
     try:
-        connection.con.execute(
-            f'CREATE TEMP TABLE "{view}" AS SELECT json::VARCHAR AS {OF_A_FILE}'
-            f" FROM read_json_objects([{paths}], format = '{form}')"
-        )
+        connection.con.execute(f'CREATE TEMP TABLE "{view}" AS {read}')
     except duckdb.Error as error:
         for file, size in zip(files, before, strict=True):
             refuse_growing(file, size)
