@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from features.packs.views import View, with_views
 from pipelines.setup.guessing.contracts import CURRENT_VERSIONS
-from pipelines.setup.guessing.evidence import FEWEST_ROWS, time_columns
+from pipelines.setup.guessing.evidence import FEWEST_ROWS, MOST_COLUMNS, time_columns
 from pipelines.setup.guessing.keys import Keys
 from pipelines.setup.guessing.sql import in_language_of, named, same_text, table_named, view_named
 from pipelines.setup.guessing.words import NUMBERS, words_of
@@ -154,9 +154,33 @@ def _names_thing(name: str) -> bool:
     return bool(words & (NUMBERS | {"nk", "bk", "natural", "durable"})) and not words & {"sk"}
 
 
+def _telling_of_next(table: ir.Table, kept: _Kept) -> list[str]:
+    """List the columns that say whether another version follows: nobody knew that when it began.
+
+    Either all newest versions or all others have one value in them, or none, which only they have.
+    """
+    able = [name for name, kind in table.schema().items() if not kind.is_nested()][:MOST_COLUMNS]
+    begins, who = table[kept.begins].cast("string"), table[kept.thing].cast("string")
+    values = {f"c{n}": table[name].cast("string").fill_null("") for n, name in enumerate(able)}
+    rows = table.select(who=who, begins=begins, **values)
+    rows = rows.filter(rows.who.notnull() & rows.begins.notnull())
+    next_one = rows.begins.lead().over(group_by=rows.who, order_by=rows.begins)
+    rows = rows.mutate(is_newest=next_one.isnull())
+    facts = rows.aggregate(
+        **{f"{each}_all": rows[each].nunique() for each in values},
+        **{f"{each}_new": rows[each].nunique(where=rows.is_newest) for each in values},
+        **{f"{each}_old": rows[each].nunique(where=~rows.is_newest) for each in values},
+    ).execute().iloc[0]  # fmt: skip
+    counts = [[int(facts[f"{each}_{of}"]) for of in ("all", "new", "old")] for each in values]
+    return [
+        name for name, (every, new, old) in zip(able, counts, strict=True)
+        if every == new + old and min(new, old) == 1
+    ]  # fmt: skip
+
+
 def _first(name: str, kept: _Kept, table: ir.Table) -> str:
     """Select the first version of each thing, without what is of a version alone, SQL."""
-    left_out = {kept.version, kept.begins, kept.ends}
+    left_out = {kept.version, kept.begins, kept.ends, *_telling_of_next(table, kept)}
     columns = [f"s.{named(each)}" for each in table.columns
                if each not in left_out and each.lower() not in CURRENT_VERSIONS]  # fmt: skip
     thing, begins = named(kept.thing), named(kept.begins)

@@ -116,10 +116,15 @@ def test_a_dimension_may_be_called_anything_and_hold_two_versions_of_one_day(
     file = tmp_path / "data" / "dim_account.parquet"
     rows = pd.read_parquet(file)
     rows.loc[rows["account_nk"] == "ACC-5", ["valid_from", "valid_to"]] = date(2023, 1, 1)
+    has_next = rows["account_nk"].duplicated(keep="last")
+    rows["next_sk"] = (rows["account_sk"] + 1).where(has_next).astype("Int64")
     rows.to_parquet(tmp_path / "data" / "Dim Größe's.parquet")
     file.unlink()
     write_draft(tmp_path / "data", tmp_path / "h.toml")
-    with open_company(load_project(tmp_path / "h.toml")) as company:
+    project = load_project(tmp_path / "h.toml")
+    # That another version follows was not known.
+    assert "next_sk" not in project.settings.tables.accounts.attributes
+    with open_company(project) as company:
         accounts = company.tables["accounts"].cleaned.execute()
     assert sorted(accounts["account_id"]) == sorted(f"ACC-{n}" for n in range(ACCOUNTS))
     assert set(accounts["plan"]) == {"Basic"}
