@@ -17,6 +17,7 @@ from features.sources.files.delimited import refuse_growing
 
 OF_A_FILE = "_json_object"
 _HEAD = 1 << 12
+_MARK = b"\xef\xbb\xbf"
 _LIST = re.compile(rb"\s*\[\s*\{")
 _LINES = re.compile(rb"\s*\{[^\n]*\}\s*\n\s*\{")
 
@@ -24,10 +25,20 @@ _LINES = re.compile(rb"\s*\{[^\n]*\}\s*\n\s*\{")
 def holds_objects(file: Path) -> bool:
     """Whether a file called ``.json`` holds a list of objects or one a line, and not a setting."""
     with file.open("rb") as stream:
-        head = stream.read(_HEAD).removeprefix(b"\xef\xbb\xbf")
+        head = stream.read(_HEAD).removeprefix(_MARK)
     return bool(_LIST.match(head) or _LINES.match(head) or (
         head.lstrip().startswith(b"{") and b"\n" not in head and len(head) == _HEAD
     ))  # fmt: skip
+
+
+def _written(file: Path) -> str:
+    return "'" + glob.escape(str(file)).replace("'", "''") + "'"
+
+
+def _is_marked_list(file: Path) -> bool:
+    with file.open("rb") as stream:
+        head = stream.read(_HEAD)
+    return head.startswith(_MARK) and bool(_LIST.match(head.removeprefix(_MARK)))
 
 
 def read_json_files(connection: Backend, files: Sequence[Path], shown: Path) -> ir.Table:
@@ -49,12 +60,15 @@ def read_json_files(connection: Backend, files: Sequence[Path], shown: Path) -> 
     """
     view = gen_name("json")
     before = [file.stat().st_size for file in files]
-    paths = ", ".join("'" + glob.escape(str(file)).replace("'", "''") + "'" for file in files)
+    # A mark at the beginning hides from the engine that it is a list.
+    forms = {file: "array" if _is_marked_list(file) else "auto" for file in files}
+    read = " UNION ALL ".join(
+        f"SELECT json::VARCHAR AS {OF_A_FILE} FROM read_json_objects([{paths}], format = '{form}')"
+        for form in dict.fromkeys(forms.values())
+        for paths in [", ".join(_written(file) for file in files if forms[file] == form)]
+    )
     try:
-        connection.con.execute(
-            f'CREATE TEMP TABLE "{view}" AS SELECT json::VARCHAR AS {OF_A_FILE}'
-            f" FROM read_json_objects([{paths}], format = 'auto')"
-        )
+        connection.con.execute(f'CREATE TEMP TABLE "{view}" AS {read}')
     except duckdb.Error as error:
         for file, size in zip(files, before, strict=True):
             refuse_growing(file, size)

@@ -12,6 +12,9 @@ from features.errors import DataError
 SUFFIXES = (".sqlite", ".sqlite3", ".db", ".db3")
 MAGIC = b"SQLite format 3\0"
 _ROWS = 10_000
+_PARTS = ("config", "content", "data", "docsize", "idx", "node", "parent", "rowid", "segdir",
+          "segments", "stat")  # fmt: skip
+"""Tables that an index for search, or of places, keeps beside itself."""
 
 
 def is_sqlite(file: Path) -> bool:
@@ -35,11 +38,7 @@ def tables_of_sqlite(file: Path, place: Path) -> dict[str, Path]:
         # Nothing is changed, not even a journal that a program left beside it.
         with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as database:
             database.text_factory = lambda value: value.decode("utf-8", errors="replace")
-            listed = database.execute(
-                "SELECT name FROM sqlite_master WHERE type = 'table'"
-                " AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name"
-            )
-            for number, (name,) in enumerate(listed.fetchall()):
+            for number, name in enumerate(_listed(database)):
                 target = place / str(number)
                 if _write(database, name, target):
                     tables[name] = target
@@ -51,6 +50,19 @@ def tables_of_sqlite(file: Path, place: Path) -> dict[str, Path]:
     return tables
 
 
+def _listed(database: sqlite3.Connection) -> list[str]:
+    """List the tables that hold rows of their own: an index for search repeats those of others.
+
+    What makes such an index may not even be there.
+    """
+    listed = database.execute(
+        "SELECT name, sql LIKE 'CREATE VIRTUAL %' FROM sqlite_master WHERE type = 'table'"
+        " AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name"
+    ).fetchall()
+    made = tuple(f"{name}_{part}" for name, is_made in listed if is_made for part in _PARTS)
+    return [name for name, is_made in listed if not is_made and name not in made]
+
+
 def _write(database: sqlite3.Connection, table: str, target: Path) -> bool:
     """Write the rows of a table below its columns' names; tell whether there were any."""
     name = table.replace('"', '""')
@@ -58,7 +70,8 @@ def _write(database: sqlite3.Connection, table: str, target: Path) -> bool:
     written = False
     with target.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow([column[0] for column in rows.description])
+        # A header is one line.
+        writer.writerow([" ".join(column[0].split()) for column in rows.description])
         while some := rows.fetchmany(_ROWS):
             writer.writerows([_text(value) for value in row] for row in some)
             written = True
@@ -66,5 +79,7 @@ def _write(database: sqlite3.Connection, table: str, target: Path) -> bool:
 
 
 def _text(value: object) -> object:
-    """Leave out what is no text, such as pictures."""
+    """Leave out what is no text: pictures, and zeros that some programs end texts by."""
+    if isinstance(value, str):
+        return value.replace("\0", "")
     return "" if isinstance(value, bytes) else value

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from features.tables.mapping.mapped import TOTAL_ROW
 from pipelines.setup.guessing.evidence import INCLUDED
-from pipelines.setup.guessing.sql import in_language_of, named, table_named
+from pipelines.setup.guessing.sql import in_language_of, named, table_named, view_named
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -77,6 +77,7 @@ def with_account_ids(
         What a person should check.
     """
     from features.packs.views import View
+    from features.sources.source import same_name
 
     columns = {} if accounts is None else accounts.columns
     key = columns.get("account_id")
@@ -95,18 +96,17 @@ def with_account_ids(
     views: dict[str, View] = {}
     notes: list[str] = []
     for table in source.tables:
-        own = key if key not in source.tables[table].columns else ACCOUNT
+        taken = source.tables[table].columns
+        own = key if same_name(key, taken) is None else ACCOUNT
         if table == accounts.source or (
-            own != key and (key != name or own in source.tables[table].columns)
+            own != key and (key != name or same_name(own, taken) is not None)
         ):
             continue
         found = _naming(source.tables[table], ids, set(called), single)
         if found is None:
             continue
         column, linked, all_of_them = found
-        view = f"{re.sub(r'[^a-z0-9]+', '_', table.lower()).strip('_')}_named"
-        while view in source.tables or view in views:
-            view += "_"
+        view = view_named(f"{table.lower()}_named", [*source.tables, *views])
         sql = (
             f"SELECT s.*, a.id AS {named(own)} FROM {table_named(table)} AS s LEFT JOIN (SELECT"
             f" {_bare(named(name))} AS bare, MIN({named(key)}) AS id FROM"

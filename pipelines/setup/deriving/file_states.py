@@ -18,7 +18,7 @@ from features.sources.files.periods import KNOWN_FROM
 from features.sources.source import Tables
 from pipelines.setup.guessing.evidence import MOST_COLUMNS, earliest, first_times, time_columns
 from pipelines.setup.guessing.names import TABLE_NAMES
-from pipelines.setup.guessing.sql import in_language_of, named, table_named
+from pipelines.setup.guessing.sql import in_language_of, named, table_named, view_named
 from pipelines.setup.guessing.words import by_name, words_of
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def file_states(source: Source) -> FileStates:
     for name, key in states.items():
         is_first = _describes_accounts(name, source.tables[name])
         which, function = ("first", "MIN") if is_first else ("newest", "MAX")
-        views[f"{which}_{name.replace('/', '_')}"] = View(sql=in_language_of(source, (
+        views[view_named(f"{which}_{name}", source.tables)] = View(sql=in_language_of(source, (
             f"SELECT s.* FROM {table_named(name)} AS s JOIN (SELECT {named(key)} AS who,"
             f" {function}({KNOWN_FROM}) AS day FROM {table_named(name)} GROUP BY {named(key)}) AS f"
             f" ON s.{named(key)} = f.who AND s.{KNOWN_FROM} = f.day"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from features.tables.mapping.mapped import TOTAL_ROW
 from features.tables.mapping.month_names import NUMBERS
 from pipelines.setup.guessing.keys import Keys
-from pipelines.setup.guessing.sql import in_language_of, literal, named, table_named
+from pipelines.setup.guessing.sql import in_language_of, literal, named, table_named, view_named
 from pipelines.setup.guessing.words import words_of
 
 if TYPE_CHECKING:
@@ -66,7 +66,8 @@ class MonthColumns:
     @property
     def measure(self) -> str:
         """What the months measure, by the table's name."""
-        return "_".join(words_of(self.table)) or "value"
+        name = "_".join(words_of(self.table)) or "value"
+        return f"{name}_value" if name in (MONTH, self.account.casefold()) else name
 
     def rows(self, source: Source) -> str:
         """Write the query of the months' values, a row each; a blank is of no customer yet."""
@@ -96,10 +97,10 @@ class MonthColumns:
             for place, (name, first) in enumerate(self.months.items())
         ]
         sql = (
-            f"WITH paid AS ({' UNION ALL '.join(each)}), runs AS (SELECT *, place - ROW_NUMBER()"
-            " OVER (PARTITION BY account_id, mrr ORDER BY place) AS run FROM paid WHERE mrr > 0)"
+            f"WITH paid_ AS ({' UNION ALL '.join(each)}), runs_ AS (SELECT *, place - ROW_NUMBER()"
+            " OVER (PARTITION BY account_id, mrr ORDER BY place) AS run FROM paid_ WHERE mrr > 0)"
             " SELECT account_id, MIN(month) AS started_at, CASE WHEN MAX(place) <"
-            f" {len(self.months) - 1} THEN MAX(following) END AS ended_at, mrr FROM runs"
+            f" {len(self.months) - 1} THEN MAX(following) END AS ended_at, mrr FROM runs_"
             " GROUP BY account_id, mrr, run"
         )
         return in_language_of(source, sql)
@@ -148,8 +149,8 @@ def measured_months(source: Source) -> tuple[dict[str, str], dict[str, View], li
     views: dict[str, View] = {}
     notes: list[str] = []
     for found in _tables_of_months(source):
-        view = f"{found.measure}_by_month"
-        if not found.counts_use or view in source.tables or view in views:
+        view = view_named(f"{found.measure}_by_month", [*source.tables, *views])
+        if not found.counts_use or len(found.empty) == len(found.months):
             continue
         stands[found.table], views[view] = view, View(sql=found.rows(source))
         notes.append(

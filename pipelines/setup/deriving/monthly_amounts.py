@@ -95,14 +95,14 @@ def _told_on(name: str, account: str, source: Source) -> str | None:
 
 def _contracts(table: str, account: str, day: str, amount: str, months: int) -> str:
     return (
-        f"WITH told AS (SELECT s.{account} AS account_id, {day} AS day, SUM(s.{amount}) /"
+        f"WITH told_ AS (SELECT s.{account} AS account_id, {day} AS day, SUM(s.{amount}) /"
         f" {months}.0 AS mrr FROM {table} AS s GROUP BY s.{account}, {day}),"
-        " days AS (SELECT day, LEAD(day) OVER (ORDER BY day) AS next_day, ROW_NUMBER() OVER"
-        " (ORDER BY day) AS place FROM (SELECT DISTINCT day FROM told WHERE NOT day IS NULL) AS d),"
-        " runs AS (SELECT t.account_id, t.mrr, d.day, d.next_day, d.place - ROW_NUMBER() OVER"
-        " (PARTITION BY t.account_id, t.mrr ORDER BY d.place) AS run FROM told AS t JOIN days AS d"
-        " ON t.day = d.day WHERE t.mrr > 0)"
+        " days_ AS (SELECT day, LEAD(day) OVER (ORDER BY day) AS next_day, ROW_NUMBER()"
+        " OVER (ORDER BY day) AS place FROM (SELECT DISTINCT day FROM told_ WHERE NOT day IS NULL)"
+        " AS d), runs_ AS (SELECT t.account_id, t.mrr, d.day, d.next_day, d.place - ROW_NUMBER()"
+        " OVER (PARTITION BY t.account_id, t.mrr ORDER BY d.place) AS run FROM told_ AS t JOIN"
+        " days_ AS d ON t.day = d.day WHERE t.mrr > 0)"
         " SELECT account_id, MIN(day) AS started_at, CASE WHEN COUNT(next_day) = COUNT(*) THEN"
-        " MAX(next_day) END AS ended_at, CAST(mrr AS DOUBLE PRECISION) AS mrr FROM runs"
+        " MAX(next_day) END AS ended_at, CAST(mrr AS DOUBLE PRECISION) AS mrr FROM runs_"
         " GROUP BY account_id, mrr, run"
     )

@@ -67,22 +67,22 @@ def _contracts(name: str, source: Source) -> tuple[str, str, str] | None:
     amount = f"CAST(s.{named(money[0])} AS DOUBLE PRECISION)"
     amount = f"{amount} / 12" if _YEARLY.search(_parted(money[0])) else amount
     sql = (
-        f"WITH moves AS (SELECT s.{named(account)} AS account_id, {day} AS day,"
+        f"WITH moves_ AS (SELECT s.{named(account)} AS account_id, {day} AS day,"
         f" CASE WHEN {word} IN ({_listed(gone)}) THEN 1 ELSE 0 END AS gone,"
         f" CASE WHEN {word} IN ({_listed(new)}) THEN 1 ELSE 0 END AS new,"
         f" CASE WHEN {word} IN ({_listed([*gone, *less])}) THEN -ABS({amount})"
         f" ELSE ABS({amount}) END AS delta FROM {table_named(name)} AS s"
         f" WHERE NOT s.{named(money[0])} IS NULL),"
         # Who leaves and begins on one day has changed a plan.
-        " days AS (SELECT account_id, day, CASE WHEN MAX(new) = 1 THEN 0 ELSE MAX(gone) END AS"
-        " gone, SUM(delta) AS delta FROM moves WHERE NOT day IS NULL GROUP BY account_id, day),"
-        " runs AS (SELECT *, SUM(gone) OVER (PARTITION BY account_id ORDER BY day) AS run,"
-        " LEAD(day) OVER (PARTITION BY account_id ORDER BY day) AS following FROM days),"
-        " spans AS (SELECT account_id, day AS started_at, following AS ended_at,"
+        " days_ AS (SELECT account_id, day, CASE WHEN MAX(new) = 1 THEN 0 ELSE MAX(gone) END AS"
+        " gone, SUM(delta) AS delta FROM moves_ WHERE NOT day IS NULL GROUP BY account_id, day),"
+        " runs_ AS (SELECT *, SUM(gone) OVER (PARTITION BY account_id ORDER BY day) AS run,"
+        " LEAD(day) OVER (PARTITION BY account_id ORDER BY day) AS following FROM days_),"
+        " spans_ AS (SELECT account_id, day AS started_at, following AS ended_at,"
         " SUM(CASE WHEN gone = 1 THEN 0 ELSE delta END) OVER (PARTITION BY account_id, run ORDER BY"
-        " day) AS mrr FROM runs)"
+        " day) AS mrr FROM runs_)"
         " SELECT account_id, started_at, ended_at, ROUND(CAST(mrr AS DECIMAL(18, 4)), 2) AS mrr"
-        " FROM spans WHERE mrr >= 0.005"
+        " FROM spans_ WHERE mrr >= 0.005"
     )
     note = (
         f"{name} holds movements of recurring revenue ({new[0]}, {gone[0]} and others):"
@@ -98,8 +98,10 @@ _WHO = ("customer", "account", "company", "client", "organization")
 def _words(table: ir.Table, kind: str) -> tuple[list[str], list[str], list[str]] | None:
     """Sort the kinds of movements: those that begin, end and lessen; None where one is unknown."""
     word = table[kind].strip().lower()
-    rows = table.select(w=word).filter(lambda t: t.w.notnull()).distinct().limit(MOST_KINDS)
+    rows = table.select(w=word).filter(lambda t: t.w.notnull()).distinct().limit(MOST_KINDS + 1)
     words = sorted(str(each) for each in rows.execute()["w"])
+    if len(words) > MOST_KINDS:
+        return None
     # Contraction is no contract that was made.
     gone = [each for each in words if _GONE.search(each)]
     less = [each for each in words if _LESS.search(each) and each not in gone]
@@ -128,7 +130,9 @@ def _adds_up(
     is_gone = rows["kind"].isin(gone)
     signed = rows["money"].where(~rows["kind"].isin([*gone, *less]), -rows["money"])
     total = signed.groupby(rows["account"]).cumsum()
-    is_nothing = (total.abs() <= NOTHING * rows["money"])[is_gone]
+    # A churn that takes nothing tells nothing of what was paid.
+    takes_all = (total.abs() <= NOTHING * rows["money"]) & (rows["money"] > 0)
+    is_nothing = takes_all[is_gone]
     return len(is_nothing) > 0 and float(is_nothing.mean()) >= ADD_UP
 
 

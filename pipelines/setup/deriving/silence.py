@@ -79,11 +79,12 @@ def _left_or_silent(accounts: TableGuess, used: TableGuess, day: str, closed: st
     silent = f"u.last_day + INTERVAL {SILENT_DAYS} DAY"
     gone = f"{closed}" if closed is not None else "CAST(NULL AS DATE)"
     return (
-        f"WITH u AS (SELECT s.{who} AS account_id, MAX({day}) AS last_day FROM"
+        f"WITH u_ AS (SELECT s.{who} AS account_id, MAX({day}) AS last_day FROM"
         f" {table_named(used.source)} AS s GROUP BY s.{who}),"
-        f" a AS (SELECT s.{key} AS account_id, {gone} AS closed FROM"
+        f" a_ AS (SELECT s.{key} AS account_id, {gone} AS closed FROM"
         f" {table_named(accounts.source)} AS s)"
         f" SELECT a.account_id, COALESCE(a.closed, CAST({silent} AS DATE)) AS left_on,"
-        " a.closed IS NULL AS is_silent FROM a LEFT JOIN u ON a.account_id = u.account_id WHERE"
-        f" NOT a.closed IS NULL OR {silent} < (SELECT MAX(last_day) FROM u)"
+        " a.closed IS NULL AS is_silent FROM a_ AS a LEFT JOIN u_ AS u"
+        " ON CAST(a.account_id AS TEXT) = CAST(u.account_id AS TEXT) WHERE"
+        f" NOT a.closed IS NULL OR {silent} < (SELECT MAX(last_day) FROM u_)"
     )

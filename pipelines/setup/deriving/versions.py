@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from features.packs.views import View, with_views
 from pipelines.setup.guessing.contracts import CURRENT_VERSIONS
-from pipelines.setup.guessing.evidence import FEWEST_ROWS, time_columns
+from pipelines.setup.guessing.evidence import FEWEST_ROWS, MOST_COLUMNS, time_columns
 from pipelines.setup.guessing.keys import Keys
-from pipelines.setup.guessing.sql import in_language_of, named, table_named
+from pipelines.setup.guessing.sql import in_language_of, named, same_text, table_named, view_named
 from pipelines.setup.guessing.words import NUMBERS, words_of
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ _TO = re.compile(
     "(^|_)(valid|effective|eff|row|version|record)_.*(to|end|until|thru|through)(_|$)|^valid_to"
 )
 FIRST = "first_version_from"
+_DAY, _PLACE = 10, "place_of_version"
+_OF_KEYS = {"nk", "sk", "bk", "natural", "durable", "surrogate"}
 ONE_BY_ONE = 0.95
 """Of the versions that have a next one, how many end where it begins."""
 
@@ -82,7 +84,7 @@ def versions(source: Source) -> Versions:
         for table, column in pointing[name].items()
     }
     views = {
-        view.replace("/", "_"): View(sql=in_language_of(source, sql))
+        view_named(view, source.tables): View(sql=in_language_of(source, sql))
         for view, sql in queries.items()
     }
     note = (
@@ -110,22 +112,41 @@ def _kept(name: str, begins: str, ends: str, source: Source, keys: Keys) -> _Kep
     things = [each for each in table.columns if each not in keys.keys[name]
               and _names_thing(each) and (table[each].type().is_string()
               or table[each].type().is_integer())]  # fmt: skip
+    pointed = {each.key for each in keys.references if each.owner == name}
+    version = next((each for each in unique if each in pointed), None)
+    if version is None:
+        return None
+    # What has an account of another table is its contract, and each of them counts.
+    others = {each.column for each in keys.references if each.table == name}
+    things = [each for each in things if each not in others or _of_one(each, version)]
     for thing in things:
-        rows = table.select(
-            who=table[thing], begins=table[begins].cast("string"), ends=table[ends].cast("string")
-        ).execute()
-        rows = rows.dropna(subset=["who", "begins"]).sort_values(["who", "begins"])
-        following = rows.groupby("who")["begins"].shift(-1)
-        has_next = following.notna()
-        if len(rows) < FEWEST_ROWS or not has_next.any() or rows["who"].is_unique:
-            continue
-        at_once = rows["ends"].str[:10] >= rows["begins"].str[:10]
-        in_order = at_once & (rows["ends"].str[:10] <= following.str[:10])
-        pointed = [each.key for each in keys.references if each.owner == name]
-        version = next((each for each in unique if each in pointed), None)
-        if version is not None and in_order[has_next].mean() >= ONE_BY_ONE:
+        if _follow_one_another(table, thing, begins, ends):
             return _Kept(version, thing, begins, ends)
     return None
+
+
+def _follow_one_another(table: ir.Table, thing: str, begins: str, ends: str) -> bool:
+    """Whether nearly each version that has a next one ends where that begins, or before."""
+    rows = table.select(
+        who=table[thing].cast("string"),
+        begins=table[begins].cast("string").left(_DAY),
+        ends=table[ends].cast("string").left(_DAY),
+    ).filter(lambda t: t.who.notnull() & t.begins.notnull())
+    rows = rows.mutate(following=rows.begins.lead().over(group_by=rows.who, order_by=rows.begins))
+    in_order = (rows.ends >= rows.begins) & (rows.ends <= rows.following)
+    facts = rows.aggregate(
+        rows=rows.count(),
+        nexts=rows.following.notnull().sum(),
+        ordered=in_order.fill_null(False).sum(),
+    ).execute().iloc[0].fillna(0)  # fmt: skip
+    enough = facts["rows"] >= FEWEST_ROWS and facts["nexts"] > 0
+    return bool(enough and facts["ordered"] >= ONE_BY_ONE * facts["nexts"])
+
+
+def _of_one(thing: str, version: str) -> bool:
+    """Whether two keys are called as keys of one thing, as ``account_nk`` and ``account_sk``."""
+    one, other = ({*words_of(name)} - NUMBERS - _OF_KEYS for name in (thing, version))
+    return bool(one & other)
 
 
 def _names_thing(name: str) -> bool:
@@ -133,16 +154,42 @@ def _names_thing(name: str) -> bool:
     return bool(words & (NUMBERS | {"nk", "bk", "natural", "durable"})) and not words & {"sk"}
 
 
+def _telling_of_next(table: ir.Table, kept: _Kept) -> list[str]:
+    """List the columns that say whether another version follows: nobody knew that when it began.
+
+    Either all newest versions or all others have one value in them, or none, which only they have.
+    """
+    able = [name for name, kind in table.schema().items() if not kind.is_nested()][:MOST_COLUMNS]
+    begins, who = table[kept.begins].cast("string"), table[kept.thing].cast("string")
+    values = {f"c{n}": table[name].cast("string").fill_null("") for n, name in enumerate(able)}
+    rows = table.select(who=who, begins=begins, **values)
+    rows = rows.filter(rows.who.notnull() & rows.begins.notnull())
+    next_one = rows.begins.lead().over(group_by=rows.who, order_by=rows.begins)
+    rows = rows.mutate(is_newest=next_one.isnull())
+    facts = rows.aggregate(
+        **{f"{each}_all": rows[each].nunique() for each in values},
+        **{f"{each}_new": rows[each].nunique(where=rows.is_newest) for each in values},
+        **{f"{each}_old": rows[each].nunique(where=~rows.is_newest) for each in values},
+    ).execute().iloc[0]  # fmt: skip
+    counts = [[int(facts[f"{each}_{of}"]) for of in ("all", "new", "old")] for each in values]
+    return [
+        name for name, (every, new, old) in zip(able, counts, strict=True)
+        if every == new + old and min(new, old) == 1
+    ]  # fmt: skip
+
+
 def _first(name: str, kept: _Kept, table: ir.Table) -> str:
     """Select the first version of each thing, without what is of a version alone, SQL."""
-    left_out = {kept.version, kept.begins, kept.ends}
+    left_out = {kept.version, kept.begins, kept.ends, *_telling_of_next(table, kept)}
     columns = [f"s.{named(each)}" for each in table.columns
                if each not in left_out and each.lower() not in CURRENT_VERSIONS]  # fmt: skip
     thing, begins = named(kept.thing), named(kept.begins)
+    # Two versions may begin on one day.
     return (
-        f"SELECT {', '.join(columns)}, s.{begins} AS {FIRST} FROM {table_named(name)} AS s JOIN"
-        f" (SELECT {thing} AS who, MIN({begins}) AS day FROM {table_named(name)} GROUP BY {thing})"
-        f" AS f ON s.{thing} = f.who AND s.{begins} = f.day"
+        f"SELECT {', '.join(columns)}, s.{begins} AS {FIRST} FROM (SELECT *, ROW_NUMBER() OVER"
+        f" (PARTITION BY {thing} ORDER BY {begins}, {named(kept.version)}) AS {_PLACE} FROM"
+        f" {table_named(name)} WHERE NOT {thing} IS NULL AND NOT {begins} IS NULL) AS s"
+        f" WHERE s.{_PLACE} = 1"
     )
 
 
@@ -150,7 +197,8 @@ def _pointing_at_thing(table: str, column: str, owner: str, kept: _Kept, source:
     """Select the rows of a table with the thing in the place of its version, SQL."""
     columns = [f"s.{named(each)}" for each in source.tables[table].columns
                if each not in (column, kept.thing)]  # fmt: skip
+    is_same = same_text(source, ("s", table, column), ("v", owner, kept.version))
     return (
-        f"SELECT v.{named(kept.thing)}, {', '.join(columns)} FROM {table_named(table)} AS s JOIN"
-        f" {table_named(owner)} AS v ON s.{named(column)} = v.{named(kept.version)}"
+        f"SELECT {', '.join([f'v.{named(kept.thing)}', *columns])} FROM {table_named(table)} AS s"
+        f" JOIN {table_named(owner)} AS v ON {is_same}"
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import sqlglot as sg
@@ -35,6 +37,22 @@ def table_named(table: str) -> str:
     '"crm"."contracts"'
     """
     return ".".join(named(part) for part in table.split("/"))
+
+
+def view_named(text: str, taken: Collection[str]) -> str:
+    """Return what a view may be called: letters of ASCII and numbers, unlike what is there.
+
+    Examples
+    --------
+    >>> view_named("first_Größe 1", ()), view_named("2024_named", ["View_2024_NAMED"])
+    ('first_Gr_e_1', 'view_2024_named_')
+    """
+    name = re.sub("[^A-Za-z0-9_]+", "_", text)
+    name = name if re.match("[A-Za-z_]", name) else f"view_{name}"
+    known = {each.casefold() for each in taken}
+    while name.casefold() in known:
+        name += "_"
+    return name
 
 
 def literal(text: str) -> str:

@@ -51,3 +51,14 @@ def test_fields_may_be_called_anything(tmp_path: Path) -> None:
     assert [read[name] for name in names] == list(range(len(names)))
     assert [read[f"{name}?"] for name in names] == list(range(len(names)))
     assert "" not in read
+
+
+def test_a_list_after_a_mark_of_its_encoding_is_read_by_its_objects(tmp_path: Path) -> None:
+    (tmp_path / "plain.csv").write_text("id\n7\n")
+    (tmp_path / "rows").mkdir()
+    for day, encoding in ((1, "utf-8-sig"), (2, "utf-8")):
+        text = json.dumps([{"id": day}, {"id": 2 * day}])
+        (tmp_path / "rows" / f"2024-01-0{day}.json").write_text(text, encoding=encoding)
+    with open_source(str(tmp_path), tmp_path) as source:
+        rows = source.tables["rows"].select("id").order_by("id").to_pyarrow().to_pylist()
+    assert [row["id"] for row in rows] == [1, 2, 2, 4]

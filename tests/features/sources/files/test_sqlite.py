@@ -47,3 +47,23 @@ def test_a_broken_database_is_named(tmp_path: Path) -> None:
         open_source(str(file), tmp_path),
     ):
         pass
+
+
+def test_hostile_names_texts_and_indexes_of_a_database(tmp_path: Path) -> None:
+    file = tmp_path / "app.sqlite"
+    with closing(sqlite3.connect(file)) as made:
+        made.execute('CREATE TABLE "it\'s a/b" (id INTEGER, "two\nlines" TEXT)')
+        made.execute("INSERT INTO \"it's a/b\" VALUES (9223372036854775807, 'a' || char(0))")
+        made.execute("PRAGMA writable_schema = 1")
+        # Its module is in no library here, and it keeps a table beside itself.
+        made.execute("CREATE TABLE geo_node (id INTEGER)")
+        made.execute("INSERT INTO geo_node VALUES (1)")
+        made.execute(
+            "INSERT INTO sqlite_master VALUES"
+            " ('table', 'geo', 'geo', 0, 'CREATE VIRTUAL TABLE geo USING Unknown()')"
+        )
+        made.commit()
+    with open_source(str(file), tmp_path) as source:
+        assert list(source.tables) == ["it's a/b"]
+        (row,) = source.tables["it's a/b"].to_pyarrow().to_pylist()
+    assert row == {"id": str(2**63 - 1), "two lines": "a"}

@@ -131,3 +131,49 @@ def test_invoices_by_another_systems_id_are_linked_by_the_accounts_that_have_one
     config, _ = drafted({"Accounts": rows, "invoices": bills, "Churned": churns})
     with open_company(load_project(config)) as opened:
         assert opened.quality["invoices"].accounts == sum(1 for n in range(ROWS) if n % 3)
+
+
+def test_months_of_a_table_called_as_its_key_or_in_other_letters_measure(drafted: Drafted) -> None:
+    months = [f"Logins {name} 2024" for name in "Jan Feb Mar Apr May".split()]
+    rows = [[f"K-{n:03}", *range(n, n + 5)] for n in range(ROWS)]
+    churns = [["Customer No", "Churn date"], *([f"K-{n:03}", day(200 + n)] for n in range(30))]
+    config, _ = drafted(
+        {
+            "Accounts": accounts(),
+            "customer_no": [["customer_no", *months], *rows],
+            "日本": [["Customer No", *months], *rows],
+            "Blank": [["Customer No", *months], *([f"K-{n:03}", *[""] * 5] for n in range(ROWS))],
+            "Churned": churns,
+        }
+    )
+    text = config.read_text(encoding="utf-8")
+    assert "[views.customer_no_value_by_month]" in text
+    assert "[views.__by_month]" in text
+    assert "[views.blank_by_month]" not in text
+    assert len(churns_of(config)) == 30
+
+
+def test_a_ledger_is_read_whatever_it_is_called(drafted: Drafted) -> None:
+    moves: Lines = [["id", "customer", "date", "type", "amount"]]
+    for n in range(ROWS):
+        moves += [[f"N{n}", f"K-{n:03}", day(n), "new", 20]]
+        moves += [[f"C{n}", f"K-{n:03}", day(n + 200), "churn", -20]] if n % 2 else []
+    config, doubts = drafted({"companies": accounts(), "moves": moves})
+    assert any("holds movements of recurring revenue" in doubt for doubt in doubts)
+    assert len(churns_of(config)) == ROWS // 2
+
+
+def test_what_takes_nothing_away_is_no_movement(drafted: Drafted) -> None:
+    asked: Lines = [["id", "customer", "date", "type", "value"]]
+    for n in range(ROWS):
+        asked += [[f"A{n}", f"K-{n:03}", day(n), "new", 0]]
+        asked += [[f"B{n}", f"K-{n:03}", day(n + 50), "churned", 0]]
+    _, doubts = drafted({"companies": accounts(), "support": asked})
+    assert not any("holds movements" in doubt for doubt in doubts)
+
+
+def test_names_are_linked_in_a_table_whose_name_begins_with_a_number(drafted: Drafted) -> None:
+    left: Lines = [["Company", "Churn date"]]
+    left += [[company(n).upper(), day(200 + n)] for n in range(ROWS)]
+    config, _ = drafted({"Accounts": accounts(), "2024 left": left})
+    assert len(churns_of(config)) == ROWS

@@ -82,3 +82,16 @@ def test_who_was_closed_left_and_who_fell_silent_is_asked(tmp_path: Path) -> Non
         f"acct_{n:05}": FIRST + timedelta(days=until(n) - 1 + 60) for n in range(1, ACCOUNTS, 5)
     }
     assert churns(tmp_path / "h.toml") == closed | silent
+
+
+def test_silence_is_asked_where_some_ids_are_no_numbers(tmp_path: Path) -> None:
+    company(tmp_path / "data")
+    for file in (tmp_path / "data").glob("*.csv"):
+        text = file.read_text(encoding="utf-8")
+        file.write_text(text.replace("acct_00", "100"), encoding="utf-8")
+    accounts = tmp_path / "data" / "accounts.csv"
+    first, *rows = accounts.read_text(encoding="utf-8").splitlines()
+    strange = rows[-1].replace(rows[-1].split(",")[0], "new_one")
+    accounts.write_text("\n".join([first, *rows, strange, ""]), encoding="utf-8")
+    _, doubts = write_draft(tmp_path / "data", tmp_path / "h.toml")
+    assert any("does not call gone have had no row" in doubt for doubt in doubts)

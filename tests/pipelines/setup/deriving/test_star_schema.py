@@ -107,3 +107,49 @@ def test_a_table_of_versions_that_nothing_points_at_stays_as_it_is(tmp_path: Pat
     text, doubts = write_draft(tmp_path / "data", tmp_path / "h.toml")
     assert "first_dim_account" not in text
     assert not any("each version" in doubt for doubt in doubts)
+
+
+def test_a_dimension_may_be_called_anything_and_hold_two_versions_of_one_day(
+    tmp_path: Path,
+) -> None:
+    warehouse(tmp_path / "data")
+    file = tmp_path / "data" / "dim_account.parquet"
+    rows = pd.read_parquet(file)
+    rows.loc[rows["account_nk"] == "ACC-5", ["valid_from", "valid_to"]] = date(2023, 1, 1)
+    has_next = rows["account_nk"].duplicated(keep="last")
+    rows["next_sk"] = (rows["account_sk"] + 1).where(has_next).astype("Int64")
+    rows.to_parquet(tmp_path / "data" / "Dim Größe's.parquet")
+    file.unlink()
+    write_draft(tmp_path / "data", tmp_path / "h.toml")
+    project = load_project(tmp_path / "h.toml")
+    # That another version follows was not known.
+    assert "next_sk" not in project.settings.tables.accounts.attributes
+    with open_company(project) as company:
+        accounts = company.tables["accounts"].cleaned.execute()
+    assert sorted(accounts["account_id"]) == sorted(f"ACC-{n}" for n in range(ACCOUNTS))
+    assert set(accounts["plan"]) == {"Basic"}
+
+
+def test_contracts_that_say_when_they_are_valid_are_no_versions(tmp_path: Path) -> None:
+    data, since = tmp_path / "data", date(2022, 1, 1)
+    data.mkdir()
+    terms = [
+        (f"SUB-{n}-{k}", f"A-{n:03}", since + timedelta(days=n + 365 * k), 100)
+        for n in range(40) for k in range(2 + n % 2)
+    ]  # fmt: skip
+    pd.DataFrame(
+        [(*row[:3], row[2] + timedelta(days=365), row[3]) for row in terms],
+        columns=["subscription_id", "account_id", "valid_from", "valid_to", "mrr"],
+    ).to_csv(data / "subscriptions.csv", index=False)
+    pd.DataFrame(
+        [(f"INV-{n}", *row[::2], row[3]) for n, row in enumerate(terms)],
+        columns=["invoice_id", "subscription_id", "issued_at", "amount"],
+    ).to_csv(data / "invoices.csv", index=False)
+    pd.DataFrame(
+        [(f"A-{n:03}", f"Name {n}", since) for n in range(40)],
+        columns=["account_id", "name", "created_at"],
+    ).to_csv(data / "accounts.csv", index=False)
+    _, doubts = write_draft(data, tmp_path / "h.toml")
+    assert not any("each version" in doubt for doubt in doubts)
+    with open_company(load_project(tmp_path / "h.toml")) as company:
+        assert int(company.tables["subscriptions"].cleaned.count().execute()) == len(terms)
