@@ -11,7 +11,7 @@ from features.errors import SettingsError
 # of each row the margins of all shapes that are tried, outcomes, positions and keys; whatever the
 # rows, the libraries, the design that is kept and the sample that curvature is read from. The last
 # is measured: see docs/measurements.md.
-BYTES_PER_ROW, BYTES_PER_VALUE, BYTES = 500, 3, 950 * 2**20
+BYTES_PER_ROW, BYTES_PER_VALUE, BYTES = 650, 3, 950 * 2**20
 GIB = 2**30
 MEMINFO = Path("/proc/meminfo")
 LIMIT, USED = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")

@@ -10,9 +10,9 @@ import ibis
 import ibis.expr.types as ir
 
 from features.errors import DataError, sample
-from features.sources.files.json_files import OF_A_FILE
 from features.sources.files.plain_forms import TextTable, text_table
 
+OF_A_FILE = "_json_object"
 HOLDERS = ("_airbyte_data", OF_A_FILE)
 """Columns that hold all values of a row, as JSON."""
 MOST_ROWS = 10_000

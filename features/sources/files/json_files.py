@@ -14,8 +14,8 @@ from ibis.util import gen_name
 
 from features.errors import DataError, first_line
 from features.sources.files.delimited import refuse_growing
+from features.sources.files.json_columns import OF_A_FILE
 
-OF_A_FILE = "_json_object"
 _HEAD = 1 << 12
 _MARK = b"\xef\xbb\xbf"
 _LIST = re.compile(rb"\s*\[\s*\{")

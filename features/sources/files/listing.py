@@ -8,8 +8,6 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from features.errors import DataError, sample
-from features.sources.files.json_files import holds_objects
-from features.sources.files.sqlite import is_sqlite
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 JSON_SUFFIXES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", ".json.gz")
@@ -17,6 +15,8 @@ JSON_SUFFIXES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", ".json.gz")
 FILE_SUFFIXES = (".parquet", *TEXT_SUFFIXES, *JSON_SUFFIXES)
 PACKED_SUFFIXES = (".xlsx", ".xlsm", ".zip")
 """Of workbooks and archives, which may hold several tables."""
+SQLITE_SUFFIXES, _SQLITE = (".sqlite", ".sqlite3", ".db", ".db3"), b"SQLite format 3\0"
+"""Of databases of SQLite, and how each begins."""
 
 DATABASE_SUFFIXES = (".duckdb", ".ddb", ".db")
 """Of files that hold tables of a database."""
@@ -92,6 +92,14 @@ def packed_files(folder: Path) -> list[Path]:
 def is_packed(file: Path) -> bool:
     """Whether a file is a workbook, an archive or a database of SQLite, which are unpacked."""
     return file.suffix.lower() in PACKED_SUFFIXES or is_sqlite(file)
+
+
+def is_sqlite(file: Path) -> bool:
+    """Whether a file is a database of SQLite, by its name and its first bytes."""
+    if file.suffix.lower() not in SQLITE_SUFFIXES or not file.is_file():
+        return False
+    with file.open("rb") as stream:
+        return stream.read(len(_SQLITE)) == _SQLITE
 
 
 def unread_files(folder: Path, *, unpacks: bool = False) -> list[str]:
@@ -177,6 +185,8 @@ def _table_of(file: Path) -> str | None:
     if file.name.lower().endswith(".txt") and not _has_fields(file):
         return None
     if file.name.lower().endswith(".json"):
+        from features.sources.files.json_files import holds_objects
+
         return file.stem if file.is_file() and holds_objects(file) else None
     return table_name(file.name)
 

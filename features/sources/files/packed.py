@@ -17,8 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from features.errors import DataError
-from features.sources.files.listing import files_by_table, is_packed, packed_files
-from features.sources.files.sqlite import is_sqlite, tables_of_sqlite
+from features.sources.files.listing import files_by_table, is_packed, is_sqlite, packed_files
 
 if TYPE_CHECKING:
     from openpyxl.worksheet._read_only import ReadOnlyWorksheet
@@ -122,6 +121,8 @@ def _unpacked(file: Path, shown: str, scratch: Callable[[], Path]) -> dict[str, 
     place = Path(tempfile.mkdtemp(dir=scratch())) / _NOT_IN_NAMES.sub("_", file.name)
     place.mkdir()
     if is_sqlite(file):
+        from features.sources.files.sqlite import tables_of_sqlite
+
         inside = tables_of_sqlite(file, place)
         return {name: TableFile(path, f"{shown}/{name}", True) for name, path in inside.items()}
     if file.suffix.lower() != ".zip":

@@ -9,20 +9,10 @@ from pathlib import Path
 
 from features.errors import DataError
 
-SUFFIXES = (".sqlite", ".sqlite3", ".db", ".db3")
-MAGIC = b"SQLite format 3\0"
 _ROWS = 10_000
 _PARTS = ("config", "content", "data", "docsize", "idx", "node", "parent", "rowid", "segdir",
           "segments", "stat")  # fmt: skip
 """Tables that an index for search, or of places, keeps beside itself."""
-
-
-def is_sqlite(file: Path) -> bool:
-    """Whether a file is a database of SQLite, by its name and its first bytes."""
-    if file.suffix.lower() not in SUFFIXES or not file.is_file():
-        return False
-    with file.open("rb") as stream:
-        return stream.read(len(MAGIC)) == MAGIC
 
 
 def tables_of_sqlite(file: Path, place: Path) -> dict[str, Path]:

@@ -12,7 +12,6 @@ import ibis.expr.types as ir
 
 from features.errors import DataError
 from features.sources.files.delimited import read_text_file, refuse_growing
-from features.sources.files.json_files import read_json_files
 from features.sources.files.listing import (
     is_json_file,
     is_text_file,
@@ -110,12 +109,12 @@ class PlaceTables:
 
             parts = self.joined[name]
             return self._connection.table(table_of_parts(self._connection, parts, self.read))
-        if name in self._parts:
-            files = self._parts[name]
-            return read_json_files(self._connection, files, files[0].parent)
-        if name in self._files and is_json_file(self._files[name]()):
-            file = self._files[name]()
-            return read_json_files(self._connection, [file], file)
+        if name in self._parts or (name in self._files and is_json_file(self._files[name]())):
+            from features.sources.files.json_files import read_json_files
+
+            files = self._parts.get(name) or [self._files[name]()]
+            shown = files[0].parent if name in self._parts else files[0]
+            return read_json_files(self._connection, files, shown)
         parted = self.parted(name)
         assert parted is not None
         return parted.whole()
