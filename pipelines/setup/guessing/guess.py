@@ -57,7 +57,8 @@ def guess_tables(source: Source, hints: Hints = NO_HINTS) -> tuple[list[TableGue
     def guessed(name: str, table: str) -> TableGuess:
         guess = guess_table(name, table, source, hints)
         if name == "subscriptions":
-            take_term_end(guess, source)
+            owners = {each.column for each in keys.references if each.table == table}
+            take_term_end(guess, source, sorted(owners))
         return guess
 
     chosen = _named(source, keys, guessed)

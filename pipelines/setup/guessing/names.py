@@ -334,9 +334,12 @@ OUTCOME_WORDS = re.compile(
     re.I,
 )
 """What an account became, or is today: known only after the dates a model learns from."""
+_COUNTED = "(ticket|complaint|login|session|order|purchase|user|member|event|invoice)s?"
 COUNTED_WORDS = re.compile(
     r"tenure|_score$|(^|_)(tickets|complaints|logins|sessions|orders|purchases)(_count)?$|"
-    r"(^|_)(ticket|complaint|login|session|order|purchase|user|member|event|invoice)s?_count$",
+    rf"(^|_){_COUNTED}_(count|seen|total|active|to_date|so_far|ever)$|"
+    rf"(^|_)(total|lifetime|cumulative|active|num|number_of|count_of)_{_COUNTED}(_|$)|"
+    r"(^|_)(lifetime|cumulative|to_date|so_far|mau|dau|wau)(_|$)",
     re.I,
 )
 """What was counted of an account up to today, where its row has no date."""

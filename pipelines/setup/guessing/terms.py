@@ -7,6 +7,7 @@ them are, so that their start alone tells when each was to renew.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,17 +38,31 @@ _FORMATS = {
 _SLASHES, MONTHS_OF_YEAR = r"(\d{1,2})/(\d{1,2})/\d{4}", 12
 
 
-def take_term_end(guess: TableGuess, source: Source) -> None:
-    """Take a time that every row has for the end of a term, where terms last whole quarters."""
+def take_term_end(guess: TableGuess, source: Source, owners: Collection[str]) -> None:
+    """Take a time that every row has for the end of a term, where terms last whole quarters.
+
+    An end that is moved on with each renewal would say how long an account stays: the terms of each
+    must follow one another, or all last alike.
+
+    Parameters
+    ----------
+    guess : TableGuess
+        Of contracts.
+    source : Source
+        Where they are.
+    owners : collection of str
+        Columns that point at what may be the account.
+    """
     start = guess.columns.get("started_at")
     if start is None or {"ended_at", "renewal_at"} & set(guess.columns):
         return
     table = source.tables[guess.source]
-    left = time_columns(table, guess.unused)
-    rows = first_times(table, [start, *left])
-    for name in left:
-        terms = rows[[start, name]].set_axis(["start", "end"], axis=1)
-        if terms.notna().all(axis=None) and len(terms) and _are_whole_quarters(terms):
+    for name in time_columns(table, guess.unused):
+        ends = first_times(table, [start, name]).set_axis(["start", "end"], axis=1)
+        if not len(ends) or ends.isna().any(axis=None) or not _are_whole_quarters(ends):
+            continue
+        follow = (are_followed(terms_of(table, each, start, name)).sum() for each in owners)
+        if _lengths(ends).nunique() == 1 or any(count >= FEWEST_FOLLOWED for count in follow):
             guess.columns |= {"ended_at": "", "renewal_at": name}
             guess.unused.remove(name)
             guess.notes.append(

@@ -59,3 +59,19 @@ def test_an_object_is_no_attribute_and_a_word_in_brackets_is(tmp_path: Path) -> 
     (data / "churn_events.csv").write_text(f"customer_id;churned_at\n{gone}")
     write_draft(data, tmp_path / "h.toml")
     assert load_project(tmp_path / "h.toml").settings.tables.accounts.attributes == ("tier",)
+
+
+def test_what_was_counted_until_today_is_no_attribute(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    counted = ("users_seen", "total_logins", "lifetime_orders", "active_users", "num_members")
+    told = ("employees", "number_of_employees", "seats")
+    rows = "".join(f"C{n:03};2023-01-02" + f";{n}" * 8 + "\n" for n in range(30))
+    header = ";".join(("customer_id", "signup_date", *counted, *told))
+    (data / "customers.csv").write_text(f"{header}\n{rows}")
+    gone = "".join(f"C{n:03};2023-09-01\n" for n in range(0, 30, 3))
+    (data / "churn_events.csv").write_text(f"customer_id;churned_at\n{gone}")
+    write_draft(data, tmp_path / "h.toml")
+    attributes = load_project(tmp_path / "h.toml").settings.tables.accounts.attributes
+    assert not set(attributes) & set(counted)
+    assert {"employees", "number_of_employees"} <= set(attributes)

@@ -249,3 +249,29 @@ def test_contracts_that_run_on_renew_on_the_anniversaries_on_which_others_end(
     assert two["ended_at"].dt.strftime("%Y-%m-%d").tolist() == ["2021-10-10", "2022-10-10"]
     # Terms that follow one another are no churn, and those who left did so once.
     assert len(left) == sum(bool(row[2]) for row in rows[1:])
+
+
+@pytest.mark.parametrize("is_moved_on", [False, True])
+def test_an_end_that_is_moved_on_is_no_renewal_of_the_past(
+    tmp_path: Path, is_moved_on: bool
+) -> None:
+    people: list[list[Any]] = [["customer_id", "signup_date"]]
+    rows: list[list[Any]] = [["customer_id", "start", "runs_out", "monthly_fee"]]
+    gone: list[list[Any]] = [["customer_id", "churned_at"]]
+    for n in range(ACCOUNTS):
+        began, years = date(2020, 1 + n % 12, 1 + n), 1 + n % 3
+        last = began.replace(year=2020 + years)
+        people.append([f"K{n}", began])
+        if is_moved_on:
+            rows.append([f"K{n}", began, last, 50])
+        else:
+            rows += [[f"K{n}", began.replace(year=2020 + year),
+                      began.replace(year=2021 + year), 50] for year in range(years)]  # fmt: skip
+        if years < 3:
+            gone.append([f"K{n}", last - timedelta(days=20)])
+    tables = {"customers": people, "subscriptions": rows, "churn_events": gone}
+    project, doubts = drafted(tmp_path, tables)
+    told = [doubt for doubt in doubts if "runs_out lies whole quarters after start" in doubt]
+    assert bool(told) is not is_moved_on
+    contracts = project.settings.tables.subscriptions
+    assert contracts.columns.get("renewal_at", "") == ("" if is_moved_on else "runs_out")
