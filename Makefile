@@ -35,7 +35,7 @@ test: lint $(SPARK) ## Lint, then run every test and doctest
 # A contributor's loop: no servers, browsers or walks through the manual.
 test-fast: setup ## Run the tests that take a moment, without lint
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder \
-		-m "not slow and not spark and not postgres and not mysql and not browser and not manual" $(PYTEST_ARGS)
+		-m "not lasting and not slow and not spark and not postgres and not mysql and not browser and not manual" $(PYTEST_ARGS)
 
 bench: setup $(VENV)/.bench ## Run every benchmark
 	@set -e; for benchmark in $(BENCHMARKS); do \

@@ -6,6 +6,7 @@ import gc
 from collections.abc import Iterator
 from datetime import date
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -19,15 +20,22 @@ collect_ignore_glob += ["tests/schedulers/*.py"]
 # looking for cycles among them as often as by default takes a quarter of the time.
 gc.set_threshold(50_000, 20, 100)
 
+# Tests that were measured to take more than a moment; tests/lasting.py writes the list.
+LASTING = Path(__file__).parent / "tests" / "lasting.txt"
 TAKES_LONG = ("slow", "manual", "spark", "postgres", "mysql", "browser")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep a file's tests on one worker, so that what they share is made once.
+    """Mark what lasts, and keep a file's tests on one worker: what they share is made once.
 
     Workers are handed groups in this order: what takes long comes first, so that both end together.
     """
+    lasting = set(LASTING.read_text("utf-8").split())
+    for item in items:
+        # A folder that is filled once holds a company that was simulated, most often taught too.
+        if "once" in getattr(item, "fixturenames", ()) or item.nodeid.split("[")[0] in lasting:
+            item.add_marker("lasting")
     if not config.getoption("loadgroup", default=False):
         return
     groups: dict[str, list[pytest.Item]] = {}

@@ -6,6 +6,7 @@ import re
 
 import ibis
 import ibis.expr.types as ir
+import pandas as pd
 
 from features.errors import sample
 from features.sources.files.plain_forms import without_missing_words
@@ -33,6 +34,9 @@ _ROWS_OWN = frozenset({
 MONEY = ("mrr", "amount")
 # Nobody signs for so long; such dates stand for a contract without an end.
 LONGEST_TERM_DAYS = 3650
+SECONDS_OF_MONTH = 30.4375 * 86_400
+USUAL, SEVERAL, FEWEST_MOVED = 0.02, 0.1, 10
+"""Shares of contracts whose term is one of several, and of those over more than one."""
 FEWEST_MONTHS = 3
 OFTEN = 0.5
 
@@ -169,20 +173,54 @@ def _odd_terms(table: CleanTable) -> list[Finding]:
         return []
     rows = table.cleaned
     seconds = rows.renewal_at.epoch_seconds() - rows.started_at.epoch_seconds()
-    counted = rows.aggregate(
-        empty=(seconds <= 0).sum(), endless=(seconds >= LONGEST_TERM_DAYS * 86_400).sum()
-    ).execute()
-    # A sum over nothing is missing.
-    empty, endless = (int(n) for n in counted.iloc[0].fillna(0))
+    terms = rows.mutate(seconds=seconds).filter(lambda t: t.seconds.notnull())
+    months = (terms.seconds / SECONDS_OF_MONTH).round(0).cast("int64")
+    counted = (
+        terms.group_by(months=months)
+        .aggregate(
+            n=terms.count(),
+            empty=(terms.seconds <= 0).sum(),
+            endless=(terms.seconds >= LONGEST_TERM_DAYS * 86_400).sum(),
+            newest=terms.started_at.max(),
+            last=terms.renewal_at.max(),
+        )
+        .execute()
+    )
     said = [
         (
-            empty,
+            int(counted["empty"].sum()),
             "renew on the day they begin or before: accounts count as free to leave at any time",
         ),
-        (endless, "run for ten years or more: accounts count as bound until then"),
+        (
+            int(counted["endless"].sum()),
+            "run for ten years or more: accounts count as bound until then",
+        ),
     ]
-    return [
+    doubts = [
         Finding("terms-unlikely", f"{n:,} contracts {what}; correct renewal_at or leave it empty")
         for n, what in said
         if n
     ]
+    return doubts + _moved_renewals(counted)
+
+
+def _moved_renewals(terms: pd.DataFrame) -> list[Finding]:
+    """Doubt renewals that lie several terms after the start, and never several terms ahead.
+
+    What was agreed for years at once was agreed lately by some.
+    """
+    usual = terms[(terms["months"] > 0) & (terms["n"] >= USUAL * terms["n"].sum())]
+    if usual.empty:
+        return []
+    term = usual["months"].min()
+    several = terms[terms["months"] >= 2 * term]
+    count = int(several["n"].sum())
+    ahead = terms["newest"].max() + pd.Timedelta(seconds=(term + 1) * SECONDS_OF_MONTH)
+    if count < max(FEWEST_MOVED, SEVERAL * terms["n"].sum()) or several["last"].max() > ahead:
+        return []
+    text = (
+        f"{count:,} contracts renew several terms after they began, and none more than one term"
+        " ahead: a renewal that is moved on whenever it has come tells the past who has stayed;"
+        " leave renewal_at out, or list each term as a row"
+    )
+    return [Finding("renewals-moved-on", text)]

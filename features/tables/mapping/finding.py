@@ -35,6 +35,7 @@ Code = Literal[
     "no-due-date",
     "no-end-written",
     "no-time",
+    "renewals-moved-on",
     "rows-left-out",
     "stray-rows",
     "table-ends-early",

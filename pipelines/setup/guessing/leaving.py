@@ -17,6 +17,7 @@ from pipelines.setup.guessing.sql import base_of, literal, named, read_by
 from pipelines.setup.guessing.terms import (
     are_followed,
     end_where_none_follows,
+    renew_on_anniversaries,
     tell_renewals,
     terms_of,
 )
@@ -50,6 +51,12 @@ MADE = "contracts_over"
 
 def find_leaving(guesses: dict[str, TableGuess], source: Source, keys: Keys) -> None:
     """Read churn from a date of it, else from a status beside the ends of contracts."""
+    _find_leaving(guesses, source, keys)
+    if "subscriptions" in guesses and not guesses["subscriptions"].missing:
+        renew_on_anniversaries(guesses["subscriptions"], source)
+
+
+def _find_leaving(guesses: dict[str, TableGuess], source: Source, keys: Keys) -> None:
     contracts = guesses.get("subscriptions")
     if contracts is not None and not contracts.missing and contracts.columns.get("ended_at"):
         end = contracts.columns["ended_at"]

@@ -29,6 +29,8 @@ NEXT_DAYS = (-1, 7)
 YEAR, QUARTER, DAYS_OF_MONTH, NEAR_DAYS = 12, 3, 30.4375, 3
 """Terms are whole quarters, up to three days."""
 FEWEST_FOLLOWED, MANY, MOSTLY, NEARLY_ALL = 5, 0.25, 0.8, 0.95
+SEVERAL, RARELY, LATE_DAYS = 0.1, 0.02, 31
+"""Shares of contracts over several terms, and of those that were agreed for as long."""
 _WHO, _BETWEEN = "account_and_word", "\x1f"
 _FORMATS = {
     r"\d{4}-\d{2}-\d{2}": "%Y-%m-%d",
@@ -144,6 +146,72 @@ def tell_renewals(guess: TableGuess, source: Source, end: str) -> None:
     )
 
 
+def renew_on_anniversaries(guess: TableGuess, source: Source) -> None:
+    """Replace a renewal that is moved on whenever it has come: it tells who has stayed.
+
+    Where a contract has one row for all its years, its next renewal is that of today. Contracts are
+    read as terms instead, or the renewal is left out where its term is not told.
+
+    Parameters
+    ----------
+    guess : TableGuess
+        Of contracts.
+    source : Source
+        Where they are.
+    """
+    table = source.tables[guess.made_from or guess.source]
+    account, start = guess.columns.get("account_id"), guess.columns.get("started_at")
+    renewal, end = guess.columns.get("renewal_at"), guess.columns.get("ended_at") or None
+    kind = guess.columns.get("billing_period") or None
+    named_so = {each for each in (account, start, renewal, end, kind) if each is not None}
+    if not account or not start or not renewal or not named_so <= set(table.columns):
+        return
+    terms = terms_of(table, account, start, renewal, kind)
+    lengths = _moved_on(terms)
+    if lengths is None:
+        return
+    day = day_of(table, start, source)
+    del guess.columns["renewal_at"]
+    guess.notes = [note for note in guess.notes if "renewal_at" not in note]
+    guess.notes.append(
+        f"{renewal} is moved on with each renewal, so it says what is so today and is no renewal of"
+        " the past: it is left out"
+    )
+    if day is not None and lengths:
+        _part_into_terms(guess, source, (day, end, kind), lengths)
+
+
+def _moved_on(terms: pd.DataFrame) -> dict[str, int] | None:
+    """Return the months of a term by kind; None where renewals stay as they were agreed.
+
+    What was agreed for several terms at once reaches further than one beyond the newest contract,
+    where it was agreed lately.
+    """
+    terms = terms.dropna(subset=["start", "end"])
+    if are_followed(terms).sum() >= FEWEST_FOLLOWED:
+        return None
+    newest, found, several, beyond = terms["start"].max(), {}, 0, 0
+    for word, part in terms.groupby("word"):
+        months = next((each for each in (YEAR, YEAR // 2, QUARTER, 1) if _are_whole(part, each)), 0)
+        if not months:
+            return None
+        later = part[_lengths(part) > months]
+        several += len(later)
+        ahead = (later["end"] - newest).dt.days
+        beyond += int((ahead > months * DAYS_OF_MONTH + LATE_DAYS).sum())
+        if months >= QUARTER:
+            found[str(word)] = months
+    if several < max(2 * FEWEST_FOLLOWED, SEVERAL * len(terms)) or beyond > RARELY * several:
+        return None
+    return found if len(found) == terms["word"].nunique() else {}
+
+
+def _are_whole(terms: pd.DataFrame, months: int) -> bool:
+    """Whether contracts last whole multiples of so many months."""
+    whole = (_lengths(terms) / months).round() * months
+    return bool(((_days_off(terms, whole) <= NEAR_DAYS) & (whole > 0)).mean() >= MOSTLY)
+
+
 def _anniversaries(terms: pd.DataFrame) -> dict[str, int]:
     """Return after how many months contracts of each kind may end: those that run on over years."""
     found = {}
@@ -166,12 +234,15 @@ def _anniversaries(terms: pd.DataFrame) -> dict[str, int]:
 
 
 def _part_into_terms(
-    guess: TableGuess, source: Source, columns: tuple[str, str, str | None], months: dict[str, int]
+    guess: TableGuess,
+    source: Source,
+    columns: tuple[str, str | None, str | None],
+    months: dict[str, int],
 ) -> None:
     """Read a contract that runs on as terms, each of which renews when the next one begins."""
     day, end, kind = columns
     table = source.tables[guess.made_from or guess.source]
-    ends = day_of(table, end, source)
+    ends = "CAST(NULL AS DATE)" if end is None else day_of(table, end, source)
     if ends is None:
         return
     if kind is None:

@@ -275,3 +275,55 @@ def test_an_end_that_is_moved_on_is_no_renewal_of_the_past(
     assert bool(told) is not is_moved_on
     contracts = project.settings.tables.subscriptions
     assert contracts.columns.get("renewal_at", "") == ("" if is_moved_on else "runs_out")
+
+
+def renewing(*, is_moved_on: bool, ends_here: bool) -> dict[str, list[list[Any]]]:
+    """Return 120 contracts of years, some over; of those agreed beforehand half are of three.
+
+    Who left is in the contracts or in a table of its own.
+    """
+    people: list[list[Any]] = [["customer_id", "signup_date"]]
+    contracts: list[list[Any]] = [["customer_id", "start_date", "renewal_date", "mrr"]]
+    churns: list[list[Any]] = [["customer_id", "churn_date"]]
+    if ends_here:
+        contracts[0].append("cancelled_on")
+    for n in range(120):
+        began = date(2020, 1, 1) + timedelta(days=12 * n)
+        years = 1 if n % 2 or is_moved_on else 3
+        due = [began.replace(year=began.year + k) for k in range(years, 6, years)]
+        is_gone = n % 5 == 0 and n < 60
+        left = due[n % 2 if is_moved_on else 0] if is_gone else None
+        next_one = left or next((day for day in due if day > date(2023, 12, 15)), due[0])
+        people.append([f"K{n}", began])
+        contracts.append([f"K{n}", began, next_one if is_moved_on else due[0], 50 + n])
+        if ends_here:
+            contracts[-1].append(left or "")
+        elif left:
+            churns.append([f"K{n}", left])
+    return {"customers": people, "subscriptions": contracts} | (
+        {} if ends_here else {"churn_events": churns}
+    )
+
+
+@pytest.mark.parametrize("ends_here", [False, True])
+def test_a_renewal_that_is_moved_on_is_an_anniversary(tmp_path: Path, ends_here: bool) -> None:
+    """A renewal years after the start would tell that nobody left until then."""
+    project, doubts = drafted(tmp_path, renewing(is_moved_on=True, ends_here=ends_here))
+    assert any("renewal_date is moved on with each renewal" in doubt for doubt in doubts)
+    with open_company(project) as opened:
+        rows = opened.tables["subscriptions"].cleaned.execute()
+        left = churn_dates(opened, project.settings.outcome).execute()
+    assert (rows["renewal_at"] - rows["started_at"]).dt.days.between(365, 366).all()
+    assert rows.groupby("account_id")["started_at"].nunique().max() == 4
+    assert len(left) == 12
+
+
+@pytest.mark.parametrize("ends_here", [False, True])
+def test_renewals_agreed_for_years_stay(tmp_path: Path, ends_here: bool) -> None:
+    project, doubts = drafted(tmp_path, renewing(is_moved_on=False, ends_here=ends_here))
+    assert not any("moved on" in doubt for doubt in doubts)
+    assert project.settings.tables.subscriptions.columns["renewal_at"] == "renewal_date"
+    with open_company(project) as opened:
+        rows = opened.tables["subscriptions"].cleaned.execute()
+    days = (rows["renewal_at"] - rows["started_at"]).dt.days
+    assert sorted(days.unique()) == [365, 366, 1095, 1096]
