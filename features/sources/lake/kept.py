@@ -74,7 +74,7 @@ class KeptParts:
         if table is None or not self._is_used:
             return step(rows)
         whole = table.whole().op()
-        statement = str(ibis.to_sql(step(rows), dialect="duckdb"))
+        statement = str(self._connection.compile(step(rows)))
         statement = statement.replace(whole.name, "whole") + repr(whole.schema)
         files = []
         for part in table.parts:
@@ -123,7 +123,7 @@ class KeptParts:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             place = str(fresh).replace("'", "''")
-            statement = ibis.to_sql(expression, dialect="duckdb")
+            statement = self._connection.compile(expression)
             self._connection.con.execute(f"COPY ({statement}) TO '{place}' (FORMAT parquet)")
             # Rows that changed while they were read are of neither state.
             part.fetch()
