@@ -327,6 +327,8 @@ def _attributes(
 
 def clean_id(raw: ir.Value) -> ir.StringValue:
     """Return ids as text, as they are written; a word for nothing is none."""
+    if raw.type().is_integer():
+        return raw.cast("string")
     if not raw.type().is_floating():
         return without_missing_words(raw.cast("string"))
     # Some tools know no missing integer and write 7 as 7.0, which would not join with "7".
