@@ -36,10 +36,10 @@ def prepare(folder: Path, accounts: int) -> date:
     shutil.rmtree(folder / "data" / "truth")
     shutil.copy(small / "healthscore.toml", folder / "healthscore.toml")
     shutil.move(small / "mlruns", folder / "mlruns")
-    return _lay_out(folder)
+    return lay_out(folder)
 
 
-def _lay_out(folder: Path) -> date:
+def lay_out(folder: Path) -> date:
     """Put the events into a file a month, and those of the last day apart, outside the tables."""
     whole, into = folder / "data" / f"{EVENTS}.parquet", folder / "data" / EVENTS
     with duckdb.connect() as engine:
@@ -61,6 +61,15 @@ def _lay_out(folder: Path) -> date:
         )
     whole.unlink()
     return last.date()
+
+
+def taken_back(folder: Path, last: date) -> Path:
+    """Leave the last day out again, forget all nights, and return the last month's folder."""
+    (folder / "scores.duckdb").unlink(missing_ok=True)
+    shutil.rmtree(folder / "scores.duckdb.panes", ignore_errors=True)
+    month = folder / "data" / EVENTS / f"month={last:%Y-%m}"
+    (month / "part-1.parquet").unlink(missing_ok=True)
+    return month
 
 
 def night(folder: Path, *more: str) -> dict[str, float]:
@@ -87,9 +96,8 @@ def measure(folder: Path, *, quick: bool) -> dict[str, float | None]:
 
 def nights(folder: Path, last: date) -> dict[str, float | None]:
     """Run the nights of a prepared company."""
-    (folder / "scores.duckdb").unlink(missing_ok=True)
+    place = taken_back(folder, last)
     first = night(folder)
-    place = folder / "data" / EVENTS / f"month={last:%Y-%m}"
     shutil.copy(folder / "last_day.parquet", place / "part-1.parquet")
     # The other tables end on the same day: it is the same date again.
     new = night(folder, "--force")
@@ -97,6 +105,7 @@ def nights(folder: Path, last: date) -> dict[str, float | None]:
     return {
         "night_ratio_incremental": new["wall"] / full["wall"],
         "night_ratio_incremental_cpu": new["cpu"] / full["cpu"],
+        "night_ratio_first_cpu": first["cpu"] / full["cpu"],
         "night_seconds_first": first["wall"],
         "night_seconds_new": new["wall"],
         "night_seconds_full": full["wall"],
