@@ -60,6 +60,8 @@ class CleanTable:
         What is said of copies and of ends.
     decided : tuple of str
         How values are read where they could be read in two ways.
+    own_time : ibis value or None
+        The column of ``raw`` that the rows' own time is, where it is that as it is.
     """
 
     contract: Table
@@ -72,6 +74,7 @@ class CleanTable:
     left_out: dict[str, ir.Table] = field(default_factory=dict)
     notes: tuple[Finding, ...] = ()
     decided: tuple[str, ...] = ()
+    own_time: ir.Value | None = None
 
     @property
     def is_dated(self) -> bool:
@@ -148,7 +151,19 @@ def clean_table(table: MappedTable, forms: Forms, reading: ReadingSettings) -> C
         left_out=left_out,
         notes=tuple(notes),
         decided=tuple(note for note in decided if note),
+        own_time=_own_time(table, raw),
     )
+
+
+def _own_time(table: MappedTable, raw: ir.Table) -> ir.Value | None:
+    """Return the own time of rows, where nothing is made of it but a gap."""
+    contract = table.contract
+    is_filled = contract.time_else in raw.columns or table.covers is not None
+    if is_filled or contract.time not in raw.columns:
+        return None
+    kind = raw[contract.time].type()
+    is_plain = kind.is_timestamp() and kind.timezone is None
+    return raw[contract.time] if is_plain else None
 
 
 def read_text(value: ir.Value, column: Column, form: Form) -> ir.Value | None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
+import ibis
 import ibis.expr.types as ir
 
 
@@ -39,11 +41,40 @@ class Events:
     rows : ibis table
         ``account_id``, ``moment`` (when it happened), ``known_at`` where that may be later, and
         the columns to measure.
+    as_written : ibis value, optional
+        The source's own column that ``moment`` is, where it is that as it is.
     """
 
     rows: ir.Table
+    as_written: ir.Value | None = None
 
     @property
     def may_be_late(self) -> bool:
         """Whether an event may become known after it happened."""
         return "known_at" in self.rows.columns
+
+    def between(self, first: datetime, end: datetime) -> ir.Table:
+        """Return the events from one time on and before another.
+
+        They are asked of the source too: of a value that is computed first no engine can tell which
+        stretches of a file hold none.
+        """
+        rows = self.rows
+        if self.as_written is not None:
+            rows = rows_between(rows, self.as_written, first, end)
+        return rows.filter(_lies_between(rows.moment, first, end))
+
+
+def rows_between(
+    rows: ir.Table, as_written: ir.Value, first: datetime, end: datetime
+) -> ir.Table:
+    """Narrow the source of some rows to those whose own column lies between two times."""
+    (source,) = as_written.op().relations
+    narrow = source.to_expr().filter(_lies_between(as_written, first, end))
+    narrowed: ir.Table = rows.op().replace({source: narrow.op()}).to_expr()
+    return narrowed
+
+
+def _lies_between(moment: ir.Value, first: datetime, end: datetime) -> ir.BooleanValue:
+    low, high = (ibis.literal(each, "timestamp") for each in (first, end))
+    return (moment >= low) & (moment < high)
