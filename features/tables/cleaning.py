@@ -6,6 +6,7 @@ counts it. Nothing is ever guessed.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -89,6 +90,31 @@ class CleanTable:
     def has(self, *columns: str) -> bool:
         """Whether the user's table fills all these contract columns."""
         return all(column in self.cleaned.columns for column in columns)
+
+    def since(self, first: datetime) -> CleanTable:
+        """Leave out rows from before a time, which files that hold none are not read for."""
+        rows = self.cleaned
+        if self.own_time is not None:
+            rows = from_source(rows, self.own_time, lambda own: own >= _at(first))
+        return replace(self, cleaned=rows.filter(rows[self.contract.time] >= _at(first)))
+
+
+def from_source(
+    rows: ir.Table, column: ir.Value, holds: Callable[[ir.Value], ir.BooleanValue]
+) -> ir.Table:
+    """Narrow what some rows are made from to where a condition on one of its columns holds.
+
+    Of a value that is computed no engine can tell which stretches of a file hold none; of a column
+    as it is written it can.
+    """
+    (source,) = column.op().relations
+    narrow = source.to_expr().filter(holds(column))
+    narrowed: ir.Table = rows.op().replace({source: narrow.op()}).to_expr()
+    return narrowed
+
+
+def _at(moment: datetime) -> ir.TimestampScalar:
+    return ibis.literal(moment, "timestamp")
 
 
 def clean_table(table: MappedTable, forms: Forms, reading: ReadingSettings) -> CleanTable:

@@ -9,6 +9,8 @@ from typing import Literal
 import ibis
 import ibis.expr.types as ir
 
+from features.tables.cleaning import from_source
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -56,23 +58,12 @@ class Events:
     def between(self, first: datetime, end: datetime) -> ir.Table:
         """Return the events from one time on and before another.
 
-        They are asked of the source too: of a value that is computed first no engine can tell which
-        stretches of a file hold none.
+        The source is asked for them too: see :func:`features.tables.cleaning.from_source`.
         """
         rows = self.rows
         if self.as_written is not None:
-            rows = rows_between(rows, self.as_written, first, end)
+            rows = from_source(rows, self.as_written, lambda own: _lies_between(own, first, end))
         return rows.filter(_lies_between(rows.moment, first, end))
-
-
-def rows_between(
-    rows: ir.Table, as_written: ir.Value, first: datetime, end: datetime
-) -> ir.Table:
-    """Narrow the source of some rows to those whose own column lies between two times."""
-    (source,) = as_written.op().relations
-    narrow = source.to_expr().filter(_lies_between(as_written, first, end))
-    narrowed: ir.Table = rows.op().replace({source: narrow.op()}).to_expr()
-    return narrowed
 
 
 def _lies_between(moment: ir.Value, first: datetime, end: datetime) -> ir.BooleanValue:

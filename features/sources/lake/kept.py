@@ -42,12 +42,22 @@ class KeptParts:
         Where results are kept.
     is_full : bool
         Whether everything is computed at once, as if nothing had ever been kept.
+    only_reads : bool
+        Whether nothing is kept that was not.
     """
 
-    def __init__(self, connection: Backend, folder: Path, *, is_full: bool = False) -> None:
+    def __init__(
+        self,
+        connection: Backend,
+        folder: Path,
+        *,
+        is_full: bool = False,
+        only_reads: bool = False,
+    ) -> None:
         self._connection = connection
         self._folder = folder
         self._is_full = is_full
+        self._only_reads = only_reads
         self._tables: list[PartedTable] = []
         self._anew: dict[str, set[str]] = {}
         self._problem = ""
@@ -81,6 +91,8 @@ class KeptParts:
             file = self._folder / f"{_digest(FORM, duckdb.__version__, statement, part.identity)}"
             file = file.with_suffix(".parquet")
             if not _is_whole(file):
+                if self._only_reads:
+                    return step(rows)
                 own = table.part(part).op()
                 expression = step(rows.op().replace({whole: own}).to_expr())
                 if not self._keep(file, expression, part):
