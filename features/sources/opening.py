@@ -108,9 +108,7 @@ def remember(
         return None
     from features.sources.lake.kept import KeptParts
 
-    kept = KeptParts(
-        source.engine.connection, folder, is_full=is_full, only_reads=only_reads
-    )
+    kept = KeptParts(source.engine.connection, folder, is_full=is_full, only_reads=only_reads)
     for table in several:
         kept.add(table)
     source.engine = replace(source.engine, remembered=kept)

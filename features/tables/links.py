@@ -63,9 +63,7 @@ def links_to_accounts(
     return _judged(counts, table, accounts)
 
 
-def _linked_together(
-    grouped: ir.Table, known: ir.Table
-) -> dict[str, float | str | None] | None:
+def _linked_together(grouped: ir.Table, known: ir.Table) -> dict[str, float | str | None] | None:
     """Count by accounts; None where rows before their account must be looked at."""
     joined = grouped.left_join(known, grouped.account_id == known["__known"])
     orphan = joined["__known"].isnull()

@@ -149,7 +149,7 @@ class PaneCalendar:
 def case_of_bits(
     value: ir.Value, listed: Sequence[str], name: str, words: int
 ) -> dict[str, ir.Value]:
-    """Return the same bits as :func:`bits_of`, asked of a value; missing where it is none listed."""
+    """Return the same bits as :func:`bits_of`, asked of a value; missing for any other value."""
     return {
         f"{name}_bit_{word}": ibis.cases(
             *((value == each, _bit(number, word)) for number, each in enumerate(listed)),

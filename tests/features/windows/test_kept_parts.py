@@ -153,7 +153,7 @@ def test_every_table_may_arrive_in_any_order(full_world: Any, tmp_path: Path) ->
         assert_same(incremental, night(folder, columns, day, None, groups_off=()))
         found.append(incremental)
     (first, *_), (second, _, told) = found
-    assert len(first) > 20 and len(second) > 20
+    assert min(len(first), len(second)) > 20
     # What a night reads anew is what is new, and what was corrected.
     assert "usage_events: 1 of 3 files as before, 2 read anew" in told
 

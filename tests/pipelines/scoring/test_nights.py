@@ -1,4 +1,4 @@
-"""What a night answers where what it would remember is in the way, of another version or replaced."""
+"""What a night answers where what it keeps cannot be, is of another version or is replaced."""
 
 from __future__ import annotations
 
