@@ -151,7 +151,7 @@ def _windowed(
 
 
 FEW = 2 * BITS
-ASKED_IN_TURN = 32
+ASKED_IN_TURN = 24
 """So few values are told apart one after the other."""
 _ZERO_WHERE_ABSENT = ("count", "sum", "days", "distinct")
 
