@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 
 import duckdb
-from _scale_night import EVENTS, night, prepare, taken_back
+from _scale_night import EVENTS, QUICK_TAUGHT_ON, night, prepare, taken_back
 
 TIMES_OLD, NEW_DAYS = (4, 17), (1, 2, 4, 8)
 QUICK_TIMES_OLD, QUICK_NEW_DAYS = (3,), (1, 2)
@@ -20,7 +20,7 @@ MOMENT = "occurred_at"
 
 def measure(folder: Path, *, quick: bool) -> dict[str, float | None]:
     """Run nights after a first one, over more and more old events, and more and more new days."""
-    last = prepare(folder, 1_000 if quick else 10_000)
+    last = prepare(folder, 1_000, QUICK_TAUGHT_ON) if quick else prepare(folder, 10_000)
     new_days = QUICK_NEW_DAYS if quick else NEW_DAYS
     new = {f"{days}": _with_new(folder, last, days) for days in new_days}
     _back_together(folder, last)

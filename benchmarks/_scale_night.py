@@ -18,10 +18,10 @@ from pathlib import Path
 import duckdb
 
 EVENTS = "usage_events"
-TAUGHT_ON = 1_000
+TAUGHT_ON, QUICK_TAUGHT_ON = 1_000, 300
 
 
-def prepare(folder: Path, accounts: int) -> date:
+def prepare(folder: Path, accounts: int, taught_on: int = TAUGHT_ON) -> date:
     """Simulate both companies, teach the champion, lay the events out; return the last day."""
     from pipelines.project.project import load_project
     from pipelines.setup.draft import write_draft
@@ -29,7 +29,7 @@ def prepare(folder: Path, accounts: int) -> date:
     from pipelines.training.train import train
 
     small = folder / "small"
-    simulate(small / "data", Simulation(accounts=TAUGHT_ON))
+    simulate(small / "data", Simulation(accounts=taught_on))
     write_draft(small / "data", small / "healthscore.toml")
     train(load_project(small / "healthscore.toml"))
     simulate(folder / "data", Simulation(accounts=accounts))
@@ -90,7 +90,7 @@ def night(folder: Path, *more: str) -> dict[str, float]:
 
 def measure(folder: Path, *, quick: bool) -> dict[str, float | None]:
     """Run a first night, one with a new day, and the same one in full."""
-    last = prepare(folder, 2_000 if quick else 100_000)
+    last = prepare(folder, 2_000, QUICK_TAUGHT_ON) if quick else prepare(folder, 100_000)
     return nights(folder, last)
 
 
