@@ -18,10 +18,10 @@ from pathlib import Path
 import duckdb
 
 EVENTS = "usage_events"
-TAUGHT_ON = 1_000
+TAUGHT_ON, QUICK_TAUGHT_ON = 1_000, 300
 
 
-def prepare(folder: Path, accounts: int) -> date:
+def prepare(folder: Path, accounts: int, taught_on: int = TAUGHT_ON) -> date:
     """Simulate both companies, teach the champion, lay the events out; return the last day."""
     from pipelines.project.project import load_project
     from pipelines.setup.draft import write_draft
@@ -29,17 +29,17 @@ def prepare(folder: Path, accounts: int) -> date:
     from pipelines.training.train import train
 
     small = folder / "small"
-    simulate(small / "data", Simulation(accounts=TAUGHT_ON))
+    simulate(small / "data", Simulation(accounts=taught_on))
     write_draft(small / "data", small / "healthscore.toml")
     train(load_project(small / "healthscore.toml"))
     simulate(folder / "data", Simulation(accounts=accounts))
     shutil.rmtree(folder / "data" / "truth")
     shutil.copy(small / "healthscore.toml", folder / "healthscore.toml")
     shutil.move(small / "mlruns", folder / "mlruns")
-    return _lay_out(folder)
+    return lay_out(folder)
 
 
-def _lay_out(folder: Path) -> date:
+def lay_out(folder: Path) -> date:
     """Put the events into a file a month, and those of the last day apart, outside the tables."""
     whole, into = folder / "data" / f"{EVENTS}.parquet", folder / "data" / EVENTS
     with duckdb.connect() as engine:
@@ -63,6 +63,15 @@ def _lay_out(folder: Path) -> date:
     return last.date()
 
 
+def taken_back(folder: Path, last: date) -> Path:
+    """Leave the last day out again, forget all nights, and return the last month's folder."""
+    (folder / "scores.duckdb").unlink(missing_ok=True)
+    shutil.rmtree(folder / "scores.duckdb.panes", ignore_errors=True)
+    month = folder / "data" / EVENTS / f"month={last:%Y-%m}"
+    (month / "part-1.parquet").unlink(missing_ok=True)
+    return month
+
+
 def night(folder: Path, *more: str) -> dict[str, float]:
     """Run a night in a process of its own, as of the day after the last row."""
     program = Path(sys.executable).with_name("healthscore")
@@ -81,15 +90,14 @@ def night(folder: Path, *more: str) -> dict[str, float]:
 
 def measure(folder: Path, *, quick: bool) -> dict[str, float | None]:
     """Run a first night, one with a new day, and the same one in full."""
-    last = prepare(folder, 2_000 if quick else 100_000)
+    last = prepare(folder, 2_000, QUICK_TAUGHT_ON) if quick else prepare(folder, 100_000)
     return nights(folder, last)
 
 
 def nights(folder: Path, last: date) -> dict[str, float | None]:
     """Run the nights of a prepared company."""
-    (folder / "scores.duckdb").unlink(missing_ok=True)
+    place = taken_back(folder, last)
     first = night(folder)
-    place = folder / "data" / EVENTS / f"month={last:%Y-%m}"
     shutil.copy(folder / "last_day.parquet", place / "part-1.parquet")
     # The other tables end on the same day: it is the same date again.
     new = night(folder, "--force")
@@ -97,6 +105,7 @@ def nights(folder: Path, last: date) -> dict[str, float | None]:
     return {
         "night_ratio_incremental": new["wall"] / full["wall"],
         "night_ratio_incremental_cpu": new["cpu"] / full["cpu"],
+        "night_ratio_first_cpu": first["cpu"] / full["cpu"],
         "night_seconds_first": first["wall"],
         "night_seconds_new": new["wall"],
         "night_seconds_full": full["wall"],

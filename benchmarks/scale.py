@@ -5,6 +5,16 @@
 ``night_ratio_incremental``  seconds of a night with one day of new events, after another night, as
                           a share of those of a night that reads everything; 100,000 accounts
 ``night_gib``             most memory of these nights
+``night_growth_old``      processor time of a night with one day of new events and 100 million old
+                          ones as a multiple of the same with 5.9 million; 10,000 accounts, whose
+                          old events are repeated at other moments of their days
+``night_growth_new``      that of a night with eight new days as a multiple of one with one new day;
+                          ``night_seconds_of_a_day`` what each of the seven more takes
+``read_ratio_scan``       processor time of reading and checking a table of 14 million events as a
+                          multiple of one scan that counts every column and finds its least and
+                          greatest value
+``panes_ratio_scan``      that of all signals of this table, ``panes`` and what is put together from
+                          them, as a multiple of the same scan
 ``train_gib_per_million_rows``  memory that a million rows more take to be learnt from;
                           ``train_gib_of_first`` is what any training takes
 ``train_ratio_lgb``       seconds of a training as a multiple of those that LightGBM alone needs for
@@ -41,7 +51,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-PARTS = ("night", "store", "floor", "training", "spark", "start")
+PARTS = ("night", "growth", "reading", "store", "floor", "training", "spark", "start")
 Figures = dict[str, float | None]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Protocol
 
@@ -55,7 +55,8 @@ class Request:
         events = events_of(self.company.tables[table], at, **columns)
         if self.account_id is None:
             return events
-        return Events(events.rows.filter(events.rows.account_id == self.account_id))
+        of_account = events.rows.filter(events.rows.account_id == self.account_id)
+        return replace(events, rows=of_account)
 
     def over_windows(
         self, events: Events, windows: Sequence[Window], measures: Mapping[str, Measure]

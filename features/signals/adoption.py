@@ -262,7 +262,11 @@ def _record_starts(request: Request) -> ir.Table:
         known_at = rows.known_at if events.may_be_late else rows.moment
         return rows.group_by(known=known_at.truncate("D")).aggregate(first=rows.moment.min())
 
-    rows = request.company.engine.remembered.each(events.rows, by_day)
+    remembered = request.company.engine.remembered
+    # Days are put together where they are kept; the least of all rows is found sooner.
+    rows = events.rows.mutate(known=events.rows.moment, first=events.rows.moment)
+    if events.may_be_late or remembered.covers(events.rows):
+        rows = remembered.each(events.rows, by_day)
     midnights = [_midnight(day) for day in dict.fromkeys(request.dates)]
     firsts = rows.aggregate(
         **{

@@ -75,7 +75,12 @@ def _with_json_columns(source: Source) -> Source:
 
 
 def remember(
-    source: Source, names: Iterable[str], folder: Path, *, is_full: bool = False
+    source: Source,
+    names: Iterable[str],
+    folder: Path,
+    *,
+    is_full: bool = False,
+    only_reads: bool = False,
 ) -> KeptParts | None:
     """Let a source remember what was computed of the parts of its tables.
 
@@ -88,7 +93,9 @@ def remember(
     folder : Path
         Where results are kept.
     is_full : bool
-        Whether everything is computed anew, and kept.
+        Whether everything is computed anew.
+    only_reads : bool
+        Whether nothing is kept that was not: of what only asks nothing is left behind.
 
     Returns
     -------
@@ -101,7 +108,7 @@ def remember(
         return None
     from features.sources.lake.kept import KeptParts
 
-    kept = KeptParts(source.engine.connection, folder, is_full=is_full)
+    kept = KeptParts(source.engine.connection, folder, is_full=is_full, only_reads=only_reads)
     for table in several:
         kept.add(table)
     source.engine = replace(source.engine, remembered=kept)

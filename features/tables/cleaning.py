@@ -6,6 +6,7 @@ counts it. Nothing is ever guessed.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -60,6 +61,8 @@ class CleanTable:
         What is said of copies and of ends.
     decided : tuple of str
         How values are read where they could be read in two ways.
+    own_time : ibis value or None
+        The column of ``raw`` that the rows' own time is, where it is that as it is.
     """
 
     contract: Table
@@ -72,6 +75,7 @@ class CleanTable:
     left_out: dict[str, ir.Table] = field(default_factory=dict)
     notes: tuple[Finding, ...] = ()
     decided: tuple[str, ...] = ()
+    own_time: ir.Value | None = None
 
     @property
     def is_dated(self) -> bool:
@@ -86,6 +90,31 @@ class CleanTable:
     def has(self, *columns: str) -> bool:
         """Whether the user's table fills all these contract columns."""
         return all(column in self.cleaned.columns for column in columns)
+
+    def since(self, first: datetime) -> CleanTable:
+        """Leave out rows from before a time, which files that hold none are not read for."""
+        rows = self.cleaned
+        if self.own_time is not None:
+            rows = from_source(rows, self.own_time, lambda own: own >= _at(first))
+        return replace(self, cleaned=rows.filter(rows[self.contract.time] >= _at(first)))
+
+
+def from_source(
+    rows: ir.Table, column: ir.Value, holds: Callable[[ir.Value], ir.BooleanValue]
+) -> ir.Table:
+    """Narrow what some rows are made from to where a condition on one of its columns holds.
+
+    Of a value that is computed no engine can tell which stretches of a file hold none; of a column
+    as it is written it can.
+    """
+    (source,) = column.op().relations
+    narrow = source.to_expr().filter(holds(column))
+    narrowed: ir.Table = rows.op().replace({source: narrow.op()}).to_expr()
+    return narrowed
+
+
+def _at(moment: datetime) -> ir.TimestampScalar:
+    return ibis.literal(moment, "timestamp")
 
 
 def clean_table(table: MappedTable, forms: Forms, reading: ReadingSettings) -> CleanTable:
@@ -148,7 +177,19 @@ def clean_table(table: MappedTable, forms: Forms, reading: ReadingSettings) -> C
         left_out=left_out,
         notes=tuple(notes),
         decided=tuple(note for note in decided if note),
+        own_time=_own_time(table, raw),
     )
+
+
+def _own_time(table: MappedTable, raw: ir.Table) -> ir.Value | None:
+    """Return the own time of rows, where nothing is made of it but a gap."""
+    contract = table.contract
+    is_filled = contract.time_else in raw.columns or table.covers is not None
+    if is_filled or contract.time not in raw.columns:
+        return None
+    kind = raw[contract.time].type()
+    is_plain = kind.is_timestamp() and kind.timezone is None
+    return raw[contract.time] if is_plain else None
 
 
 def read_text(value: ir.Value, column: Column, form: Form) -> ir.Value | None:

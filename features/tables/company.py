@@ -12,9 +12,10 @@ import ibis.expr.types as ir
 from ibis.backends import BaseBackend
 
 from features.errors import DataError
-from features.sources.engines.engine import Engine, Remembered
+from features.sources.engines.engine import Engine
 from features.sources.source import Source
 from features.tables.cleaning import CleanTable, clean_table
+from features.tables.counted_parts import by_account
 from features.tables.last_rows import without_strays
 from features.tables.mapping.finding import Finding
 from features.tables.mapping.mapped import MappedTable, map_table
@@ -114,14 +115,19 @@ def load_company(
     if told is not None:
         return Company(source.engine, tables, dict(told[0]), told[1])
     quality: dict[str, TableQuality] = {}
+    by_accounts: dict[str, ir.Table] = {}
+    remembered = source.engine.remembered
     for number, (name, table) in enumerate(tables.items(), start=1):
         if progress is not None:
             progress(f"checking {name}", number, len(tables))
         with _named(source, table.source_name):
+            if table.is_dated and name != "accounts":
+                grouped = by_account(table, remembered)
+                by_accounts[name] = source.engine.keep("by_account", grouped)
             quality[name] = inspect_table(
-                table, tables["accounts"], source.engine.remembered, reading.may_be_lost
+                table, tables["accounts"], remembered, reading.may_be_lost, by_accounts.get(name)
             )
-    end = known_until or _end(tables, quality, is_dated, source.engine.remembered)
+    end = known_until or _end(tables, quality, is_dated, by_accounts)
     source.engine.unchanged()
     return Company(source.engine, tables, quality, end)
 
@@ -130,7 +136,7 @@ def _end(
     tables: Mapping[str, CleanTable],
     quality: dict[str, TableQuality],
     is_dated: bool,
-    remembered: Remembered,
+    by_accounts: Mapping[str, ir.Table],
 ) -> date:
     """Find the day after the last row; strays, and labels that are read as of it, are told of."""
     now = datetime.now(tz=UTC).replace(tzinfo=None)
@@ -138,7 +144,7 @@ def _end(
     ending = {name: table for name, table in tables.items() if name != "labels"}
     if not is_dated and all(quality[name].last is None for name in ending):
         return now.date()
-    last, strays = without_strays(ending, now, remembered)
+    last, strays = without_strays(ending, now, by_accounts)
     end = data_end(quality, last)
     told = dict(strays)
     if not is_dated:

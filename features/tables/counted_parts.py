@@ -19,6 +19,7 @@ from features.tables.cleaning import (
     read_text,
 )
 from features.tables.mapping.contract import Column
+from features.tables.mapping.copies import LARGE
 from features.tables.mapping.ends import is_no_end
 from features.tables.mapping.written import NO_DAY
 from features.tables.reading.evidence import Counts
@@ -27,6 +28,7 @@ from features.tables.reading.values import read_time
 
 LATEST_TIME = "latest:"
 """Begins the key of a column's latest time."""
+EVERY_ROW = "every row"
 Measures = Mapping[str, ir.Value]
 _LEAST = ("example:", "first")
 _MOST = ("open_example:", "most_example:", LATEST_TIME)
@@ -80,12 +82,19 @@ def raw_counts(table: CleanTable, raw: ir.Table, now: datetime | None) -> ir.Tab
             for name in read.columns
             if name.startswith(f"{key} ")
         }
-        for what, measure in _raw_measures(values, column, now).items():
+        for what, measure in _raw_measures(values, column, now, read.count()).items():
             measures[f"{what}:{column.name}"] = measure
     if table.is_dated:
         own = [read[f"{key} present"] for key, column in columns.items()
                if column.name in own_times(table)]  # fmt: skip
-        measures[f"absent:{table.contract.time}"] = (~ibis.or_(*own)).sum()
+        # The count of what is there costs next to nothing, the sum of what is true more.
+        own_time = ibis.coalesce(*(value.notnull().nullif(False) for value in own))
+        measures[f"absent:{table.contract.time}"] = read.count() - own_time.count()
+    if table.contract.name in LARGE and not table.attributes:
+        # What is missing of a large table is counted with all else, and not in a look of its own.
+        measures[EVERY_ROW] = read.count()
+        valid = {column.name: f"{key} valid" for key, column in columns.items()}
+        measures |= {f"valid:{name}": read[held].count() for name, held in valid.items()}
     return read.aggregate(**measures)
 
 
@@ -96,14 +105,21 @@ def _read(table: CleanTable, parsed: ir.Table, key: str, column: Column) -> dict
     if f"{key} read" in parsed.columns:
         value, form = parsed[f"{key} read"], PLAIN
     cleaned = clean_value(value, column, table.source_name, form)
-    read = {"text": own.cast("string"), "present": _is_present(own, column, form), "clean": cleaned}
+    present = _present(own, column, form)
+    read = {"present": present, "clean": cleaned, "valid": cleaned}
     if column.may_never_come and (moment := read_time(value, form)) is not None:
         # A time that stands for none is read well.
         is_open = is_no_end(moment).fill_null(False)
+        is_open = is_open | is_open_word(own).fill_null(False) if is_text else is_open
         read |= {"clean": moment, "moment": cleaned}
-        read["open"] = is_open | is_open_word(own).fill_null(False) if is_text else is_open
+        read |= {"open": ibis.ifelse(is_open, own.cast("string"), ibis.null("string"))}
     if column.kind == "number":
         read["clean"] = number_of_column(value, column, form)
+    if not (is_text and column.kind in ("id", "text")):
+        # Only what cannot be read is written as text: to write everything takes longer than to
+        # read it. Of texts as they are all that is present is read.
+        is_unread = present.notnull() & read["clean"].isnull()
+        read["unread"] = ibis.ifelse(is_unread, own.cast("string"), ibis.null("string"))
     if column.kind == "time" and is_text:
         read["zoned"] = own.re_search(ZONE_PATTERN)
         read["clock"] = own.re_search(CLOCK_PATTERN)
@@ -111,21 +127,18 @@ def _read(table: CleanTable, parsed: ir.Table, key: str, column: Column) -> dict
 
 
 def _raw_measures(
-    values: Mapping[str, ir.Value], column: Column, now: datetime | None
+    values: Mapping[str, ir.Value], column: Column, now: datetime | None, rows: ir.IntegerScalar
 ) -> dict[str, ir.Value]:
-    text, present, read = values["text"], values["present"], values["clean"]
-    unread = present & read.isnull()
-    measures: dict[str, ir.Value] = {
-        "present": present.sum(),
-        "unreadable": unread.sum(),
-        "example": text.min(where=unread),
-        "most_example": text.max(where=unread),
-    }
+    present, read = values["present"].count(), values["clean"]
+    measures: dict[str, ir.Value] = {"present": present}
+    if "unread" in values:
+        unread = values["unread"]
+        measures["unreadable"] = unread.count()
+        measures |= {"example": unread.min(), "most_example": unread.max()}
     if column.name == "account_id":
-        measures["absent"] = (~present).sum()
+        measures["absent"] = rows - present
     if "open" in values:
-        measures["open"] = values["open"].sum()
-        measures["open_example"] = text.max(where=values["open"])
+        measures |= {"open": values["open"].count(), "open_example": values["open"].max()}
     if column.kind == "number":
         measures["infinite"] = read.isinf().sum()
         if column.nonnegative:
@@ -142,14 +155,16 @@ def _raw_measures(
     return measures
 
 
-def _is_present(value: ir.Value, column: Column, form: Form) -> ir.Value:
+def _present(value: ir.Value, column: Column, form: Form) -> ir.Value:
+    """Return a value, or nothing where it stands for none."""
     if not value.type().is_string():
         if column.kind != "time" or form.number_is != "compact":
-            return value.notnull()
-        return value.notnull() & ~value.cast("int64").cast("string").re_search(NO_DAY)
+            return value
+        no_day = value.cast("int64").cast("string").re_search(NO_DAY)
+        return ibis.ifelse(no_day, ibis.null(value.type()), value)
     if column.kind in ("time", "number"):
-        return without_none(value, may_be_open=column.may_never_come).notnull()
-    return without_missing_words(value).notnull()
+        return without_none(value, may_be_open=column.may_never_come)
+    return without_missing_words(value)
 
 
 def own_times(table: CleanTable) -> list[str]:
@@ -172,6 +187,7 @@ def counted_by_parts(
     table: CleanTable,
     now: datetime,
     remembered: Remembered,
+    accounts: ir.Table,
     fact_measures: Callable[[CleanTable, ir.Table], Measures],
 ) -> tuple[Counts, Counts] | None:
     """Count over each part of a table that was not counted before, and put all together.
@@ -184,6 +200,8 @@ def counted_by_parts(
         What lies after it is in the future.
     remembered : Remembered
         What was counted before.
+    accounts : ibis table
+        What :func:`by_account` returns.
     fact_measures : callable
         Returns what is counted of cleaned rows.
 
@@ -203,18 +221,68 @@ def counted_by_parts(
     latest = [value for key, value in {**counts, **kept}.items() if key.startswith(LATEST_TIME)]
     if any(_is_after(moment, now) for moment in latest):
         return None
-    accounts = by_account(table, remembered).account_id.nunique().execute()
-    return counts, {**kept, "last": kept[LATEST_TIME], "accounts": int(accounts)}
+    return counts, {
+        **kept,
+        "last": kept[LATEST_TIME],
+        "accounts": int(accounts.account_id.nunique().execute()),
+    }
 
 
 def by_account(table: CleanTable, remembered: Remembered) -> ir.Table:
-    """Return ``account_id``, ``rows`` and ``first`` (its own time), a row per account and part."""
+    """Return each account's rows, and the first and last of its own times that are there.
+
+    Of the parts of a table that are remembered there is a row per account and part.
+    """
     own = table.contract.time
 
     def grouped(rows: ir.Table) -> ir.Table:
-        return rows.group_by("account_id").aggregate(rows=rows.count(), first=rows[own].min())
+        times = rows[own]
+        return rows.group_by("account_id").aggregate(
+            rows=rows.count(), first=times.min(), last=times.max()
+        )
 
     return remembered.each(table.cleaned, grouped)
+
+
+def facts_of_accounts(
+    table: CleanTable, raw: Counts, accounts: ir.Table, now: datetime
+) -> Counts | None:
+    """Put facts of all rows together from those of accounts and the counts of raw rows.
+
+    Parameters
+    ----------
+    table : CleanTable
+        One of the large tables: nothing but its own values says what is missing.
+    raw : mapping
+        What :func:`raw_counts` counted.
+    accounts : ibis table
+        What :func:`by_account` returns.
+    now : datetime
+        What lies after it is in the future.
+
+    Returns
+    -------
+    mapping or None
+        None where rows were left out, or lie in the future.
+    """
+    facts = dict(
+        accounts.aggregate(
+            rows=accounts["rows"].sum(),
+            first=accounts["first"].min(),
+            last=accounts["last"].max(),
+            accounts=accounts.account_id.nunique(),
+        )
+        .execute()
+        .iloc[0]
+        .to_dict()
+    )
+    if facts["rows"] != raw[EVERY_ROW] or _is_after(facts["last"], now):
+        return None
+    missing = {
+        f"missing:{name}": int(raw[EVERY_ROW] or 0) - int(raw[f"valid:{name}"] or 0)
+        for name in table.cleaned.columns
+    }
+    return facts | missing
 
 
 def _together(parts: ir.Table) -> dict[str, float | str | None]:

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from itertools import pairwise
+from types import MappingProxyType
 
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
-from features.sources.engines.engine import NOTHING, Remembered
 from features.tables.cleaning import CleanTable
 from features.tables.mapping.finding import Finding
 
 LEAST_DAYS = 5
 """A table with rows on fewer days has no usual gap: it was loaded at once, or has just begun."""
+NOTHING_KNOWN: Mapping[str, ir.Table] = MappingProxyType({})
 MOST_STRAYS, GAP, FEWEST_ROWS = 3, timedelta(days=30), 500
 
 
@@ -76,7 +78,9 @@ def freshness(name: str, rows: ir.Table, moment: str, as_of: date) -> Freshness:
 
 
 def without_strays(
-    tables: Mapping[str, CleanTable], now: datetime, remembered: Remembered = NOTHING
+    tables: Mapping[str, CleanTable],
+    now: datetime,
+    by_accounts: Mapping[str, ir.Table] = NOTHING_KNOWN,
 ) -> tuple[datetime | None, dict[str, Finding]]:
     """Find the time after which only stray rows come.
 
@@ -86,8 +90,9 @@ def without_strays(
         The tables whose own times end the data.
     now : datetime
         What lies after it is no end.
-    remembered : Remembered
-        What need not be looked at again.
+    by_accounts : mapping of str to ibis table
+        Rows that were put together by account, of tables of which they were:
+        :func:`features.tables.counted_parts.by_account`.
 
     Returns
     -------
@@ -97,7 +102,9 @@ def without_strays(
         Per table that holds strays, what is said of them.
     """
     ended = {name: table for name, table in tables.items() if table.is_dated}
-    newest = {name: _newest(table, now, remembered) for name, table in ended.items()}
+    if not _may_have_strays(ended, now, by_accounts):
+        return None, {}
+    newest = {name: _newest(_times(table, now)) for name, table in ended.items()}
     last = sorted(((time, name) for name, times in newest.items() for time in times), reverse=True)
     for place in range(1, min(MOST_STRAYS, len(last) - 1) + 1):
         after, before = last[place - 1][0], last[place][0]
@@ -124,21 +131,33 @@ def without_strays(
     return None, {}
 
 
-def _newest(table: CleanTable, now: datetime, remembered: Remembered) -> list[datetime]:
-    """Return the newest times of a table that are not in the future."""
-    own = table.contract.time
+def _may_have_strays(
+    tables: Mapping[str, CleanTable], now: datetime, by_accounts: Mapping[str, ir.Table]
+) -> bool:
+    """Whether a gap can lie before the last rows, by the last row of each account.
 
-    def newest(rows: ir.Table) -> ir.Table:
-        times = rows.filter(rows[own].notnull()).select(own)
-        return times.order_by(ibis.desc(own)).limit(MOST_STRAYS + 1)
+    Rows that were not looked at lie between those that were, and make no gap wider.
+    """
+    last: list[datetime] = []
+    for name, table in tables.items():
+        grouped = by_accounts.get(name)
+        if grouped is None:
+            last += _newest(_times(table, now))
+        else:
+            last += _newest(grouped.filter(grouped["last"].notnull()).select("last"))
+    last.sort(reverse=True)
+    if len(last) <= MOST_STRAYS or last[0] > now:
+        return True
+    return any(after - before > GAP for after, before in pairwise(last[: MOST_STRAYS + 1]))
 
-    if remembered.covers(table.cleaned):
-        parts = newest(remembered.each(table.cleaned, newest))
-        listed: list[datetime] = parts[own].to_pyarrow().to_pylist()
-        if not listed or max(listed) <= now:
-            return listed
-    alone: list[datetime] = newest(_times(table, now))[own].to_pyarrow().to_pylist()
-    return alone
+
+def _newest(times: ir.Table) -> list[datetime]:
+    """Return the newest times of a column that stands alone."""
+    (name,) = times.columns
+    newest: list[datetime] = (
+        times.order_by(ibis.desc(name)).limit(MOST_STRAYS + 1)[name].to_pyarrow().to_pylist()
+    )
+    return newest
 
 
 def _times(table: CleanTable, now: datetime) -> ir.Table:

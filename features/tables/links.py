@@ -8,9 +8,7 @@ import ibis
 import ibis.expr.types as ir
 
 from features.errors import DataError, sample
-from features.sources.engines.engine import NOTHING, Remembered
 from features.tables.cleaning import CleanTable
-from features.tables.counted_parts import by_account, is_counted_by_parts
 from features.tables.reading.evidence import Counts
 
 NEVER_LEFT_OUT = ("accounts", "subscriptions", "churn_events", "labels")
@@ -30,9 +28,11 @@ MOST_COLUMNS = 40
 
 
 def links_to_accounts(
-    table: CleanTable, accounts: CleanTable, remembered: Remembered = NOTHING
+    table: CleanTable, accounts: CleanTable, by_account: ir.Table | None = None
 ) -> Counts:
     """Count the rows of unknown accounts and those from before their account.
+
+    Rows that were put together by account are looked up together: there are far fewer accounts.
 
     Raises
     ------
@@ -41,10 +41,10 @@ def links_to_accounts(
     """
     known = accounts.cleaned.select(__known="account_id", __created="created_at")
     rows = table.cleaned
-    if is_counted_by_parts(table, remembered):
-        by_parts = _linked_by_parts(table, known, remembered)
-        if by_parts is not None:
-            return _judged(by_parts, table, accounts)
+    if by_account is not None:
+        together = _linked_together(by_account, known)
+        if together is not None:
+            return _judged(together, table, accounts)
     joined = rows.left_join(known, rows.account_id == known["__known"])
     orphan = joined["__known"].isnull() & joined.account_id.notnull()
     own_time = joined[table.contract.time] if table.is_dated else ibis.null("timestamp")
@@ -63,11 +63,8 @@ def links_to_accounts(
     return _judged(counts, table, accounts)
 
 
-def _linked_by_parts(
-    table: CleanTable, known: ir.Table, remembered: Remembered
-) -> dict[str, float | str | None] | None:
-    """Count by accounts and parts; None where rows before their account must be looked at."""
-    grouped = by_account(table, remembered)
+def _linked_together(grouped: ir.Table, known: ir.Table) -> dict[str, float | str | None] | None:
+    """Count by accounts; None where rows before their account must be looked at."""
     joined = grouped.left_join(known, grouped.account_id == known["__known"])
     orphan = joined["__known"].isnull()
     counts: dict[str, float | str | None] = (

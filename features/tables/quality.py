@@ -15,11 +15,14 @@ from features.json_values import Json, JsonReady
 from features.sources.engines.engine import NOTHING, Remembered
 from features.tables.cleaning import CREDIT_NOTES, CleanTable
 from features.tables.counted_parts import (
+    EVERY_ROW,
     counted_by_parts,
+    facts_of_accounts,
     is_counted_by_parts,
     own_times,
     raw_counts,
 )
+from features.tables.counted_parts import by_account as rows_by_account
 from features.tables.doubts import row_doubts
 from features.tables.links import links_to_accounts
 from features.tables.mapping.contract import Column
@@ -87,11 +90,13 @@ def inspect_table(
     accounts: CleanTable,
     remembered: Remembered = NOTHING,
     may_be_lost: float = MAY_BE_LOST,
+    by_account: ir.Table | None = None,
 ) -> TableQuality:
-    """Count what one table holds and what is wrong with it, in one scan.
+    """Count what one table holds and what is wrong with it.
 
     Of the parts of a table that are remembered, only the others are scanned; of a column no more
-    than the share ``may_be_lost`` may be unreadable.
+    than the share ``may_be_lost`` may be unreadable. Rows need not be put together by account
+    again where :func:`features.tables.counted_parts.by_account` did.
 
     Raises
     ------
@@ -107,8 +112,10 @@ def inspect_table(
     if is_accounts or (table.contract.name == "labels" and not table.is_dated):
         _refuse_duplicate_accounts(table)
     now = datetime.now(tz=UTC).replace(tzinfo=None)
-    raw_counts, facts = _counted(table, now, remembered)
-    links = {} if is_accounts else links_to_accounts(table, accounts, remembered)
+    if by_account is None and table.is_dated:
+        by_account = rows_by_account(table, remembered)
+    raw_counts, facts = _counted(table, now, remembered, by_account)
+    links = {} if is_accounts else links_to_accounts(table, accounts, by_account)
     kept = table.cleaned
     rows = _count(facts, "rows")
     columns = [table.contract.column(name) for name in kept.columns if name not in table.attributes]
@@ -135,13 +142,19 @@ def inspect_table(
     )
 
 
-def _counted(table: CleanTable, now: datetime, remembered: Remembered) -> tuple[Counts, Counts]:
+def _counted(
+    table: CleanTable, now: datetime, remembered: Remembered, by_account: ir.Table | None
+) -> tuple[Counts, Counts]:
     """Count over the raw and over the cleaned rows."""
-    if is_counted_by_parts(table, remembered):
-        counted = counted_by_parts(table, now, remembered, _fact_measures)
+    if by_account is not None and is_counted_by_parts(table, remembered):
+        counted = counted_by_parts(table, now, remembered, by_account, _fact_measures)
         if counted is not None:
             return counted
     raw = raw_counts(table, table.raw, now).execute().iloc[0].to_dict()
+    if by_account is not None and EVERY_ROW in raw:
+        found = facts_of_accounts(table, raw, by_account, now)
+        if found is not None:
+            return raw, found
     kept = table.cleaned
     if not table.is_dated:
         kept = kept.mutate(**{table.contract.time: ibis.null("timestamp")})
@@ -160,7 +173,7 @@ def _fact_measures(table: CleanTable, kept: ir.Table) -> dict[str, ir.Value]:
     return {
         "rows": kept.count(),
         "first": times.min(),
-        **{f"missing:{name}": kept[name].isnull().sum() for name in kept.columns},
+        **{f"missing:{name}": kept.count() - kept[name].count() for name in kept.columns},
         **{
             f"backward:{column.name}": (kept[column.name] < times).sum()
             for column in table.contract.columns

@@ -60,6 +60,8 @@ class PaneCalendar:
     ----------
     words : int
         How many words of :data:`BITS` bits hold a bit per pane.
+    is_one_pane : bool
+        Whether all that is in reach lies in one, and no day of it is asked for.
 
     Examples
     --------
@@ -79,6 +81,7 @@ class PaneCalendar:
             ends |= {first + step * length for step in range((max(ends) - first) // length + 1)}
         self.edges = sorted(ends)
         self.words = -(-(len(self.edges) - 1) // BITS)
+        self.is_one_pane = len(self.edges) == 2 and not days_are_sets
 
     @property
     def bounds(self) -> tuple[datetime, datetime]:
@@ -143,10 +146,28 @@ class PaneCalendar:
         return words
 
 
+def case_of_bits(
+    value: ir.Value, listed: Sequence[str], name: str, words: int
+) -> dict[str, ir.Value]:
+    """Return the same bits as :func:`bits_of`, asked of a value; missing for any other value."""
+    return {
+        f"{name}_bit_{word}": ibis.cases(
+            *((value == each, _bit(number, word)) for number, each in enumerate(listed)),
+            else_=ibis.null("int64"),
+        )
+        for word in range(words)
+    }
+
+
+def _bit(number: int, word: int) -> int:
+    """Return the bit of a value in one of the words: all others hold none of it."""
+    return 1 << (number % BITS) if number // BITS == word else 0
+
+
 def bits_of(values: Iterable[str], name: str, words: int) -> ir.Table:
     """Return ``NAME_of``, each value, and its own bit in the words ``NAME_bit_0`` and on."""
     rows = [
-        (value, *(1 << (number % BITS) if number // BITS == word else 0 for word in range(words)))
+        (value, *(_bit(number, word) for word in range(words)))
         for number, value in enumerate(values)
     ]
     return _table(rows, [f"{name}_of", *(f"{name}_bit_{word}" for word in range(words))])

@@ -26,7 +26,7 @@ import ibis.expr.types as ir
 from features.sources.engines.engine import NOTHING, Remembered
 from features.tables.cleaning import CleanTable
 from features.tables.company import without_doubled_keys
-from features.windows.calendar import BITS, PaneCalendar, Window, bits_of
+from features.windows.calendar import BITS, PaneCalendar, Window, bits_of, case_of_bits
 from features.windows.days import OF_VALUES, daily, with_means
 from features.windows.measures import Events, Measure
 
@@ -66,7 +66,8 @@ def events_of(table: CleanTable, at: str | None = None, **columns: ir.Value) -> 
         later.append(rows.recorded_at.fill_null(moment))
     known = {"known_at": ibis.greatest(moment, *later)} if later else {}
     selected = rows.select(account_id=rows.account_id, moment=moment, **known, **columns)
-    return Events(selected.filter(selected.moment.notnull()))
+    as_written = table.own_time if at is None or at == own else None
+    return Events(selected.filter(selected.moment.notnull()), as_written)
 
 
 def aggregate_windows(
@@ -150,13 +151,16 @@ def _windowed(
 
 
 FEW = 2 * BITS
+ASKED_IN_TURN = 24
+"""So few values are told apart one after the other."""
 _ZERO_WHERE_ABSENT = ("count", "sum", "days", "distinct")
 
 
 def _dated(events: Events, calendar: PaneCalendar) -> ir.Table:
     """Give every event in reach its pane and, where it came late, the first date that saw it."""
-    first, end = (ibis.literal(moment, "timestamp") for moment in calendar.bounds)
-    rows = events.rows.filter((events.rows.moment >= first) & (events.rows.moment < end))
+    rows = events.between(*calendar.bounds)
+    if calendar.is_one_pane and not events.may_be_late:
+        return rows.mutate(bit_0=ibis.literal(1))
     rows = rows.mutate(day=rows.moment.truncate("D"))
     dated = rows.inner_join(calendar.days(), "day")
     if not events.may_be_late:
@@ -179,6 +183,12 @@ def _with_sets(dated: ir.Table, measures: Mapping[str, Measure]) -> tuple[ir.Tab
         values = present.select(measure.column).distinct().limit(FEW + 1).execute()
         if 0 < len(values) <= FEW:
             sets[name] = -(-len(values) // BITS)
+            if len(values) <= ASKED_IN_TURN:
+                # The engine may take the dictionary for the longer side of a join.
+                listed = sorted(values[measure.column])
+                bits = case_of_bits(dated[measure.column], listed, name, sets[name])
+                dated = dated.mutate(**bits)
+                continue
             dictionary = bits_of(values[measure.column], name, sets[name])
             dated = dated.left_join(dictionary, dated[measure.column] == dictionary[f"{name}_of"])
             dated = dated.drop(f"{name}_of")
@@ -199,13 +209,16 @@ def _over_panes(
         # A day counts from its first known event on, however late others of that day come.
         daily = dated.group_by("account_id", "day", "pane", "day_bit")
         dated = daily.aggregate(late=dated.late.min())
-    cells = dated.group_by("account_id", "pane", *late).aggregate(
+    pane = [] if calendar.is_one_pane and not late else ["pane"]
+    cells = dated.group_by("account_id", *pane, *late).aggregate(
         **{
             part: value
             for name, measure in measures.items()
             for part, value in _per_pane(dated, name, measure, sets.get(name, 0)).items()
         }
     )
+    if not pane:
+        cells = cells.mutate(pane=ibis.literal(0))
     # In the order of accounts, the few sums that an account needs stay in the processor's cache.
     cells = keep("cells", cells.order_by("account_id"))
     joined = cells.inner_join(calendar.members(), "pane")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
 
@@ -14,6 +15,8 @@ import sqlglot.expressions as sge
 from ibis.backends.duckdb import Backend
 from ibis.backends.duckdb.converter import DuckDBPandasData
 
+from features.sources.engines.duckdb_sql import Compiler, macros
+
 
 class DuckBackend(Backend):
     """An Ibis connection whose steps are computed with two statements each.
@@ -21,6 +24,12 @@ class DuckBackend(Backend):
     Ibis' own asks DuckDB where it is and what it made, and writes each query three times: for a
     company of a few thousand accounts that takes longer than the steps themselves.
     """
+
+    compiler = Compiler()
+
+    def _post_connect(self, extensions: Sequence[str] | None = None) -> None:
+        super()._post_connect(extensions)
+        self.con.execute(macros())
 
     def create_table(self, name: str, /, obj: object = None, **options: object) -> ir.Table:
         """Compute an expression into a temporary table."""

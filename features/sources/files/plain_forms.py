@@ -31,7 +31,8 @@ NONE_WORDS = (
 """Words that stand for nothing among times and numbers; of texts they may be values."""
 OPEN_WORDS = ("active", "ongoing", "open", "present", "current", "running", "never", "indefinite")
 """Words for an end that there is not."""
-_MISSING = f"^({'|'.join(map(re.escape, MISSING_WORDS))})?$"
+MISSING_PATTERN = f"^({'|'.join(map(re.escape, MISSING_WORDS))})?$"
+"""Of a text without blanks around it, in lower case."""
 _SIGNS = r"[(<\[]?[-–—?.]{1,3}[)>\]]?|0000[-/.]00[-/.]00.*|00[-/.]00[-/.]0000.*"
 _NONE = (
     rf"^[(<\[]?({'|'.join(map(re.escape, (*NONE_WORDS, 'empty', 'null')))})[)>\]]?$|^({_SIGNS})$"
@@ -85,7 +86,7 @@ def text_table(texts: ir.Table) -> TextTable:
 def without_missing_words(text: ir.StringValue) -> ir.StringValue:
     """Return a text, or nothing where it is blank or a word for nothing."""
     # A pattern and not a list: joins on what a list decides would try every pair of rows.
-    is_missing = text.strip().lower().re_search(_MISSING)
+    is_missing = text.strip().lower().re_search(MISSING_PATTERN)
     return ibis.ifelse(is_missing, ibis.null("string"), text)
 
 

@@ -42,12 +42,22 @@ class KeptParts:
         Where results are kept.
     is_full : bool
         Whether everything is computed at once, as if nothing had ever been kept.
+    only_reads : bool
+        Whether nothing is kept that was not.
     """
 
-    def __init__(self, connection: Backend, folder: Path, *, is_full: bool = False) -> None:
+    def __init__(
+        self,
+        connection: Backend,
+        folder: Path,
+        *,
+        is_full: bool = False,
+        only_reads: bool = False,
+    ) -> None:
         self._connection = connection
         self._folder = folder
         self._is_full = is_full
+        self._only_reads = only_reads
         self._tables: list[PartedTable] = []
         self._anew: dict[str, set[str]] = {}
         self._problem = ""
@@ -74,13 +84,15 @@ class KeptParts:
         if table is None or not self._is_used:
             return step(rows)
         whole = table.whole().op()
-        statement = str(ibis.to_sql(step(rows), dialect="duckdb"))
+        statement = str(self._connection.compile(step(rows)))
         statement = statement.replace(whole.name, "whole") + repr(whole.schema)
         files = []
         for part in table.parts:
             file = self._folder / f"{_digest(FORM, duckdb.__version__, statement, part.identity)}"
             file = file.with_suffix(".parquet")
             if not _is_whole(file):
+                if self._only_reads:
+                    return step(rows)
                 own = table.part(part).op()
                 expression = step(rows.op().replace({whole: own}).to_expr())
                 if not self._keep(file, expression, part):
@@ -123,7 +135,7 @@ class KeptParts:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             place = str(fresh).replace("'", "''")
-            statement = ibis.to_sql(expression, dialect="duckdb")
+            statement = self._connection.compile(expression)
             self._connection.con.execute(f"COPY ({statement}) TO '{place}' (FORMAT parquet)")
             # Rows that changed while they were read are of neither state.
             part.fetch()

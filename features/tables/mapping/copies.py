@@ -122,11 +122,10 @@ def _repeated_events(
     account = mapped.get("account_id")
     if account is None:
         return [], None
-    events = _of_first_accounts(
+    events = remembered.each(table, lambda rows: _of_first_accounts(rows, account))
+    if remembered.covers(table):
         # The first accounts of all are among the first of every part that holds them.
-        remembered.each(table, lambda rows: _of_first_accounts(rows, account)),
-        account,
-    )
+        events = _of_first_accounts(events, account)
     rows, copies = copies_in(events)
     if rows < APPENDED_ROWS or copies < 0.01 * rows:
         return [], None

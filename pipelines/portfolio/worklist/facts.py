@@ -91,6 +91,7 @@ def account_facts(
 def _read(
     project: Project, day: date, accounts: Sequence[str]
 ) -> Iterator[tuple[str, dict[str, str]]]:
+    from features.sources.opening import remember
     from features.tables.company import clean_tables, labels_are_dated
     from pipelines.project.company import open_project_source
 
@@ -99,6 +100,9 @@ def _read(
     if not accounts or not mapped:
         return
     with open_project_source(project) as source:
+        names = [getattr(settings.tables, name).source or name for name in mapped]
+        # Whether rows are there twice the night found out already.
+        remember(source, names, settings.store.kept_folder(project.folder), only_reads=True)
         if not labels_are_dated(source, settings.tables):
             return
         tables = clean_tables(source, settings.tables, settings.reading, names=mapped)
@@ -176,7 +180,8 @@ def _features(asked: ir.Table, table: CleanTable, day: date) -> dict[str, str]:
 
     from features.tables.company import rows_known
 
-    rows = rows_known(asked, table, BEFORE)
+    first = datetime.combine(day, time()) - timedelta(days=BEFORE)
+    rows = rows_known(asked, table.since(first), BEFORE)
     rows = rows.filter(rows.feature.notnull())
     lately = rows.occurred_at >= rows.observation_date - ibis.interval(days=LATELY)
     counted = rows.group_by("account_id", "feature").aggregate(

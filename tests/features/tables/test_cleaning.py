@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import ibis
+import ibis.expr.operations as ops
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -18,6 +19,7 @@ from features.errors import DataError
 from features.outcomes.labels import OutcomeSettings
 from features.tables.cleaning import CleanTable
 from features.tables.company import Company
+from features.windows.panes import events_of
 
 CompanyOf = Callable[..., Company]
 Read = Callable[..., dict[str, CleanTable]]
@@ -306,3 +308,19 @@ def test_the_account_is_found_through_another_table(company_of: CompanyOf) -> No
         "Table 'usage_events' has no column 'subs', needed by [tables.usage_events] account_via;"
         " did you mean 'sub'?"
     )
+
+
+def test_a_stretch_of_time_is_asked_of_the_source(company_of: CompanyOf) -> None:
+    """Edges and rows without a time count as they do where only what was cleaned is asked."""
+    first, end, tick = datetime(2024, 2, 1), datetime(2024, 3, 1), timedelta(microseconds=1)
+    moments = [None, first - tick, first, first + tick, end - tick, end, datetime(1, 1, 1)]
+    used = pd.DataFrame({"account_id": ["A"] * 7, "occurred_at": pa.array(moments).to_pylist()})
+    used["occurred_at"] = used["occurred_at"].astype("datetime64[us]")
+    table = company_with(company_of, usage_events=used).tables["usage_events"]
+    within = [first, first + tick, end - tick]
+    asked = {"moment": (events_of(table).between(first, end), within)}
+    asked["occurred_at"] = (table.since(first).cleaned, [*within, end])
+    for own, (rows, expected) in asked.items():
+        narrowed = [each.parent for each in rows.op().find(ops.Filter)]
+        assert table.raw.op() in narrowed, own
+        assert sorted(rows[own].to_pyarrow().to_pylist()) == expected

@@ -212,7 +212,7 @@ def test_without_events_counts_are_zero_and_the_rest_is_missing(
     assert_same(rows, {})
 
 
-@pytest.mark.parametrize("values", [62, 63, 64, 126, 127])
+@pytest.mark.parametrize("values", [24, 25, 62, 63, 64, 126, 127])
 def test_few_values_and_many_are_counted_alike(
     values: int, clean: Callable[..., CleanTable]
 ) -> None:
