@@ -44,7 +44,7 @@ DECLARE
     -- Of each beginning of the other text, the edits that lead to it from what was read of the one.
     edits int[] := ARRAY(SELECT generate_series(1, length(other)));
     letters text[] := string_to_array(other, NULL);
-    letter text; before int; corner int; least_here int;
+    letter text; before int := length(other); corner int; least_here int;
 BEGIN
     IF other = '' THEN RETURN length(one); END IF;
     FOR place IN 1 .. length(one) LOOP

@@ -27,7 +27,9 @@ from tests.features.servers import running_postgres, running_spark, write_postgr
 ACCOUNTS = 80
 ON_SPARK = [pytest.mark.slow, pytest.mark.spark, pytest.mark.xdist_group("spark")]
 PLACES = (
-    *("delta", "iceberg", "partitioned", "bucket"),
+    *("delta", "iceberg", "partitioned"),
+    # Between requests that failed it waits.
+    pytest.param("bucket", marks=pytest.mark.slow),
     pytest.param("mysql", marks=[pytest.mark.mysql, pytest.mark.xdist_group("mysql")]),
     pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.xdist_group("postgres")]),
     pytest.param("spark", marks=ON_SPARK),
