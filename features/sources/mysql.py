@@ -105,20 +105,23 @@ def open_mysql(url: str, watermarks: Watermarks | None = None) -> Source:
             " user may read; correct source.url"
         )
 
+    known = [str(row[0]) for row in names]
+    columns = {} if watermarks is None else watermarks.columns
+    cut_by = {same_name(table, known): column for table, column in columns.items()}
+
     @cache
     def parted(name: str) -> PartedTable | None:
-        column = None if watermarks is None else watermarks.column_of(name)
-        if watermarks is None or column is None:
+        if watermarks is None or name not in cut_by:
             return None
         place = f"{parsed.host}:{parsed.port}{parsed.query.get('socket', '')}/{parsed.database}"
-        table = _server_table(engine, server, parsed.database, name, column, place)
+        table = _server_table(engine, server, parsed.database, name, cut_by[name], place)
         return kept_rows(engine.connection, table, watermarks)
 
     def read(name: str) -> ir.Table:
         table = parted(name)
         return _read(engine, server, parsed.database, name) if table is None else table.whole()
 
-    return Source(engine, Tables([str(row[0]) for row in names], read), parsed.shown, parted=parted)
+    return Source(engine, Tables(known, read), parsed.shown, parted=parted)
 
 
 def _connected(parsed: SourceUrl) -> Connection:

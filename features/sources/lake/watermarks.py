@@ -21,7 +21,6 @@ from ibis.backends.duckdb import Backend
 from features.errors import DataError, first_line
 from features.sources.lake.kept import is_whole
 from features.sources.lake.parts import Part, PartedTable, ends_of
-from features.sources.source import same_name
 
 FORM = "rows 1"
 SPAN = "span of the watermark"
@@ -51,11 +50,6 @@ class Watermarks:
     folder: Path
     is_full: bool = False
     told: list[str] = field(default_factory=list)
-
-    def column_of(self, table: str) -> str | None:
-        """Return the watermark of a table that the source has, None where it has none."""
-        named = {same_name(name, [table]): column for name, column in self.columns.items()}
-        return named.get(table)
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,8 @@ def test_a_night_says_what_it_brought(
     config = tmp_path / "healthscore.toml"
     config.write_text(
         f"[source]\nurl = {json.dumps(server.url('crm'))}\n"
-        '[tables.accounts]\n[tables.subscriptions]\n[tables.usage_events]\nwatermark = "occurred_at"\n'
+        "[tables.accounts]\n[tables.subscriptions]\n"
+        '[tables.usage_events]\nwatermark = "occurred_at"\n'
     )
     first = run("check", "-c", config, "--json").answer
     again = run("check", "-c", config, "--json").answer
