@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 from features.errors import DataError, SettingsError, first_line, sample
-from features.sources.lake.parts import Part, file_part
+from features.sources.lake.parts import Part, ends_of, file_part
 
 if TYPE_CHECKING:
     from pyarrow import fs
@@ -228,9 +228,13 @@ class Bucket:
         return local
 
     def part(self, file: Listed) -> Part:
-        """Return a Parquet file as rows of a table."""
-        identity = f"{self.scheme}://{self.folder}/{file.path}|{file.size}|{file.stamp}"
-        return Part(identity, lambda: self.bring(file.path))
+        """Return a Parquet file as rows of a table.
+
+        It is told from another in its place by what is brought: buckets stamp by the second.
+        """
+        local = self.bring(file.path)
+        identity = f"{self.scheme}://{self.folder}/{file.path}|{file.stamp}|{ends_of(local)}"
+        return Part(identity, lambda: local)
 
     def address(self, path: str) -> str:
         """Return what other readers call a path."""
