@@ -18,6 +18,8 @@ from features.sources.lake.watermarks import Span
 LONG, SHORT = 1_000_000, 100_000
 WITHOUT = "none"
 """The span of rows without a watermark."""
+AHEAD = "ahead"
+"""The span of stamps that are still to come, of which clocks that go wrong may make any number."""
 _ROW_DIGEST = "CAST(CONV(LEFT(MD5({}), 15), 16, 10) AS UNSIGNED)"
 _UNTOLD = 10**30
 """Stands for the digest of a row too long for the server to write out: more than all others are
@@ -77,6 +79,7 @@ class Spans:
                 " hold times, dates or whole numbers; name another column"
             )
         self._now = _moment().isoformat()
+        self._ahead = _moment().date() + timedelta(days=2)
         ((newest,),) = ask(f"SELECT MAX({self._column}) FROM {table}")
         self._short_from = _months_back(newest) if self._is_time else _blocks_back(newest)
 
@@ -123,7 +126,10 @@ class Spans:
                 f"CONCAT('{letter}', {column} DIV {size})"
                 for letter, size in (("s", SHORT), ("l", LONG))
             )
-        return f"IFNULL(IF({column} >= {start}, {short}, {long}), '{WITHOUT}')"
+        cut = f"IF({column} >= {start}, {short}, {long})"
+        if self._is_time:
+            cut = f"IF({column} >= '{self._ahead}', '{AHEAD}', {cut})"
+        return f"IFNULL({cut}, '{WITHOUT}')"
 
     def _text(self) -> str:
         """Write a row as one text, which no other row has."""
