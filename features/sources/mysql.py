@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
 from datetime import date, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +14,13 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from features.errors import DataError, SettingsError, first_line, sample
+from features.errors import DataError, SettingsError, first_line, nearest, sample
 from features.sources.duckdb import duckdb_engine
 from features.sources.engines.engine import Engine
-from features.sources.source import Source, Tables
+from features.sources.lake.mysql_spans import Column, Spans, quoted
+from features.sources.lake.parts import PartedTable
+from features.sources.lake.watermarks import SPAN, ServerTable, Watermarks, kept_rows
+from features.sources.source import Source, Tables, same_name
 from features.sources.url import SourceUrl, parse_url
 
 if TYPE_CHECKING:
@@ -36,14 +39,15 @@ _TYPES = {
 }
 
 
-@dataclass(frozen=True)
-class _Column:
-    name: str
-    kind: pa.DataType
-
-
-def open_mysql(url: str) -> Source:
+def open_mysql(url: str, watermarks: Watermarks | None = None) -> Source:
     """Open the tables of a database.
+
+    Parameters
+    ----------
+    url : str
+        The address.
+    watermarks : Watermarks, optional
+        Which tables' rows are kept, and where; all others are brought whole.
 
     Raises
     ------
@@ -100,10 +104,24 @@ def open_mysql(url: str) -> Source:
             f"The database {sample([parsed.database])} of '{parsed.shown}' holds no table that this"
             " user may read; correct source.url"
         )
-    tables = Tables(
-        [str(row[0]) for row in names], lambda name: _read(engine, server, parsed.database, name)
-    )
-    return Source(engine, tables, parsed.shown)
+
+    known = [str(row[0]) for row in names]
+    columns = {} if watermarks is None else watermarks.columns
+    cut_by = {same_name(table, known): column for table, column in columns.items()}
+
+    @cache
+    def parted(name: str) -> PartedTable | None:
+        if watermarks is None or name not in cut_by:
+            return None
+        place = f"{parsed.host}:{parsed.port}{parsed.query.get('socket', '')}/{parsed.database}"
+        table = _server_table(engine, server, parsed.database, name, cut_by[name], place)
+        return kept_rows(engine.connection, table, watermarks)
+
+    def read(name: str) -> ir.Table:
+        table = parted(name)
+        return _read(engine, server, parsed.database, name) if table is None else table.whole()
+
+    return Source(engine, Tables(known, read), parsed.shown, parted=parted)
 
 
 def _connected(parsed: SourceUrl) -> Connection:
@@ -131,16 +149,21 @@ def _connected(parsed: SourceUrl) -> Connection:
 
 def _asked(server: Connection, statement: str, *values: str) -> list[tuple[object, ...]]:
     with server.cursor() as cursor:
-        cursor.execute(statement, values)
+        cursor.execute(statement, values or None)
         return list(cursor.fetchall())
 
 
 def _read(engine: Engine, server: Connection, database: str, name: str) -> ir.Table:
-    """Read a table into DuckDB, some rows at a time."""
+    """Read a table into DuckDB."""
     columns = _columns(server, database, name)
+    selected = ", ".join(quoted(column.name) for column in columns)
+    statement = f"SELECT {selected} FROM {quoted(database)}.{quoted(name)}"
+    return engine.connection.table(_brought(engine, server, columns, statement))
+
+
+def _brought(engine: Engine, server: Connection, columns: Sequence[Column], statement: str) -> str:
+    """Bring what a statement selects into a table of DuckDB, some rows at a time."""
     schema = pa.schema([(column.name, column.kind) for column in columns])
-    quoted = ", ".join(_quoted(column.name) for column in columns)
-    statement = f"SELECT {quoted} FROM {_quoted(database)}.{_quoted(name)}"
 
     def batches() -> Iterator[pa.RecordBatch]:
         with server.cursor() as cursor:
@@ -154,16 +177,49 @@ def _read(engine: Engine, server: Connection, database: str, name: str) -> ir.Ta
                     schema=schema,
                 )
 
-    table = ibis.util.gen_name("source")
+    table = str(ibis.util.gen_name("source"))
     connection = engine.connection
     reader = pa.RecordBatchReader.from_batches(schema, batches())
     connection.con.register(f"{table}_read", reader)
     connection.con.execute(f'CREATE TEMP TABLE "{table}" AS SELECT * FROM "{table}_read"')
     connection.con.unregister(f"{table}_read")
-    return connection.table(table)
+    return table
 
 
-def _columns(server: Connection, database: str, name: str) -> list[_Column]:
+def _server_table(
+    engine: Engine, server: Connection, database: str, name: str, watermark: str, place: str
+) -> ServerTable:
+    """Say what is asked of a table whose rows are kept.
+
+    Raises
+    ------
+    SettingsError
+        When it has no such column, or one that cannot be cut into spans.
+    """
+    columns = _columns(server, database, name)
+    found = same_name(watermark, [column.name for column in columns])
+    if found is None:
+        names = [column.name for column in columns]
+        raise SettingsError(
+            f"Table '{name}' has no column '{watermark[:60]}' of plain values, named as its"
+            f" watermark{nearest(watermark, names) or f'; its columns are {sample(names, 12)}'}"
+        )
+    spans = Spans(
+        lambda statement: _asked(server, statement),
+        f"{quoted(database)}.{quoted(name)}",
+        columns,
+        next(column for column in columns if column.name == found),
+    )
+
+    def bring(names: Collection[str]) -> str:
+        held = [*columns, Column(SPAN, pa.string())]
+        return _brought(engine, server, held, spans.statement(names))
+
+    schema = ibis.Schema.from_pyarrow(pa.schema([(each.name, each.kind) for each in columns]))
+    return ServerTable(name, f"{place}.{name}", schema, spans.listed, bring)
+
+
+def _columns(server: Connection, database: str, name: str) -> list[Column]:
     """List the columns of types that hold plain values; others count as absent."""
     listed = _asked(
         server,
@@ -183,7 +239,7 @@ def _columns(server: Connection, database: str, name: str) -> list[_Column]:
         elif data_type == "decimal" and isinstance(precision, int) and isinstance(scale, int):
             kind = pa.decimal128(precision, scale) if precision <= 38 else pa.float64()
         if kind is not None:
-            columns.append(_Column(str(column), kind))
+            columns.append(Column(str(column), kind))
     return columns
 
 
@@ -198,7 +254,3 @@ def _plain(value: object, kind: pa.DataType) -> object:
     if isinstance(value, bytes):
         return int.from_bytes(value) if pa.types.is_integer(kind) else value.decode()
     return float(str(value)) if pa.types.is_floating(kind) else value
-
-
-def _quoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"

@@ -16,6 +16,7 @@ from features.sources.url import masked, scheme_of, with_environment
 
 if TYPE_CHECKING:
     from features.sources.lake.kept import KeptParts
+    from features.sources.lake.watermarks import Watermarks
 
 
 @contextmanager
@@ -24,6 +25,7 @@ def open_source(
     relative_to: Path,
     encoding: str = "utf-8",
     parts: Mapping[str, str] | None = None,
+    watermarks: Watermarks | None = None,
 ) -> Iterator[Source]:
     """Open the tables of an address.
 
@@ -41,6 +43,8 @@ def open_source(
         Of text files.
     parts : mapping of str to str, optional
         Further folders or DuckDB files, whose tables are called ``NAME/TABLE``.
+    watermarks : Watermarks, optional
+        Which tables of a MySQL server have their rows kept here, and where.
 
     Raises
     ------
@@ -50,7 +54,13 @@ def open_source(
         When nothing readable is there, a file is written while it is read, or the engine stops
         while it is used.
     """
-    opened = _opened(url and with_environment(url), relative_to, encoding, parts or {})
+    address = url and with_environment(url)
+    if watermarks is not None and scheme_of(address or "") in ("mysql", "mariadb"):
+        from features.sources.mysql import open_mysql
+
+        opened = open_mysql(address or "", watermarks)
+    else:
+        opened = _opened(address, relative_to, encoding, parts or {})
     source = _with_json_columns(opened)
     engine = source.engine
     try:

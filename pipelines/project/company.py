@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from features.outcomes.settings import OutcomeSettings
     from features.packs.opening import Vendors
+    from features.sources.lake.watermarks import Watermarks
     from features.tables.cleaning import CleanTable
     from features.tables.company import Progress
 
@@ -35,25 +36,31 @@ SILENCE_DAYS = 7
 
 
 @contextmanager
-def open_project_source(project: Project) -> Iterator[Source]:
+def open_project_source(project: Project, watermarks: Watermarks | None = None) -> Iterator[Source]:
     """Open the tables that a configuration names, those of its vendors among them.
+
+    Rows of a MySQL server are kept by ``watermarks``, where they are given.
 
     Raises
     ------
     DataError
         When the source is missing, or a vendor's tables are laid out in another way.
     """
-    with open_project_vendors(project) as (source, _):
+    with open_project_vendors(project, watermarks) as (source, _):
         yield source
 
 
 @contextmanager
-def open_project_vendors(project: Project) -> Iterator[tuple[Source, Vendors | None]]:
+def open_project_vendors(
+    project: Project, watermarks: Watermarks | None = None
+) -> Iterator[tuple[Source, Vendors | None]]:
     """Open the same, with the vendors of which it came; None where there are none."""
     settings = project.settings
     source = settings.source
     if not source.vendors:
-        with open_source(source.url, project.folder, source.encoding) as opened:
+        with open_source(
+            source.url, project.folder, source.encoding, watermarks=watermarks
+        ) as opened:
             yield with_views(opened, settings.views), None
         return
     from features.packs.opening import open_vendors
@@ -81,15 +88,29 @@ class Keeping:
     Attributes
     ----------
     told : list of str
-        Per table in several files, how many of them were read anew; filled when the tables close.
+        Per table in several files, how many of them were read anew; and per table of a server
+        whose rows are kept, how many were brought. Filled when the tables close.
     """
 
     is_full: bool = False
     told: list[str] = field(default_factory=list)
 
 
+def _watermarks(project: Project, keeping: Keeping | None) -> Watermarks | None:
+    """Say which rows of a server's tables are kept; None where nothing is."""
+    columns = project.settings.tables.watermarks
+    if keeping is None or not columns:
+        return None
+    from features.sources.lake.watermarks import Watermarks
+
+    folder = project.settings.store.kept_folder(project.folder)
+    return Watermarks(columns, folder, keeping.is_full)
+
+
 @contextmanager
-def _kept(project: Project, source: Source, keeping: Keeping | None) -> Iterator[None]:
+def _kept(
+    project: Project, source: Source, keeping: Keeping | None, watermarks: Watermarks | None
+) -> Iterator[None]:
     """Let a source remember what was computed of its parts."""
     settings = project.settings
     kept = None
@@ -98,9 +119,11 @@ def _kept(project: Project, source: Source, keeping: Keeping | None) -> Iterator
         folder = settings.store.kept_folder(project.folder)
         kept = remember(source, names, folder, is_full=keeping.is_full)
     yield
-    if keeping is not None and kept is not None:
-        keeping.told[:] = kept.told()
-        kept.close()
+    if keeping is not None:
+        keeping.told[:] = [] if watermarks is None else watermarks.told
+        if kept is not None:
+            keeping.told += kept.told()
+            kept.close()
 
 
 @contextmanager
@@ -126,10 +149,10 @@ def open_company(
     StoreError
         When the record of calls was changed.
     """
-    settings = project.settings
+    settings, watermarks = project.settings, _watermarks(project, keeping)
     with (
-        open_project_source(project) as source,
-        _kept(project, source, keeping),
+        open_project_source(project, watermarks) as source,
+        _kept(project, source, keeping, watermarks),
         show_progress("Check") as step,
     ):
         company = _checked(project, source, keeping, step)

@@ -190,10 +190,10 @@ def refuse_unknown_account(company: Company, account_id: str) -> None:
         When there is none.
     """
     accounts = company.tables["accounts"].cleaned
+    if int(accounts.filter(accounts.account_id == account_id).count().execute()):
+        return
     alike = accounts.order_by(accounts.account_id.levenshtein(account_id), "account_id")
     known = alike.limit(20).account_id.execute().tolist()
-    if account_id in known:
-        return
     hint = nearest(account_id, known) or "; check its id in accounts"
     raise DataError(f"Account '{account_id[:60]}' is not in accounts{hint}")
 

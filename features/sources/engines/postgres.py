@@ -19,7 +19,7 @@ from features.sources.engines.null_division import Sql
 from features.sources.engines.postgres_sql import Compiler, short_name
 
 # An exception inside a function undoes that function alone. The schema pg_temp is the session's.
-_TRY_FUNCTIONS = """
+_FUNCTIONS = """
 CREATE FUNCTION pg_temp.try_number(written text) RETURNS double precision
 LANGUAGE plpgsql IMMUTABLE STRICT AS $$
 BEGIN
@@ -38,6 +38,30 @@ BEGIN
     RETURN regexp_replace(written, '([.][0-9]{6})[0-9]+', '\\1')::timestamptz;
 EXCEPTION WHEN data_exception THEN RETURN NULL;
 END $$;
+CREATE FUNCTION pg_temp.edits(one text, other text) RETURNS bigint
+LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+DECLARE
+    -- Of each beginning of the other text, the edits that lead to it from what was read of the one.
+    edits int[] := ARRAY(SELECT generate_series(1, length(other)));
+    letters text[] := string_to_array(other, NULL);
+    letter text; before int := length(other); corner int; least_here int;
+BEGIN
+    IF other = '' THEN RETURN length(one); END IF;
+    FOR place IN 1 .. length(one) LOOP
+        letter := substr(one, place, 1);
+        corner := place - 1;
+        before := place;
+        FOR at IN 1 .. cardinality(letters) LOOP
+            least_here := least(
+                before + 1, edits[at] + 1, corner + (letter <> letters[at])::int
+            );
+            corner := edits[at];
+            edits[at] := least_here;
+            before := least_here;
+        END LOOP;
+    END LOOP;
+    RETURN before;
+END $$;
 """
 
 
@@ -53,7 +77,7 @@ class PostgresBackend(Backend):
             cursor.execute("SET DateStyle = 'ISO, MDY'")
             # Compiling each of many short queries takes longer than running it.
             cursor.execute("SET jit = off")
-            cursor.execute(_TRY_FUNCTIONS)
+            cursor.execute(_FUNCTIONS)
 
     def typed_table(self, name: str, schema: str, columns: dict[str, str]) -> ir.Table:
         """Name a table of a schema whose columns have these PostgreSQL types."""

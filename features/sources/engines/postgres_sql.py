@@ -102,6 +102,10 @@ class Compiler(NullDivision, PostgresCompiler):
         bits = sge.Cast(this=number, to=sge.DataType.build("BIT(64)", dialect=self.dialect))
         return self.f.anon.bit_count(bits)
 
+    def visit_Levenshtein(self, op: ops.Levenshtein, *, left: Sql, right: Sql) -> Sql:
+        """Count edits between texts; PostgreSQL's own function is an extension."""
+        return self.f.anon["pg_temp.edits"](self.cast(left, dt.string), self.cast(right, dt.string))
+
     def visit_First(
         self,
         op: ops.First,

@@ -90,7 +90,7 @@ class KeptParts:
         for part in table.parts:
             file = self._folder / f"{_digest(FORM, duckdb.__version__, statement, part.identity)}"
             file = file.with_suffix(".parquet")
-            if not _is_whole(file):
+            if not is_whole(file):
                 if self._only_reads:
                     return step(rows)
                 own = table.part(part).op()
@@ -164,7 +164,7 @@ class KeptParts:
         return self._connection.table(view)
 
 
-def _is_whole(file: Path) -> bool:
+def is_whole(file: Path) -> bool:
     """Tell whether a kept result is what was written, and mark it as used."""
     try:
         if file.with_suffix(".ends").read_text("ascii") != ends_of(file):

@@ -98,6 +98,18 @@ class PartedTable:
         self._whole = self._connection.table(self.view)
         return self._whole
 
+    def unchanged(self) -> None:
+        """Refuse what was read of a file that is another one by now, or gone.
+
+        Raises
+        ------
+        DataError
+            When one is.
+        """
+        if self._whole is not None:
+            for part in self.parts:
+                part.fetch()
+
     def _is_wide_and_small(self, table: ir.Table) -> bool:
         """Whether the engine would plan every query of a few columns for longer than it reads."""
         if len(self.parts) > 1 or len(table.columns) <= MANY_COLUMNS:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 from features.errors import DataError, SettingsError, first_line, sample
-from features.sources.lake.parts import Part, file_part
+from features.sources.lake.parts import Part, ends_of, file_part
 
 if TYPE_CHECKING:
     from pyarrow import fs
@@ -20,9 +23,11 @@ T = TypeVar("T")
 SCHEMES = ("s3", "gs", "az")
 ATTEMPTS = 16
 """A bucket that answers half of all requests is read: one in 65,000 then fails for good."""
+GIVEN_UP = 60
+"""Seconds after which Google's storage is asked no more."""
 _CREDENTIALS = re.compile(
     r"credential|expired|access.?denied|forbidden|unauthori|InvalidAccessKeyId|SignatureDoesNotMatch"
-    r"|InvalidToken|TokenRefresh|HTTP response code 40[13]|403|401",
+    r"|InvalidToken|TokenRefresh|access token|HTTP response code 40[13]|403|401",
     re.I,
 )
 _PROVIDERS = {
@@ -168,7 +173,8 @@ class Bucket:
             )
         if self.scheme == "gs":
             given = {"endpoint_override": host, "scheme": scheme or "https"} if endpoint else {}
-            return fs.GcsFileSystem(**given)
+            # Its own limit is a quarter of an hour, of which nothing is heard.
+            return fs.GcsFileSystem(retry_time_limit=timedelta(seconds=GIVEN_UP), **given)
         if "account" not in self.query:
             raise SettingsError(
                 f"The source '{self.shown}' must name its storage account, as in"
@@ -222,9 +228,13 @@ class Bucket:
         return local
 
     def part(self, file: Listed) -> Part:
-        """Return a Parquet file as rows of a table."""
-        identity = f"{self.scheme}://{self.folder}/{file.path}|{file.size}|{file.stamp}"
-        return Part(identity, lambda: self.bring(file.path))
+        """Return a Parquet file as rows of a table.
+
+        It is told from another in its place by what is brought: buckets stamp by the second.
+        """
+        local = self.bring(file.path)
+        identity = f"{self.scheme}://{self.folder}/{file.path}|{file.stamp}|{ends_of(local)}"
+        return Part(identity, lambda: local)
 
     def address(self, path: str) -> str:
         """Return what other readers call a path."""
@@ -249,14 +259,17 @@ class Bucket:
         return {named[key]: value for key, value in self.query.items() if key in named}
 
     def _asked(self, ask: Callable[[], T], what: str) -> T:
+        import pyarrow as pa
+
         try:
-            return ask()
+            with _quiet() if self.scheme == "az" else nullcontext():
+                return ask()
         except FileNotFoundError as error:
             raise DataError(
                 f"The source '{self.shown}' cannot be {what}: it is not there, or was taken away"
                 " while its table was read; correct source.url or run again"
             ) from error
-        except OSError as error:
+        except (OSError, pa.ArrowException) as error:
             if isinstance(error, OSError) and error.errno == 28:
                 raise DataError(
                     f"The source '{self.shown}' cannot be {what}: the disk of the folder for"
@@ -272,3 +285,16 @@ class Bucket:
                 f"The source '{self.shown}' cannot be {what}: {first_line(error)}; run again when"
                 " the bucket answers"
             ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what the provider's chain says on standard error, as of a program that is not there."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -70,6 +70,7 @@ class PlaceTables:
         self._packed: dict[str, TableFile] = {}
         self._parts: dict[str, list[Path]] = {}
         self._sizes: dict[Path, int] = {}
+        self._opened: list[PartedTable] = []
         if isinstance(place, Folder):
             is_folder = place.path.is_dir()
             self._parts = json_folders(place.path) if is_folder else {}
@@ -138,18 +139,26 @@ class PlaceTables:
             return read_text_file(self._connection, file, self._encoding)
 
     def unchanged(self) -> None:
-        """Refuse a file that grew since it was read: queries read it again.
+        """Refuse a file that was changed since it was read: queries read it again.
 
         Raises
         ------
         DataError
-            When one has other bytes than it had.
+            When one has other bytes than it had, or is gone.
         """
         for file, size in self._sizes.items():
             refuse_growing(file, size)
+        for table in self._opened:
+            table.unchanged()
 
     def _parted(self, name: str) -> PartedTable | None:
         """Return the parts of a table of Parquet files, None of another."""
+        table = self._table_in_parts(name)
+        if table is not None:
+            self._opened.append(table)
+        return table
+
+    def _table_in_parts(self, name: str) -> PartedTable | None:
         if name in self._folders:
             return self._folders[name]()
         if name in self.joined or name in self._parts:

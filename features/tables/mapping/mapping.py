@@ -67,6 +67,9 @@ class TableMapping(Frozen):
     covers : {"week", "month", "quarter"} or None
         For ``usage_events`` and ``snapshots``: that a row sums up the time that begins with its
         own. It is dated by the last day of it, as nobody knew the sum before that was over.
+    watermark : str or None
+        A time, date or whole number of the source table that later rows have a later one of: rows
+        that MySQL brings are kept by it, and a night brings those that are new or changed.
     """
 
     source: Annotated[str | None, Field(alias="from")] = None
@@ -77,6 +80,7 @@ class TableMapping(Frozen):
     leave_out: tuple[str, ...] = ()
     copies: Literal["drop", "keep"] | None = None
     covers: Period | None = None
+    watermark: str | None = Field(None, min_length=1)
 
 
 class TablesSettings(Frozen):
@@ -113,6 +117,27 @@ class TablesSettings(Frozen):
             )
         return self
 
+    @model_validator(mode="after")
+    def _one_watermark_a_table(self) -> Self:
+        found: dict[str, str] = {}
+        for name, mapping in self.mapped().items():
+            table, watermark = mapping.source or name, mapping.watermark
+            if watermark is not None and found.setdefault(table, watermark) != watermark:
+                raise ValueError(
+                    f"[tables.{name}] watermark is {watermark[:60]!r}, and that of the same table"
+                    f" {table[:60]!r} is {found[table][:60]!r} elsewhere; name one of them"
+                )
+        return self
+
+    @property
+    def watermarks(self) -> dict[str, str]:
+        """The column by which rows of a source table are kept, by the table's own name."""
+        return {
+            mapping.source or name: mapping.watermark
+            for name, mapping in self.mapped().items()
+            if mapping.watermark is not None
+        }
+
     @property
     def tells_of_churn(self) -> bool:
         """Whether a table says when accounts came and went."""
@@ -128,7 +153,7 @@ def _gathered(table: str, node: Any) -> Any:
     if not isinstance(node, dict) or table not in CONTRACT:
         return node
     known = [column.name for column in CONTRACT[table].all_columns()]
-    options = {"from", "source", "columns", "account_via", "keep", "copies"}
+    options = {"from", "source", "columns", "account_via", "keep", "copies", "watermark"}
     # Of other tables they are empty, as settings that were written out have them.
     of_accounts = ("attributes", "leave_out")
     options |= {name for name in of_accounts if table == "accounts" or node.get(name) in ((), [])}

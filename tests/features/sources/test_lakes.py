@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import re
 from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
@@ -234,6 +235,35 @@ def test_credentials_that_do_not_open_end_in_a_sentence(
 
 
 @pytest.mark.parametrize(
+    ("url", "error", "chain"),
+    [
+        (
+            "gs://crm/lake",
+            OSError("Retry policy exhausted: Could not create a OAuth2 access token"),
+            "Google (GOOGLE_APPLICATION_CREDENTIALS, gcloud, or the machine's account)",
+        ),
+        (
+            "az://crm/lake?account=hers",
+            pa.ArrowException("Unknown error: Failed to get token from DefaultAzureCredential"),
+            "Azure (environment, az login, or the machine's identity)",
+        ),
+    ],
+)
+def test_clouds_without_credentials_end_in_a_sentence(
+    url: str, error: Exception, chain: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Without:
+        def get_file_info(self, _: Any) -> None:
+            raise error
+
+    monkeypatch.setattr("features.sources.lake.place.Bucket._opened", lambda _: Without())
+    assert refused(url, tmp_path) == (
+        f"The source '{url}' cannot be listed: the credentials that {chain} gave are missing,"
+        " expired or not allowed to; sign in anew and run again"
+    )
+
+
+@pytest.mark.parametrize(
     ("url", "told"),
     [
         (
@@ -337,7 +367,16 @@ def test_mysql_refuses_in_a_sentence(
         " correct source.url"
     )
     monkeypatch.setenv("MARIA_PASSWORD", "wrong-one")
-    assert "wrong-one" not in refused(mariadb.url("mysql"), tmp_path)
+    assert re.fullmatch(
+        r"The source '.*' cannot be opened: Access denied for user 'reader'@'localhost' \(using"
+        r" password: YES\); correct source.url or what the server allows",
+        refused(mariadb.url("mysql"), tmp_path),
+    )
+    monkeypatch.delenv("MARIA_PASSWORD")
+    assert refused(mariadb.url("mysql"), tmp_path) == (
+        "The source names the environment variable 'MARIA_PASSWORD', which is not set; set it or"
+        " correct source.url"
+    )
 
 
 def test_settings_errors_are_of_the_settings(tmp_path: Path) -> None:
