@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from datetime import datetime
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -11,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from features.errors import StoreError
-from pipelines.project.erase.runs import changes_of
 from pipelines.project.project import Project, load_project
 from pipelines.scoring.verify.seals import UNFINISHED
 from pipelines.store.opening import open_store
 from pipelines.store.runs import RunKey
 from tests.features.servers import PostgresServer
+from tests.pipelines import issued
 from tests.pipelines.issued import DAY, batch, fresh, issue, killed_at, read
 from tests.pipelines.store.seals_by_hand import checked, sql
 from tests.pipelines.store.test_seals import keyed
@@ -24,7 +23,6 @@ from tests.pipelines.store.test_seals import keyed
 NAME, TOMBSTONE = "A very 'odd' \"name\"", "erased-00ff"
 ACCOUNTS = ["A0", NAME, "b", "z"]
 KEYS = [RunKey("main", DAY, version) for version in ("1", "2")]
-MOMENT = datetime(2025, 3, 1, 9, 30)
 
 
 @pytest.fixture
@@ -40,10 +38,7 @@ def project(
 
 
 def erase(project: Project, tombstone: str = TOMBSTONE, account: str = NAME) -> int:
-    with open_store(project, read_only=False) as store:
-        changes = changes_of(store, account, tombstone, MOMENT, lambda facts: facts)
-        store.write_erased(changes, account)
-    return len(changes)
+    return issued.erase(project, account, tombstone)
 
 
 def bytes_of(project: Project) -> bytes:
