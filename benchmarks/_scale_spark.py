@@ -20,7 +20,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import Random
@@ -77,34 +77,39 @@ def measure(folder: Path, *, quick: bool, kills: int = 0) -> dict[str, float | N
             ),
             f"spark_accounts_apart{end}": float(_apart(folder, f"workers-{count}")),
         }
-        if kills:
-            figures |= killed(folder, count, kills, sizes["rows"])
-    return figures | _told("steps", folder, "2", of=STEPS) | _told("files", folder, of=STEPS)
+    for way, more in (("steps", ["2"]), ("files", [])):
+        figures |= _told(way, folder, *more, of=STEPS)
+    # A series of kills takes long: what was measured before it is told now.
+    print(json.dumps(figures), file=sys.stderr)
+    for count in WORKERS if kills else ():
+        figures |= killed(folder, count, kills, sizes["rows"])
+        print(json.dumps(figures), file=sys.stderr)
+    return figures
 
 
 def killed(folder: Path, workers: int, kills: int, accounts: int) -> dict[str, float | None]:
     """Kill executors and drivers in turn, and count what their runs hold."""
     end, way, random = WORKERS[workers], f"kills-{workers}", Random(SEED)
-    # As long as a run takes that nobody kills, in a session that is as young.
-    seconds = _told("issue", folder, str(workers), "1")["seconds"]
-    number, hits = 2, {False: 0, True: 0}
+    asked, number, hits = _Asked(folder, workers), 0, {False: 0, True: 0}
+    # As long as a run takes that nobody kills: the first of a session, and others.
+    seconds = {is_first: asked.ends(number := number + 1) for is_first in (True, False)}
+    number += 1
     for kill in range(kills):
-        child = _started("issue", folder, str(workers), str(number))
-        assert child.stdout is not None
-        while child.stdout.readline().strip() != "begun":
-            assert child.poll() is None, "it ended before it began"
-        time.sleep(random.uniform(0, 1.1 * seconds))
-        is_driver = bool(kill % 2)
+        is_driver, is_first = bool(kill % 2), asked.is_new
+        asked.begins(number)
+        time.sleep(random.uniform(0, 1.1 * seconds[is_first]))
         with suppress(psutil.NoSuchProcess):
-            victims = _victims(child.pid, random, is_driver=is_driver)
+            victims = _victims(asked.child.pid, random, is_driver=is_driver)
             for victim in victims:
                 victim.kill()
             # Some runs have ended by then.
             hits[is_driver] += bool(victims)
-        child.communicate(timeout=MOST_SECONDS)
+        asked.wait()
         number += run_folder(folder, way, str(number)).exists()
         print(f"{workers} workers: killed {kill + 1}, issued {number - 1}", file=sys.stderr)
-    _told("issue", folder, str(workers), str(number))
+    if not run_folder(folder, way, str(number)).exists():
+        asked.ends(number)
+    asked.close()
     twice = lost = 0
     for one in range(1, number + 1):
         files = run_folder(folder, way, str(one)) / "*.parquet"
@@ -118,6 +123,46 @@ def killed(folder: Path, workers: int, kills: int, accounts: int) -> dict[str, f
         f"spark_rows_twice{end}": float(twice),
         f"spark_rows_lost{end}": float(lost),
     }
+
+
+class _Asked:
+    """A process with a session of Spark that issues the runs it is asked for."""
+
+    def __init__(self, folder: Path, workers: int) -> None:
+        self.given = ("issue", folder, str(workers))
+        self.child, self.is_new = _started(*self.given), True
+
+    def begins(self, number: int) -> None:
+        """Return when a run begins, in another session where that of before is gone."""
+        for _ in range(2):
+            assert self.child.stdin is not None
+            with suppress(BrokenPipeError):
+                self.child.stdin.write(f"{number}\n")
+                self.child.stdin.flush()
+            if self._told("begun"):
+                return
+            self.child.communicate(timeout=MOST_SECONDS)
+            self.child, self.is_new = _started(*self.given), True
+        raise AssertionError("it ended before it began")
+
+    def wait(self) -> None:
+        """Return when the run ended, or its process did."""
+        self.is_new = not self._told("ended")
+
+    def ends(self, number: int) -> float:
+        """Have a run issued, and return how long it took."""
+        self.begins(number)
+        began = time.perf_counter()
+        self.wait()
+        assert not self.is_new, "it was not issued"
+        return time.perf_counter() - began
+
+    def close(self) -> None:
+        self.child.communicate(timeout=MOST_SECONDS)
+
+    def _told(self, word: str) -> bool:
+        assert self.child.stdout is not None
+        return any(line.strip() == word for line in self.child.stdout)
 
 
 def _victims(pid: int, random: Random, *, is_driver: bool) -> list[psutil.Process]:
@@ -180,24 +225,31 @@ def one(folder: Path) -> Cost:
 
 def driver(folder: Path, workers: str) -> Cost:
     """Issue the table on Spark, its rows through the driver."""
-    return _on_spark(folder, f"driver-{workers}", _through_driver, "few warm", "rows 1")
+    return _on_spark(folder, f"driver-{workers}", _through_driver, ["few warm", "rows 1"])
 
 
 def workers(folder: Path, workers: str) -> Cost:
     """Issue the table on Spark, written where its rows lie."""
-    return _on_spark(folder, f"workers-{workers}", from_workers, "few warm", "rows 1")
+    return _on_spark(folder, f"workers-{workers}", from_workers, ["few warm", "rows 1"])
 
 
-def issue(folder: Path, workers: str, number: str) -> Cost:
-    """Issue one run from workers, and tell when that begins."""
-    return _on_spark(folder, f"kills-{workers}", from_workers, f"rows {number}")
+def issue(folder: Path, workers: str) -> Cost:
+    """Issue each run that is asked for, and tell when it begins and ends."""
+    return _on_spark(folder, f"kills-{workers}", from_workers, _asked_for())
+
+
+def _asked_for() -> Iterator[str]:
+    for line in sys.stdin:
+        print("begun", flush=True)
+        yield f"rows {line.strip()}"
+        print("ended", flush=True)
 
 
 def _on_spark(
     folder: Path,
     way: str,
     issuing: Callable[[ParquetStore, FeatureRows, HealthModel, RunKey], object],
-    *runs: str,
+    runs: Iterable[str],
 ) -> Cost:
     """Issue runs of tables in one session, and return what the last cost."""
     from pipelines.store.opening import open_store
@@ -205,7 +257,6 @@ def _on_spark(
     project, model = project_of(folder, way), model_of(folder)
     cluster = session(folder, way.rpartition("-")[2])
     with cluster as source, open_store(project, read_only=False) as store:
-        print("begun", flush=True)
         for name, version in map(str.split, runs):
             with costed() as cost:
                 rows = kept(source, name, model)
@@ -299,6 +350,7 @@ def _started(
     """Start a process; executors import the project from where it is."""
     return subprocess.Popen(
         [sys.executable, of, way, str(folder), *more],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"},
         text=True,

@@ -100,26 +100,33 @@ def _only_scored(
 
 def files(folder: Path) -> Cost:
     """Measure what the driver does for each file of a run: it neither reads nor writes rows."""
+    told = {}
+    for end, is_delta in (("", False), ("_delta", True)):
+        few, many = (_committed(folder, count, is_delta) for count in (FEW_FILES, MANY_FILES))
+        each = (many - few) / (MANY_FILES - FEW_FILES)
+        told |= {f"spark_commit_ms{end}": 1e3 * few, f"spark_commit_ms_per_file{end}": 1e3 * each}
+    return told
+
+
+def _committed(folder: Path, count: int, is_delta: bool) -> float:
+    """Commit parts of one row, and return the seconds of processor."""
     from pipelines.scoring.spark.issue import commit_parts, staging_of
     from pipelines.scoring.spark.parts import write_part
-    from pipelines.store.opening import open_store
+    from pipelines.store.parquet import ParquetStore
 
-    seconds, groups = {}, {signal.name: signal.group for signal in model_of(folder).signals}
+    groups = {signal.name: signal.group for signal in model_of(folder).signals}
     (file,) = run_folder(folder, "one").glob("*.parquet")
     rows = next(parquet.ParquetFile(file).iter_batches(1))
-    for count in (FEW_FILES, MANY_FILES):
-        with open_store(project_of(folder, f"files-{count}"), read_only=False) as store:
-            key = key_of(folder, "1")
-            with store.drafting(key, force=False) as (draft, revision):  # type: ignore[attr-defined]
-                told = [
-                    write_part(staging_of(draft), number, _row_of(rows, number), groups)
-                    for number in range(count)
-                ]
-                began = time.perf_counter()
-                commit_parts(store, key, draft, revision, told, groups, lambda told: {})  # type: ignore[arg-type]
-                seconds[count] = time.perf_counter() - began
-    each = (seconds[MANY_FILES] - seconds[FEW_FILES]) / (MANY_FILES - FEW_FILES)
-    return {"spark_commit_ms": 1e3 * seconds[FEW_FILES], "spark_commit_ms_per_file": 1e3 * each}
+    store = ParquetStore(folder / f"files-{count}-{is_delta}", read_only=False, delta=is_delta)
+    key = key_of(folder, "1")
+    with store, store.drafting(key, force=False) as (draft, revision):
+        told = [
+            write_part(staging_of(draft), number, _row_of(rows, number), groups)
+            for number in range(count)
+        ]
+        began = time.process_time()
+        commit_parts(store, key, draft, revision, told, groups, lambda told: {})
+        return time.process_time() - began
 
 
 def _row_of(rows: pa.RecordBatch, number: int) -> Iterator[tuple[pa.RecordBatch, Any]]:

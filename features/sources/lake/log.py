@@ -128,7 +128,7 @@ class DeltaLog:
                     # A rival may have done the same where locks do not reach.
                     if not left:
                         raise
-            return self._as_they_are(folders)
+            return _as_they_are(table, folders)
 
     def refuse_rewritten(self, folders: Sequence[LoggedFiles]) -> None:
         """Refuse to write anew what other programs hold in files of their own.
@@ -139,7 +139,7 @@ class DeltaLog:
             When the log lists other files than these, or cannot be read.
         """
         with self._speaking():
-            listed = self._as_they_are(folders)
+            listed = _as_they_are(self._table(), folders)
         for one in folders:
             if one.place not in listed:
                 raise StoreError(
@@ -164,10 +164,6 @@ class DeltaLog:
             return table
         table.alter.add_columns(added)
         return self._table()
-
-    def _as_they_are(self, folders: Sequence[LoggedFiles]) -> set[str]:
-        listed = _listed(self._table())
-        return {one.place for one in folders if listed.get(one.place) == one.paths}
 
     def _missing(
         self, table: DeltaTable | None, folders: Sequence[LoggedFiles]
@@ -260,3 +256,8 @@ def _listed(table: DeltaTable | None) -> dict[str, set[str]]:
             place = unquote(path)
             listed.setdefault(place.rpartition("/")[0], set()).add(place)
     return listed
+
+
+def _as_they_are(table: DeltaTable | None, folders: Sequence[LoggedFiles]) -> set[str]:
+    listed = _listed(table)
+    return {one.place for one in folders if listed.get(one.place) == one.paths}
