@@ -188,6 +188,9 @@ def erase(folder: Path, change: ErasedRun, account_id: str | None, *, renew: boo
             f"The run in '{folder}' was changed by another job meanwhile; it is as that left it, so"
             " run again"
         )
+    for half in folder.glob("*.new"):
+        # Whoever was stopped while writing it may have left names in it that are erased now.
+        half.unlink()
     with ExitStack() as written:
         is_gone = change.is_of_reasons or are_reasons_gone(told)
         if change.row is not None or change.is_of_reasons:

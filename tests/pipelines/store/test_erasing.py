@@ -171,3 +171,12 @@ def test_killed_midway_it_is_taken_up_again(project: Project, kind: str, tmp_pat
         assert len(check.notes) == 1, case
         assert b"very" not in bytes_of(stopped), case
         assert {row["account_id"]: row["score"] for row in read(stopped).to_pylist()} == kept, case
+
+
+@pytest.mark.parametrize("kind", ["parquet"])
+def test_what_a_stopped_erasure_left_names_nobody_who_is_erased_later(project: Project) -> None:
+    assert killed_at("replace", 1, partial(erase, project, account="b"))
+    left = list(Path(project.store_shown).rglob("scores.parquet.*.new"))
+    assert any(b"very" in file.read_bytes() for file in left)
+    erase(project)
+    assert b"very" not in bytes_of(project)
