@@ -47,8 +47,8 @@ def steps(folder: Path, workers: str) -> Cost:
     project, model, spent = project_of(folder, way), model_of(folder), {}
     with session(folder, workers) as source, open_store(project, read_only=False) as store:
         token, sent = sent_model(source.engine.connection._session, model)
-        # The first round warms all of them.
-        for number, name in enumerate(("few", "few", "rows")):
+        # The first round of each warms what Java compiles.
+        for number, name in enumerate(("few", "rows", "few", "rows")):
             with costed() as keep:
                 rows = kept(source, name, model)
             with costed() as read:
@@ -71,7 +71,7 @@ def steps(folder: Path, workers: str) -> Cost:
     for what in ("keep", "read", "score", "write", "job"):
         more = (many[what] - few[what]) / (many["rows"] - few["rows"])
         figures[f"spark_{what}_cpu_per_million"] = 1e6 * more
-    held = sum(file.stat().st_size for file in run_folder(folder, way, "2").iterdir())
+    held = sum(file.stat().st_size for file in run_folder(folder, way, "3").iterdir())
     return figures | {"spark_mb_per_million": held / many["rows"]}
 
 

@@ -164,5 +164,5 @@ def test_executors_write_the_run_and_one_may_be_killed(
     # One commit lists what the executors wrote, of which there are several files.
     table = DeltaTable(spread.folder / "scores")
     assert table.version() == 1
-    listed = table.to_pyarrow_table(partitions=[("as_of", "=", str(then.as_of))])
+    listed = table.to_pyarrow_table(filters=[("as_of", "=", then.as_of)])
     assert sorted(listed["account_id"].to_pylist()) == found["account_id"].to_pylist()
