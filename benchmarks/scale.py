@@ -34,8 +34,12 @@
 ``spark_ratio_driver``    seconds of a run that two workers of Spark write as a share of those of
                           one whose rows pass the driver; ``spark_ratio_duckdb`` the same of one
                           process on two cores, ``spark_accounts_apart`` accounts that differ from
-                          its; with ``--kills N`` rows that are twice or lost after an executor or
-                          the driver was killed at N random moments
+                          its; with ``_cpu`` in seconds of processor, with ``_four`` of four
+                          workers. ``spark_STEP_cpu_per_million`` is what a million accounts more
+                          take, ``spark_job_of_any_job`` what a job takes before, and
+                          ``spark_commit_ms`` the driver at the end. With ``--kills N`` rows that
+                          are twice or lost after an executor or the driver was killed at N random
+                          moments
 
 Each part is a module ``_scale_NAME.py`` whose ``measure(folder, quick)`` returns figures by their
 keys; it runs in a process of its own, in a scratch folder that is taken away afterwards.

@@ -28,6 +28,12 @@ def open_store(project: Project, *, read_only: bool) -> ScoreStore:
     key = None if read_only else project.settings.store.seal_key()
     options: dict[str, Any] = {"read_only": read_only, "seal_key": key}
     scheme = scheme_of(url)
+    delta = project.settings.store.delta
+    if delta and (scheme or not url.endswith("/")):
+        raise SettingsError(
+            "[store] delta makes a Delta table of a folder of Parquet, and url is"
+            f" '{masked(url)[:80]}'; end it with a slash, or take delta out"
+        )
     if scheme in ("postgresql", "postgres"):
         from pipelines.store.postgres import PostgresStore
 
@@ -40,7 +46,7 @@ def open_store(project: Project, *, read_only: bool) -> ScoreStore:
     if url.endswith("/"):
         from pipelines.store.parquet import ParquetStore
 
-        return ParquetStore((project.folder / url).resolve(), **options)
+        return ParquetStore((project.folder / url).resolve(), delta=delta, **options)
     from pipelines.store.duckdb import DuckdbStore
 
     return DuckdbStore((project.folder / url).resolve(), **options)

@@ -7,8 +7,8 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Self
@@ -19,22 +19,25 @@ import pyarrow as pa
 
 from features.errors import StoreError, first_line
 from features.json_values import Json
-from pipelines.reports.terminal.whole_file import file_digest, folder_to_disk, to_disk
+from features.sources.lake.listing import LOG
+from features.sources.lake.log import DeltaLog
+from pipelines.reports.terminal.whole_file import folder_to_disk, to_disk
 from pipelines.store.base import ScoreStore
-from pipelines.store.duckdb import BATCH_ROWS, REPEATED, batches_of
+from pipelines.store.duckdb import batches_of
 from pipelines.store.parquet_files import (
     ERASED,
     FACTS,
-    FILE_DIGEST,
-    FILES,
-    ROWS,
-    ROWS_OF_FILES,
+    PARTITIONS,
+    ParquetRun,
     are_changed,
     engine,
     erase,
     files_of,
+    logged,
+    names_of,
     read_facts,
     rows_of_files,
+    take_replaced,
     texts,
     told_of,
     typed,
@@ -42,24 +45,11 @@ from pipelines.store.parquet_files import (
 from pipelines.store.runs import AlreadyIssued, NoStore, Run, RunKey, now
 from pipelines.store.schema import HISTORY_SCHEMA, RUN_SCHEMA, SCORE_SCHEMA
 from pipelines.store.seals import ERASURE_SCHEMA, SEAL_SCHEMA, Erasure
-from pipelines.store.tables import (
-    ERASURES_TABLE,
-    NEWEST_RUNS,
-    SCORE_COLUMNS,
-    refuse_later,
-)
-from pipelines.store.writer import (
-    FILE_SCHEMA,
-    ErasedRun,
-    RunWriter,
-    as_in_file,
-    rows_writer,
-    twice,
-)
+from pipelines.store.tables import ERASURES_TABLE, NEWEST_RUNS, refuse_later
+from pipelines.store.writer import FILE_SCHEMA, ErasedRun, RunWriter
 
 # Readers of Parquet folders pass over names that begin so.
 _LOCK, _UNFINISHED = "_lock", "_unfinished"
-_PARTS = ("outcome", "as_of", "model_version", "revision")
 _HIVE = "{'outcome': varchar, 'as_of': date, 'model_version': varchar, 'revision': integer}"
 
 
@@ -70,6 +60,9 @@ class ParquetStore(ScoreStore):
     visible. What a killed job left there is taken away by the next one. A run that many processes
     wrote has several files, which its ``_run.json`` names.
 
+    Where it is a Delta table as well, a commit to the log lists a run that was made visible. A
+    store that has such a log keeps it whatever is asked.
+
     Parameters
     ----------
     folder : Path
@@ -78,11 +71,20 @@ class ParquetStore(ScoreStore):
         Whether it is opened for reading alone.
     seal_key : bytes or None
         Key that runs are sealed with.
+    delta : bool
+        Whether it is to be a Delta table.
     """
 
-    def __init__(self, folder: Path, *, read_only: bool, seal_key: bytes | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        read_only: bool,
+        seal_key: bytes | None = None,
+        delta: bool = False,
+    ) -> None:
         super().__init__(f"{folder}/", read_only=read_only, seal_key=seal_key)
-        self.folder = folder
+        self.folder, self.delta = folder, delta
         self._unread: set[pa.RecordBatchReader] = set()
         self._seen: tuple[list[dict[str, object]], duckdb.DuckDBPyConnection] | None = None
 
@@ -94,7 +96,25 @@ class ParquetStore(ScoreStore):
             elif not self._facts_files():
                 raise NoStore(self.shown)
             self._facts()
+        if not self.read_only and (log := self._log()):
+            with (self.folder / _LOCK).open("a") as lock:
+                # Whoever holds the store brings the log up to its runs.
+                if self._is_taken(lock):
+                    self._tell(log)
         return self
+
+    def _log(self) -> DeltaLog | None:
+        """Return the log of the store, where it is a Delta table."""
+        if not self.delta and not (self.folder / LOG).is_dir():
+            return None
+        return DeltaLog(self.folder, self.shown, FILE_SCHEMA, PARTITIONS)
+
+    def _tell(self, log: DeltaLog) -> None:
+        """Have the log list the runs as they are, and take away what it listed before."""
+        places = [os.path.dirname(name) for name in sorted(self._facts_files())]
+        told = {place: read_facts(self.folder / place) for place in places}
+        for place in log.follow([logged(place, told[place]) for place in places]):
+            take_replaced(self.folder / place, told[place])
 
     def close(self) -> None:
         """Let go of answers that were not read to their end, and of the engine."""
@@ -124,7 +144,7 @@ class ParquetStore(ScoreStore):
             ) from error
 
     def _facts_files(self) -> list[str]:
-        pattern = "/".join(f"{part}=*" for part in _PARTS)
+        pattern = "/".join(f"{part}=*" for part in PARTITIONS.names)
         return glob.glob(f"{pattern}/{FACTS}", root_dir=self.folder)
 
     def _facts(self) -> list[dict[str, object]]:
@@ -175,7 +195,7 @@ class ParquetStore(ScoreStore):
                 f"create view scores as select {', '.join(HISTORY_SCHEMA.names)} from newest_runs"
                 f" join (select * from read_parquet({listed}, union_by_name = true,"
                 f" hive_partitioning = true, hive_types = {_HIVE})"
-                f" union all by name select * from no_rows) using ({', '.join(_PARTS)})"
+                f" union all by name select * from no_rows) using ({', '.join(PARTITIONS.names)})"
             )
         else:
             answering.from_arrow(HISTORY_SCHEMA.empty_table()).create("scores")
@@ -203,14 +223,16 @@ class ParquetStore(ScoreStore):
     def folder_of(self, key: RunKey, revision: int) -> Path:
         """Return where the rows of a revision lie."""
         values = (key.outcome, key.as_of.isoformat(), key.model_version, str(revision))
-        parts = [f"{part}={quote(v, safe='')}" for part, v in zip(_PARTS, values, strict=True)]
+        parts = [
+            f"{part}={quote(v, safe='')}" for part, v in zip(PARTITIONS.names, values, strict=True)
+        ]
         return self.folder.joinpath(*parts)
 
     def _rows_of(self, run: Run) -> tuple[str, list[object]]:
         folder = self.folder_of(run.key, run.revision)
         with self._speaking():
             told = read_facts(folder)
-        if not all((folder / name).exists() for name in told.get(FILES, (ROWS,))):
+        if not all((folder / name).exists() for name in names_of(told)):
             raise StoreError(f"The score store '{self.shown}' holds no scores of {run.key}")
         return rows_of_files(told), [files_of(folder, told)]
 
@@ -234,11 +256,15 @@ class ParquetStore(ScoreStore):
         self, key: RunKey, groups: Mapping[str, str], *, force: bool
     ) -> Iterator[RunWriter]:
         with self.drafting(key, force=force) as (draft, revision), ExitStack() as held:
+
+            def commit(rows: int, facts: Mapping[str, str], digest: str, files: Json) -> Run:
+                run = Run(key, revision, now(), rows, dict(facts))
+                return self.commit(draft, run, groups, digest, files)
+
             with self._speaking():
-                writer = held.enter_context(
-                    closing(_ParquetRun(self, draft, key, groups, revision))
-                )
-            yield writer
+                written = ParquetRun(draft, groups, self._engine_of_runs, self._speaking, commit)
+                held.enter_context(closing(written))
+            yield written
 
     @contextmanager
     def drafting(self, key: RunKey, *, force: bool) -> Iterator[tuple[Path, int]]:
@@ -311,14 +337,26 @@ class ParquetStore(ScoreStore):
                     raise AlreadyIssued(rival) from None
                 raise
             folder_to_disk(target.parent)
+            if log := self._log():
+                self._tell(log)
         return replace(run, seal=seal.seal)
 
     def _write_erased(self, changes: Sequence[ErasedRun], account_id: str | None) -> None:
         with ExitStack() as held, self._speaking():
             self._take(held.enter_context((self.folder / _LOCK).open("a")))
             shutil.rmtree(self.folder / _UNFINISHED, ignore_errors=True)
-            for one in changes:
-                erase(self.folder_of(one.run.key, one.run.revision), one, account_id)
+            folders = [self.folder_of(one.run.key, one.run.revision) for one in changes]
+            log = self._log()
+            if log is not None:
+                self._tell(log)
+                places = [each.relative_to(self.folder).as_posix() for each in folders]
+                log.refuse_rewritten(
+                    [logged(place, read_facts(self.folder / place)) for place in places]
+                )
+            for folder, one in zip(folders, changes, strict=True):
+                erase(folder, one, account_id, renew=log is not None)
+            if log is not None:
+                self._tell(log)
 
     def held_bytes(self) -> int:
         """Return how much room the store takes."""
@@ -329,6 +367,14 @@ class ParquetStore(ScoreStore):
         """Do nothing: files hold no room that is free."""
 
     def _take(self, lock: IO[str]) -> None:
+        if not self._is_taken(lock):
+            raise StoreError(
+                f"The score store '{self.shown}' is just now written by another job; wait for it"
+                " and run again"
+            )
+
+    def _is_taken(self, lock: IO[str]) -> bool:
+        """Take the lock, unless another job has it."""
         try:
             import fcntl
         except ImportError as error:
@@ -338,61 +384,6 @@ class ParquetStore(ScoreStore):
             ) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StoreError(
-                f"The score store '{self.shown}' is just now written by another job; wait for it"
-                " and run again"
-            ) from error
-
-
-class _ParquetRun(RunWriter):
-    """A folder that becomes a run when it is renamed."""
-
-    def __init__(
-        self,
-        store: ParquetStore,
-        draft: Path,
-        key: RunKey,
-        groups: Mapping[str, str],
-        revision: int,
-    ) -> None:
-        super().__init__(groups)
-        self.store, self.draft, self.key, self.revision = store, draft, key, revision
-        self.file = draft.joinpath(ROWS).open("wb")
-        self.parquet = rows_writer(self.file, FILE_SCHEMA)
-
-    def _write(self, batch: pa.RecordBatch) -> None:
-        with self.store._speaking():
-            self.parquet.write_batch(as_in_file(batch))
-
-    def _written(self) -> Iterable[pa.RecordBatch]:
-        with self.store._engine_of_runs() as reading:
-            query = f"select {SCORE_COLUMNS} from ({ROWS_OF_FILES}) as held order by account_id"
-            file = glob.escape(str(self.draft / ROWS))
-            for batch in reading.sql(query, params=[[file]]).to_arrow_reader(BATCH_ROWS):
-                yield batch.cast(SCORE_SCHEMA)
-
-    def _finish(self, facts: Mapping[str, str]) -> Run:
-        run = Run(self.key, self.revision, now(), self.rows, dict(facts))
-        with self.store._speaking():
-            self.parquet.close()
-            to_disk(self.file)
-            self.file.close()
-            self._refuse_twice()
-            kept: Json = {FILE_DIGEST: file_digest(self.draft / ROWS)}
-            return self.store.commit(self.draft, run, self.groups, self._rows_digest(), kept)
-
-    def _refuse_twice(self) -> None:
-        with self.store._engine_of_runs() as reading:
-            rows = REPEATED.format(rows="read_parquet(?)")
-            file = glob.escape(str(self.draft / ROWS))
-            repeated = reading.execute(rows, [file]).fetchall()
-        if repeated:
-            raise twice([account for (account,) in repeated])
-
-    def close(self) -> None:
-        """Let go of the file; what a full disk left of it was spoken of and is taken away."""
-        with suppress(OSError, pa.ArrowException):
-            self.parquet.close()
-        with suppress(OSError):
-            self.file.close()
+        except BlockingIOError:
+            return False
+        return True

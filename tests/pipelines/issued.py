@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -23,6 +23,8 @@ import pyarrow as pa
 import pytest
 
 from features.errors import StoreError
+from features.sources.lake.log import DeltaLog
+from pipelines.project.erase.runs import changes_of
 from pipelines.project.project import Project, load_project
 from pipelines.store.base import ScoreStore
 from pipelines.store.opening import open_store
@@ -76,12 +78,12 @@ def batch(accounts: Sequence[str], seed: int = 0, **given: Any) -> pa.RecordBatc
     return pa.RecordBatch.from_pydict(columns, SCORE_SCHEMA)
 
 
-def configured(folder: Path, url: str) -> Project:
-    """A project whose scores go to some place."""
+def configured(folder: Path, url: str, more: str = "") -> Project:
+    """A project whose scores go to some place; more lines of ``[store]`` may follow."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "healthscore.toml"
     tables = '[source]\nurl = "data"\n[tables.accounts]\n[tables.labels]\n'
-    text = f"{tables}[store]\nurl = {json.dumps(url, ensure_ascii=False)}\n"
+    text = f"{tables}[store]\nurl = {json.dumps(url, ensure_ascii=False)}\n{more}"
     path.write_text(text, encoding="utf-8")
     return load_project(path)
 
@@ -123,6 +125,15 @@ def issue(
         for rows in batches:
             writer.write(rows)
         return writer.finish(facts)
+
+
+def erase(project: Project, account: str, tombstone: str = "erased-00ff") -> int:
+    """Erase an account from every run, and return how many were changed."""
+    with open_store(project, read_only=False) as store:
+        moment = datetime(2025, 3, 1, 9, 30)
+        changes = changes_of(store, account, tombstone, moment, lambda facts: facts)
+        store.write_erased(changes, account)
+    return len(changes)
 
 
 def read(project: Project, key: RunKey = KEY) -> pa.Table:
@@ -259,16 +270,18 @@ def killed_at(call: str, number: int, work: Callable[[], object]) -> bool:
     return status == signal.SIGKILL
 
 
-def _die_at(call: str, number: int) -> None:
-    real, left = getattr(os, call), [number]
+def _die_at(call: str, number: int, of: object = os, *, after: bool = False) -> None:
+    real, left = getattr(of, call), [number]
 
     def dying(*given: object, **told: object) -> object:
         left[0] -= 1
+        if after:
+            real(*given, **told)
         if not left[0]:
             os.kill(os.getpid(), signal.SIGKILL)
-        return real(*given, **told)
+        return None if after else real(*given, **told)
 
-    setattr(os, call, dying)
+    setattr(of, call, dying)
 
 
 class Dying:
@@ -292,7 +305,15 @@ def _obey(order: dict[str, Any]) -> None:
     if "dies" in order:
         connect = duckdb.connect
         duckdb.connect = lambda *given, **told: Dying(connect(*given, **told), *order["dies"])
+    if "dies_at" in order:
+        _die_at(*order["dies_at"])
+    if "dies_at_log" in order:
+        call, after = order["dies_at_log"]
+        _die_at(call, 1, DeltaLog, after=after)
     try:
+        if "erases" in order:
+            erase(project, order["erases"])
+            os._exit(0)
         with issuing(project, key) as (_, writer):
             if "room" in order:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (order["room"], resource.RLIM_INFINITY))

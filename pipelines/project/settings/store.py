@@ -30,11 +30,14 @@ class StoreSettings(Frozen):
     keep_reasons_days : int or None
         How long the reasons of a run are kept; for ever by default. Scores, points and
         probabilities stay, and so do the reasons of the newest run.
+    delta : bool
+        Whether a folder of Parquet files is a Delta table as well.
     """
 
     url: str = Field("scores.duckdb", repr=False, min_length=1)
     seal_key_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$")
     keep_reasons_days: int | None = Field(None, ge=1, le=36_500)
+    delta: bool = False
 
     @pydantic.model_validator(mode="before")
     @classmethod

@@ -101,6 +101,8 @@ url = "scores.duckdb"
 # Reasons are kept for ever; with this they are let go after so many days (396 are 13 months), and
 # all else of a run stays. 'healthscore compact' then makes the store smaller.
 # keep_reasons_days = 396
+# A folder of Parquet files may be a Delta table as well: pip install 'healthscore[delta]'.
+# delta = true
 
 [serve]
 # The control panel, 'healthscore serve'. Who may enter is written by 'healthscore user add NAME';

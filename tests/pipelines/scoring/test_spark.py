@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pyarrow as pa
 import pytest
+from deltalake import DeltaTable
 from pyarrow import parquet
 
 from features.build import FeatureRows
@@ -129,7 +130,8 @@ def test_executors_write_the_run_and_one_may_be_killed(
     groups = {signal.name: signal.group for signal in model.signals}
     first = RunKey("main", date(2025, 1, 1), "1")
     then = replace(first, as_of=first.as_of + timedelta(days=7))
-    spread, alone = (configured(tmp_path / name, "scores/") for name in ("spread", "alone"))
+    spread = configured(tmp_path / "spread", "scores/", "delta = true\n")
+    alone = configured(tmp_path / "alone", "scores/")
     scored = Scorer(model).score_batch(batch)
     # Half of the accounts were in other bands before.
     others = pa.array([80.0 if row % 2 else 20.0 for row in range(batch.num_rows)])
@@ -159,3 +161,8 @@ def test_executors_write_the_run_and_one_may_be_killed(
             for name in ("account_id", "band", "band_days", "reason_signals"):
                 assert found[name] == expected[name], name
             assert found["score"].to_pylist() == pytest.approx(expected["score"].to_pylist())
+    # One commit lists what the executors wrote, of which there are several files.
+    table = DeltaTable(spread.folder / "scores")
+    assert table.version() == 1
+    listed = table.to_pyarrow_table(filters=[("as_of", "=", then.as_of)])
+    assert sorted(listed["account_id"].to_pylist()) == found["account_id"].to_pylist()

@@ -11,7 +11,7 @@ import pytest
 from pipelines.project.project import Project
 from pipelines.store import seals, writer
 from pipelines.store.opening import open_store
-from pipelines.store.parquet import FILE_DIGEST
+from pipelines.store.parquet_files import FILE_DIGEST
 from pipelines.store.runs import RunKey
 from pipelines.store.schema import ADDED_COLUMNS, SCORE_SCHEMA
 from pipelines.store.seals import RowsDigest

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from datetime import datetime
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -11,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from features.errors import StoreError
-from pipelines.project.erase.runs import changes_of
 from pipelines.project.project import Project, load_project
 from pipelines.scoring.verify.seals import UNFINISHED
 from pipelines.store.opening import open_store
 from pipelines.store.runs import RunKey
 from tests.features.servers import PostgresServer
+from tests.pipelines import issued
 from tests.pipelines.issued import DAY, batch, fresh, issue, killed_at, read
 from tests.pipelines.store.seals_by_hand import checked, sql
 from tests.pipelines.store.test_seals import keyed
@@ -24,7 +23,6 @@ from tests.pipelines.store.test_seals import keyed
 NAME, TOMBSTONE = "A very 'odd' \"name\"", "erased-00ff"
 ACCOUNTS = ["A0", NAME, "b", "z"]
 KEYS = [RunKey("main", DAY, version) for version in ("1", "2")]
-MOMENT = datetime(2025, 3, 1, 9, 30)
 
 
 @pytest.fixture
@@ -40,10 +38,7 @@ def project(
 
 
 def erase(project: Project, tombstone: str = TOMBSTONE, account: str = NAME) -> int:
-    with open_store(project, read_only=False) as store:
-        changes = changes_of(store, account, tombstone, MOMENT, lambda facts: facts)
-        store.write_erased(changes, account)
-    return len(changes)
+    return issued.erase(project, account, tombstone)
 
 
 def bytes_of(project: Project) -> bytes:
@@ -176,3 +171,12 @@ def test_killed_midway_it_is_taken_up_again(project: Project, kind: str, tmp_pat
         assert len(check.notes) == 1, case
         assert b"very" not in bytes_of(stopped), case
         assert {row["account_id"]: row["score"] for row in read(stopped).to_pylist()} == kept, case
+
+
+@pytest.mark.parametrize("kind", ["parquet"])
+def test_what_a_stopped_erasure_left_names_nobody_who_is_erased_later(project: Project) -> None:
+    assert killed_at("replace", 1, partial(erase, project, account="b"))
+    left = list(Path(project.store_shown).rglob("scores.parquet.*.new"))
+    assert any(b"very" in file.read_bytes() for file in left)
+    erase(project)
+    assert b"very" not in bytes_of(project)
