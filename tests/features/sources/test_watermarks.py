@@ -134,9 +134,7 @@ def test_dates_and_numbers_cut_rows_too(by: str, do: Do, night: Night) -> None:
         do("UPDATE usage_events SET number = (number - 9) * 4999 ORDER BY number DESC")
     else:
         do(f"UPDATE usage_events SET recorded_at = NULL {OLDEST}")
-        do(
-            f"UPDATE usage_events SET recorded_at = '2200-01-01' {OLDEST.replace('BY', 'BY quantity,')}"
-        )
+        do("UPDATE usage_events SET recorded_at = '2200-01-01' ORDER BY quantity DESC LIMIT 3")
     every = brought(night(by=by, checked=True))
     do(CHANGES["corrected"])
     found = night(by=by, checked=True)
