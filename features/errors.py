@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+LONGEST_LINE = 400
+"""Characters: a path, of which there may be two, and what a library says of it."""
+
 
 class HealthscoreError(Exception):
     """Anything that stops a command and is not a defect of the program.
@@ -81,4 +84,4 @@ def sample(values: Iterable[object], limit: int = 3) -> str:
 def first_line(error: Exception) -> str:
     """Return the first line of a library's message, without the closing full stop."""
     lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".")[:200] if lines else type(error).__name__
+    return lines[0].rstrip(".")[:LONGEST_LINE] if lines else type(error).__name__

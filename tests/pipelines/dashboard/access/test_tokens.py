@@ -152,8 +152,9 @@ def test_tokens_are_made_listed_and_revoked(run, project) -> None:
     assert told.startswith("This is the only time that it is shown; it is for eve, may write-state")
     assert tokens_file(project).recognised(text, now()) is not None
     listed = run("token", "list", "-c", project.path)
-    assert text.rpartition("_")[2] not in listed.out
-    assert made["token"].rpartition("_")[2] not in listed.out
+    # A secret may hold the sign that stands before it.
+    assert text.split("_", 2)[2] not in listed.out
+    assert made["token"].split("_", 2)[2] not in listed.out
     first, second = sorted(listed.out.splitlines(), key=lambda line: "never" not in line)
     assert first.endswith("never used  ETL")
     assert "last used" in second
