@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
-MOST_SECONDS = 0.4
+MOST_SECONDS = 0.2
 LIST = Path(__file__).with_name("lasting.txt")
 
 
@@ -19,7 +19,9 @@ def lasting(results: Path) -> set[str]:
         if float(case.get("time", 0)) > MOST_SECONDS and place.startswith("tests."):
             # Values of a case, and the group that workers are handed, follow the function's name.
             function = re.split(r"[\[@]", name)[0]
-            names.add(f"{place.replace('.', '/')}.py::{function}")
+            module, dot, of_class = place.partition(".Test")
+            within = f"Test{of_class}::" if dot else ""
+            names.add(f"{module.replace('.', '/')}.py::{within}{function}")
     return names
 
 

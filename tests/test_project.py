@@ -310,3 +310,26 @@ def test_the_wheel_holds_every_file_of_the_packages_and_nothing_else(tmp_path: P
         if path.is_file()
     }
     assert held == expected | {"healthscore.py"}
+
+
+def absent_tests(names: list[str]) -> list[str]:
+    """List tests that no file defines."""
+    defined = {
+        place: {node.name for node in nodes_of((ROOT / place).read_text("utf-8"))
+                if isinstance(node, ast.FunctionDef)}
+        for place in {name.partition("::")[0] for name in names}
+        if (ROOT / place).exists()
+    }  # fmt: skip
+    return [
+        name
+        for name in names
+        if name.rpartition("::")[2] not in defined.get(name.partition("::")[0], set())
+    ]
+
+
+def test_tests_that_last_are_there() -> None:
+    listed = (ROOT / "tests" / "lasting.txt").read_text("utf-8").split()
+    assert len(listed) > 100
+    assert absent_tests(listed) == []
+    planted = ["tests/test_gone.py::test_a", f"{listed[0]}_gone"]
+    assert absent_tests(planted) == planted
