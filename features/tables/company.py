@@ -16,6 +16,7 @@ from features.sources.engines.engine import Engine
 from features.sources.source import Source
 from features.tables.cleaning import CleanTable, clean_table
 from features.tables.counted_parts import by_account
+from features.tables.doubts import moved_renewals
 from features.tables.last_rows import without_strays
 from features.tables.mapping.finding import Finding
 from features.tables.mapping.mapped import MappedTable, map_table
@@ -128,6 +129,10 @@ def load_company(
                 table, tables["accounts"], remembered, reading.may_be_lost, by_accounts.get(name)
             )
     end = known_until or _end(tables, quality, is_dated, by_accounts)
+    if "subscriptions" in tables:
+        told_of = quality["subscriptions"]
+        doubts = moved_renewals(tables["subscriptions"], end)
+        quality["subscriptions"] = replace(told_of, findings=(*told_of.findings, *doubts))
     source.engine.unchanged()
     return Company(source.engine, tables, quality, end)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 
 import ibis
 import ibis.expr.types as ir
@@ -173,49 +174,50 @@ def _odd_terms(table: CleanTable) -> list[Finding]:
         return []
     rows = table.cleaned
     seconds = rows.renewal_at.epoch_seconds() - rows.started_at.epoch_seconds()
-    terms = rows.mutate(seconds=seconds).filter(lambda t: t.seconds.notnull())
-    months = (terms.seconds / SECONDS_OF_MONTH).round(0).cast("int64")
-    counted = (
-        terms.group_by(months=months)
-        .aggregate(
-            n=terms.count(),
-            empty=(terms.seconds <= 0).sum(),
-            endless=(terms.seconds >= LONGEST_TERM_DAYS * 86_400).sum(),
-            newest=terms.started_at.max(),
-            last=terms.renewal_at.max(),
-        )
-        .execute()
-    )
+    counted = rows.aggregate(
+        empty=(seconds <= 0).sum(), endless=(seconds >= LONGEST_TERM_DAYS * 86_400).sum()
+    ).execute()
+    # A sum over nothing is missing.
+    empty, endless = (int(n) for n in counted.iloc[0].fillna(0))
     said = [
         (
-            int(counted["empty"].sum()),
+            empty,
             "renew on the day they begin or before: accounts count as free to leave at any time",
         ),
-        (
-            int(counted["endless"].sum()),
-            "run for ten years or more: accounts count as bound until then",
-        ),
+        (endless, "run for ten years or more: accounts count as bound until then"),
     ]
-    doubts = [
+    return [
         Finding("terms-unlikely", f"{n:,} contracts {what}; correct renewal_at or leave it empty")
         for n, what in said
         if n
     ]
-    return doubts + _moved_renewals(counted)
 
 
-def _moved_renewals(terms: pd.DataFrame) -> list[Finding]:
+def moved_renewals(table: CleanTable, end: date) -> list[Finding]:
     """Doubt renewals that lie several terms after the start, and never several terms ahead.
 
     What was agreed for years at once was agreed lately by some.
+
+    Parameters
+    ----------
+    table : CleanTable
+        Of contracts.
+    end : date
+        The day after the last row of the company.
     """
+    if not table.has("renewal_at", "started_at"):
+        return []
+    rows = table.cleaned
+    seconds = rows.renewal_at.epoch_seconds() - rows.started_at.epoch_seconds()
+    rows = rows.mutate(months=(seconds / SECONDS_OF_MONTH).round(0)).filter(seconds.notnull())
+    terms = rows.group_by("months").aggregate(n=rows.count(), last=rows.renewal_at.max()).execute()
     usual = terms[(terms["months"] > 0) & (terms["n"] >= USUAL * terms["n"].sum())]
     if usual.empty:
         return []
     term = usual["months"].min()
     several = terms[terms["months"] >= 2 * term]
     count = int(several["n"].sum())
-    ahead = terms["newest"].max() + pd.Timedelta(seconds=(term + 1) * SECONDS_OF_MONTH)
+    ahead = pd.Timestamp(end) + pd.Timedelta(seconds=(term + 1) * SECONDS_OF_MONTH)
     if count < max(FEWEST_MOVED, SEVERAL * terms["n"].sum()) or several["last"].max() > ahead:
         return []
     text = (

@@ -171,17 +171,22 @@ def test_terms_of_nothing_and_of_ten_years_are_counted(company_of: CompanyOf) ->
     assert problems(company_with(company_of, subscriptions=usual), "subscriptions") == ()
 
 
-@pytest.mark.parametrize("lately", [0, 1])
-def test_renewals_that_are_moved_on_are_doubted(company_of: CompanyOf, lately: int) -> None:
-    """Ten contracts renew after years, and all within one: unless one was so agreed lately."""
+@pytest.mark.parametrize(
+    ("lately", "due"), [(0, "2024-03-01"), (0, "2024-11-01"), (1, "2024-03-01")]
+)
+def test_renewals_that_are_moved_on_are_doubted(
+    company_of: CompanyOf, lately: int, due: str
+) -> None:
+    """Ten contracts renew after years, all within one of the last row: unless one was so agreed."""
     began = pd.to_datetime(["2021-03-01"] * 5 + ["2022-03-01"] * 5 + ["2023-06-01"] * (20 - lately))
-    renewals = pd.to_datetime(["2024-03-01"] * 10 + ["2024-06-01"] * (20 - lately))
+    renewals = pd.to_datetime([due] * 10 + ["2024-06-01"] * (20 - lately))
     contracts = pd.DataFrame({"account_id": "A", "started_at": began, "renewal_at": renewals})
     agreed = pd.DataFrame(
         {"account_id": ["A"], "started_at": ["2023-06-01"], "renewal_at": ["2026-06-01"]}
     )
     rows = pd.concat([contracts, agreed.astype(contracts.dtypes)][: 1 + lately])
-    said = problems(company_with(company_of, subscriptions=rows), "subscriptions")
+    company = company_with(company_of, subscriptions=rows, usage_events=usage("2023-12-01"))
+    said = problems(company, "subscriptions")
     doubt = (
         "10 contracts renew several terms after they began, and none more than one term ahead: a "
         "renewal that is moved on whenever it has come tells the past who has stayed; leave "
