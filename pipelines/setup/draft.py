@@ -361,7 +361,7 @@ def _table_section(
     # A table that lacks what it must have would stop every command: it is left as a comment.
     mark = "# " if guess.missing else ""
     lines = [f"\n{mark}[tables.{guess.name}]", f"{mark}from = {quoted(guess.source)}"]
-    lines += [f"# check: {comment(note)}" for note in guess.notes]
+    lines += [f"# check: {comment(note, 400)}" for note in guess.notes]
     lines += [f"{mark}{name} = {quoted(origin)}" for name, origin in guess.columns.items()]
     lines += [f"# check: no column looks like {name}, which is required" for name in guess.missing]
     rules = [f"{{ column = {quoted(column)}, {test} = {quoted(value)} }}"

@@ -112,12 +112,22 @@ class ErasedReport(JsonReady):
             lines.append(f"Rows of the tables name it: {named}; they are {after}")
         lines += [one.sentence for one in self.models]
         if self.left:
-            lines.append(f"These files still name it: {', '.join(self.left)}; delete or mend them")
+            lines.append(f"These files still name it: {_few(self.left)}; delete or mend them")
         if self.closed:
-            lines.append(f"These cannot be looked into: {', '.join(self.closed)}; look yourself")
+            lines.append(f"These cannot be looked into: {_few(self.closed)}; look yourself")
         if self.is_done:
             lines.append(f"It is {self.tombstone} from now on")
         return [*lines, *self.notes]
+
+
+MOST_SHOWN = 10
+
+
+def _few(files: Sequence[str]) -> str:
+    """Name the first files, as many as can be read."""
+    more = len(files) - MOST_SHOWN
+    shown = ", ".join(files[:MOST_SHOWN])
+    return f"{shown} and {more:,} more, which --json lists" if more > 0 else shown
 
 
 _NAMES = {

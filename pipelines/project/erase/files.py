@@ -35,11 +35,17 @@ PASSED_OVER = {".venv", "node_modules", "__pycache__"}
 
 
 def forget_caches(project: Project, *, do: bool) -> int:
-    """Count, and where asked for remove, what nights remember of the tables' files."""
-    folder = project.settings.store.kept_folder(project.folder)
-    count = sum(path.is_file() for path in folder.rglob("*")) if folder.is_dir() else 0
-    if do and count:
-        shutil.rmtree(folder)
+    """Count, and where asked for remove, what nights remember of the tables' files.
+
+    Nights of former stores too, which nobody reads any more.
+    """
+    folders = {project.settings.store.kept_folder(project.folder), *project.folder.glob("*.panes")}
+    count = 0
+    for folder in folders:
+        held = sum(path.is_file() for path in folder.rglob("*")) if folder.is_dir() else 0
+        if do and held:
+            shutil.rmtree(folder)
+        count += held
     return count
 
 

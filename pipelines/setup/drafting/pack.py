@@ -89,7 +89,7 @@ def draft_pack(name: str, url: str, tables: Sequence[str], target: Path) -> list
         doubts = [f"{guess.source}: no column looks like {column}"
                   for guess in guesses for column in guess.missing]  # fmt: skip
         doubts += [f"{each}: fits no table of the contract" for each in left]
-    lines += [f"\n# check: {comment(each)}\n" for each in left]
+    lines += [f"\n# check: {comment(each, 400)}\n" for each in left]
     with replaced_whole(target) as fresh:
         fresh.write_bytes("".join(lines).encode())
     return doubts
@@ -127,7 +127,7 @@ def _table(guess: TableGuess, source: Source) -> list[str]:
     lines = [f"\n[tables.{guess.name}]\nfrom = {quoted(_key(guess.source))}\n"]
     lines += ["# check: rows that are no business, such as keep = [\"status != 'deleted'\"]\n"]
     lines += [f"\n[tables.{guess.name}.columns]\n"]
-    lines += [f"# check: {comment(note)}\n" for note in guess.notes]
+    lines += [f"# check: {comment(note, 400)}\n" for note in guess.notes]
     for column, origin in guess.columns.items():
         if not origin.isidentifier():
             lines.append(f"# check: {column} may be {comment(origin)}, written in plain letters\n")

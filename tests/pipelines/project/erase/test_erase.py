@@ -65,6 +65,9 @@ def kept(scored, tmp_path, name):
     cache = folder / "scores.duckdb.panes" / "usage" / "one.parquet"
     cache.parent.mkdir(parents=True)
     cache.write_bytes(ACCOUNT.encode())
+    of_former_store = folder / "former.panes" / "two.parquet"
+    of_former_store.parent.mkdir()
+    of_former_store.write_bytes(ACCOUNT.encode())
     return project
 
 
@@ -98,11 +101,21 @@ def erased(run, project, *options: object, account: str = ACCOUNT, code: int = 0
     return json.loads(ran.out)
 
 
+def test_many_files_are_told_of_in_a_line_that_can_be_read() -> None:
+    left = [f"files/{number:03}.txt" for number in range(190)]
+    report = module.ErasedReport("account", None, False, {}, False, {}, [], [], left=left)
+    (line,) = [one for one in report.said if "still name it" in one]
+    assert line == (
+        f"These files still name it: {', '.join(left[:10])} and 180 more, which --json lists;"
+        " delete or mend them"
+    )
+
+
 def test_nothing_of_an_account_is_left(run, kept, name) -> None:
     take_out(kept)
     assert set(holding(kept.folder, ACCOUNT)) >= {
         "calls.jsonl", "digests.jsonl", "experiments.jsonl", "overrides.jsonl", "scores.duckdb",
-        "holdout.parquet", "one.parquet",
+        "holdout.parquet", "one.parquet", "two.parquet",
     }  # fmt: skip
     told = erased(run, kept, "--also", name)
     assert told["whole"]
@@ -110,7 +123,7 @@ def test_nothing_of_an_account_is_left(run, kept, name) -> None:
     counted = {"runs": 2, "calls": 2, "overrides": 1, "experiments": 1, "digests": 1}
     assert counted.items() <= told["places"].items()
     # Earlier tests may have left what was kept of checks beside the panes and the copy.
-    assert told["places"]["caches"] >= 2
+    assert told["places"]["caches"] >= 3
     assert [Path(file).name for file in told["pages"]] == ["portfolio.html", "pack.pdf"]
     assert told["models"][0] | {"is_certain": True, "is_serving": True} == told["models"][0]
     assert holding(kept.folder, ACCOUNT, name) == []
