@@ -33,6 +33,7 @@ FEWEST_FOLLOWED, MANY, MOSTLY, NEARLY_ALL = 5, 0.25, 0.8, 0.95
 SEVERAL, RARELY, LATE_DAYS = 0.1, 0.02, 31
 """Shares of contracts over several terms, and of those that were agreed for as long."""
 THIRD = 1 / 3
+NO_DATE = "CAST(NULL AS DATE)"
 _WHO, _BETWEEN = "account_and_word", "\x1f"
 
 
@@ -180,7 +181,8 @@ def renew_on_anniversaries(guess: TableGuess, source: Source) -> None:
         " the past: it is left out"
     )
     if day is not None and lengths:
-        _part_into_terms(guess, source, (day, end, kind), lengths)
+        due = day_of(table, renewal, source) or NO_DATE
+        _part_into_terms(guess, source, (day, end, kind), lengths, due)
 
 
 def _moved_on(terms: pd.DataFrame, running: pd.DataFrame) -> dict[str, int] | None:
@@ -254,11 +256,16 @@ def _part_into_terms(
     source: Source,
     columns: tuple[str, str | None, str | None],
     months: dict[str, int],
+    due: str = NO_DATE,
 ) -> None:
-    """Read a contract that runs on as terms, each of which renews when the next one begins."""
+    """Read a contract that runs on as terms, each of which renews when the next one begins.
+
+    A renewal that is moved on tells which term runs, however old the newest contract is; a term
+    that has not begun runs for nobody.
+    """
     day, end, kind = columns
     table = source.tables[guess.made_from or guess.source]
-    ends = "CAST(NULL AS DATE)" if end is None else day_of(table, end, source)
+    ends = NO_DATE if end is None else day_of(table, end, source)
     if ends is None:
         return
     if kind is None:
@@ -274,17 +281,19 @@ def _part_into_terms(
         guess,
         source,
         MADE,
-        f"WITH s AS (SELECT s.*, {day} AS first_day, {ends} AS last_day, {term} AS lasts FROM"
-        f" {base_of(guess)} AS s),"
+        f"WITH t AS (SELECT s.*, {day} AS first_day, {ends} AS last_day, {term} AS lasts,"
+        f" {due} - {term} + INTERVAL {NEAR_DAYS + 1} DAY AS runs_on FROM {base_of(guess)} AS s),"
         " known AS (SELECT MAX(CASE WHEN last_day > first_day THEN last_day ELSE first_day END) AS"
-        " newest FROM s), d AS (SELECT 0 AS k UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL"
+        " newest FROM t), s AS (SELECT t.*, COALESCE(last_day, CASE WHEN runs_on > newest AND"
+        f" runs_on <= CURRENT_DATE + INTERVAL {NEAR_DAYS + 1} DAY THEN runs_on ELSE newest END) AS"
+        " goes_to FROM t CROSS JOIN known),"
+        " d AS (SELECT 0 AS k UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL"
         " SELECT 3), n AS (SELECT a.k + 4 * b.k + 16 * c.k AS k FROM d AS a CROSS JOIN d AS b"
         " CROSS JOIN d AS c) SELECT s.*, CAST(CASE WHEN n.k = 0 THEN first_day ELSE"
         f" first_day + lasts * n.k END AS DATE) AS {BEGINS}, CAST(CASE WHEN first_day + lasts *"
-        " (n.k + 1) < COALESCE(last_day, newest) THEN first_day + lasts * (n.k + 1) ELSE last_day"
+        " (n.k + 1) < goes_to THEN first_day + lasts * (n.k + 1) ELSE last_day"
         f" END AS DATE) AS {ENDS}, CAST(first_day + lasts * (n.k + 1) AS DATE) AS {RENEWS} FROM s"
-        " CROSS JOIN known JOIN n ON n.k = 0 OR first_day + lasts * n.k <"
-        " COALESCE(last_day, newest)",
+        " JOIN n ON n.k = 0 OR first_day + lasts * n.k < goes_to",
     )
     guess.columns |= {"started_at": BEGINS, "ended_at": ENDS, "renewal_at": RENEWS}
     kinds = {word: f" where {kind} is {word or 'empty'}" if kind else "" for word in months}

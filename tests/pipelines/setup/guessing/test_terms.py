@@ -360,6 +360,10 @@ def test_a_renewal_is_moved_on_however_old_the_newest_contract_is(
     with open_company(project) as opened:
         rows = opened.tables["subscriptions"].cleaned.execute()
     assert (rows["renewal_at"] - rows["started_at"]).dt.days.between(365, 366).all()
+    last = rows.groupby("account_id")["renewal_at"].max().drop("K6")
+    assert (last > "2024-06-01").all()
+    assert (last <= "2025-06-01").all()
+    assert (rows["started_at"] <= "2024-06-01").all()
 
 
 def test_renewals_that_have_come_were_moved_on_by_nobody(tmp_path: Path) -> None:
