@@ -194,9 +194,9 @@ def _odd_terms(table: CleanTable) -> list[Finding]:
 
 
 def moved_renewals(table: CleanTable, end: date) -> list[Finding]:
-    """Doubt renewals that lie several terms after the start, and never several terms ahead.
+    """Doubt renewals that lie several terms after the start, and hardly ever several terms ahead.
 
-    What was agreed for years at once was agreed lately by some.
+    What was agreed for years at once was agreed lately by some; few dates are typed wrongly.
 
     Parameters
     ----------
@@ -209,20 +209,28 @@ def moved_renewals(table: CleanTable, end: date) -> list[Finding]:
         return []
     rows = table.cleaned
     seconds = rows.renewal_at.epoch_seconds() - rows.started_at.epoch_seconds()
-    rows = rows.mutate(months=(seconds / SECONDS_OF_MONTH).round(0)).filter(seconds.notnull())
-    terms = rows.group_by("months").aggregate(n=rows.count(), last=rows.renewal_at.max()).execute()
-    usual = terms[(terms["months"] > 0) & (terms["n"] >= USUAL * terms["n"].sum())]
+    rows = rows.mutate(months=(seconds / SECONDS_OF_MONTH).round(0).cast("int64"))
+    due = (rows.renewal_at.epoch_seconds() / SECONDS_OF_MONTH).round(0).cast("int64")
+    rows = rows.mutate(due=due).filter(rows.months.notnull())
+    terms = (
+        rows.group_by("months", "due")
+        .aggregate(n=rows.count(), last=rows.renewal_at.max())
+        .execute()
+    )
+    alike = terms.groupby("months")["n"].transform("sum")
+    usual = terms[(terms["months"] > 0) & (alike >= USUAL * terms["n"].sum())]
     if usual.empty:
         return []
     term = usual["months"].min()
     several = terms[terms["months"] >= 2 * term]
     count = int(several["n"].sum())
     ahead = pd.Timestamp(end) + pd.Timedelta(seconds=(term + 1) * SECONDS_OF_MONTH)
-    if count < max(FEWEST_MOVED, SEVERAL * terms["n"].sum()) or several["last"].max() > ahead:
+    beyond = int(several.loc[several["last"] > ahead, "n"].sum())
+    if count < max(FEWEST_MOVED, SEVERAL * terms["n"].sum()) or beyond > USUAL * count:
         return []
     text = (
-        f"{count:,} contracts renew several terms after they began, and none more than one term"
-        " ahead: a renewal that is moved on whenever it has come tells the past who has stayed;"
-        " leave renewal_at out, or list each term as a row"
+        f"{count:,} contracts renew several terms after they began, and {beyond or 'none'} more"
+        " than one term ahead: a renewal that is moved on whenever it has come tells the past who"
+        " has stayed; leave renewal_at out, or list each term as a row"
     )
     return [Finding("renewals-moved-on", text)]

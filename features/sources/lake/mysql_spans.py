@@ -16,6 +16,8 @@ from features.errors import SettingsError
 from features.sources.lake.watermarks import Span
 
 LONG, SHORT = 1_000_000, 100_000
+FIRST = date(1, 2, 1)
+"""Before it there is no earlier month."""
 WITHOUT = "none"
 """The span of rows without a watermark."""
 AHEAD = "ahead"
@@ -87,8 +89,8 @@ class Spans:
         """Have the server count the rows of every span, or of some, and take a digest of them."""
         rows = f"IFNULL({_ROW_DIGEST.format(self._text())}, {_UNTOLD})"
         found = self._ask(
-            f"SELECT {self._span()} AS span, COUNT(*), SUM({rows}) FROM {self._table}"
-            f"{self._only(names) if names else ''} GROUP BY span ORDER BY span"
+            f"SELECT {self._span()}, COUNT(*), SUM({rows}) FROM {self._table}"
+            f"{self._only(names) if names else ''} GROUP BY 1 ORDER BY 1"
         )
         return [
             Span(_text(name), int(str(count)), self._told(int(str(total))))
@@ -115,7 +117,8 @@ class Spans:
             return f"{self._column} >= '{first}' AND " if is_short else ""
         blocks = [int(name[1:]) for name in names if name.startswith("s")]
         is_short = len(blocks) == len(names)
-        return f"{self._column} >= {min(blocks) * SHORT} AND " if is_short else ""
+        # The server cuts towards zero: a block below it ends with its number.
+        return f"{self._column} > {min(blocks) * SHORT - SHORT} AND " if is_short else ""
 
     def _span(self) -> str:
         column, start = self._column, self._short_from
@@ -135,9 +138,15 @@ class Spans:
         """Write a row as one text, which no other row has."""
         names = [quoted(column.name) for column in self._columns]
         gaps = ", ".join(f"ISNULL({name})" for name in names)
-        texts = [quoted(each.name) for each in self._columns if pa.types.is_string(each.kind)]
+        # The server puts no texts of two alphabets together.
+        texts = {
+            quoted(each.name): f"CONVERT({quoted(each.name)} USING utf8mb4)"
+            for each in self._columns
+            if pa.types.is_string(each.kind)
+        }
+        values = ", ".join(texts.get(name, name) for name in names)
         lengths = "".join(f", LENGTH({name})" for name in texts)
-        return f"CONCAT_WS('#', {', '.join(names)}, CONCAT({gaps}){lengths})"
+        return f"CONCAT_WS('#', {values}, CONCAT({gaps}){lengths})"
 
 
 def quoted(name: str) -> str:
@@ -155,12 +164,12 @@ def _months_back(newest: object) -> str:
     """Write the first day of the month before the newest row's; a clock ahead is not believed."""
     today = _moment().date()
     own = newest.date() if isinstance(newest, datetime) else newest
-    own = min(own, today) if isinstance(own, date) else today
+    own = max(min(own, today), FIRST) if isinstance(own, date) else today
     return f"'{(own.replace(day=1) - timedelta(days=1)).replace(day=1)}'"
 
 
 def _blocks_back(newest: object) -> str:
-    return str((int(str(newest)) // LONG - 1) * LONG if newest is not None else 0)
+    return str((int(_text(newest)) // LONG - 1) * LONG if newest is not None else 0)
 
 
 def _moment() -> datetime:

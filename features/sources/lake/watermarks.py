@@ -23,8 +23,8 @@ from features.sources.lake.kept import is_whole
 from features.sources.lake.parts import Part, PartedTable, ends_of
 
 FORM = "rows 1"
-SPAN = "span of the watermark"
-"""Names the column of the span among rows that are brought."""
+SPAN = f"span of the {'water' * 12}mark"
+"""Names the column of the span among rows that are brought: longer than a server's names can be."""
 
 
 @dataclass

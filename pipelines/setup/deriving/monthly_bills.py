@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipelines.setup.guessing.evidence import first_times
-from pipelines.setup.guessing.sql import in_language_of, literal, named, table_named
-from pipelines.setup.guessing.terms import day_of
+from pipelines.setup.guessing.sql import day_of, in_language_of, literal, named, table_named
 
 if TYPE_CHECKING:
     from features.sources.source import Source

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.setup.guessing.evidence import time_columns
 from pipelines.setup.guessing.names import COLUMN_NAMES
-from pipelines.setup.guessing.sql import in_language_of, literal, named, table_named
-from pipelines.setup.guessing.terms import day_of
+from pipelines.setup.guessing.sql import day_of, in_language_of, literal, named, table_named
 from pipelines.setup.guessing.words import by_name, words_of
 
 if TYPE_CHECKING:

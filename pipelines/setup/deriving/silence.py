@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from features.packs.views import View, with_views
 from pipelines.setup.drafting.toml_text import quoted
-from pipelines.setup.guessing.sql import in_language_of, named, table_named
-from pipelines.setup.guessing.terms import day_of
+from pipelines.setup.guessing.sql import day_of, in_language_of, named, table_named
 
 if TYPE_CHECKING:
     from features.sources.source import Source

@@ -9,12 +9,22 @@ from typing import TYPE_CHECKING
 import sqlglot as sg
 import sqlglot.expressions as sge
 
+from pipelines.setup.guessing.evidence import is_number_for_time
+
 if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
     from features.sources.source import Source
     from pipelines.setup.guessing.columns import TableGuess
 
 WRITTEN = "duckdb"
 """The language that pieces are written in, before they are turned into the engine's own."""
+_FORMATS = {
+    r"\d{4}-\d{2}-\d{2}": "%Y-%m-%d",
+    r"\d{4}/\d{2}/\d{2}": "%Y/%m/%d",
+    r"\d{1,2}\.\d{1,2}\.\d{4}": "%d.%m.%Y",
+}
+_SLASHES, MONTHS_OF_YEAR = r"(\d{1,2})/(\d{1,2})/\d{4}", 12
 
 
 def named(column: str) -> str:
@@ -90,3 +100,36 @@ def read_by(guess: TableGuess, source: Source, name: str, sql: str) -> None:
         while name in source.tables:
             name += "_"
         guess.source = name
+
+
+def day_of(table: ir.Table, start: str, source: Source) -> str | None:
+    """Return a time as a day, SQL; None where it is written in a way that may be two."""
+    kind = table[start].type()
+    if kind.is_timestamp() or kind.is_date():
+        return f"CAST(s.{named(start)} AS DATE)"
+    if source.engine.connection.dialect != "duckdb":
+        return None
+    if kind.is_integer() and is_number_for_time(table, start) == "compact":
+        written = f"CAST(CAST(s.{named(start)} AS BIGINT) AS TEXT)"
+        return f"CAST(TRY_STRPTIME({written}, '%Y%m%d') AS DATE)"
+    if not kind.is_string():
+        return None
+    text = table[start].strip()
+    rows = table.select(v=text).filter(lambda t: t.v.notnull() & (t.v != ""))
+    forms = _FORMATS | _slashes(rows.v, rows)
+    for pattern, form in forms.items():
+        facts = rows.aggregate(all=rows.count(), so=rows.v.re_search(f"^{pattern}").sum()).execute()
+        if 0 < int(facts["all"].iloc[0]) == int(facts["so"].iloc[0] or 0):
+            day = f"REGEXP_EXTRACT(TRIM(s.{named(start)}), {literal(f'^{pattern}')})"
+            return f"CAST(TRY_STRPTIME({day}, {literal(form)}) AS DATE)"
+    return None
+
+
+def _slashes(text: ir.StringValue, rows: ir.Table) -> dict[str, str]:
+    """Return how days between slashes are written, where one beyond the twelfth tells it."""
+    parts = [text.re_extract(_SLASHES, place).try_cast("int64") for place in (1, 2)]
+    facts = rows.aggregate(first=parts[0].max(), second=parts[1].max()).execute().iloc[0]
+    first, second = (int(each) for each in facts.fillna(0))
+    if max(first, second) <= MONTHS_OF_YEAR or min(first, second) > MONTHS_OF_YEAR:
+        return {}
+    return {_SLASHES: "%d/%m/%Y" if first > second else "%m/%d/%Y"}

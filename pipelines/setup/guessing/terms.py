@@ -8,12 +8,13 @@ them are, so that their start alone tells when each was to renew.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipelines.setup.guessing.evidence import first_times, is_number_for_time, time_columns
-from pipelines.setup.guessing.sql import base_of, literal, named, read_by
+from features.sources.files.plain_forms import without_none
+from pipelines.setup.guessing.evidence import first_times, time_columns
+from pipelines.setup.guessing.sql import base_of, day_of, literal, named, read_by
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -31,13 +32,9 @@ YEAR, QUARTER, DAYS_OF_MONTH, NEAR_DAYS = 12, 3, 30.4375, 3
 FEWEST_FOLLOWED, MANY, MOSTLY, NEARLY_ALL = 5, 0.25, 0.8, 0.95
 SEVERAL, RARELY, LATE_DAYS = 0.1, 0.02, 31
 """Shares of contracts over several terms, and of those that were agreed for as long."""
+THIRD = 1 / 3
+NO_DATE = "CAST(NULL AS DATE)"
 _WHO, _BETWEEN = "account_and_word", "\x1f"
-_FORMATS = {
-    r"\d{4}-\d{2}-\d{2}": "%Y-%m-%d",
-    r"\d{4}/\d{2}/\d{2}": "%Y/%m/%d",
-    r"\d{1,2}\.\d{1,2}\.\d{4}": "%d.%m.%Y",
-}
-_SLASHES, MONTHS_OF_YEAR = r"(\d{1,2})/(\d{1,2})/\d{4}", 12
 
 
 def take_term_end(guess: TableGuess, source: Source, owners: Collection[str]) -> None:
@@ -80,7 +77,9 @@ def terms_of(
     """Return the first contracts as ``account``, ``start``, ``end`` and ``word``, in lower case."""
     said = table[account].cast("string").concat(_BETWEEN)
     if word is not None:
-        said = said.concat(table[word].cast("string").strip().lower().fill_null(""))
+        # Blanks alone, as what is written below does.
+        words = table[word].cast("string").re_replace("^ +| +$", "").lower()
+        said = said.concat(words.fill_null(""))
     rows = first_times(table.mutate(**{_WHO: said}), [start, end], _WHO)
     rows = rows.rename(columns={start: "start", end: "end"}).dropna(subset=["account", "start"])
     parts = rows["account"].astype("string").str.extract(f"(?s)^(.*){_BETWEEN}(.*)$")
@@ -125,13 +124,15 @@ def tell_renewals(guess: TableGuess, source: Source, end: str) -> None:
             _part_into_terms(guess, source, (day, end, kind), lengths)
             return
     if kind is not None and months:
-        written = f"LOWER(TRIM(CAST(s.{named(kind)} AS TEXT)))"
+        written = _written(kind)
         cases = " ".join(
             f"WHEN {written} = {literal(word)} THEN {day} + INTERVAL {length} MONTH"
             for word, length in months.items()
         )
         value = f"CASE {cases} END"
-        lasting = ", ".join(f"{n} months where {kind} is {word}" for word, n in months.items())
+        lasting = ", ".join(
+            f"{n} months where {kind} is {word or 'empty'}" for word, n in months.items()
+        )
     elif months:
         value, lasting = f"{day} + INTERVAL {months['']} MONTH", f"{months['']} months"
     elif guess.a_row_a_term and _are_whole_quarters(terms):
@@ -166,8 +167,10 @@ def renew_on_anniversaries(guess: TableGuess, source: Source) -> None:
     named_so = {each for each in (account, start, renewal, end, kind) if each is not None}
     if not account or not start or not renewal or not named_so <= set(table.columns):
         return
-    terms = terms_of(table, account, start, renewal, kind)
-    lengths = _moved_on(terms)
+    running = table if end is None else table.filter(_is_without(table[end]))
+    lengths = _moved_on(
+        *(terms_of(rows, account, start, renewal, kind) for rows in (table, running))
+    )
     if lengths is None:
         return
     day = day_of(table, start, source)
@@ -178,32 +181,47 @@ def renew_on_anniversaries(guess: TableGuess, source: Source) -> None:
         " the past: it is left out"
     )
     if day is not None and lengths:
-        _part_into_terms(guess, source, (day, end, kind), lengths)
+        due = day_of(table, renewal, source) or NO_DATE
+        _part_into_terms(guess, source, (day, end, kind), lengths, due)
 
 
-def _moved_on(terms: pd.DataFrame) -> dict[str, int] | None:
+def _moved_on(terms: pd.DataFrame, running: pd.DataFrame) -> dict[str, int] | None:
     """Return the months of a term by kind; None where renewals stay as they were agreed.
 
     What was agreed for several terms at once reaches further than one beyond the newest contract,
-    where it was agreed lately.
+    where it was agreed lately. That contract may be old: renewals of those that run lie within one
+    term then. Where many of these have come, nobody moved them on.
     """
-    terms = terms.dropna(subset=["start", "end"])
-    if are_followed(terms).sum() >= FEWEST_FOLLOWED:
-        return None
+    terms, running = (each.dropna(subset=["start", "end"]) for each in (terms, running))
     newest, found, several, beyond = terms["start"].max(), {}, 0, 0
+    many_came = (running["end"] <= newest).mean() > THIRD
+    if many_came or are_followed(terms).sum() >= FEWEST_FOLLOWED:
+        return None
     for word, part in terms.groupby("word"):
         months = next((each for each in (YEAR, YEAR // 2, QUARTER, 1) if _are_whole(part, each)), 0)
         if not months:
             return None
         later = part[_lengths(part) > months]
         several += len(later)
-        ahead = (later["end"] - newest).dt.days
-        beyond += int((ahead > months * DAYS_OF_MONTH + LATE_DAYS).sum())
+        days = months * DAYS_OF_MONTH + LATE_DAYS
+        if not _lie_within(running.loc[running["word"] == word, "end"], days):
+            beyond += int(((later["end"] - newest).dt.days > days).sum())
         if months >= QUARTER:
             found[str(word)] = months
     if several < max(2 * FEWEST_FOLLOWED, SEVERAL * len(terms)) or beyond > RARELY * several:
         return None
     return found if len(found) == terms["word"].nunique() else {}
+
+
+def _lie_within(times: pd.Series[Any], days: float) -> bool:
+    """Whether nearly all of several times lie within so many days."""
+    rare = int(np.ceil(RARELY * len(times)))
+    inner = times.sort_values()[rare:-rare]
+    return len(inner) >= FEWEST_FOLLOWED and bool((inner.iloc[-1] - inner.iloc[0]).days <= days)
+
+
+def _is_without(end: ir.Value) -> ir.BooleanValue:
+    return (without_none(end, may_be_open=True) if end.type().is_string() else end).isnull()
 
 
 def _are_whole(terms: pd.DataFrame, months: int) -> bool:
@@ -238,17 +256,22 @@ def _part_into_terms(
     source: Source,
     columns: tuple[str, str | None, str | None],
     months: dict[str, int],
+    due: str = NO_DATE,
 ) -> None:
-    """Read a contract that runs on as terms, each of which renews when the next one begins."""
+    """Read a contract that runs on as terms, each of which renews when the next one begins.
+
+    A renewal that is moved on tells which term runs, however old the newest contract is; a term
+    that has not begun runs for nobody.
+    """
     day, end, kind = columns
     table = source.tables[guess.made_from or guess.source]
-    ends = "CAST(NULL AS DATE)" if end is None else day_of(table, end, source)
+    ends = NO_DATE if end is None else day_of(table, end, source)
     if ends is None:
         return
     if kind is None:
         term = f"INTERVAL {months['']} MONTH"
     else:
-        written = f"LOWER(TRIM(CAST(s.{named(kind)} AS TEXT)))"
+        written = _written(kind)
         cases = " ".join(
             f"WHEN {written} = {literal(word)} THEN INTERVAL {length} MONTH"
             for word, length in months.items()
@@ -258,25 +281,31 @@ def _part_into_terms(
         guess,
         source,
         MADE,
-        f"WITH s AS (SELECT s.*, {day} AS first_day, {ends} AS last_day, {term} AS lasts FROM"
-        f" {base_of(guess)} AS s),"
+        f"WITH t AS (SELECT s.*, {day} AS first_day, {ends} AS last_day, {term} AS lasts,"
+        f" {due} - {term} + INTERVAL {NEAR_DAYS + 1} DAY AS runs_on FROM {base_of(guess)} AS s),"
         " known AS (SELECT MAX(CASE WHEN last_day > first_day THEN last_day ELSE first_day END) AS"
-        " newest FROM s), d AS (SELECT 0 AS k UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL"
+        " newest FROM t), s AS (SELECT t.*, COALESCE(last_day, CASE WHEN runs_on > newest AND"
+        f" runs_on <= CURRENT_DATE + INTERVAL {NEAR_DAYS + 1} DAY THEN runs_on ELSE newest END) AS"
+        " goes_to FROM t CROSS JOIN known),"
+        " d AS (SELECT 0 AS k UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL"
         " SELECT 3), n AS (SELECT a.k + 4 * b.k + 16 * c.k AS k FROM d AS a CROSS JOIN d AS b"
         " CROSS JOIN d AS c) SELECT s.*, CAST(CASE WHEN n.k = 0 THEN first_day ELSE"
         f" first_day + lasts * n.k END AS DATE) AS {BEGINS}, CAST(CASE WHEN first_day + lasts *"
-        " (n.k + 1) < COALESCE(last_day, newest) THEN first_day + lasts * (n.k + 1) ELSE last_day"
+        " (n.k + 1) < goes_to THEN first_day + lasts * (n.k + 1) ELSE last_day"
         f" END AS DATE) AS {ENDS}, CAST(first_day + lasts * (n.k + 1) AS DATE) AS {RENEWS} FROM s"
-        " CROSS JOIN known JOIN n ON n.k = 0 OR first_day + lasts * n.k <"
-        " COALESCE(last_day, newest)",
+        " JOIN n ON n.k = 0 OR first_day + lasts * n.k < goes_to",
     )
     guess.columns |= {"started_at": BEGINS, "ended_at": ENDS, "renewal_at": RENEWS}
-    lasting = ", ".join(
-        f"{n} months{f' where {kind} is {word}' if kind else ''}" for word, n in months.items()
-    )
+    kinds = {word: f" where {kind} is {word or 'empty'}" if kind else "" for word in months}
+    lasting = ", ".join(f"{n} months{kinds[word]}" for word, n in months.items())
     guess.notes.append(
         f"contracts run on and end on whole terms alone, so that each renews after every {lasting}"
     )
+
+
+def _written(kind: str) -> str:
+    """Return the word of :func:`terms_of`, SQL."""
+    return f"COALESCE(LOWER(TRIM(CAST(s.{named(kind)} AS TEXT))), '')"
 
 
 def end_where_none_follows(guess: TableGuess, source: Source) -> None:
@@ -342,36 +371,3 @@ def _days_off(terms: pd.DataFrame, months: pd.Series[float] | int) -> pd.Series[
     due = whole.dt.to_timestamp() + pd.to_timedelta(start.dt.day - 1, unit="D")
     days: pd.Series[float] = (end - due).dt.days.abs()
     return days
-
-
-def day_of(table: ir.Table, start: str, source: Source) -> str | None:
-    """Return a time as a day, SQL; None where it is written in a way that may be two."""
-    kind = table[start].type()
-    if kind.is_timestamp() or kind.is_date():
-        return f"CAST(s.{named(start)} AS DATE)"
-    if source.engine.connection.dialect != "duckdb":
-        return None
-    if kind.is_integer() and is_number_for_time(table, start) == "compact":
-        written = f"CAST(CAST(s.{named(start)} AS BIGINT) AS TEXT)"
-        return f"CAST(TRY_STRPTIME({written}, '%Y%m%d') AS DATE)"
-    if not kind.is_string():
-        return None
-    text = table[start].strip()
-    rows = table.select(v=text).filter(lambda t: t.v.notnull() & (t.v != ""))
-    forms = _FORMATS | _slashes(rows.v, rows)
-    for pattern, form in forms.items():
-        facts = rows.aggregate(all=rows.count(), so=rows.v.re_search(f"^{pattern}").sum()).execute()
-        if 0 < int(facts["all"].iloc[0]) == int(facts["so"].iloc[0] or 0):
-            day = f"REGEXP_EXTRACT(TRIM(s.{named(start)}), {literal(f'^{pattern}')})"
-            return f"CAST(TRY_STRPTIME({day}, {literal(form)}) AS DATE)"
-    return None
-
-
-def _slashes(text: ir.StringValue, rows: ir.Table) -> dict[str, str]:
-    """Return how days between slashes are written, where one beyond the twelfth tells it."""
-    parts = [text.re_extract(_SLASHES, place).try_cast("int64") for place in (1, 2)]
-    facts = rows.aggregate(first=parts[0].max(), second=parts[1].max()).execute().iloc[0]
-    first, second = (int(each) for each in facts.fillna(0))
-    if max(first, second) <= MONTHS_OF_YEAR or min(first, second) > MONTHS_OF_YEAR:
-        return {}
-    return {_SLASHES: "%d/%m/%Y" if first > second else "%m/%d/%Y"}

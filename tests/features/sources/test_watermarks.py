@@ -213,6 +213,56 @@ def test_a_server_without_transactions_is_told_when_rows_move(
     assert_same(night(checked=True), night(False, checked=True))
 
 
+TEXTS = (
+    "a varchar(9) CHARACTER SET latin1, b varchar(9) CHARACTER SET cp1251, c varchar(9) CHARACTER"
+    " SET utf8mb4 COLLATE utf8mb4_bin, d enum('ж', 'я') CHARACTER SET koi8r, e uuid, f json"
+)
+ODD = {
+    "span": ("span datetime", "('2024-01-01'), ('2024-01-01 10:00'), ('2023-01-03')", "span"),
+    "long name": (
+        "`span of the watermark` text, n int",
+        "('a', 1), ('b', 2), (NULL, NULL)",
+        "n",
+    ),
+    "other span": ("span text, n int", "('a', 1), ('b', 2), ('a', 3), ('b', 4000000)", "n"),
+    "below zero": ("n int", "(-999999), (-900000), (-5), (0), (5), (300000)", "n"),
+    "never below": ("n bigint unsigned", "(0), (5), (100000), (18446744073709551615)", "n"),
+    "the least": ("n bigint", "(-9223372036854775808), (-9223372036854775807)", "n"),
+    "bits": ("n bit(20)", "(5), (700000), (NULL)", "n"),
+    "no earlier month": ("n date", "('0001-01-01'), ('0001-01-31')", "n"),
+    "alphabets": (
+        f"{TEXTS}, n int",
+        "('é', 'ж', '😀', 'ж', '6ccd780c-baba-1026-9564-5b8c656024db', '[1]', 1)",
+        "n",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("odd", list(ODD))
+def test_odd_tables_are_kept_as_they_are(odd: str, mariadb: MariaServer, tmp_path: Path) -> None:
+    """Names, alphabets and numbers of any kind give what bringing the whole table gives."""
+    columns, rows, by = ODD[odd]
+    database = f"odd{list(ODD).index(odd)}"
+    with mariadb.connect() as admin, admin.cursor() as cursor:
+        for statement in (
+            f"CREATE DATABASE {database}",
+            f"CREATE TABLE {database}.t ({columns})",
+            f"INSERT INTO {database}.t VALUES {rows}",
+        ):
+            cursor.execute(statement)
+
+    def found(kept: Watermarks | None) -> list[str]:
+        with open_source(mariadb.url(database), tmp_path, watermarks=kept) as source:
+            return sorted(map(str, source.tables["t"].to_pyarrow().to_pylist()))
+
+    whole = found(None)
+    assert len(whole) == rows.count("(")
+    for fresh in (len(whole), 0):
+        kept = Watermarks({"t": by}, tmp_path / "kept")
+        assert found(kept) == whole
+        assert f", {fresh} brought from the server" in kept.told[0]
+
+
 def test_one_table_has_one_watermark() -> None:
     tables = {name: {"from": "rows", "watermark": name} for name in ("tickets", "surveys")}
     with pytest.raises(ValueError, match="watermark is 'surveys', and that of the same table"):

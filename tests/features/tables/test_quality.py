@@ -195,6 +195,18 @@ def test_renewals_that_are_moved_on_are_doubted(
     assert (doubt in said) is not bool(lately)
 
 
+def test_a_renewal_typed_wrongly_hides_none_that_are_moved_on(company_of: CompanyOf) -> None:
+    began = ["2021-03-01"] * 60 + ["2023-06-01"] * 20
+    renewals = ["2024-03-01"] * 59 + ["2031-01-01"] + ["2024-06-01"] * 20
+    # Prices tell that they are no copies.
+    contracts = pd.DataFrame(
+        {"account_id": "A", "started_at": began, "renewal_at": renewals, "mrr": range(80)}
+    )
+    said = problems(company_with(company_of, subscriptions=contracts), "subscriptions")
+    told = "60 contracts renew several terms after they began, and 1 more than one term ahead: a "
+    assert any(each.startswith(told) for each in said)
+
+
 def test_accounts_twice_are_refused(company_of: CompanyOf) -> None:
     ids = ["A", "B", "C", "D", "E"] * 2
     days = [datetime(2023, 1, 1)] * 5 + [datetime(2023, 1, 2)] * 5

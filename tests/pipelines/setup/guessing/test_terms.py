@@ -327,3 +327,47 @@ def test_renewals_agreed_for_years_stay(tmp_path: Path, ends_here: bool) -> None
         rows = opened.tables["subscriptions"].cleaned.execute()
     days = (rows["renewal_at"] - rows["started_at"]).dt.days
     assert sorted(days.unique()) == [365, 366, 1095, 1096]
+
+
+def long_signed(form: Form, *, is_moved_on: bool, kinds: list[str]) -> dict[str, list[list[Any]]]:
+    """Return 120 contracts, the newest of which are old when they are exported, in June 2024.
+
+    What is not moved on was agreed for a year, or for three, which nobody was lately.
+    """
+    people: list[list[Any]] = [["customer_id", "signup_date"]]
+    contracts: list[list[Any]] = [["customer_id", "start_date", "renewal_date", "term"]]
+    for n in range(120):
+        began = date(2020, 1, 1) + timedelta(days=11 * n)
+        ahead = next(day for k in range(9)
+                     if (day := began.replace(year=began.year + k)) > date(2024, 6, 1))  # fmt: skip
+        due = ahead if is_moved_on else began.replace(year=began.year + (3 if n < 50 else 1))
+        people.append([f"K{n}", form(began)])
+        contracts.append([f"K{n}", form(began), form(due), kinds[n % len(kinds)]])
+    # One was typed wrongly.
+    contracts[7][2] = form(date(2099, 1, 1))
+    return {"customers": people, "subscriptions": contracts}
+
+
+@pytest.mark.parametrize("form", [german, date.isoformat])
+def test_a_renewal_is_moved_on_however_old_the_newest_contract_is(
+    tmp_path: Path, form: Form
+) -> None:
+    """Kinds that are empty, or have blanks that are not seen, are kinds too."""
+    tables = long_signed(form, is_moved_on=True, kinds=["Annual", "", "yearly\t"])
+    project, doubts = drafted(tmp_path, tables)
+    assert any("renewal_date is moved on with each renewal" in doubt for doubt in doubts)
+    assert any("12 months where term is empty" in doubt for doubt in doubts)
+    with open_company(project) as opened:
+        rows = opened.tables["subscriptions"].cleaned.execute()
+    assert (rows["renewal_at"] - rows["started_at"]).dt.days.between(365, 366).all()
+    last = rows.groupby("account_id")["renewal_at"].max().drop("K6")
+    assert (last > "2024-06-01").all()
+    assert (last <= "2025-06-01").all()
+    assert (rows["started_at"] <= "2024-06-01").all()
+
+
+def test_renewals_that_have_come_were_moved_on_by_nobody(tmp_path: Path) -> None:
+    tables = long_signed(date.isoformat, is_moved_on=False, kinds=["", "yearly"])
+    project, doubts = drafted(tmp_path, tables)
+    assert not any("moved on" in doubt for doubt in doubts)
+    assert project.settings.tables.subscriptions.columns["renewal_at"] == "renewal_date"
